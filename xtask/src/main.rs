@@ -1,1 +1,56 @@
-fn main() { println!("xtask"); }
+//! The build automation of a workspace: from source to an image in a registry, with cargo alone.
+//!
+//! One file a command in `commands`; beneath it rooms by subject. Data goes one way: settings and
+//! facts make a plan, the plan runs step by step, the steps leave a result.
+
+mod build;
+mod commands;
+mod digest;
+mod error;
+mod git;
+mod image;
+mod plan;
+mod platform;
+mod process;
+mod registry;
+mod settings;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// From source to a signed image in a registry, with cargo alone
+#[derive(Parser, Debug)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about, disable_help_subcommand = true)]
+#[command(after_help = "\
+First steps:
+  cargo xtask image                 an OCI image of this workspace's service in target/image
+  cargo xtask image --dry-run       what that would do
+  cargo xtask doctor                which tools are here, and what a missing one would add
+
+Settings: xtask/image.toml.  Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a gate said no.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Image(commands::image::Flags),
+    Binary(commands::binary::Flags),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Image(flags) => flags.run(),
+        Command::Binary(flags) => flags.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::error(&error::render(&error));
+            error::kind(&error).into()
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Asks a running gateway whether it is ready, for containers without shell and curl.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// The gateway is not ready, or not there.
+#[derive(Debug)]
+pub enum HealthError {
+    /// No answer.
+    Silent(SocketAddr, io::Error),
+    /// An answer other than 200; its status line.
+    NotReady(SocketAddr, String),
+}
+
+impl fmt::Display for HealthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent(address, error) => {
+                write!(f, "no answer from the admin listener at {address}: {error}")
+            }
+            Self::NotReady(address, line) => {
+                write!(f, "the gateway at {address} is not ready: {line}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for HealthError {}
+
+/// Asks the admin listener bound to `address` for `/readyz`, for `limit` in all.
+///
+/// # Errors
+///
+/// [`HealthError`] unless the answer is 200.
+pub fn ask(address: SocketAddr, limit: Duration) -> Result<(), HealthError> {
+    let address = reachable(address);
+    let line = status_line(address, limit).map_err(|error| HealthError::Silent(address, error))?;
+    // `HTTP/1.1 200 OK`
+    if line.split(' ').nth(1) == Some("200") {
+        return Ok(());
+    }
+    Err(HealthError::NotReady(address, line.escape_debug().to_string()))
+}
+
+fn status_line(address: SocketAddr, limit: Duration) -> io::Result<String> {
+    let deadline = Instant::now() + limit;
+    let left = || {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::from(io::ErrorKind::TimedOut));
+        }
+        Ok(left)
+    };
+    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
+    stream.set_write_timeout(Some(left()?))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut bytes = Vec::new();
+    let mut piece = [0; 512];
+    while !bytes.contains(&b'\n') && bytes.len() < 4096 {
+        stream.set_read_timeout(Some(left()?))?;
+        let count = stream.read(&mut piece)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.extend_from_slice(&piece[..count]);
+    }
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(line).trim_end().to_owned())
+}
+
+/// Where a socket bound to `address` is reached from its own host.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(v4) if v4.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(v6) if v6.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        other => other,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reachable;
+
+    #[test]
+    fn unspecified_addresses_are_reached_at_the_loopback() {
+        let table = [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")];
+        for (bound, expected) in table {
+            let bound = bound.parse().expect("an address");
+            assert_eq!(reachable(bound).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The admin listener: health for machines, metrics, and the command that asks for them.
+
+pub mod health;
+pub mod serve;

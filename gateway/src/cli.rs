@@ -1,0 +1,249 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+
+use crate::admin::health;
+use crate::observe::stderr::say;
+use crate::run::{self, Prepared};
+use crate::settings::{self, Problem, Settings};
+
+/// Read if it exists and no other file is named.
+const DEFAULT_FILE: &str = "/etc/gateway/gateway.toml";
+const VARIABLE: &str = "GATEWAY_CONFIG";
+const FAILED: u8 = 1;
+const MISUSED: u8 = 2;
+
+const HELP: &str = "\
+gateway, an HTTP gateway
+
+usage:
+  gateway [run] [--config FILE]     accept and forward requests
+  gateway check [--config FILE]     find every mistake in the settings
+  gateway health [--config FILE] [--address ADDRESS] [--timeout DURATION]
+                                    ask a running gateway whether it is ready
+  gateway --version
+  gateway --help
+
+options:
+  -c, --config FILE       the settings; otherwise $GATEWAY_CONFIG, otherwise
+                          /etc/gateway/gateway.toml if it exists, otherwise
+                          built-in ones
+      --address ADDRESS   the admin listener, instead of the one in the settings
+      --timeout DURATION  how long to wait for an answer (default 2s)
+
+exit codes: 0 done, 1 failed, 2 wrong usage or settings
+";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Run,
+    Check,
+    Health,
+    Version,
+    Help,
+}
+
+#[derive(Debug)]
+struct Arguments {
+    command: Command,
+    config: Option<PathBuf>,
+    address: Option<SocketAddr>,
+    timeout: Duration,
+}
+
+/// Runs the command of the given arguments, the first of which is the program's name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match parse(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            say(format_args!("{error}; see gateway --help"));
+            return ExitCode::from(MISUSED);
+        }
+    };
+    match arguments.command {
+        Command::Help => print(HELP),
+        Command::Version => print(&format!("gateway {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Run => run_command(&arguments),
+        Command::Check => check_command(&arguments),
+        Command::Health => health_command(&arguments),
+    }
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_iter(arguments);
+    let mut command = None;
+    let mut parsed =
+        Arguments { command: Command::Run, config: None, address: None, timeout: Duration::from_secs(2) };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => command = Some(Command::Help),
+            Short('V') | Long("version") => command = Some(Command::Version),
+            Short('c') | Long("config") => parsed.config = Some(parser.value()?.into()),
+            Long("address") => parsed.address = Some(parser.value()?.parse()?),
+            Long("timeout") => {
+                parsed.timeout = parser.value()?.parse_with(|text| {
+                    settings::duration(text)
+                        .filter(|duration| !duration.is_zero())
+                        .ok_or("write a duration such as 2s")
+                })?;
+            }
+            Value(name) if command.is_none() => {
+                command = Some(match name.to_str() {
+                    Some("run") => Command::Run,
+                    Some("check") => Command::Check,
+                    Some("health") => Command::Health,
+                    Some("help") => Command::Help,
+                    Some("version") => Command::Version,
+                    _ => return Err(format!("there is no command {}", name.display()).into()),
+                });
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    parsed.command = command.unwrap_or(Command::Run);
+    let asks = parsed.command == Command::Health;
+    if parsed.address.is_some() && !asks {
+        return Err("--address belongs to gateway health".into());
+    }
+    Ok(parsed)
+}
+
+fn print(text: &str) -> ExitCode {
+    use std::io::Write;
+    // A reader that has read enough is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// The settings file: from the flag, from the environment, or the default if it exists.
+fn file(arguments: &Arguments) -> Option<PathBuf> {
+    let named = arguments.config.clone();
+    let from_variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let default = || {
+        let default = Path::new(DEFAULT_FILE);
+        // Unless it surely does not exist: one that cannot be read must not pass silently.
+        (!matches!(default.try_exists(), Ok(false))).then(|| default.to_owned())
+    };
+    named.or_else(from_variable).or_else(default)
+}
+
+fn load(arguments: &Arguments) -> (Option<PathBuf>, Settings, Vec<Problem>) {
+    match file(arguments) {
+        Some(file) => {
+            let (settings, problems) = settings::load(&file);
+            (Some(file), settings, problems)
+        }
+        None => (None, settings::built_in(), Vec::new()),
+    }
+}
+
+/// Reads everything the settings name and finds all mistakes.
+fn prepare(arguments: &Arguments) -> Result<(Option<PathBuf>, Prepared), ExitCode> {
+    let (file, settings, mut problems) = load(arguments);
+    let name = file.as_deref().map_or_else(String::new, |file| file.display().to_string());
+    let (prepared, more) = run::prepare(settings, &name);
+    problems.extend(more);
+    if problems.is_empty() {
+        return Ok((file, prepared));
+    }
+    problems.sort_by_key(|problem| problem.place);
+    for problem in &problems {
+        eprint_line(&problem.to_string());
+    }
+    let count = problems.len();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    say(format_args!("{count} {noun} in the settings"));
+    Err(ExitCode::from(MISUSED))
+}
+
+fn eprint_line(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn run_command(arguments: &Arguments) -> ExitCode {
+    let (file, prepared) = match prepare(arguments) {
+        Ok(prepared) => prepared,
+        Err(code) => return code,
+    };
+    match &file {
+        Some(file) => say(format_args!("settings from {}", file.display())),
+        None => say("no settings file; serving a page that says how to write one"),
+    }
+    match run::run(prepared) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn check_command(arguments: &Arguments) -> ExitCode {
+    match prepare(arguments) {
+        Ok((Some(file), _)) => print(&format!("{}: no problems\n", file.display())),
+        Ok((None, _)) => print("no settings file; the built-in settings have no problems\n"),
+        Err(code) => code,
+    }
+}
+
+fn health_command(arguments: &Arguments) -> ExitCode {
+    let address = if let Some(address) = arguments.address {
+        address
+    } else {
+        let (_, settings, problems) = load(arguments);
+        if let Some(problem) = problems.first() {
+            say(format_args!("{problem}; name the admin listener with --address"));
+            return ExitCode::from(MISUSED);
+        }
+        settings.admin
+    };
+    if address.port() == 0 {
+        say("the admin listener has no fixed port; name it with --address");
+        return ExitCode::from(MISUSED);
+    }
+    match health::ask(address, arguments.timeout) {
+        Ok(()) => print("ready\n"),
+        Err(error) => {
+            say(error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, parse};
+
+    #[test]
+    fn command_lines() {
+        let table = [
+            ("gateway", Some(Command::Run)),
+            ("gateway run", Some(Command::Run)),
+            ("gateway -c f", Some(Command::Run)),
+            ("gateway check --config f", Some(Command::Check)),
+            ("gateway --config=f check", Some(Command::Check)),
+            ("gateway health --timeout 500ms --address 127.0.0.1:1", Some(Command::Health)),
+            ("gateway --version", Some(Command::Version)),
+            ("gateway run --help", Some(Command::Help)),
+            ("gateway fly", None),
+            ("gateway run check", None),
+            ("gateway --conf f", None),
+            ("gateway --config", None),
+            ("gateway health --timeout 5", None),
+            ("gateway health --timeout 0s", None),
+            ("gateway health --address localhost", None),
+            ("gateway run --address 127.0.0.1:1", None),
+        ];
+        for (line, expected) in table {
+            let parsed = parse(line.split(' ').map(Into::into)).ok();
+            assert_eq!(parsed.map(|parsed| parsed.command), expected, "{line}");
+        }
+    }
+}

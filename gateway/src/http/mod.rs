@@ -1,0 +1,14 @@
+//! HTTP itself, apart from sockets and settings: what a message must look like, which path it
+//! means and which fields may pass. Everything here is pure.
+
+pub mod chunked;
+pub mod failure;
+pub mod guard;
+pub mod head;
+pub mod headers;
+pub mod host;
+pub mod path;
+pub mod request;
+pub mod token;
+
+pub use failure::{Failure, Rejection, Source};

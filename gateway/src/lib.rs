@@ -1,0 +1,20 @@
+//! An HTTP gateway: it accepts requests, decides by host, path and method where they go, and
+//! forwards them.
+//!
+//! The rooms, from the bottom up; each knows only those before it: [`http`], [`settings`] and
+//! [`observe`], [`route`], [`policy`], [`upstream`], [`listener`], [`proxy`], [`admin`], [`run`]
+//! and [`cli`].
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod cli;
+pub mod http;
+pub mod listener;
+pub mod observe;
+pub mod policy;
+pub mod proxy;
+pub mod route;
+pub mod run;
+pub mod settings;
+pub mod upstream;

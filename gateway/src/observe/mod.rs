@@ -1,0 +1,9 @@
+//! What the gateway tells about itself: metrics and logs.
+
+pub mod access;
+pub mod clock;
+pub mod exchange;
+pub mod json;
+pub mod metrics;
+pub mod request_id;
+pub mod stderr;

@@ -1,0 +1,9 @@
+//! Messages for people, on standard error.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// Writes one line. A closed standard error is no reason to stop.
+pub fn say(message: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "gateway: {message}");
+}

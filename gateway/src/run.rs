@@ -1,0 +1,321 @@
+//! The process: sockets, threads, signals, and an orderly end.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::admin::serve::{Admin, serve};
+use crate::listener::accept::Acceptor;
+use crate::listener::{socket, tls};
+use crate::observe::access::AccessLog;
+use crate::observe::exchange::Observer;
+use crate::observe::metrics::Metrics;
+use crate::observe::request_id::RequestIds;
+use crate::observe::stderr::say;
+use crate::proxy::Proxy;
+use crate::route::Table;
+use crate::settings::{Listener, Problem, Settings};
+
+/// Settings with everything they name read and found good.
+#[derive(Debug)]
+pub struct Prepared {
+    settings: Settings,
+    /// TLS for each listener that speaks it.
+    tls: Vec<Option<Arc<ServerConfig>>>,
+}
+
+/// The gateway could not do its work.
+#[derive(Debug)]
+pub enum RunError {
+    /// An address could not be bound.
+    Bind(String, SocketAddr, io::Error),
+    /// The system refused a thread, a socket or a signal handler.
+    System(&'static str, io::Error),
+    /// A worker thread ended before its time.
+    Worker(String),
+    /// Told to stop a second time, it stopped with requests in flight.
+    Interrupted,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(name, address, error) => {
+                write!(f, "{name} cannot listen on {address}: {error}; free the address or choose another")
+            }
+            Self::System(what, error) => write!(f, "cannot {what}: {error}"),
+            Self::Worker(name) => write!(f, "{name} ended unexpectedly"),
+            Self::Interrupted => f.write_str("stopped at once, at the second signal"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind(_, _, error) | Self::System(_, error) => Some(error),
+            Self::Worker(_) | Self::Interrupted => None,
+        }
+    }
+}
+
+/// Reads the files the settings name. With any problem the result is not fit for use.
+pub fn prepare(settings: Settings, file: &str) -> (Prepared, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut configs = Vec::new();
+    for listener in &settings.listeners {
+        let loaded = listener.tls.as_ref().map(tls::load).transpose();
+        configs.push(loaded.unwrap_or_else(|errors| {
+            problems.extend(errors.into_iter().map(|error| Problem {
+                file: file.to_owned(),
+                place: Some(error.place),
+                text: error.text,
+            }));
+            None
+        }));
+    }
+    let prepared = Prepared { settings, tls: configs };
+    (prepared, problems)
+}
+
+/// What the worker threads share.
+struct Shared {
+    settings: Arc<Settings>,
+    listeners: Vec<Arc<Listener>>,
+    tls: Vec<Option<Arc<ServerConfig>>>,
+    table: Arc<Table>,
+    observer: Arc<Observer>,
+    drain: watch::Receiver<bool>,
+}
+
+/// Runs until told to stop by SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// [`RunError`] if it could not begin, or did not end in order.
+pub fn run(prepared: Prepared) -> Result<(), RunError> {
+    let Prepared { settings, tls } = prepared;
+    let settings = Arc::new(settings);
+    let metrics = Arc::new(Metrics::new(&settings));
+    let (log, log_thread) = AccessLog::start(settings.access_log, Arc::clone(&metrics))
+        .map_err(|error| RunError::System("start the log thread", error))?;
+    let (drain, draining) = watch::channel(false);
+    let observer = Observer {
+        metrics: Arc::clone(&metrics),
+        log,
+        ids: RequestIds::default(),
+        routes: settings.routes.iter().map(|route| route.name.clone()).collect(),
+    };
+    let shared = Arc::new(Shared {
+        listeners: settings.listeners.iter().cloned().map(Arc::new).collect(),
+        table: Arc::new(Table::new(&settings.routes)),
+        observer: Arc::new(observer),
+        drain: draining,
+        settings: Arc::clone(&settings),
+        tls,
+    });
+
+    let runtime = runtime()?;
+    // Before anything listens: from here on no signal is lost.
+    let signals = runtime.block_on(async { Signals::new() })?;
+    let admin = bind("the admin listener", settings.admin, 1)?;
+    let sockets = bind_all(&settings)?;
+    let ready = Arc::new(AtomicBool::new(false));
+    for socket in admin {
+        let admin = Admin { ready: Arc::clone(&ready), metrics: Arc::clone(&metrics) };
+        runtime.spawn(serve(socket, admin));
+    }
+    let (ended, workers_ended) = mpsc::unbounded_channel();
+    let mut workers = Vec::new();
+    for (thread, sockets) in sockets.into_iter().enumerate() {
+        workers.push(spawn(thread, sockets, Arc::clone(&shared), ended.clone())?);
+    }
+    drop((ended, shared));
+    ready.store(true, Ordering::Relaxed);
+    say("ready");
+
+    let supervisor = Supervisor { signals, workers_ended, workers: workers.len(), ready, drain };
+    let outcome = runtime.block_on(supervisor.run(&settings));
+    if matches!(outcome, Ok(Drained::Whole)) {
+        for worker in workers {
+            let name = worker.thread().name().unwrap_or("a worker").to_owned();
+            worker.join().map_err(|_| RunError::Worker(name))?;
+        }
+        // The last worker has dropped the last sender: the log ends when it is written.
+        if let Some(thread) = log_thread {
+            let _ = thread.join();
+        }
+    }
+    outcome.map(|_| ())
+}
+
+fn runtime() -> Result<Runtime, RunError> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::System("start a runtime", error))
+}
+
+fn bind(name: &str, address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, RunError> {
+    let failed = |error| RunError::Bind(name.to_owned(), address, error);
+    let sockets = socket::bind(address, count).map_err(failed)?;
+    let bound = sockets.first().map_or(Ok(address), TcpListener::local_addr).map_err(failed)?;
+    say(format_args!("{name} listens on {bound}"));
+    Ok(sockets)
+}
+
+/// For each thread, a socket of each listener with the listener's number.
+fn bind_all(settings: &Settings) -> Result<Vec<Vec<(usize, TcpListener)>>, RunError> {
+    let mut threads: Vec<Vec<_>> = (0..settings.threads).map(|_| Vec::new()).collect();
+    for (number, listener) in settings.listeners.iter().enumerate() {
+        let name = format!("listener '{}'", listener.name);
+        let sockets = bind(&name, listener.address, settings.threads)?;
+        for (thread, socket) in threads.iter_mut().zip(sockets) {
+            thread.push((number, socket));
+        }
+    }
+    Ok(threads)
+}
+
+fn spawn(
+    thread: usize,
+    sockets: Vec<(usize, TcpListener)>,
+    shared: Arc<Shared>,
+    ended: mpsc::UnboundedSender<Result<(), RunError>>,
+) -> Result<JoinHandle<()>, RunError> {
+    std::thread::Builder::new()
+        .name(format!("worker-{thread}"))
+        .spawn(move || {
+            let result = runtime().and_then(|runtime| runtime.block_on(work(thread, sockets, &shared)));
+            drop(shared);
+            // With nobody to hear it, the process is about to end anyway.
+            let _ = ended.send(result);
+        })
+        .map_err(|error| RunError::System("start a worker thread", error))
+}
+
+/// One worker thread: accepts until the gateway stops, then waits for its last connection.
+async fn work(thread: usize, sockets: Vec<(usize, TcpListener)>, shared: &Shared) -> Result<(), RunError> {
+    let proxy = Arc::new(Proxy::new(
+        Arc::clone(&shared.settings),
+        Arc::clone(&shared.table),
+        Arc::clone(&shared.observer),
+        thread,
+    ));
+    let (alive, mut all_gone) = mpsc::channel(1);
+    let mut accepting = Vec::new();
+    for (number, socket) in sockets {
+        let listener = Arc::clone(&shared.listeners[number]);
+        let acceptor = Acceptor {
+            number,
+            tls: shared.tls[number].clone(),
+            max_connections: listener.max_connections.div_ceil(shared.settings.threads),
+            listener,
+            handler: Arc::clone(&proxy),
+            metrics: Arc::clone(&shared.observer.metrics),
+            drain: shared.drain.clone(),
+            alive: alive.clone(),
+        };
+        accepting.push(tokio::spawn(acceptor.run(socket)));
+    }
+    drop(alive);
+    for task in accepting {
+        task.await
+            .map_err(io::Error::other)
+            .and_then(|accepted| accepted)
+            .map_err(|error| RunError::System("accept connections", error))?;
+    }
+    let () = all_gone.recv().await.unwrap_or(());
+    Ok(())
+}
+
+/// Signals that end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, RunError> {
+        let handler = |kind| signal(kind).map_err(|error| RunError::System("handle signals", error));
+        Ok(Self {
+            terminate: handler(SignalKind::terminate())?,
+            interrupt: handler(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// How the drain ended.
+enum Drained {
+    /// Every connection came to its end.
+    Whole,
+    /// The time was up before.
+    InPart,
+}
+
+struct Supervisor {
+    signals: Signals,
+    workers_ended: mpsc::UnboundedReceiver<Result<(), RunError>>,
+    workers: usize,
+    ready: Arc<AtomicBool>,
+    drain: watch::Sender<bool>,
+}
+
+impl Supervisor {
+    async fn run(mut self, settings: &Settings) -> Result<Drained, RunError> {
+        let received = tokio::select! {
+            received = self.signals.next() => received,
+            ended = self.workers_ended.recv() => {
+                ended.unwrap_or(Ok(()))?;
+                return Err(RunError::Worker("a worker thread".to_owned()));
+            }
+        };
+        self.ready.store(false, Ordering::Relaxed);
+        say(format_args!("{received}: draining"));
+        tokio::select! {
+            () = tokio::time::sleep(settings.drain_delay) => {}
+            _ = self.signals.next() => return Err(RunError::Interrupted),
+        }
+        self.drain.send_replace(true);
+        let workers = self.workers;
+        let ended = &mut self.workers_ended;
+        let all = async move {
+            for _ in 0..workers {
+                ended.recv().await.unwrap_or(Ok(()))?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            result = all => {
+                result?;
+                say("drained");
+                Ok(Drained::Whole)
+            }
+            () = time_up(settings.drain_timeout) => {
+                say("the drain timeout is up; closing what is still open");
+                Ok(Drained::InPart)
+            }
+            _ = self.signals.next() => Err(RunError::Interrupted),
+        }
+    }
+}
+
+async fn time_up(limit: Duration) {
+    tokio::time::sleep(limit).await;
+}

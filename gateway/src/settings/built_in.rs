@@ -1,0 +1,34 @@
+//! The settings that hold when the operator gave none.
+
+use super::{Action, Route, Settings, parse};
+
+/// Listens on every address at port 8080 and answers with a page that says how to go on.
+pub fn built_in() -> Settings {
+    let (mut settings, _) = parse(
+        "built-in settings",
+        "[[listeners]]\nname = \"web\"\naddress = \"0.0.0.0:8080\"\nmax_body_bytes = \"64KiB\"\n",
+    );
+    settings.routes.push(Route {
+        name: "welcome".to_owned(),
+        hosts: Vec::new(),
+        prefix: String::new(),
+        methods: vec!["GET".to_owned(), "HEAD".to_owned()],
+        action: Action::Welcome,
+        max_body_bytes: None,
+        request_timeout: None,
+    });
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_built_in_settings_listen_where_they_say() {
+        let settings = super::built_in();
+        let addresses: Vec<String> =
+            settings.listeners.iter().map(|listener| listener.address.to_string()).collect();
+        assert_eq!(addresses, ["0.0.0.0:8080"]);
+        assert_eq!(settings.admin.to_string(), "0.0.0.0:8081");
+        assert_eq!(settings.routes.len(), 1);
+    }
+}

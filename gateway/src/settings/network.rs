@@ -1,0 +1,81 @@
+//! Ranges of IP addresses.
+
+use std::net::IpAddr;
+
+/// A range of addresses, written as `10.0.0.0/8` or as a single address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: u128,
+    mask: u128,
+}
+
+impl Network {
+    /// Reads a range; `None` if the text is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        let (width, offset) = match address {
+            IpAddr::V4(_) => (32, 96),
+            IpAddr::V6(_) => (128, 0),
+        };
+        let bits = bits.unwrap_or(width);
+        if bits > width {
+            return None;
+        }
+        let mask = u128::MAX.checked_shl(128 - bits - offset).unwrap_or(0);
+        Some(Self { address: number(address) & mask, mask })
+    }
+
+    /// Whether the address lies in the range.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        number(address) & self.mask == self.address
+    }
+}
+
+/// IPv4 addresses are read as IPv4-mapped ones, since a dual-stack socket reports them so.
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+/// The address itself rather than its IPv4-mapped form.
+pub fn unmapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Network;
+
+    #[test]
+    fn networks() {
+        let table = [
+            ("10.0.0.0/8", "10.1.2.3", Some(true)),
+            ("10.0.0.0/8", "11.1.2.3", Some(false)),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", Some(true)),
+            ("127.0.0.1", "127.0.0.1", Some(true)),
+            ("127.0.0.1", "127.0.0.2", Some(false)),
+            ("0.0.0.0/0", "1.2.3.4", Some(true)),
+            ("0.0.0.0/0", "2001:db8::1", Some(false)),
+            ("::/0", "1.2.3.4", Some(true)),
+            ("2001:db8::/32", "2001:db8:1::1", Some(true)),
+            ("2001:db8::/32", "2001:db9::1", Some(false)),
+            ("10.0.0.0/33", "10.0.0.1", None),
+            ("10.0.0/8", "10.0.0.1", None),
+            ("x", "10.0.0.1", None),
+        ];
+        for (network, address, expected) in table {
+            let found =
+                Network::parse(network).map(|network| network.contains(address.parse().expect("an address")));
+            assert_eq!(found, expected, "{network} {address}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Reads a settings file as a whole.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use super::problem::{Place, Problem};
+use super::reader::{Reader, Report};
+use super::{Settings, listeners, routes, upstreams};
+
+/// No settings file is near this; what is larger is not one.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// Reads a settings file.
+///
+/// Next to the problems stand the settings as far as they could be read, so that a caller can look
+/// for more problems; with any problem they are not fit for use.
+pub fn load(path: &Path) -> (Settings, Vec<Problem>) {
+    let file = path.display().to_string();
+    let failed = |text: String| {
+        let problem = Problem { file: file.clone(), place: None, text };
+        (empty(), vec![problem])
+    };
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
+            return failed("is larger than 4 MiB; is this the settings file?".to_owned());
+        }
+        Ok(_) => {}
+        Err(error) => return failed(format!("cannot be read: {error}; name it with --config")),
+    }
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return failed(format!("cannot be read: {error}; name it with --config")),
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(&file, &text),
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes());
+            let problem = Problem {
+                file: file.clone(),
+                place: Some(Place::of(&text, good)),
+                text: "is not valid UTF-8; save it as UTF-8".to_owned(),
+            };
+            (empty(), vec![problem])
+        }
+    }
+}
+
+/// Reads settings from a text; `file` is named in the problems.
+pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
+    let mut report = Report::new(file, text);
+    let mut settings = empty();
+    match toml_span::parse(text) {
+        Err(error) => {
+            let span = error.span;
+            let found = error.to_string().replace('\n', " ");
+            report.add(span, format!("{found}; nothing after it was checked"));
+        }
+        Ok(root) => {
+            if let Some(root) = Reader::new(root, "the file", &mut report) {
+                read(root, &mut settings, &mut report);
+            }
+        }
+    }
+    (settings, report.into_problems())
+}
+
+fn read(mut root: Reader<'_>, settings: &mut Settings, report: &mut Report<'_>) {
+    settings.threads = root.count("threads", settings.threads, (1, 1024), report);
+    if let Some(delay) = root.duration("drain_delay", true, report) {
+        settings.drain_delay = delay;
+    }
+    if let Some(timeout) = root.duration("drain_timeout", true, report) {
+        settings.drain_timeout = timeout;
+    }
+    settings.access_log = root.boolean("access_log", true, report);
+    if let Some((_, value)) = root.take("admin")
+        && let Some(mut admin) = Reader::new(value, "[admin]", report)
+    {
+        if let Some(address) = admin.address("address", report) {
+            settings.admin = address;
+        }
+        admin.finish(report);
+    }
+    settings.listeners = listeners::read(&mut root, report);
+    settings.upstreams = upstreams::read(&mut root, report);
+    settings.routes = routes::read(&mut root, &settings.upstreams, report);
+    root.finish(report);
+}
+
+fn empty() -> Settings {
+    Settings {
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        drain_delay: Duration::ZERO,
+        drain_timeout: Duration::from_secs(30),
+        access_log: true,
+        admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
+        listeners: Vec::new(),
+        upstreams: Vec::new(),
+        routes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::parse;
+    use crate::settings::Action;
+
+    const GOOD: &str = r#"
+        threads = 3
+        drain_timeout = "10s"
+        [admin]
+        address = "127.0.0.1:0"
+        [[listeners]]
+        name = "web"
+        address = "[::]:8080"
+        header_timeout = "5s"
+        max_header_bytes = "8KiB"
+        max_body_bytes = 1000
+        trusted_proxies = ["10.0.0.0/8", "::1"]
+        [upstreams.api]
+        endpoints = ["http://a:80", "b:81", "[::1]:82"]
+        connect_timeout = "500ms"
+        [[routes]]
+        hosts = ["API.example.com", "*.example.org"]
+        path = "/v1/"
+        methods = ["GET", "POST"]
+        upstream = "api"
+        request_timeout = "1m"
+        [[routes]]
+        upstream = "api"
+    "#;
+
+    #[test]
+    fn good_settings() {
+        let (settings, problems) = parse("f", GOOD);
+        assert_eq!(problems, []);
+        assert_eq!(settings.threads, 3);
+        assert_eq!(settings.drain_timeout, Duration::from_secs(10));
+        let listener = &settings.listeners[0];
+        assert_eq!(listener.head.max_bytes, 8192);
+        assert_eq!(listener.max_body_bytes, 1000);
+        assert_eq!(listener.trusted_proxies.len(), 2);
+        let upstream = &settings.upstreams[0];
+        assert_eq!(upstream.endpoints, ["a:80", "b:81", "[::1]:82"]);
+        assert_eq!(upstream.connect_timeout, Duration::from_millis(500));
+        let route = &settings.routes[0];
+        assert_eq!(route.hosts, ["api.example.com", "*.example.org"]);
+        assert_eq!(route.prefix, "/v1");
+        assert_eq!(route.action, Action::Forward(0));
+        assert_eq!(route.name, "GET,POST api.example.com,*.example.org/v1");
+        assert_eq!(settings.routes[1].name, "/");
+    }
+
+    #[test]
+    fn every_problem_is_found_and_placed() {
+        let text = "\
+thread = 2
+drain_timeout = 5
+[admin]
+address = \"localhost\"
+[[listeners]]
+address = \"0.0.0.0:8080\"
+header_timout = \"5s\"
+idle_timeout = \"0s\"
+tls = { certificate = \"a.pem\" }
+[upstreams.api]
+endpoints = [\"https://a\", \"a\", 5]
+[upstreams.none]
+[[routes]]
+upstream = \"apo\"
+path = \"/a/../b\"
+hosts = [\"a b\", \"*.x.*\"]
+methods = [\"get\", \"G T\"]
+[[routes]]
+path = \"v1\"
+";
+        let (_, problems) = parse("f", text);
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let expected = [
+            "f:1:1: unknown key 'thread' in the file; did you mean 'threads'?",
+            "f:2:17: 'drain_timeout' must be a duration",
+            "f:4:12: 'address' must be an IP address with port",
+            "f:7:1: unknown key 'header_timout' in [[listeners]]; did you mean 'header_timeout'?",
+            "f:8:17: 'idle_timeout' must be a duration above zero",
+            "f:9:7: tls lacks 'key'",
+            "f:11:15: 'https://a' ",
+            "f:11:28: 'a' ",
+            "f:11:32: 'endpoints' must hold texts",
+            "f:12:1: [upstreams.none] lacks 'endpoints'",
+            "f:14:13: there is no upstream 'apo'; did you mean 'api'?",
+            "f:15:9: '/a/../b' is not canonical; write '/b'",
+            "f:16:11: 'a b' is not a host",
+            "f:16:18: '*.x.*' is not a host",
+            "f:17:13: 'get' is not a method; write 'GET'",
+            "f:17:20: 'G T' is not a method",
+            "f:18:1: [[routes]] lacks 'upstream'",
+            "f:19:9: 'v1' does not begin with '/'",
+        ];
+        for (line, expected) in lines.iter().zip(expected) {
+            assert!(line.contains(expected), "\n{line}\n{expected}\n{lines:#?}");
+        }
+        assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    }
+
+    #[test]
+    fn what_excludes_each_other_is_a_problem() {
+        let head = "[[listeners]]\naddress = '0.0.0.0:80'\n[upstreams.a]\nendpoints = ['a:1']\n";
+        let table = [
+            ("[[routes]]\nupstream='a'\n[[routes]]\nupstream='a'\n", "takes the same requests"),
+            (
+                "[[routes]]\nupstream='a'\nmethods=['GET']\n[[routes]]\nupstream='a'\nmethods=['PUT','GET']",
+                "takes the same requests",
+            ),
+            (
+                "[[routes]]\nupstream='a'\nname='x'\n[[routes]]\nupstream='a'\nname='x'\npath='/b'",
+                "there is another route 'x'",
+            ),
+            ("[[routes]]\nupstream='a'\n[[listeners]]\naddress='0.0.0.0:80'", "another listener"),
+            ("", "[[routes]]"),
+            ("[[routes]]\nupstream='a'\n[[routes]", "nothing after it was checked"),
+        ];
+        for (tail, expected) in table {
+            let (_, problems) = parse("f", &format!("{head}{tail}"));
+            assert_eq!(problems.len(), 1, "{tail}\n{problems:#?}");
+            assert!(problems[0].text.contains(expected), "{tail}\n{problems:#?}");
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_without_panic() {
+        for end in 0..GOOD.len() {
+            if let Some(text) = GOOD.get(..end) {
+                let _ = parse("f", text);
+            }
+            if let Some(text) = GOOD.get(end..) {
+                let _ = parse("f", text);
+            }
+        }
+        for text in ["\0", "a = [[[[[[", "a.b.c.d = {", "=", "\u{feff}", "a = 1979-05-27"] {
+            let _ = parse("f", text);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What can go wrong on the way to an upstream.
+
+use std::fmt;
+
+use hyper::StatusCode;
+
+use crate::http::{Failure, Source};
+
+/// A request got no usable response from its upstream.
+#[derive(Debug)]
+pub enum UpstreamError {
+    /// The endpoint's name could not be resolved or no connection was made.
+    Connect(std::io::Error),
+    /// No connection was made in time.
+    ConnectTimeout,
+    /// The connection broke before the head of the response.
+    Closed(hyper::Error),
+    /// What came back is not HTTP as RFC 9112 has it.
+    Malformed(&'static str),
+    /// The head of the response did not arrive in time.
+    ResponseTimeout,
+    /// The request took longer than its route allows.
+    RequestTimeout,
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "no connection to the upstream: {error}"),
+            Self::ConnectTimeout => f.write_str("no connection to the upstream in time"),
+            Self::Closed(error) => write!(f, "the upstream broke off: {error}"),
+            Self::Malformed(what) => write!(f, "the upstream's response is malformed: {what}"),
+            Self::ResponseTimeout => f.write_str("no response from the upstream in time"),
+            Self::RequestTimeout => f.write_str("the request took too long"),
+        }
+    }
+}
+
+impl std::error::Error for UpstreamError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect(error) => Some(error),
+            Self::Closed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Failure for UpstreamError {
+    fn origin(&self) -> Source {
+        Source::Upstream
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Connect(_) | Self::Closed(_) | Self::Malformed(_) => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Closed(_) => "closed",
+            Self::Malformed(_) => "malformed",
+            Self::ResponseTimeout => "response_timeout",
+            Self::RequestTimeout => "request_timeout",
+        }
+    }
+
+    fn public(&self) -> &'static str {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout => "The service cannot be reached.",
+            Self::Closed(_) | Self::Malformed(_) => "The service gave no valid response.",
+            Self::ResponseTimeout | Self::RequestTimeout => "The service did not respond in time.",
+        }
+    }
+
+    /// Only a request that never left can be sent again whatever it is.
+    fn retry_safe(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::ConnectTimeout)
+    }
+}

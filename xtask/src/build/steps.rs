@@ -1,0 +1,128 @@
+//! The steps from source to binaries, which the image's native engine and `binary` share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+use super::{Build, Target, Toolchain, cannot_add, compiling, no_c, static_binary, tree};
+use crate::plan::{Action, Plan};
+use crate::platform::Platform;
+use crate::process::Cmd;
+use crate::ui::Progress;
+
+/// One step.
+#[derive(Debug)]
+pub enum Step {
+    /// Refuses C in the binary.
+    Graph(Cmd),
+    /// Adds a Rust target.
+    AddTarget(Target, Cmd),
+    /// Compiles every target in one call.
+    Compile(Cmd),
+}
+
+/// What the steps read and leave.
+#[derive(Debug)]
+pub struct Work {
+    /// What is built.
+    pub build: Build,
+    /// With what.
+    pub toolchain: Toolchain,
+    /// The target of each platform.
+    pub targets: Vec<Target>,
+    /// Each platform's binary, when built.
+    pub binaries: BTreeMap<Platform, PathBuf>,
+    /// Wall-clock seconds until the binaries were there.
+    pub seconds: f64,
+    /// What a person should know of how it went.
+    pub notes: Vec<String>,
+}
+
+impl Work {
+    /// The state before the first step.
+    pub fn new(build: Build, toolchain: Toolchain, targets: Vec<Target>) -> Self {
+        let (binaries, notes) = (BTreeMap::new(), Vec::new());
+        Self { build, toolchain, targets, binaries, seconds: 0.0, notes }
+    }
+
+    /// Adds the steps that build to a plan; `wrap` makes them the plan's own.
+    pub fn plan<A: Action>(&self, plan: &mut Plan<A>, wrap: impl Fn(Step) -> A) {
+        let reason = "a C dependency would need a C compiler for every target";
+        let triples: Vec<_> = self.targets.iter().map(|target| target.triple).collect();
+        let graph = tree(&self.build.root, &self.build.package, &triples);
+        plan.step("graph", reason, ["Cargo.lock"], wrap(Step::Graph(graph)));
+        for target in &self.targets {
+            if let Some(missing) = &target.missing {
+                let instead = missing.instead.map(|instead| format!("; {instead} stands in if it cannot be added"));
+                let reason = format!("{} is not installed{}", target.triple, instead.unwrap_or_default());
+                let add = Step::AddTarget(target.clone(), missing.add.clone());
+                plan.step("target", reason, [target.triple], wrap(add));
+            }
+        }
+        let reason = format!("one call builds every target, static, with Rust {}", self.toolchain.version);
+        plan.step("compile", reason, ["source", "Cargo.lock"], wrap(Step::Compile(self.command())));
+    }
+
+    fn command(&self) -> Cmd {
+        self.build.command(&self.targets, &self.toolchain)
+    }
+
+    fn add_target(&mut self, target: &Target, cmd: &Cmd, progress: &Progress) -> Result<String> {
+        let added = cmd.follow(|line| progress.output(line));
+        let instead = target.missing.as_ref().and_then(|missing| missing.instead);
+        match (added, instead) {
+            (Ok(()), _) => Ok(format!("{} added", target.triple)),
+            (Err(_), Some(instead)) => {
+                for chosen in self.targets.iter_mut().filter(|chosen| chosen.platform == target.platform) {
+                    chosen.triple = instead;
+                }
+                self.notes.push(format!(
+                    "rustup could not add {}, so {instead} was built, linked statically: other bytes than elsewhere",
+                    target.triple
+                ));
+                Ok(format!("not to be had; {instead} is built instead"))
+            }
+            (Err(error), None) => Err(error.context(cannot_add(target, cmd))),
+        }
+    }
+
+    fn compile(&mut self, progress: &Progress) -> Result<String> {
+        let started = Instant::now();
+        // The targets may have changed since the plan: one that could not be added has a stand-in.
+        follow_cargo(&self.command(), progress)?;
+        self.seconds = started.elapsed().as_secs_f64();
+        self.binaries.clear();
+        for target in &self.targets {
+            self.binaries.insert(target.platform, static_binary(&self.build, target)?);
+        }
+        let triples: Vec<_> = self.targets.iter().map(|target| target.triple).collect();
+        Ok(triples.join(", "))
+    }
+}
+
+impl Action for Step {
+    type State = Work;
+
+    fn command(&self) -> Option<&Cmd> {
+        match self {
+            Self::Graph(cmd) | Self::AddTarget(_, cmd) | Self::Compile(cmd) => Some(cmd),
+        }
+    }
+
+    fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+        match self {
+            Self::Graph(cmd) => {
+                let crates = no_c(&cmd.read()?)?;
+                Ok(format!("{crates} crates, none of them in C"))
+            }
+            Self::AddTarget(target, cmd) => work.add_target(target, cmd, progress),
+            Self::Compile(_) => work.compile(progress),
+        }
+    }
+}
+
+/// Runs cargo, showing the crate that it is at.
+pub fn follow_cargo(cmd: &Cmd, progress: &Progress) -> Result<()> {
+    cmd.follow(|line| progress.output(compiling(line).unwrap_or(line)))
+}

@@ -1,0 +1,72 @@
+//! The Rust toolchain that is here: read once, before anything is planned.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::process::{Cmd, find};
+
+/// What the toolchain is and can build for.
+#[derive(Debug, Clone)]
+pub struct Toolchain {
+    /// rustc's version, `1.95.0`.
+    pub version: String,
+    /// The commit that rustc was made from; the standard library's paths carry it.
+    pub commit: String,
+    /// The target that it runs on.
+    pub host: String,
+    /// Where it is.
+    pub sysroot: PathBuf,
+    /// The targets whose standard library is here.
+    pub installed: BTreeSet<String>,
+    /// Its name in rustup, where rustup manages it.
+    pub rustup: Option<String>,
+}
+
+impl Toolchain {
+    /// Asks rustc and looks into its folder.
+    pub fn read() -> Result<Self> {
+        // `cargo run` hands on the toolchain it was called with; the proxies find the same one otherwise.
+        let rustc = || Cmd::new(env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc")));
+        let verbose = rustc().arg("-vV").read().context("ask rustc for its version")?;
+        let field = |name: &str| {
+            verbose.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+        };
+        let sysroot = PathBuf::from(rustc().args(["--print", "sysroot"]).read().context("ask rustc for its folder")?);
+        let targets = sysroot.join("lib").join("rustlib");
+        let mut installed = BTreeSet::new();
+        for entry in targets.read_dir().with_context(|| targets.display().to_string())? {
+            let entry = entry?;
+            if entry.path().join("lib").is_dir() {
+                installed.insert(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        let rustup = sysroot
+            .parent()
+            .filter(|parent| parent.ends_with("toolchains") && find("rustup").is_some())
+            .and(sysroot.file_name())
+            .map(|name| name.to_string_lossy().into_owned());
+        Ok(Self {
+            version: field("release:"),
+            commit: field("commit-hash:"),
+            host: field("host:"),
+            sysroot,
+            installed,
+            rustup,
+        })
+    }
+
+    /// Whether the standard library of a target is here.
+    pub fn has(&self, triple: &str) -> bool {
+        self.installed.contains(triple)
+    }
+
+    /// The command that adds a target, where rustup manages this toolchain.
+    pub fn add_target(&self, triple: &str) -> Option<Cmd> {
+        let toolchain = self.rustup.as_ref()?;
+        Some(Cmd::new("rustup").args(["target", "add", "--toolchain", toolchain, triple]))
+    }
+}

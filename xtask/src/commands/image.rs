@@ -1,0 +1,390 @@
+//! `cargo xtask image`: from source to an OCI image layout.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::build::{self, Build, Package, Target, Toolchain};
+use crate::git::{Source, rfc3339};
+use crate::image::assemble::Recipe;
+use crate::image::base::BaseName;
+use crate::image::buildx::{self, BaseArgument};
+use crate::image::config::Runtime;
+use crate::image::docker::Docker;
+use crate::image::layer::Tree;
+use crate::image::layout::{Layout, Lock};
+use crate::image::oci::Annotations;
+use crate::image::report::Report;
+use crate::image::verify::Verify;
+use crate::image::work::{Setup, Step, Work};
+use crate::plan::Plan;
+use crate::platform::{Choice, Platform};
+use crate::process::{Cmd, find};
+use crate::settings::{Buildx, Secret, Settings, Workspace};
+use crate::ui::{self, Ui};
+use crate::error::Fault;
+
+/// Make the image: an OCI layout in target/image
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  cargo xtask image                            this machine's platform, with cargo alone or through Docker
+  cargo xtask image --platform all             every platform of xtask/image.toml
+  cargo xtask image --load                     and hand it to Docker or Podman
+  cargo xtask image --base python:3.11-slim    on another base
+  cargo xtask image --platform all --verify    build twice and compare
+  cargo xtask image --dry-run                  show the plan and do nothing
+
+Exit codes: 0 done, 1 failed, 2 usage or settings, 3 over budget")]
+pub struct Flags {
+    /// What builds: cargo here (native), or the Dockerfile (buildx); auto is buildx where Docker answers
+    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
+    engine: EngineFlag,
+    /// linux/amd64, linux/arm64, several with commas, all, or host
+    #[arg(long, default_value = "host", value_name = "LIST")]
+    platform: Option<Choice>,
+    /// The layout's folder [default: target/image]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// What the image stands on: scratch, a reference, or a layout's folder
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
+    /// Write the base with its digest into xtask/image.toml
+    #[arg(long)]
+    pin: bool,
+    /// Hand the image to Docker or Podman
+    #[arg(long)]
+    load: bool,
+    /// Also write one tar that docker load, podman load and skopeo read
+    #[arg(long, value_name = "FILE")]
+    archive: Option<PathBuf>,
+    /// Build once more in another folder and compare, file by file
+    #[arg(long)]
+    verify: bool,
+    #[command(flatten)]
+    buildx: BuildxFlags,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document: the result, or with --dry-run the plan
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `[buildx]` in the settings says, for one run.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Docker buildx")]
+struct BuildxFlags {
+    /// The builder to use
+    #[arg(long, value_name = "NAME")]
+    builder: Option<String>,
+    /// The network of RUN steps: default, none, host
+    #[arg(long, value_name = "MODE")]
+    network: Option<String>,
+    /// A named context: NAME=docker-image://OTHER, NAME=DIR
+    #[arg(long, value_name = "NAME=VALUE")]
+    build_context: Vec<String>,
+    /// A secret by its source: id=NAME,src=FILE or id=NAME,env=VARIABLE
+    #[arg(long, value_name = "SECRET")]
+    secret: Vec<Secret>,
+    /// Where cached steps come from
+    #[arg(long, value_name = "CACHE")]
+    cache_from: Vec<String>,
+    /// Where cached steps go
+    #[arg(long, value_name = "CACHE")]
+    cache_to: Vec<String>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum EngineFlag {
+    /// buildx where Docker answers and there is a Dockerfile, else native
+    #[default]
+    Auto,
+    /// cargo here, and nothing else
+    Native,
+    /// docker buildx through the Dockerfile
+    Buildx,
+}
+
+/// The engine that was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Engine {
+    Native,
+    Buildx,
+}
+
+/// Everything that the plan depends on, read before it is made.
+#[derive(Debug)]
+struct Facts {
+    workspace: Workspace,
+    package: Package,
+    source: Source,
+    toolchain: Toolchain,
+    engine: Engine,
+    platforms: Vec<Platform>,
+    targets: Vec<Target>,
+    base: BaseName,
+    /// The program that an image is handed to.
+    loader: Option<&'static str>,
+}
+
+impl Flags {
+    /// Plans, and then prints the plan or runs it.
+    pub fn run(self) -> Result<()> {
+        let facts = self.facts()?;
+        let plan = self.plan(&facts)?;
+        if self.dry_run {
+            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            return Ok(());
+        }
+        let ui = if self.json { Ui::quiet() } else { Ui::detect() };
+        let output = self.output(&facts);
+        let _lock = Lock::take(&output, || {
+            ui.warn(&format!("another run is writing {}; waiting for it to end", output.display()));
+        })?;
+        let mut work = Work::new(self.setup(&facts)?, build_work(&facts))?;
+        let steps = plan.run(&mut work, &ui)?;
+        self.report(&facts, work, steps, &ui)
+    }
+
+    fn facts(&self) -> Result<Facts> {
+        let workspace = Workspace::find()?;
+        let settings = &workspace.settings;
+        let platforms = self.platform.as_ref().unwrap_or(&Choice::Host).resolve(&settings.platforms)?;
+        let base_name = self.base.as_deref().unwrap_or(&settings.base);
+        let base = BaseName::parse(base_name, &workspace.root)?;
+        let engine = self.engine(&workspace)?;
+        let toolchain = Toolchain::read()?;
+        let targets = match engine {
+            Engine::Native => build::choose(&platforms, &toolchain)?,
+            // They are built in the container; here their names alone are needed.
+            Engine::Buildx => platforms.iter().map(|&platform| Target::musl(platform)).collect(),
+        };
+        let metadata = build::metadata(&workspace.root)?;
+        let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
+        let source = Source::read(&workspace.root)?;
+        let loader = ["docker", "podman"].into_iter().find(|program| {
+            self.load && find(program).is_some() && Cmd::new(program).arg("info").succeeds()
+        });
+        if self.load && loader.is_none() {
+            return Err(Fault::usage("--load: neither Docker nor Podman answers here")
+                .cure("start one, or write a tar for another machine: --archive FILE")
+                .into());
+        }
+        Ok(Facts { workspace, package, source, toolchain, engine, platforms, targets, base, loader })
+    }
+
+    fn engine(&self, workspace: &Workspace) -> Result<Engine> {
+        if self.engine == EngineFlag::Native {
+            return Ok(Engine::Native);
+        }
+        let options = self.buildx_options(&workspace.settings);
+        let dockerfile = workspace.root.join(&options.dockerfile);
+        let docker = if dockerfile.is_file() {
+            Docker::probe(options.builder.as_deref())
+        } else {
+            Docker::Unable(format!("there is no {}", options.dockerfile))
+        };
+        match (self.engine, docker) {
+            (_, Docker::Ready { .. }) => Ok(Engine::Buildx),
+            (EngineFlag::Buildx, Docker::Unable(why)) => Err(Fault::usage(format!("--engine buildx: {why}"))
+                .cure("cargo xtask doctor says what is missing; --engine native needs nothing but cargo")
+                .into()),
+            (_, Docker::Unable(_)) => Ok(Engine::Native),
+        }
+    }
+
+    fn buildx_options(&self, settings: &Settings) -> Buildx {
+        let mut options = settings.buildx.clone();
+        let flags = &self.buildx;
+        options.builder = flags.builder.clone().or(options.builder);
+        options.network = flags.network.clone().or(options.network);
+        let contexts = flags.build_context.iter().filter_map(|context| context.split_once('='));
+        options.contexts.extend(contexts.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        options.secrets.extend(flags.secret.iter().cloned());
+        options.cache_from.extend(flags.cache_from.iter().cloned());
+        options.cache_to.extend(flags.cache_to.iter().cloned());
+        options
+    }
+
+    fn plan(&self, facts: &Facts) -> Result<Plan<Step>> {
+        let mut plan = Plan::new("image");
+        let settings = &facts.workspace.settings;
+        let base = self.base.as_deref().unwrap_or(&settings.base);
+        plan.step("base", format!("what the image stands on: {base}"), [base], Step::Base(facts.base.clone()));
+        match facts.engine {
+            Engine::Native => build_work(facts).plan(&mut plan, Step::Build),
+            Engine::Buildx => self.plan_buildx(facts, &mut plan)?,
+        }
+        let content = settings.files.iter().map(|file| file.source.clone()).chain([facts.package.binary.clone()]);
+        plan.step("layers", "files and binary, sorted, with fixed owner, mode and time", content, Step::Assemble);
+        let output = self.output(facts);
+        plan.step("layout", format!("{} shows the new image in one rename", output.display()), ["layers"], Step::Write);
+        if self.verify {
+            let (verify, reason) = (Self::verify(facts), "the same source in another folder must give the same bytes");
+            plan.step("verify", reason, ["source"], verify);
+        }
+        if let Some(path) = self.archive_path(facts) {
+            let (repository, tag) = name(facts);
+            let reason = "one tar for docker load, podman load and skopeo";
+            plan.step("archive", reason, [output.display().to_string()], Step::Archive { path, repository, tag });
+        }
+        if let (Some(loader), Some(path)) = (facts.loader, self.archive_path(facts)) {
+            let cmd = Cmd::new(loader).args(["load", "--input"]).arg(&path);
+            plan.step("load", format!("hand the image to {loader}"), [path.display().to_string()], Step::Load(cmd));
+        }
+        Ok(plan)
+    }
+
+    fn plan_buildx(&self, facts: &Facts, plan: &mut Plan<Step>) -> Result<()> {
+        let options = self.buildx_options(&facts.workspace.settings);
+        let made = facts.package.target_dir.join("xtask").join("buildx");
+        let base = match &facts.base {
+            BaseName::Scratch => BaseArgument::Name("scratch".to_owned()),
+            BaseName::Registry(reference) => BaseArgument::Name(reference.to_string()),
+            BaseName::Layout(dir, digest) => {
+                let layout = Layout::open(dir)?;
+                BaseArgument::Layout(dir.clone(), crate::image::base::top_of(&layout, digest.as_ref())?.digest)
+            }
+        };
+        let labels = labels(facts);
+        let request = buildx::Request {
+            root: &facts.workspace.root,
+            output: &made,
+            platforms: &facts.platforms,
+            options: &options,
+            labels: &labels,
+            epoch: facts.source.time,
+            base,
+        };
+        let inputs = [options.dockerfile.as_str(), "source"];
+        let reason = "the Dockerfile's build stage runs cargo xtask binary for each platform";
+        plan.step("buildx", reason, inputs, Step::Buildx(buildx::command(&request), made.clone()));
+        let reason = "both engines must make the same image";
+        plan.step("import", reason, [made.display().to_string()], Step::Import(made));
+        Ok(())
+    }
+
+    fn verify(facts: &Facts) -> Step {
+        let copy = facts.package.target_dir.join("xtask").join("verify-source");
+        let build = Build { root: copy.clone(), target_dir: copy.join("target"), ..build_of(facts) };
+        let command = build.command(&facts.targets, &facts.toolchain);
+        Step::Verify(Verify { copy, build, command })
+    }
+
+    fn output(&self, facts: &Facts) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| facts.package.target_dir.join("image"))
+    }
+
+    /// The archive asked for, or the one that loading needs.
+    fn archive_path(&self, facts: &Facts) -> Option<PathBuf> {
+        let own = || facts.package.target_dir.join("xtask").join("load.tar");
+        self.archive.clone().or_else(|| self.load.then(own))
+    }
+
+    fn setup(&self, facts: &Facts) -> Result<Setup> {
+        let settings = &facts.workspace.settings;
+        let path = binary_path(facts);
+        let recipe = Recipe {
+            runtime: Runtime::of(&settings.container, &path),
+            labels: labels(facts),
+            created: rfc3339(facts.source.time),
+            name: name(facts).1,
+        };
+        Ok(Setup {
+            root: facts.workspace.root.clone(),
+            output: self.output(facts),
+            platforms: facts.platforms.clone(),
+            path,
+            files: Tree::of_settings(&facts.workspace.root, &settings.files)?,
+            recipe,
+        })
+    }
+
+    fn report(&self, facts: &Facts, work: Work, steps: Vec<crate::plan::Report>, ui: &Ui) -> Result<()> {
+        let settings = &facts.workspace.settings;
+        let Some(image) = work.image else { return Err(anyhow::anyhow!("no image was made")) };
+        let engine = match facts.engine {
+            Engine::Native => "native",
+            Engine::Buildx => "buildx",
+        };
+        let mut report = Report::new(
+            engine,
+            image.digest,
+            settings.repository.as_deref(),
+            shown(&work.setup.output),
+            facts.source.version(&facts.package.version).to_string(),
+            image.platforms,
+            work.build_seconds,
+            settings.budgets,
+        );
+        report.steps = steps;
+        report.notes = work.build.notes;
+        if self.pin
+            && let (Some(name), Some(digest)) = (&work.base.name, work.base.digest)
+        {
+            facts.workspace.pin_base(&format!("{name}@{digest}"))?;
+            report.notes.push(format!("{} now names the base as {name}@{digest}", crate::settings::FILE));
+        }
+        for note in &report.notes {
+            ui.warn(note);
+        }
+        if self.json {
+            ui::print(&format!("{:#}\n", serde_json::to_value(&report)?));
+        } else {
+            ui::print(&format!("\n{}\n{}  {}\n", report.table(), report.digest, report.layout));
+        }
+        let mut outputs = vec![("digest", report.digest.to_string())];
+        outputs.extend(report.reference.clone().map(|reference| ("reference", reference)));
+        ui::write_outputs(&report.markdown(), &outputs)?;
+        Ok(report.verdict()?)
+    }
+}
+
+/// A path as a person near it would write it.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}
+
+fn binary_path(facts: &Facts) -> String {
+    let default = || format!("/usr/bin/{}", facts.package.binary);
+    facts.workspace.settings.container.path.clone().unwrap_or_else(default)
+}
+
+fn build_of(facts: &Facts) -> Build {
+    Build::of(&facts.package, &facts.source)
+}
+
+fn build_work(facts: &Facts) -> build::Work {
+    build::Work::new(build_of(facts), facts.toolchain.clone(), facts.targets.clone())
+}
+
+/// Repository and tag that a loaded image goes by.
+fn name(facts: &Facts) -> (String, String) {
+    let repository = facts.workspace.settings.repository.clone();
+    let repository = repository.unwrap_or_else(|| format!("localhost/{}", facts.package.binary));
+    let tag = facts.source.version(&facts.package.version).to_string().replace('+', "-");
+    (repository, tag)
+}
+
+/// Labels and annotations by the image-spec's keys (annotations.md), the settings' own on top.
+fn labels(facts: &Facts) -> Annotations {
+    let package = &facts.package;
+    let derived = [
+        ("title", Some(package.binary.clone())),
+        ("description", package.description.clone()),
+        ("source", package.repository.clone()),
+        ("licenses", package.license.clone()),
+        ("revision", facts.source.revision()),
+        ("version", Some(facts.source.version(&package.version).to_string())),
+        ("created", Some(rfc3339(facts.source.time))),
+    ];
+    let derived = derived
+        .into_iter()
+        .filter_map(|(key, value)| value.map(|value| (format!("org.opencontainers.image.{key}"), value)));
+    let mut labels: Annotations = derived.collect();
+    labels.extend(facts.workspace.settings.labels.clone());
+    labels
+}

@@ -1,0 +1,170 @@
+//! What a person is told when something ends badly, and the exit code that goes with it.
+//!
+//! Errors travel as [`anyhow::Error`]; a [`Fault`] anywhere in the chain decides the exit code and
+//! brings the place and the cure. An error without one is a failure of the work (exit code 1).
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a command did not end well; the number is the process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The work failed (1).
+    Failed = 1,
+    /// Flags or settings are wrong (2).
+    Usage = 2,
+    /// A gate said no: a budget, a vulnerability, a policy (3).
+    Gate = 3,
+}
+
+/// One thing that is wrong: what, where, and what to do about it.
+#[derive(Debug)]
+pub struct Fault {
+    kind: Kind,
+    what: String,
+    place: Option<String>,
+    cure: Option<String>,
+}
+
+impl Fault {
+    fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), place: None, cure: None }
+    }
+
+    /// The work failed: exit code 1.
+    pub fn failed(what: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, what)
+    }
+
+    /// Flags or settings are wrong: exit code 2.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, what)
+    }
+
+    /// A gate said no: exit code 3.
+    pub fn gate(what: impl Into<String>) -> Self {
+        Self::new(Kind::Gate, what)
+    }
+
+    /// Where it is: `file:line:column`, a URL, a path.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.place = Some(place.to_string());
+        self
+    }
+
+    /// What to do, as a sentence or the exact command.
+    #[must_use]
+    pub fn cure(mut self, cure: impl Into<String>) -> Self {
+        self.cure = Some(cure.into());
+        self
+    }
+
+    /// The exit code's reason.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Several faults found in one reading; settings report all of theirs at once.
+#[derive(Debug)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (n, plural) = (self.0.len(), if self.0.len() == 1 { "" } else { "s" });
+        write!(f, "{n} error{plural}")
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// The exit code that an error stands for.
+pub fn kind(error: &anyhow::Error) -> Kind {
+    for cause in error.chain() {
+        if let Some(fault) = cause.downcast_ref::<Fault>() {
+            return fault.kind;
+        }
+        if let Some(Faults(faults)) = cause.downcast_ref::<Faults>() {
+            return faults.first().map_or(Kind::Failed, Fault::kind);
+        }
+    }
+    Kind::Failed
+}
+
+/// The error as a person reads it: an `error:` line a fault, its causes indented below, the cure last.
+pub fn render(error: &anyhow::Error) -> String {
+    let mut out = String::new();
+    let mut cures = Vec::new();
+    let mut first = true;
+    for cause in error.chain() {
+        if let Some(Faults(faults)) = cause.downcast_ref::<Faults>() {
+            for fault in faults {
+                out.push_str(&format!("error: {fault}\n"));
+                if let Some(cure) = &fault.cure {
+                    out.push_str(&format!("  help: {cure}\n"));
+                }
+            }
+            first = false;
+            continue;
+        }
+        let text = cause.to_string().replace('\n', "\n  ");
+        out.push_str(if first { "error: " } else { "  because: " });
+        out.push_str(&text);
+        out.push('\n');
+        first = false;
+        if let Some(cure) = cause.downcast_ref::<Fault>().and_then(|fault| fault.cure.as_ref()) {
+            cures.push(cure.clone());
+        }
+    }
+    for cure in cures {
+        out.push_str(&format!("  help: {}\n", cure.replace('\n', "\n        ")));
+    }
+    out
+}
+
+impl From<Kind> for ExitCode {
+    fn from(kind: Kind) -> Self {
+        ExitCode::from(kind as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_fault_in_the_chain_decides_the_exit_code() {
+        let cases = [
+            (anyhow::anyhow!("plain"), Kind::Failed),
+            (Fault::usage("flag").into(), Kind::Usage),
+            (Err::<(), _>(Fault::gate("no")).context("outer").unwrap_err(), Kind::Gate),
+            (Faults(vec![Fault::usage("a"), Fault::usage("b")]).into(), Kind::Usage),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(kind(&error), expected, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn the_cure_comes_last_and_every_fault_is_shown() {
+        let error = Err::<(), _>(Fault::failed("no answer").at("http://r/").cure("start it"))
+            .context("pull the base")
+            .unwrap_err();
+        assert_eq!(render(&error), "error: pull the base\n  because: http://r/: no answer\n  help: start it\n");
+        let many = Faults(vec![Fault::usage("a").at("f:1:2"), Fault::usage("b").cure("c")]).into();
+        assert_eq!(render(&many), "error: f:1:2: a\nerror: b\n  help: c\n");
+    }
+}

@@ -1,0 +1,152 @@
+//! What git knows of the source that an image is made from.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use semver::{BuildMetadata, Prerelease, Version};
+
+use crate::error::Fault;
+use crate::process::{Cmd, find};
+
+/// The source's place in history. Without a repository all of it is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The commit, in full.
+    pub revision: Option<String>,
+    /// Whether files differ from that commit.
+    pub dirty: bool,
+    /// The commit's time, in seconds since 1970; SOURCE_DATE_EPOCH where that is set.
+    pub time: u64,
+    /// The version tag nearest below the commit, and the number of commits since.
+    pub nearest: Option<(Version, u64)>,
+    /// Commits in all; none where the clone is shallow and cannot count.
+    pub commits: Option<u64>,
+}
+
+impl Source {
+    /// Reads the repository at `root`, if there is one.
+    pub fn read(root: &Path) -> Result<Self> {
+        let git = |args: &[&str]| {
+            Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_secs(60)).read().ok()
+        };
+        let mut source = Self::default();
+        let inside = find("git").is_some() && git(&["rev-parse", "--verify", "--quiet", "HEAD"]).is_some();
+        if inside {
+            let head = git(&["log", "-1", "--format=%H %ct"]).unwrap_or_default();
+            if let Some((revision, time)) = head.split_once(' ') {
+                source.revision = Some(revision.to_owned());
+                source.time = time.parse().unwrap_or(0);
+            }
+            source.dirty = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
+            let described = git(&["describe", "--tags", "--long", "--match", "v[0-9]*", "--abbrev=7"]);
+            source.nearest = described.as_deref().and_then(parse_describe);
+            let shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
+            if !shallow {
+                source.commits = git(&["rev-list", "--count", "HEAD"]).and_then(|count| count.parse().ok());
+            }
+        }
+        if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
+            let text = epoch.to_string_lossy();
+            source.time = text.parse().map_err(|_| {
+                Fault::usage(format!("SOURCE_DATE_EPOCH is '{text}', not a number of seconds since 1970"))
+            })?;
+        }
+        Ok(source)
+    }
+
+    /// The commit, marked where the files differ from it.
+    pub fn revision(&self) -> Option<String> {
+        let mark = if self.dirty { "-dirty" } else { "" };
+        self.revision.as_ref().map(|revision| format!("{revision}{mark}"))
+    }
+
+    /// The version tag on this commit; else the next patch's `-dev.N+gSHA`, N commits after the nearest
+    /// tag, or after the first commit where there is none; else the crate's own version.
+    pub fn version(&self, of_crate: &Version) -> Version {
+        let Some(revision) = &self.revision else { return of_crate.clone() };
+        let (mut version, ahead) = match &self.nearest {
+            Some((tagged, 0)) if !self.dirty => return tagged.clone(),
+            Some((tagged, ahead)) => (tagged.clone(), Some(*ahead)),
+            None => (of_crate.clone(), self.commits),
+        };
+        if self.nearest.is_some() && version.pre.is_empty() {
+            version.patch += 1;
+        }
+        let count = ahead.map_or_else(String::new, |ahead| format!(".{ahead}"));
+        let before = if version.pre.is_empty() { String::new() } else { format!("{}.", version.pre) };
+        let mark = if self.dirty { ".dirty" } else { "" };
+        let short = &revision[..revision.len().min(7)];
+        // Both are made of characters that semver allows; the tag alone stands if that ever fails.
+        version.pre = Prerelease::new(&format!("{before}dev{count}")).unwrap_or_default();
+        version.build = BuildMetadata::new(&format!("g{short}{mark}")).unwrap_or_default();
+        version
+    }
+}
+
+/// `v1.2.3-4-gabcdef0`: a tag, the commits since, the commit.
+fn parse_describe(text: &str) -> Option<(Version, u64)> {
+    let (rest, _) = text.rsplit_once("-g")?;
+    let (tag, ahead) = rest.rsplit_once('-')?;
+    Some((Version::parse(tag.strip_prefix('v')?).ok()?, ahead.parse().ok()?))
+}
+
+/// A time as RFC 3339 has it, in UTC.
+pub fn rfc3339(time: u64) -> String {
+    let (days, second) = (time / 86_400, time % 86_400);
+    // Days counted in eras of 400 years from the first of March of the year 0.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (time, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_210_096, "2024-02-29T12:34:56Z"),
+            (4_102_444_799, "2099-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(time), text);
+        }
+    }
+
+    #[test]
+    fn versions() {
+        let of_crate = Version::new(0, 1, 0);
+        let at = |described: &str, dirty, commits| {
+            let source = Source {
+                revision: Some("0123456789abcdef".to_owned()),
+                dirty,
+                nearest: parse_describe(described),
+                commits,
+                ..Source::default()
+            };
+            source.version(&of_crate).to_string()
+        };
+        for (described, dirty, commits, expected) in [
+            ("v1.2.3-0-gabc", false, None, "1.2.3"),
+            ("v1.2.3-0-gabc", true, None, "1.2.4-dev.0+g0123456.dirty"),
+            ("v1.2.3-4-gabc", false, None, "1.2.4-dev.4+g0123456"),
+            ("v2.0.0-rc.1-4-gabc", false, None, "2.0.0-rc.1.dev.4+g0123456"),
+            ("", false, Some(9), "0.1.0-dev.9+g0123456"),
+            ("", true, None, "0.1.0-dev+g0123456.dirty"),
+            ("v1-0-gabc", false, Some(1), "0.1.0-dev.1+g0123456"),
+        ] {
+            assert_eq!(at(described, dirty, commits), expected, "{described}");
+        }
+        assert_eq!(Source::default().version(&of_crate), of_crate);
+    }
+}

@@ -1,0 +1,85 @@
+//! One tar of an image that `docker load`, `podman load` and `skopeo` read.
+//!
+//! It is an OCI layout with Docker's `manifest.json` beside `index.json`, as `docker save` writes it:
+//! older readers look at the one, newer ones at the other.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::layout::Layout;
+use super::oci::{self, Annotations, Index, Manifest};
+use crate::error::Fault;
+use crate::platform::Platform;
+
+/// Writes `layout`'s image as a tar to `path`, under the name `repository:tag`.
+/// Readers that know of one platform alone get `preferred`, or the first.
+pub fn write(layout: &Layout, path: &Path, repository: &str, tag: &str, preferred: Option<Platform>) -> Result<u64> {
+    let partial = path.with_file_name(format!(
+        ".{}.partial",
+        path.file_name().unwrap_or_default().to_string_lossy()
+    ));
+    let file = File::create(&partial).with_context(|| partial.display().to_string())?;
+    let mut tar = tar::Builder::new(io::BufWriter::new(file));
+    write_to(layout, &mut tar, repository, tag, preferred).with_context(|| partial.display().to_string())?;
+    tar.into_inner().and_then(|mut out| out.flush()).with_context(|| partial.display().to_string())?;
+    fs::rename(&partial, path).with_context(|| path.display().to_string())?;
+    Ok(path.metadata()?.len())
+}
+
+fn write_to<W: io::Write>(
+    layout: &Layout,
+    tar: &mut tar::Builder<W>,
+    repository: &str,
+    tag: &str,
+    preferred: Option<Platform>,
+) -> Result<()> {
+    let top = layout.index()?;
+    let image = top.manifests.iter().find(|entry| entry.is_index());
+    let image = image.ok_or_else(|| Fault::failed("the layout has no image index").at(layout.dir().display()))?;
+    let index: Index = oci::from_bytes("the index", &layout.read(image)?)?;
+    // A single platform goes by its own manifest: loaders then have nothing to choose.
+    let mut entry = match &index.manifests[..] {
+        [only] => only.clone(),
+        _ => image.clone(),
+    };
+    let name = format!("{repository}:{tag}");
+    entry.annotations.insert("io.containerd.image.name".to_owned(), name.clone());
+    entry.annotations.insert("org.opencontainers.image.ref.name".to_owned(), tag.to_owned());
+    let index_json = Index::new(vec![entry], Annotations::new());
+    let digests = layout.reachable(&index_json)?;
+
+    let chosen = preferred.and_then(|platform| index.find(platform)).or(index.manifests.first());
+    let chosen = chosen.ok_or_else(|| Fault::failed("the index is empty").at(layout.dir().display()))?;
+    let manifest: Manifest = oci::from_bytes("the manifest", &layout.read(chosen)?)?;
+    let blob = |digest: &crate::digest::Digest| format!("blobs/sha256/{}", digest.hex());
+    let manifest_json = json!([{
+        "Config": blob(&manifest.config.digest),
+        "Layers": manifest.layers.iter().map(|layer| blob(&layer.digest)).collect::<Vec<_>>(),
+        "RepoTags": [name],
+    }]);
+
+    for digest in &digests {
+        let file = layout.blob(digest)?;
+        let size = file.metadata()?.len();
+        append(tar, &blob(digest), size, file)?;
+    }
+    let index_json = oci::to_bytes(&index_json)?;
+    let manifest_json = oci::to_bytes(&manifest_json)?;
+    let marker = br#"{"imageLayoutVersion":"1.0.0"}"#;
+    for (name, bytes) in [("index.json", &index_json[..]), ("manifest.json", &manifest_json), ("oci-layout", marker)] {
+        append(tar, name, bytes.len() as u64, bytes)?;
+    }
+    Ok(())
+}
+
+fn append<W: io::Write>(tar: &mut tar::Builder<W>, name: &str, size: u64, bytes: impl Read) -> Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_size(size);
+    tar.append_data(&mut header, name, bytes).with_context(|| name.to_owned())
+}

@@ -1,0 +1,238 @@
+//! Layers: files as a tar with nothing in it that differs from one machine to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use flate2::{Compression, GzBuilder};
+
+use super::layout::Layout;
+use super::oci::{Annotations, Descriptor, LAYER_GZIP};
+use crate::digest::{Digest, Hasher};
+use crate::error::Fault;
+use crate::settings::ExtraFile;
+
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// Files by their path in the image, without the leading slash; sorted, as the tar is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree {
+    files: BTreeMap<String, Node>,
+}
+
+/// Where a file's bytes come from and which permission bits it gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// A file of this machine.
+    pub source: PathBuf,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// A layer in a layout.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// The compressed blob.
+    pub descriptor: Descriptor,
+    /// The digest of the tar itself (config.md, `rootfs.diff_ids`).
+    pub diff_id: Digest,
+    /// The tar's length in bytes.
+    pub unpacked: u64,
+    /// How it came about, for the image's history.
+    pub made_by: String,
+}
+
+impl Tree {
+    /// Adds one file; `target` is absolute.
+    pub fn add(&mut self, target: &str, source: impl Into<PathBuf>, mode: u32) -> Result<(), Fault> {
+        let path = target.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        let node = Node { source: source.into(), mode };
+        match self.files.insert(path, node) {
+            Some(other) => Err(Fault::usage(format!("two files want to be {target} in the image"))
+                .at(crate::settings::FILE)
+                .cure(format!("one of them is {}", other.source.display()))),
+            None => Ok(()),
+        }
+    }
+
+    /// The files that the settings add, found below `root`.
+    pub fn of_settings(root: &Path, files: &[ExtraFile]) -> Result<Self> {
+        let mut tree = Self::default();
+        for file in files {
+            let source = root.join(&file.source);
+            tree.add_all(&source, &file.target, file.mode.map(|mode| mode.0))
+                .with_context(|| format!("files: source = \"{}\"", file.source))?;
+        }
+        Ok(tree)
+    }
+
+    fn add_all(&mut self, source: &Path, target: &str, mode: Option<u32>) -> Result<()> {
+        let meta = source.symlink_metadata().map_err(|error| {
+            Fault::usage(format!("{}: {error}", source.display())).at(crate::settings::FILE)
+        })?;
+        if meta.is_dir() {
+            for entry in source.read_dir().with_context(|| source.display().to_string())? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let name = name.to_str().ok_or_else(|| {
+                    Fault::usage("a file's name is not UTF-8").at(entry.path().display())
+                })?;
+                self.add_all(&entry.path(), &format!("{target}/{name}"), mode)?;
+            }
+            return Ok(());
+        }
+        if !meta.is_file() {
+            return Err(Fault::usage("only files and folders can go into the image").at(source.display()).into());
+        }
+        let executable = if is_executable(&meta) { 0o755 } else { 0o644 };
+        Ok(self.add(target, source, mode.unwrap_or(executable))?)
+    }
+
+    /// The files, sorted by path.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.files.iter().map(|(path, node)| (path.as_str(), node))
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Every folder above the files, sorted.
+    fn directories(&self) -> BTreeSet<String> {
+        let above = |path: &String| {
+            let ends = path.match_indices('/').map(|(at, _)| at);
+            ends.map(|end| path[..end].to_owned()).collect::<Vec<_>>()
+        };
+        self.files.keys().flat_map(above).collect()
+    }
+
+    /// Writes the tree as a layer into `layout`. `directories` says whether the folders above the files
+    /// are part of it: on an empty base they are; on another they might replace a link such as
+    /// `/bin -> usr/bin`, so the base's own are left alone.
+    pub fn pack(&self, layout: &Layout, directories: bool, made_by: &str) -> Result<Layer> {
+        let gzip = GzBuilder::new().mtime(0).operating_system(255).write(layout.writer()?, Compression::best());
+        let mut both = Both { tar: Hasher::new(), gzip };
+        self.write_tar(&mut both, directories)?;
+        let (diff_id, unpacked) = both.tar.finish();
+        let (digest, size) = both.gzip.finish().context("compress a layer")?.commit()?;
+        let media_type = LAYER_GZIP.to_owned();
+        let descriptor = Descriptor { media_type, digest, size, platform: None, annotations: Annotations::new() };
+        Ok(Layer { descriptor, diff_id, unpacked, made_by: made_by.to_owned() })
+    }
+
+    fn write_tar(&self, out: &mut impl Write, directories: bool) -> Result<()> {
+        let mut tar = tar::Builder::new(out);
+        let folders = if directories { self.directories() } else { BTreeSet::new() };
+        for folder in folders {
+            let mut header = header(tar::EntryType::Directory, DIRECTORY_MODE, 0);
+            tar.append_data(&mut header, format!("{folder}/"), io::empty())?;
+        }
+        for (path, node) in self.files() {
+            let at = || node.source.display().to_string();
+            let file = File::open(&node.source).with_context(at)?;
+            let size = file.metadata().with_context(at)?.len();
+            let mut header = header(tar::EntryType::Regular, node.mode, size);
+            tar.append_data(&mut header, path, file).with_context(at)?;
+        }
+        tar.into_inner()?;
+        Ok(())
+    }
+}
+
+/// Owner root, time 0: the two things that differ from machine to machine.
+fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    header
+}
+
+struct Both<W> {
+    tar: Hasher,
+    gzip: W,
+}
+
+impl<W: Write> Write for Both<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.gzip.write(bytes)?;
+        self.tar.write_all(&bytes[..written])?;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.gzip.flush()
+    }
+}
+
+#[cfg(unix)]
+fn is_executable(meta: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    meta.permissions().mode() & 0o111 != 0
+}
+
+// Elsewhere the bit does not exist; the settings' `mode` sets it.
+#[cfg(not(unix))]
+fn is_executable(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::render;
+
+    fn listing(layer: &Layer, layout: &Layout) -> Vec<String> {
+        let gzip = flate2::read::GzDecoder::new(layout.blob(&layer.descriptor.digest).unwrap());
+        let mut tar = tar::Archive::new(gzip);
+        let entries = tar.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            let header = entry.header();
+            let path = entry.path().unwrap().display().to_string();
+            let owner = (header.uid().unwrap(), header.gid().unwrap(), header.mtime().unwrap());
+            assert_eq!(owner, (0, 0, 0), "{path}");
+            format!("{:o} {path}", header.mode().unwrap())
+        });
+        entries.collect()
+    }
+
+    #[test]
+    fn a_layer_is_sorted_and_the_same_from_any_folder() {
+        let temp = tempfile::tempdir().unwrap();
+        let layout = Layout::create(&temp.path().join("image")).unwrap();
+        let mut digests = BTreeSet::new();
+        for folder in ["one", "two/deeper"] {
+            let source = temp.path().join(folder);
+            std::fs::create_dir_all(source.join("etc/x")).unwrap();
+            std::fs::write(source.join("etc/x/b"), "b").unwrap();
+            std::fs::write(source.join("etc/a"), "a").unwrap();
+            let mut tree = Tree::default();
+            tree.add_all(&source, "/opt", None).unwrap();
+            tree.add("/bin/run", source.join("etc/a"), 0o555).unwrap();
+            let layer = tree.pack(&layout, true, "test").unwrap();
+            let expected = ["755 bin/", "755 opt/", "755 opt/etc/", "755 opt/etc/x/", "555 bin/run", "644 opt/etc/a", "644 opt/etc/x/b"];
+            assert_eq!(listing(&layer, &layout), expected);
+            digests.insert(layer.descriptor.digest);
+        }
+        assert_eq!(digests.len(), 1);
+    }
+
+    #[test]
+    fn on_a_base_its_own_folders_are_left_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let layout = Layout::create(&temp.path().join("image")).unwrap();
+        let mut tree = Tree::default();
+        let source = temp.path().join("f");
+        std::fs::write(&source, "x").unwrap();
+        tree.add("/bin/f", &source, 0o755).unwrap();
+        assert_eq!(listing(&tree.pack(&layout, false, "test").unwrap(), &layout), ["755 bin/f"]);
+        let twice = tree.add("//bin//f", &source, 0o755).unwrap_err();
+        assert!(render(&twice.into()).contains("two files want to be"));
+    }
+}

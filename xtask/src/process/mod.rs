@@ -1,0 +1,194 @@
+//! The one place that starts a child process.
+//!
+//! A [`Cmd`] is data: a plan shows it, a test compares it, and only here does it become a process.
+//! Arguments are never glued into a string, and nothing secret is ever an argument.
+
+mod run;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+
+/// A command line with its environment, not yet run.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cmd {
+    program: OsString,
+    args: Vec<OsString>,
+    env: BTreeMap<String, Option<OsString>>,
+    secret_env: BTreeMap<String, OsString>,
+    stdin: Option<Vec<u8>>,
+    dir: Option<PathBuf>,
+    limit: Option<Duration>,
+}
+
+impl Cmd {
+    /// A command that runs `program`, found on PATH unless it is a path.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            secret_env: BTreeMap::new(),
+            stdin: None,
+            dir: None,
+            limit: None,
+        }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments, in order.
+    #[must_use]
+    pub fn args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable, shown in plans and logs.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.env.insert(name.into(), Some(value.into()));
+        self
+    }
+
+    /// Takes a variable out of the child's environment.
+    #[must_use]
+    pub fn unset(mut self, name: impl Into<String>) -> Self {
+        self.env.insert(name.into(), None);
+        self
+    }
+
+    /// Sets an environment variable whose value is never shown.
+    #[must_use]
+    pub fn secret_env(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.secret_env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Bytes for the child's standard input, never shown. Without them it reads nothing.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// The folder it runs in; the caller's otherwise.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// The longest it may run before it is ended, and that is an error.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Program and arguments, as shown in plans.
+    pub fn argv(&self) -> Vec<String> {
+        std::iter::once(&self.program)
+            .chain(&self.args)
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    fn shown_env(&self) -> impl Iterator<Item = (&str, String)> {
+        let secret = self.secret_env.keys().map(|name| (name.as_str(), "***".to_owned()));
+        let open = self.env.iter().map(|(name, value)| {
+            let value = value.as_ref().map_or_else(String::new, |v| v.to_string_lossy().into_owned());
+            // Encoded RUSTFLAGS are separated by a byte that no terminal shows.
+            (name.as_str(), value.replace('\u{1f}', " "))
+        });
+        open.chain(secret)
+    }
+}
+
+/// The line a person could type in a POSIX shell.
+impl fmt::Display for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.shown_env() {
+            write!(f, "{name}={} ", quote(&value))?;
+        }
+        for (i, part) in self.argv().iter().enumerate() {
+            write!(f, "{}{}", if i == 0 { "" } else { " " }, quote(part))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cmd({self})")
+    }
+}
+
+impl Serialize for Cmd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let env: BTreeMap<_, _> = self.shown_env().collect();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("argv", &self.argv())?;
+        if !env.is_empty() {
+            map.serialize_entry("env", &env)?;
+        }
+        if let Some(dir) = &self.dir {
+            map.serialize_entry("dir", &dir.to_string_lossy())?;
+        }
+        map.end()
+    }
+}
+
+fn quote(part: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !part.is_empty() && part.chars().all(plain) {
+        part.to_owned()
+    } else {
+        format!("'{}'", part.replace('\'', r"'\''"))
+    }
+}
+
+/// Where a program is on PATH, if it is.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(format!("{program}{}", std::env::consts::EXE_SUFFIX)))
+        .find(|candidate| is_executable(candidate))
+}
+
+#[cfg(unix)]
+fn is_executable(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(path: &std::path::Path) -> bool {
+    path.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_can_be_pasted_and_hides_what_is_secret() {
+        let cmd = Cmd::new("docker")
+            .args(["login", "--user", "o'brien", ""])
+            .env("A", "b c")
+            .secret_env("TOKEN", "hunter2")
+            .stdin("hunter2");
+        assert_eq!(cmd.to_string(), r"A='b c' TOKEN='***' docker login --user 'o'\''brien' ''");
+        let json = serde_json::to_string(&cmd).unwrap();
+        assert!(!json.contains("hunter2") && !format!("{cmd:?}").contains("hunter2"), "{json}");
+    }
+}

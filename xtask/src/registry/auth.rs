@@ -1,0 +1,362 @@
+//! Where credentials come from.
+//!
+//! The first of these that knows the registry wins:
+//!
+//! 1. what the caller was given (`--token-stdin`), for the registry it was given for;
+//! 2. for ghcr.io, `GHCR_TOKEN`, then `GITHUB_TOKEN`, with the user `GITHUB_ACTOR`;
+//! 3. Docker's `config.json` (`DOCKER_CONFIG`, else `~/.docker`): `credHelpers`, `auths`, `credsStore`;
+//! 4. Podman's `auth.json`: `REGISTRY_AUTH_FILE`, else `$XDG_RUNTIME_DIR/containers`, then
+//!    `~/.config/containers`.
+//!
+//! A file that cannot be read, or a helper that fails, is an error: going on without credentials would
+//! end in a refusal that hides the cause.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::auth_file::AuthFile;
+use super::secret::Secret;
+use super::helpers;
+use crate::error::Fault;
+
+/// The user name that GitHub takes with any token.
+const ANY_USER: &str = "x-access-token";
+
+/// What a registry is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A user name and a password or token.
+    Basic {
+        /// The user name.
+        user: String,
+        /// The password or token.
+        secret: Secret,
+    },
+    /// A refresh token for the registry's token service (Docker's `identitytoken`).
+    Identity(Secret),
+    /// A bearer token for the registry itself (Docker's `registrytoken`).
+    Bearer(Secret),
+}
+
+impl Credential {
+    /// The part that must never be shown.
+    pub(super) fn secret(&self) -> &Secret {
+        match self {
+            Self::Basic { secret, .. } | Self::Identity(secret) | Self::Bearer(secret) => secret,
+        }
+    }
+}
+
+/// Where a credential was found; prints the place and never the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nowhere.
+    Nowhere,
+    /// Handed in by the caller.
+    Given,
+    /// An environment variable.
+    Variable(&'static str),
+    /// An entry of Docker's or Podman's file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The entry's name in `auths`.
+        key: String,
+    },
+    /// A credential helper, and the file that names it.
+    Helper {
+        /// The program.
+        program: String,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nowhere => f.write_str("no credentials"),
+            Self::Given => f.write_str("the token that was handed in"),
+            Self::Variable(name) => f.write_str(name),
+            Self::File { path, key } => write!(f, "the entry '{key}' of {}", path.display()),
+            Self::Helper { program, path } => write!(f, "{program}, named by {}", path.display()),
+        }
+    }
+}
+
+/// A credential and where it was found; [`Source::Nowhere`] exactly where there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What the registry is shown.
+    pub credential: Option<Credential>,
+    /// Where it was found.
+    pub source: Source,
+}
+
+impl Found {
+    fn nothing() -> Self {
+        Self { credential: None, source: Source::Nowhere }
+    }
+}
+
+/// A token that the caller was handed, for one registry alone.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The registry that it is for, as in an image name.
+    pub registry: String,
+    /// The user name that goes with it; needed everywhere but at ghcr.io.
+    pub user: Option<String>,
+    /// The token.
+    pub secret: Secret,
+}
+
+/// The environment variables that decide, as they were when it was made.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<&'static str, String>);
+
+const VARIABLES: [&str; 11] = [
+    "GHCR_TOKEN",
+    "GITHUB_TOKEN",
+    "GITHUB_ACTOR",
+    "GITHUB_ACTIONS",
+    "DOCKER_CONFIG",
+    "REGISTRY_AUTH_FILE",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "HOME",
+    "USERPROFILE",
+    "PATH",
+];
+
+impl Environment {
+    /// This process's own.
+    pub fn of_process() -> Self {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// One that `get` answers for.
+    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
+        Self(VARIABLES.into_iter().filter_map(|name| Some((name, get(name)?))).collect())
+    }
+
+    /// The value, unless it is unset or empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether this is a job of GitHub Actions.
+    pub(super) fn in_actions(&self) -> bool {
+        self.get("GITHUB_ACTIONS") == Some("true")
+    }
+
+    fn home(&self) -> Option<&Path> {
+        self.get("HOME").or_else(|| self.get("USERPROFILE")).map(Path::new)
+    }
+
+    fn docker_file(&self) -> Option<PathBuf> {
+        match self.get("DOCKER_CONFIG") {
+            Some(folder) => Some(Path::new(folder).join("config.json")),
+            None => Some(self.home()?.join(".docker").join("config.json")),
+        }
+    }
+
+    fn podman_files(&self) -> Vec<PathBuf> {
+        let in_folder = |folder: &Path| folder.join("containers").join("auth.json");
+        let runtime = self.get("XDG_RUNTIME_DIR").map(|folder| in_folder(Path::new(folder)));
+        let config = match self.get("XDG_CONFIG_HOME") {
+            Some(folder) => Some(in_folder(Path::new(folder))),
+            None => self.home().map(|home| in_folder(&home.join(".config"))),
+        };
+        runtime.into_iter().chain(config).collect()
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The credential for a repository (`registry`, and the path in it for entries that Podman scopes).
+pub fn find(environment: &Environment, given: Option<&Given>, registry: &str, repository: &str) -> Result<Found> {
+    if let Some(given) = given.filter(|given| given.registry == registry) {
+        return handed_in(environment, given);
+    }
+    if registry == "ghcr.io" {
+        for name in ["GHCR_TOKEN", "GITHUB_TOKEN"] {
+            if let Some(token) = environment.get(name) {
+                let user = environment.get("GITHUB_ACTOR").unwrap_or(ANY_USER).to_owned();
+                let credential = Credential::Basic { user, secret: Secret::new(token) };
+                return Ok(Found { credential: Some(credential), source: Source::Variable(name) });
+            }
+        }
+    }
+    if let Some(path) = environment.docker_file()
+        && let Some(found) = in_file(environment, &path, registry, repository)?
+    {
+        return Ok(found);
+    }
+    if let Some(path) = environment.get("REGISTRY_AUTH_FILE") {
+        if !Path::new(path).exists() {
+            return Err(Fault::failed("REGISTRY_AUTH_FILE names a file that is not there")
+                .at(path)
+                .cure("log in with 'podman login', or unset REGISTRY_AUTH_FILE")
+                .into());
+        }
+        return Ok(in_file(environment, Path::new(path), registry, repository)?.unwrap_or_else(Found::nothing));
+    }
+    for path in environment.podman_files() {
+        if let Some(found) = in_file(environment, &path, registry, repository)? {
+            return Ok(found);
+        }
+    }
+    Ok(Found::nothing())
+}
+
+fn handed_in(environment: &Environment, given: &Given) -> Result<Found> {
+    if given.secret.is_empty() {
+        return Err(Fault::usage(format!("the token for {} is empty", given.registry))
+            .cure("pass the token on standard input, for example: gh auth token | cargo xtask …")
+            .into());
+    }
+    let user = match &given.user {
+        Some(user) => user.clone(),
+        None if given.registry == "ghcr.io" => {
+            environment.get("GITHUB_ACTOR").unwrap_or(ANY_USER).to_owned()
+        }
+        None => {
+            let what = format!("a token for {} needs the name of its user", given.registry);
+            return Err(Fault::usage(what).cure("name the user as well, or log in with 'docker login'").into());
+        }
+    };
+    let credential = Credential::Basic { user, secret: given.secret.clone() };
+    Ok(Found { credential: Some(credential), source: Source::Given })
+}
+
+/// What one file says. `credHelpers` comes first because it is about this registry alone; `credsStore`
+/// last because it is about all of them, and Docker leaves an empty entry in `auths` for what it stores there.
+fn in_file(environment: &Environment, path: &Path, registry: &str, repository: &str) -> Result<Option<Found>> {
+    let Some(file) = AuthFile::read(path)? else { return Ok(None) };
+    if let Some(helper) = file.helper(registry) {
+        return ask(environment, helper, path, registry);
+    }
+    if let Some((key, credential)) = file.entry(registry, repository)? {
+        let source = Source::File { path: path.to_owned(), key };
+        return Ok(Some(Found { credential: Some(credential), source }));
+    }
+    match file.store() {
+        Some(helper) => ask(environment, helper, path, registry),
+        None => Ok(None),
+    }
+}
+
+fn ask(environment: &Environment, helper: &str, path: &Path, registry: &str) -> Result<Option<Found>> {
+    let program = helpers::program(helper);
+    let credential = helpers::get(&program, path, registry, environment.get("PATH"))?;
+    Ok(credential.map(|credential| {
+        let source = Source::Helper { program, path: path.to_owned() };
+        Found { credential: Some(credential), source }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn environment(variables: &[(&'static str, &str)]) -> Environment {
+        Environment(variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
+    }
+
+    fn basic(user: &str, secret: &str) -> Option<Credential> {
+        Some(Credential::Basic { user: user.into(), secret: Secret::new(secret) })
+    }
+
+    /// A home with Docker's and Podman's files; `None` leaves one out.
+    fn home(docker: Option<&str>, podman: Option<&str>) -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        for (folder, name, text) in
+            [(".docker", "config.json", docker), (".config/containers", "auth.json", podman)]
+        {
+            if let Some(text) = text {
+                fs::create_dir_all(home.path().join(folder)).unwrap();
+                fs::write(home.path().join(folder).join(name), text).unwrap();
+            }
+        }
+        home
+    }
+
+    #[test]
+    fn the_order_is_given_then_variables_then_docker_then_podman() {
+        let entry = |user: &str| format!(r#"{{"auths":{{"ghcr.io":{{"username":"{user}","password":"p"}}}}}}"#);
+        let home = home(Some(&entry("docker")), Some(&entry("podman")));
+        let path = home.path().to_str().unwrap();
+        let given =
+            Given { registry: "ghcr.io".into(), user: Some("me".into()), secret: Secret::new("token\n") };
+        let all = [("HOME", path), ("GHCR_TOKEN", "g1"), ("GITHUB_TOKEN", "g2"), ("GITHUB_ACTOR", "actor")];
+        let user = |variables: &[_], given: Option<&Given>, registry: &str| {
+            find(&environment(variables), given, registry, "o/a").unwrap()
+        };
+        assert_eq!(user(&all, Some(&given), "ghcr.io").credential, basic("me", "token"));
+        assert_eq!(user(&all, None, "ghcr.io").credential, basic("actor", "g1"));
+        assert_eq!(user(&all[..2], None, "ghcr.io").credential, basic("x-access-token", "g1"));
+        let second = [("HOME", path), ("GHCR_TOKEN", ""), ("GITHUB_TOKEN", "g2")];
+        assert_eq!(user(&second, None, "ghcr.io").source, Source::Variable("GITHUB_TOKEN"));
+        assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, basic("docker", "p"));
+        fs::remove_file(home.path().join(".docker/config.json")).unwrap();
+        assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, basic("podman", "p"));
+        // Neither the token that was given nor GitHub's variables go to another registry.
+        assert_eq!(user(&all, Some(&given), "docker.io"), Found::nothing());
+    }
+
+    #[test]
+    fn a_given_token_needs_a_user_everywhere_but_at_github() {
+        let token =
+            |registry: &str, secret: &str| Given { registry: registry.into(), user: None, secret: Secret::new(secret) };
+        let look = |given: &Given| find(&Environment::default(), Some(given), &given.registry, "a");
+        assert_eq!(look(&token("ghcr.io", "t")).unwrap().credential, basic("x-access-token", "t"));
+        assert!(look(&token("docker.io", "t")).unwrap_err().to_string().contains("name of its user"));
+        assert!(look(&token("ghcr.io", "\n")).unwrap_err().to_string().contains("is empty"));
+    }
+
+    #[test]
+    fn podmans_files_are_looked_through_in_order_and_a_named_one_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |sub: &str, user: &str| {
+            fs::create_dir_all(folder.path().join(sub).join("containers")).unwrap();
+            let text = format!(r#"{{"auths":{{"r.io":{{"username":"{user}","password":"p"}}}}}}"#);
+            fs::write(folder.path().join(sub).join("containers/auth.json"), text).unwrap();
+            folder.path().join(sub).to_str().unwrap().to_owned()
+        };
+        let (runtime, config) = (write("runtime", "runtime"), write("config", "config"));
+        let look = |variables: &[_]| find(&environment(variables), None, "r.io", "a").unwrap().credential;
+        let both = [("XDG_RUNTIME_DIR", &*runtime), ("XDG_CONFIG_HOME", &*config)];
+        assert_eq!(look(&both), basic("runtime", "p"));
+        assert_eq!(look(&both[1..]), basic("config", "p"));
+        let named = folder.path().join("config/containers/auth.json");
+        let named = named.to_str().unwrap();
+        assert_eq!(look(&[both[0], ("REGISTRY_AUTH_FILE", named)]), basic("config", "p"));
+        let gone = environment(&[("REGISTRY_AUTH_FILE", "/no/such/file")]);
+        let error = find(&gone, None, "r.io", "a").unwrap_err();
+        assert!(error.to_string().contains("/no/such/file"), "{error}");
+    }
+
+    #[test]
+    fn a_broken_file_is_an_error_with_its_path() {
+        let home = home(Some("{"), None);
+        let path = home.path().to_str().unwrap();
+        let error = find(&environment(&[("HOME", path)]), None, "r.io", "a").unwrap_err();
+        assert!(error.to_string().contains(".docker/config.json"), "{error}");
+    }
+
+    #[test]
+    fn nothing_that_prints_shows_a_value() {
+        let environment = environment(&[("GHCR_TOKEN", "hunter2-secret")]);
+        let found = find(&environment, None, "ghcr.io", "a").unwrap();
+        let shown = format!("{environment:?} {found:?} {}", found.source);
+        assert!(!shown.contains("hunter2") && shown.contains("GHCR_TOKEN"), "{shown}");
+    }
+}

@@ -1,0 +1,36 @@
+//! What GitHub Actions reads: the step summary and the step's outputs.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+/// Appends `summary` (Markdown) and the outputs to the files that GitHub names, where it names them.
+pub fn write_outputs(summary: &str, outputs: &[(&str, String)]) -> Result<()> {
+    append("GITHUB_STEP_SUMMARY", summary)?;
+    let lines: String = outputs
+        .iter()
+        // A line break would let a value set other outputs.
+        .map(|(name, value)| format!("{name}={}\n", value.replace(['\n', '\r'], " ")))
+        .collect();
+    append("GITHUB_OUTPUT", &lines)
+}
+
+fn append(variable: &str, text: &str) -> Result<()> {
+    let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        return Ok(());
+    };
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("{variable}: {}", path.display()))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("{variable}: {}", path.display()))
+}
+
+/// A text as the data of a workflow command.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}

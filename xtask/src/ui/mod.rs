@@ -1,0 +1,86 @@
+//! What a person sees: progress while it runs, a table when it is done.
+//!
+//! Progress goes to standard error and results to standard output, so that a result can be piped.
+
+mod github;
+mod progress;
+mod table;
+
+use std::io::{IsTerminal as _, Write as _};
+
+pub use github::write_outputs;
+pub use progress::Progress;
+pub use table::Table;
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A line that changes in place.
+    Terminal,
+    /// Sections that fold, as GitHub Actions shows them.
+    Sections,
+    /// Lines, for a pipe or a file.
+    Plain,
+    /// Nothing; the result alone.
+    Quiet,
+}
+
+/// Where progress goes and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Ui {
+    mode: Mode,
+}
+
+impl Ui {
+    /// What suits this process's standard error; nothing where the result is JSON on a terminal's pipe.
+    pub fn detect() -> Self {
+        let mode = if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+            Mode::Sections
+        } else if std::io::stderr().is_terminal() {
+            Mode::Terminal
+        } else {
+            Mode::Plain
+        };
+        Self { mode }
+    }
+
+    /// Shows nothing.
+    pub fn quiet() -> Self {
+        Self { mode: Mode::Quiet }
+    }
+
+    /// Begins a step.
+    pub fn step(&self, name: &str, about: &str) -> Progress {
+        Progress::begin(self.mode, name, about)
+    }
+
+    /// Something a person should know although the work goes on.
+    pub fn warn(&self, text: &str) {
+        match self.mode {
+            Mode::Quiet => {}
+            Mode::Sections => line(&format!("::warning::{}", github::escape(text))),
+            Mode::Terminal | Mode::Plain => line(&format!("{} {text}", console::style("warning:").yellow().for_stderr())),
+        }
+    }
+}
+
+/// One line on standard error. A reader that went away is no reason to stop the work.
+pub fn line(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Text on standard output. A reader that went away is no reason to stop the work.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Seconds, with as many decimals as they deserve.
+pub fn seconds(seconds: f64) -> String {
+    if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }
+}
+
+/// An error as `error::render` puts it, its first word in colour on a terminal.
+pub fn error(text: &str) {
+    let red = console::style("error:").red().bold().for_stderr().to_string();
+    let _ = std::io::stderr().write_all(text.replace("error:", &red).as_bytes());
+}

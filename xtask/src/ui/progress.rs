@@ -1,0 +1,85 @@
+//! One step's progress.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Mode, line, seconds};
+
+/// A step that is running. Dropped without [`Progress::done`], it is shown as failed.
+#[derive(Debug)]
+pub struct Progress {
+    mode: Mode,
+    name: String,
+    started: Instant,
+    bar: Option<ProgressBar>,
+    ended: bool,
+}
+
+impl Progress {
+    pub(super) fn begin(mode: Mode, name: &str, about: &str) -> Self {
+        let bar = (mode == Mode::Terminal).then(|| spinner(name, about));
+        match mode {
+            Mode::Sections => line(&format!("::group::{name}: {about}")),
+            Mode::Plain => line(&format!("{name:<10} {about}")),
+            Mode::Terminal | Mode::Quiet => {}
+        }
+        Self { mode, name: name.to_owned(), started: Instant::now(), bar, ended: false }
+    }
+
+    /// What the step is doing now: the crate being compiled, the blob being fetched.
+    pub fn detail(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.to_owned());
+        }
+    }
+
+    /// A line of a child's output: kept in a section, the latest only on a terminal.
+    pub fn output(&self, text: &str) {
+        match self.mode {
+            Mode::Sections => line(text),
+            Mode::Terminal => self.detail(&console::strip_ansi_codes(text)),
+            Mode::Plain | Mode::Quiet => {}
+        }
+    }
+
+    /// The step ended well.
+    pub fn done(mut self, outcome: &str) -> Duration {
+        self.end("", outcome);
+        self.started.elapsed()
+    }
+
+    fn end(&mut self, failed: &str, outcome: &str) {
+        self.ended = true;
+        let took = seconds(self.started.elapsed().as_secs_f64());
+        let summary = format!("{:<10} {took:>8}  {failed}{outcome}", self.name);
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        match self.mode {
+            Mode::Quiet => {}
+            Mode::Terminal | Mode::Plain => line(summary.trim_end()),
+            Mode::Sections => line(&format!("{}\n::endgroup::", summary.trim_end())),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end("failed", "");
+        }
+    }
+}
+
+fn spinner(name: &str, about: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    // The template is fixed text, so the fallback is never seen.
+    let style = ProgressStyle::with_template("{prefix:<10} {elapsed:>8}  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    bar.set_style(style);
+    bar.set_prefix(name.to_owned());
+    bar.set_message(about.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
