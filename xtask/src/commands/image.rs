@@ -239,7 +239,7 @@ impl Flags {
 
     fn plan_buildx(&self, facts: &Facts, plan: &mut Plan<Step>) -> Result<()> {
         let options = self.buildx_options(&facts.workspace.settings);
-        let made = facts.package.target_dir.join("xtask").join("buildx");
+        let made = facts.package.target_dir.join("xtask").join("buildx.tar");
         let base = match &facts.base {
             BaseName::Scratch => BaseArgument::Name("scratch".to_owned()),
             BaseName::Registry(reference) => BaseArgument::Name(reference.to_string()),

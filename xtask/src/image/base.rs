@@ -1,19 +1,20 @@
 //! What an image stands on: nothing, an image in a registry, or a layout on disk.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
 use super::config::Below;
-use super::layout::Layout;
+use super::layout::{BlobWriter, Layout};
 use super::oci::{self, Descriptor, Index, Manifest};
 use crate::digest::Digest;
 use crate::error::Fault;
 use crate::platform::Platform;
-use crate::registry::Reference;
-use tmp::Client; mod tmp { use super::*; pub struct M { pub bytes: Vec<u8>, pub media_type: String, pub digest: Digest } pub struct Client; impl Client { pub fn new() -> Result<Self> { anyhow::bail!("no") } pub fn manifest(&self, _: &Reference) -> Result<M> { anyhow::bail!("no") } pub fn blob(&self, _: &Reference, _: &Digest, _: u64, _: &mut dyn std::io::Write, _: &dyn Fn(u64)) -> Result<()> { anyhow::bail!("no") } } }
+use crate::registry::{Client, OnWait, Options, Reference, Sink, Wait};
+use crate::ui;
 
 /// A base by its name, as settings and `--base` write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,8 @@ pub fn resolve(name: &BaseName, platforms: &[Platform], layout: &Layout, tell: &
     match name {
         BaseName::Scratch => Ok(Base::scratch(platforms)),
         BaseName::Registry(reference) => {
-            let client = Client::new()?;
+            let on_wait = Some(Arc::new(|wait: &Wait| ui::line(&wait.to_string())) as OnWait);
+            let client = Client::new(Options { on_wait, ..Options::default() });
             let top = client.manifest(reference)?;
             let store = Registry { client: &client, reference };
             let mut base = read(&store, &top.media_type, &top.bytes, platforms, layout, tell)
@@ -217,5 +219,11 @@ impl Store for OnDisk {
             progress(copied);
         }
         blob.commit_as(layer)
+    }
+}
+
+impl Sink for BlobWriter {
+    fn restart(&mut self) -> io::Result<()> {
+        self.begin_again()
     }
 }

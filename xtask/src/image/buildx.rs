@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use flate2::read::GzDecoder;
 
+use super::archive;
 use super::base::Base;
 use super::layer::Tree;
 use super::layout::Layout;
@@ -32,7 +33,7 @@ const MAX_UNPACKED: u64 = 4 << 30;
 pub struct Request<'a> {
     /// The workspace's root: the build context.
     pub root: &'a Path,
-    /// The folder that BuildKit writes its layout to.
+    /// The tar that BuildKit writes its layout to.
     pub output: &'a Path,
     /// The platforms.
     pub platforms: &'a [Platform],
@@ -63,7 +64,7 @@ pub fn command(request: &Request<'_>) -> Cmd {
         .args(["buildx", "build", "--progress", "plain", "--provenance", "false", "--sbom", "false"])
         .args(["--platform", &platforms.join(",")])
         .arg("--output")
-        .arg(format!("type=oci,tar=false,dest={}", request.output.display()))
+        .arg(format!("type=oci,dest={}", request.output.display()))
         .arg("--file")
         .arg(request.root.join(&options.dockerfile));
     // The epoch is for BuildKit's own times; as an argument it would empty the cache at each commit.
@@ -113,10 +114,10 @@ struct FoundFile {
     path: PathBuf,
 }
 
-/// Reads BuildKit's layout: for each platform the configuration and the files above the base, which
-/// are put below `scratch`.
+/// Reads the tar that BuildKit wrote: for each platform the configuration and the files above the base,
+/// which are put below `scratch`.
 pub fn read(made: &Path, platforms: &[Platform], base: &Base, scratch: &Path) -> Result<BTreeMap<Platform, Found>> {
-    let layout = Layout::open(made)?;
+    let layout = archive::unpack(made, &scratch.join("layout"))?;
     let index = images(&layout)?;
     let mut found = BTreeMap::new();
     for &platform in platforms {
@@ -261,7 +262,7 @@ mod tests {
             base: BaseArgument::Layout("/base".into(), Digest::of(b"")),
         };
         let expected = "SOURCE_DATE_EPOCH=7 docker buildx build --progress plain --provenance false --sbom false \
-            --platform linux/amd64,linux/arm64 --output type=oci,tar=false,dest=/ws/out --file /ws/Dockerfile \
+            --platform linux/amd64,linux/arm64 --output type=oci,dest=/ws/out --file /ws/Dockerfile \
             --build-arg BASE=xtask-base --build-context rust:1=docker-image://local/rust --build-context \
             xtask-base=oci-layout:///base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 \
             --builder k8s --network host --allow network.host --secret id=ca,src=/ca.pem --cache-from type=gha \

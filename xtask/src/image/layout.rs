@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -217,6 +217,14 @@ impl BlobWriter {
             }
         }
         bail!(Fault::failed("too many unfinished blobs").at(blobs.display()))
+    }
+
+    /// Throws away all that was written.
+    pub fn begin_again(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.hasher = Hasher::new();
+        Ok(())
     }
 
     /// Puts the blob in its place: its digest and its length in bytes.

@@ -135,7 +135,9 @@ impl Action for Step {
                 Ok(outcome)
             }
             Self::Buildx(cmd, output) => {
-                clear(output)?;
+                if let Some(folder) = output.parent() {
+                    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+                }
                 let started = Instant::now();
                 cmd.follow(|line| progress.output(line)).context(
                     Fault::failed("docker buildx build").cure(

@@ -55,9 +55,9 @@ pub(super) fn while_asking(error: Error, url: &Uri, timeouts: Timeouts) -> Troub
 }
 
 /// A failure in the middle of an answer's body.
-pub(super) fn while_reading(error: io::Error, url: &Uri) -> Trouble {
+pub(super) fn while_reading(error: io::Error, url: &Uri, timeouts: Timeouts) -> Trouble {
     // Ureq hides its own errors in those of readers and takes them out again.
-    while_asking(Error::from(error), url, Timeouts::default())
+    while_asking(Error::from(error), url, timeouts)
 }
 
 fn of_io(error: io::Error, url: &Uri) -> Trouble {

@@ -15,7 +15,7 @@ use super::retry::{Passing, Trouble};
 use super::session::{Call, Content, Session};
 use super::token::Scope;
 use super::wire::{Answer, Redirects};
-use super::{failure, url};
+use super::url;
 use crate::digest::{Digest, Hasher};
 use crate::error::Fault;
 
@@ -211,7 +211,7 @@ impl Download<'_> {
         let mut buffer = vec![0; 64 * 1024];
         let mut at = from;
         loop {
-            let read = answer.body.read(&mut buffer).map_err(|error| failure::while_reading(error, &answer.url))?;
+            let read = answer.body.read(&mut buffer).map_err(|error| answer.broke(error))?;
             if read == 0 {
                 break;
             }

@@ -79,6 +79,7 @@ pub(super) struct Answer {
     /// Where it came from after all redirects.
     pub(super) url: Uri,
     pub(super) body: BodyReader<'static>,
+    timeouts: Timeouts,
 }
 
 impl Answer {
@@ -104,8 +105,13 @@ impl Answer {
         }
         let mut bytes = Vec::new();
         let read = self.body.by_ref().take(limit + 1).read_to_end(&mut bytes);
-        read.map_err(|error| failure::while_reading(error, &self.url))?;
+        read.map_err(|error| self.broke(error))?;
         if bytes.len() as u64 > limit { Err(too_long()) } else { Ok(bytes) }
+    }
+
+    /// The failure of a read from the body.
+    pub(super) fn broke(&self, error: io::Error) -> Trouble {
+        failure::while_reading(error, &self.url, self.timeouts)
     }
 
     /// At most `limit` bytes of a body that only explains a refusal; whatever is wrong with it matters less.
@@ -171,7 +177,7 @@ impl Wire {
         let (parts, body) = response.into_parts();
         // The size of what is read is bounded where it is read.
         let body = body.into_with_config().limit(u64::MAX).reader();
-        Ok(Answer { status: parts.status, headers: parts.headers, url: url.clone(), body })
+        Ok(Answer { status: parts.status, headers: parts.headers, url: url.clone(), body, timeouts: self.timeouts })
     }
 
     fn agent(&self, url: &Uri) -> Result<Agent> {
