@@ -3,6 +3,7 @@
 //! One file a command in `commands`; beneath it rooms by subject. Data goes one way: settings and
 //! facts make a plan, the plan runs step by step, the steps leave a result.
 
+mod bench;
 mod build;
 mod commands;
 mod digest;
@@ -38,12 +39,18 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Image(commands::image::Flags),
+    Ci(commands::ci::Flags),
+    Doctor(commands::doctor::Flags),
+    Bench(commands::bench::Flags),
     Binary(commands::binary::Flags),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Image(flags) => flags.run(),
+        Command::Ci(flags) => flags.run(),
+        Command::Doctor(flags) => flags.run(),
+        Command::Bench(flags) => flags.run(),
         Command::Binary(flags) => flags.run(),
     };
     match result {

@@ -56,14 +56,17 @@ impl Client {
     pub fn of(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
-        Self {
-            stream,
-            held: Vec::new(),
-        }
+        Self { stream, held: Vec::new() }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("an open connection");
+    }
+
+    /// Writes the same bytes until the other end closes; false, since nothing can follow.
+    pub fn send_until_broken(&mut self, bytes: &[u8]) -> bool {
+        while self.stream.write_all(bytes).is_ok() {}
+        false
     }
 
     /// The head that comes next.
@@ -123,11 +126,8 @@ impl Client {
     pub fn answer(&mut self) -> Answer {
         loop {
             let head = self.head();
-            let status = head
-                .split(' ')
-                .nth(1)
-                .and_then(|status| status.parse().ok())
-                .expect("a status line");
+            let status =
+                head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
             if status == 100 {
                 continue;
             }

@@ -19,8 +19,18 @@ fn an_untrusted_client_cannot_speak_for_the_gateway() {
     let answer = ask(gateway.address, REQUEST);
     let body = answer.body.to_lowercase();
     for gone in [
-        "x-secret", "keep-alive", "proxy-authorization", "upgrade", "h2c", "http2-settings", "evil",
-        "203.0.113.9", "x-real-ip", "x_forwarded", "x-forwarded_", "connection",
+        "x-secret",
+        "keep-alive",
+        "proxy-authorization",
+        "upgrade",
+        "h2c",
+        "http2-settings",
+        "evil",
+        "203.0.113.9",
+        "x-real-ip",
+        "x_forwarded",
+        "x-forwarded_",
+        "connection",
     ] {
         assert!(!body.contains(gone), "{gone}\n{body}");
     }
@@ -65,10 +75,7 @@ fn a_trusted_proxy_is_believed() {
 fn the_absolute_target_goes_before_host() {
     let upstream = Upstream::echo();
     let gateway = Gateway::before(upstream.address);
-    let answer = ask(
-        gateway.address,
-        "GET http://real.test/a HTTP/1.1\r\nHost: other.test\r\n\r\n",
-    );
+    let answer = ask(gateway.address, "GET http://real.test/a HTTP/1.1\r\nHost: other.test\r\n\r\n");
     assert!(answer.body.starts_with("GET /a HTTP/1.1\r\n"), "{}", answer.body);
     assert_eq!(echoed(&answer.body, "host"), Some("real.test"));
     assert!(!answer.body.contains("other.test"), "{}", answer.body);

@@ -1,5 +1,6 @@
 //! A running gateway.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -29,14 +30,29 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// A settings file, removed with the test.
+pub struct File(PathBuf);
+
+impl AsRef<OsStr> for File {
+    fn as_ref(&self) -> &OsStr {
+        self.0.as_os_str()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 /// Writes a settings file of its own name.
-pub fn file(text: &str) -> PathBuf {
+pub fn file(text: &str) -> File {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("gateway-{}-{number}.toml", std::process::id());
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, text).expect("a writable directory");
-    path
+    File(path)
 }
 
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
@@ -74,13 +90,20 @@ impl Gateway {
     /// Starts a gateway with settings for all but threads and admin listener.
     pub fn start(settings: &str) -> Self {
         let settings = format!("threads = 2\nadmin.address = '127.0.0.1:0'\n{settings}");
+        let mut run = command(&["run", "--config"]);
         let file = file(&settings);
-        let mut child = command(&["run", "--config"])
-            .arg(file)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the built program");
+        run.arg(&file);
+        // It has been read once the gateway is ready.
+        Self::spawn(run)
+    }
+
+    /// Starts a gateway without settings, at its fixed ports.
+    pub fn built_in() -> Self {
+        Self::spawn(command(&[]))
+    }
+
+    fn spawn(mut run: Command) -> Self {
+        let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the built program");
         let access_log = lines(child.stdout.take().expect("piped"));
         let errors = lines(child.stderr.take().expect("piped"));
         let mut addresses = Vec::new();
@@ -94,20 +117,12 @@ impl Gateway {
         let [admin, address] = addresses[..] else {
             panic!("two addresses, not {addresses:?}");
         };
-        Self {
-            child,
-            address,
-            admin,
-            access_log,
-            errors,
-        }
+        Self { child, address, admin, access_log, errors }
     }
 
     /// The next line of the access log.
     pub fn logged(&self) -> String {
-        self.access_log
-            .recv_timeout(PATIENCE)
-            .expect("a line in the access log")
+        self.access_log.recv_timeout(PATIENCE).expect("a line in the access log")
     }
 
     /// Waits for a line on standard error.

@@ -10,6 +10,7 @@ mod fields;
 mod http2;
 mod lifecycle;
 mod proxying;
+mod random;
 mod strict;
 mod tls;
 mod websocket;

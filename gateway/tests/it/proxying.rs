@@ -1,5 +1,6 @@
 //! Requests and responses pass, as streams, over connections used again.
 
+use std::fmt::Write;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
@@ -39,10 +40,7 @@ fn a_get_passes_and_is_logged() {
 fn bodies_of_both_kinds_pass() {
     let upstream = Upstream::echo();
     let gateway = Gateway::before(upstream.address);
-    let answer = ask(
-        gateway.address,
-        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello",
-    );
+    let answer = ask(gateway.address, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
     assert_eq!(answer.status, 200);
     assert!(answer.body.contains("content-length: 5\r\n"), "{}", answer.body);
     assert!(answer.body.ends_with("\r\n\r\nhello"), "{}", answer.body);
@@ -65,13 +63,11 @@ fn a_large_body_passes_whole() {
         true
     });
     let gateway = Gateway::before(upstream.address);
-    let body: String = (0..300_000).map(|number| format!("{number},")).collect();
+    let numbers: Vec<String> = (0..300_000).map(|number: u32| number.to_string()).collect();
+    let body = numbers.join(",");
     let answer = ask(
         gateway.address,
-        format!(
-            "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ),
+        format!("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
     );
     assert_eq!(answer.status, 200);
     assert!(answer.body == body, "{} bytes", answer.body.len());
@@ -82,11 +78,11 @@ fn a_large_body_passes_whole() {
 
 #[test]
 fn a_request_body_is_passed_on_before_it_has_ended() {
-    let (seen, sees) = channel();
-    let seen = Mutex::new(seen);
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
     let upstream = Upstream::start(move |_, client| {
         let first = client.chunk().expect("a chunk");
-        let tell = |bytes| seen.lock().expect("unpoisoned").send(bytes).expect("a test");
+        let tell = |bytes| tell.lock().expect("unpoisoned").send(bytes).expect("a test");
         tell(first);
         while let Some(chunk) = client.chunk() {
             tell(chunk);
@@ -98,9 +94,9 @@ fn a_request_body_is_passed_on_before_it_has_ended() {
     let gateway = Gateway::before(upstream.address);
     let mut client = Client::connect(gateway.address);
     client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
-    assert_eq!(sees.recv_timeout(PATIENCE).expect("the first chunk"), b"one");
+    assert_eq!(told.recv_timeout(PATIENCE).expect("the first chunk"), b"one");
     client.send("3\r\ntwo\r\n0\r\n\r\n");
-    assert_eq!(sees.recv_timeout(PATIENCE).expect("the second chunk"), b"two");
+    assert_eq!(told.recv_timeout(PATIENCE).expect("the second chunk"), b"two");
     assert_eq!(client.answer().body, "done");
 }
 
@@ -160,13 +156,11 @@ fn pipelined_requests_are_answered_in_turn() {
 
 #[test]
 fn a_request_meets_its_route() {
-    let upstreams: Vec<Upstream> = ["any", "v1", "users", "host"]
-        .map(|name| Upstream::saying(name))
-        .into_iter()
-        .collect();
+    let upstreams: Vec<Upstream> = ["any", "v1", "users", "host"].map(Upstream::saying).into_iter().collect();
     let mut settings = "[[listeners]]\naddress = '127.0.0.1:0'\n".to_owned();
     for (name, upstream) in ["a", "b", "c", "d"].iter().zip(&upstreams) {
-        settings += &format!("[upstreams.{name}]\nendpoints = ['{}']\n", upstream.address);
+        let address = upstream.address;
+        write!(settings, "[upstreams.{name}]\nendpoints = ['{address}']\n").expect("a text");
     }
     settings += "[[routes]]\nhosts = ['any.test', '*.test']\nupstream = 'a'\n\
                  [[routes]]\nhosts = ['any.test']\npath = '/v1'\nmethods = ['GET']\nupstream = 'b'\n\
@@ -191,10 +185,7 @@ fn a_request_meets_its_route() {
         ("GET", "/../v1", "any.test", 400, ""),
     ];
     for (method, path, host, status, body) in table {
-        let answer = ask(
-            gateway.address,
-            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
-        );
+        let answer = ask(gateway.address, format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(answer.status, status, "{method} {host}{path}");
         if status == 200 {
             assert_eq!(answer.body, body, "{method} {host}{path}");
@@ -268,10 +259,7 @@ fn the_upstream_decides_about_continue() {
 #[test]
 fn requests_go_around_the_endpoints() {
     let upstreams = [Upstream::saying("x"), Upstream::saying("x")];
-    let endpoints: Vec<String> = upstreams
-        .iter()
-        .map(|upstream| format!("'{}'", upstream.address))
-        .collect();
+    let endpoints: Vec<String> = upstreams.iter().map(|upstream| format!("'{}'", upstream.address)).collect();
     let gateway = Gateway::start(&format!(
         "[[listeners]]\naddress = '127.0.0.1:0'\n[upstreams.app]\nendpoints = [{}]\n\
          [[routes]]\nupstream = 'app'\n",
@@ -314,4 +302,28 @@ fn a_dead_connection_is_replaced_where_that_is_safe() {
     // The second dies with this one, which must not be sent twice.
     assert_eq!(ask("POST"), 502);
     assert_eq!(*seen.lock().expect("unpoisoned"), ["GET", "GET", "GET", "POST"]);
+}
+
+#[test]
+fn responses_without_body_pass_with_their_length() {
+    let upstream = Upstream::start(|head, client| {
+        let status = target(head).trim_start_matches('/');
+        let length = if status == "204" { "" } else { "Content-Length: 5\r\n" };
+        client.send(format!("HTTP/1.1 {status} Status\r\n{length}\r\n"));
+        true
+    });
+    let gateway = Gateway::before(upstream.address);
+    let mut client = Client::connect(gateway.address);
+    for (method, status, length) in [
+        ("HEAD", "200", Some("5")),
+        ("GET", "304", Some("5")),
+        ("GET", "204", None),
+        ("HEAD", "404", Some("5")),
+    ] {
+        client.send(format!("{method} /{status} HTTP/1.1\r\nHost: t\r\n\r\n"));
+        // A body nobody sent would be taken for the head of the next response.
+        let head = client.head();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert_eq!(crate::client::field(&head, "content-length"), length, "{head}");
+    }
 }

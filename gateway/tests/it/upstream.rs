@@ -39,11 +39,7 @@ impl Upstream {
                 });
             }
         });
-        Self {
-            address,
-            connections,
-            requests,
-        }
+        Self { address, connections, requests }
     }
 
     /// Answers each request with its own head and body.
@@ -90,10 +86,7 @@ impl Upstream {
 
 /// A response with a text.
 pub fn response(status: u16, text: &str) -> String {
-    format!(
-        "HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n\r\n{text}",
-        text.len()
-    )
+    format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n\r\n{text}", text.len())
 }
 
 /// The request target of a head.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
 use super::{Build, Target, Toolchain, cannot_add, compiling, no_c, static_binary, tree};
 use crate::plan::{Action, Plan};
 use crate::platform::Platform;
 use crate::process::Cmd;
 use crate::ui::Progress;
+use anyhow::Result;
 
 /// One step.
 #[derive(Debug)]
@@ -54,7 +54,8 @@ impl Work {
         plan.step("graph", reason, ["Cargo.lock"], wrap(Step::Graph(graph)));
         for target in &self.targets {
             if let Some(missing) = &target.missing {
-                let instead = missing.instead.map(|instead| format!("; {instead} stands in if it cannot be added"));
+                let instead =
+                    missing.instead.map(|instead| format!("; {instead} stands in if it cannot be added"));
                 let reason = format!("{} is not installed{}", target.triple, instead.unwrap_or_default());
                 let add = Step::AddTarget(target.clone(), missing.add.clone());
                 plan.step("target", reason, [target.triple], wrap(add));

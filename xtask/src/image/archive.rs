@@ -35,7 +35,13 @@ pub fn unpack(tar: &Path, dir: &Path) -> Result<Layout> {
             let mut blob = layout.writer()?;
             let size = io::copy(&mut entry, &mut blob).with_context(at)?;
             let media_type = String::new();
-            blob.commit_as(&Descriptor { media_type, digest, size, platform: None, annotations: Annotations::new() })?;
+            blob.commit_as(&Descriptor {
+                media_type,
+                digest,
+                size,
+                platform: None,
+                annotations: Annotations::new(),
+            })?;
         }
     }
     layout.publish(&index.ok_or_else(|| Fault::failed("there is no index.json in it").at(tar.display()))?)?;
@@ -44,11 +50,15 @@ pub fn unpack(tar: &Path, dir: &Path) -> Result<Layout> {
 
 /// Writes `layout`'s image as a tar to `path`, under the name `repository:tag`.
 /// Readers that know of one platform alone get `preferred`, or the first.
-pub fn write(layout: &Layout, path: &Path, repository: &str, tag: &str, preferred: Option<Platform>) -> Result<u64> {
-    let partial = path.with_file_name(format!(
-        ".{}.partial",
-        path.file_name().unwrap_or_default().to_string_lossy()
-    ));
+pub fn write(
+    layout: &Layout,
+    path: &Path,
+    repository: &str,
+    tag: &str,
+    preferred: Option<Platform>,
+) -> Result<u64> {
+    let partial =
+        path.with_file_name(format!(".{}.partial", path.file_name().unwrap_or_default().to_string_lossy()));
     let file = File::create(&partial).with_context(|| partial.display().to_string())?;
     let mut tar = tar::Builder::new(io::BufWriter::new(file));
     write_to(layout, &mut tar, repository, tag, preferred).with_context(|| partial.display().to_string())?;
@@ -66,7 +76,8 @@ fn write_to<W: io::Write>(
 ) -> Result<()> {
     let top = layout.index()?;
     let image = top.manifests.iter().find(|entry| entry.is_index());
-    let image = image.ok_or_else(|| Fault::failed("the layout has no image index").at(layout.dir().display()))?;
+    let image =
+        image.ok_or_else(|| Fault::failed("the layout has no image index").at(layout.dir().display()))?;
     let index: Index = oci::from_bytes("the index", &layout.read(image)?)?;
     // A single platform goes by its own manifest: loaders then have nothing to choose.
     let mut entry = match &index.manifests[..] {
@@ -97,7 +108,9 @@ fn write_to<W: io::Write>(
     let index_json = oci::to_bytes(&index_json)?;
     let manifest_json = oci::to_bytes(&manifest_json)?;
     let marker = br#"{"imageLayoutVersion":"1.0.0"}"#;
-    for (name, bytes) in [("index.json", &index_json[..]), ("manifest.json", &manifest_json), ("oci-layout", marker)] {
+    for (name, bytes) in
+        [("index.json", &index_json[..]), ("manifest.json", &manifest_json), ("oci-layout", marker)]
+    {
         append(tar, name, bytes.len() as u64, bytes)?;
     }
     Ok(())

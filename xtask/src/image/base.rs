@@ -84,7 +84,12 @@ trait Store {
 }
 
 /// Finds a base and brings its layers into `layout`; `tell` hears what is being fetched.
-pub fn resolve(name: &BaseName, platforms: &[Platform], layout: &Layout, tell: &dyn Fn(&str)) -> Result<Base> {
+pub fn resolve(
+    name: &BaseName,
+    platforms: &[Platform],
+    layout: &Layout,
+    tell: &dyn Fn(&str),
+) -> Result<Base> {
     match name {
         BaseName::Scratch => Ok(Base::scratch(platforms)),
         BaseName::Registry(reference) => {
@@ -134,7 +139,8 @@ fn read(
     tell: &dyn Fn(&str),
 ) -> Result<Base> {
     let mut base = Base::default();
-    let index: Option<Index> = oci::is_index(media_type).then(|| oci::from_bytes("the index", bytes)).transpose()?;
+    let index: Option<Index> =
+        oci::is_index(media_type).then(|| oci::from_bytes("the index", bytes)).transpose()?;
     for &platform in platforms {
         let manifest = match &index {
             Some(index) => {
@@ -147,7 +153,9 @@ fn read(
         let says = |key: &str| config.get(key).and_then(|value| value.as_str()).unwrap_or_default();
         if (says("os"), says("architecture")) != (platform.os(), platform.arch()) {
             let what = format!("it is for {}/{}, not for {platform}", says("os"), says("architecture"));
-            return Err(Fault::failed(what).cure(format!("choose a base that has {platform}, or leave it out: --platform")).into());
+            return Err(Fault::failed(what)
+                .cure(format!("choose a base that has {platform}, or leave it out: --platform"))
+                .into());
         }
         for (number, layer) in manifest.layers.iter().enumerate() {
             if layout.has(&layer.digest, layer.size) {
@@ -155,7 +163,11 @@ fn read(
             }
             let what = format!("{platform} layer {} of {}", number + 1, manifest.layers.len());
             let progress = |bytes: u64| {
-                tell(&format!("{what}: {} of {}", crate::settings::Bytes(bytes), crate::settings::Bytes(layer.size)));
+                tell(&format!(
+                    "{what}: {} of {}",
+                    crate::settings::Bytes(bytes),
+                    crate::settings::Bytes(layer.size)
+                ));
             };
             store.copy_layer(layer, layout, &progress).with_context(|| what.clone())?;
         }
@@ -165,7 +177,8 @@ fn read(
 }
 
 fn no_platform(platform: Platform, index: &Index) -> Fault {
-    let has: Vec<_> = index.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
+    let has: Vec<_> =
+        index.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
     Fault::failed(format!("it has nothing for {platform}, but for {}", has.join(", ")))
         .cure("choose another base, or fewer platforms: --platform")
 }

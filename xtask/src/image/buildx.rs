@@ -71,7 +71,9 @@ pub fn command(request: &Request<'_>) -> Cmd {
     cmd = cmd.env("SOURCE_DATE_EPOCH", request.epoch.to_string());
     let (base, context) = match &request.base {
         BaseArgument::Name(name) => (name.clone(), None),
-        BaseArgument::Layout(dir, digest) => (BASE_CONTEXT.to_owned(), Some(format!("oci-layout://{}@{digest}", dir.display()))),
+        BaseArgument::Layout(dir, digest) => {
+            (BASE_CONTEXT.to_owned(), Some(format!("oci-layout://{}@{digest}", dir.display())))
+        }
     };
     cmd = cmd.args(["--build-arg".to_owned(), format!("BASE={base}")]);
     let contexts = options.contexts.iter().map(|(name, value)| format!("{name}={value}"));
@@ -87,7 +89,9 @@ pub fn command(request: &Request<'_>) -> Cmd {
         cmd = cmd.args(["--allow", "network.host"]);
     }
     let secrets: Vec<_> = options.secrets.iter().map(|secret| secret.0.clone()).collect();
-    for (flag, values) in [("--secret", &secrets), ("--cache-from", &options.cache_from), ("--cache-to", &options.cache_to)] {
+    for (flag, values) in
+        [("--secret", &secrets), ("--cache-from", &options.cache_from), ("--cache-to", &options.cache_to)]
+    {
         for value in values {
             cmd = cmd.args([flag, value]);
         }
@@ -116,16 +120,21 @@ struct FoundFile {
 
 /// Reads the tar that BuildKit wrote: for each platform the configuration and the files above the base,
 /// which are put below `scratch`.
-pub fn read(made: &Path, platforms: &[Platform], base: &Base, scratch: &Path) -> Result<BTreeMap<Platform, Found>> {
+pub fn read(
+    made: &Path,
+    platforms: &[Platform],
+    base: &Base,
+    scratch: &Path,
+) -> Result<BTreeMap<Platform, Found>> {
     let layout = archive::unpack(made, &scratch.join("layout"))?;
     let index = images(&layout)?;
     let mut found = BTreeMap::new();
     for &platform in platforms {
         let entry = match &index.manifests[..] {
             [only] if only.platform.is_none() => only,
-            _ => index
-                .find(platform)
-                .ok_or_else(|| Fault::failed(format!("BuildKit made nothing for {platform}")).at(made.display()))?,
+            _ => index.find(platform).ok_or_else(|| {
+                Fault::failed(format!("BuildKit made nothing for {platform}")).at(made.display())
+            })?,
         };
         let manifest: Manifest = oci::from_bytes("BuildKit's manifest", &layout.read(entry)?)?;
         let config = oci::from_bytes("BuildKit's config", &layout.read(&manifest.config)?)?;
@@ -163,7 +172,12 @@ fn check_base(platform: Platform, config: &serde_json::Value, base: &Base) -> Re
     Err(Fault::failed(what).cure("let its last stage begin with: ARG BASE=scratch / FROM ${BASE}").into())
 }
 
-fn unpack(layout: &Layout, layer: &Descriptor, dir: &Path, files: &mut BTreeMap<String, FoundFile>) -> Result<()> {
+fn unpack(
+    layout: &Layout,
+    layer: &Descriptor,
+    dir: &Path,
+    files: &mut BTreeMap<String, FoundFile>,
+) -> Result<()> {
     let blob = layout.blob(&layer.digest)?;
     let gzip = layer.media_type.ends_with("gzip");
     let plain: Box<dyn Read> = if gzip { Box::new(GzDecoder::new(blob)) } else { Box::new(blob) };
@@ -178,14 +192,17 @@ fn unpack(layout: &Layout, layer: &Descriptor, dir: &Path, files: &mut BTreeMap<
         let name = path.rsplit('/').next().unwrap_or_default();
         if !kind.is_file() || name.starts_with(".wh.") {
             let what = format!("the Dockerfile puts something other than a file at /{path}");
-            return Err(Fault::failed(what).cure("only files can be the same from both engines; COPY files alone").into());
+            return Err(Fault::failed(what)
+                .cure("only files can be the same from both engines; COPY files alone")
+                .into());
         }
         // Named by number: a path of the image is never a path of this machine.
         let copy = dir.join(files.len().to_string());
         fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let mut file = File::create(&copy).with_context(|| copy.display().to_string())?;
         io::copy(&mut entry, &mut file).with_context(|| format!("/{path}"))?;
-        let found = FoundFile { mode: entry.header().mode()? & 0o7777, digest: digest_of(&copy)?, path: copy };
+        let found =
+            FoundFile { mode: entry.header().mode()? & 0o7777, digest: digest_of(&copy)?, path: copy };
         files.insert(path, found);
     }
     Ok(())
@@ -222,7 +239,10 @@ impl Found {
                 continue;
             };
             if found.mode != node.mode {
-                lines.push(format!("/{path}: mode {:04o} in image.toml, {:04o} in the Dockerfile's image", node.mode, found.mode));
+                lines.push(format!(
+                    "/{path}: mode {:04o} in image.toml, {:04o} in the Dockerfile's image",
+                    node.mode, found.mode
+                ));
             }
             if found.digest != digest_of(&node.source)? {
                 let size = fs::metadata(&found.path).map_or(0, |meta| meta.len());

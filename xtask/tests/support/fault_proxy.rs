@@ -15,7 +15,7 @@ use std::thread;
 
 /// What goes wrong.
 #[derive(Clone, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// This answer, without asking the registry: a status, headers, a body.
     Answer(u16, Vec<(&'static str, String)>, &'static str),
     /// The registry's answer, cut off after so many bytes of its body.
@@ -40,21 +40,21 @@ pub enum Fault {
 
 /// Wants bearer tokens, as ghcr.io does.
 #[derive(Clone, Debug)]
-pub struct Guard {
+pub(crate) struct Guard {
     /// The user and password that may push.
-    pub user: (&'static str, &'static str),
+    pub(crate) user: (&'static str, &'static str),
     /// The refresh token that may push.
-    pub refresh: &'static str,
+    pub(crate) refresh: &'static str,
     /// Requests that a token is good for before it has expired.
-    pub uses: usize,
+    pub(crate) uses: usize,
     /// What `expires_in` says.
-    pub expires_in: u64,
+    pub(crate) expires_in: u64,
     /// Whether anyone may pull.
-    pub open: bool,
+    pub(crate) open: bool,
     /// Whether a user and password are wanted directly, without a token service.
-    pub basic: bool,
+    pub(crate) basic: bool,
     /// The token service; the proxy's own `/token` without one.
-    pub realm: Option<String>,
+    pub(crate) realm: Option<String>,
 }
 
 impl Default for Guard {
@@ -73,14 +73,14 @@ impl Default for Guard {
 
 /// A request that came.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub method: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
     /// Path and query.
-    pub target: String,
+    pub(crate) target: String,
     /// Names in lower case.
-    pub headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
     /// The length of the body that was announced.
-    pub length: usize,
+    pub(crate) length: usize,
 }
 
 struct Rule {
@@ -110,11 +110,11 @@ struct Shared {
 }
 
 /// A running proxy; it ends with this value.
-pub struct FaultProxy(Arc<Shared>);
+pub(crate) struct FaultProxy(Arc<Shared>);
 
 impl FaultProxy {
     /// Starts a proxy in front of `upstream`, on a free port.
-    pub fn start(upstream: SocketAddr) -> Self {
+    pub(crate) fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let shared = Arc::new(Shared {
             upstream,
@@ -138,32 +138,32 @@ impl FaultProxy {
     }
 
     /// Its `host:port`, as in an image name.
-    pub fn registry(&self) -> String {
+    pub(crate) fn registry(&self) -> String {
         self.0.address.to_string()
     }
 
     /// From now on, the next `times` requests with this method and this part of a path go wrong so.
-    pub fn on(&self, method: &'static str, part: impl Into<String>, times: usize, fault: Fault) {
+    pub(crate) fn on(&self, method: &'static str, part: impl Into<String>, times: usize, fault: Fault) {
         self.state().rules.push(Rule { method, part: part.into(), left: times, fault });
     }
 
     /// From now on, tokens are wanted.
-    pub fn guard(&self, guard: Guard) {
+    pub(crate) fn guard(&self, guard: Guard) {
         self.state().guard = Some(guard);
     }
 
     /// From now on, uploads are kept here until they are whole, and can be taken up again.
-    pub fn resumable(&self) {
+    pub(crate) fn resumable(&self) {
         self.state().resumable = true;
     }
 
     /// All requests so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
     }
 
     /// How many requests with this method and this part of a path have come.
-    pub fn count(&self, method: &str, part: &str) -> usize {
+    pub(crate) fn count(&self, method: &str, part: &str) -> usize {
         self.state().seen.iter().filter(|seen| seen.method == method && seen.target.contains(part)).count()
     }
 
@@ -230,12 +230,12 @@ impl Shared {
             };
             return client.write_all(answer.as_bytes());
         }
-        self.pass_on(client, &request, fault)
+        self.pass_on(client, &request, fault.as_ref())
     }
 
-    fn pass_on(&self, mut client: &TcpStream, request: &Request, fault: Option<Fault>) -> io::Result<()> {
+    fn pass_on(&self, mut client: &TcpStream, request: &Request, fault: Option<&Fault>) -> io::Result<()> {
         let length = request.seen.length;
-        match &fault {
+        match fault {
             Some(Fault::Answer(status, headers, body)) => {
                 discard(&mut client, length)?;
                 return client.write_all(text(*status, headers, body).as_bytes());
@@ -247,7 +247,7 @@ impl Shared {
             _ => {}
         }
         let taken = match fault {
-            Some(Fault::CutRequest(most)) => most.min(length),
+            Some(Fault::CutRequest(most)) => length.min(*most),
             _ => length,
         };
         let is_resumable = self.state.lock().expect("no other thread panicked").resumable;
@@ -273,18 +273,17 @@ impl Shared {
             return upstream.shutdown(Shutdown::Both);
         }
         let mut answer = read_answer(&mut upstream)?;
-        let cut = |bytes: usize| bytes.min(answer.body.len());
         match fault {
             Some(Fault::LoseAnswer) => return Ok(()),
-            Some(Fault::CutAnswer(bytes) | Fault::Reset(bytes)) => answer.body.truncate(cut(bytes)),
+            Some(Fault::CutAnswer(bytes) | Fault::Reset(bytes)) => answer.body.truncate(*bytes),
             Some(Fault::Corrupt(byte)) => {
-                if let Some(byte) = answer.body.get_mut(byte) {
+                if let Some(byte) = answer.body.get_mut(*byte) {
                     *byte ^= 1;
                 }
             }
-            Some(Fault::Header(name, ref value)) => answer.replace(name, value),
+            Some(Fault::Header(name, value)) => answer.replace(name, value),
             Some(Fault::Stall(bytes)) => {
-                let bytes = cut(bytes);
+                let bytes = answer.body.len().min(*bytes);
                 client.write_all(answer.head.as_bytes())?;
                 client.write_all(&answer.body[..bytes])?;
                 self.wait_for_the_end();
@@ -314,7 +313,8 @@ impl Shared {
             // Relative, and with a query that must be kept.
             return Ok(Some(text(202, &[("Location", format!("{location}?_state=a%3D"))], "")));
         }
-        let Some(stored) = state.uploads.get_mut(&path).filter(|_| seen.target.contains("_state=a%3D")) else {
+        let Some(stored) = state.uploads.get_mut(&path).filter(|_| seen.target.contains("_state=a%3D"))
+        else {
             let unknown = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"no such upload"}]}"#;
             return Ok(Some(text(404, &[], unknown)));
         };
@@ -340,7 +340,10 @@ impl Shared {
         let ask = |method: &str, target: &str, body: &[u8]| -> io::Result<Answer> {
             let mut upstream = TcpStream::connect(self.upstream)?;
             let length = body.len();
-            write!(upstream, "{method} {target} HTTP/1.1\r\nHost: r\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")?;
+            write!(
+                upstream,
+                "{method} {target} HTTP/1.1\r\nHost: r\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            )?;
             upstream.write_all(body)?;
             read_answer(&mut upstream)
         };
@@ -368,7 +371,8 @@ impl State {
             }
             r#"Basic realm="registry""#.to_owned()
         } else {
-            if let Some((pushes, left)) = shown.strip_prefix("Bearer ").and_then(|token| self.tokens.get_mut(token))
+            if let Some((pushes, left)) =
+                shown.strip_prefix("Bearer ").and_then(|token| self.tokens.get_mut(token))
                 && *left > 0
                 && (reads || *pushes)
             {
@@ -404,7 +408,8 @@ impl Guard {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let mut out = "Basic ".to_owned();
         for group in format!("{}:{}", self.user.0, self.user.1).as_bytes().chunks(3) {
-            let word = (0..3).fold(0, |word, i| word << 8 | group.get(i).map_or(0, |byte| usize::from(*byte)));
+            let word =
+                (0..3).fold(0, |word, i| word << 8 | group.get(i).map_or(0, |byte| usize::from(*byte)));
             for i in 0..4 {
                 let digit = char::from(DIGITS[word >> (18 - 6 * i) & 63]);
                 out.push(if i <= group.len() { digit } else { '=' });
@@ -416,13 +421,15 @@ impl Guard {
 
 impl Answer {
     fn header(&self, name: &str) -> Option<String> {
-        let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
+        let line =
+            self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
         Some(line.split_once(':')?.1.trim().to_owned())
     }
 
     fn replace(&mut self, name: &str, value: &str) {
         let prefix = format!("{}:", name.to_ascii_lowercase());
-        let kept = self.head.trim_end().lines().filter(|line| !line.to_ascii_lowercase().starts_with(&prefix));
+        let kept =
+            self.head.trim_end().lines().filter(|line| !line.to_ascii_lowercase().starts_with(&prefix));
         let kept: Vec<_> = kept.collect();
         self.head = format!("{}\r\n{name}: {value}\r\n\r\n", kept.join("\r\n"));
     }
@@ -432,10 +439,10 @@ impl Answer {
 fn text(status: u16, headers: &[(&str, String)], body: &str) -> String {
     let mut out = format!("HTTP/1.1 {status} Fault\r\nConnection: close\r\n");
     for (name, value) in headers {
-        out.push_str(&format!("{name}: {value}\r\n"));
+        out.extend([name, ": ", value, "\r\n"]);
     }
     if status != 204 {
-        out.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        out += &format!("Content-Length: {}\r\n", body.len());
     }
     out + "\r\n" + body
 }
