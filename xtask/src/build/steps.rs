@@ -115,7 +115,7 @@ impl Action for Step {
         match self {
             Self::Graph(cmd) => {
                 let crates = no_c(&cmd.read()?)?;
-                Ok(format!("{crates} crates, none of them in C"))
+                Ok(format!("no C in it; {crates} crate{}", if crates == 1 { "" } else { "s" }))
             }
             Self::AddTarget(target, cmd) => work.add_target(target, cmd, progress),
             Self::Compile(_) => work.compile(progress),

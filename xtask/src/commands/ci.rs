@@ -60,7 +60,7 @@ impl Flags {
             return Ok(());
         }
         let ui = if self.json { Ui::quiet() } else { Ui::detect() };
-        let reports = if self.keep_going { plan.run_all(&mut (), &ui)? } else { plan.run(&mut (), &ui)? };
+        let reports = if self.keep_going { plan.run_all(&mut (), ui)? } else { plan.run(&mut (), ui)? };
         if self.json {
             let report = serde_json::json!({ "schema": "xtask.ci/1", "command": "ci", "steps": reports });
             ui::print(&format!("{report:#}\n"));

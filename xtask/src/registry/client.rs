@@ -116,6 +116,16 @@ impl Client {
 
     /// Repeats a request as the policy says.
     pub(super) fn retry<T>(&self, attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T> {
-        self.options.policy.run(&*self.options.clock, self.options.on_wait.as_ref(), attempt)
+        self.retry_transfer(0, attempt)
+    }
+
+    /// The same for a request that moves so many bytes.
+    pub(super) fn retry_transfer<T>(
+        &self,
+        bytes: u64,
+        attempt: impl FnMut() -> Result<T, Trouble>,
+    ) -> Result<T> {
+        let policy = self.options.policy.for_transfer(bytes);
+        policy.run(&*self.options.clock, self.options.on_wait.as_ref(), attempt)
     }
 }

@@ -211,7 +211,7 @@ impl Refusal {
                 "docker login {registry}; in CI, for ghcr.io, set GITHUB_TOKEN, or hand in a token with --token-stdin"
             }
             Self::BadCredentials => {
-                "it may have expired or been revoked: log in again, docker login {registry}"
+                "it may have expired or been revoked: log in again, docker login {registry} (at ghcr.io only classic tokens and a job's GITHUB_TOKEN work)"
             }
             Self::TokenScope => {
                 "make a classic token with it: https://github.com/settings/tokens/new?scopes={scope} (fine-grained tokens do not work with packages)"

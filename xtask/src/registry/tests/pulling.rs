@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::fault_proxy::{Fault, FaultProxy, Guard};
 use super::live::Live;
 use super::*;
+use crate::registry::retry::Policy;
+use crate::registry::tls::Roots;
 use crate::registry::url;
 use crate::registry::wire::{Ask, Payload, Redirects, Wire};
-use crate::registry::{Policy, Roots};
 
 /// A registry with one image in it and a proxy in front; the image's layer and manifest.
 struct Stage {
@@ -101,7 +102,7 @@ fn a_server_that_ignores_ranges_and_starts_over_is_no_trouble() {
 fn silence_ends_after_the_idle_time_and_the_rest_is_fetched() {
     let Some(stage) = Stage::new() else { return };
     stage.proxy.on("GET", "/blobs/", 1, Fault::Stall(100_000));
-    let idle = Timeouts { connect: Duration::from_secs(10), idle: Duration::from_millis(500) };
+    let idle = Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(1) };
     let (client, _) = client(&stage.registry, None);
     let client = Client::new(Options { timeouts: idle, ..client.options.clone() });
     assert_eq!(stage.pull_layer(&client).unwrap(), stage.layer);
