@@ -86,8 +86,8 @@ fn nothing_in_xtask_knows_the_service_it_builds() {
         settings.lines().find_map(|line| line.strip_prefix("package = ")).unwrap().trim_matches('"');
     let mut sources = Vec::new();
     files(&root().join("xtask/src"), &[".rs"], &mut sources);
-    for source in sources {
-        let text = fs::read_to_string(&source).unwrap();
+    for source in sources.iter().filter(|path| !path.iter().any(|part| part == "tests")) {
+        let text = fs::read_to_string(source).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
         let words: BTreeSet<_> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
         assert!(!words.contains(package), "{} knows '{package}'", source.display());

@@ -25,7 +25,7 @@ mod session;
 mod tags;
 #[cfg(test)]
 mod tests;
-pub mod tls;
+mod tls;
 mod token;
 mod upload;
 mod url;

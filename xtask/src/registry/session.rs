@@ -239,6 +239,7 @@ impl Session {
         let named = challenge.param("realm").unwrap_or_default();
         let at = || url::shown(&self.base);
         let realm = url::parse(named).ok_or_else(|| {
+            let named: String = named.chars().take(200).collect();
             Trouble::lasting(Fault::failed(format!("its token service is no URL: '{named}'")).at(at()))
         })?;
         let loopback = |uri: &Uri| is_loopback(uri.authority().map_or("", |authority| authority.as_str()));
@@ -287,10 +288,21 @@ impl Session {
             in_actions: self.environment.in_actions(),
         };
         let refusal = Refusal::of(&evidence);
+        if !by_token_service && !self.is_own(&answer.url) && !refusal.may_pass() {
+            // The place and its signature come from the registry anew with each try.
+            let what = format!("the registry's storage refused (status {})", answer.status);
+            let fault = Fault::failed(what)
+                .at(url::shown(&answer.url))
+                .cure("try again later; a proxy or firewall may also keep this machine from that host");
+            return Trouble::passing(Passing::Broken, fault);
+        }
         let said: Vec<_> = errors.iter().map(ToString::to_string).filter(|text| !text.is_empty()).collect();
         let said = if said.is_empty() { String::new() } else { format!(", {}", said.join("; ")) };
         let what = format!("{} (status {}{said})", evidence.fill(refusal.cause()), answer.status);
-        let fault = Fault::failed(what).at(url::shown(&answer.url)).cure(evidence.fill(refusal.cure()));
+        let mut fault = Fault::failed(what).at(url::shown(&answer.url));
+        if refusal != Refusal::Unexpected {
+            fault = fault.cure(evidence.fill(refusal.cure()));
+        }
         if refusal.may_pass() {
             Trouble::passing(Passing::Busy(asked), fault)
         } else {
