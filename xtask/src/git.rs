@@ -39,8 +39,15 @@ impl Source {
                 source.time = time.parse().unwrap_or(0);
             }
             source.dirty = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
-            let described = git(&["describe", "--tags", "--long", "--match", "v[0-9]*", "--abbrev=7"]);
-            source.nearest = described.as_deref().and_then(parse_describe);
+            // Of several on one commit git describes by any; and `v1` is a tag that moves.
+            let here = git(&["tag", "--points-at", "HEAD"]).unwrap_or_default();
+            let here = here.lines().filter_map(|tag| Version::parse(tag.strip_prefix('v')?).ok()).max();
+            source.nearest = here.map(|version| (version, 0)).or_else(|| {
+                let pattern = "v[0-9]*.[0-9]*.[0-9]*";
+                git(&["describe", "--tags", "--long", "--match", pattern, "--abbrev=7"])
+                    .as_deref()
+                    .and_then(parse_describe)
+            });
             let shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
             if !shallow {
                 source.commits = git(&["rev-list", "--count", "HEAD"]).and_then(|count| count.parse().ok());

@@ -15,6 +15,7 @@ mod platform;
 mod process;
 mod registry;
 mod settings;
+mod tags;
 mod ui;
 
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     Doctor(commands::doctor::Flags),
     Bench(commands::bench::Flags),
     Binary(commands::binary::Flags),
+    Version(commands::version::Flags),
+    Tags(commands::tags::Flags),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,8 @@ fn main() -> ExitCode {
         Command::Doctor(flags) => flags.run(),
         Command::Bench(flags) => flags.run(),
         Command::Binary(flags) => flags.run(),
+        Command::Version(flags) => flags.run(),
+        Command::Tags(flags) => flags.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

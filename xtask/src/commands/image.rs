@@ -419,20 +419,24 @@ fn name(facts: &Facts) -> (String, String) {
 
 /// Labels and annotations by the image-spec's keys (annotations.md), the settings' own on top.
 fn labels(facts: &Facts) -> Annotations {
-    let package = &facts.package;
+    labels_of(&facts.package, &facts.source, &facts.workspace.settings)
+}
+
+/// The same for commands that have no engine.
+pub(super) fn labels_of(package: &Package, source: &Source, settings: &Settings) -> Annotations {
     let derived = [
         ("title", Some(package.binary.clone())),
         ("description", package.description.clone()),
         ("source", package.repository.clone()),
         ("licenses", package.license.clone()),
-        ("revision", facts.source.revision()),
-        ("version", Some(facts.source.version(&package.version).to_string())),
-        ("created", Some(rfc3339(facts.source.time))),
+        ("revision", source.revision()),
+        ("version", Some(source.version(&package.version).to_string())),
+        ("created", Some(rfc3339(source.time))),
     ];
     let derived = derived
         .into_iter()
         .filter_map(|(key, value)| value.map(|value| (format!("org.opencontainers.image.{key}"), value)));
     let mut labels: Annotations = derived.collect();
-    labels.extend(facts.workspace.settings.labels.clone());
+    labels.extend(settings.labels.clone());
     labels
 }

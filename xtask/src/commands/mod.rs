@@ -5,3 +5,5 @@ pub mod binary;
 pub mod ci;
 pub mod doctor;
 pub mod image;
+pub mod tags;
+pub mod version;
