@@ -13,6 +13,7 @@ mod image;
 mod plan;
 mod platform;
 mod process;
+mod publish;
 mod registry;
 mod settings;
 mod tags;
@@ -46,6 +47,7 @@ enum Command {
     Binary(commands::binary::Flags),
     Version(commands::version::Flags),
     Tags(commands::tags::Flags),
+    Publish(commands::publish::Flags),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Binary(flags) => flags.run(),
         Command::Version(flags) => flags.run(),
         Command::Tags(flags) => flags.run(),
+        Command::Publish(flags) => flags.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,5 +5,6 @@ pub mod binary;
 pub mod ci;
 pub mod doctor;
 pub mod image;
+pub mod publish;
 pub mod tags;
 pub mod version;

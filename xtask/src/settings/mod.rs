@@ -156,7 +156,9 @@ type = "calver"
 tag = "a"
 signd = true
 "#;
-        errors(text, &expect![[r#"
+        errors(
+            text,
+            &expect![[r#"
             error: image.toml:3:11: latest 'never' is not auto, true or false
             error: image.toml:5:1: the key 'pattern' is missing
             error: image.toml:10:10: event 'fork' is not branch, tag or pr
@@ -164,7 +166,8 @@ signd = true
             error: image.toml:15:1: the key 'name' is missing
             error: image.toml:17:1: unknown key 'signd'
               help: did you mean 'signed'?
-        "#]]);
+        "#]],
+        );
         let settings = read("package = 'x'\n[[environments]]\nname = 'dev'").unwrap();
         assert_eq!((settings.environments[0].tag.as_str(), settings.tags.len()), ("dev", 0));
     }

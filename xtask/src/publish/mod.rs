@@ -1,0 +1,17 @@
+//! Publishing: the very bytes of a layout into a registry, what is said of them, and their tags.
+
+mod attach;
+mod moving;
+mod parcel;
+mod provenance;
+mod report;
+mod scan;
+mod send;
+mod work;
+
+pub use attach::{Artifact, PROVENANCE, SBOM, SCAN, attach};
+pub use parcel::Parcel;
+pub use provenance::{Parameters, statement};
+pub use report::{Report, TagRow, TagState};
+pub use scan::{Scan, gate};
+pub use work::{Setup, Step, Work};
