@@ -13,6 +13,7 @@ use crate::image::layout::Lock;
 use crate::plan::Plan;
 use crate::publish::{Parameters, Parcel, Report, Scan, Setup, Step, Work};
 use crate::registry::auth::Given;
+use crate::registry::retry::Policy;
 use crate::registry::{Client, Options, Reference, Secret};
 use crate::settings::Bytes;
 use crate::tags::{Motion, Tag, version_of, version_tag};
@@ -90,7 +91,10 @@ impl Target {
         let on_wait: crate::registry::OnWait = std::sync::Arc::new(move |wait| {
             ui.warn(&format!("{}; trying again in {:.1} s", wait.why, wait.delay.as_secs_f32()));
         });
-        Ok(Client::new(Options { plain_http, given, on_wait: Some(on_wait), ..Options::default() }))
+        // Sending a blob takes three requests that must all succeed in one try, and registries fail in
+        // bursts: more tries than a pull makes.
+        let policy = Policy { attempts: 10, ..Policy::default() };
+        Ok(Client::new(Options { plain_http, given, policy, on_wait: Some(on_wait), ..Options::default() }))
     }
 
     fn given(&self, to: &Reference) -> Result<Given> {
