@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::error::Fault;
 use crate::image::layout::Lock;
 use crate::plan::Plan;
-use crate::publish::{Parameters, Parcel, Report, Scan, Setup, Step, Work};
+use crate::publish::{Mode, Parameters, Parcel, Report, Scan, Setup, Signer, Step, Work, need_cosign};
 use crate::registry::auth::Given;
 use crate::registry::retry::Policy;
 use crate::registry::{Client, Options, Reference, Secret};
@@ -41,6 +41,9 @@ pub struct Flags {
     /// Publish without a passing scan, for this reason
     #[arg(long, value_name = "REASON")]
     allow_unscanned: Option<String>,
+    /// How the image is signed
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    sign: Mode,
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -122,7 +125,12 @@ impl Flags {
         let parcel = read(&dir)?;
         let tags = self.tags(&facts, &parcel)?;
         let setup = self.setup(&facts, to, tags, &parcel)?;
-        let plan = plan(&setup, &parcel, &dir);
+        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let signer = self.sign.signer(get)?;
+        if signer.is_some() {
+            need_cosign()?;
+        }
+        let plan = plan(&setup, &parcel, &dir, signer);
         if self.dry_run {
             ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
             return Ok(());
@@ -182,6 +190,8 @@ impl Flags {
             unscanned: self.allow_unscanned.clone(),
             parameters: self.parameters(facts, parcel),
             sboms: sboms(&own),
+            folder: own,
+            plain_http: self.target.plain_http,
             to,
             tags,
             version,
@@ -229,7 +239,7 @@ fn sboms(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn plan(setup: &Setup, parcel: &Parcel, dir: &Path) -> Plan<Step> {
+fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> Plan<Step> {
     let mut plan = Plan::new("publish");
     let to = setup.to.name();
     let layout = dir.display().to_string();
@@ -247,6 +257,11 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path) -> Plan<Step> {
         ["source", "scan"],
         Step::Attach,
     );
+    if let Some(signer) = signer {
+        let image = setup.to.with_digest(parcel.digest()).to_string();
+        let command = signer.command(&image, &setup.folder, setup.plain_http);
+        plan.step("sign", "the index and every platform", [&image], Step::Sign(signer, command));
+    }
     let names = |forward: bool| {
         let of = |tag: &&Tag| matches!(tag.motion, Motion::Forward { .. }) == forward;
         setup.tags.iter().filter(of).map(|tag| tag.name.clone()).collect::<Vec<_>>()

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
+pub use run::ChildFailed;
+
 /// A command line with its environment, not yet run.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cmd {

@@ -7,6 +7,7 @@ mod provenance;
 mod report;
 mod scan;
 mod send;
+mod sign;
 mod work;
 
 pub use attach::{Artifact, PROVENANCE, SBOM, SCAN, attach};
@@ -14,4 +15,6 @@ pub use parcel::Parcel;
 pub use provenance::{Parameters, statement};
 pub use report::{Report, TagRow, TagState};
 pub use scan::{Scan, gate};
+pub use send::Sent;
+pub use sign::{Access, Mode, SIGNATURE, Signer, Trust, need_cosign};
 pub use work::{Setup, Step, Work};

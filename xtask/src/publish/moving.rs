@@ -62,7 +62,7 @@ pub fn forward(
     let mut state = TagState::Unchanged;
     let mut wrote = false;
     for _ in 0..ROUNDS {
-        let higher = highest_rival(tag, &client.tags(at)?).filter(|(rival, _)| rival > version);
+        let higher = higher_rival(client, at, tag, version)?;
         let current = client.head_manifest(at)?.map(|head| head.digest);
         match higher {
             None if current == Some(tagged.digest) => return Ok(state),
@@ -72,12 +72,12 @@ pub fn forward(
             }
             // What stands there was somebody's choice, perhaps a rollback; only our own step is undone.
             Some((rival, _)) if !wrote => return Ok(TagState::Left(rival.to_string())),
-            Some((rival, name)) => {
-                let theirs = client.manifest(&at.with_tag(&name)?)?;
+            Some((rival, digest)) => {
                 state = TagState::Left(rival.to_string());
-                if current == Some(theirs.digest) {
+                if current == Some(digest) {
                     return Ok(state);
                 }
+                let theirs = client.manifest(&at.with_digest(digest))?;
                 client.put_manifest(at, &theirs.bytes, &theirs.media_type)?;
             }
         }
@@ -86,10 +86,31 @@ pub fn forward(
     Err(Fault::failed("others kept moving this tag").at(at).cure("run it again when they are done").into())
 }
 
-/// The highest version in the registry that competes for a tag, and that version's own tag.
-fn highest_rival(tag: &Tag, tags: &[String]) -> Option<(Version, String)> {
-    let rivals = tags.iter().filter_map(|other| Some((tag.motion.rival(&tag.name, other)?, other.clone())));
-    rivals.max()
+/// The highest version above `version` that competes for a tag, and what it names. A version whose tag is
+/// listed and names nothing is being published just now, by a run that moves the tag itself in a moment.
+fn higher_rival(
+    client: &Client,
+    at: &Reference,
+    tag: &Tag,
+    version: &Version,
+) -> Result<Option<(Version, Digest)>> {
+    for (rival, name) in rivals(tag, &client.tags(at)?).into_iter().rev() {
+        if rival <= *version {
+            break;
+        }
+        if let Some(head) = client.head_manifest(&at.with_tag(&name)?)? {
+            return Ok(Some((rival, head.digest)));
+        }
+    }
+    Ok(None)
+}
+
+/// The versions in a registry that compete for a tag, the highest last, each with its own tag.
+fn rivals(tag: &Tag, tags: &[String]) -> Vec<(Version, String)> {
+    let rival = |other: &String| Some((tag.motion.rival(&tag.name, other)?, other.clone()));
+    let mut rivals: Vec<_> = tags.iter().filter_map(rival).collect();
+    rivals.sort();
+    rivals
 }
 
 #[cfg(test)]
@@ -109,7 +130,7 @@ mod tests {
             ("2", None),
             ("main", None),
         ] {
-            let found = highest_rival(&Tag::named(tag), &tags).map(|(_, name)| name);
+            let found = rivals(&Tag::named(tag), &tags).pop().map(|(_, name)| name);
             assert_eq!(found.as_deref(), expected, "{tag}");
         }
     }

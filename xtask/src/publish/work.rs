@@ -12,6 +12,7 @@ use super::provenance::{self, Parameters};
 use super::report::{Attached, TagRow};
 use super::scan::{self, Scan};
 use super::send::{self, Sent};
+use super::sign::{Access, Signer};
 use crate::error::Fault;
 use crate::image::oci::Annotations;
 use crate::plan::Action;
@@ -34,6 +35,8 @@ pub enum Step {
     Manifests,
     /// Attaches what is said of the image.
     Attach,
+    /// Signs the image and its platforms.
+    Sign(Signer, Cmd),
     /// Puts the version's tag and those that depend on no other.
     Tags,
     /// Moves the moving tags forward.
@@ -61,6 +64,10 @@ pub struct Setup {
     pub parameters: Parameters,
     /// Bills of materials.
     pub sboms: Vec<PathBuf>,
+    /// A folder for files of our own.
+    pub folder: PathBuf,
+    /// Whether the registry is spoken to without TLS although it is not on this machine.
+    pub plain_http: bool,
 }
 
 /// What the steps hand on.
@@ -142,6 +149,22 @@ impl Work {
         Ok(kinds.join(", "))
     }
 
+    fn sign(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
+        let setup = &self.setup;
+        let image = setup.to.with_digest(self.parcel.digest()).to_string();
+        let access = Access::new(&setup.folder, setup.to.registry(), self.client.credentials(&setup.to)?);
+        signer.prepare(&setup.folder)?;
+        access.prepare()?;
+        if signer.has_signed(&image, &setup.folder, setup.plain_http, &access)? {
+            return Ok("this key has signed it already".to_owned());
+        }
+        access.lend(command.clone()).follow(|line| progress.output(line))?;
+        Ok(match signer {
+            Signer::Keyless => "by this job's identity".to_owned(),
+            Signer::Key(key) => format!("with {key}"),
+        })
+    }
+
     fn put_tags(&mut self, moving: bool) -> Result<String> {
         let bytes = self.parcel.layout.read(&self.parcel.top)?;
         let media_type = self.parcel.top.media_type.clone();
@@ -194,7 +217,10 @@ impl Action for Step {
     type State = Work;
 
     fn command(&self) -> Option<&Cmd> {
-        None
+        match self {
+            Self::Sign(_, command) => Some(command),
+            _ => None,
+        }
     }
 
     fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
@@ -211,6 +237,7 @@ impl Action for Step {
             }
             Self::Manifests => work.manifests(),
             Self::Attach => work.attach(progress),
+            Self::Sign(signer, command) => work.sign(signer, command, progress),
             Self::Tags => work.put_tags(false),
             Self::Moving => work.put_tags(true),
             Self::ReadBack => work.read_back(),

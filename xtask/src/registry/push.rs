@@ -120,7 +120,7 @@ impl Client {
     ) -> Result<Pushed> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
-        let mut upload = Upload::new(&session, reference, &scopes, *digest, size, open, progress);
+        let mut upload = Upload::new(self, &session, reference, &scopes, *digest, size, open, progress);
         self.retry_transfer(size, || upload.attempt())
     }
 

@@ -20,6 +20,10 @@ pub struct Environment {
     pub after: Option<String>,
     /// Whether an image must be signed.
     pub signed: bool,
+    /// The public key that must have signed: a file or a KMS URI.
+    pub key: Option<String>,
+    /// The workflow that must have signed, as a regular expression for its URL.
+    pub identity: Option<String>,
     /// The most days since the image was scanned; no scan is wanted where unset.
     pub scanned_within_days: Option<u64>,
 }
@@ -74,6 +78,8 @@ impl<'de> Deserialize<'de> for Environment {
             tag: table.optional("tag").unwrap_or_else(|| name.clone()),
             after: table.optional("after"),
             signed: table.optional("signed").unwrap_or(false),
+            key: table.optional("key"),
+            identity: table.optional("identity"),
             scanned_within_days: table.optional("scanned-within-days"),
             name,
         };
