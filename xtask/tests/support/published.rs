@@ -153,6 +153,22 @@ pub fn get(registry: &str, path: &str) -> (u16, Vec<u8>) {
     (status, bytes[end + 4..].to_vec())
 }
 
+/// Puts a manifest, past every client.
+pub fn put(registry: &str, path: &str, media_type: &str, body: &[u8]) {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(registry).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "PUT {path} HTTP/1.0\r\nHost: {registry}\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n"
+    )
+    .unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 201 "), "{answer}");
+}
+
 /// The digest that a tag names, from the manifest's bytes; none where there is no such tag.
 pub fn tagged(registry: &str, repository: &str, tag: &str) -> Option<String> {
     let (status, body) = get(registry, &format!("/v2/{repository}/manifests/{tag}"));
