@@ -147,11 +147,16 @@ impl Action for Check {
         match self {
             Self::Run(cmd) => {
                 let mut seen = Tests::default();
-                cmd.follow(|line| {
-                    progress.output(line);
+                let mut lines = Vec::new();
+                let ended = cmd.follow(|line| {
+                    progress.result(line);
                     seen.read(line);
-                })?;
-                Ok(seen.to_string())
+                    lines.push(line.to_owned());
+                });
+                if ended.is_err() {
+                    progress.tell(&lines);
+                }
+                ended.map(|()| seen.to_string())
             }
             Self::Portable(cmd, add) => {
                 if let Some(add) = add

@@ -60,7 +60,7 @@ impl Ui {
             Mode::Quiet => {}
             Mode::Sections => line(&format!("::warning::{}", github::escape(text))),
             Mode::Terminal | Mode::Plain => {
-                line(&format!("{} {text}", console::style("warning:").yellow().for_stderr()))
+                line(&format!("{} {text}", console::style("warning:").yellow().for_stderr()));
             }
         }
     }
