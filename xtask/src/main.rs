@@ -3,6 +3,7 @@
 //! One file a command in `commands`; beneath it rooms by subject. Data goes one way: settings and
 //! facts make a plan, the plan runs step by step, the steps leave a result.
 
+mod audit;
 mod build;
 mod commands;
 mod digest;
