@@ -14,6 +14,7 @@ mod plan;
 mod platform;
 mod process;
 mod registry;
+mod scan;
 mod settings;
 mod ui;
 
