@@ -106,12 +106,12 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
     let Prepared { settings, tls } = prepared;
     let settings = Arc::new(settings);
     let metrics = Arc::new(Metrics::new(&settings));
-    let (log, log_thread) = AccessLog::start(settings.access_log, Arc::clone(&metrics))
+    let log = AccessLog::start(settings.access_log, Arc::clone(&metrics))
         .map_err(|error| RunError::System("start the log thread", error))?;
     let (drain, draining) = watch::channel(false);
     let observer = Observer {
         metrics: Arc::clone(&metrics),
-        log,
+        log: log.clone(),
         ids: RequestIds::default(),
         routes: settings.routes.iter().map(|route| route.name.clone()).collect(),
     };
@@ -150,11 +150,8 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
             let name = worker.thread().name().unwrap_or("a worker").to_owned();
             worker.join().map_err(|_| RunError::Worker(name))?;
         }
-        // The last worker has dropped the last sender: the log ends when it is written.
-        if let Some(thread) = log_thread {
-            let _ = thread.join();
-        }
     }
+    log.flush();
     outcome.map(|_| ())
 }
 
@@ -195,12 +192,27 @@ fn spawn(
     std::thread::Builder::new()
         .name(format!("worker-{thread}"))
         .spawn(move || {
+            let panicked = Err(RunError::Worker(format!("worker {thread}")));
+            let mut notice = Notice { ended, result: Some(panicked) };
             let result = runtime().and_then(|runtime| runtime.block_on(work(thread, sockets, &shared)));
-            drop(shared);
-            // With nobody to hear it, the process is about to end anyway.
-            let _ = ended.send(result);
+            notice.result = Some(result);
         })
         .map_err(|error| RunError::System("start a worker thread", error))
+}
+
+/// Tells the supervisor how a worker thread ended, even if it panics.
+struct Notice {
+    ended: mpsc::UnboundedSender<Result<(), RunError>>,
+    result: Option<Result<(), RunError>>,
+}
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        if let Some(result) = self.result.take() {
+            // With nobody to hear it, the process is about to end anyway.
+            let _ = self.ended.send(result);
+        }
+    }
 }
 
 /// One worker thread: accepts until the gateway stops, then waits for its last connection.

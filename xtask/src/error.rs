@@ -163,7 +163,10 @@ mod tests {
         let error = Err::<(), _>(Fault::failed("no answer").at("http://r/").cure("start it"))
             .context("pull the base")
             .unwrap_err();
-        assert_eq!(render(&error), "error: pull the base\n  because: http://r/: no answer\n  help: start it\n");
+        assert_eq!(
+            render(&error),
+            "error: pull the base\n  because: http://r/: no answer\n  help: start it\n"
+        );
         let many = Faults(vec![Fault::usage("a").at("f:1:2"), Fault::usage("b").cure("c")]).into();
         assert_eq!(render(&many), "error: f:1:2: a\nerror: b\n  help: c\n");
     }

@@ -4,6 +4,7 @@
 //! facts make a plan, the plan runs step by step, the steps leave a result.
 
 mod audit;
+mod bench;
 mod build;
 mod commands;
 mod digest;
@@ -40,13 +41,21 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Image(commands::image::Flags),
+    Ci(commands::ci::Flags),
+    Doctor(commands::doctor::Flags),
+    Bench(commands::bench::Flags),
     Binary(commands::binary::Flags),
+    Advisories(commands::advisories::Flags),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Image(flags) => flags.run(),
+        Command::Ci(flags) => flags.run(),
+        Command::Doctor(flags) => flags.run(),
+        Command::Bench(flags) => flags.run(),
         Command::Binary(flags) => flags.run(),
+        Command::Advisories(flags) => flags.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,8 +6,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::error::{Fault, render};
 use crate::process::Cmd;
-use crate::ui::{Progress, Ui, seconds};
+use crate::ui::{self, Progress, Ui, seconds};
 
 /// What a step does when it is its turn.
 pub trait Action {
@@ -76,13 +77,53 @@ impl<A: Action> Plan<A> {
     pub fn run(&self, state: &mut A::State, ui: &Ui) -> Result<Vec<Report>> {
         let mut reports = Vec::new();
         for step in &self.steps {
-            let started = Instant::now();
-            let progress = ui.step(step.name, &step.reason);
-            let outcome = step.action.run(state, &progress).with_context(|| format!("step '{}'", step.name))?;
-            progress.done(&outcome);
-            reports.push(Report { name: step.name, seconds: started.elapsed().as_secs_f64(), outcome });
+            reports.push(Self::run_step(step, state, ui)?);
         }
         Ok(reports)
+    }
+
+    /// Runs every step, also after one that fails, and names all that failed.
+    pub fn run_all(&self, state: &mut A::State, ui: &Ui) -> Result<Vec<Report>> {
+        let mut reports = Vec::new();
+        let mut failed = Vec::new();
+        for step in &self.steps {
+            match Self::run_step(step, state, ui) {
+                Ok(report) => reports.push(report),
+                Err(error) => {
+                    ui::error(&render(&error));
+                    failed.push(step.name);
+                }
+            }
+        }
+        if failed.is_empty() {
+            return Ok(reports);
+        }
+        Err(Fault::failed(format!(
+            "{} of {} steps failed: {}",
+            failed.len(),
+            self.steps.len(),
+            failed.join(", ")
+        ))
+        .into())
+    }
+
+    fn run_step(step: &Step<A>, state: &mut A::State, ui: &Ui) -> Result<Report> {
+        let started = Instant::now();
+        let progress = ui.step(step.name, &step.reason);
+        let outcome = step.action.run(state, &progress).with_context(|| format!("step '{}'", step.name))?;
+        progress.done(&outcome);
+        Ok(Report { name: step.name, seconds: started.elapsed().as_secs_f64(), outcome })
+    }
+
+    /// The plan with the steps of these names alone; all of them where no name is given.
+    pub fn only(mut self, names: &[String]) -> Result<Self, Fault> {
+        let known: Vec<_> = self.steps.iter().map(|step| step.name).collect();
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(Fault::usage(format!("there is no step '{name}'"))
+                .cure(format!("steps: {}", known.join(", "))));
+        }
+        self.steps.retain(|step| names.is_empty() || names.iter().any(|name| name == step.name));
+        Ok(self)
     }
 
     /// The plan as one JSON document (docs/json.md).

@@ -77,7 +77,8 @@ impl FromStr for Platform {
             "linux/amd64" => Ok(Self::LinuxAmd64),
             // Registries and BuildKit write the only variant of arm64 both ways.
             "linux/arm64" | "linux/arm64/v8" => Ok(Self::LinuxArm64),
-            _ => Err(Fault::usage(format!("unknown platform '{text}'")).cure("linux/amd64 and linux/arm64 can be built")),
+            _ => Err(Fault::usage(format!("unknown platform '{text}'"))
+                .cure("linux/amd64 and linux/arm64 can be built")),
         }
     }
 }
@@ -106,8 +107,11 @@ impl Choice {
             Self::All => configured.to_vec(),
             Self::List(list) => list.clone(),
             Self::Host => vec![Platform::host().ok_or_else(|| {
-                Fault::usage(format!("no image can be built for this machine's architecture, {}", std::env::consts::ARCH))
-                    .cure("name one: --platform linux/amd64")
+                Fault::usage(format!(
+                    "no image can be built for this machine's architecture, {}",
+                    std::env::consts::ARCH
+                ))
+                .cure("name one: --platform linux/amd64")
             })?],
         };
         Ok(Platform::ALL.into_iter().filter(|platform| chosen.contains(platform)).collect())

@@ -141,9 +141,12 @@ impl Connection {
         self.state().draining
     }
 
-    /// The connection speaks another protocol from now on.
-    pub fn switch(&self) {
-        self.state().switched = true;
+    /// The connection speaks another protocol from now on. It cannot if what the client sent in
+    /// advance has been refused: the codec holds other bytes in its place.
+    pub fn switch(&self) -> bool {
+        let mut state = self.state();
+        state.switched = state.refused.is_none();
+        state.switched
     }
 
     /// Whether the connection speaks another protocol.

@@ -173,9 +173,15 @@ async fn serve_http2<H: Handler>(
     connection.drain();
     served.as_mut().graceful_shutdown();
     // The client gets the chance to end as well, but not more than that.
-    tokio::select! {
-        _ = served => {}
-        () = idle(&connection, listener.header_timeout) => {}
+    loop {
+        tokio::select! {
+            _ = served.as_mut() => return,
+            () = tokio::time::sleep(listener.header_timeout) => {
+                if connection.idle_since().is_some() {
+                    return;
+                }
+            }
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::{Instant, SystemTime};
 use hyper::{Method, StatusCode, Version};
 
 use super::access::AccessLog;
+use super::clock;
 use super::json::Line;
 use super::metrics::{Ended, Metrics};
 use super::request_id::RequestIds;
-use super::{clock, stderr};
 use crate::http::{Failure, Source};
 
 /// What all requests report to.
@@ -36,8 +36,8 @@ pub struct Begin {
     pub client: IpAddr,
     /// The version in which the request came.
     pub version: Version,
-    /// Its method.
-    pub method: Method,
+    /// Its method, if it could be read.
+    pub method: Option<Method>,
 }
 
 /// A request from its head to the end of its response.
@@ -65,6 +65,8 @@ struct Found {
     attempts: u64,
     status: Option<StatusCode>,
     failure: Option<(Source, &'static str)>,
+    /// What the failure says beyond its reason; never shown to the client.
+    detail: Option<String>,
 }
 
 /// Ends the exchange when dropped; there is one for each.
@@ -144,20 +146,22 @@ impl Exchange {
 
     /// Notes why the request failed. The first failure stays, since others follow from it.
     pub fn fail(&self, failure: &dyn Failure) {
-        self.fail_with(failure.origin(), failure.reason());
-        if failure.origin() == Source::Gateway {
-            stderr::say(format_args!("request {}: {failure}", self.request_id));
+        let first = self.fail_with(failure.origin(), failure.reason());
+        if first && failure.origin() != Source::Downstream {
+            self.found().detail = Some(failure.to_string());
         }
     }
 
-    /// Notes a failure by its source and reason.
-    pub fn fail_with(&self, source: Source, reason: &'static str) {
+    /// Notes a failure by its source and reason; false if there was one before.
+    pub fn fail_with(&self, source: Source, reason: &'static str) -> bool {
         let mut found = self.found();
-        if found.failure.is_none() {
-            found.failure = Some((source, reason));
-            drop(found);
-            self.observer.metrics.failed(source, reason);
+        if found.failure.is_some() {
+            return false;
         }
+        found.failure = Some((source, reason));
+        drop(found);
+        self.observer.metrics.failed(source, reason);
+        true
     }
 
     fn end(&self) {
@@ -188,7 +192,7 @@ impl Exchange {
             .text("listener", &self.begin.listener)
             .text("client", &client)
             .text("protocol", protocol(self.begin.version))
-            .text("method", self.begin.method.as_str())
+            .text("method", self.begin.method.as_ref().map_or("", Method::as_str))
             .text("host", &found.host)
             .text("path", &found.path)
             .optional("route", route.map(String::as_str))
@@ -201,6 +205,9 @@ impl Exchange {
             .seconds("duration_seconds", ended.duration.as_secs_f64());
         if let Some((source, reason)) = found.failure {
             line.text("failed_at", source.as_str()).text("failure", reason);
+        }
+        if let Some(detail) = &found.detail {
+            line.text("detail", detail);
         }
         line.finish()
     }

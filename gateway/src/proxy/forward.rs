@@ -22,6 +22,7 @@ use crate::upstream::{Answer, Upstream, UpstreamError};
 /// The name of the request, for the upstream and the client.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const EARLY: Rejection = Rejection::bad("switch_early", "The client did not wait for the other protocol.");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 /// Why a request has no response to pass on.
@@ -176,9 +177,11 @@ impl Forwarded {
         parts.version = Version::HTTP_11;
         respond::name(&mut parts.headers, &pending.exchange);
         if let Some((downstream, upstream)) = self.switch {
+            if !connection.switch() {
+                return respond::failure(&EARLY, pending);
+            }
             parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             parts.headers.insert(UPGRADE, WEBSOCKET);
-            connection.switch();
             let body = ResponseBody::none(std::sync::Arc::clone(&pending.exchange));
             tokio::spawn(tunnel::join(downstream, upstream, pending));
             return Response::from_parts(parts, body);

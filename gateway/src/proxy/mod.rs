@@ -63,7 +63,6 @@ impl Proxy {
         parts: &Parts,
         exchange: &Exchange,
     ) -> Result<(Target, &Route), Box<dyn Failure + Send>> {
-        connection.handle().map_err(boxed)?;
         // The guard counts the fields of HTTP/1; the codec of HTTP/2 only their bytes.
         if parts.headers.len() > listener.head.max_fields {
             return Err(boxed(head::TOO_LARGE));
@@ -77,7 +76,16 @@ impl Proxy {
         Ok((target, &self.settings.routes[number]))
     }
 
-    async fn run(&self, connection: &Connection, pending: Pending, request: Request<Incoming>) -> Reply {
+    async fn run(
+        &self,
+        connection: &Connection,
+        refused: Option<Rejection>,
+        pending: Pending,
+        request: Request<Incoming>,
+    ) -> Reply {
+        if let Some(rejection) = refused {
+            return respond::failure(&rejection, pending);
+        }
         let listener = &self.settings.listeners[connection.listener];
         let (parts, body) = request.into_parts();
         let (target, route) = match self.admit(connection, listener, &parts, &pending.exchange) {
@@ -137,15 +145,17 @@ impl Handler for Proxy {
         request: Request<Incoming>,
     ) -> Reply {
         let listener = &self.settings.listeners[connection.listener];
+        let refused = connection.handle().err();
         let begin = Begin {
             listener: listener.name.clone(),
             client: connection.peer.ip(),
             version: request.version(),
-            method: request.method().clone(),
+            // A refused request is not what the codec was given in its place.
+            method: refused.is_none().then(|| request.method().clone()),
         };
         let (exchange, ending) = Exchange::begin(Arc::clone(&self.observer), begin);
         let pending = Pending { exchange: Arc::clone(&exchange), ending, in_flight };
-        let reply = self.run(&connection, pending, request).await;
+        let reply = self.run(&connection, refused, pending, request).await;
         exchange.set_status(reply.status());
         reply
     }

@@ -12,7 +12,7 @@ use crate::http::head::HeadLimits;
 const EXAMPLE: &str = "\"0.0.0.0:8080\"";
 
 /// Reads all listeners of the file.
-pub fn read(root: &mut Reader<'_>, report: &mut Report<'_>) -> Vec<Listener> {
+pub fn read(root: &mut Reader<'_>, admin: SocketAddr, report: &mut Report<'_>) -> Vec<Listener> {
     let Some(tables) = root.tables("listeners", report) else {
         report.add_global(format!("there is no listener; add [[listeners]] with address = {EXAMPLE}"));
         return Vec::new();
@@ -26,11 +26,17 @@ pub fn read(root: &mut Reader<'_>, report: &mut Report<'_>) -> Vec<Listener> {
         if listeners.iter().any(|other| other.name == listener.name) {
             let name = &listener.name;
             report.add(span, format!("there is another listener '{name}'; give each its own name"));
-        } else if let Some(other) = listeners.iter().find(|other| clash(other, &listener)) {
+        } else if let Some(other) = listeners.iter().find(|other| clash(other.address, listener.address)) {
             let (name, address) = (&other.name, listener.address);
             report.add(
                 span,
                 format!("another listener, '{name}', has the address {address}; choose another port"),
+            );
+        }
+        if clash(admin, listener.address) {
+            report.add(
+                span,
+                format!("the admin listener has the address {admin}; choose another port for one of them"),
             );
         }
         listeners.push(listener);
@@ -38,8 +44,11 @@ pub fn read(root: &mut Reader<'_>, report: &mut Report<'_>) -> Vec<Listener> {
     listeners
 }
 
-fn clash(one: &Listener, other: &Listener) -> bool {
-    one.address == other.address && one.address.port() != 0
+/// Whether two sockets cannot be told apart by a client that connects to the second.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let (one_ip, other_ip) = (one.ip(), other.ip());
+    let overlap = one_ip == other_ip || one_ip.is_unspecified() || other_ip.is_unspecified();
+    overlap && one.port() == other.port() && one.port() != 0
 }
 
 fn listener(mut table: Reader<'_>, report: &mut Report<'_>) -> Option<Listener> {

@@ -83,7 +83,7 @@ fn read(mut root: Reader<'_>, settings: &mut Settings, report: &mut Report<'_>) 
         }
         admin.finish(report);
     }
-    settings.listeners = listeners::read(&mut root, report);
+    settings.listeners = listeners::read(&mut root, settings.admin, report);
     settings.upstreams = upstreams::read(&mut root, report);
     settings.routes = routes::read(&mut root, &settings.upstreams, report);
     root.finish(report);
@@ -220,6 +220,10 @@ path = \"v1\"
                 "there is another route 'x'",
             ),
             ("[[routes]]\nupstream='a'\n[[listeners]]\naddress='0.0.0.0:80'", "another listener"),
+            (
+                "[[routes]]\nupstream='a'\n[[listeners]]\nname='x'\naddress='127.0.0.1:8081'",
+                "the admin listener has",
+            ),
             ("", "[[routes]]"),
             ("[[routes]]\nupstream='a'\n[[routes]", "nothing after it was checked"),
         ];

@@ -214,7 +214,7 @@ impl<'de> Reader<'de> {
             let span = item.span;
             match item.take() {
                 ValueInner::String(text) if !text.is_empty() => {
-                    texts.push(Placed { value: text.into_owned(), span })
+                    texts.push(Placed { value: text.into_owned(), span });
                 }
                 other => {
                     let found = other.type_str();

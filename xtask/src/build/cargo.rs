@@ -10,7 +10,7 @@ use crate::process::Cmd;
 
 /// The cargo that called us, or the one on PATH.
 pub fn cargo() -> Cmd {
-    Cmd::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+    Cmd::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))).shown_as("cargo")
 }
 
 /// What is built and where.
@@ -51,7 +51,8 @@ impl Build {
         for target in targets {
             cmd = cmd.args(["--target", target.triple]);
             if target.triple.ends_with("-musl") {
-                let variable = format!("CARGO_TARGET_{}_LINKER", target.triple.to_uppercase().replace('-', "_"));
+                let variable =
+                    format!("CARGO_TARGET_{}_LINKER", target.triple.to_uppercase().replace('-', "_"));
                 cmd = cmd.env(variable, "rust-lld");
             }
         }
@@ -99,7 +100,10 @@ fn cargo_home() -> PathBuf {
 /// The crate that a line of cargo's progress is about.
 pub fn compiling(line: &str) -> Option<&str> {
     let line = line.trim_start();
-    ["Compiling ", "Downloaded ", "Downloading ", "Blocking "].iter().any(|verb| line.starts_with(verb)).then_some(line)
+    ["Compiling ", "Downloaded ", "Downloading ", "Blocking "]
+        .iter()
+        .any(|verb| line.starts_with(verb))
+        .then_some(line)
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ pub fn static_binary(build: &Build, target: &Target) -> Result<PathBuf> {
     let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
     match needs_loader(&bytes) {
         Some(false) => Ok(path),
-        Some(true) => Err(Fault::failed("the binary asks for a dynamic loader, which an empty base does not have")
-            .at(path.display())
-            .cure("a crate links a shared library, or a linker flag undoes static linking")
-            .into()),
+        Some(true) => {
+            Err(Fault::failed("the binary asks for a dynamic loader, which an empty base does not have")
+                .at(path.display())
+                .cure("a crate links a shared library, or a linker flag undoes static linking")
+                .into())
+        }
         None => Err(Fault::failed("this is not a 64-bit ELF file").at(path.display()).into()),
     }
 }

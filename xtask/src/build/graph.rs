@@ -52,7 +52,8 @@ impl Package {
                 .cure(format!("its packages: {}", names.join(", ")))
         })?;
         let is_bin = |target: &&cargo_metadata::Target| target.kind.contains(&TargetKind::Bin);
-        let binaries: Vec<_> = package.targets.iter().filter(is_bin).map(|target| target.name.as_str()).collect();
+        let binaries: Vec<_> =
+            package.targets.iter().filter(is_bin).map(|target| target.name.as_str()).collect();
         let chosen = match (binary, &binaries[..]) {
             (Some(wanted), all) => all.iter().find(|name| **name == wanted),
             (None, [only]) => Some(only),
@@ -126,9 +127,12 @@ mod tests {
     fn c_is_found_with_the_path_to_it() {
         let pure = "0 app v0.1.0 (/ws/app)\n1 bytes v1.0.0\n1 http v1.0.0\n2 bytes v1.0.0 (*)\n";
         assert_eq!(no_c(pure).unwrap(), 3);
-        let with_c = format!("{pure}1 rustls v0.23.0\n2 ring v0.17.14\n3 cc v1.2.0\n4 shlex v1.3.0\n3 getrandom v0.2.0\n");
+        let with_c = format!(
+            "{pure}1 rustls v0.23.0\n2 ring v0.17.14\n3 cc v1.2.0\n4 shlex v1.3.0\n3 getrandom v0.2.0\n"
+        );
         let fault = no_c(&with_c).unwrap_err();
-        let expected = "app > rustls > ring: the crate ring compiles or looks for C: its build script uses cc";
+        let expected =
+            "app > rustls > ring: the crate ring compiles or looks for C: its build script uses cc";
         assert_eq!(fault.to_string(), expected);
     }
 }

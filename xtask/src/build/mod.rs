@@ -10,9 +10,9 @@ mod toolchain;
 pub use bill::with_bill;
 use cargo::compiling;
 pub use cargo::{Build, cargo};
-pub use elf::static_binary;
-use graph::{no_c, tree};
+use elf::static_binary;
 pub use graph::{Package, linked, metadata};
+use graph::{no_c, tree};
 pub use steps::{Step, Work, follow_cargo};
 pub use toolchain::Toolchain;
 
@@ -99,7 +99,9 @@ mod tests {
         let (musl, arm_musl) = (amd64.musl_target(), arm64.musl_target());
         let chosen = |platform, installed: &[&str], rustup| {
             choose(&[platform], &toolchain(installed, rustup))
-                .map(|targets| (targets[0].triple, targets[0].missing.as_ref().map(|missing| missing.instead)))
+                .map(|targets| {
+                    (targets[0].triple, targets[0].missing.as_ref().map(|missing| missing.instead))
+                })
                 .map_err(|fault| fault.to_string())
         };
         assert_eq!(chosen(amd64, &[gnu, musl], true), Ok((musl, None)));

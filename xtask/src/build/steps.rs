@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
 use super::{Build, Target, Toolchain, cannot_add, compiling, linked, no_c, static_binary, tree, with_bill};
 use crate::plan::{Action, Plan};
 use crate::platform::Platform;
 use crate::process::Cmd;
 use crate::ui::Progress;
+use anyhow::{Context as _, Result};
 
 /// One step.
 #[derive(Debug)]
@@ -56,7 +56,8 @@ impl Work {
         plan.step("graph", reason, ["Cargo.lock"], wrap(Step::Graph(graph)));
         for target in &self.targets {
             if let Some(missing) = &target.missing {
-                let instead = missing.instead.map(|instead| format!("; {instead} stands in if it cannot be added"));
+                let instead =
+                    missing.instead.map(|instead| format!("; {instead} stands in if it cannot be added"));
                 let reason = format!("{} is not installed{}", target.triple, instead.unwrap_or_default());
                 let add = Step::AddTarget(target.clone(), missing.add.clone());
                 plan.step("target", reason, [target.triple], wrap(add));

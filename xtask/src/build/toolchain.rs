@@ -35,7 +35,8 @@ impl Toolchain {
         let field = |name: &str| {
             verbose.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
         };
-        let sysroot = PathBuf::from(rustc().args(["--print", "sysroot"]).read().context("ask rustc for its folder")?);
+        let sysroot =
+            PathBuf::from(rustc().args(["--print", "sysroot"]).read().context("ask rustc for its folder")?);
         let targets = sysroot.join("lib").join("rustlib");
         let mut installed = BTreeSet::new();
         for entry in targets.read_dir().with_context(|| targets.display().to_string())? {

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Build, Package, Target, Toolchain};
+use crate::error::Fault;
 use crate::git::{Source, rfc3339};
 use crate::image::assemble::Recipe;
 use crate::image::base::BaseName;
@@ -23,7 +24,6 @@ use crate::platform::{Choice, Platform};
 use crate::process::{Cmd, find};
 use crate::settings::{Buildx, Secret, Settings, Workspace};
 use crate::ui::{self, Ui};
-use crate::error::Fault;
 
 /// Make the image: an OCI layout in target/image
 #[derive(Args, Debug, Default)]
@@ -75,7 +75,7 @@ pub struct Flags {
 /// What `[buildx]` in the settings says, for one run.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Docker buildx")]
-struct BuildxFlags {
+pub struct BuildxFlags {
     /// The builder to use
     #[arg(long, value_name = "NAME")]
     builder: Option<String>,
@@ -94,6 +94,24 @@ struct BuildxFlags {
     /// Where cached steps go
     #[arg(long, value_name = "CACHE")]
     cache_to: Vec<String>,
+}
+
+impl BuildxFlags {
+    /// The flags as they were given, for another call of this command.
+    pub fn arguments(&self) -> Vec<String> {
+        let secrets: Vec<_> = self.secret.iter().map(|secret| secret.0.clone()).collect();
+        let several = [
+            ("--build-context", &self.build_context),
+            ("--secret", &secrets),
+            ("--cache-from", &self.cache_from),
+            ("--cache-to", &self.cache_to),
+        ];
+        let once = [("--builder", &self.builder), ("--network", &self.network)];
+        let once = once.into_iter().flat_map(|(flag, value)| value.iter().map(move |value| (flag, value)));
+        let several =
+            several.into_iter().flat_map(|(flag, values)| values.iter().map(move |value| (flag, value)));
+        once.chain(several).flat_map(|(flag, value)| [flag.to_owned(), value.clone()]).collect()
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,9 +182,9 @@ impl Flags {
         let metadata = build::metadata(&workspace.root)?;
         let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
         let source = Source::read(&workspace.root)?;
-        let loader = ["docker", "podman"].into_iter().find(|program| {
-            self.load && find(program).is_some() && Cmd::new(program).arg("info").succeeds()
-        });
+        let loader = ["docker", "podman"]
+            .into_iter()
+            .find(|program| self.load && find(program).is_some() && Cmd::new(program).arg("info").succeeds());
         if self.load && loader.is_none() {
             return Err(Fault::usage("--load: neither Docker nor Podman answers here")
                 .cure("start one, or write a tar for another machine: --archive FILE")
@@ -212,40 +230,70 @@ impl Flags {
         let mut plan = Plan::new("image");
         let settings = &facts.workspace.settings;
         let base = self.base.as_deref().unwrap_or(&settings.base);
-        plan.step("base", format!("what the image stands on: {base}"), [base], Step::Base(facts.base.clone()));
+        plan.step(
+            "base",
+            format!("what the image stands on: {base}"),
+            [base],
+            Step::Base(facts.base.clone()),
+        );
         match facts.engine {
             Engine::Native => build_work(facts).plan(&mut plan, Step::Build),
             Engine::Buildx => self.plan_buildx(facts, &mut plan)?,
         }
-        let content = settings.files.iter().map(|file| file.source.clone()).chain([facts.package.binary.clone()]);
-        plan.step("layers", "files and binary, sorted, with fixed owner, mode and time", content, Step::Assemble);
+        let content =
+            settings.files.iter().map(|file| file.source.clone()).chain([facts.package.binary.clone()]);
+        plan.step(
+            "layers",
+            "files and binary, sorted, with fixed owner, mode and time",
+            content,
+            Step::Assemble,
+        );
         let output = self.output(facts);
-        plan.step("layout", format!("{} shows the new image in one rename", output.display()), ["layers"], Step::Write);
+        plan.step(
+            "layout",
+            format!("{} shows the new image in one rename", output.display()),
+            ["layers"],
+            Step::Write,
+        );
         if self.verify {
-            let (verify, reason) = (Self::verify(facts), "the same source in another folder must give the same bytes");
+            let (verify, reason) =
+                (Self::verify(facts), "the same source in another folder must give the same bytes");
             plan.step("verify", reason, ["source"], verify);
         }
         if let Some(path) = self.archive_path(facts) {
             let (repository, tag) = name(facts);
             let reason = "one tar for docker load, podman load and skopeo";
-            plan.step("archive", reason, [output.display().to_string()], Step::Archive { path, repository, tag });
+            plan.step(
+                "archive",
+                reason,
+                [output.display().to_string()],
+                Step::Archive { path, repository, tag },
+            );
         }
         if let (Some(loader), Some(path)) = (facts.loader, self.archive_path(facts)) {
             let cmd = Cmd::new(loader).args(["load", "--input"]).arg(&path);
-            plan.step("load", format!("hand the image to {loader}"), [path.display().to_string()], Step::Load(cmd));
+            plan.step(
+                "load",
+                format!("hand the image to {loader}"),
+                [path.display().to_string()],
+                Step::Load(cmd),
+            );
         }
         Ok(plan)
     }
 
     fn plan_buildx(&self, facts: &Facts, plan: &mut Plan<Step>) -> Result<()> {
         let options = self.buildx_options(&facts.workspace.settings);
-        let made = facts.package.target_dir.join("xtask").join("buildx");
+        let made = facts.package.target_dir.join("xtask").join("buildx.tar");
         let base = match &facts.base {
             BaseName::Scratch => BaseArgument::Name("scratch".to_owned()),
             BaseName::Registry(reference) => BaseArgument::Name(reference.to_string()),
             BaseName::Layout(dir, digest) => {
                 let layout = Layout::open(dir)?;
-                BaseArgument::Layout(dir.clone(), crate::image::base::top_of(&layout, digest.as_ref())?.digest)
+                BaseArgument::Layout(
+                    dir.clone(),
+                    crate::image::base::top_of(&layout, digest.as_ref())?.digest,
+                )
             }
         };
         let labels = labels(facts);

@@ -11,17 +11,54 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::layout::Layout;
-use super::oci::{self, Annotations, Index, Manifest};
+use super::oci::{self, Annotations, Descriptor, Index, Manifest};
+use crate::digest::Digest;
 use crate::error::Fault;
 use crate::platform::Platform;
 
+/// Unpacks a tar of a layout into the new folder `dir`. Nothing but a layout's own files is written, and
+/// each blob only under the digest of its bytes.
+pub fn unpack(tar: &Path, dir: &Path) -> Result<Layout> {
+    let at = || tar.display().to_string();
+    let layout = Layout::create(dir)?;
+    let mut index = None;
+    let mut archive = tar::Archive::new(io::BufReader::new(File::open(tar).with_context(at)?));
+    for entry in archive.entries().with_context(at)? {
+        let mut entry = entry.with_context(at)?;
+        let name = entry.path().with_context(at)?.to_string_lossy().into_owned();
+        if name == "index.json" {
+            let mut bytes = Vec::new();
+            (&mut entry).take(oci::MAX_DOCUMENT).read_to_end(&mut bytes).with_context(at)?;
+            index = Some(oci::from_bytes::<Index>("index.json", &bytes)?);
+        } else if let Some(hex) = name.strip_prefix("blobs/sha256/").filter(|hex| !hex.is_empty()) {
+            let digest: Digest = format!("sha256:{hex}").parse()?;
+            let mut blob = layout.writer()?;
+            let size = io::copy(&mut entry, &mut blob).with_context(at)?;
+            let media_type = String::new();
+            blob.commit_as(&Descriptor {
+                media_type,
+                digest,
+                size,
+                platform: None,
+                annotations: Annotations::new(),
+            })?;
+        }
+    }
+    layout.publish(&index.ok_or_else(|| Fault::failed("there is no index.json in it").at(tar.display()))?)?;
+    Ok(layout)
+}
+
 /// Writes `layout`'s image as a tar to `path`, under the name `repository:tag`.
 /// Readers that know of one platform alone get `preferred`, or the first.
-pub fn write(layout: &Layout, path: &Path, repository: &str, tag: &str, preferred: Option<Platform>) -> Result<u64> {
-    let partial = path.with_file_name(format!(
-        ".{}.partial",
-        path.file_name().unwrap_or_default().to_string_lossy()
-    ));
+pub fn write(
+    layout: &Layout,
+    path: &Path,
+    repository: &str,
+    tag: &str,
+    preferred: Option<Platform>,
+) -> Result<u64> {
+    let partial =
+        path.with_file_name(format!(".{}.partial", path.file_name().unwrap_or_default().to_string_lossy()));
     let file = File::create(&partial).with_context(|| partial.display().to_string())?;
     let mut tar = tar::Builder::new(io::BufWriter::new(file));
     write_to(layout, &mut tar, repository, tag, preferred).with_context(|| partial.display().to_string())?;
@@ -39,7 +76,8 @@ fn write_to<W: io::Write>(
 ) -> Result<()> {
     let top = layout.index()?;
     let image = top.manifests.iter().find(|entry| entry.is_index());
-    let image = image.ok_or_else(|| Fault::failed("the layout has no image index").at(layout.dir().display()))?;
+    let image =
+        image.ok_or_else(|| Fault::failed("the layout has no image index").at(layout.dir().display()))?;
     let index: Index = oci::from_bytes("the index", &layout.read(image)?)?;
     // A single platform goes by its own manifest: loaders then have nothing to choose.
     let mut entry = match &index.manifests[..] {
@@ -55,7 +93,7 @@ fn write_to<W: io::Write>(
     let chosen = preferred.and_then(|platform| index.find(platform)).or(index.manifests.first());
     let chosen = chosen.ok_or_else(|| Fault::failed("the index is empty").at(layout.dir().display()))?;
     let manifest: Manifest = oci::from_bytes("the manifest", &layout.read(chosen)?)?;
-    let blob = |digest: &crate::digest::Digest| format!("blobs/sha256/{}", digest.hex());
+    let blob = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
     let manifest_json = json!([{
         "Config": blob(&manifest.config.digest),
         "Layers": manifest.layers.iter().map(|layer| blob(&layer.digest)).collect::<Vec<_>>(),
@@ -70,7 +108,9 @@ fn write_to<W: io::Write>(
     let index_json = oci::to_bytes(&index_json)?;
     let manifest_json = oci::to_bytes(&manifest_json)?;
     let marker = br#"{"imageLayoutVersion":"1.0.0"}"#;
-    for (name, bytes) in [("index.json", &index_json[..]), ("manifest.json", &manifest_json), ("oci-layout", marker)] {
+    for (name, bytes) in
+        [("index.json", &index_json[..]), ("manifest.json", &manifest_json), ("oci-layout", marker)]
+    {
         append(tar, name, bytes.len() as u64, bytes)?;
     }
     Ok(())

@@ -65,7 +65,12 @@ pub struct Image {
 }
 
 /// Packs and describes the image; its blobs are in `layout`, which still shows what it showed before.
-pub fn assemble(layout: &Layout, base: &Base, content: &BTreeMap<Platform, Content>, recipe: &Recipe) -> Result<Image> {
+pub fn assemble(
+    layout: &Layout,
+    base: &Base,
+    content: &BTreeMap<Platform, Content>,
+    recipe: &Recipe,
+) -> Result<Image> {
     let packed = std::thread::scope(|scope| {
         let threads: Vec<_> = content
             .iter()
@@ -97,7 +102,8 @@ pub fn assemble(layout: &Layout, base: &Base, content: &BTreeMap<Platform, Conte
 
 fn pack(layout: &Layout, base: &Base, content: &Content) -> Result<Vec<Layer>> {
     let directories = base.digest.is_none();
-    let trees = [(&content.files, "cargo xtask image: files"), (&content.binary, "cargo xtask image: binary")];
+    let trees =
+        [(&content.files, "cargo xtask image: files"), (&content.binary, "cargo xtask image: binary")];
     let filled = trees.into_iter().filter(|(tree, _)| !tree.is_empty());
     filled.map(|(tree, made_by)| tree.pack(layout, directories, made_by)).collect()
 }
@@ -113,7 +119,8 @@ fn describe(
     let below = base.below.get(&platform).unwrap_or(&nothing);
     let bytes = config(platform, below, layers, &recipe.runtime, &recipe.labels, &recipe.created)?;
     let config = layout.put(oci::CONFIG, &bytes)?;
-    let all: Vec<_> = below.layers.iter().chain(layers.iter().map(|layer| &layer.descriptor)).cloned().collect();
+    let all: Vec<_> =
+        below.layers.iter().chain(layers.iter().map(|layer| &layer.descriptor)).cloned().collect();
     let mut unpacked: u64 = layers.iter().map(|layer| layer.unpacked).sum();
     for layer in &below.layers {
         unpacked += unpacked_size(layout, layer)?;

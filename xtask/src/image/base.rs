@@ -1,19 +1,20 @@
 //! What an image stands on: nothing, an image in a registry, or a layout on disk.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
 use super::config::Below;
-use super::layout::Layout;
+use super::layout::{BlobWriter, Layout};
 use super::oci::{self, Descriptor, Index, Manifest};
 use crate::digest::Digest;
 use crate::error::Fault;
 use crate::platform::Platform;
-use crate::registry::Reference;
-use tmp::Client; mod tmp { use super::*; pub struct M { pub bytes: Vec<u8>, pub media_type: String, pub digest: Digest } pub struct Client; impl Client { pub fn new() -> Result<Self> { anyhow::bail!("no") } pub fn manifest(&self, _: &Reference) -> Result<M> { anyhow::bail!("no") } pub fn blob(&self, _: &Reference, _: &Digest, _: u64, _: &mut dyn std::io::Write, _: &dyn Fn(u64)) -> Result<()> { anyhow::bail!("no") } } }
+use crate::registry::{Client, OnWait, Options, Reference, Sink, Wait};
+use crate::ui;
 
 /// A base by its name, as settings and `--base` write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,11 +84,17 @@ trait Store {
 }
 
 /// Finds a base and brings its layers into `layout`; `tell` hears what is being fetched.
-pub fn resolve(name: &BaseName, platforms: &[Platform], layout: &Layout, tell: &dyn Fn(&str)) -> Result<Base> {
+pub fn resolve(
+    name: &BaseName,
+    platforms: &[Platform],
+    layout: &Layout,
+    tell: &dyn Fn(&str),
+) -> Result<Base> {
     match name {
         BaseName::Scratch => Ok(Base::scratch(platforms)),
         BaseName::Registry(reference) => {
-            let client = Client::new()?;
+            let on_wait = Some(Arc::new(|wait: &Wait| ui::line(&wait.to_string())) as OnWait);
+            let client = Client::new(Options { on_wait, ..Options::default() });
             let top = client.manifest(reference)?;
             let store = Registry { client: &client, reference };
             let mut base = read(&store, &top.media_type, &top.bytes, platforms, layout, tell)
@@ -132,7 +139,8 @@ fn read(
     tell: &dyn Fn(&str),
 ) -> Result<Base> {
     let mut base = Base::default();
-    let index: Option<Index> = oci::is_index(media_type).then(|| oci::from_bytes("the index", bytes)).transpose()?;
+    let index: Option<Index> =
+        oci::is_index(media_type).then(|| oci::from_bytes("the index", bytes)).transpose()?;
     for &platform in platforms {
         let manifest = match &index {
             Some(index) => {
@@ -145,7 +153,9 @@ fn read(
         let says = |key: &str| config.get(key).and_then(|value| value.as_str()).unwrap_or_default();
         if (says("os"), says("architecture")) != (platform.os(), platform.arch()) {
             let what = format!("it is for {}/{}, not for {platform}", says("os"), says("architecture"));
-            return Err(Fault::failed(what).cure(format!("choose a base that has {platform}, or leave it out: --platform")).into());
+            return Err(Fault::failed(what)
+                .cure(format!("choose a base that has {platform}, or leave it out: --platform"))
+                .into());
         }
         for (number, layer) in manifest.layers.iter().enumerate() {
             if layout.has(&layer.digest, layer.size) {
@@ -153,7 +163,11 @@ fn read(
             }
             let what = format!("{platform} layer {} of {}", number + 1, manifest.layers.len());
             let progress = |bytes: u64| {
-                tell(&format!("{what}: {} of {}", crate::settings::Bytes(bytes), crate::settings::Bytes(layer.size)));
+                tell(&format!(
+                    "{what}: {} of {}",
+                    crate::settings::Bytes(bytes),
+                    crate::settings::Bytes(layer.size)
+                ));
             };
             store.copy_layer(layer, layout, &progress).with_context(|| what.clone())?;
         }
@@ -163,7 +177,8 @@ fn read(
 }
 
 fn no_platform(platform: Platform, index: &Index) -> Fault {
-    let has: Vec<_> = index.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
+    let has: Vec<_> =
+        index.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
     Fault::failed(format!("it has nothing for {platform}, but for {}", has.join(", ")))
         .cure("choose another base, or fewer platforms: --platform")
 }
@@ -217,5 +232,11 @@ impl Store for OnDisk {
             progress(copied);
         }
         blob.commit_as(layer)
+    }
+}
+
+impl Sink for BlobWriter {
+    fn restart(&mut self) -> io::Result<()> {
+        self.begin_again()
     }
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use flate2::read::GzDecoder;
 
+use super::archive;
 use super::base::Base;
 use super::layer::Tree;
 use super::layout::Layout;
@@ -32,7 +33,7 @@ const MAX_UNPACKED: u64 = 4 << 30;
 pub struct Request<'a> {
     /// The workspace's root: the build context.
     pub root: &'a Path,
-    /// The folder that BuildKit writes its layout to.
+    /// The tar that BuildKit writes its layout to.
     pub output: &'a Path,
     /// The platforms.
     pub platforms: &'a [Platform],
@@ -63,14 +64,16 @@ pub fn command(request: &Request<'_>) -> Cmd {
         .args(["buildx", "build", "--progress", "plain", "--provenance", "false", "--sbom", "false"])
         .args(["--platform", &platforms.join(",")])
         .arg("--output")
-        .arg(format!("type=oci,tar=false,dest={}", request.output.display()))
+        .arg(format!("type=oci,dest={}", request.output.display()))
         .arg("--file")
         .arg(request.root.join(&options.dockerfile));
     // The epoch is for BuildKit's own times; as an argument it would empty the cache at each commit.
     cmd = cmd.env("SOURCE_DATE_EPOCH", request.epoch.to_string());
     let (base, context) = match &request.base {
         BaseArgument::Name(name) => (name.clone(), None),
-        BaseArgument::Layout(dir, digest) => (BASE_CONTEXT.to_owned(), Some(format!("oci-layout://{}@{digest}", dir.display()))),
+        BaseArgument::Layout(dir, digest) => {
+            (BASE_CONTEXT.to_owned(), Some(format!("oci-layout://{}@{digest}", dir.display())))
+        }
     };
     cmd = cmd.args(["--build-arg".to_owned(), format!("BASE={base}")]);
     let contexts = options.contexts.iter().map(|(name, value)| format!("{name}={value}"));
@@ -86,7 +89,9 @@ pub fn command(request: &Request<'_>) -> Cmd {
         cmd = cmd.args(["--allow", "network.host"]);
     }
     let secrets: Vec<_> = options.secrets.iter().map(|secret| secret.0.clone()).collect();
-    for (flag, values) in [("--secret", &secrets), ("--cache-from", &options.cache_from), ("--cache-to", &options.cache_to)] {
+    for (flag, values) in
+        [("--secret", &secrets), ("--cache-from", &options.cache_from), ("--cache-to", &options.cache_to)]
+    {
         for value in values {
             cmd = cmd.args([flag, value]);
         }
@@ -113,18 +118,23 @@ struct FoundFile {
     path: PathBuf,
 }
 
-/// Reads BuildKit's layout: for each platform the configuration and the files above the base, which
-/// are put below `scratch`.
-pub fn read(made: &Path, platforms: &[Platform], base: &Base, scratch: &Path) -> Result<BTreeMap<Platform, Found>> {
-    let layout = Layout::open(made)?;
+/// Reads the tar that BuildKit wrote: for each platform the configuration and the files above the base,
+/// which are put below `scratch`.
+pub fn read(
+    made: &Path,
+    platforms: &[Platform],
+    base: &Base,
+    scratch: &Path,
+) -> Result<BTreeMap<Platform, Found>> {
+    let layout = archive::unpack(made, &scratch.join("layout"))?;
     let index = images(&layout)?;
     let mut found = BTreeMap::new();
     for &platform in platforms {
         let entry = match &index.manifests[..] {
             [only] if only.platform.is_none() => only,
-            _ => index
-                .find(platform)
-                .ok_or_else(|| Fault::failed(format!("BuildKit made nothing for {platform}")).at(made.display()))?,
+            _ => index.find(platform).ok_or_else(|| {
+                Fault::failed(format!("BuildKit made nothing for {platform}")).at(made.display())
+            })?,
         };
         let manifest: Manifest = oci::from_bytes("BuildKit's manifest", &layout.read(entry)?)?;
         let config = oci::from_bytes("BuildKit's config", &layout.read(&manifest.config)?)?;
@@ -162,7 +172,12 @@ fn check_base(platform: Platform, config: &serde_json::Value, base: &Base) -> Re
     Err(Fault::failed(what).cure("let its last stage begin with: ARG BASE=scratch / FROM ${BASE}").into())
 }
 
-fn unpack(layout: &Layout, layer: &Descriptor, dir: &Path, files: &mut BTreeMap<String, FoundFile>) -> Result<()> {
+fn unpack(
+    layout: &Layout,
+    layer: &Descriptor,
+    dir: &Path,
+    files: &mut BTreeMap<String, FoundFile>,
+) -> Result<()> {
     let blob = layout.blob(&layer.digest)?;
     let gzip = layer.media_type.ends_with("gzip");
     let plain: Box<dyn Read> = if gzip { Box::new(GzDecoder::new(blob)) } else { Box::new(blob) };
@@ -177,14 +192,17 @@ fn unpack(layout: &Layout, layer: &Descriptor, dir: &Path, files: &mut BTreeMap<
         let name = path.rsplit('/').next().unwrap_or_default();
         if !kind.is_file() || name.starts_with(".wh.") {
             let what = format!("the Dockerfile puts something other than a file at /{path}");
-            return Err(Fault::failed(what).cure("only files can be the same from both engines; COPY files alone").into());
+            return Err(Fault::failed(what)
+                .cure("only files can be the same from both engines; COPY files alone")
+                .into());
         }
         // Named by number: a path of the image is never a path of this machine.
         let copy = dir.join(files.len().to_string());
         fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let mut file = File::create(&copy).with_context(|| copy.display().to_string())?;
         io::copy(&mut entry, &mut file).with_context(|| format!("/{path}"))?;
-        let found = FoundFile { mode: entry.header().mode()? & 0o7777, digest: digest_of(&copy)?, path: copy };
+        let found =
+            FoundFile { mode: entry.header().mode()? & 0o7777, digest: digest_of(&copy)?, path: copy };
         files.insert(path, found);
     }
     Ok(())
@@ -221,7 +239,10 @@ impl Found {
                 continue;
             };
             if found.mode != node.mode {
-                lines.push(format!("/{path}: mode {:04o} in image.toml, {:04o} in the Dockerfile's image", node.mode, found.mode));
+                lines.push(format!(
+                    "/{path}: mode {:04o} in image.toml, {:04o} in the Dockerfile's image",
+                    node.mode, found.mode
+                ));
             }
             if found.digest != digest_of(&node.source)? {
                 let size = fs::metadata(&found.path).map_or(0, |meta| meta.len());
@@ -261,7 +282,7 @@ mod tests {
             base: BaseArgument::Layout("/base".into(), Digest::of(b"")),
         };
         let expected = "SOURCE_DATE_EPOCH=7 docker buildx build --progress plain --provenance false --sbom false \
-            --platform linux/amd64,linux/arm64 --output type=oci,tar=false,dest=/ws/out --file /ws/Dockerfile \
+            --platform linux/amd64,linux/arm64 --output type=oci,dest=/ws/out --file /ws/Dockerfile \
             --build-arg BASE=xtask-base --build-context rust:1=docker-image://local/rust --build-context \
             xtask-base=oci-layout:///base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 \
             --builder k8s --network host --allow network.host --secret id=ca,src=/ca.pem --cache-from type=gha \

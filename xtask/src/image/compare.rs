@@ -25,20 +25,25 @@ pub fn differences(first: &Layout, second: &Layout) -> Result<Vec<String>> {
             None => lines.push(format!("{name}: only in the first")),
         }
     }
-    lines.extend(two.keys().filter(|name| !one.contains_key(*name)).map(|name| format!("{name}: only in the second")));
+    lines.extend(
+        two.keys().filter(|name| !one.contains_key(*name)).map(|name| format!("{name}: only in the second")),
+    );
     Ok(lines)
 }
 
 fn platforms(layout: &Layout) -> Result<BTreeMap<String, Descriptor>> {
     let manifests = layout.index()?.manifests.into_iter().filter(Descriptor::is_manifest);
-    let name = |entry: &Descriptor| entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string);
+    let name = |entry: &Descriptor| {
+        entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string)
+    };
     Ok(manifests.map(|entry| (name(&entry), entry)).collect())
 }
 
 type Side<'a> = (&'a Layout, &'a Descriptor);
 
 fn manifests(name: &str, first: Side<'_>, second: Side<'_>, lines: &mut Vec<String>) -> Result<()> {
-    let read = |(layout, entry): Side<'_>| -> Result<Manifest> { oci::from_bytes(name, &layout.read(entry)?) };
+    let read =
+        |(layout, entry): Side<'_>| -> Result<Manifest> { oci::from_bytes(name, &layout.read(entry)?) };
     let (one, two) = (read(first)?, read(second)?);
     if one.annotations != two.annotations {
         lines.push(format!("{name}: other annotations"));
@@ -70,7 +75,14 @@ fn contents(layout: &Layout, layer: &Descriptor) -> Result<Files> {
     for entry in tar.entries()? {
         let entry = entry?;
         let header = entry.header();
-        let kind = format!("{:?} mode {:04o} owner {}:{} time {}", header.entry_type(), header.mode()?, header.uid()?, header.gid()?, header.mtime()?);
+        let kind = format!(
+            "{:?} mode {:04o} owner {}:{} time {}",
+            header.entry_type(),
+            header.mode()?,
+            header.uid()?,
+            header.gid()?,
+            header.mtime()?
+        );
         let path = entry.path()?.display().to_string();
         let mut bytes = Vec::new();
         entry.take(MAX_FILE).read_to_end(&mut bytes)?;
@@ -92,7 +104,11 @@ fn files(layer: &str, one: &Files, two: &Files, lines: &mut Vec<String>) {
             lines.push(format!("{layer} /{path}: {}", first_difference(bytes, other)));
         }
     }
-    lines.extend(two.keys().filter(|path| !one.contains_key(*path)).map(|path| format!("{layer} /{path}: only in the second")));
+    lines.extend(
+        two.keys()
+            .filter(|path| !one.contains_key(*path))
+            .map(|path| format!("{layer} /{path}: only in the second")),
+    );
 }
 
 fn first_difference(one: &[u8], two: &[u8]) -> String {
@@ -100,7 +116,8 @@ fn first_difference(one: &[u8], two: &[u8]) -> String {
     let around = |bytes: &[u8]| {
         let from = at.saturating_sub(CONTEXT);
         let to = (at + CONTEXT).min(bytes.len());
-        let shown = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
+        let shown =
+            |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
         bytes[from.min(to)..to].iter().map(shown).collect::<String>()
     };
     format!(
@@ -114,7 +131,8 @@ fn first_difference(one: &[u8], two: &[u8]) -> String {
 
 /// Whether the images of two layouts are the same: the digests of their indexes.
 pub fn same(first: &Index, second: &Index) -> bool {
-    let digest = |index: &Index| index.manifests.iter().find(|entry| entry.is_index()).map(|entry| entry.digest);
+    let digest =
+        |index: &Index| index.manifests.iter().find(|entry| entry.is_index()).map(|entry| entry.digest);
     digest(first).is_some() && digest(first) == digest(second)
 }
 

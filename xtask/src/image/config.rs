@@ -132,7 +132,8 @@ fn run_config(mut config: Map<String, Value>, runtime: &Runtime, labels: &Annota
     let mut ports = object(config.get("ExposedPorts"));
     ports.extend(runtime.expose.iter().map(|port| (port.clone(), json!({}))));
     let mut env: Vec<_> = config.get("Env").and_then(Value::as_array).cloned().unwrap_or_default();
-    let name_of = |entry: &Value| entry.as_str().and_then(|text| text.split_once('=')).map(|(name, _)| name.to_owned());
+    let name_of =
+        |entry: &Value| entry.as_str().and_then(|text| text.split_once('=')).map(|(name, _)| name.to_owned());
     env.retain(|entry| name_of(entry).is_none_or(|name| !runtime.env.contains_key(&name)));
     env.extend(runtime.env.iter().map(|(name, value)| json!(format!("{name}={value}"))));
     let mut all_labels = object(config.get("Labels"));
@@ -140,7 +141,11 @@ fn run_config(mut config: Map<String, Value>, runtime: &Runtime, labels: &Annota
     all_labels.retain(|name, _| !name.starts_with("org.opencontainers.image."));
     all_labels.extend(labels.iter().map(|(name, value)| (name.clone(), json!(value))));
     let mut set = |name: &str, value: Value, empty: bool| {
-        if empty { config.remove(name) } else { config.insert(name.to_owned(), value) };
+        if empty {
+            config.remove(name)
+        } else {
+            config.insert(name.to_owned(), value)
+        };
     };
     set("ExposedPorts", json!(ports), ports.is_empty());
     set("Env", json!(env), env.is_empty());
@@ -172,7 +177,9 @@ pub fn differences(ours: &Value, theirs: &Value) -> Vec<String> {
         }
     };
     let different = RUNTIME_KEYS.iter().filter(|key| get(ours, key) != get(theirs, key));
-    different.map(|key| format!("{key}: image.toml says {}, the Dockerfile {}", get(ours, key), get(theirs, key))).collect()
+    different
+        .map(|key| format!("{key}: image.toml says {}, the Dockerfile {}", get(ours, key), get(theirs, key)))
+        .collect()
 }
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -208,7 +215,8 @@ mod tests {
         let layer = oci::Descriptor::of(oci::LAYER_GZIP, b"");
         let below = Below::new(below, vec![layer]).unwrap();
         let labels = Annotations::from([("org.opencontainers.image.title".to_owned(), "ours".to_owned())]);
-        let bytes = config(Platform::LinuxArm64, &below, &[], &runtime(), &labels, "1970-01-01T00:00:00Z").unwrap();
+        let bytes =
+            config(Platform::LinuxArm64, &below, &[], &runtime(), &labels, "1970-01-01T00:00:00Z").unwrap();
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         expect![[r#"
             {

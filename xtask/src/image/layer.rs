@@ -76,15 +76,17 @@ impl Tree {
             for entry in source.read_dir().with_context(|| source.display().to_string())? {
                 let entry = entry?;
                 let name = entry.file_name();
-                let name = name.to_str().ok_or_else(|| {
-                    Fault::usage("a file's name is not UTF-8").at(entry.path().display())
-                })?;
+                let name = name
+                    .to_str()
+                    .ok_or_else(|| Fault::usage("a file's name is not UTF-8").at(entry.path().display()))?;
                 self.add_all(&entry.path(), &format!("{target}/{name}"), mode)?;
             }
             return Ok(());
         }
         if !meta.is_file() {
-            return Err(Fault::usage("only files and folders can go into the image").at(source.display()).into());
+            return Err(Fault::usage("only files and folders can go into the image")
+                .at(source.display())
+                .into());
         }
         let executable = if is_executable(&meta) { 0o755 } else { 0o644 };
         Ok(self.add(target, source, mode.unwrap_or(executable))?)
@@ -113,13 +115,15 @@ impl Tree {
     /// are part of it: on an empty base they are; on another they might replace a link such as
     /// `/bin -> usr/bin`, so the base's own are left alone.
     pub fn pack(&self, layout: &Layout, directories: bool, made_by: &str) -> Result<Layer> {
-        let gzip = GzBuilder::new().mtime(0).operating_system(255).write(layout.writer()?, Compression::best());
+        let gzip =
+            GzBuilder::new().mtime(0).operating_system(255).write(layout.writer()?, Compression::best());
         let mut both = Both { tar: Hasher::new(), gzip };
         self.write_tar(&mut both, directories)?;
         let (diff_id, unpacked) = both.tar.finish();
         let (digest, size) = both.gzip.finish().context("compress a layer")?.commit()?;
         let media_type = LAYER_GZIP.to_owned();
-        let descriptor = Descriptor { media_type, digest, size, platform: None, annotations: Annotations::new() };
+        let descriptor =
+            Descriptor { media_type, digest, size, platform: None, annotations: Annotations::new() };
         Ok(Layer { descriptor, diff_id, unpacked, made_by: made_by.to_owned() })
     }
 
@@ -216,7 +220,15 @@ mod tests {
             tree.add_all(&source, "/opt", None).unwrap();
             tree.add("/bin/run", source.join("etc/a"), 0o555).unwrap();
             let layer = tree.pack(&layout, true, "test").unwrap();
-            let expected = ["755 bin/", "755 opt/", "755 opt/etc/", "755 opt/etc/x/", "555 bin/run", "644 opt/etc/a", "644 opt/etc/x/b"];
+            let expected = [
+                "755 bin/",
+                "755 opt/",
+                "755 opt/etc/",
+                "755 opt/etc/x/",
+                "555 bin/run",
+                "644 opt/etc/a",
+                "644 opt/etc/x/b",
+            ];
             assert_eq!(listing(&layer, &layout), expected);
             digests.insert(layer.descriptor.digest);
         }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -33,7 +33,9 @@ impl Layout {
     pub fn open(dir: &Path) -> Result<Self> {
         let layout = Self { dir: dir.to_owned() };
         if !layout.is_one() {
-            return Err(Fault::failed("this is not an OCI image layout: it has no file 'oci-layout'").at(dir.display()).into());
+            return Err(Fault::failed("this is not an OCI image layout: it has no file 'oci-layout'")
+                .at(dir.display())
+                .into());
         }
         Ok(layout)
     }
@@ -43,8 +45,10 @@ impl Layout {
         let layout = Self { dir: dir.to_owned() };
         let blobs = layout.blobs();
         if !layout.is_one() {
-            let begun = |name: &std::ffi::OsStr| name == "blobs" || name.to_string_lossy().starts_with(PARTIAL);
-            let foreign = fs::read_dir(dir).into_iter().flatten().flatten().find(|entry| !begun(&entry.file_name()));
+            let begun =
+                |name: &std::ffi::OsStr| name == "blobs" || name.to_string_lossy().starts_with(PARTIAL);
+            let foreign =
+                fs::read_dir(dir).into_iter().flatten().flatten().find(|entry| !begun(&entry.file_name()));
             if let Some(entry) = foreign {
                 return Err(Fault::usage(format!(
                     "the folder has something in it and is not an image layout: {}",
@@ -111,7 +115,9 @@ impl Layout {
         let fault = |what: String| Fault::failed(what).at(path.display());
         if descriptor.size > MAX_DOCUMENT {
             let size = descriptor.size;
-            return Err(fault(format!("a document of {size} bytes is over the limit of {MAX_DOCUMENT}")).into());
+            return Err(
+                fault(format!("a document of {size} bytes is over the limit of {MAX_DOCUMENT}")).into()
+            );
         }
         let mut bytes = Vec::new();
         self.blob(&descriptor.digest)?.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
@@ -150,7 +156,10 @@ impl Layout {
         while let Some((descriptor, depth)) = waiting.pop() {
             if !self.has(&descriptor.digest, descriptor.size) {
                 let path = self.blob_path(&descriptor.digest);
-                bail!(Fault::failed(format!("blob of {} bytes is missing or cut short", descriptor.size)).at(path.display()));
+                bail!(
+                    Fault::failed(format!("blob of {} bytes is missing or cut short", descriptor.size))
+                        .at(path.display())
+                );
             }
             if !seen.insert(descriptor.digest) {
                 continue;
@@ -164,7 +173,8 @@ impl Layout {
                 waiting.extend(nested.manifests.into_iter().map(|entry| (entry, depth + 1)));
             } else if descriptor.is_manifest() {
                 let manifest: Manifest = oci::from_bytes(&what, &self.read(&descriptor)?)?;
-                waiting.extend(manifest.layers.into_iter().chain([manifest.config]).map(|blob| (blob, depth)));
+                waiting
+                    .extend(manifest.layers.into_iter().chain([manifest.config]).map(|blob| (blob, depth)));
             }
         }
         Ok(seen)
@@ -219,6 +229,14 @@ impl BlobWriter {
         bail!(Fault::failed("too many unfinished blobs").at(blobs.display()))
     }
 
+    /// Throws away all that was written.
+    pub fn begin_again(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.hasher = Hasher::new();
+        Ok(())
+    }
+
     /// Puts the blob in its place: its digest and its length in bytes.
     pub fn commit(self) -> Result<(Digest, u64)> {
         drop(self.file);
@@ -234,7 +252,8 @@ impl BlobWriter {
         let (digest, size) = self.hasher.finish();
         if (digest, size) != (expected.digest, expected.size) {
             fs::remove_file(&self.partial).with_context(|| self.partial.display().to_string())?;
-            let what = format!("the bytes are {digest} ({size} bytes), not {} ({})", expected.digest, expected.size);
+            let what =
+                format!("the bytes are {digest} ({size} bytes), not {} ({})", expected.digest, expected.size);
             bail!(Fault::failed(what));
         }
         let path = self.blobs.join(digest.hex());
@@ -275,7 +294,9 @@ impl Lock {
                 waiting();
                 file.lock().with_context(|| path.display().to_string())?;
             }
-            Err(fs::TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
+            Err(fs::TryLockError::Error(error)) => {
+                return Err(error).with_context(|| path.display().to_string());
+            }
         }
         Ok(Self { _file: file })
     }

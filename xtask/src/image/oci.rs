@@ -67,7 +67,9 @@ impl PlatformSpec {
     /// Whether an image for this runs as `platform`.
     pub fn is(&self, platform: Platform) -> bool {
         let variant = self.variant.as_deref();
-        self.os == platform.os() && self.architecture == platform.arch() && matches!(variant, None | Some("v8"))
+        self.os == platform.os()
+            && self.architecture == platform.arch()
+            && matches!(variant, None | Some("v8"))
     }
 }
 
@@ -175,7 +177,8 @@ pub fn to_bytes(document: &impl Serialize) -> Result<Vec<u8>> {
 
 /// Reads a document; `what` and the digest are for the message.
 pub fn from_bytes<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).with_context(|| Fault::failed(format!("{what} is not as the OCI image-spec has it")))
+    serde_json::from_slice(bytes)
+        .with_context(|| Fault::failed(format!("{what} is not as the OCI image-spec has it")))
 }
 
 #[cfg(test)]

@@ -88,7 +88,15 @@ impl Report {
 
     /// A line a platform.
     pub fn table(&self) -> Table {
-        let mut table = Table::new(&["platform", "manifest", ">compressed", ">budget", ">unpacked", ">built in", ">budget"]);
+        let mut table = Table::new(&[
+            "platform",
+            "manifest",
+            ">compressed",
+            ">budget",
+            ">unpacked",
+            ">built in",
+            ">budget",
+        ]);
         for row in &self.platforms {
             let none = || "-".to_owned();
             table.row([
@@ -106,7 +114,8 @@ impl Report {
 
     /// The report for GitHub's step summary.
     pub fn markdown(&self) -> String {
-        let mut out = format!("### Image {}\n\n`{}`\n\n{}", self.version, self.digest, self.table().markdown());
+        let mut out =
+            format!("### Image {}\n\n`{}`\n\n{}", self.version, self.digest, self.table().markdown());
         for line in self.over_budget.iter().chain(&self.notes) {
             out.push_str(&format!("\n- {line}"));
         }
@@ -129,7 +138,11 @@ impl Row {
     fn over(&self) -> Vec<String> {
         let platform = self.made.platform;
         let size = self.budget_bytes.filter(|budget| self.made.compressed_bytes > *budget).map(|budget| {
-            format!("{platform} is {} compressed, {} allowed", Bytes(self.made.compressed_bytes), Bytes(budget))
+            format!(
+                "{platform} is {} compressed, {} allowed",
+                Bytes(self.made.compressed_bytes),
+                Bytes(budget)
+            )
         });
         #[allow(clippy::cast_precision_loss)]
         let time = self.budget_seconds.filter(|budget| self.build_seconds > *budget as f64).map(|budget| {
@@ -156,7 +169,16 @@ mod tests {
             unpacked_bytes: 9_000_000,
         };
         let budgets = Budgets { compressed: compressed.parse().ok(), seconds: Some(allowed) };
-        Report::new("native", digest, Some("r/x"), "target/image".into(), "1.0.0".into(), vec![made], took, budgets)
+        Report::new(
+            "native",
+            digest,
+            Some("r/x"),
+            "target/image".into(),
+            "1.0.0".into(),
+            vec![made],
+            took,
+            budgets,
+        )
     }
 
     #[test]

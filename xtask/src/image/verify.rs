@@ -35,7 +35,11 @@ impl Verify {
         // Targets may have changed since the plan, where one could not be added.
         let cmd = self.build.command(&work.build.targets, &work.build.toolchain);
         follow_cargo(&cmd, progress)?;
-        let outputs = work.build.targets.iter().map(|target| Ok((target.platform, with_bill(&self.build, target)?.0)));
+        let outputs = work
+            .build
+            .targets
+            .iter()
+            .map(|target| Ok((target.platform, with_bill(&self.build, target)?.0)));
         let binaries: BTreeMap<_, _> = outputs.collect::<Result<_>>()?;
         let second = Layout::create(&self.copy.with_file_name("verify-image"))?;
         copy_base(work, &second)?;
@@ -47,7 +51,9 @@ impl Verify {
         } else {
             let lines = compare::differences(&work.layout, &second)?;
             let what = format!("two builds of the same source differ:\n{}", lines.join("\n"));
-            Err(Fault::failed(what).cure("something of the machine gets into the image: a path, a time, an order").into())
+            Err(Fault::failed(what)
+                .cure("something of the machine gets into the image: a path, a time, an order")
+                .into())
         };
         clear(&self.copy)?;
         clear(second.dir())?;
@@ -66,7 +72,7 @@ fn copy_base(work: &Work, to: &Layout) -> Result<()> {
 }
 
 /// Copies what makes up the source: what git tracks or would, or everything but `target` without git.
-fn copy_source(root: &Path, to: &Path) -> Result<()> {
+pub fn copy_source(root: &Path, to: &Path) -> Result<()> {
     let listed = Cmd::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .dir(root)

@@ -99,7 +99,10 @@ impl Work {
         self.image.as_ref().context("no image was assembled")
     }
 
-    pub(super) fn content(&self, binaries: &BTreeMap<Platform, PathBuf>) -> Result<BTreeMap<Platform, Content>> {
+    pub(super) fn content(
+        &self,
+        binaries: &BTreeMap<Platform, PathBuf>,
+    ) -> Result<BTreeMap<Platform, Content>> {
         let content = binaries.iter().map(|(&platform, binary)| {
             let mut tree = Tree::default();
             tree.add(&self.setup.path, binary, 0o755)?;
@@ -124,7 +127,8 @@ impl Action for Step {
     fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
         match self {
             Self::Base(name) => {
-                work.base = base::resolve(name, &work.setup.platforms, &work.layout, &|text| progress.detail(text))?;
+                work.base =
+                    base::resolve(name, &work.setup.platforms, &work.layout, &|text| progress.detail(text))?;
                 label_base(work);
                 Ok(work.base.digest.map_or_else(|| "nothing below".to_owned(), |digest| digest.to_string()))
             }
@@ -135,7 +139,9 @@ impl Action for Step {
                 Ok(outcome)
             }
             Self::Buildx(cmd, output) => {
-                clear(output)?;
+                if let Some(folder) = output.parent() {
+                    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+                }
                 let started = Instant::now();
                 cmd.follow(|line| progress.output(line)).context(
                     Fault::failed("docker buildx build").cure(
@@ -150,7 +156,8 @@ impl Action for Step {
             Self::Assemble => {
                 let content = work.content(&work.binaries)?;
                 let image = assemble(&work.layout, &work.base, &content, &work.setup.recipe)?;
-                let outcome = format!("{} layers", image.platforms.iter().map(|made| made.layers.len()).sum::<usize>());
+                let outcome =
+                    format!("{} layers", image.platforms.iter().map(|made| made.layers.len()).sum::<usize>());
                 work.image = Some(image);
                 Ok(outcome)
             }
@@ -206,11 +213,13 @@ fn import(work: &mut Work, made: &Path) -> Result<String> {
         return Ok("the Dockerfile's image is the one that image.toml describes".to_owned());
     }
     let what = format!("the Dockerfile makes another image than image.toml describes:\n{}", wrong.join("\n"));
-    Err(Fault::failed(what).cure("change the one or the other, so that both engines make the same image").into())
+    Err(Fault::failed(what)
+        .cure("change the one or the other, so that both engines make the same image")
+        .into())
 }
 
 /// Removes a folder of our own, if it is there.
-pub(super) fn clear(dir: &Path) -> Result<()> {
+pub fn clear(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| dir.display().to_string())

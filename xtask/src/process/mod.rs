@@ -17,6 +17,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cmd {
     program: OsString,
+    name: Option<&'static str>,
     args: Vec<OsString>,
     env: BTreeMap<String, Option<OsString>>,
     secret_env: BTreeMap<String, OsString>,
@@ -30,6 +31,7 @@ impl Cmd {
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
+            name: None,
             args: Vec::new(),
             env: BTreeMap::new(),
             secret_env: BTreeMap::new(),
@@ -37,6 +39,13 @@ impl Cmd {
             dir: None,
             limit: None,
         }
+    }
+
+    /// Shows the program under this name: where it lies says nothing to the reader of a plan.
+    #[must_use]
+    pub fn shown_as(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
     }
 
     /// Adds one argument.
@@ -97,10 +106,9 @@ impl Cmd {
 
     /// Program and arguments, as shown in plans.
     pub fn argv(&self) -> Vec<String> {
-        std::iter::once(&self.program)
-            .chain(&self.args)
-            .map(|part| part.to_string_lossy().into_owned())
-            .collect()
+        let name = self.name.map_or_else(|| self.program.to_string_lossy().into_owned(), str::to_owned);
+        let args = self.args.iter().map(|arg| arg.to_string_lossy().into_owned());
+        std::iter::once(name).chain(args).collect()
     }
 
     fn shown_env(&self) -> impl Iterator<Item = (&str, String)> {

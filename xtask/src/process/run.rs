@@ -84,12 +84,8 @@ impl Cmd {
 
     /// Runs it and gives its standard output as it is.
     pub fn read_bytes(&self) -> Result<Vec<u8>> {
-        let handle = self
-            .expression()
-            .stdout_capture()
-            .stderr_capture()
-            .start()
-            .with_context(|| self.starting())?;
+        let handle =
+            self.expression().stdout_capture().stderr_capture().start().with_context(|| self.starting())?;
         if let Some(limit) = self.limit
             && handle.wait_timeout(limit)?.is_none()
         {
@@ -166,7 +162,8 @@ mod tests {
     fn lines_come_one_by_one_and_a_failure_shows_the_last_of_them() {
         let script = "for i in $(seq 40); do echo line $i; done; echo bad >&2; exit 7";
         let mut seen = Vec::new();
-        let error = Cmd::new("sh").args(["-c", script]).follow(|line| seen.push(line.to_owned())).unwrap_err();
+        let error =
+            Cmd::new("sh").args(["-c", script]).follow(|line| seen.push(line.to_owned())).unwrap_err();
         let failed = error.downcast_ref::<ChildFailed>().unwrap();
         assert_eq!(seen.len(), 41);
         assert_eq!(failed.tail().len(), TAIL_LINES);

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::auth_file::AuthFile;
-use super::secret::Secret;
 use super::helpers;
+use super::secret::Secret;
 use crate::error::Fault;
 
 /// The user name that GitHub takes with any token.
@@ -181,7 +181,12 @@ impl fmt::Debug for Environment {
 }
 
 /// The credential for a repository (`registry`, and the path in it for entries that Podman scopes).
-pub fn find(environment: &Environment, given: Option<&Given>, registry: &str, repository: &str) -> Result<Found> {
+pub fn find(
+    environment: &Environment,
+    given: Option<&Given>,
+    registry: &str,
+    repository: &str,
+) -> Result<Found> {
     if let Some(given) = given.filter(|given| given.registry == registry) {
         return handed_in(environment, given);
     }
@@ -206,7 +211,9 @@ pub fn find(environment: &Environment, given: Option<&Given>, registry: &str, re
                 .cure("log in with 'podman login', or unset REGISTRY_AUTH_FILE")
                 .into());
         }
-        return Ok(in_file(environment, Path::new(path), registry, repository)?.unwrap_or_else(Found::nothing));
+        return Ok(
+            in_file(environment, Path::new(path), registry, repository)?.unwrap_or_else(Found::nothing)
+        );
     }
     for path in environment.podman_files() {
         if let Some(found) = in_file(environment, &path, registry, repository)? {
@@ -224,12 +231,12 @@ fn handed_in(environment: &Environment, given: &Given) -> Result<Found> {
     }
     let user = match &given.user {
         Some(user) => user.clone(),
-        None if given.registry == "ghcr.io" => {
-            environment.get("GITHUB_ACTOR").unwrap_or(ANY_USER).to_owned()
-        }
+        None if given.registry == "ghcr.io" => environment.get("GITHUB_ACTOR").unwrap_or(ANY_USER).to_owned(),
         None => {
             let what = format!("a token for {} needs the name of its user", given.registry);
-            return Err(Fault::usage(what).cure("name the user as well, or log in with 'docker login'").into());
+            return Err(Fault::usage(what)
+                .cure("name the user as well, or log in with 'docker login'")
+                .into());
         }
     };
     let credential = Credential::Basic { user, secret: given.secret.clone() };
@@ -238,7 +245,12 @@ fn handed_in(environment: &Environment, given: &Given) -> Result<Found> {
 
 /// What one file says. `credHelpers` comes first because it is about this registry alone; `credsStore`
 /// last because it is about all of them, and Docker leaves an empty entry in `auths` for what it stores there.
-fn in_file(environment: &Environment, path: &Path, registry: &str, repository: &str) -> Result<Option<Found>> {
+fn in_file(
+    environment: &Environment,
+    path: &Path,
+    registry: &str,
+    repository: &str,
+) -> Result<Option<Found>> {
     let Some(file) = AuthFile::read(path)? else { return Ok(None) };
     if let Some(helper) = file.helper(registry) {
         return ask(environment, helper, path, registry);
@@ -271,8 +283,8 @@ mod tests {
         Environment(variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
     }
 
-    fn basic(user: &str, secret: &str) -> Option<Credential> {
-        Some(Credential::Basic { user: user.into(), secret: Secret::new(secret) })
+    fn basic(user: &str, secret: &str) -> Credential {
+        Credential::Basic { user: user.into(), secret: Secret::new(secret) }
     }
 
     /// A home with Docker's and Podman's files; `None` leaves one out.
@@ -291,7 +303,8 @@ mod tests {
 
     #[test]
     fn the_order_is_given_then_variables_then_docker_then_podman() {
-        let entry = |user: &str| format!(r#"{{"auths":{{"ghcr.io":{{"username":"{user}","password":"p"}}}}}}"#);
+        let entry =
+            |user: &str| format!(r#"{{"auths":{{"ghcr.io":{{"username":"{user}","password":"p"}}}}}}"#);
         let home = home(Some(&entry("docker")), Some(&entry("podman")));
         let path = home.path().to_str().unwrap();
         let given =
@@ -300,24 +313,27 @@ mod tests {
         let user = |variables: &[_], given: Option<&Given>, registry: &str| {
             find(&environment(variables), given, registry, "o/a").unwrap()
         };
-        assert_eq!(user(&all, Some(&given), "ghcr.io").credential, basic("me", "token"));
-        assert_eq!(user(&all, None, "ghcr.io").credential, basic("actor", "g1"));
-        assert_eq!(user(&all[..2], None, "ghcr.io").credential, basic("x-access-token", "g1"));
+        assert_eq!(user(&all, Some(&given), "ghcr.io").credential, Some(basic("me", "token")));
+        assert_eq!(user(&all, None, "ghcr.io").credential, Some(basic("actor", "g1")));
+        assert_eq!(user(&all[..2], None, "ghcr.io").credential, Some(basic("x-access-token", "g1")));
         let second = [("HOME", path), ("GHCR_TOKEN", ""), ("GITHUB_TOKEN", "g2")];
         assert_eq!(user(&second, None, "ghcr.io").source, Source::Variable("GITHUB_TOKEN"));
-        assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, basic("docker", "p"));
+        assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, Some(basic("docker", "p")));
         fs::remove_file(home.path().join(".docker/config.json")).unwrap();
-        assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, basic("podman", "p"));
+        assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, Some(basic("podman", "p")));
         // Neither the token that was given nor GitHub's variables go to another registry.
         assert_eq!(user(&all, Some(&given), "docker.io"), Found::nothing());
     }
 
     #[test]
     fn a_given_token_needs_a_user_everywhere_but_at_github() {
-        let token =
-            |registry: &str, secret: &str| Given { registry: registry.into(), user: None, secret: Secret::new(secret) };
+        let token = |registry: &str, secret: &str| Given {
+            registry: registry.into(),
+            user: None,
+            secret: Secret::new(secret),
+        };
         let look = |given: &Given| find(&Environment::default(), Some(given), &given.registry, "a");
-        assert_eq!(look(&token("ghcr.io", "t")).unwrap().credential, basic("x-access-token", "t"));
+        assert_eq!(look(&token("ghcr.io", "t")).unwrap().credential, Some(basic("x-access-token", "t")));
         assert!(look(&token("docker.io", "t")).unwrap_err().to_string().contains("name of its user"));
         assert!(look(&token("ghcr.io", "\n")).unwrap_err().to_string().contains("is empty"));
     }
@@ -334,11 +350,11 @@ mod tests {
         let (runtime, config) = (write("runtime", "runtime"), write("config", "config"));
         let look = |variables: &[_]| find(&environment(variables), None, "r.io", "a").unwrap().credential;
         let both = [("XDG_RUNTIME_DIR", &*runtime), ("XDG_CONFIG_HOME", &*config)];
-        assert_eq!(look(&both), basic("runtime", "p"));
-        assert_eq!(look(&both[1..]), basic("config", "p"));
+        assert_eq!(look(&both), Some(basic("runtime", "p")));
+        assert_eq!(look(&both[1..]), Some(basic("config", "p")));
         let named = folder.path().join("config/containers/auth.json");
         let named = named.to_str().unwrap();
-        assert_eq!(look(&[both[0], ("REGISTRY_AUTH_FILE", named)]), basic("config", "p"));
+        assert_eq!(look(&[both[0], ("REGISTRY_AUTH_FILE", named)]), Some(basic("config", "p")));
         let gone = environment(&[("REGISTRY_AUTH_FILE", "/no/such/file")]);
         let error = find(&gone, None, "r.io", "a").unwrap_err();
         assert!(error.to_string().contains("/no/such/file"), "{error}");

@@ -46,7 +46,9 @@ impl AuthFile {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
-            Err(error) => return Err(error).context(Fault::failed("cannot read credentials").at(path.display())),
+            Err(error) => {
+                return Err(error).context(Fault::failed("cannot read credentials").at(path.display()));
+            }
         };
         let content = if bytes.trim_ascii().is_empty() {
             Content { auths: None, creds_store: None, cred_helpers: None }
@@ -112,7 +114,8 @@ impl Entry {
         if let Some(auth) = filled(&self.auth) {
             let text = base64::decode(auth.trim()).and_then(|bytes| String::from_utf8(bytes).ok());
             let text = text.ok_or("has an 'auth' that is not base64")?;
-            let (user, password) = text.split_once(':').ok_or("has an 'auth' without a user and a password")?;
+            let (user, password) =
+                text.split_once(':').ok_or("has an 'auth' without a user and a password")?;
             // Docker pads some passwords with NUL bytes.
             let secret = Secret::new(password.trim_end_matches('\0'));
             return Ok(Some(Credential::Basic { user: user.to_owned(), secret }));
@@ -204,7 +207,9 @@ mod tests {
         for (entry, expected) in cases {
             let text = format!(r#"{{"auths":{{"r.io":{entry}}}}}"#);
             match expected {
-                Ok(shown) => assert_eq!(found(&text, "r.io", "a").map(|(_, s)| s).as_deref(), shown, "{entry}"),
+                Ok(shown) => {
+                    assert_eq!(found(&text, "r.io", "a").map(|(_, s)| s).as_deref(), shown, "{entry}");
+                }
                 Err(what) => {
                     let error = file(&text).entry("r.io", "a").unwrap_err().to_string();
                     assert!(error.contains(what) && error.starts_with("/h/config.json"), "{error}");
@@ -215,7 +220,8 @@ mod tests {
 
     #[test]
     fn helpers_are_found_by_registry() {
-        let text = r#"{"credHelpers":{"gcr.io":"gcloud","https://index.docker.io/v1/":"x"},"credsStore":"desktop"}"#;
+        let text =
+            r#"{"credHelpers":{"gcr.io":"gcloud","https://index.docker.io/v1/":"x"},"credsStore":"desktop"}"#;
         let file = file(text);
         assert_eq!(file.helper("gcr.io"), Some("gcloud"));
         assert_eq!(file.helper("docker.io"), Some("x"));

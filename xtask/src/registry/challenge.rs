@@ -97,7 +97,10 @@ mod tests {
                 r#"Bearer realm="https://r/t?a=1,b" , scope="repository:a:pull,push", error="invalid_token""#,
                 &["bearer realm<https://r/t?a=1,b> scope<repository:a:pull,push> error<invalid_token>"],
             ),
-            (r#"Basic realm="x", Bearer realm="y",service=z"#, &["basic realm<x>", "bearer realm<y> service<z>"]),
+            (
+                r#"Basic realm="x", Bearer realm="y",service=z"#,
+                &["basic realm<x>", "bearer realm<y> service<z>"],
+            ),
             (r#"Negotiate, Basic realm="x""#, &["negotiate", "basic realm<x>"]),
             ("Bearer realm=https://r/t,service=s", &["bearer realm<https://r/t> service<s>"]),
             (r#"bearer REALM = "a""#, &["bearer realm<a>"]),
@@ -119,7 +122,8 @@ mod tests {
 
     #[test]
     fn any_text_is_read_to_its_end() {
-        for text in ["=", "==", "\"", ",,,", "a=", "Basic a==", "Basic =", "\\", "a=\"\\", "Bearer \u{1}é=é"] {
+        for text in ["=", "==", "\"", ",,,", "a=", "Basic a==", "Basic =", "\\", "a=\"\\", "Bearer \u{1}é=é"]
+        {
             parse(text);
         }
     }

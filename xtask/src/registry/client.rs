@@ -11,8 +11,8 @@ use super::reference::{Reference, is_loopback};
 use super::retry::{Clock, OnWait, Policy, SystemClock, Trouble};
 use super::session::Session;
 use super::tls::Roots;
-use super::wire::{Timeouts, Wire};
 use super::url;
+use super::wire::{Timeouts, Wire};
 use crate::error::Fault;
 
 /// How a client behaves.
@@ -65,7 +65,7 @@ impl fmt::Debug for Options {
 
 /// A client of the OCI distribution API, version 1.1. Blocking; may be used by several threads at once.
 pub struct Client {
-    options: Options,
+    pub(super) options: Options,
     wire: Arc<Wire>,
     sessions: Mutex<BTreeMap<String, Arc<Session>>>,
 }
@@ -99,8 +99,9 @@ impl Client {
         let plain = is_loopback(registry) || self.options.plain_http.iter().any(|one| one == registry);
         let scheme = if plain { "http" } else { "https" };
         let text = format!("{scheme}://{}/", reference.authority());
-        let base = url::parse(&text)
-            .ok_or_else(|| Trouble::lasting(Fault::failed("this registry's name makes no URL").at(registry)))?;
+        let base = url::parse(&text).ok_or_else(|| {
+            Trouble::lasting(Fault::failed("this registry's name makes no URL").at(registry))
+        })?;
         let session = Arc::new(Session::new(
             registry,
             base,

@@ -7,8 +7,8 @@ use ureq::http::Uri;
 use ureq::{Error, Timeout};
 
 use super::retry::{Passing, Trouble};
-use super::wire::Timeouts;
 use super::url;
+use super::wire::Timeouts;
 use crate::error::Fault;
 
 /// A source of bytes to send that failed; no other try helps against that.
@@ -28,7 +28,7 @@ pub(super) fn while_asking(error: Error, url: &Uri, timeouts: Timeouts) -> Troub
     let fault = |what: String| Fault::failed(what).at(url::shown(url));
     let broken = |what: String| Trouble::passing(Passing::Broken, fault(what));
     match error {
-        Error::Io(error) => of_io(error, url),
+        Error::Io(error) => of_io(&error, url),
         Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
             let what = format!("no connection within {} s", timeouts.connect.as_secs_f32());
             let cure = "is the host right and reachable from here? Behind a proxy, set HTTPS_PROXY";
@@ -40,7 +40,8 @@ pub(super) fn while_asking(error: Error, url: &Uri, timeouts: Timeouts) -> Troub
             Trouble::passing(Passing::Unreachable, fault(what).cure("is the registry's name right?"))
         }
         Error::ConnectProxyFailed(reason) => {
-            let cure = "HTTPS_PROXY and ALL_PROXY name it; NO_PROXY lists the hosts that are reached directly";
+            let cure =
+                "HTTPS_PROXY and ALL_PROXY name it; NO_PROXY lists the hosts that are reached directly";
             Trouble::passing(Passing::Unreachable, fault(format!("the proxy refused: {reason}")).cure(cure))
         }
         Error::Rustls(error) => of_tls(&error, url),
@@ -55,12 +56,12 @@ pub(super) fn while_asking(error: Error, url: &Uri, timeouts: Timeouts) -> Troub
 }
 
 /// A failure in the middle of an answer's body.
-pub(super) fn while_reading(error: io::Error, url: &Uri) -> Trouble {
+pub(super) fn while_reading(error: io::Error, url: &Uri, timeouts: Timeouts) -> Trouble {
     // Ureq hides its own errors in those of readers and takes them out again.
-    while_asking(Error::from(error), url, Timeouts::default())
+    while_asking(Error::from(error), url, timeouts)
 }
 
-fn of_io(error: io::Error, url: &Uri) -> Trouble {
+fn of_io(error: &io::Error, url: &Uri) -> Trouble {
     let inner = error.get_ref();
     if let Some(source) = inner.and_then(|inner| inner.downcast_ref::<SourceFailed>()) {
         return Trouble::lasting(Fault::failed(source.to_string()).at(url::shown(url)));
@@ -107,7 +108,9 @@ fn of_tls(error: &rustls::Error, url: &Uri) -> Trouble {
             | CertificateError::NotValidYetContext { .. },
         ) => "the server's certificate is out of date, or this machine's clock is wrong",
         Error::InvalidCertificate(_) => "the server's certificate is not for this host or not sound",
-        Error::InvalidMessage(_) => "this does not look like TLS: a registry without TLS must be named as such",
+        Error::InvalidMessage(_) => {
+            "this does not look like TLS: a registry without TLS must be named as such"
+        }
         _ => return Trouble::passing(Passing::Broken, fault),
     };
     Trouble::lasting(fault.cure(cure))

@@ -34,7 +34,12 @@ pub(super) fn program(helper: &str) -> String {
 
 /// Asks a helper for a registry's credential; none where it has none. `named_by` is the file that
 /// names the helper, for the error; `path` is where programs are looked for.
-pub(super) fn get(program: &str, named_by: &Path, registry: &str, path: Option<&str>) -> Result<Option<Credential>> {
+pub(super) fn get(
+    program: &str,
+    named_by: &Path,
+    registry: &str,
+    path: Option<&str>,
+) -> Result<Option<Credential>> {
     let failed = |what: String| Fault::failed(format!("{program}: {what}")).at(named_by.display());
     let name_is_plain = program.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if !name_is_plain {
@@ -73,9 +78,9 @@ pub(super) fn get(program: &str, named_by: &Path, registry: &str, path: Option<&
 /// through the same pipe.
 fn answer(output: &str) -> Option<Credential> {
     let starts = output.match_indices('{').map(|(at, _)| at);
-    let Answer { username, secret } = starts
-        .filter_map(|at| serde_json::Deserializer::from_str(&output[at..]).into_iter::<Answer>().next()?.ok())
-        .next()?;
+    let mut objects =
+        starts.map(|at| serde_json::Deserializer::from_str(&output[at..]).into_iter::<Answer>().next());
+    let Answer { username, secret } = objects.find_map(|object| object?.ok())?;
     let secret = Secret::new(secret);
     Some(if username == "<token>" {
         Credential::Identity(secret)
@@ -103,15 +108,15 @@ mod tests {
         get("docker-credential-test", Path::new("/h/config.json"), registry, Some(&path))
     }
 
-    fn basic(user: &str, secret: &str) -> Option<Credential> {
-        Some(Credential::Basic { user: user.into(), secret: Secret::new(secret) })
+    fn basic(user: &str, secret: &str) -> Credential {
+        Credential::Basic { user: user.into(), secret: Secret::new(secret) }
     }
 
     #[test]
     fn a_helper_is_asked_for_the_server_on_standard_input() {
         let echo = r#"read s || true; test "$1" = get && echo "{\"ServerURL\":\"$s\",\"Username\":\"$s\",\"Secret\":\"p\"}""#;
-        assert_eq!(run(echo, "ghcr.io").unwrap(), basic("ghcr.io", "p"));
-        assert_eq!(run(echo, "docker.io").unwrap(), basic("https://index.docker.io/v1/", "p"));
+        assert_eq!(run(echo, "ghcr.io").unwrap(), Some(basic("ghcr.io", "p")));
+        assert_eq!(run(echo, "docker.io").unwrap(), Some(basic("https://index.docker.io/v1/", "p")));
         let token = r#"echo 'warning: {old}' >&2; echo '{"Username":"<token>","Secret":"t"}'"#;
         assert_eq!(run(token, "r.io").unwrap(), Some(Credential::Identity(Secret::new("t"))));
     }

@@ -14,8 +14,8 @@ use super::refusal::Action;
 use super::retry::{Passing, Trouble};
 use super::session::{Call, Content, Session};
 use super::token::Scope;
+use super::url;
 use super::wire::{Answer, Redirects};
-use super::{failure, url};
 use crate::digest::{Digest, Hasher};
 use crate::error::Fault;
 
@@ -155,7 +155,8 @@ impl Client {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let mut started_over = false;
         loop {
-            let mut download = Download { digest: *digest, size, received: 0, hasher: Hasher::new(), sink, progress };
+            let mut download =
+                Download { digest: *digest, size, received: 0, hasher: Hasher::new(), sink, progress };
             self.retry(|| download.attempt(&session, reference))?;
             let (seen, _) = download.hasher.finish();
             if seen == *digest {
@@ -211,7 +212,7 @@ impl Download<'_> {
         let mut buffer = vec![0; 64 * 1024];
         let mut at = from;
         loop {
-            let read = answer.body.read(&mut buffer).map_err(|error| failure::while_reading(error, &answer.url))?;
+            let read = answer.body.read(&mut buffer).map_err(|error| answer.broke(error))?;
             if read == 0 {
                 break;
             }
@@ -271,7 +272,8 @@ pub(super) fn pull_scope(reference: &Reference) -> [Scope; 1] {
 }
 
 pub(super) fn header_value(text: &str) -> Result<HeaderValue, Trouble> {
-    HeaderValue::from_str(text).map_err(|_| Trouble::lasting(Fault::failed("no header can carry this").at(text)))
+    HeaderValue::from_str(text)
+        .map_err(|_| Trouble::lasting(Fault::failed("no header can carry this").at(text)))
 }
 
 fn manifest_call<'a>(
@@ -292,7 +294,11 @@ fn manifest_call<'a>(
 }
 
 /// The manifest, or what does not fit together about it.
-fn get_manifest(session: &Session, reference: &Reference, wanted: &str) -> Result<Result<Manifest, Fault>, Trouble> {
+fn get_manifest(
+    session: &Session,
+    reference: &Reference,
+    wanted: &str,
+) -> Result<Result<Manifest, Fault>, Trouble> {
     let scopes = pull_scope(reference);
     let mut call = manifest_call(session, Method::GET, reference, wanted, &scopes)?;
     read_manifest(session.expect(&mut call, &[200])?, reference)
@@ -323,7 +329,8 @@ fn media_type(announced: Option<String>, bytes: &[u8]) -> Result<String, Fault> 
         #[serde(rename = "mediaType")]
         media_type: Option<String>,
     }
-    let any: Any = serde_json::from_slice(bytes).map_err(|_| Fault::failed("the manifest is not a JSON object"))?;
+    let any: Any =
+        serde_json::from_slice(bytes).map_err(|_| Fault::failed("the manifest is not a JSON object"))?;
     let is_old = |text: &str| text.starts_with("application/vnd.docker.distribution.manifest.v1+");
     if any.schema_version == Some(1) || announced.as_deref().is_some_and(is_old) {
         return Err(Fault::failed("the image has the outdated format 'schema 1'")
@@ -337,7 +344,9 @@ fn media_type(announced: Option<String>, bytes: &[u8]) -> Result<String, Fault> 
         (Some(header), _) => Ok(header),
         (None, Some(own)) if known(&own) => Ok(own),
         (None, Some(own)) => Err(Fault::failed(format!("not an image: {own}"))),
-        (None, None) => Err(Fault::failed("not an image: neither the registry nor the manifest names its type")),
+        (None, None) => {
+            Err(Fault::failed("not an image: neither the registry nor the manifest names its type"))
+        }
     }
 }
 
@@ -389,7 +398,13 @@ mod tests {
 
     #[test]
     fn a_range_is_read_or_not() {
-        let cases = [("bytes 5-9/10", Some(5)), ("bytes 0-0/*", Some(0)), ("bytes */10", None), ("5-9", None), ("", None)];
+        let cases = [
+            ("bytes 5-9/10", Some(5)),
+            ("bytes 0-0/*", Some(0)),
+            ("bytes */10", None),
+            ("5-9", None),
+            ("", None),
+        ];
         for (range, expected) in cases {
             assert_eq!(range_start(range), expected, "{range}");
         }

@@ -149,7 +149,9 @@ fn is_registry(registry: &str) -> bool {
     let (host, port) = if registry.starts_with('[') {
         match registry.split_once(']') {
             Some((_, "")) => (registry, None),
-            Some((_, port)) => (&registry[..registry.len() - port.len()], port.strip_prefix(':').or(Some(""))),
+            Some((_, port)) => {
+                (&registry[..registry.len() - port.len()], port.strip_prefix(':').or(Some("")))
+            }
             None => return false,
         }
     } else {

@@ -186,8 +186,12 @@ impl Refusal {
             Self::PackageNotLinked => {
                 "the package {repository} gives no right to write to {source}: it is not linked to this repository, or the account has no role in it"
             }
-            Self::OrganisationPolicy => "the settings of {owner} do not let {source} create or write packages",
-            Self::SingleSignOn => "the token has not been let into {owner}, which wants single sign-on: {source}",
+            Self::OrganisationPolicy => {
+                "the settings of {owner} do not let {source} create or write packages"
+            }
+            Self::SingleSignOn => {
+                "the token has not been let into {owner}, which wants single sign-on: {source}"
+            }
             Self::Capitals => "names of images have no capitals: {repository}",
             Self::RateLimit => "the registry wants fewer requests",
             Self::NotFound => "there is no such image or repository, or no right to see it",
@@ -206,7 +210,9 @@ impl Refusal {
             Self::NoCredentials => {
                 "docker login {registry}; in CI, for ghcr.io, set GITHUB_TOKEN, or hand in a token with --token-stdin"
             }
-            Self::BadCredentials => "it may have expired or been revoked: log in again, docker login {registry}",
+            Self::BadCredentials => {
+                "it may have expired or been revoked: log in again, docker login {registry}"
+            }
             Self::TokenScope => {
                 "make a classic token with it: https://github.com/settings/tokens/new?scopes={scope} (fine-grained tokens do not work with packages)"
             }
@@ -221,13 +227,19 @@ impl Refusal {
             }
             Self::SingleSignOn => "authorise it with 'Configure SSO' at https://github.com/settings/tokens",
             Self::Capitals => "write the name in lower case",
-            Self::RateLimit => "wait some minutes; with credentials the limits are higher: docker login {registry}",
-            Self::NotFound => "check name, tag and digest; a private image needs credentials that may read it",
+            Self::RateLimit => {
+                "wait some minutes; with credentials the limits are higher: docker login {registry}"
+            }
+            Self::NotFound => {
+                "check name, tag and digest; a private image needs credentials that may read it"
+            }
             Self::NoPullRights => "ask an owner of {repository} for the right to read it",
             Self::UploadDenied => {
                 "check the name, and ask an owner of {repository} for the right to write to it"
             }
-            Self::TooLarge => "make the image smaller, or raise the limit of the registry or of the proxy in front of it",
+            Self::TooLarge => {
+                "make the image smaller, or raise the limit of the registry or of the proxy in front of it"
+            }
             Self::Unsupported => "use a registry that can: its documentation says what it leaves out",
             Self::Unavailable => "try again later; for GitHub, see https://www.githubstatus.com",
             Self::Unexpected => "what the registry said stands above",
@@ -262,7 +274,7 @@ impl Evidence<'_> {
         // Tokens of Actions and of apps have no scopes and send none or an empty list.
         let Some(scopes) = self.oauth_scopes.filter(|scopes| !scopes.trim().is_empty()) else { return false };
         let has = |scope: &str| scopes.split(',').any(|one| one.trim() == scope);
-        !has(self.scope()) && !(self.action == Action::Pull && has("write:packages"))
+        !(has(self.scope()) || self.action == Action::Pull && has("write:packages"))
     }
 
     /// `template` with the names in braces filled in.
@@ -318,7 +330,9 @@ mod tests {
     #[test]
     fn what_registries_really_say_is_told_apart() {
         use Action::{Pull, Push};
-        let denied = |message: &str| vec![ServerError { code: "DENIED".into(), message: message.into(), ..ServerError::default() }];
+        let denied = |message: &str| {
+            vec![ServerError { code: "DENIED".into(), message: message.into(), ..ServerError::default() }]
+        };
         let plain = |text: &str| vec![ServerError { message: text.into(), ..ServerError::default() }];
         let none = Vec::new();
         let nothing: &[String] = &[];
@@ -349,15 +363,23 @@ mod tests {
             ),
             (
                 ghcr(403, Pull, &TOKEN),
-                denied("Resource protected by organization SAML enforcement. You must grant your token access"),
+                denied(
+                    "Resource protected by organization SAML enforcement. You must grant your token access",
+                ),
                 Refusal::SingleSignOn,
             ),
             (
                 ghcr(403, Push, &TOKEN),
-                denied("permission_denied: Error from intermediary with HTTP status code 403 \"Forbidden\" - with-body: { \"message\": \"You have exceeded a secondary rate limit.\""),
+                denied(
+                    "permission_denied: Error from intermediary with HTTP status code 403 \"Forbidden\" - with-body: { \"message\": \"You have exceeded a secondary rate limit.\"",
+                ),
                 Refusal::RateLimit,
             ),
-            (ghcr(429, Pull, &ANYONE), plain("retry-after: 880.092µs, allowed: 44000/minute"), Refusal::RateLimit),
+            (
+                ghcr(429, Pull, &ANYONE),
+                plain("retry-after: 880.092µs, allowed: 44000/minute"),
+                Refusal::RateLimit,
+            ),
             (
                 ghcr(401, Pull, &TOKEN),
                 denied("unauthenticated: User cannot be authenticated with the token provided."),
@@ -381,7 +403,11 @@ mod tests {
             // What comes with the status.
             (Evidence { has_retry_after: true, ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::RateLimit),
             (Evidence { remaining: Some("0"), ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::RateLimit),
-            (Evidence { remaining: Some("7"), ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::UploadDenied),
+            (
+                Evidence { remaining: Some("7"), ..ghcr(403, Push, &TOKEN) },
+                none.clone(),
+                Refusal::UploadDenied,
+            ),
             (
                 Evidence { oauth_scopes: Some("repo, read:packages"), ..ghcr(403, Push, &TOKEN) },
                 none.clone(),
@@ -392,14 +418,34 @@ mod tests {
                 none.clone(),
                 Refusal::NoPullRights,
             ),
-            (Evidence { oauth_scopes: Some(""), ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::UploadDenied),
-            (Evidence { repository: "Owner/App", ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::Capitals),
+            (
+                Evidence { oauth_scopes: Some(""), ..ghcr(403, Push, &TOKEN) },
+                none.clone(),
+                Refusal::UploadDenied,
+            ),
+            (
+                Evidence { repository: "Owner/App", ..ghcr(403, Push, &TOKEN) },
+                none.clone(),
+                Refusal::Capitals,
+            ),
             (Evidence { repository: "Owner/App", ..hub(400, Push, &TOKEN) }, none.clone(), Refusal::Capitals),
             // Other registries.
-            (hub(401, Pull, &ANYONE), denied("requested access to the resource is denied"), Refusal::NoCredentials),
+            (
+                hub(401, Pull, &ANYONE),
+                denied("requested access to the resource is denied"),
+                Refusal::NoCredentials,
+            ),
             (Evidence { granted: Some(pull), ..hub(401, Push, &TOKEN) }, none.clone(), Refusal::UploadDenied),
-            (Evidence { granted: Some(nothing), ..hub(401, Pull, &TOKEN) }, none.clone(), Refusal::NoPullRights),
-            (Evidence { granted: Some(pull), ..hub(401, Pull, &TOKEN) }, none.clone(), Refusal::BadCredentials),
+            (
+                Evidence { granted: Some(nothing), ..hub(401, Pull, &TOKEN) },
+                none.clone(),
+                Refusal::NoPullRights,
+            ),
+            (
+                Evidence { granted: Some(pull), ..hub(401, Pull, &TOKEN) },
+                none.clone(),
+                Refusal::BadCredentials,
+            ),
             (hub(401, Push, &TOKEN), none.clone(), Refusal::BadCredentials),
             (hub(403, Push, &TOKEN), denied("permission_denied: write_package"), Refusal::UploadDenied),
             (hub(404, Pull, &ANYONE), none.clone(), Refusal::NotFound),

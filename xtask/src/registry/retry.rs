@@ -93,10 +93,10 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             attempts: 6,
-            total: Duration::from_secs(300),
+            total: Duration::from_mins(5),
             base: Duration::from_millis(500),
             ceiling: Duration::from_secs(20),
-            patience: Duration::from_secs(120),
+            patience: Duration::from_mins(2),
         }
     }
 }
@@ -180,9 +180,8 @@ fn gave_up(error: anyhow::Error, reason: GiveUp, failed: u32, elapsed: Duration)
         GiveUp::Attempts if failed == 1 => error,
         GiveUp::Attempts => error.context(format!("gave up after {failed} tries in {seconds:.1} s")),
         GiveUp::Time => error.context(format!("gave up after {seconds:.1} s, {failed} tries")),
-        GiveUp::AskedToWait(asked) => {
-            error.context(format!("the server asks to wait {} s, longer than is waited here", asked.as_secs()))
-        }
+        GiveUp::AskedToWait(asked) => error
+            .context(format!("the server asks to wait {} s, longer than is waited here", asked.as_secs())),
     }
 }
 
@@ -276,7 +275,9 @@ pub(super) mod tests {
         let policy = Policy { attempts: 20, ..Policy::default() };
         let wait = |failed, random| policy.wait(Passing::Broken, failed, Duration::ZERO, random).unwrap();
         let half = u64::MAX / 2 + 1;
-        for (failed, expected) in [(1, 250), (2, 500), (3, 1000), (4, 2000), (6, 8000), (7, 10_000), (19, 10_000)] {
+        for (failed, expected) in
+            [(1, 250), (2, 500), (3, 1000), (4, 2000), (6, 8000), (7, 10_000), (19, 10_000)]
+        {
             assert_eq!(wait(failed, half), ms(expected), "{failed}");
         }
         assert_eq!(wait(1, 0), Duration::ZERO);
@@ -344,8 +345,9 @@ pub(super) mod tests {
             Err(Trouble::lasting(Fault::failed("no")))
         });
         assert_eq!((lasting.unwrap_err().to_string().as_str(), tries), ("no", 1));
-        let broken: anyhow::Result<()> = Policy::default()
-            .run(&clock, None, || Err(Trouble::passing(Passing::Broken, Fault::failed("cut").at("http://r/"))));
+        let broken: anyhow::Result<()> = Policy::default().run(&clock, None, || {
+            Err(Trouble::passing(Passing::Broken, Fault::failed("cut").at("http://r/")))
+        });
         let broken = broken.unwrap_err();
         assert_eq!(format!("{broken:#}"), "gave up after 6 tries in 0.0 s: http://r/: cut");
     }

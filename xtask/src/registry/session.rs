@@ -129,10 +129,13 @@ impl Session {
             return Ok(answer);
         }
         let values = answer.headers.get_all(WWW_AUTHENTICATE).iter();
-        let challenges = values.filter_map(|value| value.to_str().ok()).flat_map(challenge::parse).collect();
-        let Some(challenge) = best(challenges) else { return Ok(answer) };
+        let challenges =
+            values.filter_map(|value| value.to_str().ok()).flat_map(challenge::parse).collect::<Vec<_>>();
+        let Some(challenge) = best(&challenges) else { return Ok(answer) };
         self.state().challenge = Some(challenge.clone());
-        let Some(authorization) = self.authorization(&challenge, call.scopes, true)? else { return Ok(answer) };
+        let Some(authorization) = self.authorization(&challenge, call.scopes, true)? else {
+            return Ok(answer);
+        };
         // Read to its end, the connection can be used again.
         answer.read_some(MOST_OF_REFUSAL);
         self.send_once(call, Some(&authorization))
@@ -173,7 +176,12 @@ impl Session {
 
     /// The `Authorization` that answers a challenge; none without credentials. With `renew`, a token
     /// that is at hand was refused just now.
-    fn authorization(&self, challenge: &Challenge, scopes: &[Scope], renew: bool) -> Result<Option<Secret>, Trouble> {
+    fn authorization(
+        &self,
+        challenge: &Challenge,
+        scopes: &[Scope],
+        renew: bool,
+    ) -> Result<Option<Secret>, Trouble> {
         let found = self.found(repository(scopes)).map_err(Trouble::lasting)?;
         if challenge.scheme == "basic" {
             return Ok(match &found.credential {
@@ -213,8 +221,7 @@ impl Session {
             None => (Method::GET, Payload::None),
         };
         let authorization = order.basic.as_ref().map(header).transpose().map_err(Trouble::lasting)?;
-        let ask =
-            Ask { method, url: order.url, headers, authorization, payload, redirects: Redirects::Any };
+        let ask = Ask { method, url: order.url, headers, authorization, payload, redirects: Redirects::Any };
         let answer = self.wire.send(ask)?;
         if answer.status != StatusCode::OK {
             return Err(self.refusal(answer, scopes, true));
@@ -234,8 +241,8 @@ impl Session {
             Trouble::lasting(Fault::failed(format!("its token service is no URL: '{named}'")).at(at()))
         })?;
         let loopback = |uri: &Uri| is_loopback(uri.authority().map_or("", |authority| authority.as_str()));
-        let safe = url::is_tls(&realm)
-            || !url::is_tls(&self.base) && (loopback(&realm) || !loopback(&self.base));
+        let safe =
+            url::is_tls(&realm) || !url::is_tls(&self.base) && (loopback(&realm) || !loopback(&self.base));
         if safe {
             return Ok(realm);
         }
@@ -271,7 +278,9 @@ impl Session {
             source: &found.source,
             errors: &errors,
             has_retry_after: answer.headers.contains_key(RETRY_AFTER),
-            remaining: answer.header("x-ratelimit-remaining").or_else(|| answer.header("ratelimit-remaining")),
+            remaining: answer
+                .header("x-ratelimit-remaining")
+                .or_else(|| answer.header("ratelimit-remaining")),
             granted: granted.as_deref(),
             oauth_scopes: answer.header("x-oauth-scopes"),
             in_actions: self.environment.in_actions(),
@@ -294,7 +303,7 @@ fn repository(scopes: &[Scope]) -> &str {
 }
 
 /// Tokens before passwords, where a registry takes both.
-fn best(challenges: Vec<Challenge>) -> Option<Challenge> {
+fn best(challenges: &[Challenge]) -> Option<Challenge> {
     let of = |scheme: &str| challenges.iter().find(|challenge| challenge.scheme == scheme);
     of("bearer").or_else(|| of("basic")).cloned()
 }

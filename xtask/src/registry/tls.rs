@@ -43,11 +43,8 @@ fn certificates(roots: &Roots) -> Result<Vec<Certificate<'static>>> {
     // Stores hold broken entries here and there; only an empty one stands in the way.
     if certs.is_empty() {
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        let what = match errors.is_empty() {
-            true => "no certificate to trust".to_owned(),
-            false => format!("no certificate to trust: {}", errors.join("; ")),
-        };
-        return Err(Fault::failed(what)
+        let what = if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) };
+        return Err(Fault::failed(format!("no certificate to trust{what}"))
             .at(place)
             .cure("install ca-certificates, or set SSL_CERT_FILE to a PEM file")
             .into());

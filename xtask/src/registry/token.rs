@@ -16,9 +16,9 @@ use super::secret::Secret;
 use super::{base64, url};
 
 /// How long a token holds that does not say it.
-const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+const DEFAULT_LIFE: Duration = Duration::from_mins(1);
 /// The longest life that is believed.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 /// How much earlier than it must a token is renewed: a request takes its time, and clocks differ.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -108,7 +108,7 @@ pub(super) fn read(body: &[u8], now: Instant) -> Option<Token> {
     let seconds = reply.expires_in.as_ref().and_then(Value::as_f64).filter(|seconds| *seconds > 0.0);
     let life = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(DEFAULT_LIFE);
     let life = life.min(LONGEST_LIFE);
-    Some(Token { value, until: now + (life - MARGIN.min(life / 2)) })
+    Some(Token { value, until: now + life.saturating_sub(MARGIN.min(life / 2)) })
 }
 
 /// What a token grants on a repository, where it is a JWT that says so (its claim `access`).
@@ -208,8 +208,10 @@ mod tests {
 
     #[test]
     fn what_a_jwt_grants_is_read_and_other_tokens_are_left_alone() {
-        let jwt = |claims: &str| format!("e30.{}.sig", base64::encode(claims.as_bytes()).trim_end_matches('='));
-        let access = r#"{"access":[{"type":"repository","name":"o/a","actions":["pull","push"]},{"name":"o/b"}]}"#;
+        let jwt =
+            |claims: &str| format!("e30.{}.sig", base64::encode(claims.as_bytes()).trim_end_matches('='));
+        let access =
+            r#"{"access":[{"type":"repository","name":"o/a","actions":["pull","push"]},{"name":"o/b"}]}"#;
         assert_eq!(granted(&jwt(access), "o/a"), Some(vec!["pull".into(), "push".into()]));
         assert_eq!(granted(&jwt(access), "o/b"), Some(Vec::new()));
         for opaque in ["djE6b3duZXI6", "a.b.c", "", ".", &jwt("{}")] {

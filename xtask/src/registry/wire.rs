@@ -31,7 +31,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), idle: Duration::from_secs(60) }
+        Self { connect: Duration::from_secs(10), idle: Duration::from_mins(1) }
     }
 }
 
@@ -79,6 +79,7 @@ pub(super) struct Answer {
     /// Where it came from after all redirects.
     pub(super) url: Uri,
     pub(super) body: BodyReader<'static>,
+    timeouts: Timeouts,
 }
 
 impl Answer {
@@ -104,8 +105,13 @@ impl Answer {
         }
         let mut bytes = Vec::new();
         let read = self.body.by_ref().take(limit + 1).read_to_end(&mut bytes);
-        read.map_err(|error| failure::while_reading(error, &self.url))?;
+        read.map_err(|error| self.broke(error))?;
         if bytes.len() as u64 > limit { Err(too_long()) } else { Ok(bytes) }
+    }
+
+    /// The failure of a read from the body.
+    pub(super) fn broke(&self, error: io::Error) -> Trouble {
+        failure::while_reading(error, &self.url, self.timeouts)
     }
 
     /// At most `limit` bytes of a body that only explains a refusal; whatever is wrong with it matters less.
@@ -171,7 +177,13 @@ impl Wire {
         let (parts, body) = response.into_parts();
         // The size of what is read is bounded where it is read.
         let body = body.into_with_config().limit(u64::MAX).reader();
-        Ok(Answer { status: parts.status, headers: parts.headers, url: url.clone(), body })
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            url: url.clone(),
+            body,
+            timeouts: self.timeouts,
+        })
     }
 
     fn agent(&self, url: &Uri) -> Result<Agent> {
@@ -215,7 +227,10 @@ fn is_http(proxy: &Proxy) -> bool {
 /// Where an answer sends the request on to; none where it is no redirect or is not to be followed.
 fn redirect(answer: &Answer, method: &Method, redirects: Redirects) -> Option<Result<Uri, Trouble>> {
     let asks_again = *method == Method::GET || *method == Method::HEAD;
-    if redirects == Redirects::None || !asks_again || !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+    if redirects == Redirects::None
+        || !asks_again
+        || !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308)
+    {
         return None;
     }
     let from = || url::shown(&answer.url);

@@ -58,6 +58,7 @@ impl FromStr for Date {
         let parts: Vec<_> = text.split('-').collect();
         if let [year, month, day] = parts[..]
             && (year.len(), month.len(), day.len()) == (4, 2, 2)
+            && parts.concat().bytes().all(|byte| byte.is_ascii_digit())
             && let (Ok(year), Ok(month), Ok(day)) = (year.parse(), month.parse(), day.parse())
             // 31 February becomes another day and so does not come back the same.
             && Self::of_parts(year, month, day).parts() == (year, month, day)

@@ -228,4 +228,29 @@ mod tests {
         assert!(facts().check_age(day("2024-06-09"), 7).is_err());
         assert!(facts().check_age(day("2024-05-01"), 7).is_err());
     }
+
+    /// The fixture's right-hand side is what the crate `rustsec` 0.34 says of each version: which advisories
+    /// affect it, and how they are rated. Half the versions stand at the edge of a range.
+    #[test]
+    fn every_verdict_is_that_of_the_rustsec_crate() {
+        let facts = Facts::parse(include_str!("fixture/advisories.jsonl")).unwrap();
+        let mut count = 0;
+        for line in include_str!("fixture/verdicts.txt").lines() {
+            let mut words = line.splitn(3, ' ');
+            let (name, version) = (words.next().unwrap(), words.next().unwrap());
+            let version = version.parse().unwrap();
+            let mut found: Vec<_> = facts
+                .about(name, &version)
+                .map(|advisory| match advisory.severity() {
+                    Severity::Unknown => format!("{}:-", advisory.id),
+                    Severity::Info => format!("{}:none", advisory.id),
+                    severity => format!("{}:{severity}", advisory.id),
+                })
+                .collect();
+            found.sort();
+            assert_eq!(found.join(","), words.next().unwrap_or_default(), "{name} {version}");
+            count += 1;
+        }
+        assert!(count >= 200, "{count}");
+    }
 }

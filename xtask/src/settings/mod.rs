@@ -114,7 +114,9 @@ secnds = 3
 source = "a"
 mode = "999"
 "#;
-        errors(text, &expect![[r#"
+        errors(
+            text,
+            &expect![[r#"
             error: image.toml:1:1: the key 'package' is missing
             error: image.toml:2:1: unknown key 'pakage'
               help: did you mean 'package'?
@@ -128,14 +130,18 @@ mode = "999"
               help: did you mean 'seconds'?
             error: image.toml:15:1: the key 'target' is missing
             error: image.toml:17:9: mode '999' is not three or four octal digits
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn broken_toml_has_a_place_too() {
-        errors("package = \"x\nbase = 1", &expect![[r"
+        errors(
+            "package = \"x\nbase = 1",
+            &expect![[r"
             error: image.toml:1:13: invalid character in string: `\n`
-        "]]);
+        "]],
+        );
     }
 
     #[test]

@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn places_count_from_one_and_in_characters() {
-        for (text, offset, place) in [("", 0, (1, 1)), ("a\nb", 2, (2, 1)), ("é = 1", 3, (1, 3)), ("x", 9, (1, 2))] {
+        for (text, offset, place) in
+            [("", 0, (1, 1)), ("a\nb", 2, (2, 1)), ("é = 1", 3, (1, 3)), ("x", 9, (1, 2))]
+        {
             assert_eq!(line_column(text, offset), place, "{text:?} {offset}");
         }
     }

@@ -94,7 +94,9 @@ impl std::str::FromStr for Port {
     fn from_str(text: &str) -> Result<Self, String> {
         let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         match number.parse::<u16>() {
-            Ok(number) if number > 0 && ["tcp", "udp"].contains(&protocol) => Ok(Self(format!("{number}/{protocol}"))),
+            Ok(number) if number > 0 && ["tcp", "udp"].contains(&protocol) => {
+                Ok(Self(format!("{number}/{protocol}")))
+            }
             _ => Err(format!("port '{text}' is not NUMBER, NUMBER/tcp or NUMBER/udp")),
         }
     }
@@ -177,7 +179,8 @@ impl std::str::FromStr for Secret {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let keys: Vec<_> = text.split(',').filter_map(|pair| pair.split_once('=')).map(|(key, _)| key).collect();
+        let keys: Vec<_> =
+            text.split(',').filter_map(|pair| pair.split_once('=')).map(|(key, _)| key).collect();
         let source = |key: &&str| ["src", "source", "env"].contains(key);
         if keys.contains(&"id") && keys.iter().any(source) && keys.len() == text.split(',').count() {
             Ok(Self(text.to_owned()))
@@ -229,7 +232,8 @@ impl<'de> Deserialize<'de> for Container {
 
 fn user(table: &mut TableHelper<'_>) -> Option<String> {
     let user = table.optional_s::<String>("user")?;
-    let name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    let name =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
     if user.value.splitn(2, ':').all(name) {
         return Some(user.value);
     }
@@ -286,7 +290,8 @@ impl<'de> Deserialize<'de> for ExtraFile {
 impl<'de> Deserialize<'de> for Budgets {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
         let mut table = TableHelper::new(value)?;
-        let budgets = Self { compressed: parsed(&mut table, "compressed"), seconds: table.optional("seconds") };
+        let budgets =
+            Self { compressed: parsed(&mut table, "compressed"), seconds: table.optional("seconds") };
         table.finalize(None)?;
         Ok(budgets)
     }

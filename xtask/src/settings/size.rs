@@ -25,7 +25,8 @@ impl FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self, String> {
         let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = (&text[..split], text[split..].trim());
-        let factor = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor);
+        let factor =
+            UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor);
         match (number.parse::<f64>(), factor) {
             // A size that a float cannot hold to the byte is not one that a person writes.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
@@ -37,7 +38,8 @@ impl FromStr for Bytes {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, factor) = UNITS[..4].iter().rev().find(|(_, factor)| self.0 >= *factor).unwrap_or(&UNITS[0]);
+        let (unit, factor) =
+            UNITS[..4].iter().rev().find(|(_, factor)| self.0 >= *factor).unwrap_or(&UNITS[0]);
         if *factor == 1 {
             return f.pad(&format!("{} {unit}", self.0));
         }

@@ -59,7 +59,9 @@ impl Ui {
         match self.mode {
             Mode::Quiet => {}
             Mode::Sections => line(&format!("::warning::{}", github::escape(text))),
-            Mode::Terminal | Mode::Plain => line(&format!("{} {text}", console::style("warning:").yellow().for_stderr())),
+            Mode::Terminal | Mode::Plain => {
+                line(&format!("{} {text}", console::style("warning:").yellow().for_stderr()))
+            }
         }
     }
 }

@@ -45,7 +45,11 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.chain(self.heads.get(column)).map(|cell| console::measure_text_width(cell)).max().unwrap_or(0)
+            cells
+                .chain(self.heads.get(column))
+                .map(|cell| console::measure_text_width(cell))
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<_> = (0..self.heads.len()).map(width).collect();
         for row in std::iter::once(&self.heads).chain(&self.rows) {

@@ -1,0 +1,195 @@
+//! Beginning, health, and an orderly end.
+
+use std::process::Output;
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, ask, get};
+use crate::gateway::{Gateway, PATIENCE, command};
+use crate::upstream::{Upstream, response};
+
+/// An upstream that tells of each request and answers when told to.
+fn gated() -> (Upstream, std::sync::mpsc::Receiver<()>, Sender<()>) {
+    let (began, begins) = channel();
+    let (go_on, goes_on) = channel();
+    let (began, goes_on) = (Mutex::new(began), Mutex::new(goes_on));
+    let upstream = Upstream::start(move |_, client| {
+        began.lock().expect("unpoisoned").send(()).expect("a test");
+        let waiting = goes_on.lock().expect("unpoisoned");
+        if waiting.recv_timeout(PATIENCE).is_err() {
+            return false;
+        }
+        client.send(response(200, "whole"));
+        true
+    });
+    (upstream, begins, go_on)
+}
+
+/// Waits until the admin listener says so.
+fn wait_for(gateway: &Gateway, path: &str, status: u16) {
+    let deadline = Instant::now() + PATIENCE;
+    while get(gateway.admin, path).status != status {
+        assert!(Instant::now() < deadline, "{path} never {status}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_request_in_flight_is_answered_before_the_end() {
+    let (upstream, begins, go_on) = gated();
+    let mut gateway = Gateway::before(upstream.address);
+    let mut resting = Client::connect(gateway.address);
+    let mut busy = Client::connect(gateway.address);
+    busy.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    begins.recv_timeout(PATIENCE).expect("the request");
+    assert_eq!(get(gateway.admin, "/readyz").status, 200);
+
+    gateway.signal("TERM");
+    wait_for(&gateway, "/readyz", 503);
+    assert_eq!(get(gateway.admin, "/livez").status, 200);
+    // Connections that rest are closed while the other is served.
+    assert_eq!(resting.rest(), b"");
+    go_on.send(()).expect("an upstream");
+    let answer = busy.answer();
+    assert_eq!((answer.status, answer.body.as_str()), (200, "whole"));
+    assert_eq!(answer.field("connection"), Some("close"));
+    assert_eq!(busy.rest(), b"");
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert!(gateway.logged().contains("\"status\":200"));
+}
+
+#[test]
+fn a_connection_at_rest_does_not_keep_the_gateway() {
+    let upstream = Upstream::saying("x");
+    let mut gateway = Gateway::before(upstream.address);
+    let mut client = Client::connect(gateway.address);
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    gateway.signal("INT");
+    assert_eq!(client.rest(), b"");
+    assert_eq!(gateway.wait().code(), Some(0));
+}
+
+#[test]
+fn the_drain_timeout_ends_what_does_not_end() {
+    let (upstream, begins, _go_on) = gated();
+    let mut gateway = Gateway::start(&format!(
+        "drain_timeout = '100ms'\n[[listeners]]\naddress = '127.0.0.1:0'\n\
+         [upstreams.a]\nendpoints = ['{}']\n[[routes]]\nupstream = 'a'\n",
+        upstream.address
+    ));
+    let mut client = Client::connect(gateway.address);
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    begins.recv_timeout(PATIENCE).expect("the request");
+    gateway.signal("TERM");
+    gateway.says("the drain timeout is up");
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let (upstream, begins, _go_on) = gated();
+    let mut gateway = Gateway::before(upstream.address);
+    let mut client = Client::connect(gateway.address);
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    begins.recv_timeout(PATIENCE).expect("the request");
+    gateway.signal("TERM");
+    gateway.says("draining");
+    gateway.signal("TERM");
+    gateway.says("at once");
+    assert_eq!(gateway.wait().code(), Some(1));
+}
+
+#[test]
+fn during_the_drain_delay_requests_are_still_taken() {
+    let upstream = Upstream::saying("x");
+    let mut gateway = Gateway::start(&format!(
+        "drain_delay = '1h'\n[[listeners]]\naddress = '127.0.0.1:0'\n\
+         [upstreams.a]\nendpoints = ['{}']\n[[routes]]\nupstream = 'a'\n",
+        upstream.address
+    ));
+    gateway.signal("TERM");
+    wait_for(&gateway, "/readyz", 503);
+    assert_eq!(get(gateway.address, "/").status, 200);
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait().code(), Some(1));
+}
+
+fn health(arguments: &[&str]) -> Output {
+    let mut all = vec!["health"];
+    all.extend(arguments);
+    command(&all).output().expect("the built program")
+}
+
+#[test]
+fn the_health_command_asks_the_admin_listener() {
+    let upstream = Upstream::saying("x");
+    let gateway = Gateway::before(upstream.address);
+    let address = gateway.admin.to_string();
+    assert_eq!(health(&["--address", &address]).status.code(), Some(0));
+    let nowhere = Upstream::nowhere().to_string();
+    let output = health(&["--address", &nowhere]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no answer"));
+
+    let unready = Upstream::raw(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(health(&["--address", &unready.address.to_string()]).status.code(), Some(1));
+    let (silent, _begins, _go_on) = gated();
+    let silent = silent.address.to_string();
+    let output = health(&["--address", &silent, "--timeout", "100ms"]);
+    assert_eq!(output.status.code(), Some(1));
+
+    let file = crate::gateway::file(&format!(
+        "admin.address = '0.0.0.0:{}'\n[[listeners]]\naddress = '127.0.0.1:0'\n\
+         [upstreams.a]\nendpoints = ['a:1']\n[[routes]]\nupstream = 'a'\n",
+        gateway.admin.port()
+    ));
+    let output = command(&["health", "--config"]).arg(&file).output().expect("a program");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    let upstream = Upstream::saying("hello");
+    let gateway = Gateway::before(upstream.address);
+    assert_eq!(get(gateway.address, "/").status, 200);
+    assert_eq!(get(gateway.address, "/%").status, 400);
+    gateway.logged();
+    gateway.logged();
+    let answer = get(gateway.admin, "/metrics");
+    assert_eq!(answer.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    for line in [
+        "gateway_requests_total{route=\"all\",status_class=\"2xx\"} 1",
+        "gateway_requests_total{route=\"\",status_class=\"4xx\"} 1",
+        "gateway_response_body_bytes_total{route=\"all\"} 5",
+        "gateway_failures_total{source=\"downstream\",reason=\"path_malformed\"} 1",
+        "gateway_connections_total{listener=\"web\"} 2",
+        "gateway_upstream_connections_total{upstream=\"app\"} 1",
+        "gateway_requests_in_flight 0",
+    ] {
+        assert!(answer.body.lines().any(|found| found == line), "{line}\n{}", answer.body);
+    }
+}
+
+#[test]
+fn the_admin_listener_knows_three_paths() {
+    let upstream = Upstream::saying("x");
+    let gateway = Gateway::before(upstream.address);
+    let table = [
+        ("GET", "/livez", 200),
+        ("HEAD", "/readyz", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/", 404),
+        ("POST", "/livez", 405),
+    ];
+    for (method, path, status) in table {
+        let mut client = Client::connect(gateway.admin);
+        client.send(format!("{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"));
+        let head = client.head();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {head}");
+    }
+    assert_eq!(ask(gateway.admin, "nonsense\r\n\r\n").status, 400);
+}

@@ -1,0 +1,16 @@
+//! Runs the built program with real sockets on the loopback.
+
+mod client;
+mod gateway;
+mod upstream;
+
+mod cli;
+mod failures;
+mod fields;
+mod http2;
+mod lifecycle;
+mod proxying;
+mod random;
+mod strict;
+mod tls;
+mod websocket;

@@ -1,0 +1,206 @@
+//! Pushing blobs and manifests, and deleting them (distribution-spec, "Push" and "Content Management").
+
+use anyhow::Result;
+use ureq::http::header::{CONTENT_TYPE, LOCATION};
+use ureq::http::{Method, Uri};
+
+use super::client::Client;
+use super::pull::{MOST_OF_MANIFEST, docker_digest, header_value};
+use super::reference::Reference;
+use super::refusal::Action;
+use super::retry::Trouble;
+use super::session::{Call, Content, Open, Session};
+use super::token::Scope;
+use super::upload::Upload;
+use super::url;
+use super::wire::{Answer, Redirects};
+use crate::digest::Digest;
+use crate::error::Fault;
+
+/// What pushing a blob came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The registry had it already.
+    Present,
+    /// It was sent.
+    Sent,
+}
+
+impl Client {
+    /// Whether a repository has a blob (distribution-spec, "Checking if content exists in the registry").
+    /// Asks with the right to push, so that one token serves the whole push.
+    pub fn has_blob(&self, reference: &Reference, digest: &Digest) -> Result<bool> {
+        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let scopes = push_scope(reference);
+        self.retry(|| {
+            let mut call = head_blob(&session, reference, digest, &scopes)?;
+            Ok(session.expect(&mut call, &[200, 404])?.status.as_u16() == 200)
+        })
+    }
+
+    /// Lets a repository have a blob of another one in the same registry, without sending it
+    /// (distribution-spec, "Mounting a blob from another repository"). False where the registry would not:
+    /// then the blob is to be pushed.
+    pub fn mount_blob(&self, reference: &Reference, from: &Reference, digest: &Digest) -> Result<bool> {
+        if from.registry() != reference.registry() {
+            return Ok(false);
+        }
+        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let [push] = push_scope(reference);
+        let read = Scope { repository: from.repository().to_owned(), action: Action::Pull };
+        let scopes = [push, read];
+        self.retry(|| {
+            let uploads = uploads_url(&session, reference)?;
+            let params = [("mount", &*digest.to_string()), ("from", from.repository())];
+            let mut call = Call {
+                method: Method::POST,
+                url: with_query(&uploads, &params)?,
+                headers: Vec::new(),
+                scopes: &scopes,
+                content: Content::Bytes(b""),
+                redirects: Redirects::None,
+            };
+            // Whatever keeps it from being mounted will be said when it is pushed, or does not matter.
+            let answer = match session.send(&mut call) {
+                Ok(answer) => answer,
+                Err(Trouble { passing: None, .. }) => return Ok(false),
+                Err(trouble) => return Err(trouble),
+            };
+            match answer.status.as_u16() {
+                201 => Ok(true),
+                200..=499 if answer.status.as_u16() != 429 => Ok(false),
+                _ => Err(session.refused(answer, &call)),
+            }
+        })
+    }
+
+    /// Sees to it that a repository has a blob (distribution-spec, "Pushing blobs").
+    ///
+    /// Asks first whether it is there. Then it is sent in one stream; when that breaks, the registry is
+    /// asked how much has arrived, and the rest follows in chunks where it can tell, or else all of it is
+    /// sent again. `open` gives the `size` bytes with this digest from their start, each time it is
+    /// called. `progress` is told how many bytes have been sent in all.
+    pub fn push_blob(
+        &self,
+        reference: &Reference,
+        open: &mut Open<'_>,
+        digest: &Digest,
+        size: u64,
+        progress: &dyn Fn(u64),
+    ) -> Result<Pushed> {
+        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let scopes = push_scope(reference);
+        let mut upload = Upload::new(&session, reference, &scopes, *digest, size, open, progress);
+        self.retry(|| upload.attempt())
+    }
+
+    /// Puts a manifest under the tag or digest of `reference`, or under its own digest where that has
+    /// neither (distribution-spec, "Pushing Manifests"). Gives the digest of the bytes, which the registry
+    /// does not contradict.
+    pub fn put_manifest(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<Digest> {
+        self.put(reference, bytes, media_type).map(|(digest, _)| digest)
+    }
+
+    /// Puts a manifest; also gives the subject that the registry has taken note of, if it has.
+    pub(super) fn put(
+        &self,
+        reference: &Reference,
+        bytes: &[u8],
+        media_type: &str,
+    ) -> Result<(Digest, Option<String>)> {
+        let digest = Digest::of(bytes);
+        if bytes.len() as u64 > MOST_OF_MANIFEST {
+            return Err(Fault::failed(format!("the manifest is longer than {MOST_OF_MANIFEST} bytes"))
+                .at(reference)
+                .into());
+        }
+        if reference.digest().is_some_and(|wanted| wanted != digest) {
+            return Err(Fault::failed(format!("the manifest to be pushed has the digest {digest}"))
+                .at(reference)
+                .into());
+        }
+        let wanted = match (reference.digest(), reference.tag()) {
+            (None, Some(tag)) => tag.to_owned(),
+            _ => digest.to_string(),
+        };
+        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let scopes = push_scope(reference);
+        self.retry(|| {
+            let mut call = Call {
+                method: Method::PUT,
+                url: session.url(&format!("v2/{}/manifests/{wanted}", reference.repository()))?,
+                headers: vec![(CONTENT_TYPE, header_value(media_type)?)],
+                scopes: &scopes,
+                content: Content::Bytes(bytes),
+                redirects: Redirects::None,
+            };
+            let answer = session.expect(&mut call, &[201])?;
+            if let Some(stored) = docker_digest(&answer).filter(|stored| *stored != digest) {
+                let what =
+                    format!("the manifest that was sent is {digest}, and the registry stored {stored}");
+                return Err(Trouble::lasting(Fault::failed(what).at(url::shown(&answer.url))));
+            }
+            Ok((digest, answer.header("oci-subject").map(str::to_owned)))
+        })
+    }
+
+    /// Deletes the manifest with the digest of `reference` (distribution-spec, "Deleting Manifests").
+    /// False where there is none; an error where the registry does not delete, as ghcr.io does not.
+    pub fn delete_manifest(&self, reference: &Reference) -> Result<bool> {
+        let Some(digest) = reference.digest() else {
+            return Err(Fault::usage("manifests are deleted by their digest").at(reference).into());
+        };
+        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let scopes = [Scope { repository: reference.repository().to_owned(), action: Action::Delete }];
+        self.retry(|| {
+            let mut call = Call {
+                method: Method::DELETE,
+                url: session.url(&format!("v2/{}/manifests/{digest}", reference.repository()))?,
+                headers: Vec::new(),
+                scopes: &scopes,
+                content: Content::None,
+                redirects: Redirects::None,
+            };
+            Ok(session.expect(&mut call, &[200, 202, 204, 404])?.status.as_u16() != 404)
+        })
+    }
+}
+
+pub(super) fn push_scope(reference: &Reference) -> [Scope; 1] {
+    [Scope { repository: reference.repository().to_owned(), action: Action::Push }]
+}
+
+pub(super) fn head_blob<'a>(
+    session: &Session,
+    reference: &Reference,
+    digest: &Digest,
+    scopes: &'a [Scope],
+) -> Result<Call<'a>, Trouble> {
+    Ok(Call {
+        method: Method::HEAD,
+        url: session.url(&format!("v2/{}/blobs/{digest}", reference.repository()))?,
+        headers: Vec::new(),
+        scopes,
+        content: Content::None,
+        redirects: Redirects::Any,
+    })
+}
+
+pub(super) fn uploads_url(session: &Session, reference: &Reference) -> Result<Uri, Trouble> {
+    session.url(&format!("v2/{}/blobs/uploads/", reference.repository()))
+}
+
+pub(super) fn with_query(base: &Uri, params: &[(&str, &str)]) -> Result<Uri, Trouble> {
+    url::with_query(base, params)
+        .ok_or_else(|| Trouble::lasting(Fault::failed("this makes no URL").at(url::shown(base))))
+}
+
+/// Where an upload goes on.
+pub(super) fn location(session: &Session, answer: &Answer) -> Result<Uri, Trouble> {
+    let named = answer.header(LOCATION).ok_or_else(|| {
+        Trouble::lasting(
+            Fault::failed("the registry does not say where to upload to").at(url::shown(&answer.url)),
+        )
+    })?;
+    session.join(&answer.url, named)
+}

@@ -1,0 +1,304 @@
+//! What refers to an image: signatures, attestations, lists of parts (distribution-spec, "Listing
+//! Referrers" and "Referrers Tag Schema").
+//!
+//! Registries without the referrers API, ghcr.io among them, keep the list in an index under the tag
+//! `sha256-<hex>`, which clients maintain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use ureq::http::Method;
+use ureq::http::header::ACCEPT;
+
+use super::client::Client;
+use super::pull::{MANIFEST_TYPES, Manifest, header_value, pull_scope};
+use super::push::with_query;
+use super::reference::Reference;
+use super::session::{Call, Content};
+use super::tags::{MOST_OF_PAGE, MOST_PAGES, next_page};
+use super::wire::Redirects;
+use crate::digest::Digest;
+use crate::error::Fault;
+
+const INDEX_TYPE: &str = MANIFEST_TYPES[0];
+
+/// What some tools write for the artifact type where they mean that there is none to be seen.
+const NO_TYPE: [&str; 2] = ["application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json"];
+
+/// Entries of one list whose manifests are looked into.
+const MOST_LOOKED_INTO: usize = 64;
+
+/// How often the fallback index is written when others write it at the same time.
+const ROUNDS: usize = 5;
+
+/// A manifest that refers to another one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Referrer {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The type of the manifest.
+    #[serde(rename = "mediaType")]
+    pub media_type: String,
+    /// The type of what it holds.
+    #[serde(rename = "artifactType")]
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What a manifest says of itself, as far as lists of referrers repeat it.
+#[derive(Deserialize)]
+struct About {
+    #[serde(rename = "artifactType")]
+    artifact_type: Option<String>,
+    config: Option<Config>,
+    subject: Option<Subject>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(rename = "mediaType")]
+    media_type: String,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    digest: Digest,
+}
+
+impl About {
+    /// `artifactType`, or else the type of the config (distribution-spec, "Listing Referrers").
+    fn kind(&self) -> Option<String> {
+        let own = self.artifact_type.clone().filter(|text| !text.is_empty());
+        own.or_else(|| self.config.as_ref().map(|config| config.media_type.clone()))
+    }
+}
+
+impl Client {
+    /// What refers to the manifest `subject` in the repository of `reference`, of one artifact type or of
+    /// all. Asks the referrers API, and the fallback tag where that is missing or knows of nothing.
+    pub fn referrers(
+        &self,
+        reference: &Reference,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Referrer>> {
+        let listed = self.referrers_by_api(reference, subject, artifact_type)?.unwrap_or_default();
+        let mut found = if listed.is_empty() { self.referrers_by_tag(reference, subject)? } else { listed };
+        if let Some(wanted) = artifact_type {
+            found.retain(|referrer| referrer.artifact_type.as_deref() == Some(wanted));
+        }
+        let mut seen = BTreeSet::new();
+        found.retain(|referrer| seen.insert(referrer.digest));
+        Ok(found)
+    }
+
+    /// The API's list; none where the registry has no such API.
+    fn referrers_by_api(
+        &self,
+        reference: &Reference,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Option<Vec<Referrer>>> {
+        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let scopes = pull_scope(reference);
+        let first = session.url(&format!("v2/{}/referrers/{subject}", reference.repository()));
+        let first = first.and_then(|url| match artifact_type {
+            Some(wanted) => with_query(&url, &[("artifactType", wanted)]),
+            None => Ok(url),
+        });
+        let mut next = Some(first.map_err(|trouble| trouble.error)?);
+        let mut found = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let Some(page) = next else { return Ok(Some(found)) };
+            let read = self.retry(|| {
+                let mut call = Call {
+                    method: Method::GET,
+                    url: page.clone(),
+                    headers: vec![(ACCEPT, header_value(INDEX_TYPE)?)],
+                    scopes: &scopes,
+                    content: Content::None,
+                    // GitHub answers with a redirect to pages for browsers, which count requests.
+                    redirects: Redirects::None,
+                };
+                let answer = session.send(&mut call)?;
+                match answer.status.as_u16() {
+                    200 => {}
+                    300..=399 | 400 | 404 | 405 | 406 | 501 => return Ok(None),
+                    _ => return Err(session.refused(answer, &call)),
+                }
+                let following = next_page(&session, &answer)?;
+                Ok(Some((answer.read(MOST_OF_PAGE)?, following)))
+            })?;
+            let Some((body, following)) = read else { return Ok(None) };
+            // Registries that know nothing of the API may answer with a page of their own.
+            let Some(entries) = entries(&body) else { return Ok(None) };
+            found.extend(entries);
+            next = following;
+        }
+        let what = format!("the list of referrers has more than {MOST_PAGES} pages");
+        Err(Fault::failed(what).at(reference.with_digest(*subject)).into())
+    }
+
+    fn referrers_by_tag(&self, reference: &Reference, subject: &Digest) -> Result<Vec<Referrer>> {
+        let tagged = self.manifest_if_any(&fallback(reference, subject)?)?;
+        let Some(index) = tagged.filter(|manifest| is_fallback(manifest, subject)) else {
+            return Ok(Vec::new());
+        };
+        let mut found = entries(&index.bytes).unwrap_or_default();
+        let vague = |entry: &&mut Referrer| {
+            entry.artifact_type.as_deref().is_none_or(|kind| kind.is_empty() || NO_TYPE.contains(&kind))
+        };
+        for entry in found.iter_mut().filter(vague).take(MOST_LOOKED_INTO) {
+            // Some tools have written lists without the types and annotations that belong there.
+            let Some(manifest) = self.manifest_if_any(&reference.with_digest(entry.digest))? else {
+                continue;
+            };
+            let Ok(about) = serde_json::from_slice::<About>(&manifest.bytes) else { continue };
+            entry.artifact_type = about.kind().or(entry.artifact_type.take());
+            for (name, value) in about.annotations.unwrap_or_default() {
+                entry.annotations.entry(name).or_insert(value);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Pushes a manifest with a `subject`, so that [`Client::referrers`] of that subject finds it
+    /// (distribution-spec, "Pushing Manifests with Subject").
+    ///
+    /// Where the registry takes no note of the subject, the fallback index is read, added to, written, and
+    /// read again, as often as others write it in between; every other entry stays as it is.
+    pub fn put_referrer(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<Digest> {
+        let about: About = serde_json::from_slice(bytes).context("read the manifest to be pushed")?;
+        let Some(Subject { digest: subject }) = about.subject else {
+            return Err(Fault::failed("the manifest to be pushed refers to no subject")
+                .at(reference.name())
+                .into());
+        };
+        let by_digest = reference.with_digest(Digest::of(bytes));
+        let (digest, noted) = self.put(&by_digest, bytes, media_type)?;
+        if noted.is_some_and(|noted| noted.trim() == subject.to_string()) {
+            return Ok(digest);
+        }
+        let mut entry = json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() });
+        if let Some(kind) = about.kind() {
+            entry["artifactType"] = Value::from(kind);
+        }
+        if let Some(annotations) = about.annotations.filter(|annotations| !annotations.is_empty()) {
+            entry["annotations"] = json!(annotations);
+        }
+        let tag = fallback(reference, &subject)?;
+        for _ in 0..ROUNDS {
+            let current = self.manifest_if_any(&tag)?;
+            if let Some(current) = &current
+                && !is_fallback(current, &subject)
+            {
+                return Err(Fault::failed("the registry has no referrers API, and the tag for it is taken")
+                    .at(&tag)
+                    .cure("use a registry with the referrers API, or delete what has this tag")
+                    .into());
+            }
+            let current = current.as_ref().map(|manifest| manifest.bytes.as_slice());
+            let Some(updated) = with_entry(current, &entry).context(format!("add to the index {tag}"))?
+            else {
+                return Ok(digest);
+            };
+            self.put(&tag, &updated, INDEX_TYPE)?;
+        }
+        Err(Fault::failed(format!("others kept writing this index, and {digest} is not in it"))
+            .at(&tag)
+            .cure("run it again when nothing else is published")
+            .into())
+    }
+}
+
+/// The fallback tag of a manifest.
+fn fallback(reference: &Reference, subject: &Digest) -> Result<Reference, Fault> {
+    reference.with_tag(&format!("sha256-{}", subject.hex()))
+}
+
+/// Whether what has the fallback tag is a list of referrers. Some registries take `sha256-<hex>` for the
+/// digest and give the subject itself.
+fn is_fallback(manifest: &Manifest, subject: &Digest) -> bool {
+    manifest.media_type == INDEX_TYPE && manifest.digest != *subject
+}
+
+/// The entries of an index that can be read; none where it is no index.
+fn entries(index: &[u8]) -> Option<Vec<Referrer>> {
+    #[derive(Deserialize)]
+    struct Index {
+        manifests: Option<Vec<Value>>,
+    }
+    let Index { manifests } = serde_json::from_slice(index).ok()?;
+    Some(manifests?.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect())
+}
+
+/// An index with this entry, the others unchanged; none where it is in it already.
+fn with_entry(index: Option<&[u8]>, entry: &Value) -> Result<Option<Vec<u8>>> {
+    let mut index: Value = match index {
+        Some(bytes) => serde_json::from_slice(bytes).context("read it")?,
+        None => json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] }),
+    };
+    let manifests = index.get_mut("manifests").and_then(Value::as_array_mut);
+    let manifests = manifests.ok_or_else(|| Fault::failed("it has no list of manifests"))?;
+    if manifests.contains(entry) {
+        return Ok(None);
+    }
+    manifests.retain(|other| other.get("digest") != entry.get("digest"));
+    manifests.push(entry.clone());
+    Ok(Some(serde_json::to_vec(&index)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(digest: char, more: &str) -> Value {
+        let digest = digest.to_string().repeat(64);
+        serde_json::from_str(&format!(r#"{{"mediaType":"m","digest":"sha256:{digest}","size":1{more}}}"#))
+            .unwrap()
+    }
+
+    #[test]
+    fn an_entry_is_added_once_and_others_stay_as_they_are() {
+        let first = entry('a', r#","artifactType":"t","x-unknown":[1]"#);
+        let index = with_entry(None, &first).unwrap().unwrap();
+        let second = entry('b', "");
+        let both = with_entry(Some(&index), &second).unwrap().unwrap();
+        assert_eq!(with_entry(Some(&both), &second).unwrap(), None);
+        let better = entry('b', r#","artifactType":"u""#);
+        let both = with_entry(Some(&both), &better).unwrap().unwrap();
+        let read: Value = serde_json::from_slice(&both).unwrap();
+        assert_eq!(read["manifests"], json!([first, better]));
+        assert_eq!((&read["schemaVersion"], &read["mediaType"]), (&json!(2), &json!(INDEX_TYPE)));
+        for bad in ["{}", "[]", "x", r#"{"manifests":{}}"#] {
+            assert!(with_entry(Some(bad.as_bytes()), &second).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn entries_are_read_one_by_one() {
+        let index = json!({ "manifests": [entry('a', ""), { "digest": "md5:x" }, 5, entry('b', r#","annotations":{"k":"v"}"#)] });
+        let found = entries(index.to_string().as_bytes()).unwrap();
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].artifact_type.as_deref(), found[1].annotations["k"].as_str()), (None, "v"));
+        for no_index in ["<html>", "{}", "[]", r#"{"manifests":null}"#] {
+            assert_eq!(entries(no_index.as_bytes()), None, "{no_index}");
+        }
+    }
+
+    #[test]
+    fn the_kind_is_the_artifacts_or_the_configs() {
+        let kind = |text: &str| serde_json::from_str::<About>(text).unwrap().kind();
+        assert_eq!(kind(r#"{"artifactType":"a","config":{"mediaType":"c"}}"#).unwrap(), "a");
+        assert_eq!(kind(r#"{"artifactType":"","config":{"mediaType":"c"}}"#).unwrap(), "c");
+        assert_eq!(kind("{}"), None);
+    }
+}

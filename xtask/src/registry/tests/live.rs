@@ -1,0 +1,83 @@
+//! Registries of others, started for one test.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A running registry; it ends with this value.
+pub(super) struct Live {
+    child: Child,
+    pub(super) address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Live {
+    /// Debian's docker-registry, without TLS. None, with a word why, where it is not installed.
+    pub(super) fn docker() -> Option<Self> {
+        Self::docker_with("", true)
+    }
+
+    /// The same, with more lines below `http:`, and deleting or not.
+    pub(super) fn docker_with(http: &str, deletes: bool) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!(
+            "version: 0.1\nlog: {{accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
+             delete: {{enabled: {deletes}}}\nhttp:\n  addr: 127.0.0.1:0\n{http}",
+            folder.path().join("data").display(),
+        );
+        let file = folder.path().join("config.yml");
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&file);
+        Self::start(command, "listening on ", folder)
+    }
+
+    /// The registry in crane, which has no referrers API.
+    pub(super) fn crane() -> Option<Self> {
+        let mut command = Command::new("crane");
+        command.args(["registry", "serve", "--address", "127.0.0.1:0"]);
+        Self::start(command, "serving on port ", tempfile::tempdir().unwrap())
+    }
+
+    /// Starts a registry and waits for the line in which it says where it listens.
+    fn start(mut command: Command, before_address: &str, folder: TempDir) -> Option<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                let name = command.get_program().to_string_lossy().into_owned();
+                let required = std::env::var("XTASK_REQUIRE").is_ok_and(|list| list.contains("registry"));
+                assert!(!required, "XTASK_REQUIRE wants {name}: {error}");
+                eprintln!(
+                    "skipped: {name} cannot be started ({error}); apt-get install docker-registry crane"
+                );
+                return None;
+            }
+        };
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines.by_ref().map(|line| line.unwrap()).find_map(|line| {
+            let (_, rest) = line.split_once(before_address)?;
+            let end = rest.find(|c: char| !c.is_ascii_digit() && !".:".contains(c)).unwrap_or(rest.len());
+            let text = &rest[..end];
+            text.parse().or_else(|_| format!("127.0.0.1:{text}").parse()).ok()
+        });
+        // A pipe that nobody empties would stop it one day.
+        std::thread::spawn(move || lines.for_each(drop));
+        Some(Self { child, address: address.expect("the registry says where it listens"), _folder: folder })
+    }
+
+    /// Its `host:port`, as in an image name.
+    pub(super) fn registry(&self) -> String {
+        self.address.to_string()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,142 @@
+//! Referrers, in registries with and without an API for them.
+
+use serde_json::{Value, json};
+
+use super::fault_proxy::{Fault, FaultProxy};
+use super::live::Live;
+use super::*;
+
+fn stage() -> Option<(Live, FaultProxy, Client, Reference, Digest)> {
+    let live = Live::crane()?;
+    let proxy = FaultProxy::start(live.address);
+    let (client, _) = client(&proxy.registry(), None);
+    let image = reference(&proxy.registry(), "a/b:t");
+    let subject = Digest::of(&push_image(&client, &image, b"layer"));
+    Some((live, proxy, client, image, subject))
+}
+
+/// An artifact that refers to `subject`, its config and layer pushed.
+fn artifact(client: &Client, image: &Reference, subject: &Digest, kind: &str, note: &str) -> Vec<u8> {
+    push(client, image, b"{}").unwrap();
+    let empty =
+        json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": Digest::of(b"{}"), "size": 2 });
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPES[1],
+        "artifactType": kind,
+        "config": empty,
+        "layers": [empty],
+        "subject": { "mediaType": MANIFEST_TYPES[1], "digest": subject, "size": 1 },
+        "annotations": { "note": note },
+    });
+    serde_json::to_vec(&manifest).unwrap()
+}
+
+fn fallback(image: &Reference, subject: &Digest) -> Reference {
+    image.with_tag(&format!("sha256-{}", subject.hex())).unwrap()
+}
+
+#[test]
+fn without_the_api_the_list_is_kept_under_the_fallback_tag() {
+    let Some((_live, _proxy, client, image, subject)) = stage() else { return };
+    assert_eq!(client.referrers(&image, &subject, None).unwrap(), []);
+    let first = artifact(&client, &image, &subject, "application/one", "1");
+    let second = artifact(&client, &image, &subject, "application/two", "2");
+    for manifest in [&first, &second, &first] {
+        let digest = client.put_referrer(&image, manifest, MANIFEST_TYPES[1]).unwrap();
+        assert_eq!(digest, Digest::of(manifest));
+    }
+    let all = client.referrers(&image, &subject, None).unwrap();
+    assert_eq!(
+        all.iter().map(|one| one.digest).collect::<Vec<_>>(),
+        [Digest::of(&first), Digest::of(&second)]
+    );
+    assert_eq!(all[0].annotations["note"], "1");
+    assert_eq!(all[0].size, first.len() as u64);
+    let two = client.referrers(&image, &subject, Some("application/two")).unwrap();
+    assert_eq!(two, all[1..]);
+    assert_eq!(client.referrers(&image, &subject, Some("application/three")).unwrap(), []);
+    let index = client.manifest(&fallback(&image, &subject)).unwrap();
+    assert_eq!(index.media_type, MANIFEST_TYPES[0]);
+}
+
+#[test]
+fn with_the_api_no_tag_is_written() {
+    let Some((_live, proxy, client, image, subject)) = stage() else { return };
+    let manifest = artifact(&client, &image, &subject, "application/one", "1");
+    proxy.on("PUT", "/manifests/", 1, Fault::Header("OCI-Subject", subject.to_string()));
+    client.put_referrer(&image, &manifest, MANIFEST_TYPES[1]).unwrap();
+    assert_eq!(client.head_manifest(&fallback(&image, &subject)).unwrap(), None);
+    let list = r#"{"schemaVersion":2,"manifests":[{"mediaType":"m","size":1,"artifactType":"t",
+        "digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}]}"#;
+    let index = || vec![("Content-Type", MANIFEST_TYPES[0].to_owned())];
+    proxy.on("GET", "/referrers/", 2, Fault::Answer(200, index(), list));
+    let found = client.referrers(&image, &subject, None).unwrap();
+    assert_eq!(found[0].digest, Digest::of(b""));
+    assert_eq!(client.referrers(&image, &subject, Some("other")).unwrap(), []);
+    assert!(proxy.seen().iter().any(|seen| seen.target.ends_with("?artifactType=other")));
+}
+
+#[test]
+fn whatever_stands_for_no_api_leads_to_the_fallback_tag() {
+    let Some((_live, proxy, client, image, subject)) = stage() else { return };
+    let manifest = artifact(&client, &image, &subject, "application/one", "1");
+    client.put_referrer(&image, &manifest, MANIFEST_TYPES[1]).unwrap();
+    let away = vec![("Location", "https://192.0.2.1/browser".to_owned())];
+    let empty = r#"{"schemaVersion":2,"manifests":[]}"#;
+    for fault in [
+        Fault::Answer(404, Vec::new(), "404 page not found"),
+        Fault::Answer(303, away, ""),
+        Fault::Answer(200, Vec::new(), "<html>"),
+        Fault::Answer(200, Vec::new(), empty),
+        Fault::Answer(405, Vec::new(), ""),
+    ] {
+        proxy.on("GET", "/referrers/", 1, fault.clone());
+        let found = client.referrers(&image, &subject, Some("application/one")).unwrap();
+        assert_eq!(found.len(), 1, "{fault:?}");
+    }
+    proxy.on("GET", "/referrers/", 1, Fault::Answer(403, Vec::new(), ""));
+    assert!(client.referrers(&image, &subject, None).is_err());
+}
+
+#[test]
+fn lists_of_other_tools_are_understood_and_kept() {
+    let Some((_live, _proxy, client, image, subject)) = stage() else { return };
+    let bare = artifact(&client, &image, &subject, "application/one", "1");
+    let by_digest = image.with_digest(Digest::of(&bare));
+    client.put_manifest(&by_digest, &bare, MANIFEST_TYPES[1]).unwrap();
+    let entry = json!({
+        "mediaType": MANIFEST_TYPES[1],
+        "digest": Digest::of(&bare),
+        "size": bare.len(),
+        "artifactType": "application/vnd.oci.empty.v1+json",
+        "x-other": 5,
+    });
+    let list =
+        json!({ "schemaVersion": 2, "mediaType": MANIFEST_TYPES[0], "manifests": [entry], "x-top": 1 });
+    let tag = fallback(&image, &subject);
+    client.put_manifest(&tag, list.to_string().as_bytes(), MANIFEST_TYPES[0]).unwrap();
+    let found = client.referrers(&image, &subject, Some("application/one")).unwrap();
+    assert_eq!((found.len(), found[0].annotations["note"].as_str()), (1, "1"));
+
+    let ours = artifact(&client, &image, &subject, "application/two", "2");
+    client.put_referrer(&image, &ours, MANIFEST_TYPES[1]).unwrap();
+    let index: Value = serde_json::from_slice(&client.manifest(&tag).unwrap().bytes).unwrap();
+    assert_eq!((&index["manifests"][0], &index["x-top"]), (&entry, &json!(1)));
+    assert_eq!(index["manifests"][1]["artifactType"], "application/two");
+}
+
+#[test]
+fn a_tag_that_is_no_list_is_neither_read_nor_overwritten() {
+    let Some((_live, _proxy, client, image, subject)) = stage() else { return };
+    let tag = fallback(&image, &subject);
+    let manifest = client.manifest(&image).unwrap();
+    client.put_manifest(&tag, &manifest.bytes, &manifest.media_type).unwrap();
+    assert_eq!(client.referrers(&image, &subject, None).unwrap(), []);
+    let ours = artifact(&client, &image, &subject, "application/one", "1");
+    let text = shown(&client.put_referrer(&image, &ours, MANIFEST_TYPES[1]).unwrap_err());
+    assert!(text.contains("the tag for it is taken"), "{text}");
+    assert_eq!(client.manifest(&tag).unwrap(), manifest);
+    let error = client.put_referrer(&image, &manifest.bytes, MANIFEST_TYPES[1]).unwrap_err();
+    assert!(shown(&error).contains("refers to no subject"));
+}
