@@ -3,6 +3,7 @@
 //! One file a command in `commands`; beneath it rooms by subject. Data goes one way: settings and
 //! facts make a plan, the plan runs step by step, the steps leave a result.
 
+mod audit;
 mod bench;
 mod build;
 mod commands;
@@ -14,6 +15,7 @@ mod plan;
 mod platform;
 mod process;
 mod registry;
+mod scan;
 mod settings;
 mod ui;
 
@@ -43,6 +45,7 @@ enum Command {
     Doctor(commands::doctor::Flags),
     Bench(commands::bench::Flags),
     Binary(commands::binary::Flags),
+    Advisories(commands::advisories::Flags),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Doctor(flags) => flags.run(),
         Command::Bench(flags) => flags.run(),
         Command::Binary(flags) => flags.run(),
+        Command::Advisories(flags) => flags.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

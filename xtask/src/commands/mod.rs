@@ -1,5 +1,6 @@
 //! The commands: one file each, and each reads as its plan.
 
+pub mod advisories;
 pub mod bench;
 pub mod binary;
 pub mod ci;
