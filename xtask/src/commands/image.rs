@@ -10,7 +10,7 @@ use crate::error::Fault;
 use crate::git::{Source, rfc3339};
 use crate::image::assemble::Recipe;
 use crate::image::base::BaseName;
-use crate::image::buildx::{self, BaseArgument};
+use crate::image::buildx::{self, BaseArgument, CannotPull};
 use crate::image::config::Runtime;
 use crate::image::docker::Docker;
 use crate::image::layer::Tree;
@@ -150,7 +150,7 @@ struct Facts {
 impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
-        let facts = self.facts()?;
+        let mut facts = self.facts()?;
         let plan = self.plan(&facts)?;
         if self.dry_run {
             ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
@@ -162,8 +162,21 @@ impl Flags {
             ui.warn(&format!("another run is writing {}; waiting for it to end", output.display()));
         })?;
         let mut work = Work::new(self.setup(&facts)?, build_work(&facts))?;
-        let steps = plan.run(&mut work, ui)?;
-        self.report(&facts, work, steps, ui)
+        let mut ran = plan.run(&mut work, ui);
+        if let Err(error) = &ran
+            && error.downcast_ref::<CannotPull>().is_some()
+            && self.engine == EngineFlag::Auto
+        {
+            // Both engines make the same bytes, so nobody who left the choice to us is worse off.
+            ui.warn(&format!(
+                "{CannotPull}; the native engine makes the same image (--engine buildx would insist)"
+            ));
+            facts.engine = Engine::Native;
+            facts.targets = build::choose(&facts.platforms, &facts.toolchain)?;
+            work = Work::new(self.setup(&facts)?, build_work(&facts))?;
+            ran = self.plan(&facts)?.run(&mut work, ui);
+        }
+        self.report(&facts, work, ran?, ui)
     }
 
     fn facts(&self) -> Result<Facts> {
@@ -307,7 +320,10 @@ impl Flags {
             base,
         };
         let inputs = [options.dockerfile.as_str(), "source"];
-        let reason = "the Dockerfile's build stage runs cargo xtask binary for each platform";
+        let mut reason = "the Dockerfile's build stage runs cargo xtask binary for each platform".to_owned();
+        if self.engine == EngineFlag::Auto {
+            reason.push_str("; if its images cannot be pulled, the native engine builds instead");
+        }
         plan.step("buildx", reason, inputs, Step::Buildx(buildx::command(&request), made.clone()));
         let reason = "both engines must make the same image";
         plan.step("import", reason, [made.display().to_string()], Step::Import(made));
