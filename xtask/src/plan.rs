@@ -74,7 +74,7 @@ impl<A: Action> Plan<A> {
     }
 
     /// Runs the steps one after the other and stops at the first that fails.
-    pub fn run(&self, state: &mut A::State, ui: &Ui) -> Result<Vec<Report>> {
+    pub fn run(&self, state: &mut A::State, ui: Ui) -> Result<Vec<Report>> {
         let mut reports = Vec::new();
         for step in &self.steps {
             reports.push(Self::run_step(step, state, ui)?);
@@ -83,7 +83,7 @@ impl<A: Action> Plan<A> {
     }
 
     /// Runs every step, also after one that fails, and names all that failed.
-    pub fn run_all(&self, state: &mut A::State, ui: &Ui) -> Result<Vec<Report>> {
+    pub fn run_all(&self, state: &mut A::State, ui: Ui) -> Result<Vec<Report>> {
         let mut reports = Vec::new();
         let mut failed = Vec::new();
         for step in &self.steps {
@@ -107,7 +107,7 @@ impl<A: Action> Plan<A> {
         .into())
     }
 
-    fn run_step(step: &Step<A>, state: &mut A::State, ui: &Ui) -> Result<Report> {
+    fn run_step(step: &Step<A>, state: &mut A::State, ui: Ui) -> Result<Report> {
         let started = Instant::now();
         let progress = ui.step(step.name, &step.reason);
         let outcome = step.action.run(state, &progress).with_context(|| format!("step '{}'", step.name))?;

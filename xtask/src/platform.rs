@@ -32,7 +32,9 @@ impl Platform {
 
     /// `os` of the image-spec.
     pub fn os(self) -> &'static str {
-        "linux"
+        match self {
+            Self::LinuxAmd64 | Self::LinuxArm64 => "linux",
+        }
     }
 
     /// `architecture` of the image-spec: a GOARCH.

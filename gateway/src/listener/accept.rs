@@ -1,12 +1,12 @@
 //! Accepts the connections of one listening socket.
 
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::Handler;
@@ -51,6 +51,7 @@ impl<H: Handler> Acceptor<H> {
         let socket = TcpListener::from_std(socket)?;
         let slots = Arc::new(Semaphore::new(self.max_connections));
         let mut drain = self.drain.clone();
+        let mut failing = false;
         loop {
             let next = async {
                 let slot = Arc::clone(&slots).acquire_owned().await;
@@ -61,9 +62,15 @@ impl<H: Handler> Acceptor<H> {
                 _ = drain.wait_for(|&drain| drain) => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.spawn(stream, peer, slot.ok()),
+                Ok((stream, peer)) => {
+                    failing = false;
+                    self.spawn(stream, peer, slot.ok());
+                }
                 Err(error) => {
-                    stderr::say(format_args!("listener '{}' cannot accept: {error}", self.listener.name));
+                    // It would be said again at every attempt until it passes.
+                    if !std::mem::replace(&mut failing, true) {
+                        stderr::say(format_args!("listener '{}' cannot accept: {error}", self.listener.name));
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -81,25 +88,20 @@ impl<H: Handler> Acceptor<H> {
         Ok(())
     }
 
-    fn spawn(
-        &self,
-        stream: TcpStream,
-        peer: std::net::SocketAddr,
-        slot: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) {
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, slot: Option<OwnedSemaphorePermit>) {
         let connection = Arc::new(Connection::new(
             self.number,
             peer,
             self.tls.is_some(),
             Arc::clone(&self.metrics),
             self.alive.clone(),
+            slot,
         ));
         let listener = Arc::clone(&self.listener);
         let tls = self.tls.clone().map(TlsAcceptor::from);
         let (handler, drain) = (Arc::clone(&self.handler), self.drain.clone());
         tokio::spawn(async move {
             serve(stream, tls, &listener, connection, handler, drain).await;
-            drop(slot);
         });
     }
 }

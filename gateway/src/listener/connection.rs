@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use crate::http::Rejection;
@@ -23,6 +23,8 @@ pub struct Connection {
     metrics: Arc<Metrics>,
     /// Held as long as the connection lives, so that a draining thread knows when all are gone.
     _alive: mpsc::Sender<()>,
+    /// Its share of the most connections at a time.
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,7 @@ impl Connection {
         tls: bool,
         metrics: Arc<Metrics>,
         alive: mpsc::Sender<()>,
+        slot: Option<OwnedSemaphorePermit>,
     ) -> Self {
         metrics.connection_opened(listener);
         Self {
@@ -74,6 +77,7 @@ impl Connection {
             }),
             metrics,
             _alive: alive,
+            _slot: slot,
         }
     }
 

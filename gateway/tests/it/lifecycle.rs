@@ -193,3 +193,31 @@ fn the_admin_listener_knows_three_paths() {
     }
     assert_eq!(ask(gateway.admin, "nonsense\r\n\r\n").status, 400);
 }
+
+#[test]
+fn connections_above_the_limit_wait_for_their_turn() {
+    let upstream = Upstream::saying("x");
+    let gateway = Gateway::with(upstream.address, "max_connections = 1", "", "");
+    let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(gateway.address)).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().status, 200);
+    }
+    let open = || {
+        let metrics = get(gateway.admin, "/metrics").body;
+        let line =
+            metrics.lines().find(|line| line.starts_with("gateway_connections_open")).map(str::to_owned);
+        line.expect("a gauge")
+    };
+    let resting: Vec<Client> = (0..8).map(|_| Client::connect(gateway.address)).collect();
+    // One for each of the two threads, and none above it, however often one looks.
+    let deadline = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < deadline {
+        let open = open();
+        let count: u32 = open.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a number");
+        assert!(count <= 2, "{open}");
+    }
+    drop(resting);
+}

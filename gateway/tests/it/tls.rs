@@ -98,7 +98,8 @@ fn files_that_are_no_pair_are_found() {
              tls = {{ certificate = '{DATA}/{certificate}', key = '{DATA}/{key}' }}\n\
              [upstreams.a]\nendpoints = ['a:1']\n[[routes]]\nupstream = 'a'\n"
         );
-        let output = command(&["check", "--config"]).arg(file(&settings)).output().expect("a program");
+        let file = file(&settings);
+        let output = command(&["check", "--config"]).arg(&file).output().expect("a program");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     assert_eq!(check("localhost.crt", "localhost.key"), (Some(0), String::new()));

@@ -15,17 +15,19 @@ pub fn with_bill(build: &Build, target: &Target) -> Result<(PathBuf, usize)> {
     let bytes = fs::read(&built).with_context(|| built.display().to_string())?;
     let bytes = audit.put_into(&bytes).with_context(|| built.display().to_string())?;
     let finished = build.finished(target);
-    replace(&built, &finished, &bytes).with_context(|| finished.display().to_string())?;
+    write(&built, &finished, &bytes).with_context(|| finished.display().to_string())?;
     Ok((finished, audit.packages.len()))
 }
 
-/// Writes `bytes` to `path` in one rename, with the permissions of `like`.
-fn replace(like: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+/// Makes `path` hold `bytes`, with the permissions of `like`. Not in one rename: a run killed here
+/// leaves a file that the next one finds different and writes again, and no other file beside it.
+fn write(like: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
-    fs::write(&partial, bytes)?;
-    fs::set_permissions(&partial, like.metadata()?.permissions())?;
-    Ok(fs::rename(&partial, path)?)
+    fs::write(path, bytes)?;
+    Ok(fs::set_permissions(path, like.metadata()?.permissions())?)
 }

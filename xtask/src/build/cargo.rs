@@ -120,7 +120,7 @@ mod tests {
             commit: "abc".to_owned(),
             host: String::new(),
             sysroot: "/rust".into(),
-            installed: Default::default(),
+            installed: std::collections::BTreeSet::new(),
             rustup: None,
         };
         let build = Build {

@@ -66,7 +66,8 @@ impl Work {
         let reason = format!("one call builds every target, static, with Rust {}", self.toolchain.version);
         plan.step("compile", reason, ["source", "Cargo.lock"], wrap(Step::Compile(self.command())));
         for target in &self.targets {
-            let reason = format!("the {} binary carries the list of its crates, for scanners", target.platform);
+            let reason =
+                format!("the {} binary carries the list of its crates, for scanners", target.platform);
             let list = linked(&self.build.root, &self.build.package, target.triple);
             plan.step("audit", reason, ["compile", "Cargo.lock"], wrap(Step::Audit(target.platform, list)));
         }
@@ -131,7 +132,7 @@ impl Action for Step {
         match self {
             Self::Graph(cmd) => {
                 let crates = no_c(&cmd.read()?)?;
-                Ok(format!("{crates} crates, none of them in C"))
+                Ok(format!("no C in it; {crates} crate{}", if crates == 1 { "" } else { "s" }))
             }
             Self::AddTarget(target, cmd) => work.add_target(target, cmd, progress),
             Self::Compile(_) => work.compile(progress),

@@ -74,7 +74,7 @@ impl Flags {
         }
         let ui = if update.json { Ui::quiet() } else { Ui::detect() };
         let mut facts = None;
-        let steps = plan.run(&mut facts, &ui)?;
+        let steps = plan.run(&mut facts, ui)?;
         if update.json {
             let head = facts.as_ref().map(|facts| &facts.head);
             let report = serde_json::json!({

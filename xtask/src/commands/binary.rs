@@ -56,7 +56,7 @@ impl Flags {
             return Ok(());
         }
         let ui = if self.json { Ui::quiet() } else { Ui::detect() };
-        let steps = plan.run(&mut work, &ui)?;
+        let steps = plan.run(&mut work, ui)?;
         work.notes.iter().for_each(|note| ui.warn(note));
         if self.json {
             let report = serde_json::json!({

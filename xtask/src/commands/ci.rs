@@ -60,7 +60,7 @@ impl Flags {
             return Ok(());
         }
         let ui = if self.json { Ui::quiet() } else { Ui::detect() };
-        let reports = if self.keep_going { plan.run_all(&mut (), &ui)? } else { plan.run(&mut (), &ui)? };
+        let reports = if self.keep_going { plan.run_all(&mut (), ui)? } else { plan.run(&mut (), ui)? };
         if self.json {
             let report = serde_json::json!({ "schema": "xtask.ci/1", "command": "ci", "steps": reports });
             ui::print(&format!("{report:#}\n"));
@@ -147,11 +147,16 @@ impl Action for Check {
         match self {
             Self::Run(cmd) => {
                 let mut seen = Tests::default();
-                cmd.follow(|line| {
-                    progress.output(line);
+                let mut lines = Vec::new();
+                let ended = cmd.follow(|line| {
+                    progress.result(line);
                     seen.read(line);
-                })?;
-                Ok(seen.to_string())
+                    lines.push(line.to_owned());
+                });
+                if ended.is_err() {
+                    progress.tell(&lines);
+                }
+                ended.map(|()| seen.to_string())
             }
             Self::Portable(cmd, add) => {
                 if let Some(add) = add

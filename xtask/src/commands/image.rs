@@ -162,8 +162,8 @@ impl Flags {
             ui.warn(&format!("another run is writing {}; waiting for it to end", output.display()));
         })?;
         let mut work = Work::new(self.setup(&facts)?, build_work(&facts))?;
-        let steps = plan.run(&mut work, &ui)?;
-        self.report(&facts, work, steps, &ui)
+        let steps = plan.run(&mut work, ui)?;
+        self.report(&facts, work, steps, ui)
     }
 
     fn facts(&self) -> Result<Facts> {
@@ -350,7 +350,7 @@ impl Flags {
         })
     }
 
-    fn report(&self, facts: &Facts, work: Work, steps: Vec<crate::plan::Report>, ui: &Ui) -> Result<()> {
+    fn report(&self, facts: &Facts, work: Work, steps: Vec<crate::plan::Report>, ui: Ui) -> Result<()> {
         let settings = &facts.workspace.settings;
         let Some(image) = work.image else { return Err(anyhow::anyhow!("no image was made")) };
         let engine = match facts.engine {

@@ -171,7 +171,7 @@ fn read(
             };
             store.copy_layer(layer, layout, &progress).with_context(|| what.clone())?;
         }
-        base.below.insert(platform, Below::new(config, manifest.layers)?);
+        base.below.insert(platform, Below::new(config, &manifest.layers)?);
     }
     Ok(base)
 }

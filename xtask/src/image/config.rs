@@ -71,7 +71,7 @@ pub struct Below {
 
 impl Below {
     /// Reads a base's configuration and holds it against the layers of its manifest.
-    pub fn new(config: Value, layers: Vec<oci::Descriptor>) -> Result<Self> {
+    pub fn new(config: Value, layers: &[oci::Descriptor]) -> Result<Self> {
         let diff_ids: Vec<Digest> = match config.pointer("/rootfs/diff_ids") {
             Some(list) => serde_json::from_value(list.clone())?,
             None => Vec::new(),
@@ -170,7 +170,7 @@ pub fn differences(ours: &Value, theirs: &Value) -> Vec<String> {
             ("WorkingDir", Value::String(dir)) if dir == "/" => Value::Null,
             // Without a base BuildKit adds a search path of its own, which nothing on an empty base needs.
             ("Env", Value::Array(mut env)) => {
-                env.retain(|entry| !entry.as_str().is_some_and(|entry| entry == DEFAULT_PATH));
+                env.retain(|entry| entry.as_str() != Some(DEFAULT_PATH));
                 if env.is_empty() { Value::Null } else { Value::Array(env) }
             }
             (_, value) => value,
@@ -213,7 +213,7 @@ mod tests {
             },
         });
         let layer = oci::Descriptor::of(oci::LAYER_GZIP, b"");
-        let below = Below::new(below, vec![layer]).unwrap();
+        let below = Below::new(below, &[layer]).unwrap();
         let labels = Annotations::from([("org.opencontainers.image.title".to_owned(), "ours".to_owned())]);
         let bytes =
             config(Platform::LinuxArm64, &below, &[], &runtime(), &labels, "1970-01-01T00:00:00Z").unwrap();
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_base_whose_config_and_manifest_disagree_is_refused() {
-        assert!(Below::new(json!({ "rootfs": { "diff_ids": [Digest::of(b"")] } }), Vec::new()).is_err());
+        assert!(Below::new(json!({ "rootfs": { "diff_ids": [Digest::of(b"")] } }), &[]).is_err());
     }
 
     #[test]

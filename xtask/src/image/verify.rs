@@ -35,11 +35,8 @@ impl Verify {
         // Targets may have changed since the plan, where one could not be added.
         let cmd = self.build.command(&work.build.targets, &work.build.toolchain);
         follow_cargo(&cmd, progress)?;
-        let outputs = work
-            .build
-            .targets
-            .iter()
-            .map(|target| Ok((target.platform, with_bill(&self.build, target)?.0)));
+        let outputs =
+            work.build.targets.iter().map(|target| Ok((target.platform, with_bill(&self.build, target)?.0)));
         let binaries: BTreeMap<_, _> = outputs.collect::<Result<_>>()?;
         let second = Layout::create(&self.copy.with_file_name("verify-image"))?;
         copy_base(work, &second)?;

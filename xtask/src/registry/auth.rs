@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::auth_file::AuthFile;
-use super::helpers;
 use super::secret::Secret;
+use super::{base64, helpers};
 use crate::error::Fault;
 
 /// The user name that GitHub takes with any token.
@@ -42,10 +42,14 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// The part that must never be shown.
-    pub(super) fn secret(&self) -> &Secret {
+    /// All forms of it that are sent and must never be shown.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
         match self {
-            Self::Basic { secret, .. } | Self::Identity(secret) | Self::Bearer(secret) => secret,
+            Self::Basic { user, secret } => {
+                let pair = base64::encode(format!("{user}:{}", secret.expose()).as_bytes());
+                vec![secret.clone(), Secret::new(pair)]
+            }
+            Self::Identity(secret) | Self::Bearer(secret) => vec![secret.clone()],
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -10,7 +11,6 @@ use super::auth::{Environment, Found, Given};
 use super::reference::{Reference, is_loopback};
 use super::retry::{Clock, OnWait, Policy, SystemClock, Trouble};
 use super::session::Session;
-use super::tls::Roots;
 use super::url;
 use super::wire::{Timeouts, Wire};
 use crate::error::Fault;
@@ -28,8 +28,8 @@ pub struct Options {
     pub policy: Policy,
     /// How long things may take.
     pub timeouts: Timeouts,
-    /// Which certificates are trusted.
-    pub roots: Roots,
+    /// A PEM file whose certificates alone are trusted; the machine's own otherwise.
+    pub roots: Option<PathBuf>,
     /// Time and chance.
     pub clock: Arc<dyn Clock>,
     /// Told of each wait before a further try.
@@ -44,7 +44,7 @@ impl Default for Options {
             environment: Environment::of_process(),
             policy: Policy::default(),
             timeouts: Timeouts::default(),
-            roots: Roots::default(),
+            roots: None,
             clock: Arc::new(SystemClock),
             on_wait: None,
         }
@@ -116,6 +116,16 @@ impl Client {
 
     /// Repeats a request as the policy says.
     pub(super) fn retry<T>(&self, attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T> {
-        self.options.policy.run(&*self.options.clock, self.options.on_wait.as_ref(), attempt)
+        self.retry_transfer(0, attempt)
+    }
+
+    /// The same for a request that moves so many bytes.
+    pub(super) fn retry_transfer<T>(
+        &self,
+        bytes: u64,
+        attempt: impl FnMut() -> Result<T, Trouble>,
+    ) -> Result<T> {
+        let policy = self.options.policy.for_transfer(bytes);
+        policy.run(&*self.options.clock, self.options.on_wait.as_ref(), attempt)
     }
 }

@@ -23,80 +23,108 @@ impl fmt::Display for SourceFailed {
 
 impl std::error::Error for SourceFailed {}
 
+/// Where a failure happened.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) url: Uri,
+    /// The proxy that the connection goes through.
+    pub(super) proxy: Option<String>,
+    pub(super) timeouts: Timeouts,
+}
+
+impl Place {
+    fn fault(&self, what: impl Into<String>) -> Fault {
+        Fault::failed(what).at(url::shown(&self.url))
+    }
+
+    fn broken(&self, what: impl Into<String>) -> Trouble {
+        Trouble::passing(Passing::Broken, self.fault(what))
+    }
+
+    fn lasting(&self, what: impl Into<String>) -> Trouble {
+        Trouble::lasting(self.fault(what))
+    }
+
+    /// No connection came about; the proxy is the first to be asked why.
+    fn unreachable(&self, what: &str, cure: &str) -> Trouble {
+        let fault = match &self.proxy {
+            Some(proxy) => self.fault(format!("through the proxy {proxy}: {what}")).cure(
+                "HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name the proxy; NO_PROXY lists hosts that need none",
+            ),
+            None => self.fault(what).cure(cure),
+        };
+        Trouble::passing(Passing::Unreachable, fault)
+    }
+}
+
 /// A failure before the answer's head was there.
-pub(super) fn while_asking(error: Error, url: &Uri, timeouts: Timeouts) -> Trouble {
-    let fault = |what: String| Fault::failed(what).at(url::shown(url));
-    let broken = |what: String| Trouble::passing(Passing::Broken, fault(what));
+pub(super) fn while_asking(error: Error, place: &Place) -> Trouble {
     match error {
-        Error::Io(error) => of_io(&error, url),
-        Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
-            let what = format!("no connection within {} s", timeouts.connect.as_secs_f32());
-            let cure = "is the host right and reachable from here? Behind a proxy, set HTTPS_PROXY";
-            Trouble::passing(Passing::Unreachable, fault(what).cure(cure))
-        }
-        Error::Timeout(_) => broken(format!("no data for {} s", timeouts.idle.as_secs_f32())),
-        Error::HostNotFound => {
-            let what = format!("the host {} is not known", url.host().unwrap_or_default());
-            Trouble::passing(Passing::Unreachable, fault(what).cure("is the registry's name right?"))
-        }
-        Error::ConnectProxyFailed(reason) => {
-            let cure =
-                "HTTPS_PROXY and ALL_PROXY name it; NO_PROXY lists the hosts that are reached directly";
-            Trouble::passing(Passing::Unreachable, fault(format!("the proxy refused: {reason}")).cure(cure))
-        }
-        Error::Rustls(error) => of_tls(&error, url),
-        Error::Protocol(error) => broken(format!("not an HTTP answer: {error}")),
-        Error::BodyStalled => broken("the answer stalled".to_owned()),
+        Error::Io(error) => of_io(&error, place),
+        Error::Timeout(Timeout::Connect | Timeout::Resolve) => place.unreachable(
+            &format!("no connection within {} s", place.timeouts.connect.as_secs_f32()),
+            "is the host right and reachable from here? Behind a proxy, set HTTPS_PROXY",
+        ),
+        Error::Timeout(_) => place.broken(format!("no data for {} s", place.timeouts.idle.as_secs_f32())),
+        Error::HostNotFound => unknown_host(place),
+        Error::ConnectProxyFailed(reason) => place.unreachable(&reason, ""),
+        Error::Rustls(error) => of_tls(&error, place),
+        Error::Protocol(error) => place.broken(format!("not an HTTP answer: {error}")),
+        Error::BodyStalled => place.broken("the answer stalled"),
         Error::LargeResponseHeader(size, limit) => {
-            Trouble::lasting(fault(format!("the answer's head is too long: {size} bytes, at most {limit}")))
+            place.lasting(format!("the answer's head is too long: {size} bytes, at most {limit}"))
         }
         // What is left are mistakes in how a request was made.
-        other => Trouble::lasting(fault(other.to_string())),
+        other => place.lasting(other.to_string()),
     }
 }
 
 /// A failure in the middle of an answer's body.
-pub(super) fn while_reading(error: io::Error, url: &Uri, timeouts: Timeouts) -> Trouble {
+pub(super) fn while_reading(error: io::Error, place: &Place) -> Trouble {
     // Ureq hides its own errors in those of readers and takes them out again.
-    while_asking(Error::from(error), url, timeouts)
+    while_asking(Error::from(error), place)
 }
 
-fn of_io(error: &io::Error, url: &Uri) -> Trouble {
+fn unknown_host(place: &Place) -> Trouble {
+    let what = format!("the host {} is not known", place.url.host().unwrap_or_default());
+    place.unreachable(&what, "is the registry's name right, and does this machine have a network?")
+}
+
+fn of_io(error: &io::Error, place: &Place) -> Trouble {
     let inner = error.get_ref();
     if let Some(source) = inner.and_then(|inner| inner.downcast_ref::<SourceFailed>()) {
-        return Trouble::lasting(Fault::failed(source.to_string()).at(url::shown(url)));
+        return place.lasting(source.to_string());
     }
     if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return of_tls(tls, url);
+        return of_tls(tls, place);
     }
-    let fault = |what: String| Fault::failed(what).at(url::shown(url));
+    // Names that cannot be resolved have no kind of their own; 11001 and 11004 are Windows's.
+    let text = error.to_string();
+    if text.starts_with("failed to lookup address") || matches!(error.raw_os_error(), Some(11001 | 11004)) {
+        return unknown_host(place);
+    }
     match error.kind() {
         ErrorKind::ConnectionRefused => {
-            let cure = "is the registry running, and is the port right?";
-            Trouble::passing(Passing::Unreachable, fault("nothing listens there".to_owned()).cure(cure))
+            place.unreachable("nothing listens there", "is the registry running, and is the port right?")
         }
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
-            Trouble::passing(Passing::Unreachable, fault(format!("no way there: {error}")))
+            place.unreachable(&format!("no way there: {text}"), "does this machine have a network?")
         }
-        ErrorKind::UnexpectedEof => {
-            Trouble::passing(Passing::Broken, fault("the connection ended too early".to_owned()))
-        }
+        ErrorKind::UnexpectedEof => place.broken("the connection ended too early"),
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe
         | ErrorKind::NotConnected
         | ErrorKind::TimedOut
         | ErrorKind::WouldBlock
-        | ErrorKind::Interrupted => {
-            Trouble::passing(Passing::Broken, fault(format!("the connection broke: {error}")))
-        }
-        _ => Trouble::lasting(fault(error.to_string())),
+        | ErrorKind::Interrupted => place.broken(format!("the connection broke: {text}")),
+        _ => place.lasting(text),
     }
 }
 
-fn of_tls(error: &rustls::Error, url: &Uri) -> Trouble {
+fn of_tls(error: &rustls::Error, place: &Place) -> Trouble {
     use rustls::{CertificateError, Error};
-    let fault = Fault::failed(format!("TLS: {error}")).at(url::shown(url));
+    let fault = place.fault(format!("TLS: {error}"));
     let cure = match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "set SSL_CERT_FILE to a PEM file with the certificate of whoever issued the server's"
@@ -120,6 +148,26 @@ fn of_tls(error: &rustls::Error, url: &Uri) -> Trouble {
 mod tests {
     use super::*;
 
+    fn place(proxy: Option<&str>) -> Place {
+        let url = "https://r.example/v2/a?sig=hunter2".parse().unwrap();
+        Place { url, proxy: proxy.map(str::to_owned), timeouts: Timeouts::default() }
+    }
+
+    #[test]
+    fn a_connection_that_fails_through_a_proxy_names_the_proxy() {
+        let refused = || Error::Io(io::Error::from(ErrorKind::ConnectionRefused));
+        for (error, words) in [
+            (refused(), "through the proxy p:1: nothing listens there"),
+            (Error::ConnectProxyFailed("403".into()), "through the proxy p:1: 403"),
+        ] {
+            let trouble = while_asking(error, &place(Some("p:1")));
+            let text = crate::error::render(&trouble.error);
+            assert!(text.contains(words) && text.contains("NO_PROXY"), "{text}");
+        }
+        let text = crate::error::render(&while_asking(refused(), &place(None)).error);
+        assert!(text.contains("is the registry running"), "{text}");
+    }
+
     #[test]
     fn each_failure_is_told_and_classed() {
         let io = |kind: ErrorKind| Error::Io(io::Error::from(kind));
@@ -132,7 +180,11 @@ mod tests {
             (Error::Timeout(Timeout::Connect), "within 10 s", Some(Passing::Unreachable)),
             (Error::Timeout(Timeout::PerRead), "for 60 s", Some(Passing::Broken)),
             (Error::HostNotFound, "host r.example is not known", Some(Passing::Unreachable)),
-            (Error::ConnectProxyFailed("403".into()), "proxy refused: 403", Some(Passing::Unreachable)),
+            (
+                io::Error::other("failed to lookup address information: x").into(),
+                "host r.example is not known",
+                Some(Passing::Unreachable),
+            ),
             (Error::Rustls(rustls::Error::DecryptError), "TLS", Some(Passing::Broken)),
             (
                 Error::Rustls(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)),
@@ -147,10 +199,10 @@ mod tests {
             ),
             (Error::BadUri("x".into()), "bad uri", None),
         ];
-        let url: Uri = "https://r.example/v2/a?sig=hunter2".parse().unwrap();
+        let place = place(None);
         for (error, words, passing) in cases {
             let shown = format!("{error:?}");
-            let trouble = while_asking(error, &url, Timeouts::default());
+            let trouble = while_asking(error, &place);
             let text = format!("{:#}", trouble.error);
             assert!(text.starts_with("https://r.example/v2/a: ") && text.contains(words), "{shown}: {text}");
             assert!(!text.contains("hunter2"), "{text}");

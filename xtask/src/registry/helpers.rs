@@ -66,7 +66,8 @@ pub(super) fn get(
             let reason = error.to_string();
             // The first line says how the child ended; those after it are its output.
             let what = reason.lines().next().unwrap_or_default().to_owned();
-            let said = output.trim();
+            // One that failed after all it had to say has said a secret.
+            let said = if answer(&output).is_some() { "" } else { output.trim() };
             let what = if said.is_empty() { what } else { format!("{what}: {said}") };
             let cure = format!("install {program}, or take it out of {}", named_by.display());
             Err(failed(what).cure(cure).into())
@@ -128,6 +129,7 @@ mod tests {
         for (script, expected) in [
             ("echo 'keychain is locked'; exit 1", "keychain is locked"),
             ("exit 3", "exit status: 3"),
+            (r#"echo '{"Username":"u","Secret":"hunter2"}'; exit 1"#, "exit status: 1"),
             ("echo hunter2", "not a user name"),
             (r#"echo '{"Username":"u"}'"#, "not a user name"),
         ] {

@@ -1,8 +1,13 @@
 //! Registries, over the OCI distribution API: references, credentials, pulling and pushing.
+//!
+//! From the bottom up: `wire` makes one HTTP exchange, `session` adds what a registry wants to be
+//! shown, `retry` repeats what may pass, and [`Client`] asks for things by name. `refusal` says in
+//! words why a registry said no.
 
 pub mod auth;
 mod auth_file;
 mod base64;
+mod blob;
 mod challenge;
 mod client;
 mod download;
@@ -14,7 +19,8 @@ mod push;
 mod reference;
 mod referrers;
 pub mod refusal;
-mod retry;
+mod refusal_body;
+pub mod retry;
 mod secret;
 mod session;
 mod tags;
@@ -24,16 +30,14 @@ mod tls;
 mod token;
 mod upload;
 mod url;
-mod wire;
+pub mod wire;
 
+pub use blob::Sink;
 pub use client::{Client, Options};
 pub use download::download;
-pub use pull::{Head, Manifest, Sink};
+pub use pull::{Head, Manifest};
 pub use push::Pushed;
-pub use reference::{Reference, is_loopback};
+pub use reference::Reference;
 pub use referrers::Referrer;
-pub use retry::{Clock, OnWait, Policy, SystemClock, Wait};
+pub use retry::{OnWait, Wait};
 pub use secret::Secret;
-pub use session::Open;
-pub use tls::Roots;
-pub use wire::Timeouts;

@@ -91,7 +91,7 @@ impl Client {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
         let mut upload = Upload::new(&session, reference, &scopes, *digest, size, open, progress);
-        self.retry(|| upload.attempt())
+        self.retry_transfer(size, || upload.attempt())
     }
 
     /// Puts a manifest under the tag or digest of `reference`, or under its own digest where that has

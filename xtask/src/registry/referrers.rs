@@ -17,7 +17,7 @@ use super::pull::{MANIFEST_TYPES, Manifest, header_value, pull_scope};
 use super::push::with_query;
 use super::reference::Reference;
 use super::session::{Call, Content};
-use super::tags::{MOST_OF_PAGE, MOST_PAGES, next_page};
+use super::tags::{MOST_OF_LIST, MOST_PAGES, next_page};
 use super::wire::Redirects;
 use crate::digest::Digest;
 use crate::error::Fault;
@@ -116,6 +116,7 @@ impl Client {
         });
         let mut next = Some(first.map_err(|trouble| trouble.error)?);
         let mut found = Vec::new();
+        let mut left = MOST_OF_LIST;
         for _ in 0..MOST_PAGES {
             let Some(page) = next else { return Ok(Some(found)) };
             let read = self.retry(|| {
@@ -135,9 +136,10 @@ impl Client {
                     _ => return Err(session.refused(answer, &call)),
                 }
                 let following = next_page(&session, &answer)?;
-                Ok(Some((answer.read(MOST_OF_PAGE)?, following)))
+                Ok(Some((answer.read(left)?, following)))
             })?;
             let Some((body, following)) = read else { return Ok(None) };
+            left = left.saturating_sub(body.len() as u64);
             // Registries that know nothing of the API may answer with a page of their own.
             let Some(entries) = entries(&body) else { return Ok(None) };
             found.extend(entries);
@@ -174,7 +176,8 @@ impl Client {
     /// (distribution-spec, "Pushing Manifests with Subject").
     ///
     /// Where the registry takes no note of the subject, the fallback index is read, added to, written, and
-    /// read again, as often as others write it in between; every other entry stays as it is.
+    /// read again until the entry is in it; every other entry stays as it is. Registries know no
+    /// conditional writes: of two that write at the very same moment, one may still lose its entry.
     pub fn put_referrer(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<Digest> {
         let about: About = serde_json::from_slice(bytes).context("read the manifest to be pushed")?;
         let Some(Subject { digest: subject }) = about.subject else {

@@ -91,13 +91,15 @@ pub enum Refusal {
     Unsupported,
     /// The registry itself is in trouble.
     Unavailable,
+    /// It speaks TLS, and was spoken to without.
+    WantsTls,
     /// None of these.
     Unexpected,
 }
 
 impl Refusal {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NoCredentials,
         Self::BadCredentials,
         Self::TokenScope,
@@ -113,6 +115,7 @@ impl Refusal {
         Self::TooLarge,
         Self::Unsupported,
         Self::Unavailable,
+        Self::WantsTls,
         Self::Unexpected,
     ];
 
@@ -130,6 +133,9 @@ impl Refusal {
             413 => return Self::TooLarge,
             400 | 403 | 416 if says(&["too large", "size_invalid", "maximum permissible limit"]) => {
                 return Self::TooLarge;
+            }
+            400 if says(&["http request to an https server", "plain http request was sent to https"]) => {
+                return Self::WantsTls;
             }
             405 | 501 => return Self::Unsupported,
             408 | 500 | 502..=504 => return Self::Unavailable,
@@ -200,6 +206,7 @@ impl Refusal {
             Self::TooLarge => "this is larger than the registry takes",
             Self::Unsupported => "the registry cannot do this",
             Self::Unavailable => "the registry is in trouble",
+            Self::WantsTls => "the registry speaks TLS, and was spoken to without",
             Self::Unexpected => "the registry refused",
         }
     }
@@ -211,7 +218,7 @@ impl Refusal {
                 "docker login {registry}; in CI, for ghcr.io, set GITHUB_TOKEN, or hand in a token with --token-stdin"
             }
             Self::BadCredentials => {
-                "it may have expired or been revoked: log in again, docker login {registry}"
+                "it may have expired or been revoked: log in again, docker login {registry} (at ghcr.io only classic tokens and a job's GITHUB_TOKEN work)"
             }
             Self::TokenScope => {
                 "make a classic token with it: https://github.com/settings/tokens/new?scopes={scope} (fine-grained tokens do not work with packages)"
@@ -242,7 +249,10 @@ impl Refusal {
             }
             Self::Unsupported => "use a registry that can: its documentation says what it leaves out",
             Self::Unavailable => "try again later; for GitHub, see https://www.githubstatus.com",
-            Self::Unexpected => "what the registry said stands above",
+            Self::WantsTls => {
+                "call it by another name than localhost or 127.0.0.1, which are spoken to without TLS, and do not list it as one without"
+            }
+            Self::Unexpected => "read what the registry said",
         }
     }
 }
@@ -454,6 +464,11 @@ mod tests {
             (hub(400, Action::Delete, &TOKEN), plain("UNSUPPORTED"), Refusal::Unsupported),
             (hub(503, Push, &TOKEN), none.clone(), Refusal::Unavailable),
             (hub(400, Push, &TOKEN), plain("MANIFEST_INVALID"), Refusal::Unexpected),
+            (
+                hub(400, Pull, &ANYONE),
+                plain("Client sent an HTTP request to an HTTPS server."),
+                Refusal::WantsTls,
+            ),
             (hub(418, Push, &TOKEN), none.clone(), Refusal::Unexpected),
         ];
         for (evidence, errors, expected) in cases {

@@ -113,6 +113,12 @@ pub(super) enum GiveUp {
 }
 
 impl Policy {
+    /// The policy for a transfer of `bytes`: later tries may start as much later as the transfer takes
+    /// on a slow line, at 256 KiB a second.
+    pub(super) fn for_transfer(self, bytes: u64) -> Self {
+        Self { total: self.total.saturating_add(Duration::from_secs(bytes / (256 * 1024))), ..self }
+    }
+
     /// The wait before the next try, after `failed` tries that took `elapsed`.
     ///
     /// Exponential with full jitter. What a Retry-After asks for comes on top of it, since registries
@@ -140,7 +146,7 @@ impl Policy {
         if asked > self.patience {
             return Err(GiveUp::AskedToWait(asked));
         }
-        let wait = asked + jitter;
+        let wait = asked.saturating_add(jitter);
         if elapsed.saturating_add(wait) > self.total { Err(GiveUp::Time) } else { Ok(wait) }
     }
 
@@ -311,6 +317,8 @@ pub(super) mod tests {
             let outcome = policy.wait(passing, failed, Duration::from_secs(seconds), 0);
             assert_eq!(outcome.err(), expected, "{passing:?} {failed} {seconds}");
         }
+        let seconds = |bytes| policy.for_transfer(bytes).total.as_secs();
+        assert_eq!((seconds(0), seconds(1 << 30), seconds(u64::MAX)), (300, 300 + 4096, 300 + (1 << 46) - 1));
         let one = Policy { attempts: 1, ..policy };
         assert_eq!(one.wait(Passing::Unreachable, 1, Duration::ZERO, 0), Err(GiveUp::Attempts));
     }

@@ -12,7 +12,8 @@ use super::auth::{self, Credential, Environment, Found, Given, Source};
 use super::challenge::{self, Challenge};
 use super::failure::SourceFailed;
 use super::reference::is_loopback;
-use super::refusal::{Action, Evidence, Refusal, ServerError};
+use super::refusal::{Action, Evidence, Refusal};
+use super::refusal_body::server_errors;
 use super::retry::{self, Clock, Passing, Trouble};
 use super::secret::Secret;
 use super::token::{self, Cache, Scope, Token};
@@ -238,6 +239,7 @@ impl Session {
         let named = challenge.param("realm").unwrap_or_default();
         let at = || url::shown(&self.base);
         let realm = url::parse(named).ok_or_else(|| {
+            let named: String = named.chars().take(200).collect();
             Trouble::lasting(Fault::failed(format!("its token service is no URL: '{named}'")).at(at()))
         })?;
         let loopback = |uri: &Uri| is_loopback(uri.authority().map_or("", |authority| authority.as_str()));
@@ -257,15 +259,15 @@ impl Session {
 
     fn refusal(&self, mut answer: Answer, scopes: &[Scope], by_token_service: bool) -> Trouble {
         let repository = repository(scopes);
-        let nothing = Found { credential: None, source: Source::Nowhere };
-        // Where looking it up failed, that was the error, and there is no answer to explain.
-        let found = self.state().found.get(repository).cloned().unwrap_or(nothing);
+        // A registry may refuse without ever having asked who it is.
+        let found = self.found(repository).unwrap_or(Found { credential: None, source: Source::Nowhere });
         let token = {
             let state = self.state();
             let key = state.challenge.as_ref().map(|challenge| key(challenge, scopes));
             key.and_then(|key| state.tokens.get(&key, self.clock.now()).map(|token| token.value.clone()))
         };
-        let secrets: Vec<_> = token.iter().chain(found.credential.as_ref().map(Credential::secret)).collect();
+        let shown = found.credential.iter().flat_map(Credential::secrets);
+        let secrets: Vec<_> = token.iter().cloned().chain(shown).collect();
         let errors = server_errors(&answer.read_some(MOST_OF_REFUSAL), &secrets);
         let granted = token.as_ref().and_then(|token| token::granted(token.expose(), repository));
         let asked = answer.header(RETRY_AFTER).and_then(|value| retry::retry_after(value, self.clock.date()));
@@ -286,10 +288,21 @@ impl Session {
             in_actions: self.environment.in_actions(),
         };
         let refusal = Refusal::of(&evidence);
+        if !by_token_service && !self.is_own(&answer.url) && !refusal.may_pass() {
+            // The place and its signature come from the registry anew with each try.
+            let what = format!("the registry's storage refused (status {})", answer.status);
+            let fault = Fault::failed(what)
+                .at(url::shown(&answer.url))
+                .cure("try again later; a proxy or firewall may also keep this machine from that host");
+            return Trouble::passing(Passing::Broken, fault);
+        }
         let said: Vec<_> = errors.iter().map(ToString::to_string).filter(|text| !text.is_empty()).collect();
         let said = if said.is_empty() { String::new() } else { format!(", {}", said.join("; ")) };
         let what = format!("{} (status {}{said})", evidence.fill(refusal.cause()), answer.status);
-        let fault = Fault::failed(what).at(url::shown(&answer.url)).cure(evidence.fill(refusal.cure()));
+        let mut fault = Fault::failed(what).at(url::shown(&answer.url));
+        if refusal != Refusal::Unexpected {
+            fault = fault.cure(evidence.fill(refusal.cure()));
+        }
         if refusal.may_pass() {
             Trouble::passing(Passing::Busy(asked), fault)
         } else {
@@ -346,66 +359,9 @@ impl Read for Counted<'_> {
     }
 }
 
-/// What a refusal's body says, fit to be shown: one line, no secrets, not too long.
-fn server_errors(body: &[u8], secrets: &[&Secret]) -> Vec<ServerError> {
-    let clean = |text: &str| {
-        let text = secrets.iter().fold(text.to_owned(), |text, secret| secret.scrub(&text));
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        line.chars().filter(|c| !c.is_control()).take(400).collect::<String>()
-    };
-    let text = String::from_utf8_lossy(body);
-    let plain = |text: &str| match clean(text) {
-        empty if empty.is_empty() => Vec::new(),
-        message => vec![ServerError { message, ..ServerError::default() }],
-    };
-    let Ok(json) = serde_json::from_str::<serde_json::Value>(&text) else {
-        // Pages for browsers say nothing that their status does not.
-        return if text.trim_start().starts_with('<') { Vec::new() } else { plain(&text) };
-    };
-    let field = |value: &serde_json::Value, name: &str| match value.get(name) {
-        None | Some(serde_json::Value::Null) => String::new(),
-        Some(serde_json::Value::String(text)) => clean(text),
-        Some(other) => clean(&other.to_string()),
-    };
-    if let Some(errors) = json.get("errors").and_then(serde_json::Value::as_array) {
-        let one = |error| ServerError {
-            code: field(error, "code"),
-            message: field(error, "message"),
-            detail: field(error, "detail"),
-        };
-        return errors.iter().take(10).map(one).collect();
-    }
-    // Token services answer in the forms of RFC 6749 or of their makers.
-    let names = ["error_description", "message", "details", "detail", "error"];
-    let message = names.iter().map(|name| field(&json, name)).find(|text| !text.is_empty());
-    message.map_or_else(|| plain(&text), |message| vec![ServerError { message, ..ServerError::default() }])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_refusals_body_is_shown_in_one_line_without_secrets() {
-        let secret = Secret::new("hunter2-token");
-        let cases = [
-            (r#"{"errors":[{"code":"DENIED","message":"no\n hunter2-token"}]}"#, vec!["DENIED: no ***"]),
-            (r#"{"errors":[{"code":"DENIED"},{"message":"b"}]}"#, vec!["DENIED", "b"]),
-            (r#"{"errors":"x"}"#, vec![r#"{"errors":"x"}"#]),
-            (r#"{"details":"incorrect username or password"}"#, vec!["incorrect username or password"]),
-            (r#"{"error":"invalid_grant","error_description":"gone"}"#, vec!["gone"]),
-            ("toomanyrequests: retry-after: 880.092µs", vec!["toomanyrequests: retry-after: 880.092µs"]),
-            ("<html>hunter2-token", vec![]),
-            ("\u{1b}[31mred", vec!["[31mred"]),
-            ("", vec![]),
-        ];
-        for (body, expected) in cases {
-            let shown: Vec<_> =
-                server_errors(body.as_bytes(), &[&secret]).iter().map(ToString::to_string).collect();
-            assert_eq!(shown, expected, "{body}");
-        }
-        assert_eq!(server_errors("x".repeat(9000).as_bytes(), &[])[0].message.len(), 400);
-    }
 
     #[test]
     fn a_source_is_opened_behind_what_was_sent() {

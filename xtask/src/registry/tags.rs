@@ -14,13 +14,13 @@ use super::url;
 use super::wire::{Answer, Redirects};
 use crate::error::Fault;
 
-/// The most that is read of one page, and the most pages.
-pub(super) const MOST_OF_PAGE: u64 = 4 * 1024 * 1024;
+/// The most that is read of a list: pages, and bytes in all.
 pub(super) const MOST_PAGES: usize = 100;
+pub(super) const MOST_OF_LIST: u64 = 16 * 1024 * 1024;
 
 impl Client {
     /// All tags of the repository of `reference`, as the registry orders them; none where it does not
-    /// know the repository. An error beyond 100 pages of up to 1000.
+    /// know the repository. An error beyond 100 pages or 16 MiB.
     pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Page {
@@ -30,6 +30,7 @@ impl Client {
         let first = session.url(&format!("v2/{}/tags/list?n=1000", reference.repository()));
         let mut next = Some(first.map_err(|trouble| trouble.error)?);
         let mut tags = Vec::new();
+        let mut left = MOST_OF_LIST;
         for _ in 0..MOST_PAGES {
             let Some(page) = next else { return Ok(tags) };
             let scopes = pull_scope(reference);
@@ -47,9 +48,10 @@ impl Client {
                     return Ok((None, None));
                 }
                 let following = next_page(&session, &answer)?;
-                Ok((Some(answer.read(MOST_OF_PAGE)?), following))
+                Ok((Some(answer.read(left)?), following))
             })?;
             let Some(body) = body else { return Ok(tags) };
+            left = left.saturating_sub(body.len() as u64);
             let read: Page = serde_json::from_slice(&body)
                 .map_err(|_| Fault::failed("the list of tags cannot be read").at(url::shown(&page)))?;
             tags.extend(read.tags.unwrap_or_default());

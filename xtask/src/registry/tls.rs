@@ -1,6 +1,6 @@
 //! TLS for registries: which certificates are trusted, and whether this CPU can do the arithmetic.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -9,18 +9,9 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use crate::error::Fault;
 
-/// Which certificates are trusted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Roots {
-    /// The machine's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
-    #[default]
-    Native,
-    /// Those of this PEM file alone.
-    File(PathBuf),
-}
-
-/// The settings for connections, or why there can be none.
-pub(super) fn config(roots: &Roots) -> Result<TlsConfig> {
+/// The settings for connections, or why there can be none. Trusted are the certificates in the PEM file
+/// `roots`, or else the machine's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+pub(super) fn config(roots: Option<&Path>) -> Result<TlsConfig> {
     let missing = missing_features();
     if !missing.is_empty() {
         return Err(cpu_fault(&missing).into());
@@ -33,10 +24,10 @@ pub(super) fn config(roots: &Roots) -> Result<TlsConfig> {
         .build())
 }
 
-fn certificates(roots: &Roots) -> Result<Vec<Certificate<'static>>> {
+fn certificates(roots: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
     let (CertificateResult { certs, errors, .. }, place) = match roots {
-        Roots::Native => (rustls_native_certs::load_native_certs(), "the machine's certificates".to_owned()),
-        Roots::File(path) => {
+        None => (rustls_native_certs::load_native_certs(), "the machine's certificates".to_owned()),
+        Some(path) => {
             (rustls_native_certs::load_certs_from_paths(Some(path), None), path.display().to_string())
         }
     };
@@ -102,7 +93,7 @@ mod tests {
             if let Some(text) = text {
                 std::fs::write(&path, text).unwrap();
             }
-            let error = certificates(&Roots::File(path.clone())).unwrap_err();
+            let error = certificates(Some(&path)).unwrap_err();
             assert!(error.to_string().contains("roots.pem: no certificate to trust"), "{error}");
         }
     }

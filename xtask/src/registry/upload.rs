@@ -8,7 +8,7 @@ use ureq::http::{HeaderValue, Method, Uri};
 use super::pull::header_value;
 use super::push::{Pushed, head_blob, location, uploads_url, with_query};
 use super::reference::Reference;
-use super::retry::Trouble;
+use super::retry::{Passing, Trouble};
 use super::session::{Call, Content, Open, Session};
 use super::token::Scope;
 use super::wire::{Answer, Redirects};
@@ -173,7 +173,17 @@ impl<'a, 'o> Upload<'a, 'o> {
         };
         let mut call =
             Call { method, url, headers, scopes: self.scopes, content, redirects: Redirects::None };
-        self.session.expect(&mut call, wanted)
+        let answer = self.session.send(&mut call)?;
+        match answer.status.as_u16() {
+            status if wanted.contains(&status) => Ok(answer),
+            // The upload was opened a moment ago: what forgot it may be one of several servers.
+            404 => {
+                let refused = self.session.refused(answer, &call);
+                self.broken = None;
+                Err(Trouble { passing: Some(Passing::Broken), ..refused })
+            }
+            _ => Err(self.session.refused(answer, &call)),
+        }
     }
 }
 

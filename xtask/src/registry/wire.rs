@@ -3,6 +3,7 @@
 //! Proxies are taken from `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, never for this machine.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, LOCATION};
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use ureq::{Agent, BodyReader, Proxy, ProxyProtocol, SendBody};
 
+use super::failure::{self, Place};
 use super::reference::is_loopback;
 use super::retry::Trouble;
-use super::tls::{self, Roots};
-use super::{failure, url};
+use super::tls;
+use super::url;
 use crate::error::Fault;
 
 /// Redirects that are followed for one request.
@@ -38,7 +40,7 @@ impl Default for Timeouts {
 /// The connections of a client, kept open between requests.
 pub(super) struct Wire {
     timeouts: Timeouts,
-    roots: Roots,
+    roots: Option<PathBuf>,
     /// By TLS or not, and directly or through a proxy; each is made when it is first needed.
     agents: [Mutex<Option<Agent>>; 4],
 }
@@ -79,7 +81,7 @@ pub(super) struct Answer {
     /// Where it came from after all redirects.
     pub(super) url: Uri,
     pub(super) body: BodyReader<'static>,
-    timeouts: Timeouts,
+    place: Place,
 }
 
 impl Answer {
@@ -111,7 +113,7 @@ impl Answer {
 
     /// The failure of a read from the body.
     pub(super) fn broke(&self, error: io::Error) -> Trouble {
-        failure::while_reading(error, &self.url, self.timeouts)
+        failure::while_reading(error, &self.place)
     }
 
     /// At most `limit` bytes of a body that only explains a refusal; whatever is wrong with it matters less.
@@ -124,7 +126,7 @@ impl Answer {
 }
 
 impl Wire {
-    pub(super) fn new(timeouts: Timeouts, roots: Roots) -> Self {
+    pub(super) fn new(timeouts: Timeouts, roots: Option<PathBuf>) -> Self {
         Self { timeouts, roots, agents: Default::default() }
     }
 
@@ -173,17 +175,14 @@ impl Wire {
                 agent.run(request.body(SendBody::from_reader(&mut exact)).map_err(unsound)?)
             }
         };
-        let response = outcome.map_err(|error| failure::while_asking(error, url, self.timeouts))?;
+        let proxy = agent.config().proxy().filter(|proxy| !proxy.is_no_proxy(url));
+        let proxy = proxy.map(|proxy| format!("{}:{}", proxy.host(), proxy.port()));
+        let place = Place { url: url.clone(), proxy, timeouts: self.timeouts };
+        let response = outcome.map_err(|error| failure::while_asking(error, &place))?;
         let (parts, body) = response.into_parts();
         // The size of what is read is bounded where it is read.
         let body = body.into_with_config().limit(u64::MAX).reader();
-        Ok(Answer {
-            status: parts.status,
-            headers: parts.headers,
-            url: url.clone(),
-            body,
-            timeouts: self.timeouts,
-        })
+        Ok(Answer { status: parts.status, headers: parts.headers, url: url.clone(), body, place })
     }
 
     fn agent(&self, url: &Uri) -> Result<Agent> {
@@ -212,7 +211,7 @@ impl Wire {
             .timeout_per_read(Some(self.timeouts.idle))
             .timeout_per_write(Some(self.timeouts.idle));
         if with_tls {
-            config = config.tls_config(tls::config(&self.roots)?).https_only(true);
+            config = config.tls_config(tls::config(self.roots.as_deref())?).https_only(true);
         }
         let agent = config.build().new_agent();
         *slot = Some(agent.clone());

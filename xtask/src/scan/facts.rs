@@ -115,8 +115,9 @@ impl Facts {
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join(FILE);
         let cure = "cargo xtask advisories update makes it anew";
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| Fault::gate("there are no advisories to hold the crates against").at(FILE).cure(cure))?;
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            Fault::gate("there are no advisories to hold the crates against").at(FILE).cure(cure)
+        })?;
         Self::parse(&text).with_context(|| Fault::gate("the advisories cannot be read").at(FILE).cure(cure))
     }
 
@@ -132,7 +133,11 @@ impl Facts {
         });
         let advisories = advisories.collect::<Result<Vec<_>>>()?;
         if advisories.len() != head.advisories {
-            let what = format!("the first line promises {} advisories, {} follow", head.advisories, advisories.len());
+            let what = format!(
+                "the first line promises {} advisories, {} follow",
+                head.advisories,
+                advisories.len()
+            );
             return Err(Fault::failed(what).into());
         }
         Ok(Self { head, by_crate: index(advisories) })
@@ -164,7 +169,10 @@ impl Facts {
         let age = today.since(self.head.date);
         // A date to come is no proof of freshness either.
         if i64::try_from(days).is_ok_and(|days| age > days) || age < -1 {
-            let what = format!("the advisories are of {}, {age} days old; at most {days} are allowed", self.head.date);
+            let what = format!(
+                "the advisories are of {}, {age} days old; at most {days} are allowed",
+                self.head.date
+            );
             return Err(Fault::gate(what)
                 .at(FILE)
                 .cure("cargo xtask advisories update, or [scan] max-age in xtask/image.toml"));

@@ -47,8 +47,11 @@ pub fn of_folder(dir: &Path, source: &str) -> Result<Facts> {
 
 /// Reads a tar, compressed with gzip or not, that has the database's `crates` in it somewhere.
 pub fn of_tar(bytes: &[u8], source: &str) -> Result<Facts> {
-    let reader: Box<dyn Read> =
-        if bytes.starts_with(&[0x1f, 0x8b]) { Box::new(GzDecoder::new(bytes)) } else { Box::new(Cursor::new(bytes)) };
+    let reader: Box<dyn Read> = if bytes.starts_with(&[0x1f, 0x8b]) {
+        Box::new(GzDecoder::new(bytes))
+    } else {
+        Box::new(Cursor::new(bytes))
+    };
     let mut tar = tar::Archive::new(reader.take(LONGEST_DATABASE));
     let (mut advisories, mut newest, mut commit) = (Vec::new(), None, None);
     for entry in tar.entries().context("this is not a tar")? {
@@ -74,7 +77,12 @@ pub fn of_tar(bytes: &[u8], source: &str) -> Result<Facts> {
     finish(source, commit, newest.map(Date::of_seconds), advisories)
 }
 
-fn finish(source: &str, commit: Option<String>, day: Option<Date>, mut advisories: Vec<Advisory>) -> Result<Facts> {
+fn finish(
+    source: &str,
+    commit: Option<String>,
+    day: Option<Date>,
+    mut advisories: Vec<Advisory>,
+) -> Result<Facts> {
     advisories.sort_by(|a, b| a.id.cmp(&b.id));
     if let Some(pair) = advisories.windows(2).find(|pair| pair[0].id == pair[1].id) {
         return Err(Fault::failed(format!("{} is there twice", pair[0].id)).into());
@@ -136,9 +144,17 @@ mod tests {
         let text = "```toml\n[advisory]\nid = \"RUSTSEC-2024-0001\"\npackage = \"x\"\ndate = \"2024-01-02\"\n\
             informational = \"unsound\"\n[affected]\nos = [\"windows\"]\n[versions]\npatched = [\"1.2\"]\n```\n# Prose\n";
         let advisory = advisory(text).unwrap();
-        assert_eq!((advisory.id.as_str(), &advisory.os[..]), ("RUSTSEC-2024-0001", &["windows".to_owned()][..]));
+        assert_eq!(
+            (advisory.id.as_str(), &advisory.os[..]),
+            ("RUSTSEC-2024-0001", &["windows".to_owned()][..])
+        );
         assert_eq!(advisory.patched, [VersionReq::parse("^1.2").unwrap()]);
-        for bad in ["", "```toml\n[advisory]\n```", &text.replace("\"1.2\"", "\"one\""), &text.replace("-02\"", "-40\"")] {
+        for bad in [
+            "",
+            "```toml\n[advisory]\n```",
+            &text.replace("\"1.2\"", "\"one\""),
+            &text.replace("-02\"", "-40\""),
+        ] {
             assert!(super::advisory(bad).is_err(), "{bad}");
         }
     }

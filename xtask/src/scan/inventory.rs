@@ -71,7 +71,13 @@ pub fn take(layout: &Layout, image: &Image) -> Result<Inventory> {
             Content::Plain | Content::Secrets(_) => {}
         }
     }
-    Ok(Inventory { image: image.clone(), programs, databases, packages: packages.into_iter().collect(), rootfs })
+    Ok(Inventory {
+        image: image.clone(),
+        programs,
+        databases,
+        packages: packages.into_iter().collect(),
+        rootfs,
+    })
 }
 
 impl Inventory {
@@ -83,7 +89,9 @@ impl Inventory {
     /// The file that the container starts, links followed; none where the config names none, or one that
     /// is not there.
     pub fn started(&self) -> Option<String> {
-        let list = |key: &str| self.image.config.pointer(key).and_then(Value::as_array).filter(|list| !list.is_empty());
+        let list = |key: &str| {
+            self.image.config.pointer(key).and_then(Value::as_array).filter(|list| !list.is_empty())
+        };
         let command = list("/config/Entrypoint").or_else(|| list("/config/Cmd"))?;
         let (path, _) = self.rootfs.resolve(command.first()?.as_str()?)?;
         Some(format!("/{path}"))

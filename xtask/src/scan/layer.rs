@@ -77,7 +77,8 @@ pub fn read(
     let mut packed = io::BufReader::with_capacity(1 << 17, packed);
     let seen_diff = {
         let unpacked = unpack(&mut packed, layer)?;
-        let mut tar = Bounded { inner: unpacked, hasher: Hasher::new(), passed: 0, packed: layer.size, limits };
+        let mut tar =
+            Bounded { inner: unpacked, hasher: Hasher::new(), passed: 0, packed: layer.size, limits };
         entries(&mut tar, limits, &mut each)?;
         // Trailing zeros belong to the digest too.
         io::copy(&mut tar, &mut io::sink()).context("the layer cannot be unpacked to its end")?;
@@ -86,11 +87,16 @@ pub fn read(
     io::copy(&mut packed, &mut io::sink())?;
     let (seen, size) = packed.into_inner().hasher.finish();
     if (seen, size) != (layer.digest, layer.size) {
-        let what = format!("the layer's bytes are {seen} ({size} bytes), not what its name says ({} bytes)", layer.size);
+        let what = format!(
+            "the layer's bytes are {seen} ({size} bytes), not what its name says ({} bytes)",
+            layer.size
+        );
         return Err(Fault::failed(what).into());
     }
     if let Some(diff_id) = diff_id.filter(|diff_id| **diff_id != seen_diff) {
-        return Err(Fault::failed(format!("the layer's tar is {seen_diff}, and the config says {diff_id}")).into());
+        return Err(
+            Fault::failed(format!("the layer's tar is {seen_diff}, and the config says {diff_id}")).into()
+        );
     }
     Ok(())
 }
@@ -138,9 +144,11 @@ pub fn entries(
             EntryType::Link => Kind::Hardlink(clean(&text(link)?).with_context(at)?),
             EntryType::Char | EntryType::Block | EntryType::Fifo => Kind::Other,
             EntryType::GNUSparse => {
-                return Err(Fault::failed(format!("'{path}' is a sparse file, whose true length is only claimed"))
-                    .cure("pack the layer without --sparse")
-                    .into());
+                return Err(Fault::failed(format!(
+                    "'{path}' is a sparse file, whose true length is only claimed"
+                ))
+                .cure("pack the layer without --sparse")
+                .into());
             }
             other => {
                 let what = format!("'{path}' is of the unknown kind {:?}", char::from(other.as_byte()));
@@ -172,7 +180,8 @@ impl Long {
             }
             Ok(bytes)
         };
-        let terminated = |bytes: Vec<u8>| text(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
+        let terminated =
+            |bytes: Vec<u8>| text(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
         match kind {
             EntryType::GNULongName => self.path = Some(terminated(content()?)?),
             EntryType::GNULongLink => self.link = Some(terminated(content()?)?),
@@ -210,14 +219,19 @@ impl Long {
 
 fn text(bytes: Vec<u8>) -> Result<String, Fault> {
     String::from_utf8(bytes).map_err(|error| {
-        Fault::failed(format!("a name in the layer is not UTF-8: {}", String::from_utf8_lossy(error.as_bytes())))
+        Fault::failed(format!(
+            "a name in the layer is not UTF-8: {}",
+            String::from_utf8_lossy(error.as_bytes())
+        ))
     })
 }
 
 /// A path in the image; one that leaves it is refused.
 fn clean(path: &str) -> Result<String, Fault> {
     if path.starts_with('/') {
-        return Err(Fault::failed(format!("'{path}' in a layer is absolute: it means another place to whoever unpacks it")));
+        return Err(Fault::failed(format!(
+            "'{path}' in a layer is absolute: it means another place to whoever unpacks it"
+        )));
     }
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
@@ -273,10 +287,14 @@ impl<R: Read> Read for Bounded<R> {
         let read = self.inner.read(buffer)?;
         self.passed += read as u64;
         if self.passed > self.limits.unpacked {
-            return Err(io::Error::other(format!("the layer unpacks to more than {} bytes", self.limits.unpacked)));
+            return Err(io::Error::other(format!(
+                "the layer unpacks to more than {} bytes",
+                self.limits.unpacked
+            )));
         }
         if self.passed > self.limits.bomb_from && self.passed / self.packed.max(1) > self.limits.bomb_ratio {
-            let what = format!("{} bytes unpack to more than {}: this is a gzip bomb", self.packed, self.passed);
+            let what =
+                format!("{} bytes unpack to more than {}: this is a gzip bomb", self.packed, self.passed);
             return Err(io::Error::other(what));
         }
         io::Write::write_all(&mut self.hasher, &buffer[..read])?;

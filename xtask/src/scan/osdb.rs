@@ -49,7 +49,9 @@ impl Database {
         match path {
             "var/lib/dpkg/status" => Some(Self::Dpkg),
             "lib/apk/db/installed" | "usr/lib/apk/db/installed" => Some(Self::Apk),
-            _ if path.starts_with("var/lib/rpm/") || path.starts_with("usr/lib/sysimage/rpm/") => Some(Self::Rpm),
+            _ if path.starts_with("var/lib/rpm/") || path.starts_with("usr/lib/sysimage/rpm/") => {
+                Some(Self::Rpm)
+            }
             // Distroless images have a file for each package.
             _ => {
                 let name = path.strip_prefix("var/lib/dpkg/status.d/")?;
@@ -64,7 +66,9 @@ impl Database {
             return Ok(Packages { database: self, list: Vec::new() });
         }
         if size > LONGEST {
-            return Err(Fault::failed(format!("the package database is over the limit of {LONGEST} bytes")).into());
+            return Err(
+                Fault::failed(format!("the package database is over the limit of {LONGEST} bytes")).into()
+            );
         }
         let mut bytes = Vec::new();
         content.take(LONGEST).read_to_end(&mut bytes).context("the package database is cut short")?;
@@ -80,7 +84,8 @@ impl Database {
 /// Blocks of lines between empty ones. Where there is a status, it must end in `installed`.
 fn stanzas(text: &str, [name, version, arch]: [&str; 3], status: Option<&str>) -> Vec<Package> {
     let package = |stanza: &str| {
-        let field = |key: &str| stanza.lines().find_map(|line| line.strip_prefix(key)).map(|v| v.trim().to_owned());
+        let field =
+            |key: &str| stanza.lines().find_map(|line| line.strip_prefix(key)).map(|v| v.trim().to_owned());
         let gone = status.and_then(field).is_some_and(|status| !status.ends_with(" installed"));
         let package = Package {
             name: field(name)?,

@@ -60,10 +60,14 @@ pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
             continue;
         }
         if depth > DEEPEST {
-            return Err(Fault::failed(format!("indexes nest deeper than {DEEPEST}")).at(layout.dir().display()).into());
+            return Err(Fault::failed(format!("indexes nest deeper than {DEEPEST}"))
+                .at(layout.dir().display())
+                .into());
         }
         if seen.len() > MOST {
-            return Err(Fault::failed(format!("more than {MOST} manifests in one image")).at(layout.dir().display()).into());
+            return Err(Fault::failed(format!("more than {MOST} manifests in one image"))
+                .at(layout.dir().display())
+                .into());
         }
         if is_attestation(&entry) {
             found.skipped.push(format!("{}: an attestation about another manifest", entry.digest));
@@ -115,7 +119,8 @@ fn image(layout: &Layout, entry: &Descriptor) -> Result<Option<Image>> {
         None => Vec::new(),
     };
     if diff_ids.len() != manifest.layers.len() {
-        let what = format!("its config names {} layers and its manifest {}", diff_ids.len(), manifest.layers.len());
+        let what =
+            format!("its config names {} layers and its manifest {}", diff_ids.len(), manifest.layers.len());
         return Err(Fault::failed(what).into());
     }
     Ok(Some(Image {

@@ -90,7 +90,8 @@ impl Layer {
             Kind::File => look(&entry, content)?,
             Kind::Hardlink(target) => {
                 let target = self.nodes.get(target).or_else(|| below.nodes.get(target));
-                let target = target.ok_or_else(|| Fault::failed("a hard link to a file that is not there"))?;
+                let target =
+                    target.ok_or_else(|| Fault::failed("a hard link to a file that is not there"))?;
                 // One file with two names has one mode.
                 (mode, uid) = (target.mode, target.uid);
                 target.content.clone()
@@ -237,7 +238,10 @@ mod tests {
     #[test]
     fn layers_hide_what_is_below_them() {
         let mut rootfs = Rootfs::default();
-        over(&mut rootfs, &[("a", Kind::Folder), ("a/b", Kind::File), ("a/c", Kind::File), ("ab", Kind::File)]);
+        over(
+            &mut rootfs,
+            &[("a", Kind::Folder), ("a/b", Kind::File), ("a/c", Kind::File), ("ab", Kind::File)],
+        );
         over(&mut rootfs, &[("a/.wh.b", Kind::File), ("a/d", Kind::File)]);
         assert_eq!(paths(&rootfs), ["a", "a/c", "a/d", "ab"]);
         over(&mut rootfs, &[("a/.wh..wh..opq", Kind::File), ("a/e", Kind::File)]);
@@ -254,12 +258,15 @@ mod tests {
     fn links_are_followed_within_the_image() {
         let mut rootfs = Rootfs::default();
         let link = |target: &str| Kind::Symlink(target.to_owned());
-        over(&mut rootfs, &[
-            ("bin", link("usr/bin")),
-            ("usr/bin/x", Kind::File),
-            ("usr/bin/y", link("/bin/../bin/x")),
-            ("loop", link("loop")),
-        ]);
+        over(
+            &mut rootfs,
+            &[
+                ("bin", link("usr/bin")),
+                ("usr/bin/x", Kind::File),
+                ("usr/bin/y", link("/bin/../bin/x")),
+                ("loop", link("loop")),
+            ],
+        );
         assert_eq!(rootfs.resolve("/bin/y").unwrap().0, "usr/bin/x");
         assert!(rootfs.resolve("/loop").is_none() && rootfs.resolve("/nowhere").is_none());
         let mut layer = Layer::default();

@@ -68,9 +68,11 @@ impl FromStr for Severity {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|severity| severity.to_string() == text.to_ascii_lowercase()).ok_or_else(|| {
-            let all = Self::ALL.map(|severity| severity.to_string());
-            format!("unknown severity '{text}': {}", all.join(", "))
-        })
+        Self::ALL.into_iter().find(|severity| severity.to_string() == text.to_ascii_lowercase()).ok_or_else(
+            || {
+                let all = Self::ALL.map(|severity| severity.to_string());
+                format!("unknown severity '{text}': {}", all.join(", "))
+            },
+        )
     }
 }

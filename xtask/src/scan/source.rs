@@ -12,7 +12,7 @@ use super::layer::{self, Kind, Limits};
 use crate::digest::Digest;
 use crate::error::Fault;
 use crate::image::layout::Layout;
-use crate::image::oci::{self, Annotations, Descriptor, Index, MAX_DOCUMENT, MANIFEST, Manifest};
+use crate::image::oci::{self, Annotations, Descriptor, Index, MANIFEST, MAX_DOCUMENT, Manifest};
 use crate::registry::{Client, Reference};
 
 /// An image by where it is.
@@ -49,7 +49,12 @@ impl Source {
 
     /// The image in a layout, and the part of it that is asked for. What is not in a layout yet is put
     /// into the one at `work`, under digests alone.
-    pub fn bring(&self, client: &Client, work: &Path, tell: &dyn Fn(&str)) -> Result<(Layout, Option<Digest>)> {
+    pub fn bring(
+        &self,
+        client: &Client,
+        work: &Path,
+        tell: &dyn Fn(&str),
+    ) -> Result<(Layout, Option<Digest>)> {
         match self {
             Self::Layout(dir, digest) => Ok((Layout::open(dir)?, *digest)),
             Self::Archive(path) => {
@@ -93,7 +98,8 @@ fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             if !layout.has(&blob.digest, blob.size) {
                 let mut writer = layout.writer()?;
-                let progress = |bytes: u64| tell(&format!("{}: {bytes} of {} bytes", blob.digest.short(), blob.size));
+                let progress =
+                    |bytes: u64| tell(&format!("{}: {bytes} of {} bytes", blob.digest.short(), blob.size));
                 client.blob(reference, &blob.digest, blob.size, &mut writer, &progress)?;
                 writer.commit_as(blob)?;
             }
@@ -115,7 +121,9 @@ struct DockerImage {
 fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
     let mut file = BufReader::with_capacity(1 << 17, File::open(path)?);
     if io::BufRead::fill_buf(&mut file)?.starts_with(&[0x1f, 0x8b]) {
-        return Err(Fault::usage("the archive is compressed as a whole").cure("unpack it first: gunzip FILE").into());
+        return Err(Fault::usage("the archive is compressed as a whole")
+            .cure("unpack it first: gunzip FILE")
+            .into());
     }
     let mut blobs = BTreeMap::new();
     let mut links = BTreeMap::new();

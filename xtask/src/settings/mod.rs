@@ -118,7 +118,7 @@ mode = "999"
 "#;
         errors(
             text,
-            &expect![[r#"
+            &expect![[r"
             error: image.toml:1:1: the key 'package' is missing
             error: image.toml:2:1: unknown key 'pakage'
               help: did you mean 'package'?
@@ -132,7 +132,7 @@ mode = "999"
               help: did you mean 'seconds'?
             error: image.toml:15:1: the key 'target' is missing
             error: image.toml:17:9: mode '999' is not three or four octal digits
-        "#]],
+        "]],
         );
     }
 

@@ -10,11 +10,9 @@ use anyhow::{Context as _, Result};
 /// Appends `summary` (Markdown) and the outputs to the files that GitHub names, where it names them.
 pub fn write_outputs(summary: &str, outputs: &[(&str, String)]) -> Result<()> {
     append("GITHUB_STEP_SUMMARY", summary)?;
-    let lines: String = outputs
-        .iter()
-        // A line break would let a value set other outputs.
-        .map(|(name, value)| format!("{name}={}\n", value.replace(['\n', '\r'], " ")))
-        .collect();
+    // A line break would let a value set other outputs.
+    let line = |(name, value): &(&str, String)| format!("{name}={}\n", value.replace(['\n', '\r'], " "));
+    let lines = outputs.iter().map(line).collect::<Vec<_>>().concat();
     append("GITHUB_OUTPUT", &lines)
 }
 

@@ -50,17 +50,17 @@ impl Ui {
     }
 
     /// Begins a step.
-    pub fn step(&self, name: &str, about: &str) -> Progress {
+    pub fn step(self, name: &str, about: &str) -> Progress {
         Progress::begin(self.mode, name, about)
     }
 
     /// Something a person should know although the work goes on.
-    pub fn warn(&self, text: &str) {
+    pub fn warn(self, text: &str) {
         match self.mode {
             Mode::Quiet => {}
             Mode::Sections => line(&format!("::warning::{}", github::escape(text))),
             Mode::Terminal | Mode::Plain => {
-                line(&format!("{} {text}", console::style("warning:").yellow().for_stderr()))
+                line(&format!("{} {text}", console::style("warning:").yellow().for_stderr()));
             }
         }
     }

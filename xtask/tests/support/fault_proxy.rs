@@ -442,7 +442,7 @@ fn text(status: u16, headers: &[(&str, String)], body: &str) -> String {
         out.extend([name, ": ", value, "\r\n"]);
     }
     if status != 204 {
-        out += &format!("Content-Length: {}\r\n", body.len());
+        out.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
     }
     out + "\r\n" + body
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
 use super::auth::{Environment, Given};
 use super::pull::MANIFEST_TYPES;
 use super::retry::tests::FakeClock;
-use super::{Client, Options, Pushed, Reference, Secret, Timeouts};
+use super::wire::Timeouts;
+use super::{Client, Options, Pushed, Reference, Secret};
 use crate::digest::Digest;
 
 /// A client that waits on no clock, reads nothing of this machine's, and has these credentials for
@@ -90,4 +91,77 @@ fn shown(error: &anyhow::Error) -> String {
     let text = format!("{}\n{error:?}", crate::error::render(error));
     assert!(!text.contains("hunter2"), "{text}");
     text
+}
+
+/// Text after text from what parsers stumble over; the same on every run.
+fn noise() -> impl Iterator<Item = String> {
+    const PIECES: [&str; 40] = [
+        "a",
+        "Z",
+        "0",
+        "9",
+        "18446744073709551616",
+        "-",
+        "--",
+        "_",
+        "__",
+        ".",
+        "..",
+        "/",
+        "//",
+        ":",
+        "@",
+        "=",
+        "==",
+        ",",
+        ";",
+        " ",
+        "\t",
+        "\n",
+        "\"",
+        "\\",
+        "<",
+        ">",
+        "?",
+        "#",
+        "%",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\u{0}",
+        "é",
+        "😀",
+        "bytes ",
+        "sha256:",
+        "Bearer ",
+        "GMT",
+    ];
+    let mut state = 7_u64;
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    (0..20_000).map(move |_| (0..next(12)).map(|_| PIECES[next(PIECES.len())]).collect())
+}
+
+#[test]
+fn no_text_of_a_server_or_a_person_makes_a_parser_panic() {
+    let base = super::url::parse("https://r.io/v2/a?x=1").unwrap();
+    let now = std::time::SystemTime::now();
+    for text in noise() {
+        if let Ok(reference) = text.parse::<Reference>() {
+            assert_eq!(reference.to_string().parse::<Reference>().unwrap(), reference, "{text}");
+        }
+        for challenge in super::challenge::parse(&text) {
+            assert!(!challenge.scheme.is_empty(), "{text}");
+        }
+        if let Some(joined) = super::url::join(&base, &text) {
+            assert!(joined.host().is_some(), "{text}");
+        }
+        let _ = super::retry::retry_after(&text, now);
+        let _ = super::base64::decode(&text);
+        let _ = super::token::granted(&text, "a");
+        let _ = super::token::read(text.as_bytes(), std::time::Instant::now());
+    }
 }

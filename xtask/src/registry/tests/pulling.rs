@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::fault_proxy::{Fault, FaultProxy, Guard};
 use super::live::Live;
 use super::*;
+use crate::registry::retry::Policy;
 use crate::registry::url;
 use crate::registry::wire::{Ask, Payload, Redirects, Wire};
-use crate::registry::{Policy, Roots};
 
 /// A registry with one image in it and a proxy in front; the image's layer and manifest.
 struct Stage {
@@ -101,7 +101,7 @@ fn a_server_that_ignores_ranges_and_starts_over_is_no_trouble() {
 fn silence_ends_after_the_idle_time_and_the_rest_is_fetched() {
     let Some(stage) = Stage::new() else { return };
     stage.proxy.on("GET", "/blobs/", 1, Fault::Stall(100_000));
-    let idle = Timeouts { connect: Duration::from_secs(10), idle: Duration::from_millis(500) };
+    let idle = Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(1) };
     let (client, _) = client(&stage.registry, None);
     let client = Client::new(Options { timeouts: idle, ..client.options.clone() });
     assert_eq!(stage.pull_layer(&client).unwrap(), stage.layer);
@@ -200,10 +200,13 @@ fn a_redirect_to_another_host_takes_no_credentials_along() {
 
     // Nor are its credentials for asking when the other host wants some.
     storage.guard(Guard::default());
-    stage.proxy.on("GET", "/blobs/", 1, Fault::Redirect(storage.registry()));
+    stage.proxy.on("GET", "/blobs/", 6, Fault::Redirect(storage.registry()));
     let text = shown(&stage.pull_layer(&client).unwrap_err());
-    assert!(text.contains("401"), "{text}");
+    assert!(text.contains("the registry's storage refused (status 401"), "{text}");
     assert_eq!(storage.count("GET", "/token"), 0);
+    // It is asked for a new place each time.
+    stage.proxy.on("GET", "/blobs/", 1, Fault::Redirect(storage.registry()));
+    assert_eq!(stage.pull_layer(&client).unwrap(), stage.layer);
 
     stage.proxy.on("GET", "/blobs/", 99, Fault::Redirect(stage.registry.clone()));
     let text = shown(&stage.pull_layer(&client).unwrap_err());
@@ -268,10 +271,10 @@ fn tls_is_spoken_with_trusted_servers_alone() {
         });
         answer.map(|answer| answer.status.as_u16())
     };
-    let trusting = Wire::new(Timeouts::default(), Roots::File(cert));
+    let trusting = Wire::new(Timeouts::default(), Some(cert));
     let url = format!("https://{}/v2/", live.address);
     assert_eq!(ask(&trusting, &url).unwrap(), 200);
-    let trouble = ask(&Wire::new(Timeouts::default(), Roots::Native), &url).unwrap_err();
+    let trouble = ask(&Wire::new(Timeouts::default(), None), &url).unwrap_err();
     let text = shown(&trouble.error);
     assert!(trouble.passing.is_none(), "{text}");
     assert!(text.contains("UnknownIssuer") && text.contains("SSL_CERT_FILE"), "{text}");

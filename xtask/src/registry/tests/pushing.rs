@@ -46,6 +46,8 @@ fn failures_in_bursts_are_survived() {
     let blob = bytes(200_000);
     proxy.on("POST", "/blobs/uploads/", 1, Fault::Answer(500, Vec::new(), ""));
     proxy.on("PUT", "/blobs/uploads/", 2, Fault::Answer(502, Vec::new(), ""));
+    let forgotten = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}"#;
+    proxy.on("PUT", "/blobs/uploads/", 1, Fault::Answer(404, Vec::new(), forgotten));
     proxy.on("HEAD", "/blobs/", 1, Fault::Answer(503, Vec::new(), ""));
     assert_eq!(push(&client, &image, &blob).unwrap().1, Pushed::Sent);
     assert_eq!(pulled(&client, &image, &blob), blob);

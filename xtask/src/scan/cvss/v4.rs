@@ -109,7 +109,13 @@ fn class(values: &Values<'_>) -> [u8; 6] {
     };
     let subsequent = ["SC", "SI", "SA"].iter().any(|name| is(name, 'H'));
     let eq4 = if subsequent { 1 } else { 2 };
-    let eq5 = if is("E", 'A') { 0 } else if is("E", 'P') { 1 } else { 2 };
+    let eq5 = if is("E", 'A') {
+        0
+    } else if is("E", 'P') {
+        1
+    } else {
+        2
+    };
     let eq6 = u8::from(!(vc && is("CR", 'H') || vi && is("IR", 'H') || va && is("AR", 'H')));
     [eq1, eq2, eq3, eq4, eq5, eq6]
 }

@@ -1,0 +1,243 @@
+//! What the integration tests share: a small workspace that is not this one, and the binary under test.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+mod have;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+#[allow(unused_imports, reason = "each test file uses its own part")]
+pub use have::{have, have_program};
+
+pub const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+
+/// The root of this workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Whether both musl targets are installed.
+#[must_use]
+pub fn have_targets() -> bool {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+    let rustlib = PathBuf::from(String::from_utf8(sysroot.stdout).unwrap().trim()).join("lib/rustlib");
+    let musl = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+    have(
+        "musl",
+        musl.iter().all(|target| rustlib.join(target).is_dir()),
+        "rustup target add both musl targets",
+    )
+}
+
+/// A workspace with one binary, `hello`, and no trace of this one.
+pub struct Hello {
+    pub dir: tempfile::TempDir,
+}
+
+impl Hello {
+    pub fn new() -> Self {
+        let hello = Self { dir: tempfile::tempdir().unwrap() };
+        hello.write("Cargo.toml", "[workspace]\nmembers = [\"hello\"]\nresolver = \"3\"\n");
+        hello.write(
+            "hello/Cargo.toml",
+            "[package]\nname = \"hello\"\nversion = \"0.3.0\"\nedition = \"2024\"\nlicense = \"MIT\"\n",
+        );
+        hello.write("hello/src/main.rs", "fn main() { println!(\"hello from {}\", file!()); }\n");
+        hello.write("xtask/image.toml", "package = \"hello\"\n");
+        hello.write(".gitignore", "/target\n");
+        hello.write(
+            "Cargo.lock",
+            "# made by cargo\nversion = 4\n\n[[package]]\nname = \"hello\"\nversion = \"0.3.0\"\n",
+        );
+        hello
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub fn git(&self, args: &[&str]) {
+        let output = Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false"])
+            .args(args)
+            .current_dir(self.path())
+            .env("GIT_AUTHOR_DATE", "2024-02-29T12:34:56Z")
+            .env("GIT_COMMITTER_DATE", "2024-02-29T12:34:56Z")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub fn commit(&self) {
+        self.git(&["init", "--quiet"]);
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "all"]);
+    }
+
+    pub fn command(&self) -> Command {
+        xtask(self.path())
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command().args(args))
+    }
+
+    pub fn layout(&self) -> PathBuf {
+        self.path().join("target/image")
+    }
+}
+
+/// The binary under test in a folder, without what `cargo test` leaves in the environment.
+pub fn xtask(dir: &Path) -> Command {
+    let mut command = Command::new(XTASK);
+    command.current_dir(dir);
+    // The library path would lead every rustc to the libraries of the one that runs these tests.
+    let foreign = ["CARGO_", "GITHUB_", "RUSTFLAGS", "SOURCE_DATE_EPOCH", "DOCKER_", "LD_LIBRARY_PATH"];
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name != "CARGO_HOME" && foreign.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn of(command: &mut Command) -> Self {
+        Self::from_output(command.output().unwrap())
+    }
+
+    pub fn from_output(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(
+            self.stderr.contains(text) || self.stdout.contains(text),
+            "no {text:?} in\n{}{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
+
+/// A layout read the plain way, every blob held against its name.
+pub struct Image {
+    pub dir: PathBuf,
+    pub index: Value,
+}
+
+impl Image {
+    #[track_caller]
+    pub fn read(dir: &Path) -> Self {
+        use sha2::Digest as _;
+        let marker: Value = serde_json::from_slice(&fs::read(dir.join("oci-layout")).unwrap()).unwrap();
+        assert_eq!(marker["imageLayoutVersion"], "1.0.0");
+        for entry in fs::read_dir(dir.join("blobs/sha256")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let digest = sha2::Sha256::digest(fs::read(&path).unwrap());
+            let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+            assert_eq!(name, hex, "a blob is not what its name says");
+        }
+        let index = serde_json::from_slice(&fs::read(dir.join("index.json")).unwrap()).unwrap();
+        let image = Self { dir: dir.to_owned(), index };
+        image.check(&image.index["manifests"]);
+        image
+    }
+
+    fn check(&self, entries: &Value) {
+        for entry in entries.as_array().unwrap() {
+            let bytes = self.blob(&entry["digest"]);
+            assert_eq!(entry["size"], bytes.len());
+            assert_ne!(entry["platform"]["os"], "unknown");
+            let value: Value = serde_json::from_slice(&bytes).unwrap();
+            if let Some(manifests) = value.get("manifests") {
+                self.check(manifests);
+            } else {
+                for blob in value["layers"].as_array().unwrap().iter().chain([&value["config"]]) {
+                    assert_eq!(blob["size"], self.blob(&blob["digest"]).len());
+                }
+            }
+        }
+    }
+
+    pub fn blob(&self, digest: &Value) -> Vec<u8> {
+        let hex = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
+        fs::read(self.dir.join("blobs/sha256").join(hex)).unwrap()
+    }
+
+    pub fn json(&self, digest: &Value) -> Value {
+        serde_json::from_slice(&self.blob(digest)).unwrap()
+    }
+
+    /// The digest of the image index.
+    pub fn digest(&self) -> String {
+        let entries = self.index["manifests"].as_array().unwrap();
+        let index = entries.iter().find(|entry| entry["mediaType"].as_str().unwrap().contains("index"));
+        index.unwrap()["digest"].as_str().unwrap().to_owned()
+    }
+
+    /// The manifest of a platform such as `amd64`, from the top of the layout.
+    pub fn manifest(&self, arch: &str) -> Value {
+        let entries = self.index["manifests"].as_array().unwrap();
+        let entry = entries.iter().find(|entry| entry["platform"]["architecture"] == arch);
+        self.json(&entry.unwrap()["digest"])
+    }
+
+    pub fn config(&self, arch: &str) -> Value {
+        self.json(&self.manifest(arch)["config"]["digest"])
+    }
+
+    /// Every file of a platform's layers: path and mode, with the bytes.
+    pub fn files(&self, arch: &str) -> Vec<(String, u32, Vec<u8>)> {
+        let mut files = Vec::new();
+        for layer in self.manifest(arch)["layers"].as_array().unwrap() {
+            let blob = self.blob(&layer["digest"]);
+            let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(&blob[..]));
+            for entry in tar.entries().unwrap() {
+                let mut entry = entry.unwrap();
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+                let path = entry.path().unwrap().display().to_string();
+                files.push((path, entry.header().mode().unwrap(), bytes));
+            }
+        }
+        files
+    }
+}

@@ -1,0 +1,111 @@
+//! What no compiler checks of a repository.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn files(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if path.is_dir() && !["target", ".git"].contains(&name.as_str()) {
+            files(&path, endings, found);
+        } else if endings.iter().any(|ending| name.ends_with(ending)) {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_step_of_a_workflow_is_one_xtask_command() {
+    let mut workflows = Vec::new();
+    files(&root().join(".github/workflows"), &[".yml", ".yaml"], &mut workflows);
+    for workflow in workflows {
+        let text = fs::read_to_string(&workflow).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let at = format!("{}:{}", workflow.display(), number + 1);
+            let Some(run) = line.trim().trim_start_matches("- ").strip_prefix("run:") else { continue };
+            let run = run.trim();
+            assert!(run.starts_with("cargo xtask ") && !run.contains(['&', '|', ';', '`']), "{at}: {run}");
+        }
+        for (number, line) in text.lines().enumerate() {
+            let Some(uses) = line.trim().trim_start_matches("- ").strip_prefix("uses:") else { continue };
+            let (action, version) = uses.split_once('#').unwrap_or((uses, ""));
+            let commit = action.trim().rsplit('@').next().unwrap();
+            let pinned = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let at = format!("{}:{}", workflow.display(), number + 1);
+            assert!(
+                pinned && version.trim().starts_with('v'),
+                "{at}: pin by commit, with '# vX.Y.Z': {uses}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let mut sources = Vec::new();
+    files(root(), &[".rs", ".toml", ".yml", "Dockerfile"], &mut sources);
+    let marks =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ig", "nore"), concat!("unimpl", "emented!(")];
+    for source in sources {
+        let text = fs::read_to_string(&source).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            assert!(
+                !marks.iter().any(|mark| line.contains(mark)),
+                "{}:{}: {line}",
+                source.display(),
+                number + 1
+            );
+        }
+    }
+}
+
+/// Both crates talk TLS and read TOML, and xtask repeats the versions so that it can stand alone.
+#[test]
+fn versions_that_are_written_twice_agree() {
+    let requirement = |file: &str, name: &str| {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        text.lines().find(|line| line.split(' ').next() == Some(name)).map(str::to_owned)
+    };
+    for name in ["rustls", "rustls-graviola", "toml-span"] {
+        if let Some(shared) = requirement("Cargo.toml", name) {
+            assert_eq!(Some(shared), requirement("xtask/Cargo.toml", name));
+        }
+    }
+}
+
+#[test]
+fn nothing_in_xtask_knows_the_service_it_builds() {
+    let settings = fs::read_to_string(root().join("xtask/image.toml")).unwrap();
+    let package =
+        settings.lines().find_map(|line| line.strip_prefix("package = ")).unwrap().trim_matches('"');
+    let mut sources = Vec::new();
+    files(&root().join("xtask/src"), &[".rs"], &mut sources);
+    for source in sources.iter().filter(|path| !path.iter().any(|part| part == "tests")) {
+        let text = fs::read_to_string(source).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let words: BTreeSet<_> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        assert!(!words.contains(package), "{} knows '{package}'", source.display());
+    }
+}
+
+#[test]
+fn links_in_the_documents_lead_somewhere() {
+    let mut documents = Vec::new();
+    files(root(), &[".md"], &mut documents);
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap();
+            if path.is_empty() || path.contains("://") || path.starts_with("mailto:") {
+                continue;
+            }
+            assert!(document.parent().unwrap().join(path).exists(), "{}: {link}", document.display());
+        }
+    }
+}
