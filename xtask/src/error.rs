@@ -92,6 +92,10 @@ impl std::error::Error for Faults {}
 
 /// The exit code that an error stands for.
 pub fn kind(error: &anyhow::Error) -> Kind {
+    // A fault that was added as context is no cause by its type; only anyhow itself knows it again.
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return fault.kind;
+    }
     for cause in error.chain() {
         if let Some(fault) = cause.downcast_ref::<Fault>() {
             return fault.kind;
@@ -128,6 +132,8 @@ pub fn render(error: &anyhow::Error) -> String {
             cures.push(cure.clone());
         }
     }
+    let outer = error.downcast_ref::<Fault>().and_then(|fault| fault.cure.as_ref());
+    cures.extend(outer.filter(|cure| !cures.contains(cure)).cloned());
     for cure in cures {
         out.push_str(&format!("  help: {}\n", cure.replace('\n', "\n        ")));
     }
@@ -151,6 +157,11 @@ mod tests {
             (anyhow::anyhow!("plain"), Kind::Failed),
             (Fault::usage("flag").into(), Kind::Usage),
             (Err::<(), _>(Fault::gate("no")).context("outer").unwrap_err(), Kind::Gate),
+            (
+                Err::<(), _>(anyhow::anyhow!("io")).context(Fault::gate("no")).context("outer").unwrap_err(),
+                Kind::Gate,
+            ),
+            (Err::<(), _>(Fault::failed("io")).context(Fault::usage("no")).unwrap_err(), Kind::Usage),
             (Faults(vec![Fault::usage("a"), Fault::usage("b")]).into(), Kind::Usage),
         ];
         for (error, expected) in cases {

@@ -15,11 +15,11 @@ use crate::scan::date::Date;
 use crate::scan::facts;
 use crate::scan::gate::Rules;
 use crate::scan::report::Report;
+use crate::scan::sarif;
 use crate::scan::severity::Severity;
 use crate::scan::source::Source;
 use crate::scan::trivy::{self, Trivy};
 use crate::scan::work::{Setup, Step, Work};
-use crate::scan::sarif;
 use crate::settings::{self, Workspace};
 use crate::ui::{self, Ui};
 
@@ -94,6 +94,9 @@ enum Format {
     Markdown,
 }
 
+/// Trivy, and how it is driven.
+type Ready = (Trivy, trivy::Options);
+
 /// Everything that the plan depends on, read before it is made.
 #[derive(Debug)]
 struct Known {
@@ -104,7 +107,7 @@ struct Known {
     /// The program's path, where the image is this workspace's own.
     own: Option<String>,
     platforms: Option<Vec<Platform>>,
-    trivy: Option<(Trivy, trivy::Options)>,
+    trivy: Option<Ready>,
     partial: Option<Fault>,
 }
 
@@ -140,10 +143,10 @@ impl Flags {
             root: workspace.root.clone(),
         };
         let mut work = Work::new(setup);
-        let steps = plan.run(&mut work, &ui)?;
+        let steps = plan.run(&mut work, ui)?;
         let mut faults = std::mem::take(&mut work.faults);
         faults.extend(work.setup.rules.verdict(&work.findings));
-        self.tell(&Report { image: &name, work: &work, steps: &steps, faults: &faults }, &ui)?;
+        self.tell(&Report { image: &name, work: &work, steps: &steps, faults: &faults }, ui)?;
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
     }
 
@@ -180,7 +183,7 @@ impl Flags {
     }
 
     /// Trivy and how it is driven; and what to say where the builtin engine alone is not enough.
-    fn trivy(&self, workspace: &Workspace, target_dir: &Path) -> Result<(Option<(Trivy, trivy::Options)>, Option<Fault>)> {
+    fn trivy(&self, workspace: &Workspace, target_dir: &Path) -> Result<(Option<Ready>, Option<Fault>)> {
         if self.engine == EngineFlag::Builtin {
             return Ok((None, None));
         }
@@ -189,10 +192,14 @@ impl Flags {
         let required = self.engine == EngineFlag::Trivy || settings.require_trivy.unwrap_or(in_ci);
         let Some(trivy) = Trivy::find()? else {
             if required {
-                return Err(Fault::gate("Trivy is required here, and there is none on PATH").cure(Trivy::cure()).into());
+                return Err(Fault::gate("Trivy is required here, and there is none on PATH")
+                    .cure(Trivy::cure())
+                    .into());
             }
-            let partial = Fault::gate("the image has parts that the builtin engine knows nothing of, and Trivy is not here")
-                .cure(Trivy::cure());
+            let partial = Fault::gate(
+                "the image has parts that the builtin engine knows nothing of, and Trivy is not here",
+            )
+            .cure(Trivy::cure());
             return Ok((None, Some(partial)));
         };
         let ignorefile = workspace.root.join(IGNOREFILE);
@@ -237,7 +244,8 @@ impl Flags {
             plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences);
         }
         if let Some((trivy, options)) = &facts.trivy {
-            let reason = format!("Trivy {} asks about each manifest, and must see the same crates", trivy.version);
+            let reason =
+                format!("Trivy {} asks about each manifest, and must see the same crates", trivy.version);
             let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST");
             plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
             if facts.own.is_some() {
@@ -254,12 +262,14 @@ impl Flags {
         plan
     }
 
-    fn tell(&self, report: &Report<'_>, ui: &Ui) -> Result<()> {
+    fn tell(&self, report: &Report<'_>, ui: Ui) -> Result<()> {
         let format = if self.json { Format::Json } else { self.format };
         let text = match format {
             Format::Table => format!("\n{}", report.table()),
             Format::Json => format!("{:#}\n", report.json()),
-            Format::Sarif => format!("{:#}\n", sarif::document(&report.work.findings, &report.work.setup.rules)),
+            Format::Sarif => {
+                format!("{:#}\n", sarif::document(&report.work.findings, &report.work.setup.rules))
+            }
             Format::Markdown => report.markdown(),
         };
         match &self.output {

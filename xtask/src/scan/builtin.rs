@@ -32,7 +32,8 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>) -> Vec<Fault> 
         }
         let Some(audit) = &program.audit else { continue };
         if !program.executable {
-            let what = "the program has no executable bit: it cannot start, and Trivy passes over it".to_owned();
+            let what =
+                "the program has no executable bit: it cannot start, and Trivy passes over it".to_owned();
             fault(&program.path, what, "give the file mode 0755");
         }
         if audit.linked().next().is_none() {
@@ -66,7 +67,8 @@ fn mute<'a>(inventory: &'a Inventory, expected: Option<&'a str>) -> impl Iterato
 pub fn not_covered(inventory: &Inventory) -> Vec<String> {
     let mut lines = Vec::new();
     if !inventory.databases.is_empty() {
-        let kinds: Vec<_> = inventory.databases.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
+        let kinds: Vec<_> =
+            inventory.databases.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
         lines.push(format!(
             "{}: {} packages of the operating system ({}): there are no advisories for them here",
             inventory.image.platform,
@@ -76,7 +78,10 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
     }
     let silent = inventory.programs.iter().filter(|program| program.audit.is_none()).count();
     if silent > 0 {
-        lines.push(format!("{}: {silent} programs and libraries without a list of crates", inventory.image.platform));
+        lines.push(format!(
+            "{}: {silent} programs and libraries without a list of crates",
+            inventory.image.platform
+        ));
     }
     lines
 }

@@ -22,7 +22,9 @@ pub fn findings(inventory: &Inventory) -> Vec<Finding> {
     let mut all = config(&inventory.image.config);
     all.extend(files(inventory));
     let platform = inventory.image.platform.to_string();
-    all.iter_mut().for_each(|finding| drop(finding.platforms.insert(platform.clone())));
+    for finding in &mut all {
+        finding.platforms.insert(platform.clone());
+    }
     all
 }
 
@@ -38,8 +40,8 @@ fn config(config: &Value) -> Vec<Finding> {
     if ["", "root"].contains(&name) || name.parse() == Ok(0_u64) {
         all.push(found(Kind::Config, "XT-ROOT", Severity::High, "User", "the container runs as root"));
     }
-    let test = get("Healthcheck").and_then(|check| check.get("Test")).and_then(Value::as_array);
-    if test.is_none_or(|test| test.is_empty() || test[0] == "NONE") {
+    let check = get("Healthcheck").and_then(|check| check.get("Test")).and_then(Value::as_array);
+    if check.is_none_or(|check| check.is_empty() || check[0] == "NONE") {
         let note = "Docker cannot tell whether the service still answers";
         all.push(found(Kind::Config, "XT-HEALTH", Severity::Low, "Healthcheck", note));
     }
@@ -72,13 +74,19 @@ fn files(inventory: &Inventory) -> Vec<Finding> {
             // Distributions ship a dozen, which a user without privileges can call but seldom abuse.
             let severity = if bare { Severity::High } else { Severity::Low };
             let note = "whoever starts it gets its owner's rights";
-            all.push(Finding { place: path.clone(), ..found(Kind::Config, "XT-SETUID", severity, &path, note) });
+            all.push(Finding {
+                place: path.clone(),
+                ..found(Kind::Config, "XT-SETUID", severity, &path, note)
+            });
         }
         let open = node.mode & WRITABLE_BY_ALL != 0 && !link;
         if open && !(folder && node.mode & STICKY != 0) && !path.starts_with("/dev/") {
             let severity = if node.executable() && !folder { Severity::High } else { Severity::Medium };
             let note = "anybody in the container may change it";
-            all.push(Finding { place: path.clone(), ..found(Kind::Config, "XT-WRITABLE", severity, &path, note) });
+            all.push(Finding {
+                place: path.clone(),
+                ..found(Kind::Config, "XT-WRITABLE", severity, &path, note)
+            });
         }
         if let Content::Secrets(kinds) = &node.content {
             for kind in kinds {

@@ -78,7 +78,8 @@ impl Finding {
 
     /// Whether it goes by this name.
     pub fn is_called(&self, name: &str) -> bool {
-        self.id.eq_ignore_ascii_case(name) || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+        self.id.eq_ignore_ascii_case(name)
+            || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
     }
 
     fn same(&self, other: &Self) -> bool {
@@ -132,7 +133,8 @@ pub fn merge(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
         merged.push(finding);
     }
     merged.sort_by(|a, b| {
-        let key = |f: &Finding| (f.kind == Kind::Notice, std::cmp::Reverse(f.severity), f.kind, f.subject.clone());
+        let key =
+            |f: &Finding| (f.kind == Kind::Notice, std::cmp::Reverse(f.severity), f.kind, f.subject.clone());
         key(a).cmp(&key(b)).then_with(|| (&a.id, &a.version, &a.place).cmp(&(&b.id, &b.version, &b.place)))
     });
     merged

@@ -24,7 +24,8 @@ impl Rules {
         let (mut faults, mut notes) = (Vec::new(), Vec::new());
         for entry in &self.ignore {
             if entry.expires < today {
-                let what = format!("{} was to be ignored until {}: {}", entry.id, entry.expires, entry.reason);
+                let what =
+                    format!("{} was to be ignored until {}: {}", entry.id, entry.expires, entry.reason);
                 faults.push(Fault::gate(what).at(FILE).cure("look at it again: mend it, or set a later day"));
                 continue;
             }
@@ -34,7 +35,10 @@ impl Rules {
                 fits = true;
             }
             if !fits {
-                notes.push(format!("{FILE}: nothing goes by the name {} any more; its entry can go", entry.id));
+                notes.push(format!(
+                    "{FILE}: nothing goes by the name {} any more; its entry can go",
+                    entry.id
+                ));
             }
         }
         (faults, notes)
@@ -67,7 +71,8 @@ impl Rules {
                 counts.push(format!("{count} {severity}"));
             }
         }
-        let names: Vec<_> = failing.iter().take(5).map(|finding| format!("{} in {}", finding.id, finding.subject)).collect();
+        let names: Vec<_> =
+            failing.iter().take(5).map(|finding| format!("{} in {}", finding.id, finding.subject)).collect();
         let more = if failing.len() > names.len() { ", …" } else { "" };
         let what = format!("the image does not pass: {} ({}{more})", counts.join(", "), names.join(", "));
         Some(Fault::gate(what).cure(format!(

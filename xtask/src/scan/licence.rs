@@ -49,7 +49,8 @@ pub fn findings(inventory: &Inventory, licences: &Licences, allowed: &[String]) 
                 version: package.version.to_string(),
                 path: audit.path_to(place),
                 place: program.path.clone(),
-                note: expression.map_or_else(|| "no licence is known".to_owned(), |text| format!("licence {text}")),
+                note: expression
+                    .map_or_else(|| "no licence is known".to_owned(), |text| format!("licence {text}")),
                 platforms: [inventory.image.platform.to_string()].into(),
                 ..Finding::new(Kind::Licence, "XT-LICENCE", Severity::High, NAME)
             });

@@ -20,5 +20,7 @@ pub mod sarif;
 mod secrets;
 pub mod severity;
 pub mod source;
+#[cfg(test)]
+mod tests;
 pub mod trivy;
 pub mod work;

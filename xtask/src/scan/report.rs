@@ -97,7 +97,15 @@ pub struct Report<'a> {
 
 impl Report<'_> {
     fn platforms(&self) -> Table {
-        let mut table = Table::new(&["platform", "manifest", ">programs", ">crates", ">OS packages", ">builtin", "starts"]);
+        let mut table = Table::new(&[
+            "platform",
+            "manifest",
+            ">programs",
+            ">crates",
+            ">OS packages",
+            ">builtin",
+            "starts",
+        ]);
         for platform in &self.work.platforms {
             table.row([
                 platform.platform.clone(),
@@ -113,7 +121,17 @@ impl Report<'_> {
     }
 
     fn findings(&self) -> Table {
-        let mut table = Table::new(&["", "severity", "id", "what", "version", "mended in", "how it came in", "found by", "link"]);
+        let mut table = Table::new(&[
+            "",
+            "severity",
+            "id",
+            "what",
+            "version",
+            "mended in",
+            "how it came in",
+            "found by",
+            "link",
+        ]);
         for finding in &self.work.findings {
             let by: Vec<_> = finding.found_by.iter().copied().collect();
             table.row([
@@ -140,15 +158,21 @@ impl Report<'_> {
     }
 
     fn verdict(&self) -> String {
-        let knows: Vec<_> = self.work.engines.iter().map(|e| format!("{} {} of {}", e.name, e.version, e.database)).collect();
-        let platforms: Vec<_> = self.work.platforms.iter().map(|p| format!("{} ({} crates)", p.platform, p.crates)).collect();
+        let knows: Vec<_> =
+            self.work.engines.iter().map(|e| format!("{} {} of {}", e.name, e.version, e.database)).collect();
+        let platforms: Vec<_> =
+            self.work.platforms.iter().map(|p| format!("{} ({} crates)", p.platform, p.crates)).collect();
         let state = if self.faults.is_empty() { "passes" } else { "does not pass" };
         format!("{} {state}: {}; {}", self.image, platforms.join(", "), knows.join(", "))
     }
 
     /// For a terminal.
     pub fn table(&self) -> String {
-        let findings = if self.work.findings.is_empty() { "no findings\n".to_owned() } else { self.findings().to_string() };
+        let findings = if self.work.findings.is_empty() {
+            "no findings\n".to_owned()
+        } else {
+            self.findings().to_string()
+        };
         format!("{}\n{findings}\n{}\n", self.platforms(), self.verdict())
     }
 

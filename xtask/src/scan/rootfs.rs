@@ -186,7 +186,9 @@ fn remove_below(nodes: &mut BTreeMap<String, Node>, folder: &str) {
         .take_while(|path| path.starts_with(&prefix))
         .cloned()
         .collect();
-    below.iter().for_each(|path| drop(nodes.remove(path)));
+    for path in &below {
+        nodes.remove(path);
+    }
 }
 
 fn look(entry: &Entry, content: &mut dyn Read) -> Result<Content> {

@@ -12,6 +12,7 @@ use super::date::Date;
 use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::severity::Severity;
+use crate::audit::Crate;
 use crate::error::Fault;
 use crate::process::{Cmd, find};
 
@@ -60,14 +61,17 @@ impl Trivy {
         let at = program.display().to_string();
         let odd = || Fault::gate("it does not say its version").at(&at);
         let answer = Cmd::new(&program).args(["version", "--format", "json"]).limit(Duration::from_secs(30));
-        let answer: Versions = serde_json::from_slice(&answer.read_bytes().with_context(odd)?).with_context(odd)?;
+        let answer: Versions =
+            serde_json::from_slice(&answer.read_bytes().with_context(odd)?).with_context(odd)?;
         let version = Version::parse(&answer.version).with_context(odd)?;
         let known = VersionReq::parse(KNOWN).is_ok_and(|known| known.matches(&version));
         if !known {
-            return Err(Fault::gate(format!("Trivy {version} is not one of the versions known here, {KNOWN}"))
-                .at(&at)
-                .cure(format!("install {TESTED}, which the tests use"))
-                .into());
+            return Err(Fault::gate(format!(
+                "Trivy {version} is not one of the versions known here, {KNOWN}"
+            ))
+            .at(&at)
+            .cure(format!("install {TESTED}, which the tests use"))
+            .into());
         }
         Ok(Some(Self { program, version }))
     }
@@ -80,12 +84,15 @@ impl Trivy {
     }
 
     fn base(&self, options: &Options, verb: &str) -> Cmd {
-        let mut cmd = Cmd::new(&self.program).args(["--quiet", verb]).dir(&options.dir).limit(Duration::from_secs(900));
+        let mut cmd =
+            Cmd::new(&self.program).args(["--quiet", verb]).dir(&options.dir).limit(Duration::from_mins(15));
         if let Some(cache) = &options.cache {
             cmd = cmd.arg("--cache-dir").arg(cache);
         }
         let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-        names.filter(|name| name.starts_with("TRIVY_") && !HARMLESS.contains(&name.as_str())).fold(cmd, Cmd::unset)
+        names
+            .filter(|name| name.starts_with("TRIVY_") && !HARMLESS.contains(&name.as_str()))
+            .fold(cmd, Cmd::unset)
     }
 
     /// The command for one image: a layout's folder, `@` and a manifest's digest.
@@ -115,14 +122,17 @@ impl Trivy {
 
     /// The command that checks a Dockerfile or a folder of files for deployment.
     pub fn config(&self, options: &Options, path: &Path) -> Cmd {
-        self.base(options, "config").args(["--format", "json", "--exit-code", "0", "--skip-check-update"]).arg(path)
+        self.base(options, "config")
+            .args(["--format", "json", "--exit-code", "0", "--skip-check-update"])
+            .arg(path)
     }
 
     /// The day of Trivy's database.
     pub fn database(&self, options: &Options) -> Result<Date> {
         let cmd = self.base(options, "version").args(["--format", "json"]);
         let none = || Fault::gate("Trivy does not say how old its database is");
-        let answer: Versions = serde_json::from_slice(&cmd.read_bytes().with_context(none)?).with_context(none)?;
+        let answer: Versions =
+            serde_json::from_slice(&cmd.read_bytes().with_context(none)?).with_context(none)?;
         let updated = answer.database.map(|database| database.updated_at).unwrap_or_default();
         updated.get(..10).and_then(|day| day.parse().ok()).ok_or_else(|| none().into())
     }
@@ -131,8 +141,11 @@ impl Trivy {
     pub fn check_age(database: Date, today: Date, days: u64) -> Result<(), Fault> {
         let age = today.since(database);
         if i64::try_from(days).is_ok_and(|days| age > days) || age < -1 {
-            let what = format!("Trivy's database is of {database}, {age} days old; at most {days} are allowed");
-            return Err(Fault::gate(what).cure("scan without --offline, or [scan] max-age in xtask/image.toml"));
+            let what =
+                format!("Trivy's database is of {database}, {age} days old; at most {days} are allowed");
+            return Err(
+                Fault::gate(what).cure("scan without --offline, or [scan] max-age in xtask/image.toml")
+            );
         }
         Ok(())
     }
@@ -263,12 +276,29 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         .map(|package| (package.name.clone(), package.version.clone()))
         .collect();
     let there = inventory.audited().flat_map(|(_, audit)| audit.linked());
-    let there: BTreeSet<_> = there.map(|package| (package.name.clone(), package.version.to_string())).collect();
+    let there: BTreeSet<_> =
+        there.map(|package| (package.name.clone(), package.version.to_string())).collect();
     if let Some((name, version)) = there.difference(&seen).next() {
-        let what = format!("Trivy saw {} crates of {}: {name} {version} is not among them", seen.len(), there.len());
-        return Err(Fault::gate(what).at(platform).cure("trivy image --list-all-pkgs shows what it looks at").into());
+        let what =
+            format!("Trivy saw {} crates of {}: {name} {version} is not among them", seen.len(), there.len());
+        return Err(Fault::gate(what)
+            .at(platform)
+            .cure("trivy image --list-all-pkgs shows what it looks at")
+            .into());
     }
-    Ok(Answer { crates: seen.len(), findings: findings(&report, Some(&platform)) })
+    let mut findings = findings(&report, Some(&platform));
+    for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Vulnerability) {
+        let path = inventory.audited().filter(|(program, _)| program.path == finding.place).find_map(
+            |(_, audit)| {
+                let is = |package: &Crate| {
+                    package.name == finding.subject && package.version.to_string() == finding.version
+                };
+                audit.packages.iter().position(is).map(|at| audit.path_to(at))
+            },
+        );
+        finding.path = path.unwrap_or_default();
+    }
+    Ok(Answer { crates: seen.len(), findings })
 }
 
 /// Reads the answer about files of the source.
@@ -277,7 +307,8 @@ pub fn read_config(json: &[u8]) -> Result<Vec<Finding>> {
 }
 
 fn parse(json: &[u8]) -> Result<Report> {
-    let odd = || Fault::gate("Trivy's answer is not understood").cure(format!("the tested version is {TESTED}"));
+    let odd =
+        || Fault::gate("Trivy's answer is not understood").cure(format!("the tested version is {TESTED}"));
     let report: Report = serde_json::from_slice(json).with_context(odd)?;
     if report.schema_version != 2 {
         return Err(Fault::gate(format!("Trivy answers in schema {}, not 2", report.schema_version)).into());
@@ -293,14 +324,19 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for outcome in &report.results {
         // An image's own settings go by a path of this machine otherwise.
-        let place = if outcome.target.contains("@sha256:") { "config" } else { &outcome.target };
+        let place = match outcome.target.as_str() {
+            target if target.contains("@sha256:") => "config".to_owned(),
+            target if platform.is_some() && !target.starts_with('/') => format!("/{target}"),
+            target => target.to_owned(),
+        };
         let mut push = |finding: Finding| {
             let platforms = platform.map(str::to_owned).into_iter().collect();
-            findings.push(Finding { place: place.to_owned(), platforms, ..finding });
+            findings.push(Finding { place: place.clone(), platforms, ..finding });
         };
         for found in &outcome.vulnerabilities {
             // Advisories of distributions are about many vulnerabilities at once, and no other name of one.
-            let one = |id: &&String| ["CVE-", "GHSA-", "RUSTSEC-"].iter().any(|prefix| id.starts_with(prefix));
+            let one =
+                |id: &&String| ["CVE-", "GHSA-", "RUSTSEC-"].iter().any(|prefix| id.starts_with(prefix));
             push(Finding {
                 aliases: found.vendor_ids.iter().filter(one).cloned().collect(),
                 subject: found.package.clone(),
@@ -312,7 +348,7 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
         }
         for found in outcome.misconfigurations.iter().filter(|found| found.status == "FAIL") {
             push(Finding {
-                subject: place.to_owned(),
+                subject: place.clone(),
                 note: found.title.clone(),
                 link: found.link.clone(),
                 ..Finding::new(Kind::Config, &found.id, severity(&found.severity), NAME)
@@ -320,7 +356,7 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
         }
         for found in &outcome.secrets {
             push(Finding {
-                subject: place.to_owned(),
+                subject: place.clone(),
                 note: found.title.clone(),
                 ..Finding::new(Kind::Secret, &found.id, severity(&found.severity), NAME)
             });

@@ -120,9 +120,12 @@ impl Work {
         let found = platforms::find(&layout, only).with_context(refused)?;
         for &platform in self.setup.platforms.iter().flatten() {
             if !found.images.iter().any(|image| image.platform.is(platform)) {
-                let what = format!("the image has nothing for {platform}, so that this platform is not looked at");
-                let cure = format!("build it (cargo xtask image --platform all), or leave it out: --platform {}",
-                    found.images.iter().map(|image| image.platform.to_string()).collect::<Vec<_>>().join(","));
+                let what =
+                    format!("the image has nothing for {platform}, so that this platform is not looked at");
+                let cure = format!(
+                    "build it (cargo xtask image --platform all), or leave it out: --platform {}",
+                    found.images.iter().map(|image| image.platform.to_string()).collect::<Vec<_>>().join(",")
+                );
                 self.faults.push(Fault::gate(what).at(layout.dir().display()).cure(cure));
             }
         }
@@ -180,7 +183,9 @@ impl Work {
         if self.setup.trivy.is_none() && !gaps.is_empty() {
             match self.setup.partial.take() {
                 Some(fault) => self.faults.push(fault),
-                None => self.notes.extend(gaps.iter().map(|gap| format!("not covered by the builtin engine: {gap}"))),
+                None => self
+                    .notes
+                    .extend(gaps.iter().map(|gap| format!("not covered by the builtin engine: {gap}"))),
             }
         }
         self.engines.push(Engine {
@@ -190,7 +195,12 @@ impl Work {
             commit: facts.head.commit.clone(),
             advisories: Some(facts.head.advisories),
         });
-        Ok(format!("{} findings; {} advisories of {}", self.found.len() - before, facts.head.advisories, facts.head.date))
+        Ok(format!(
+            "{} findings; {} advisories of {}",
+            self.found.len() - before,
+            facts.head.advisories,
+            facts.head.date
+        ))
     }
 
     fn licences(&mut self) -> Result<String> {
@@ -213,7 +223,10 @@ impl Work {
             let target = format!("{}@{}", dir.display(), inventory.image.digest);
             progress.detail(&target);
             let cmd = trivy.image(&options, &target);
-            let ended = || Fault::gate(format!("Trivy did not finish with {}", inventory.image.platform)).cure(Trivy::cure());
+            let ended = || {
+                Fault::gate(format!("Trivy did not finish with {}", inventory.image.platform))
+                    .cure(Trivy::cure())
+            };
             let answer = trivy::read(&cmd.read_bytes().with_context(ended)?, inventory)?;
             crates.insert(answer.crates);
             report.trivy_crates = Some(answer.crates);
