@@ -69,10 +69,10 @@ impl Flags {
         let path = workspace.root.join(FILE);
         plan.step("write", format!("{FILE} is replaced in one rename"), ["read"], Step::Write(path));
         if update.dry_run {
-            ui::print(&if update.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            plan.print(update.json);
             return Ok(());
         }
-        let ui = if update.json { Ui::quiet() } else { Ui::detect() };
+        let ui = Ui::beside(update.json);
         let mut facts = None;
         let steps = plan.run(&mut facts, ui)?;
         if update.json {

@@ -78,7 +78,7 @@ impl Flags {
 
 impl Image {
     fn run(&self) -> Result<()> {
-        let ui = if self.json { Ui::quiet() } else { Ui::detect() };
+        let ui = Ui::beside(self.json);
         let workspace = Workspace::find()?;
         let package = Package::find(
             &metadata(&workspace.root)?,

@@ -56,10 +56,10 @@ impl Flags {
         let toolchain = Toolchain::read()?;
         let plan = plan(&workspace.root, &toolchain)?.only(&self.only)?;
         if self.dry_run {
-            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            plan.print(self.json);
             return Ok(());
         }
-        let ui = if self.json { Ui::quiet() } else { Ui::detect() };
+        let ui = Ui::beside(self.json);
         let reports = if self.keep_going { plan.run_all(&mut (), ui)? } else { plan.run(&mut (), ui)? };
         if self.json {
             let report = serde_json::json!({ "schema": "xtask.ci/1", "command": "ci", "steps": reports });
