@@ -120,11 +120,13 @@ fn ignoring(bad: &Hello) {
     bad.write("xtask/image.toml", SETTINGS);
 }
 
+/// What is done to a program's bytes and mode.
+type Change = fn(&mut Vec<u8>, &mut u32);
+
 /// Every way of seeing nothing turns the pass into exit code 3.
 fn hiding(good: &Hello) {
     let kept = good.path().join("kept");
     copy(&good.layout(), &kept);
-    type Change = fn(&mut Vec<u8>, &mut u32);
     let without_section: Change = |elf, _| {
         let at = elf.windows(8).position(|bytes| bytes == b".dep-v0\0").unwrap();
         elf[at + 1] = b'x';
@@ -326,7 +328,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Writes amd64's binary anew, with other bytes or another mode, under digests that are right.
-fn rewrite(layout: &Path, change: fn(&mut Vec<u8>, &mut u32)) {
+fn rewrite(layout: &Path, change: Change) {
     let image = Image::read(layout);
     let mut manifest = image.manifest("amd64");
     let last = manifest["layers"].as_array().unwrap().len() - 1;
