@@ -45,6 +45,7 @@ enum Command {
     Doctor(commands::doctor::Flags),
     Bench(commands::bench::Flags),
     Binary(commands::binary::Flags),
+    Scan(commands::scan::Flags),
     Advisories(commands::advisories::Flags),
 }
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Doctor(flags) => flags.run(),
         Command::Bench(flags) => flags.run(),
         Command::Binary(flags) => flags.run(),
+        Command::Scan(flags) => flags.run(),
         Command::Advisories(flags) => flags.run(),
     };
     match result {

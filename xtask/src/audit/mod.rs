@@ -19,7 +19,9 @@ use flate2::write::ZlibEncoder;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-pub use section::{Malformed, executable};
+pub use section::executable;
+#[cfg(test)]
+pub use section::tests::elf;
 
 use crate::error::Fault;
 
@@ -138,7 +140,9 @@ impl Audit {
         let roots = self.packages.iter().enumerate().filter(|(_, package)| package.root).map(|(at, _)| at);
         let mut waiting: std::collections::VecDeque<_> = roots.collect();
         let mut seen = vec![false; self.packages.len()];
-        waiting.iter().for_each(|&at| seen[at] = true);
+        for &at in &waiting {
+            seen[at] = true;
+        }
         while let Some(at) = waiting.pop_front() {
             if at == wanted {
                 break;

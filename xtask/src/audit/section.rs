@@ -79,7 +79,9 @@ pub(super) fn put(file: &[u8], data: &[u8]) -> Result<Vec<u8>, Malformed> {
     }
     out.resize(out.len().next_multiple_of(8), 0);
     let table = out.len() as u64;
-    elf.sections.iter().for_each(|section| section.write(&mut out));
+    for section in &elf.sections {
+        section.write(&mut out);
+    }
     out[40..48].copy_from_slice(&table.to_le_bytes());
     out[58..60].copy_from_slice(&64_u16.to_le_bytes());
     out[60..62].copy_from_slice(&short(elf.sections.len())?);
@@ -227,16 +229,18 @@ impl Section {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        let fours = |out: &mut Vec<u8>, pair: [u32; 2]| {
-            pair.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()))
-        };
-        let eights = |out: &mut Vec<u8>, list: &[u64]| {
-            list.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()))
-        };
-        fours(out, [self.name, self.kind]);
-        eights(out, &[self.flags, self.address, self.offset, self.size]);
-        fours(out, [self.link, self.info]);
-        eights(out, &[self.align, self.entry]);
+        let mut four = |number: u32| out.extend_from_slice(&number.to_le_bytes());
+        four(self.name);
+        four(self.kind);
+        for number in [self.flags, self.address, self.offset, self.size] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        let mut four = |number: u32| out.extend_from_slice(&number.to_le_bytes());
+        four(self.link);
+        four(self.info);
+        for number in [self.align, self.entry] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
     }
 }
 
@@ -265,11 +269,11 @@ fn place(number: u64) -> Result<usize, Malformed> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub mod tests {
     use super::*;
 
     /// A header, one segment of four bytes, the names of sections, and their table.
-    pub(in crate::audit) fn elf() -> Vec<u8> {
+    pub fn elf() -> Vec<u8> {
         let mut elf = vec![0; 64 + 56];
         elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
         (elf[32], elf[54], elf[56]) = (64, 56, 1);

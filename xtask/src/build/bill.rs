@@ -10,12 +10,12 @@ use crate::audit::Audit;
 
 /// The binary of a target with the list of its crates in it, and the number of those.
 pub fn with_bill(build: &Build, target: &Target) -> Result<(PathBuf, usize)> {
-    let built = static_binary(build, target)?;
+    let plain = static_binary(build, target)?;
     let audit = Audit::of_tree(&linked(&build.root, &build.package, target.triple).read()?)?;
-    let bytes = fs::read(&built).with_context(|| built.display().to_string())?;
-    let bytes = audit.put_into(&bytes).with_context(|| built.display().to_string())?;
+    let bytes = fs::read(&plain).with_context(|| plain.display().to_string())?;
+    let bytes = audit.put_into(&bytes).with_context(|| plain.display().to_string())?;
     let finished = build.finished(target);
-    write(&built, &finished, &bytes).with_context(|| finished.display().to_string())?;
+    write(&plain, &finished, &bytes).with_context(|| finished.display().to_string())?;
     Ok((finished, audit.packages.len()))
 }
 

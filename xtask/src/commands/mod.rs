@@ -6,3 +6,4 @@ pub mod binary;
 pub mod ci;
 pub mod doctor;
 pub mod image;
+pub mod scan;

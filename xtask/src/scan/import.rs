@@ -65,7 +65,8 @@ pub fn of_tar(bytes: &[u8], source: &str) -> Result<Facts> {
         }
         let path = entry.path().context("a name in the tar")?.into_owned();
         let parts: Vec<_> = path.iter().filter_map(|part| part.to_str()).collect();
-        let wanted = matches!(parts[..], [.., "crates", _, file] if file.ends_with(".md"));
+        let markdown = path.extension().is_some_and(|extension| extension == "md");
+        let wanted = markdown && matches!(parts[..], [.., "crates", _, _]);
         if wanted && entry.header().entry_type().is_file() {
             let at = || path.display().to_string();
             let mut text = String::new();

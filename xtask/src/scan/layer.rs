@@ -12,6 +12,10 @@ use crate::digest::{Digest, Hasher};
 use crate::error::Fault;
 use crate::image::oci::Descriptor;
 
+/// Layers that are not compressed.
+pub const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+const DOCKER_TAR: &str = "application/vnd.docker.image.rootfs.diff.tar";
+
 /// What a layer may ask of the machine that looks at it.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -103,8 +107,8 @@ pub fn read(
 
 fn unpack<'a>(packed: &'a mut impl io::BufRead, layer: &Descriptor) -> Result<Box<dyn Read + 'a>, Fault> {
     match layer.media_type.as_str() {
+        TAR | DOCKER_TAR => Ok(Box::new(packed)),
         kind if kind.ends_with("gzip") => Ok(Box::new(MultiGzDecoder::new(packed))),
-        kind if kind.ends_with(".tar") => Ok(Box::new(packed)),
         kind => Err(Fault::failed(format!("a layer of the type '{kind}' cannot be read"))
             .cure("layers in plain tar or gzip can; push the image again without zstd or encryption")),
     }

@@ -22,6 +22,8 @@ pub struct Image {
     pub platform: PlatformSpec,
     /// Its manifest's digest.
     pub digest: Digest,
+    /// Its config's digest.
+    pub config_digest: Digest,
     /// Its layers, lowest first.
     pub layers: Vec<Descriptor>,
     /// The digests of the layers' tars.
@@ -121,5 +123,13 @@ fn image(layout: &Layout, entry: &Descriptor) -> Result<Option<Image>> {
             format!("its config names {} layers and its manifest {}", diff_ids.len(), manifest.layers.len());
         return Err(Fault::failed(what).into());
     }
-    Ok(Some(Image { platform, digest: entry.digest, layers: manifest.layers, diff_ids, config, top: false }))
+    Ok(Some(Image {
+        platform,
+        digest: entry.digest,
+        config_digest: manifest.config.digest,
+        layers: manifest.layers,
+        diff_ids,
+        config,
+        top: false,
+    }))
 }

@@ -24,6 +24,8 @@ const OPAQUE: &str = ".wh..wh..opq";
 pub struct Rootfs {
     /// What is at each path.
     pub nodes: BTreeMap<String, Node>,
+    /// Files with secrets that an upper layer hides: whoever pulls the image has them all the same.
+    pub buried: BTreeMap<String, Vec<&'static str>>,
 }
 
 /// What is at a path.
@@ -108,6 +110,24 @@ impl Layer {
 impl Rootfs {
     /// Lays a layer on top.
     pub fn apply(&mut self, layer: Layer) {
+        let secrets: Vec<_> = self
+            .nodes
+            .iter()
+            .filter_map(|(path, node)| match &node.content {
+                Content::Secrets(kinds) => Some((path.clone(), kinds.clone())),
+                _ => None,
+            })
+            .collect();
+        self.lay(layer);
+        for (path, kinds) in secrets {
+            let seen = self.nodes.get(&path).is_some_and(|node| matches!(node.content, Content::Secrets(_)));
+            if !seen {
+                self.buried.insert(path, kinds);
+            }
+        }
+    }
+
+    fn lay(&mut self, layer: Layer) {
         for path in layer.gone {
             self.nodes.remove(&path);
             remove_below(&mut self.nodes, &path);
@@ -166,7 +186,9 @@ fn remove_below(nodes: &mut BTreeMap<String, Node>, folder: &str) {
         .take_while(|path| path.starts_with(&prefix))
         .cloned()
         .collect();
-    below.iter().for_each(|path| drop(nodes.remove(path)));
+    for path in &below {
+        nodes.remove(path);
+    }
 }
 
 fn look(entry: &Entry, content: &mut dyn Read) -> Result<Content> {

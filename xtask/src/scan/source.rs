@@ -132,7 +132,7 @@ fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
             Kind::File => {
                 let mut blob = layout.writer()?;
                 io::copy(content, &mut blob).context("the archive is cut short")?;
-                drop(blobs.insert(entry.path, blob.commit()?));
+                blobs.insert(entry.path, blob.commit()?);
             }
             // Older Dockers name equal layers by links to one of them.
             Kind::Symlink(target) => drop(links.insert(entry.path, target)),
@@ -168,7 +168,7 @@ fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
     };
     let manifests = images.iter().map(|image| {
         let layers = image.layers.iter().map(|name| {
-            let mut layer = blob(name, "application/vnd.oci.image.layer.v1.tar")?;
+            let mut layer = blob(name, layer::TAR)?;
             let mut magic = Vec::new();
             layout.blob(&layer.digest)?.take(2).read_to_end(&mut magic)?;
             if magic == [0x1f, 0x8b] {

@@ -1,6 +1,7 @@
 //! `xtask/image.toml`: all that xtask knows of the workspace that it serves.
 
 mod reader;
+mod scan;
 mod sections;
 mod size;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::error::Fault;
+pub use scan::{Ignore, Unrated};
 pub use sections::{Budgets, Buildx, Container, ExtraFile, Healthcheck, Port, Secret, Settings};
 pub use size::Bytes;
 

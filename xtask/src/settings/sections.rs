@@ -7,6 +7,7 @@ use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize, Span};
 
 use super::reader::{Strings, parsed, parsed_list, wrong};
+use super::scan::Scan;
 use super::size::Bytes;
 use crate::platform::Platform;
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub budgets: Budgets,
     /// How Docker buildx is driven.
     pub buildx: Buildx,
+    /// What a scan insists on.
+    pub scan: Scan,
 }
 
 /// How the container runs (image-spec config.md, `config`).
@@ -206,6 +209,7 @@ impl<'de> Deserialize<'de> for Settings {
             files: table.optional("files").unwrap_or_default(),
             budgets: table.optional("budgets").unwrap_or_default(),
             buildx: table.optional("buildx").unwrap_or_default(),
+            scan: table.optional("scan").unwrap_or_default(),
         };
         table.finalize(None)?;
         Ok(settings)
