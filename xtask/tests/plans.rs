@@ -44,7 +44,10 @@ fn native_with_everything_asked_for() {
         return;
     }
     let args = ["--engine", "native", "--platform", "all", "--verify", "--archive", "hello.tar"];
-    plan(&hello(), &args, &expect![[r#"
+    plan(
+        &hello(),
+        &args,
+        &expect![[r#"
         cargo xtask image would do this:
 
         1. base: what the image stands on: scratch
@@ -82,7 +85,8 @@ fn native_with_everything_asked_for() {
 
         9. archive: one tar for docker load, podman load and skopeo
            from  WORKSPACE/target/image
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -112,7 +116,10 @@ fn buildx_with_everything_asked_for() {
         "--cache-to",
         "type=gha,mode=max",
     ];
-    plan(&hello, &args, &expect![[r#"
+    plan(
+        &hello,
+        &args,
+        &expect![[r#"
         cargo xtask image would do this:
 
         1. base: what the image stands on: python:3.11-slim
@@ -132,7 +139,8 @@ fn buildx_with_everything_asked_for() {
 
         5. layout: WORKSPACE/target/image shows the new image in one rename
            from  layers
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
