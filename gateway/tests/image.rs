@@ -111,7 +111,7 @@ fn get(address: &str, path: &str) -> String {
         });
         match answer {
             Ok(answer) if !answer.is_empty() => return answer,
-            _ if started.elapsed() > Duration::from_secs(60) => {
+            _ if started.elapsed() > Duration::from_mins(1) => {
                 panic!("{address}{path}: no answer: {answer:?}")
             }
             _ => thread::sleep(Duration::from_millis(100)),

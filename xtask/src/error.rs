@@ -92,6 +92,10 @@ impl std::error::Error for Faults {}
 
 /// The exit code that an error stands for.
 pub fn kind(error: &anyhow::Error) -> Kind {
+    // `downcast_ref` of the whole also finds a fault that was added as context; the chain's links hide it.
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return fault.kind;
+    }
     for cause in error.chain() {
         if let Some(fault) = cause.downcast_ref::<Fault>() {
             return fault.kind;
@@ -106,7 +110,8 @@ pub fn kind(error: &anyhow::Error) -> Kind {
 /// The error as a person reads it: an `error:` line a fault, its causes indented below, the cure last.
 pub fn render(error: &anyhow::Error) -> String {
     let mut out = String::new();
-    let mut cures = Vec::new();
+    let mut cures: Vec<_> =
+        error.downcast_ref::<Fault>().and_then(|fault| fault.cure.clone()).into_iter().collect();
     let mut first = true;
     for cause in error.chain() {
         if let Some(Faults(faults)) = cause.downcast_ref::<Faults>() {
@@ -125,7 +130,9 @@ pub fn render(error: &anyhow::Error) -> String {
         out.push('\n');
         first = false;
         if let Some(cure) = cause.downcast_ref::<Fault>().and_then(|fault| fault.cure.as_ref()) {
-            cures.push(cure.clone());
+            if !cures.contains(cure) {
+                cures.push(cure.clone());
+            }
         }
     }
     for cure in cures {
@@ -167,6 +174,15 @@ mod tests {
             render(&error),
             "error: pull the base\n  because: http://r/: no answer\n  help: start it\n"
         );
+        let as_context = Err::<(), _>(anyhow::anyhow!("status 1"))
+            .context(Fault::usage("docker").cure("look"))
+            .unwrap_err();
+        let as_context = as_context.context("step");
+        assert_eq!(
+            render(&as_context),
+            "error: step\n  because: docker\n  because: status 1\n  help: look\n"
+        );
+        assert_eq!(super::kind(&as_context), Kind::Usage);
         let many = Faults(vec![Fault::usage("a").at("f:1:2"), Fault::usage("b").cure("c")]).into();
         assert_eq!(render(&many), "error: f:1:2: a\nerror: b\n  help: c\n");
     }

@@ -28,7 +28,7 @@ impl Source {
     /// Reads the repository at `root`, if there is one.
     pub fn read(root: &Path) -> Result<Self> {
         let git = |args: &[&str]| {
-            Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_secs(60)).read().ok()
+            Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_mins(1)).read().ok()
         };
         let mut source = Self::default();
         let inside = find("git").is_some() && git(&["rev-parse", "--verify", "--quiet", "HEAD"]).is_some();

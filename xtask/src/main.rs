@@ -3,6 +3,7 @@
 //! One file a command in `commands`; beneath it rooms by subject. Data goes one way: settings and
 //! facts make a plan, the plan runs step by step, the steps leave a result.
 
+mod audit;
 mod bench;
 mod build;
 mod commands;
@@ -16,6 +17,7 @@ mod platform;
 mod process;
 mod publish;
 mod registry;
+mod scan;
 mod settings;
 mod tags;
 mod ui;
@@ -47,6 +49,8 @@ enum Command {
     Doctor(commands::doctor::Flags),
     Bench(commands::bench::Flags),
     Binary(commands::binary::Flags),
+    Scan(commands::scan::Flags),
+    Advisories(commands::advisories::Flags),
     Version(commands::version::Flags),
     Tags(commands::tags::Flags),
     Publish(commands::publish::Flags),
@@ -66,6 +70,8 @@ fn main() -> ExitCode {
         Command::Doctor(flags) => flags.run(),
         Command::Bench(flags) => flags.run(),
         Command::Binary(flags) => flags.run(),
+        Command::Scan(flags) => flags.run(),
+        Command::Advisories(flags) => flags.run(),
         Command::Version(flags) => flags.run(),
         Command::Tags(flags) => flags.run(),
         Command::Publish(flags) => flags.run(),

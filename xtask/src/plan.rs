@@ -126,6 +126,11 @@ impl<A: Action> Plan<A> {
         Ok(self)
     }
 
+    /// Prints the plan: what `--dry-run` shows, and with `--json` the document.
+    pub fn print(&self, json: bool) {
+        ui::print(&if json { format!("{:#}\n", self.json()) } else { self.to_string() });
+    }
+
     /// The plan as one JSON document (docs/json.md).
     pub fn json(&self) -> serde_json::Value {
         let step = |step: &Step<A>| {

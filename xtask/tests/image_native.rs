@@ -357,3 +357,33 @@ fn a_layout_on_disk_is_a_base() {
     assert_eq!(manifest["layers"][0], base.manifest("arm64")["layers"][0]);
     assert_eq!(manifest["layers"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn github_gets_sections_outputs_and_a_summary() {
+    if !have_targets() {
+        return;
+    }
+    let hello = Hello::new();
+    hello.write("xtask/image.toml", "package = \"hello\"\nrepository = \"ghcr.io/example/hello\"\n");
+    let (outputs, summary) = (hello.path().join("outputs"), hello.path().join("summary.md"));
+    let mut command = hello.command();
+    command.args(NATIVE).env("GITHUB_ACTIONS", "true").env("GITHUB_OUTPUT", &outputs);
+    let ran = support::Ran::of(command.env("GITHUB_STEP_SUMMARY", &summary)).code(0);
+    assert_eq!(ran.stderr.matches("::group::").count(), ran.stderr.matches("::endgroup::").count());
+    assert!(ran.stderr.contains("::group::compile"), "{}", ran.stderr);
+    let digest = Image::read(&hello.layout()).digest();
+    let expected = format!("digest={digest}\nreference=ghcr.io/example/hello@{digest}\n");
+    assert_eq!(fs::read_to_string(outputs).unwrap(), expected);
+    assert!(fs::read_to_string(summary).unwrap().contains("| linux/"));
+}
+
+#[test]
+fn a_plan_and_an_error_show_a_secret_by_its_source_alone() {
+    let hello = Hello::new();
+    hello.write("Dockerfile", "FROM scratch\n");
+    let mut command = hello.command();
+    command.args(["image", "--dry-run", "--secret", "id=token,env=PLANTED"]).env("PLANTED", "s3cr3t-value");
+    let ran = support::Ran::of(&mut command);
+    assert!(!ran.stdout.contains("s3cr3t-value") && !ran.stderr.contains("s3cr3t-value"), "{ran:?}");
+    hello.run(&["image", "--secret", "s3cr3t-value"]).code(2);
+}

@@ -79,8 +79,8 @@ fn one_request_in_five_goes_wrong_and_publishing_does_not() {
                 }
                 let workshop = Workshop::with(number as u64 + 1, 20_000);
                 let version = format!("1.{}.{}", number / 10, number % 10);
-                let line = format!("1.{}", number / 10);
-                let tags = [&version, &line, "1", "latest"].map(|tag| ["--tag", tag]).concat();
+                let minor = format!("1.{}", number / 10);
+                let tags = [&version, &minor, "1", "latest"].map(|tag| ["--tag", tag]).concat();
                 let args =
                     ["publish", "--json", "--token-stdin", "--user", "user", "--repository", &repository];
                 let mut run = workshop.command(&[&args[..], &tags[..]].concat());
@@ -133,14 +133,14 @@ fn a_run_that_is_killed_leaves_nothing_half_made_and_the_next_one_ends_it() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let mut took = Duration::from_millis(300);
-    for kill in 0..amount("XTASK_KILLS", 12) {
-        let workshop = Workshop::with(kill as u64 + 1, 400_000);
+    for kill in 0..u32::try_from(amount("XTASK_KILLS", 12)).unwrap() {
+        let workshop = Workshop::with(u64::from(kill) + 1, 400_000);
         let name = format!("owner/app{kill}");
         let repository = format!("{registry}/{name}");
         let args = ["publish", "--json", "--repository", &repository, "--tag", "1.0.0", "--tag", "latest"];
         let mut child = workshop.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Moments all over the run, by a step that no number of kills is a multiple of.
-        thread::sleep(took.mul_f64((kill as f64 * 0.618).fract()));
+        thread::sleep(took.mul_f64((f64::from(kill) * 0.618).fract()));
         child.kill().unwrap();
         child.wait().unwrap();
         for tag in tags(&registry, &name) {

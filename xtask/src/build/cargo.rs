@@ -84,6 +84,12 @@ impl Build {
     pub fn output(&self, target: &Target) -> PathBuf {
         self.target_dir.join(target.triple).join("release").join(&self.binary)
     }
+
+    /// Where the binary with its bill of materials goes. Not over cargo's own file, which cargo takes for
+    /// as it left it, and of which it may hold a second link.
+    pub fn finished(&self, target: &Target) -> PathBuf {
+        self.target_dir.join("xtask").join("bin").join(target.triple).join(&self.binary)
+    }
 }
 
 fn cargo_home() -> PathBuf {
@@ -114,7 +120,7 @@ mod tests {
             commit: "abc".to_owned(),
             host: String::new(),
             sysroot: "/rust".into(),
-            installed: Default::default(),
+            installed: std::collections::BTreeSet::new(),
             rustup: None,
         };
         let build = Build {

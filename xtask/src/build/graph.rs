@@ -89,6 +89,14 @@ pub fn tree(root: &Path, package: &str, triples: &[&str]) -> Cmd {
         .dir(root)
 }
 
+/// The command that lists what is linked into `package` for a target, and what asks for what.
+pub fn linked(root: &Path, package: &str, triple: &str) -> Cmd {
+    cargo()
+        .args(["tree", "--locked", "--package", package, "--target", triple])
+        .args(["--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}"])
+        .dir(root)
+}
+
 /// Holds cargo's tree against the rule that nothing in it compiles C; gives the number of crates.
 pub fn no_c(tree: &str) -> Result<usize, Fault> {
     let mut path: Vec<&str> = Vec::new();

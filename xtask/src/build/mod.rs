@@ -1,15 +1,17 @@
 //! From source to one static binary a platform; both image engines get theirs here.
 
+mod bill;
 mod cargo;
 mod elf;
 mod graph;
 mod steps;
 mod toolchain;
 
+pub use bill::with_bill;
 use cargo::compiling;
 pub use cargo::{Build, cargo};
-pub use elf::static_binary;
-pub use graph::{Package, metadata};
+use elf::static_binary;
+pub use graph::{Package, linked, metadata};
 use graph::{no_c, tree};
 pub use steps::{Step, Work, follow_cargo};
 pub use toolchain::Toolchain;

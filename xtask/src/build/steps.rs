@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::{Build, Target, Toolchain, cannot_add, compiling, no_c, static_binary, tree};
+use super::{Build, Target, Toolchain, cannot_add, compiling, linked, no_c, static_binary, tree, with_bill};
 use crate::plan::{Action, Plan};
 use crate::platform::Platform;
 use crate::process::Cmd;
 use crate::ui::Progress;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 /// One step.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub enum Step {
     AddTarget(Target, Cmd),
     /// Compiles every target in one call.
     Compile(Cmd),
+    /// Writes the list of linked crates into the binary of a platform.
+    Audit(Platform, Cmd),
 }
 
 /// What the steps read and leave.
@@ -63,6 +65,12 @@ impl Work {
         }
         let reason = format!("one call builds every target, static, with Rust {}", self.toolchain.version);
         plan.step("compile", reason, ["source", "Cargo.lock"], wrap(Step::Compile(self.command())));
+        for target in &self.targets {
+            let reason =
+                format!("the {} binary carries the list of its crates, for scanners", target.platform);
+            let list = linked(&self.build.root, &self.build.package, target.triple);
+            plan.step("audit", reason, ["compile", "Cargo.lock"], wrap(Step::Audit(target.platform, list)));
+        }
     }
 
     fn command(&self) -> Cmd {
@@ -100,6 +108,13 @@ impl Work {
         let triples: Vec<_> = self.targets.iter().map(|target| target.triple).collect();
         Ok(triples.join(", "))
     }
+
+    fn audit(&mut self, platform: Platform) -> Result<String> {
+        let target = self.targets.iter().find(|target| target.platform == platform);
+        let (path, crates) = with_bill(&self.build, target.context("no binary of this platform was built")?)?;
+        self.binaries.insert(platform, path);
+        Ok(format!("{crates} crates listed in the section .dep-v0"))
+    }
 }
 
 impl Action for Step {
@@ -107,7 +122,9 @@ impl Action for Step {
 
     fn command(&self) -> Option<&Cmd> {
         match self {
-            Self::Graph(cmd) | Self::AddTarget(_, cmd) | Self::Compile(cmd) => Some(cmd),
+            Self::Graph(cmd) | Self::AddTarget(_, cmd) | Self::Compile(cmd) | Self::Audit(_, cmd) => {
+                Some(cmd)
+            }
         }
     }
 
@@ -119,6 +136,7 @@ impl Action for Step {
             }
             Self::AddTarget(target, cmd) => work.add_target(target, cmd, progress),
             Self::Compile(_) => work.compile(progress),
+            Self::Audit(platform, _) => work.audit(*platform),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what the engines cost, measured side by side on this machine.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ impl Flags {
 
 impl Image {
     fn run(&self) -> Result<()> {
-        let ui = if self.json { Ui::quiet() } else { Ui::detect() };
+        let ui = Ui::beside(self.json);
         let workspace = Workspace::find()?;
         let package = Package::find(
             &metadata(&workspace.root)?,
@@ -229,26 +230,26 @@ impl Bench {
             .dir(copy)
             .read()?;
         let plan: serde_json::Value = serde_json::from_str(&plan).context("the plan of the buildx engine")?;
-        let steps = plan["steps"].as_array().into_iter().flatten();
-        let step =
-            steps.clone().find(|step| step["name"] == "buildx").context("the plan has no step 'buildx'")?;
-        let argv: Vec<String> = serde_json::from_value(step["command"]["argv"].clone())?;
-        let env: std::collections::BTreeMap<String, String> =
-            serde_json::from_value(step["command"]["env"].clone())?;
+        let mut steps = plan["steps"].as_array().into_iter().flatten();
+        let command = steps.find(|step| step["name"] == "buildx").map(|step| &step["command"]);
+        let command = command.context("the plan has no step 'buildx'")?;
+        let argv: Vec<String> = serde_json::from_value(command["argv"].clone())?;
+        let env: BTreeMap<String, String> = serde_json::from_value(command["env"].clone())?;
         let (program, args) = argv.split_first().context("an empty command")?;
         let cmd = Cmd::new(program).args(args.iter().cloned()).dir(copy);
         Ok(env.into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value)))
     }
 
-    /// Appends a line to the package's main file: the crate is compiled and linked again.
+    /// Appends a line to the package's library, or to its binary where it has none: the crate is compiled and linked again.
     fn change_a_line(&self, copy: &Path) -> Result<()> {
-        let metadata = metadata(copy)?;
-        let members = metadata.workspace_packages();
-        let package = members.iter().find(|member| member.name == self.package).context("the package")?;
-        let is_bin = |target: &&cargo_metadata::Target| target.is_bin();
-        let main = package.targets.iter().find(is_bin).context("its binary")?.src_path.clone();
+        let graph = metadata(copy)?;
+        let packages = graph.workspace_packages();
+        let package = packages.iter().find(|package| package.name == self.package).context("the package")?;
+        let library = package.targets.iter().find(|target| target.is_lib());
+        let target = library.or_else(|| package.targets.iter().find(|target| target.is_bin()));
+        let main = &target.context("its sources")?.src_path;
         let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-        let mut file = fs::OpenOptions::new().append(true).open(&main).with_context(|| main.to_string())?;
+        let mut file = fs::OpenOptions::new().append(true).open(main).with_context(|| main.to_string())?;
         writeln!(file, "#[allow(dead_code)] const BENCH_{stamp}: u128 = {stamp};")?;
         Ok(())
     }

@@ -52,10 +52,10 @@ impl Flags {
         let reason = format!("the binary goes to {}", target.display());
         plan.step("copy", reason, ["compile"], Step::Copy(target.clone()));
         if self.dry_run {
-            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            plan.print(self.json);
             return Ok(());
         }
-        let ui = if self.json { Ui::quiet() } else { Ui::detect() };
+        let ui = Ui::beside(self.json);
         let steps = plan.run(&mut work, ui)?;
         work.notes.iter().for_each(|note| ui.warn(note));
         if self.json {

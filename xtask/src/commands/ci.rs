@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::build::{Toolchain, cargo};
+use crate::error::Fault;
 use crate::plan::{Action, Plan};
 use crate::process::{Cmd, find};
 use crate::settings::Workspace;
@@ -56,10 +57,10 @@ impl Flags {
         let toolchain = Toolchain::read()?;
         let plan = plan(&workspace.root, &toolchain)?.only(&self.only)?;
         if self.dry_run {
-            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            plan.print(self.json);
             return Ok(());
         }
-        let ui = if self.json { Ui::quiet() } else { Ui::detect() };
+        let ui = Ui::beside(self.json);
         let reports = if self.keep_going { plan.run_all(&mut (), ui)? } else { plan.run(&mut (), ui)? };
         if self.json {
             let report = serde_json::json!({ "schema": "xtask.ci/1", "command": "ci", "steps": reports });
@@ -147,11 +148,16 @@ impl Action for Check {
         match self {
             Self::Run(cmd) => {
                 let mut seen = Tests::default();
-                cmd.follow(|line| {
-                    progress.output(line);
+                let mut lines = Vec::new();
+                let ended = cmd.follow(|line| {
+                    progress.result(line);
                     seen.read(line);
-                })?;
-                Ok(seen.to_string())
+                    lines.push(line.to_owned());
+                });
+                if ended.is_err() {
+                    progress.tell(&lines);
+                }
+                ended.map(|()| seen.to_string())
             }
             Self::Portable(cmd, add) => {
                 if let Some(add) = add
@@ -162,7 +168,14 @@ impl Action for Check {
                 cmd.follow(|line| progress.output(line))?;
                 Ok(String::new())
             }
-            Self::Skip(why) => Ok(format!("skipped: {why}")),
+            Self::Skip(why) => {
+                // Where CI says what must be there, nothing is passed over in silence.
+                let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();
+                if required.split(',').any(|name| why.contains(name) && !name.is_empty()) {
+                    return Err(Fault::failed(format!("required by XTASK_REQUIRE, and {why}")).into());
+                }
+                Ok(format!("skipped: {why}"))
+            }
         }
     }
 }

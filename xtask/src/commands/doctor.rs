@@ -151,8 +151,11 @@ fn version(tool: &str) -> String {
         return "not on PATH".to_owned();
     }
     let ask = |arg: &str| Cmd::new(tool).arg(arg).limit(Duration::from_secs(10)).read().ok();
-    let text = ask("--version").or_else(|| ask("version")).unwrap_or_default();
-    let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
-    let mut words = text.split_whitespace().map(|word| word.trim_start_matches('v').trim_end_matches(','));
-    words.find(is_version).unwrap_or("version unknown").to_owned()
+    let number = |text: String| {
+        let words = text.split_whitespace().map(|word| word.trim_start_matches('v').trim_end_matches(','));
+        let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+        words.into_iter().find(is_version).map(str::to_owned)
+    };
+    let version = ["--version", "version"].into_iter().find_map(|arg| ask(arg).and_then(number));
+    version.unwrap_or_else(|| "version unknown".to_owned())
 }

@@ -2,25 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Build, Package, Target, Toolchain};
 use crate::error::Fault;
-use crate::git::{Source, rfc3339};
-use crate::image::assemble::Recipe;
+use crate::git::Source;
 use crate::image::base::BaseName;
-use crate::image::buildx::{self, BaseArgument};
-use crate::image::config::Runtime;
+use crate::image::buildx::{self, BaseArgument, CannotPull};
 use crate::image::docker::Docker;
+use crate::image::facts::{Engine, Facts};
 use crate::image::layer::Tree;
 use crate::image::layout::{Layout, Lock};
-use crate::image::oci::Annotations;
-use crate::image::report::Report;
+use crate::image::report::{Report, Row};
 use crate::image::verify::Verify;
 use crate::image::work::{Setup, Step, Work};
 use crate::plan::Plan;
-use crate::platform::{Choice, Platform};
+use crate::platform::Choice;
 use crate::process::{Cmd, find};
 use crate::settings::{Buildx, Secret, Settings, Workspace};
 use crate::ui::{self, Ui};
@@ -125,53 +123,50 @@ enum EngineFlag {
     Buildx,
 }
 
-/// The engine that was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Engine {
-    Native,
-    Buildx,
-}
-
-/// Everything that the plan depends on, read before it is made.
-#[derive(Debug)]
-struct Facts {
-    workspace: Workspace,
-    package: Package,
-    source: Source,
-    toolchain: Toolchain,
-    engine: Engine,
-    platforms: Vec<Platform>,
-    targets: Vec<Target>,
-    base: BaseName,
-    /// The program that an image is handed to.
-    loader: Option<&'static str>,
-}
-
 impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
-        let facts = self.facts()?;
+        let mut facts = self.facts()?;
         let plan = self.plan(&facts)?;
         if self.dry_run {
-            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            plan.print(self.json);
             return Ok(());
         }
-        let ui = if self.json { Ui::quiet() } else { Ui::detect() };
+        let ui = Ui::beside(self.json);
         let output = self.output(&facts);
-        let _lock = Lock::take(&output, || {
-            ui.warn(&format!("another run is writing {}; waiting for it to end", output.display()));
-        })?;
-        let mut work = Work::new(self.setup(&facts)?, build_work(&facts))?;
-        let steps = plan.run(&mut work, ui)?;
-        self.report(&facts, work, steps, ui)
+        // One for the folders that runs share, one for a layout that may belong to another workspace.
+        let own = facts.package.target_dir.join("image");
+        let waiting =
+            |dir: &Path| ui.warn(&format!("another run is writing {}; waiting for it to end", dir.display()));
+        let _own = Lock::take(&own, || waiting(&own))?;
+        let _other = (output != own).then(|| Lock::take(&output, || waiting(&output))).transpose()?;
+        let mut work = Work::new(self.setup(&facts)?, facts.build_work())?;
+        let mut ran = plan.run(&mut work, ui);
+        if let Err(error) = &ran
+            && error.downcast_ref::<CannotPull>().is_some()
+            && self.engine == EngineFlag::Auto
+        {
+            // Both engines make the same bytes, so nobody who left the choice to us is worse off.
+            ui.warn(&format!(
+                "{CannotPull}; the native engine makes the same image (--engine buildx would insist)"
+            ));
+            facts.engine = Engine::Native;
+            facts.targets = build::choose(&facts.platforms, &facts.toolchain)?;
+            work = Work::new(self.setup(&facts)?, facts.build_work())?;
+            ran = self.plan(&facts)?.run(&mut work, ui);
+        }
+        self.report(&facts, work, ran?, ui)
     }
 
     fn facts(&self) -> Result<Facts> {
         let workspace = Workspace::find()?;
         let settings = &workspace.settings;
         let platforms = self.platform.as_ref().unwrap_or(&Choice::Host).resolve(&settings.platforms)?;
-        let base_name = self.base.as_deref().unwrap_or(&settings.base);
-        let base = BaseName::parse(base_name, &workspace.root)?;
+        let here = std::env::current_dir().context("the current folder")?;
+        let base = match &self.base {
+            Some(base) => BaseName::parse(base, &here)?,
+            None => BaseName::parse(&settings.base, &workspace.root)?,
+        };
         let engine = self.engine(&workspace)?;
         let toolchain = Toolchain::read()?;
         let targets = match engine {
@@ -237,7 +232,7 @@ impl Flags {
             Step::Base(facts.base.clone()),
         );
         match facts.engine {
-            Engine::Native => build_work(facts).plan(&mut plan, Step::Build),
+            Engine::Native => facts.build_work().plan(&mut plan, Step::Build),
             Engine::Buildx => self.plan_buildx(facts, &mut plan)?,
         }
         let content =
@@ -261,7 +256,7 @@ impl Flags {
             plan.step("verify", reason, ["source"], verify);
         }
         if let Some(path) = self.archive_path(facts) {
-            let (repository, tag) = name(facts);
+            let (repository, tag) = facts.name();
             let reason = "one tar for docker load, podman load and skopeo";
             plan.step(
                 "archive",
@@ -296,7 +291,7 @@ impl Flags {
                 )
             }
         };
-        let labels = labels(facts);
+        let labels = facts.labels();
         let request = buildx::Request {
             root: &facts.workspace.root,
             output: &made,
@@ -307,7 +302,10 @@ impl Flags {
             base,
         };
         let inputs = [options.dockerfile.as_str(), "source"];
-        let reason = "the Dockerfile's build stage runs cargo xtask binary for each platform";
+        let mut reason = "the Dockerfile's build stage runs cargo xtask binary for each platform".to_owned();
+        if self.engine == EngineFlag::Auto {
+            reason.push_str("; if its images cannot be pulled, the native engine builds instead");
+        }
         plan.step("buildx", reason, inputs, Step::Buildx(buildx::command(&request), made.clone()));
         let reason = "both engines must make the same image";
         plan.step("import", reason, [made.display().to_string()], Step::Import(made));
@@ -316,7 +314,7 @@ impl Flags {
 
     fn verify(facts: &Facts) -> Step {
         let copy = facts.package.target_dir.join("xtask").join("verify-source");
-        let build = Build { root: copy.clone(), target_dir: copy.join("target"), ..build_of(facts) };
+        let build = Build { root: copy.clone(), target_dir: copy.join("target"), ..facts.build() };
         let command = build.command(&facts.targets, &facts.toolchain);
         Step::Verify(Verify { copy, build, command })
     }
@@ -333,42 +331,31 @@ impl Flags {
 
     fn setup(&self, facts: &Facts) -> Result<Setup> {
         let settings = &facts.workspace.settings;
-        let path = binary_path(facts);
-        let recipe = Recipe {
-            runtime: Runtime::of(&settings.container, &path),
-            labels: labels(facts),
-            created: rfc3339(facts.source.time),
-            name: name(facts).1,
-        };
         Ok(Setup {
             root: facts.workspace.root.clone(),
             output: self.output(facts),
             platforms: facts.platforms.clone(),
-            path,
+            path: facts.binary_path(),
             files: Tree::of_settings(&facts.workspace.root, &settings.files)?,
-            recipe,
+            recipe: facts.recipe(),
         })
     }
 
     fn report(&self, facts: &Facts, work: Work, steps: Vec<crate::plan::Report>, ui: Ui) -> Result<()> {
         let settings = &facts.workspace.settings;
         let Some(image) = work.image else { return Err(anyhow::anyhow!("no image was made")) };
-        let engine = match facts.engine {
-            Engine::Native => "native",
-            Engine::Buildx => "buildx",
+        let digest = image.digest;
+        let rows = image.platforms.into_iter();
+        let rows = rows.map(|made| Row::new(made, work.build_seconds, settings.budgets)).collect();
+        let mut report = Report {
+            engine: facts.engine.name(),
+            reference: settings.repository.as_ref().map(|repository| format!("{repository}@{digest}")),
+            layout: shown(&work.setup.output),
+            version: facts.version(),
+            steps,
+            notes: work.build.notes,
+            ..Report::new(digest, rows)
         };
-        let mut report = Report::new(
-            engine,
-            image.digest,
-            settings.repository.as_deref(),
-            shown(&work.setup.output),
-            facts.source.version(&facts.package.version).to_string(),
-            image.platforms,
-            work.build_seconds,
-            settings.budgets,
-        );
-        report.steps = steps;
-        report.notes = work.build.notes;
         if self.pin
             && let (Some(name), Some(digest)) = (&work.base.name, work.base.digest)
         {
@@ -394,49 +381,4 @@ impl Flags {
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()
-}
-
-fn binary_path(facts: &Facts) -> String {
-    let default = || format!("/usr/bin/{}", facts.package.binary);
-    facts.workspace.settings.container.path.clone().unwrap_or_else(default)
-}
-
-fn build_of(facts: &Facts) -> Build {
-    Build::of(&facts.package, &facts.source)
-}
-
-fn build_work(facts: &Facts) -> build::Work {
-    build::Work::new(build_of(facts), facts.toolchain.clone(), facts.targets.clone())
-}
-
-/// Repository and tag that a loaded image goes by.
-fn name(facts: &Facts) -> (String, String) {
-    let repository = facts.workspace.settings.repository.clone();
-    let repository = repository.unwrap_or_else(|| format!("localhost/{}", facts.package.binary));
-    let tag = facts.source.version(&facts.package.version).to_string().replace('+', "-");
-    (repository, tag)
-}
-
-/// Labels and annotations by the image-spec's keys (annotations.md), the settings' own on top.
-fn labels(facts: &Facts) -> Annotations {
-    labels_of(&facts.package, &facts.source, &facts.workspace.settings)
-}
-
-/// The same for commands that have no engine.
-pub(super) fn labels_of(package: &Package, source: &Source, settings: &Settings) -> Annotations {
-    let derived = [
-        ("title", Some(package.binary.clone())),
-        ("description", package.description.clone()),
-        ("source", package.repository.clone()),
-        ("licenses", package.license.clone()),
-        ("revision", source.revision()),
-        ("version", Some(source.version(&package.version).to_string())),
-        ("created", Some(rfc3339(source.time))),
-    ];
-    let derived = derived
-        .into_iter()
-        .filter_map(|(key, value)| value.map(|value| (format!("org.opencontainers.image.{key}"), value)));
-    let mut labels: Annotations = derived.collect();
-    labels.extend(settings.labels.clone());
-    labels
 }

@@ -1,5 +1,6 @@
 //! The commands: one file each, and each reads as its plan.
 
+pub mod advisories;
 pub mod bench;
 pub mod binary;
 pub mod ci;
@@ -9,6 +10,7 @@ pub mod image;
 pub mod promote;
 pub mod prune;
 pub mod publish;
+pub mod scan;
 pub mod tags;
 pub mod verify;
 pub mod version;

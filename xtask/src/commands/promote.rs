@@ -57,7 +57,7 @@ impl Flags {
             ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
             return Ok(());
         }
-        let ui = if self.json { Ui::quiet() } else { Ui::detect() };
+        let ui = Ui::beside(self.json);
         let client = self.target.client(&setup.place, ui)?;
         let mut work = Work { setup, client, digest: None, previous: None };
         let steps = plan.run(&mut work, ui)?;

@@ -114,7 +114,7 @@ impl Flags {
         let facts = Facts::read()?;
         let to = self.target.repository(facts.workspace.settings.repository.as_deref())?;
         let dir = self.image.clone().unwrap_or_else(|| facts.package.target_dir.join("image"));
-        let ui = if self.json { Ui::quiet() } else { Ui::detect() };
+        let ui = Ui::beside(self.json);
         let _lock = if self.dry_run || !dir.exists() {
             None
         } else {
@@ -180,7 +180,7 @@ impl Flags {
             to.with_tag(&tag.name)?;
         }
         let fixed = tags.iter().filter(|tag| tag.motion == Motion::Fixed);
-        let version = fixed.filter_map(|tag| version_of(&tag.name)).next();
+        let version = fixed.filter_map(|tag| version_of(&tag.name)).max();
         let version = version.or_else(|| version_of(parcel.label("version")?));
         let base = parcel.label("base.name").and_then(|name| name.parse::<Reference>().ok());
         let own = facts.package.target_dir.join("xtask");
@@ -189,7 +189,7 @@ impl Flags {
             scan: Scan::read(&own.join("scan.json"))?,
             unscanned: self.allow_unscanned.clone(),
             parameters: self.parameters(facts, parcel),
-            sboms: sboms(&own),
+            sboms: sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),
             folder: own,
             plain_http: self.target.plain_http,
             to,
@@ -227,14 +227,20 @@ fn read(dir: &Path) -> Result<Parcel> {
     Err(Fault::usage("there is no image").at(dir.display()).cure("cargo xtask image --platform all").into())
 }
 
-/// The bills of materials that the scan left, in order.
-fn sboms(dir: &Path) -> Vec<PathBuf> {
-    let names = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+/// The bills of materials that `cargo xtask sbom` and others left in these folders, of this very image:
+/// each names a manifest of it.
+fn sboms(folders: &[PathBuf], parcel: &Parcel) -> Vec<PathBuf> {
+    let digests: Vec<_> =
+        parcel.manifests.iter().chain([&parcel.top]).map(|entry| entry.digest.hex()).collect();
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
     let is_sbom = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("sbom-") && name.ends_with(".json")
+        let named = name.ends_with(".cdx.json") || name.starts_with("sbom-") && name.ends_with(".json");
+        named
+            && std::fs::read_to_string(path)
+                .is_ok_and(|text| digests.iter().any(|digest| text.contains(digest)))
     };
-    let mut found: Vec<_> = names.filter(is_sbom).collect();
+    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(is_sbom).collect();
     found.sort();
     found
 }

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::image::labels_of;
 use super::version::Facts;
 use crate::error::Fault;
+use crate::image::facts::labels;
 use crate::tags::{self, Derived, Rule};
 use crate::ui::{self, Table};
 
@@ -56,7 +56,7 @@ impl Flags {
                     "reference": reference(&tag.name),
                 })
             });
-            let labels = labels_of(&facts.package, &facts.source, &facts.workspace.settings);
+            let labels = labels(&facts.package, &facts.source, &facts.workspace.settings);
             let report = serde_json::json!({
                 "schema": "xtask.tags/1",
                 "command": "tags",

@@ -6,8 +6,8 @@ mod prune;
 mod record;
 
 pub use promote::{Setup, Step, Work};
-pub use prune::{Keep, Sweep, sweep};
-pub use record::{Record, records};
+pub use prune::{Keep, sweep};
+pub use record::records;
 
 use crate::error::Fault;
 use crate::registry::Reference;

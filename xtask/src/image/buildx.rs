@@ -5,6 +5,7 @@
 //! the native engine writes, so that both engines end in the same digest.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -100,6 +101,23 @@ pub fn command(request: &Request<'_>) -> Cmd {
         cmd = cmd.args(["--label".to_owned(), format!("{name}={value}")]);
     }
     cmd.arg(request.root).dir(request.root)
+}
+
+/// An image that the Dockerfile names could not be had: nothing is wrong with the source.
+#[derive(Debug)]
+pub struct CannotPull;
+
+impl fmt::Display for CannotPull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an image that the Dockerfile names could not be pulled")
+    }
+}
+
+impl std::error::Error for CannotPull {}
+
+/// Whether a line of BuildKit's says that an image could not be pulled.
+pub fn cannot_pull(line: &str) -> bool {
+    line.contains("failed to resolve source metadata") || line.contains("failed to load metadata")
 }
 
 /// What BuildKit made for one platform.

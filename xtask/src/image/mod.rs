@@ -7,6 +7,7 @@ pub mod buildx;
 pub mod compare;
 pub mod config;
 pub mod docker;
+pub mod facts;
 pub mod layer;
 pub mod layout;
 pub mod oci;

@@ -12,8 +12,10 @@ use crate::ui::{Table, seconds};
 /// The result of `cargo xtask image` (docs/json.md).
 #[derive(Debug, Serialize)]
 pub struct Report {
-    schema: &'static str,
-    command: &'static str,
+    /// The kind of document and its version.
+    pub schema: &'static str,
+    /// The command that made it.
+    pub command: &'static str,
     /// `native` or `buildx`.
     pub engine: &'static str,
     /// The image index's digest.
@@ -49,40 +51,20 @@ pub struct Row {
 }
 
 impl Report {
-    /// Gathers the result and holds it against the budgets.
-    #[allow(clippy::too_many_arguments)]
-    pub fn new(
-        engine: &'static str,
-        digest: Digest,
-        repository: Option<&str>,
-        layout: String,
-        version: String,
-        made: Vec<Made>,
-        build_seconds: f64,
-        budgets: Budgets,
-    ) -> Self {
-        let rows: Vec<_> = made
-            .into_iter()
-            .map(|made| Row {
-                made,
-                build_seconds,
-                budget_bytes: budgets.compressed.map(|bytes| bytes.0),
-                budget_seconds: budgets.seconds,
-            })
-            .collect();
-        let over_budget = rows.iter().flat_map(Row::over).collect();
+    /// The result for these platforms, held against their budgets; all else is still to be filled in.
+    pub fn new(digest: Digest, platforms: Vec<Row>) -> Self {
         Self {
             schema: "xtask.image/1",
             command: "image",
-            engine,
+            engine: "native",
             digest,
-            reference: repository.map(|repository| format!("{repository}@{digest}")),
-            layout,
-            version,
-            platforms: rows,
+            reference: None,
+            layout: String::new(),
+            version: String::new(),
+            over_budget: platforms.iter().flat_map(Row::over).collect(),
+            platforms,
             steps: Vec::new(),
             notes: Vec::new(),
-            over_budget,
         }
     }
 
@@ -135,6 +117,12 @@ impl Report {
 }
 
 impl Row {
+    /// A platform's image with what it may cost.
+    pub fn new(made: Made, build_seconds: f64, budgets: Budgets) -> Self {
+        let budget_bytes = budgets.compressed.map(|bytes| bytes.0);
+        Self { made, build_seconds, budget_bytes, budget_seconds: budgets.seconds }
+    }
+
     fn over(&self) -> Vec<String> {
         let platform = self.made.platform;
         let size = self.budget_bytes.filter(|budget| self.made.compressed_bytes > *budget).map(|budget| {
@@ -169,16 +157,7 @@ mod tests {
             unpacked_bytes: 9_000_000,
         };
         let budgets = Budgets { compressed: compressed.parse().ok(), seconds: Some(allowed) };
-        Report::new(
-            "native",
-            digest,
-            Some("r/x"),
-            "target/image".into(),
-            "1.0.0".into(),
-            vec![made],
-            took,
-            budgets,
-        )
+        Report::new(digest, vec![Row::new(made, took, budgets)])
     }
 
     #[test]

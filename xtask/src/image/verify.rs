@@ -10,7 +10,7 @@ use super::assemble::assemble;
 use super::compare;
 use super::layout::Layout;
 use super::work::{Work, clear};
-use crate::build::{Build, follow_cargo, static_binary};
+use crate::build::{Build, follow_cargo, with_bill};
 use crate::error::Fault;
 use crate::process::{Cmd, find};
 use crate::ui::Progress;
@@ -35,11 +35,8 @@ impl Verify {
         // Targets may have changed since the plan, where one could not be added.
         let cmd = self.build.command(&work.build.targets, &work.build.toolchain);
         follow_cargo(&cmd, progress)?;
-        let outputs = work
-            .build
-            .targets
-            .iter()
-            .map(|target| Ok((target.platform, static_binary(&self.build, target)?)));
+        let outputs =
+            work.build.targets.iter().map(|target| Ok((target.platform, with_bill(&self.build, target)?.0)));
         let binaries: BTreeMap<_, _> = outputs.collect::<Result<_>>()?;
         let second = Layout::create(&self.copy.with_file_name("verify-image"))?;
         copy_base(work, &second)?;

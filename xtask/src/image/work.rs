@@ -143,12 +143,21 @@ impl Action for Step {
                     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
                 }
                 let started = Instant::now();
-                cmd.follow(|line| progress.output(line)).context(
-                    Fault::failed("docker buildx build").cure(
-                        "an image that cannot be pulled here can be replaced: --build-context NAME=docker-image://OTHER;\n\
-                         without Docker: cargo xtask image --engine native",
-                    ),
-                )?;
+                let mut pulled = true;
+                let ended = cmd.follow(|line| {
+                    pulled &= !buildx::cannot_pull(line);
+                    progress.output(line);
+                });
+                if !pulled {
+                    return ended
+                        .context(buildx::CannotPull)
+                        .context(Fault::failed("docker buildx build").cure(
+                            "name another image for it: --build-context NAME=docker-image://OTHER\n\
+                             or build without Docker: --engine native",
+                        ))
+                        .map(|()| String::new());
+                }
+                ended?;
                 work.build_seconds = started.elapsed().as_secs_f64();
                 Ok("built through the Dockerfile".to_owned())
             }

@@ -21,13 +21,6 @@ pub struct ChildFailed {
     tail: Vec<String>,
 }
 
-impl ChildFailed {
-    /// The last lines that the child printed.
-    pub fn tail(&self) -> &[String] {
-        &self.tail
-    }
-}
-
 impl fmt::Display for ChildFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.ending, self.line)?;
@@ -166,8 +159,8 @@ mod tests {
             Cmd::new("sh").args(["-c", script]).follow(|line| seen.push(line.to_owned())).unwrap_err();
         let failed = error.downcast_ref::<ChildFailed>().unwrap();
         assert_eq!(seen.len(), 41);
-        assert_eq!(failed.tail().len(), TAIL_LINES);
-        assert_eq!(failed.tail().last().unwrap(), "bad");
+        assert_eq!(failed.tail.len(), TAIL_LINES);
+        assert_eq!(failed.tail.last().unwrap(), "bad");
         assert!(error.to_string().starts_with("exit status: 7"), "{error}");
     }
 

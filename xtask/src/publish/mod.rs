@@ -12,9 +12,9 @@ mod work;
 
 pub use attach::{Artifact, PROVENANCE, SBOM, SCAN, attach};
 pub use parcel::Parcel;
-pub use provenance::{Parameters, statement};
-pub use report::{Report, TagRow, TagState};
-pub use scan::{Scan, gate};
+pub use provenance::Parameters;
+pub use report::Report;
+pub use scan::{Scan, record};
 pub use send::Sent;
 pub use sign::{Access, Mode, SIGNATURE, Signer, Trust, need_cosign};
 pub use work::{Setup, Step, Work};

@@ -108,10 +108,10 @@ impl Report {
             tags,
             attached,
             blobs: sent.blobs,
-            blobs_sent: sent.sent,
+            blobs_sent: sent.new,
             blobs_mounted: sent.mounted,
             bytes: sent.bytes,
-            bytes_sent: sent.bytes_sent,
+            bytes_sent: sent.bytes_new,
             seconds: steps.iter().map(|step| step.seconds).sum(),
             steps,
         }

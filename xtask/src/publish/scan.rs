@@ -4,9 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::parcel::Parcel;
 use crate::digest::Digest;
 use crate::error::Fault;
+use crate::git::{now, rfc3339};
 
 /// The kind of document that is read here; later versions only add keys.
 const SCHEMA: &str = "xtask.scan/1";
@@ -49,6 +52,35 @@ impl Scan {
         scan.bytes = bytes;
         Ok(scan)
     }
+}
+
+/// Leaves the result of a scan where [`Scan::read`] finds it, beside what the scan itself reports.
+///
+/// `image` is the layout that was scanned. A scan of some of its platforms is no scan of the image: then
+/// nothing is left, not even an older result.
+pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Result<()> {
+    let parcel = Parcel::read(image)?;
+    let seen: Vec<Digest> = report["platforms"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|platform| platform["manifest"].as_str()?.parse().ok())
+        .collect();
+    if !parcel.manifests.iter().all(|entry| seen.contains(&entry.digest)) {
+        return match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| path.display().to_string())
+            }
+            _ => Ok(()),
+        };
+    }
+    report["digest"] = serde_json::json!(parcel.digest());
+    report["passed"] = passed.into();
+    report["time"] = rfc3339(now()).into();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    std::fs::write(path, format!("{report:#}\n")).with_context(|| path.display().to_string())
 }
 
 /// Whether an image may be published: a scan of this very digest passed, or somebody says why without.

@@ -24,9 +24,9 @@ pub struct Sent {
     /// Their bytes.
     pub bytes: u64,
     /// Blobs that were sent.
-    pub sent: usize,
+    pub new: usize,
     /// The bytes of those.
-    pub bytes_sent: u64,
+    pub bytes_new: u64,
     /// Blobs that the registry took from another of its repositories.
     pub mounted: usize,
 }
@@ -37,8 +37,8 @@ impl Sent {
         self.blobs += 1;
         self.bytes += size;
         if pushed == Pushed::Sent {
-            self.sent += 1;
-            self.bytes_sent += size;
+            self.new += 1;
+            self.bytes_new += size;
         }
     }
 }

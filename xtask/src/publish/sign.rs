@@ -49,9 +49,8 @@ impl Mode {
         let in_job = get("ACTIONS_ID_TOKEN_REQUEST_URL").is_some();
         match self {
             Self::None => Ok(None),
-            Self::Auto if in_job => Ok(Some(Signer::Keyless)),
+            Self::Auto | Self::Keyless if in_job => Ok(Some(Signer::Keyless)),
             Self::Auto => Ok(key),
-            Self::Keyless if in_job => Ok(Some(Signer::Keyless)),
             Self::Keyless => Err(Fault::usage("--sign keyless: no CI vouches for this run")
                 .cure("in GitHub Actions, give the job 'permissions: id-token: write'; elsewhere: --sign key")),
             Self::Key => key.map(Some).ok_or_else(|| {
@@ -187,13 +186,15 @@ impl Access {
 mod tests {
     use super::*;
 
+    type Case<'a> = (Mode, &'a [(&'a str, &'a str)], Result<Option<Signer>, &'a str>);
+
     #[test]
     fn who_signs_depends_on_where_it_runs() {
         let job = ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x");
         let pem = ("COSIGN_KEY", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----");
         let file = ("COSIGN_KEY", "cosign.key");
         let key = |text: &str| Ok(Some(Signer::Key(text.to_owned())));
-        let cases: [(Mode, &[(&str, &str)], Result<Option<Signer>, &str>); 9] = [
+        let cases: [Case<'_>; 9] = [
             (Mode::Auto, &[], Ok(None)),
             (Mode::Auto, &[job, file], Ok(Some(Signer::Keyless))),
             (Mode::Auto, &[pem], key("env://COSIGN_KEY")),

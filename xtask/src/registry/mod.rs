@@ -10,6 +10,7 @@ mod base64;
 mod blob;
 mod challenge;
 mod client;
+mod download;
 mod failure;
 mod helpers;
 mod http_date;
@@ -33,7 +34,8 @@ pub mod wire;
 
 pub use blob::Sink;
 pub use client::{Client, Options};
-pub use pull::{Head, Manifest};
+pub use download::download;
+pub use pull::Manifest;
 pub use push::Pushed;
 pub use reference::Reference;
 pub use referrers::Referrer;

@@ -2,6 +2,7 @@
 
 mod publish;
 mod reader;
+mod scan;
 mod sections;
 mod size;
 
@@ -11,6 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::error::Fault;
 pub use publish::Environment;
+pub use scan::{Ignore, Unrated};
 pub use sections::{Budgets, Buildx, Container, ExtraFile, Healthcheck, Port, Secret, Settings};
 pub use size::Bytes;
 
@@ -158,7 +160,7 @@ signd = true
 "#;
         errors(
             text,
-            &expect![[r#"
+            &expect![[r"
             error: image.toml:3:11: latest 'never' is not auto, true or false
             error: image.toml:5:1: the key 'pattern' is missing
             error: image.toml:10:10: event 'fork' is not branch, tag or pr
@@ -166,7 +168,7 @@ signd = true
             error: image.toml:15:1: the key 'name' is missing
             error: image.toml:17:1: unknown key 'signd'
               help: did you mean 'signed'?
-        "#]],
+        "]],
         );
         let settings = read("package = 'x'\n[[environments]]\nname = 'dev'").unwrap();
         assert_eq!((settings.environments[0].tag.as_str(), settings.tags.len()), ("dev", 0));

@@ -8,6 +8,7 @@ use toml_span::{DeserError, Deserialize, Span};
 
 use super::publish::Environment;
 use super::reader::{Strings, parsed, parsed_list, wrong};
+use super::scan::Scan;
 use super::size::Bytes;
 use crate::platform::Platform;
 use crate::tags::{Latest, Rule};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub budgets: Budgets,
     /// How Docker buildx is driven.
     pub buildx: Buildx,
+    /// What a scan insists on.
+    pub scan: Scan,
     /// Rules for the tags that an image is published under; none means docker/metadata-action's own.
     pub tags: Vec<Rule>,
     /// Whether there is a tag `latest` beside them.
@@ -214,6 +217,7 @@ impl<'de> Deserialize<'de> for Settings {
             files: table.optional("files").unwrap_or_default(),
             budgets: table.optional("budgets").unwrap_or_default(),
             buildx: table.optional("buildx").unwrap_or_default(),
+            scan: table.optional("scan").unwrap_or_default(),
             tags: table.optional("tags").unwrap_or_default(),
             latest: parsed(&mut table, "latest").unwrap_or_default(),
             environments: table.optional("environments").unwrap_or_default(),

@@ -91,7 +91,7 @@ impl Event {
 
     fn of_git(root: &Path) -> Self {
         let git = |args: &[&str]| {
-            let cmd = Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_secs(60));
+            let cmd = Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_mins(1));
             cmd.read().ok().filter(|text| !text.is_empty())
         };
         let tags = git(&["tag", "--points-at", "HEAD"]).unwrap_or_default();

@@ -9,8 +9,8 @@ mod rule;
 mod template;
 
 pub use derive::{Derived, Facts, Tag, check, derive};
-pub use event::{Event, Ref, Run};
-pub use motion::{Motion, motion_of, version_of};
+pub use event::{Event, Run};
+pub use motion::{Motion, version_of};
 pub use rule::{Kind, Latest, RefKind, Rule};
 
 use semver::Version;

@@ -32,9 +32,11 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// What suits this process's standard error; nothing where the result is JSON on a terminal's pipe.
-    pub fn detect() -> Self {
-        let mode = if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+    /// What suits this process's standard error; nothing beside a result in JSON.
+    pub fn beside(json: bool) -> Self {
+        let mode = if json {
+            Mode::Quiet
+        } else if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
             Mode::Sections
         } else if std::io::stderr().is_terminal() {
             Mode::Terminal
@@ -42,11 +44,6 @@ impl Ui {
             Mode::Plain
         };
         Self { mode }
-    }
-
-    /// Shows nothing.
-    pub fn quiet() -> Self {
-        Self { mode: Mode::Quiet }
     }
 
     /// Begins a step.
@@ -60,7 +57,7 @@ impl Ui {
             Mode::Quiet => {}
             Mode::Sections => line(&format!("::warning::{}", github::escape(text))),
             Mode::Terminal | Mode::Plain => {
-                line(&format!("{} {text}", console::style("warning:").yellow().for_stderr()))
+                line(&format!("{} {text}", console::style("warning:").yellow().for_stderr()));
             }
         }
     }

@@ -43,6 +43,21 @@ impl Progress {
         }
     }
 
+    /// The like for output that is itself the result, such as a test runner's: kept in a pipe too.
+    pub fn result(&self, text: &str) {
+        match self.mode {
+            Mode::Plain => line(text),
+            _ => self.output(text),
+        }
+    }
+
+    /// Tells in full what a terminal showed only the latest line of.
+    pub fn tell(&self, lines: &[String]) {
+        if let Some(bar) = &self.bar {
+            bar.suspend(|| lines.iter().for_each(|text| line(text)));
+        }
+    }
+
     /// The step ended well.
     pub fn done(mut self, outcome: &str) -> Duration {
         self.end("", outcome);

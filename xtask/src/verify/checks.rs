@@ -277,7 +277,8 @@ fn signed(
 
 /// What cosign said last; the lines before it repeat it.
 fn last_line(error: &anyhow::Error) -> String {
-    let failed = error.downcast_ref::<crate::process::ChildFailed>();
-    let last = failed.and_then(|failed| failed.tail().iter().rev().find(|line| !line.trim().is_empty()));
+    let text = error.to_string();
+    let last =
+        text.lines().rev().filter_map(|line| line.strip_prefix("| ")).find(|line| !line.trim().is_empty());
     last.map_or_else(|| one_line(error), |line| format!("cosign: {}", line.trim()))
 }

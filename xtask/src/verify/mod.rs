@@ -3,4 +3,4 @@
 mod checks;
 mod statement;
 
-pub use checks::{Check, Demands, State, verify};
+pub use checks::{Demands, State, verify};

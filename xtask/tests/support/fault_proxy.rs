@@ -162,11 +162,13 @@ impl FaultProxy {
     }
 
     /// From now on, this share of requests goes wrong, each in one of the ways that ghcr.io is known for.
+    #[allow(dead_code, reason = "not every test is about chance")]
     pub(crate) fn chaos(&self, percent: u64, seed: u64) {
         self.state().chaos = (percent, seed | 1, 0);
     }
 
     /// How many requests have gone wrong by chance.
+    #[allow(dead_code, reason = "not every test is about chance")]
     pub(crate) fn went_wrong(&self) -> usize {
         self.state().chaos.2
     }

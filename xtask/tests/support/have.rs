@@ -15,7 +15,8 @@ pub fn have(component: &str, present: bool, why: &str) -> bool {
         // Written past the test runner's capture, which would hide it.
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("a test");
-        writeln!(std::io::stderr(), "\nskipped: {test} needs {component}: {why}").unwrap();
+        let line = format!("\nskipped: {test} needs {component}: {why}\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
     }
     present
 }

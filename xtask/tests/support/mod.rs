@@ -13,6 +13,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+#[allow(unused_imports, reason = "each test file uses its own part")]
 pub use have::{have, have_program};
 
 pub const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
@@ -174,7 +175,7 @@ impl Image {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             let digest = sha2::Sha256::digest(fs::read(&path).unwrap());
-            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
             assert_eq!(name, hex, "a blob is not what its name says");
         }
         let index = serde_json::from_slice(&fs::read(dir.join("index.json")).unwrap()).unwrap();

@@ -1,0 +1,220 @@
+//! The bill of materials that a binary carries: the crates that are linked into it.
+//!
+//! The format is cargo-auditable's (its `PARSING.md`): JSON, compressed with zlib, in the section
+//! `.dep-v0`, which Trivy, Grype, Syft and cargo-audit read. cargo-auditable itself is not used: it is a
+//! program to install and a wrapper around rustc, while cargo alone must do, and it takes its list from
+//! `cargo metadata`, which adds the features of development dependencies and lists crates that are not
+//! linked. What is written here is `cargo tree`'s answer for the one target, put into the finished file,
+//! so that stripping and link-time optimisation have nothing left to remove.
+
+mod section;
+mod tree;
+
+use std::io::{Read as _, Write as _};
+
+use anyhow::{Context as _, Result};
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+pub use section::executable;
+#[cfg(test)]
+pub use section::tests::elf;
+
+use crate::error::Fault;
+
+/// The longest list that is read, decompressed: ten times the largest known.
+const LONGEST: u64 = 8 << 20;
+
+/// Written as `format`: procedural macros are not taken for linked crates (auditable-serde's revision 1).
+const FORMAT: u32 = 1;
+
+/// The crates of one binary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// The crates, the binary's own among them.
+    pub packages: Vec<Crate>,
+    /// Where the list comes from (auditable-serde, `VersionInfo::format`).
+    #[serde(default)]
+    pub format: u32,
+}
+
+/// One crate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crate {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// `crates.io`, `registry`, `git` or `local`.
+    pub source: String,
+    /// Whether it is linked.
+    #[serde(default, skip_serializing_if = "Kind::is_runtime")]
+    pub kind: Kind,
+    /// The places in the list of the crates that it depends on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<usize>,
+    /// Whether it is the one that the binary is of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub root: bool,
+}
+
+/// What a crate is to the binary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Linked into it.
+    #[default]
+    Runtime,
+    /// Ran while it was built.
+    Build,
+}
+
+impl Kind {
+    // serde hands out references.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_runtime(&self) -> bool {
+        *self == Self::Runtime
+    }
+}
+
+impl Audit {
+    /// Reads the answer of the command that [`crate::build::linked`] makes.
+    pub fn of_tree(text: &str) -> Result<Self, Fault> {
+        let audit = Self { packages: tree::read(text)?, format: FORMAT };
+        audit.check()?;
+        Ok(audit)
+    }
+
+    /// The list that an executable carries; none where it carries none.
+    pub fn of_binary(bytes: &[u8]) -> Result<Option<Self>> {
+        section::find(bytes)?.map(Self::from_section).transpose()
+    }
+
+    fn from_section(bytes: &[u8]) -> Result<Self> {
+        let mut json = Vec::new();
+        ZlibDecoder::new(bytes)
+            .take(LONGEST + 1)
+            .read_to_end(&mut json)
+            .context("the audit section is damaged")?;
+        if json.len() as u64 > LONGEST {
+            return Err(
+                Fault::failed(format!("the audit section is over the limit of {LONGEST} bytes")).into()
+            );
+        }
+        let audit: Self =
+            serde_json::from_slice(&json).context("the audit section is not a list of crates")?;
+        audit.check()?;
+        Ok(audit)
+    }
+
+    /// The executable with this list in it; the same bytes for the same executable and list.
+    pub fn put_into(&self, executable: &[u8]) -> Result<Vec<u8>> {
+        // The level is fixed and the backend in Rust, so that no machine compresses differently.
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+        zlib.write_all(&serde_json::to_vec(self)?)?;
+        Ok(section::put(executable, &zlib.finish()?)?)
+    }
+
+    /// The crates that are linked.
+    pub fn linked(&self) -> impl Iterator<Item = &Crate> {
+        self.packages.iter().filter(|package| package.kind == Kind::Runtime)
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let count = self.packages.len();
+        let strays = self.packages.iter().flat_map(|package| &package.dependencies).any(|&at| at >= count);
+        let roots = self.packages.iter().filter(|package| package.root).count();
+        if strays || roots > 1 {
+            return Err(Fault::failed("the list of crates contradicts itself"));
+        }
+        Ok(())
+    }
+
+    /// The shortest way from the root to the crate at this place, both ends included, as `name` or, for
+    /// a crate that is there twice, `name@version`. Cycles do no harm.
+    pub fn path_to(&self, wanted: usize) -> Vec<String> {
+        let mut above = vec![None; self.packages.len()];
+        let roots = self.packages.iter().enumerate().filter(|(_, package)| package.root).map(|(at, _)| at);
+        let mut waiting: std::collections::VecDeque<_> = roots.collect();
+        let mut seen = vec![false; self.packages.len()];
+        for &at in &waiting {
+            seen[at] = true;
+        }
+        while let Some(at) = waiting.pop_front() {
+            if at == wanted {
+                break;
+            }
+            for &below in &self.packages[at].dependencies {
+                if !std::mem::replace(&mut seen[below], true) {
+                    above[below] = Some(at);
+                    waiting.push_back(below);
+                }
+            }
+        }
+        let mut path: Vec<_> =
+            std::iter::successors(Some(wanted), |&at| above[at]).map(|at| self.label(at)).collect();
+        path.reverse();
+        path
+    }
+
+    fn label(&self, at: usize) -> String {
+        let package = &self.packages[at];
+        let twice = self.packages.iter().filter(|other| other.name == package.name).count() > 1;
+        if twice { format!("{}@{}", package.name, package.version) } else { package.name.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TREE: &str =
+        "0 app v0.1.0 (/ws/app)\n1 http v1.0.0\n2 bytes v1.0.0\n1 old v0.9.0\n2 bytes v0.4.0\n";
+
+    #[test]
+    fn a_list_survives_the_binary_and_says_how_a_crate_came_in() {
+        let audit = Audit::of_tree(TREE).unwrap();
+        let binary = audit.put_into(&section::tests::elf()).unwrap();
+        assert_eq!(Audit::of_binary(&binary).unwrap().unwrap(), audit);
+        assert_eq!(audit.put_into(&binary).unwrap(), binary, "a second time changes nothing");
+        let shorter = Audit::of_tree("0 app v0.1.0 (/ws/app)\n").unwrap();
+        assert_eq!(shorter.put_into(&binary).unwrap(), shorter.put_into(&section::tests::elf()).unwrap());
+        let old = audit.packages.iter().position(|package| package.version == Version::new(0, 4, 0)).unwrap();
+        assert_eq!(audit.path_to(old), ["app", "old", "bytes@0.4.0"]);
+        assert!(Audit::of_binary(&section::tests::elf()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_section_with_other_things_in_it_is_an_error() {
+        let zlib = |text: &[u8]| {
+            let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+            zlib.write_all(text).unwrap();
+            zlib.finish().unwrap()
+        };
+        let bomb = zlib(&vec![b' '; 9 << 20]);
+        let stray =
+            zlib(br#"{"packages":[{"name":"a","version":"1.0.0","source":"local","dependencies":[7]}]}"#);
+        let cases = [
+            (&b"not zlib"[..], "damaged"),
+            (&bomb, "over the limit"),
+            (&zlib(b"[]x"), "not a list"),
+            (&stray, "contradicts itself"),
+        ];
+        for (section, expected) in cases {
+            let binary = section::put(&section::tests::elf(), section).unwrap();
+            let error = format!("{:#}", Audit::of_binary(&binary).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cycle_ends() {
+        let mut audit = Audit::of_tree(TREE).unwrap();
+        let last = audit.packages.len() - 1;
+        audit.packages[last].dependencies = vec![0];
+        assert_eq!(audit.path_to(0), ["app"]);
+    }
+}

@@ -1,0 +1,299 @@
+//! `cargo xtask scan`: whether an image may be shipped, and proof of what was looked at.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+
+use crate::build::{self, Package};
+use crate::error::{Fault, Faults};
+use crate::image::layout::Lock;
+use crate::plan::Plan;
+use crate::platform::{Choice, Platform};
+use crate::publish::record;
+use crate::scan::date::Date;
+use crate::scan::facts;
+use crate::scan::gate::Rules;
+use crate::scan::report::Report;
+use crate::scan::sarif;
+use crate::scan::severity::Severity;
+use crate::scan::source::Source;
+use crate::scan::trivy::{self, Trivy};
+use crate::scan::work::{Setup, Step, Work};
+use crate::settings::{self, Workspace};
+use crate::ui::{self, Ui};
+
+/// Trivy's own list of what is overlooked.
+const IGNOREFILE: &str = ".trivyignore.yaml";
+
+/// Look for known vulnerabilities, secrets and weak settings in an image
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cargo xtask scan                                  the image in target/image, every platform
+  cargo xtask scan --platform host                  where only this machine's platform was built
+  cargo xtask scan --image python:3.11-slim         anyone's image, in a registry
+  cargo xtask scan --image image.tar --offline      an archive, without the network
+  cargo xtask scan --format sarif --output out.sarif
+
+An image that cannot be seen into does not pass: no list of crates, no executable bit, a platform that
+is missing, advisories too old, or a scanner that ends oddly are exit code 3 as a vulnerability is.
+
+Exit codes: 0 passes, 1 failed, 2 usage or settings, 3 does not pass")]
+pub struct Flags {
+    /// Which scanner: auto is Trivy where it is there, and the builtin one always
+    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
+    engine: EngineFlag,
+    /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
+    #[arg(long, value_name = "DIR|TAR|REF")]
+    image: Option<String>,
+    /// The platforms that must be in it [default: the settings' for the image in target/image, else its own]
+    #[arg(long, value_name = "LIST")]
+    platform: Option<Choice>,
+    /// The severities that fail, with commas: critical, high, medium, low, unknown
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    severity: Option<Vec<Severity>>,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// Write it to a file
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Use the databases that are here, whatever their age may be allowed to be
+    #[arg(long)]
+    offline: bool,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document: the result, or with --dry-run the plan
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum EngineFlag {
+    /// Trivy where it is there, and the builtin engine always
+    #[default]
+    Auto,
+    /// Trivy alone
+    Trivy,
+    /// The builtin engine alone
+    Builtin,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Format {
+    /// For a terminal
+    #[default]
+    Table,
+    /// One document
+    Json,
+    /// For GitHub code scanning
+    Sarif,
+    /// For a step summary
+    Markdown,
+}
+
+/// Trivy, and how it is driven.
+type Ready = (Trivy, trivy::Options);
+
+/// Everything that the plan depends on, read before it is made.
+#[derive(Debug)]
+struct Known {
+    workspace: Workspace,
+    target_dir: PathBuf,
+    source: Source,
+    name: String,
+    /// The program's path, where the image is this workspace's own.
+    own: Option<String>,
+    platforms: Option<Vec<Platform>>,
+    trivy: Option<Ready>,
+    partial: Option<Fault>,
+}
+
+impl Flags {
+    /// Plans, and then prints the plan or runs it.
+    pub fn run(self) -> Result<()> {
+        let facts = self.facts()?;
+        let plan = self.plan(&facts);
+        if self.dry_run {
+            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            return Ok(());
+        }
+        let ui = Ui::beside(self.json || self.format != Format::Table);
+        let Known { workspace, target_dir, name, own, platforms, trivy, partial, .. } = facts;
+        let _lock = Lock::take(&target_dir.join("xtask").join("scan"), || {
+            ui.warn("another scan of this workspace is running; waiting for it to end");
+        })?;
+        let settings = &workspace.settings.scan;
+        let setup = Setup {
+            work: target_dir.join("xtask").join("scan-image"),
+            expected: own,
+            platforms,
+            rules: Rules {
+                severity: self.severity.clone().unwrap_or_else(|| settings.severity.clone()),
+                unknown: settings.unknown,
+                ignore: settings.ignore.clone(),
+            },
+            max_age: settings.max_age,
+            licences: settings.licences.clone(),
+            trivy,
+            partial,
+            today: Date::today(),
+            root: workspace.root.clone(),
+        };
+        let mut work = Work::new(setup);
+        let steps = plan.run(&mut work, ui)?;
+        let mut faults = std::mem::take(&mut work.faults);
+        faults.extend(work.setup.rules.verdict(&work.findings));
+        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults };
+        if work.setup.expected.is_some() {
+            // What `cargo xtask publish` wants to see.
+            let path = target_dir.join("xtask").join("scan.json");
+            record(&path, &target_dir.join("image"), report.json(), faults.is_empty())?;
+        }
+        self.tell(&report, ui)?;
+        if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
+    }
+
+    fn facts(&self) -> Result<Known> {
+        let workspace = Workspace::find()?;
+        let metadata = build::metadata(&workspace.root)?;
+        let target_dir = metadata.target_directory.clone().into_std_path_buf();
+        let default = target_dir.join("image");
+        let source = match &self.image {
+            Some(text) => Source::parse(text)?,
+            None if default.join("oci-layout").is_file() => Source::Layout(default.clone(), None),
+            None => {
+                return Err(Fault::usage("there is no image yet")
+                    .at(default.display())
+                    .cure("cargo xtask image --platform all makes it; --image names another one")
+                    .into());
+            }
+        };
+        let is_own = matches!(&source, Source::Layout(dir, None) if same(dir, &default));
+        let (mut own, mut platforms) = (None, None);
+        if is_own {
+            let settings = &workspace.settings;
+            let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
+            let path = settings.container.path.clone();
+            own = Some(path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary)));
+            platforms = Some(settings.platforms.clone());
+        }
+        if let Some(choice) = &self.platform {
+            platforms = Some(choice.resolve(&workspace.settings.platforms)?);
+        }
+        let (trivy, partial) = self.trivy(&workspace, &target_dir)?;
+        let name = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
+        Ok(Known { workspace, target_dir, source, name, own, platforms, trivy, partial })
+    }
+
+    /// Trivy and how it is driven; and what to say where the builtin engine alone is not enough.
+    fn trivy(&self, workspace: &Workspace, target_dir: &Path) -> Result<(Option<Ready>, Option<Fault>)> {
+        if self.engine == EngineFlag::Builtin {
+            return Ok((None, None));
+        }
+        let settings = &workspace.settings.scan;
+        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+        let required = self.engine == EngineFlag::Trivy || settings.require_trivy.unwrap_or(in_ci);
+        let Some(trivy) = Trivy::find()? else {
+            if required {
+                return Err(Fault::gate("Trivy is required here, and there is none on PATH")
+                    .cure(Trivy::cure())
+                    .into());
+            }
+            let partial = Fault::gate(
+                "the image has parts that the builtin engine knows nothing of, and Trivy is not here",
+            )
+            .cure(Trivy::cure());
+            return Ok((None, Some(partial)));
+        };
+        let ignorefile = workspace.root.join(IGNOREFILE);
+        let ignorefile = ignorefile.is_file().then_some(ignorefile);
+        if let Some(path) = &ignorefile {
+            let text = fs::read_to_string(path).with_context(|| IGNOREFILE.to_owned())?;
+            let wrong = trivy::check_ignorefile(&text, Date::today());
+            if !wrong.is_empty() {
+                let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE)).collect();
+                return Err(Faults(faults).into());
+            }
+        }
+        let below = |path: &String| workspace.root.join(path);
+        let options = trivy::Options {
+            offline: self.offline,
+            cache: settings.cache.as_ref().map(below),
+            databases: settings.databases.clone(),
+            vex: settings.vex.iter().map(below).collect(),
+            ignore_unfixed: settings.ignore_unfixed,
+            ignorefile,
+            dir: target_dir.join("xtask").join("trivy"),
+        };
+        Ok((Some((trivy, options)), None))
+    }
+
+    fn plan(&self, facts: &Known) -> Plan<Step> {
+        let mut plan = Plan::new("scan");
+        let platforms = match &facts.platforms {
+            Some(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            None => "every platform in it".to_owned(),
+        };
+        let reason = format!("{platforms}, each manifest by its digest");
+        plan.step("image", reason, [facts.name.clone()], Step::Image(facts.source.clone()));
+        let reason = "every layer is read whole; its bytes must be those that its digest names";
+        plan.step("inventory", reason, ["image"], Step::Inventory);
+        if self.engine != EngineFlag::Trivy {
+            let reason = "RustSec's facts and the rules for users, modes, secrets; no tool, no network";
+            plan.step("builtin", reason, ["inventory", facts::FILE], Step::Builtin);
+        }
+        if facts.own.is_some() && !facts.workspace.settings.scan.licences.is_empty() {
+            let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
+            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences);
+        }
+        if let Some((trivy, options)) = &facts.trivy {
+            let reason =
+                format!("Trivy {} asks about each manifest, and must see the same crates", trivy.version);
+            let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST");
+            plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
+            if facts.own.is_some() {
+                for name in [facts.workspace.settings.buildx.dockerfile.as_str(), "deploy"] {
+                    let path = facts.workspace.root.join(name);
+                    if path.exists() {
+                        let cmd = trivy.config(options, &path);
+                        plan.step("config", "how it is built and deployed", [name], Step::Config(cmd));
+                    }
+                }
+            }
+        }
+        plan.step("gate", "one finding for all of its names; then the rules", ["scan"], Step::Gate);
+        plan
+    }
+
+    fn tell(&self, report: &Report<'_>, ui: Ui) -> Result<()> {
+        let format = if self.json { Format::Json } else { self.format };
+        let text = match format {
+            Format::Table => format!("\n{}", report.table()),
+            Format::Json => format!("{:#}\n", report.json()),
+            Format::Sarif => {
+                format!("{:#}\n", sarif::document(&report.work.findings, &report.work.setup.rules))
+            }
+            Format::Markdown => report.markdown(),
+        };
+        match &self.output {
+            Some(path) => fs::write(path, text).with_context(|| path.display().to_string())?,
+            None => ui::print(&text),
+        }
+        for note in &report.work.notes {
+            ui.warn(note);
+        }
+        ui::write_outputs(&report.markdown(), &[("passes", report.faults.is_empty().to_string())])
+    }
+}
+
+/// Whether two paths are one place.
+fn same(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}

@@ -1,0 +1,139 @@
+//! The scanner that needs neither tool nor network: the crates that programs say are in them, held
+//! against RustSec's facts.
+
+use super::facts::{Advisory, Facts};
+use super::finding::{Finding, Kind};
+use super::inventory::{Inventory, Program};
+use super::severity::Severity;
+use crate::audit::{Audit, Crate};
+use crate::error::Fault;
+
+/// The engine's name.
+pub const NAME: &str = "builtin";
+
+/// What keeps a clean answer from meaning anything: each reason on its own. `expected` is the path of
+/// the program that must be there, where it is known.
+pub fn blind_spots(inventory: &Inventory, expected: Option<&str>) -> Vec<Fault> {
+    let on = inventory.image.platform.to_string();
+    let mut faults = Vec::new();
+    let mut fault = |place: &str, what: String, cure: &str| {
+        faults.push(Fault::gate(what).at(format!("{on} {place}")).cure(cure));
+    };
+    let rebuild = "cargo xtask image makes it anew with the list of crates in it";
+    if let Some(path) = expected {
+        let found = inventory.rootfs.resolve(path).map(|(path, _)| format!("/{path}"));
+        if !inventory.programs.iter().any(|program| Some(&program.path) == found.as_ref()) {
+            fault(path, "the program that the image is made for is not there".to_owned(), rebuild);
+        }
+    }
+    for program in &inventory.programs {
+        if let Some(why) = &program.unreadable {
+            fault(&program.path, format!("the program cannot be looked into: {why}"), rebuild);
+        }
+        let Some(audit) = &program.audit else { continue };
+        if !program.executable {
+            let what =
+                "the program has no executable bit: it cannot start, and Trivy passes over it".to_owned();
+            fault(&program.path, what, "give the file mode 0755");
+        }
+        if audit.linked().next().is_none() {
+            fault(&program.path, "the program's list of crates is empty".to_owned(), rebuild);
+        }
+    }
+    for program in mute(inventory, expected) {
+        let what = "the program does not say which crates are in it: it has no section .dep-v0".to_owned();
+        fault(&program.path, what, rebuild);
+    }
+    if inventory.audited().next().is_none() && inventory.programs.is_empty() {
+        fault("image", "no program was found in it, so that nothing can be said of it".to_owned(), rebuild);
+    } else if inventory.audited().next().is_none() {
+        fault("image", "no program in it says which crates it is made of".to_owned(), rebuild);
+    }
+    faults
+}
+
+/// Programs that say nothing and ought to: the expected one, and on a base without packages all that may
+/// be run. Where there are packages, programs belong to them, and Trivy knows those.
+fn mute<'a>(inventory: &'a Inventory, expected: Option<&'a str>) -> impl Iterator<Item = &'a Program> {
+    let found = expected.and_then(|path| inventory.rootfs.resolve(path)).map(|(path, _)| format!("/{path}"));
+    let bare = inventory.databases.is_empty();
+    inventory.programs.iter().filter(move |program| {
+        let silent = program.audit.is_none() && program.unreadable.is_none();
+        silent && (bare && program.executable || Some(&program.path) == found.as_ref())
+    })
+}
+
+/// What this engine does not cover in an image; empty where it covers all of it.
+pub fn not_covered(inventory: &Inventory) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !inventory.databases.is_empty() {
+        let kinds: Vec<_> =
+            inventory.databases.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
+        lines.push(format!(
+            "{}: {} packages of the operating system ({}): there are no advisories for them here",
+            inventory.image.platform,
+            inventory.packages.len(),
+            kinds.join(", ")
+        ));
+    }
+    let silent = inventory.programs.iter().filter(|program| program.audit.is_none()).count();
+    if silent > 0 {
+        lines.push(format!(
+            "{}: {silent} programs and libraries without a list of crates",
+            inventory.image.platform
+        ));
+    }
+    lines
+}
+
+/// The advisories that the image's crates are affected by.
+pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (program, audit) in inventory.audited() {
+        for (place, package) in audit.packages.iter().enumerate() {
+            // Only crates.io's names are RustSec's; a crate of one's own may share one by chance.
+            if package.source != "crates.io" {
+                continue;
+            }
+            for advisory in facts.about(&package.name, &package.version) {
+                findings.push(finding(inventory, program, audit, (place, package), advisory));
+            }
+        }
+    }
+    findings
+}
+
+fn finding(
+    inventory: &Inventory,
+    program: &Program,
+    audit: &Audit,
+    (place, package): (usize, &Crate),
+    advisory: &Advisory,
+) -> Finding {
+    let arch = match inventory.image.platform.architecture.as_str() {
+        "amd64" => "x86_64",
+        "arm64" => "aarch64",
+        other => other,
+    };
+    let elsewhere = !advisory.concerns(arch);
+    let build = package.kind == crate::audit::Kind::Build;
+    let (kind, severity, note) = match &advisory.informational {
+        Some(kind) => (Kind::Notice, Severity::Info, kind.clone()),
+        None if elsewhere => (Kind::Notice, Severity::Info, "about other systems than this one".to_owned()),
+        None if build => (Kind::Notice, advisory.severity(), "ran while building, not linked".to_owned()),
+        None => (Kind::Vulnerability, advisory.severity(), String::new()),
+    };
+    let fixed: Vec<_> = advisory.patched.iter().map(ToString::to_string).collect();
+    Finding {
+        aliases: advisory.aliases.iter().cloned().collect(),
+        subject: package.name.clone(),
+        version: package.version.to_string(),
+        fixed: fixed.join(" or "),
+        path: audit.path_to(place),
+        place: program.path.clone(),
+        note,
+        link: advisory.link(),
+        platforms: [inventory.image.platform.to_string()].into(),
+        ..Finding::new(kind, &advisory.id, severity, NAME)
+    }
+}

@@ -1,0 +1,264 @@
+//! What is known of crates that should not be used: facts from the RustSec advisory database, kept in
+//! the repository, so that a scan needs neither tool nor network.
+//!
+//! One JSON object a line, sorted by id, after a line that says where they come from: a change of the
+//! database is a change of a few lines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use semver::{Version, VersionReq};
+use serde::{Deserialize, Serialize};
+
+use super::cvss;
+use super::date::Date;
+use super::range;
+use super::severity::Severity;
+use crate::error::Fault;
+
+/// Where the facts are, below the workspace's root.
+pub const FILE: &str = "xtask/advisories.jsonl";
+
+const SCHEMA: &str = "xtask.advisories/1";
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    schema: String,
+    /// Where the facts were taken from.
+    pub source: String,
+    /// The source's commit, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The day up to which the source is known to be complete.
+    pub date: Date,
+    /// How many there are: a file that was cut short is noticed.
+    pub advisories: usize,
+}
+
+/// One advisory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advisory {
+    /// `RUSTSEC-2024-0003`.
+    pub id: String,
+    /// The crate.
+    pub package: String,
+    /// When it was made known.
+    pub date: Date,
+    /// Other names of the same thing: CVE and GHSA.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Versions in which it is mended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patched: Vec<VersionReq>,
+    /// Versions that never had it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unaffected: Vec<VersionReq>,
+    /// A CVSS vector, version 3 or 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cvss: Option<String>,
+    /// `unmaintained`, `unsound` or `notice`; none for a vulnerability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub informational: Option<String>,
+    /// When it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Date>,
+    /// The operating systems that it is about; all where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub os: Vec<String>,
+    /// The architectures that it is about; all where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arch: Vec<String>,
+}
+
+impl Advisory {
+    /// Whether it is about this version of its crate.
+    pub fn affects(&self, version: &Version) -> bool {
+        self.withdrawn.is_none() && range::affects(version, self.patched.iter().chain(&self.unaffected))
+    }
+
+    /// Whether it is about programs on Linux on this architecture, as Rust names it.
+    pub fn concerns(&self, arch: &str) -> bool {
+        let names = |list: &[String], name: &str| list.is_empty() || list.iter().any(|one| one == name);
+        names(&self.os, "linux") && names(&self.arch, arch)
+    }
+
+    /// How bad it is: from its CVSS vector; without one, unknown.
+    pub fn severity(&self) -> Severity {
+        self.cvss.as_deref().and_then(cvss::score).map_or(Severity::Unknown, Severity::of_score)
+    }
+
+    /// Where it is explained.
+    pub fn link(&self) -> String {
+        format!("https://rustsec.org/advisories/{}.html", self.id)
+    }
+}
+
+/// All advisories and where they are from.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Their source.
+    pub head: Head,
+    by_crate: BTreeMap<String, Vec<Advisory>>,
+}
+
+impl Facts {
+    /// Facts from this source.
+    pub fn new(source: String, commit: Option<String>, date: Date, advisories: Vec<Advisory>) -> Self {
+        let head = Head { schema: SCHEMA.to_owned(), source, commit, date, advisories: advisories.len() };
+        Self { head, by_crate: index(advisories) }
+    }
+
+    /// Reads the file below `root`.
+    pub fn read(root: &Path) -> Result<Self> {
+        let path = root.join(FILE);
+        let cure = "cargo xtask advisories update makes it anew";
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            Fault::gate("there are no advisories to hold the crates against").at(FILE).cure(cure)
+        })?;
+        Self::parse(&text).with_context(|| Fault::gate("the advisories cannot be read").at(FILE).cure(cure))
+    }
+
+    /// Reads the format that [`Facts::print`] writes.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut lines = text.lines();
+        let head: Head = serde_json::from_str(lines.next().unwrap_or_default()).context("line 1")?;
+        if head.schema != SCHEMA {
+            return Err(Fault::failed(format!("line 1: '{}' is not '{SCHEMA}'", head.schema)).into());
+        }
+        let advisories = (2..).zip(lines).map(|(number, line)| {
+            serde_json::from_str::<Advisory>(line).with_context(|| format!("line {number}"))
+        });
+        let advisories = advisories.collect::<Result<Vec<_>>>()?;
+        if advisories.len() != head.advisories {
+            let what = format!(
+                "the first line promises {} advisories, {} follow",
+                head.advisories,
+                advisories.len()
+            );
+            return Err(Fault::failed(what).into());
+        }
+        Ok(Self { head, by_crate: index(advisories) })
+    }
+
+    /// The file's text.
+    pub fn print(&self) -> Result<String> {
+        let mut out = serde_json::to_string(&self.head)? + "\n";
+        let mut all: Vec<_> = self.all().collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        for advisory in all {
+            writeln!(out, "{}", serde_json::to_string(advisory)?)?;
+        }
+        Ok(out)
+    }
+
+    /// Every advisory, sorted by crate.
+    pub fn all(&self) -> impl Iterator<Item = &Advisory> {
+        self.by_crate.values().flatten()
+    }
+
+    /// The advisories about a version of a crate.
+    pub fn about<'a>(&'a self, name: &str, version: &'a Version) -> impl Iterator<Item = &'a Advisory> {
+        self.by_crate.get(name).into_iter().flatten().filter(|advisory| advisory.affects(version))
+    }
+
+    /// An error where the facts are older than `days` on the day `today`.
+    pub fn check_age(&self, today: Date, days: u64) -> Result<(), Fault> {
+        let age = today.since(self.head.date);
+        // A date to come is no proof of freshness either.
+        if i64::try_from(days).is_ok_and(|days| age > days) || age < -1 {
+            let what = format!(
+                "the advisories are of {}, {age} days old; at most {days} are allowed",
+                self.head.date
+            );
+            return Err(Fault::gate(what)
+                .at(FILE)
+                .cure("cargo xtask advisories update, or [scan] max-age in xtask/image.toml"));
+        }
+        Ok(())
+    }
+}
+
+fn index(advisories: Vec<Advisory>) -> BTreeMap<String, Vec<Advisory>> {
+    let mut by_crate: BTreeMap<String, Vec<Advisory>> = BTreeMap::new();
+    for advisory in advisories {
+        by_crate.entry(advisory.package.clone()).or_default().push(advisory);
+    }
+    by_crate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let advisory = Advisory {
+            id: "RUSTSEC-2024-0001".to_owned(),
+            package: "x".to_owned(),
+            date: "2024-01-01".parse().unwrap(),
+            aliases: vec!["CVE-2024-1".to_owned()],
+            patched: vec![VersionReq::parse(">= 1.2").unwrap()],
+            unaffected: Vec::new(),
+            cvss: None,
+            informational: None,
+            withdrawn: None,
+            os: vec!["windows".to_owned()],
+            arch: Vec::new(),
+        };
+        Facts::new("here".to_owned(), None, "2024-06-01".parse().unwrap(), vec![advisory])
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again_and_a_cut_is_noticed() {
+        let text = facts().print().unwrap();
+        let again = Facts::parse(&text).unwrap();
+        assert_eq!(again.print().unwrap(), text);
+        let first = text.lines().next().unwrap();
+        assert!(Facts::parse(first).unwrap_err().to_string().contains("promises 1"));
+        assert!(Facts::parse("").is_err());
+        assert!(Facts::parse(&text.replace("advisories/1", "advisories/2")).is_err());
+    }
+
+    #[test]
+    fn who_is_affected_and_where() {
+        let facts = facts();
+        let ids = |name, version: &str| facts.about(name, &version.parse().unwrap()).count();
+        assert_eq!((ids("x", "1.1.9"), ids("x", "1.2.0"), ids("y", "1.0.0")), (1, 0, 0));
+        assert!(!facts.all().next().unwrap().concerns("x86_64"));
+    }
+
+    #[test]
+    fn old_facts_are_refused() {
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        assert!(facts().check_age(day("2024-06-08"), 7).is_ok());
+        assert!(facts().check_age(day("2024-06-09"), 7).is_err());
+        assert!(facts().check_age(day("2024-05-01"), 7).is_err());
+    }
+
+    /// The fixture's right-hand side is what the crate `rustsec` 0.34 says of each version: which advisories
+    /// affect it, and how they are rated. Half the versions stand at the edge of a range.
+    #[test]
+    fn every_verdict_is_that_of_the_rustsec_crate() {
+        let facts = Facts::parse(include_str!("fixture/advisories.jsonl")).unwrap();
+        let mut count = 0;
+        for line in include_str!("fixture/verdicts.txt").lines() {
+            let mut words = line.splitn(3, ' ');
+            let (name, version) = (words.next().unwrap(), words.next().unwrap());
+            let version = version.parse().unwrap();
+            let mut found: Vec<_> = facts
+                .about(name, &version)
+                .map(|advisory| match advisory.severity() {
+                    Severity::Unknown => format!("{}:-", advisory.id),
+                    Severity::Info => format!("{}:none", advisory.id),
+                    severity => format!("{}:{severity}", advisory.id),
+                })
+                .collect();
+            found.sort();
+            assert_eq!(found.join(","), words.next().unwrap_or_default(), "{name} {version}");
+            count += 1;
+        }
+        assert!(count >= 200, "{count}");
+    }
+}

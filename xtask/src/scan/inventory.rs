@@ -1,0 +1,105 @@
+//! What is in one platform's image, as far as the builtin scanner can tell.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::layer::{self, Limits};
+use super::osdb::{Database, Package};
+use super::platforms::Image;
+use super::rootfs::{Content, Layer, Rootfs};
+use crate::audit::Audit;
+use crate::image::layout::Layout;
+
+/// The content of an image.
+#[derive(Debug)]
+pub struct Inventory {
+    /// The image.
+    pub image: Image,
+    /// Programs, by path.
+    pub programs: Vec<Program>,
+    /// The package databases that are there.
+    pub databases: BTreeSet<Database>,
+    /// Packages of the operating system, sorted.
+    pub packages: Vec<Package>,
+    /// All of its paths.
+    pub rootfs: Rootfs,
+}
+
+/// A program in an image.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its path.
+    pub path: String,
+    /// Whether it may be run.
+    pub executable: bool,
+    /// The crates that are linked into it; none where it does not say.
+    pub audit: Option<Audit>,
+    /// Why it could not be looked into.
+    pub unreadable: Option<String>,
+}
+
+/// Reads every layer of an image.
+pub fn take(layout: &Layout, image: &Image) -> Result<Inventory> {
+    let mut rootfs = Rootfs::default();
+    for (number, (descriptor, diff_id)) in image.layers.iter().zip(&image.diff_ids).enumerate() {
+        let what = || format!("{} layer {} of {}", image.platform, number + 1, image.layers.len());
+        let mut layer = Layer::default();
+        let blob = layout.blob(&descriptor.digest).with_context(what)?;
+        layer::read(blob, descriptor, Some(diff_id), Limits::default(), |entry, content| {
+            layer.add(entry, content, &rootfs)
+        })
+        .with_context(what)?;
+        rootfs.apply(layer);
+    }
+    let (mut programs, mut databases, mut packages) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for (path, node) in rootfs.files() {
+        let program = |audit, unreadable| Program {
+            path: format!("/{path}"),
+            executable: node.executable(),
+            audit,
+            unreadable,
+        };
+        match &node.content {
+            Content::Program(audit) => programs.push(program(audit.clone(), None)),
+            Content::Unreadable(why) => programs.push(program(None, Some(why.clone()))),
+            Content::Packages(found) => {
+                databases.insert(found.database);
+                packages.extend(found.list.iter().cloned());
+            }
+            Content::Plain | Content::Secrets(_) => {}
+        }
+    }
+    Ok(Inventory {
+        image: image.clone(),
+        programs,
+        databases,
+        packages: packages.into_iter().collect(),
+        rootfs,
+    })
+}
+
+impl Inventory {
+    /// The programs that say what is linked into them.
+    pub fn audited(&self) -> impl Iterator<Item = (&Program, &Audit)> {
+        self.programs.iter().filter_map(|program| program.audit.as_ref().map(|audit| (program, audit)))
+    }
+
+    /// The file that the container starts, links followed; none where the config names none, or one that
+    /// is not there.
+    pub fn started(&self) -> Option<String> {
+        let list = |key: &str| {
+            self.image.config.pointer(key).and_then(Value::as_array).filter(|list| !list.is_empty())
+        };
+        let command = list("/config/Entrypoint").or_else(|| list("/config/Cmd"))?;
+        let (path, _) = self.rootfs.resolve(command.first()?.as_str()?)?;
+        Some(format!("/{path}"))
+    }
+
+    /// Crates in all programs, each counted once.
+    pub fn crates(&self) -> usize {
+        let all = self.audited().flat_map(|(_, audit)| audit.linked());
+        all.map(|package| (&package.name, &package.version)).collect::<BTreeSet<_>>().len()
+    }
+}

@@ -1,0 +1,307 @@
+//! One layer of an image, read with distrust: every entry is checked, every length has a limit, and
+//! nothing is written anywhere.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+
+use anyhow::{Context as _, Result};
+use flate2::bufread::MultiGzDecoder;
+use tar::EntryType;
+
+use crate::digest::{Digest, Hasher};
+use crate::error::Fault;
+use crate::image::oci::Descriptor;
+
+/// Layers that are not compressed.
+pub const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+const DOCKER_TAR: &str = "application/vnd.docker.image.rootfs.diff.tar";
+
+/// What a layer may ask of the machine that looks at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a layer's tar.
+    pub unpacked: u64,
+    /// From this many bytes on, a tar so many times longer than what it was packed into is a bomb.
+    pub bomb_from: u64,
+    /// How many times that is. Deflate reaches 1032; what people ship seldom exceeds 10.
+    pub bomb_ratio: u64,
+    /// Entries of a layer.
+    pub entries: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { unpacked: 16 << 30, bomb_from: 256 << 20, bomb_ratio: 100, entries: 2_000_000 }
+    }
+}
+
+/// The longest name or other header of an entry.
+const LONGEST_HEADER: u64 = 1 << 20;
+
+/// One entry of a layer.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its path, without leading and trailing slashes; empty for the root folder.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits, with set-user-id, set-group-id and sticky.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u64,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link to this.
+    Symlink(String),
+    /// A further name of this path.
+    Hardlink(String),
+    /// A device or a pipe.
+    Other,
+}
+
+/// Hands on every entry of a layer with a reader of its content, and checks at the end that the bytes
+/// were those that the manifest and the config (`diff_id`) name.
+pub fn read(
+    blob: File,
+    layer: &Descriptor,
+    diff_id: Option<&Digest>,
+    limits: Limits,
+    mut each: impl FnMut(Entry, &mut dyn Read) -> Result<()>,
+) -> Result<()> {
+    let packed = Tee { inner: BufReader::with_capacity(1 << 17, blob), hasher: Hasher::new() };
+    let mut packed = io::BufReader::with_capacity(1 << 17, packed);
+    let seen_diff = {
+        let unpacked = unpack(&mut packed, layer)?;
+        let mut tar =
+            Bounded { inner: unpacked, hasher: Hasher::new(), passed: 0, packed: layer.size, limits };
+        entries(&mut tar, limits, &mut each)?;
+        // Trailing zeros belong to the digest too.
+        io::copy(&mut tar, &mut io::sink()).context("the layer cannot be unpacked to its end")?;
+        tar.hasher.finish().0
+    };
+    io::copy(&mut packed, &mut io::sink())?;
+    let (seen, size) = packed.into_inner().hasher.finish();
+    if (seen, size) != (layer.digest, layer.size) {
+        let what = format!(
+            "the layer's bytes are {seen} ({size} bytes), not what its name says ({} bytes)",
+            layer.size
+        );
+        return Err(Fault::failed(what).into());
+    }
+    if let Some(diff_id) = diff_id.filter(|diff_id| **diff_id != seen_diff) {
+        return Err(
+            Fault::failed(format!("the layer's tar is {seen_diff}, and the config says {diff_id}")).into()
+        );
+    }
+    Ok(())
+}
+
+fn unpack<'a>(packed: &'a mut impl io::BufRead, layer: &Descriptor) -> Result<Box<dyn Read + 'a>, Fault> {
+    match layer.media_type.as_str() {
+        TAR | DOCKER_TAR => Ok(Box::new(packed)),
+        kind if kind.ends_with("gzip") => Ok(Box::new(MultiGzDecoder::new(packed))),
+        kind => Err(Fault::failed(format!("a layer of the type '{kind}' cannot be read"))
+            .cure("layers in plain tar or gzip can; push the image again without zstd or encryption")),
+    }
+}
+
+/// Hands on every entry of a tar with a reader of its content.
+pub fn entries(
+    tar: &mut impl Read,
+    limits: Limits,
+    each: &mut impl FnMut(Entry, &mut dyn Read) -> Result<()>,
+) -> Result<()> {
+    let mut archive = tar::Archive::new(tar);
+    let (mut count, mut long) = (0, Long::default());
+    // Raw entries: the headers of long names are bounded here, and what two readers of tar would take
+    // differently is refused rather than guessed.
+    for entry in archive.entries().context("the layer is not a tar")?.raw(true) {
+        let mut entry = entry.context("the layer's tar is damaged or cut short")?;
+        count += 1;
+        if count > limits.entries {
+            return Err(Fault::failed(format!("the layer has more than {} entries", limits.entries)).into());
+        }
+        let header = entry.header();
+        let kind = header.entry_type();
+        if long.take(kind, &mut entry)? {
+            continue;
+        }
+        let header = entry.header();
+        let raw = long.path.take().map_or_else(|| header.path_bytes().into_owned(), String::into_bytes);
+        let path = clean(&text(raw)?)?;
+        let own_link = || header.link_name_bytes().unwrap_or_default().into_owned();
+        let link = long.link.take().map_or_else(own_link, String::into_bytes);
+        let at = || format!("entry '{path}'");
+        let kind = match kind {
+            EntryType::Regular | EntryType::Continuous => Kind::File,
+            EntryType::Directory => Kind::Folder,
+            EntryType::Symlink => Kind::Symlink(symlink(&path, text(link)?).with_context(at)?),
+            EntryType::Link => Kind::Hardlink(clean(&text(link)?).with_context(at)?),
+            EntryType::Char | EntryType::Block | EntryType::Fifo => Kind::Other,
+            EntryType::GNUSparse => {
+                return Err(Fault::failed(format!(
+                    "'{path}' is a sparse file, whose true length is only claimed"
+                ))
+                .cure("pack the layer without --sparse")
+                .into());
+            }
+            other => {
+                let what = format!("'{path}' is of the unknown kind {:?}", char::from(other.as_byte()));
+                return Err(Fault::failed(what).into());
+            }
+        };
+        let mode = header.mode().with_context(at)? & 0o7777;
+        let (uid, size) = (header.uid().with_context(at)?, header.entry_size().with_context(at)?);
+        each(Entry { path: path.clone(), kind, mode, uid, size }, &mut entry).with_context(at)?;
+    }
+    Ok(())
+}
+
+/// Names too long for a header, which come in an entry of their own before it (GNU tar; POSIX pax).
+#[derive(Debug, Default)]
+struct Long {
+    path: Option<String>,
+    link: Option<String>,
+}
+
+impl Long {
+    /// Reads such an entry; false where it is none.
+    fn take(&mut self, kind: EntryType, entry: &mut impl Read) -> Result<bool> {
+        let mut content = || -> Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            entry.take(LONGEST_HEADER + 1).read_to_end(&mut bytes).context("the layer's tar is cut short")?;
+            if bytes.len() as u64 > LONGEST_HEADER {
+                return Err(Fault::failed("a header in the layer is over the limit of 1 MiB").into());
+            }
+            Ok(bytes)
+        };
+        let terminated =
+            |bytes: Vec<u8>| text(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
+        match kind {
+            EntryType::GNULongName => self.path = Some(terminated(content()?)?),
+            EntryType::GNULongLink => self.link = Some(terminated(content()?)?),
+            EntryType::XGlobalHeader => drop(content()?),
+            EntryType::XHeader => self.pax(&content()?)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn pax(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let damaged = || Fault::failed("a pax header in the layer is damaged");
+        while !bytes.is_empty() && bytes[0] != 0 {
+            let space = bytes.iter().take(20).position(|byte| *byte == b' ').ok_or_else(damaged)?;
+            let length: usize = std::str::from_utf8(&bytes[..space])?.parse().map_err(|_| damaged())?;
+            let record = bytes.get(space + 1..length).ok_or_else(damaged)?;
+            bytes = &bytes[length..];
+            let record = record.strip_suffix(b"\n").ok_or_else(damaged)?;
+            let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(damaged)?;
+            let (key, value) = (&record[..equals], &record[equals + 1..]);
+            match key {
+                b"path" => self.path = Some(text(value.to_vec())?),
+                b"linkpath" => self.link = Some(text(value.to_vec())?),
+                // The header's own length goes up to 8 GiB; another one here would hide entries from some.
+                b"size" => return Err(Fault::failed("an entry's length is set in a pax header").into()),
+                key if key.starts_with(b"GNU.sparse.") => {
+                    return Err(Fault::failed("a sparse file, whose true length is only claimed").into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Fault> {
+    String::from_utf8(bytes).map_err(|error| {
+        Fault::failed(format!(
+            "a name in the layer is not UTF-8: {}",
+            String::from_utf8_lossy(error.as_bytes())
+        ))
+    })
+}
+
+/// A path in the image; one that leaves it is refused.
+fn clean(path: &str) -> Result<String, Fault> {
+    if path.starts_with('/') {
+        return Err(Fault::failed(format!(
+            "'{path}' in a layer is absolute: it means another place to whoever unpacks it"
+        )));
+    }
+    let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.contains(&"..") {
+        return Err(Fault::failed(format!("'{path}' in a layer leads out of the image")));
+    }
+    if path.contains('\0') {
+        return Err(Fault::failed("a name in the layer has a NUL in it"));
+    }
+    Ok(parts.join("/"))
+}
+
+/// A link's target; one with more `..` than there are folders above it is refused.
+fn symlink(path: &str, target: String) -> Result<String, Fault> {
+    let mut depth = if target.starts_with('/') { 0 } else { path.matches('/').count() };
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if depth == 0 => {
+                return Err(Fault::failed(format!("the link '{path}' leads out of the image: '{target}'")));
+            }
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    Ok(target)
+}
+
+/// Hashes what passes.
+struct Tee<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        io::Write::write_all(&mut self.hasher, &buffer[..read])?;
+        Ok(read)
+    }
+}
+
+/// Hashes what passes and stops where a limit is reached.
+struct Bounded<R> {
+    inner: R,
+    hasher: Hasher,
+    passed: u64,
+    packed: u64,
+    limits: Limits,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.passed += read as u64;
+        if self.passed > self.limits.unpacked {
+            return Err(io::Error::other(format!(
+                "the layer unpacks to more than {} bytes",
+                self.limits.unpacked
+            )));
+        }
+        if self.passed > self.limits.bomb_from && self.passed / self.packed.max(1) > self.limits.bomb_ratio {
+            let what =
+                format!("{} bytes unpack to more than {}: this is a gzip bomb", self.packed, self.passed);
+            return Err(io::Error::other(what));
+        }
+        io::Write::write_all(&mut self.hasher, &buffer[..read])?;
+        Ok(read)
+    }
+}

@@ -1,0 +1,130 @@
+//! Licences of the linked crates against a list (SPDX specification, annex D: licence expressions).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use super::builtin::NAME;
+use super::finding::{Finding, Kind};
+use super::inventory::Inventory;
+use super::severity::Severity;
+use crate::build::cargo;
+
+/// The licence expression of each crate, by name and version.
+pub type Licences = BTreeMap<(String, String), String>;
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    license: Option<String>,
+}
+
+/// Asks cargo for the licences of everything in the workspace's lock file.
+pub fn of_workspace(root: &Path) -> Result<Licences> {
+    let cmd = cargo().args(["metadata", "--format-version", "1", "--locked"]).dir(root);
+    let metadata: Metadata = serde_json::from_slice(&cmd.read_bytes().context("ask cargo for licences")?)?;
+    let with = |package: Package| Some(((package.name, package.version), package.license?));
+    Ok(metadata.packages.into_iter().filter_map(with).collect())
+}
+
+/// The crates whose licence the list does not allow, or that have none.
+pub fn findings(inventory: &Inventory, licences: &Licences, allowed: &[String]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (program, audit) in inventory.audited() {
+        for (place, package) in audit.packages.iter().enumerate().filter(|(_, package)| !package.root) {
+            let expression = licences.get(&(package.name.clone(), package.version.to_string()));
+            if expression.is_some_and(|expression| allows(expression, allowed)) {
+                continue;
+            }
+            findings.push(Finding {
+                subject: package.name.clone(),
+                version: package.version.to_string(),
+                path: audit.path_to(place),
+                place: program.path.clone(),
+                note: expression
+                    .map_or_else(|| "no licence is known".to_owned(), |text| format!("licence {text}")),
+                platforms: [inventory.image.platform.to_string()].into(),
+                ..Finding::new(Kind::Licence, "XT-LICENCE", Severity::High, NAME)
+            });
+        }
+    }
+    findings
+}
+
+/// Whether an expression can be met with the licences of the list. What cannot be read is not allowed.
+fn allows(expression: &str, allowed: &[String]) -> bool {
+    // Cargo's older notation for a choice.
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let mut words: Vec<_> = spaced.split_whitespace().rev().collect();
+    let met = choice(&mut words, allowed);
+    words.is_empty() && met == Some(true)
+}
+
+fn choice(words: &mut Vec<&str>, allowed: &[String]) -> Option<bool> {
+    let mut met = both(words, allowed)?;
+    while words.pop_if(|word| word.eq_ignore_ascii_case("OR")).is_some() {
+        met |= both(words, allowed)?;
+    }
+    Some(met)
+}
+
+fn both(words: &mut Vec<&str>, allowed: &[String]) -> Option<bool> {
+    let mut met = one(words, allowed)?;
+    while words.pop_if(|word| word.eq_ignore_ascii_case("AND")).is_some() {
+        met &= one(words, allowed)?;
+    }
+    Some(met)
+}
+
+fn one(words: &mut Vec<&str>, allowed: &[String]) -> Option<bool> {
+    let word = words.pop()?;
+    if word == "(" {
+        let met = choice(words, allowed)?;
+        return (words.pop()? == ")").then_some(met);
+    }
+    if [")", "OR", "AND", "WITH"].contains(&word) {
+        return None;
+    }
+    let mut name = word.to_owned();
+    if words.pop_if(|word| word.eq_ignore_ascii_case("WITH")).is_some() {
+        name = format!("{word} WITH {}", words.pop()?);
+    }
+    // An exception gives more rights, so that the licence alone on the list is enough.
+    Some(allowed.iter().any(|allowed| *allowed == name || *allowed == word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions() {
+        let allowed = ["MIT", "Apache-2.0", "Unicode-3.0"].map(str::to_owned);
+        for (expression, expected) in [
+            ("MIT", true),
+            ("GPL-3.0-only", false),
+            ("MIT OR GPL-3.0-only", true),
+            ("MIT/Apache-2.0", true),
+            ("Apache-2.0 / GPL-2.0", true),
+            ("MIT AND GPL-3.0-only", false),
+            ("(MIT OR GPL-2.0) AND Unicode-3.0", true),
+            ("MIT OR Apache-2.0 AND GPL-2.0", true),
+            ("Apache-2.0 WITH LLVM-exception", true),
+            ("Apache-2.0 WITH LLVM-exception OR MIT", true),
+            ("", false),
+            ("MIT MIT", false),
+            ("(MIT", false),
+            ("MIT OR", false),
+        ] {
+            assert_eq!(allows(expression, &allowed), expected, "{expression}");
+        }
+    }
+}

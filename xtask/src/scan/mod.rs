@@ -1,0 +1,26 @@
+//! Looking at an image: what is in it, what is known of that, and whether that is good enough.
+
+pub mod builtin;
+pub mod checks;
+mod cvss;
+pub mod date;
+pub mod facts;
+pub mod finding;
+pub mod gate;
+pub mod import;
+pub mod inventory;
+mod layer;
+pub mod licence;
+mod osdb;
+pub mod platforms;
+mod range;
+pub mod report;
+mod rootfs;
+pub mod sarif;
+mod secrets;
+pub mod severity;
+pub mod source;
+#[cfg(test)]
+mod tests;
+pub mod trivy;
+pub mod work;

@@ -1,0 +1,239 @@
+//! What a scan tells: as a table, as Markdown, as one JSON document.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::date::Date;
+use super::finding::{Finding, Kind};
+use super::inventory::Inventory;
+use super::osdb::Database;
+use super::work::Work;
+use crate::digest::Digest;
+use crate::error::Fault;
+use crate::plan;
+use crate::ui::{Table, seconds};
+
+/// An engine that ran.
+#[derive(Clone, Debug, Serialize)]
+pub struct Engine {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: String,
+    /// The day of what it knows.
+    pub database: Date,
+    /// The commit of what it knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// How many advisories it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advisories: Option<usize>,
+}
+
+/// One platform as it was seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlatformReport {
+    /// What it runs on.
+    pub platform: String,
+    /// Its manifest's digest.
+    pub manifest: Digest,
+    /// Layers that were read.
+    pub layers: usize,
+    /// Paths in it.
+    pub paths: usize,
+    /// Programs and libraries in it.
+    pub programs: usize,
+    /// Programs that say which crates they are made of.
+    pub audited: usize,
+    /// The program that the container starts.
+    pub starts: Option<String>,
+    /// Crates that are linked.
+    pub crates: usize,
+    /// Crates that Trivy saw.
+    pub trivy_crates: Option<usize>,
+    /// Packages of the operating system.
+    pub packages: usize,
+    /// The kinds of package database in it.
+    pub databases: Vec<Database>,
+    /// What the builtin engine does not cover.
+    pub not_covered: Vec<String>,
+    /// Seconds that the builtin engine took.
+    pub seconds: f64,
+}
+
+impl PlatformReport {
+    /// What an inventory comes to, taken in so many seconds.
+    pub fn of(inventory: &Inventory, seconds: f64) -> Self {
+        Self {
+            platform: inventory.image.platform.to_string(),
+            manifest: inventory.image.digest,
+            layers: inventory.image.layers.len(),
+            paths: inventory.rootfs.nodes.len(),
+            programs: inventory.programs.len(),
+            audited: inventory.audited().count(),
+            starts: inventory.started(),
+            crates: inventory.crates(),
+            trivy_crates: None,
+            packages: inventory.packages.len(),
+            databases: inventory.databases.iter().copied().collect(),
+            not_covered: Vec::new(),
+            seconds,
+        }
+    }
+}
+
+/// Everything that a scan tells.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// The image's name, as it was given.
+    pub image: &'a str,
+    /// What the steps left.
+    pub work: &'a Work,
+    /// How the steps went.
+    pub steps: &'a [plan::Report],
+    /// Why it does not pass.
+    pub faults: &'a [Fault],
+}
+
+impl Report<'_> {
+    fn platforms(&self) -> Table {
+        let mut table = Table::new(&[
+            "platform",
+            "manifest",
+            ">programs",
+            ">crates",
+            ">OS packages",
+            ">builtin",
+            "starts",
+        ]);
+        for platform in &self.work.platforms {
+            table.row([
+                platform.platform.clone(),
+                platform.manifest.short(),
+                format!("{} of {}", platform.audited, platform.programs),
+                platform.crates.to_string(),
+                platform.packages.to_string(),
+                seconds(platform.seconds),
+                platform.starts.clone().unwrap_or_default(),
+            ]);
+        }
+        table
+    }
+
+    fn findings(&self) -> Table {
+        let mut table = Table::new(&[
+            "",
+            "severity",
+            "id",
+            "what",
+            "version",
+            "mended in",
+            "how it came in",
+            "found by",
+            "link",
+        ]);
+        for finding in &self.work.findings {
+            let by: Vec<_> = finding.found_by.iter().copied().collect();
+            table.row([
+                self.state(finding).to_owned(),
+                finding.severity.to_string(),
+                finding.id.clone(),
+                finding.subject.clone(),
+                finding.version.clone(),
+                finding.fixed.clone(),
+                how(finding),
+                by.join(", "),
+                finding.link.clone(),
+            ]);
+        }
+        table
+    }
+
+    fn state(&self, finding: &Finding) -> &'static str {
+        match () {
+            () if finding.ignored.is_some() => "ignored",
+            () if self.work.setup.rules.fails(finding) => "FAILS",
+            () => "warning",
+        }
+    }
+
+    fn verdict(&self) -> String {
+        let knows: Vec<_> =
+            self.work.engines.iter().map(|e| format!("{} {} of {}", e.name, e.version, e.database)).collect();
+        let platforms: Vec<_> =
+            self.work.platforms.iter().map(|p| format!("{} ({} crates)", p.platform, p.crates)).collect();
+        let state = if self.faults.is_empty() { "passes" } else { "does not pass" };
+        format!("{} {state}: {}; {}", self.image, platforms.join(", "), knows.join(", "))
+    }
+
+    /// For a terminal.
+    pub fn table(&self) -> String {
+        let findings = if self.work.findings.is_empty() {
+            "no findings\n".to_owned()
+        } else {
+            self.findings().to_string()
+        };
+        format!("{}\n{findings}\n{}\n", self.platforms(), self.verdict())
+    }
+
+    /// For GitHub's step summary.
+    pub fn markdown(&self) -> String {
+        let mut out = format!("### Scan\n\n{}\n\n{}", self.verdict(), self.platforms().markdown());
+        if self.work.findings.is_empty() {
+            out.push_str("\nNo findings.\n");
+        } else {
+            out.push_str(&format!("\n{}", self.findings().markdown()));
+        }
+        for fault in self.faults {
+            out.push_str(&format!("\n- {fault}"));
+        }
+        for note in &self.work.notes {
+            out.push_str(&format!("\n- {note}"));
+        }
+        out.push('\n');
+        out
+    }
+
+    /// The whole as data (docs/json.md).
+    pub fn json(&self) -> serde_json::Value {
+        let findings: Vec<_> = self
+            .work
+            .findings
+            .iter()
+            .map(|finding| {
+                let mut value = json!(finding);
+                value["fails"] = json!(self.work.setup.rules.fails(finding));
+                value
+            })
+            .collect();
+        json!({
+            "schema": "xtask.scan/1",
+            "command": "scan",
+            "image": self.image,
+            "passes": self.faults.is_empty(),
+            "faults": self.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "engines": self.work.engines,
+            "platforms": self.work.platforms,
+            "findings": findings,
+            "notes": self.work.notes,
+            "steps": self.steps,
+        })
+    }
+}
+
+/// The way to a crate, or what else there is to say.
+fn how(finding: &Finding) -> String {
+    let mut parts = Vec::new();
+    if finding.path.len() > 1 {
+        parts.push(finding.path.join(" > "));
+    } else if matches!(finding.kind, Kind::Vulnerability | Kind::Notice) && !finding.place.is_empty() {
+        parts.push(finding.place.clone());
+    }
+    if !finding.note.is_empty() {
+        parts.push(finding.note.clone());
+    }
+    if let Some(reason) = &finding.ignored {
+        parts.push(format!("ignored: {reason}"));
+    }
+    parts.join("; ")
+}

@@ -1,0 +1,110 @@
+//! Secrets that got into an image, by the forms that their issuers gave them so that they can be found.
+
+/// The secrets in a file, by kind; nothing of their value is kept.
+pub fn find(path: &str, content: &[u8]) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let by_name = match name {
+        "id_rsa" | "id_ecdsa" | "id_ed25519" | "id_dsa" => Some("an SSH private key"),
+        ".git-credentials" | ".netrc" | ".pgpass" | ".npmrc" | ".pypirc" if !content.is_empty() => {
+            Some("a file of credentials")
+        }
+        _ => None,
+    };
+    found.extend(by_name);
+    found.extend(in_text(content));
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The secrets in a text, by kind.
+pub fn in_text(content: &[u8]) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let mut before = b' ';
+    for (at, &byte) in content.iter().enumerate() {
+        // In the middle of a longer word it is chance: base64 has everything.
+        let alone = !std::mem::replace(&mut before, byte).is_ascii_alphanumeric();
+        if !matches!(byte, b'A' | b'g' | b'x' | b's' | b'n' | b'-') {
+            continue;
+        }
+        let rest = &content[at..];
+        if alone {
+            let kinds = TOKENS.iter().filter(|(prefix, length, charset, _)| {
+                let token = rest.strip_prefix(prefix.as_bytes()).and_then(|token| token.get(..*length));
+                token.is_some_and(|token| token.iter().all(|byte| charset(*byte)))
+            });
+            found.extend(kinds.map(|(_, _, _, what)| *what));
+        }
+        if is_private_key(rest) {
+            found.push("a private key");
+        }
+    }
+    found
+}
+
+type Charset = fn(u8) -> bool;
+
+/// How a token begins, how many characters follow at least, of which kind, and what it is.
+const TOKENS: [(&str, usize, Charset, &str); 12] = [
+    ("AKIA", 16, upper_or_digit, "an AWS access key"),
+    ("ASIA", 16, upper_or_digit, "an AWS access key"),
+    ("ghp_", 36, alphanumeric, "a GitHub token"),
+    ("gho_", 36, alphanumeric, "a GitHub token"),
+    ("ghs_", 36, alphanumeric, "a GitHub token"),
+    ("github_pat_", 60, word, "a GitHub token"),
+    ("glpat-", 20, word, "a GitLab token"),
+    ("xoxb-", 20, word, "a Slack token"),
+    ("xoxp-", 20, word, "a Slack token"),
+    ("sk_live_", 24, alphanumeric, "a Stripe key"),
+    ("AIza", 35, word, "a Google API key"),
+    ("npm_", 36, alphanumeric, "an npm token"),
+];
+
+fn upper_or_digit(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit()
+}
+
+fn alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+fn word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+/// A PEM block of a private key (RFC 7468), and not only the words of its first line.
+fn is_private_key(text: &[u8]) -> bool {
+    if !text.starts_with(b"-----BEGIN ") {
+        return false;
+    }
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_key = line.trim_ascii_end().ends_with(b"PRIVATE KEY-----");
+    let body = text.get(line.len() + 1..).unwrap_or_default();
+    is_key && body.iter().take(64).filter(|byte| alphanumeric(**byte)).count() >= 40
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_one_and_what_only_looks_like_one() {
+        let key = format!("-----BEGIN EC PRIVATE KEY-----\n{}\n", "A".repeat(64));
+        // Put together here, so that no scanner of this repository finds one.
+        let aws = format!("id = {}{}", "AKIA", "ABCDEFGHIJKLMNOP");
+        let github = format!("{}{}", "ghp_", "a".repeat(36));
+        let cases: [(&str, &str, &[&str]); 7] = [
+            ("a", &key, &["a private key"]),
+            ("a", "-----BEGIN PRIVATE KEY-----\", \"-----END", &[]),
+            ("a", &aws, &["an AWS access key"]),
+            ("a", "xAKIAABCDEFGHIJKLMNOP", &[]),
+            ("a", &github, &["a GitHub token"]),
+            ("root/.ssh/id_ed25519", "", &["an SSH private key"]),
+            ("a", "-----BEGIN CERTIFICATE-----\nAAAA", &[]),
+        ];
+        for (path, content, expected) in cases {
+            assert_eq!(find(path, content.as_bytes()), expected, "{path} {content}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Where an image is, and bringing it into a layout on this disk, where every engine can read it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use super::layer::{self, Kind, Limits};
+use crate::digest::Digest;
+use crate::error::Fault;
+use crate::image::layout::Layout;
+use crate::image::oci::{self, Annotations, Descriptor, Index, MANIFEST, MAX_DOCUMENT, Manifest};
+use crate::registry::{Client, Reference};
+
+/// An image by where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A layout's folder, and one manifest or index of it.
+    Layout(PathBuf, Option<Digest>),
+    /// A tar as `docker save`, `podman save` and `cargo xtask image --archive` write it.
+    Archive(PathBuf),
+    /// An image in a registry.
+    Registry(Reference),
+}
+
+impl Source {
+    /// Reads what `--image` was given: what is there as a folder or file is that; all else is a reference.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (path, digest) = match text.rsplit_once('@') {
+            Some((path, digest)) if Path::new(path).is_dir() => (path, Some(digest.parse::<Digest>()?)),
+            _ => (text, None),
+        };
+        let path = Path::new(path);
+        if path.is_dir() {
+            return Ok(Self::Layout(path.to_owned(), digest));
+        }
+        if path.is_file() {
+            return Ok(Self::Archive(path.to_owned()));
+        }
+        if text.starts_with(['.', '/']) {
+            return Err(Fault::usage("there is no such folder or file").at(text).into());
+        }
+        let help = || Fault::usage(format!("--image '{text}' is no folder, no file and no reference"));
+        Ok(Self::Registry(text.parse::<Reference>().with_context(help)?))
+    }
+
+    /// The image in a layout, and the part of it that is asked for. What is not in a layout yet is put
+    /// into the one at `work`, under digests alone.
+    pub fn bring(
+        &self,
+        client: &Client,
+        work: &Path,
+        tell: &dyn Fn(&str),
+    ) -> Result<(Layout, Option<Digest>)> {
+        match self {
+            Self::Layout(dir, digest) => Ok((Layout::open(dir)?, *digest)),
+            Self::Archive(path) => {
+                let layout = Layout::create(work)?;
+                let index = unpack(path, &layout).with_context(|| path.display().to_string())?;
+                layout.publish(&index)?;
+                Ok((layout, None))
+            }
+            Self::Registry(reference) => {
+                let layout = Layout::create(work)?;
+                let index = pull(client, reference, &layout, tell).with_context(|| reference.to_string())?;
+                layout.publish(&index)?;
+                Ok((layout, None))
+            }
+        }
+    }
+}
+
+/// Everything of an image but what only speaks about it: attestations, signatures.
+fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&str)) -> Result<Index> {
+    let top = client.manifest(reference)?;
+    let first = Descriptor::of(&top.media_type, &top.bytes);
+    let (mut manifests, mut waiting) = (Vec::new(), vec![(first, top.bytes, 0)]);
+    while let Some((descriptor, bytes, depth)) = waiting.pop() {
+        if depth > 4 || manifests.len() > super::platforms::MOST {
+            return Err(Fault::failed("its indexes nest too deep, or have too much in them").into());
+        }
+        if descriptor.is_index() {
+            let index: Index = oci::from_bytes("the index", &bytes)?;
+            for entry in index.manifests {
+                if super::platforms::is_attestation(&entry) {
+                    continue;
+                }
+                let manifest = client.manifest(&reference.with_digest(entry.digest))?;
+                waiting.push((entry, manifest.bytes, depth + 1));
+            }
+            continue;
+        }
+        layout.put(&descriptor.media_type, &bytes)?;
+        let manifest: Manifest = oci::from_bytes("the manifest", &bytes)?;
+        for blob in manifest.layers.iter().chain([&manifest.config]) {
+            if !layout.has(&blob.digest, blob.size) {
+                let mut writer = layout.writer()?;
+                let progress =
+                    |bytes: u64| tell(&format!("{}: {bytes} of {} bytes", blob.digest.short(), blob.size));
+                client.blob(reference, &blob.digest, blob.size, &mut writer, &progress)?;
+                writer.commit_as(blob)?;
+            }
+        }
+        manifests.push(descriptor);
+    }
+    Ok(Index::new(manifests, Annotations::new()))
+}
+
+/// Docker's list of the images in an archive.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerImage {
+    config: String,
+    layers: Vec<String>,
+}
+
+/// Puts every file of an archive into the layout, under the digest that it has, whatever its name says.
+fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
+    let mut file = BufReader::with_capacity(1 << 17, File::open(path)?);
+    if io::BufRead::fill_buf(&mut file)?.starts_with(&[0x1f, 0x8b]) {
+        return Err(Fault::usage("the archive is compressed as a whole")
+            .cure("unpack it first: gunzip FILE")
+            .into());
+    }
+    let mut blobs = BTreeMap::new();
+    let mut links = BTreeMap::new();
+    layer::entries(&mut file, Limits::default(), &mut |entry, content| {
+        match entry.kind {
+            Kind::File => {
+                let mut blob = layout.writer()?;
+                io::copy(content, &mut blob).context("the archive is cut short")?;
+                blobs.insert(entry.path, blob.commit()?);
+            }
+            // Older Dockers name equal layers by links to one of them.
+            Kind::Symlink(target) => drop(links.insert(entry.path, target)),
+            Kind::Hardlink(target) => drop(links.insert(entry.path, format!("/{target}"))),
+            Kind::Folder | Kind::Other => {}
+        }
+        Ok(())
+    })?;
+    let find = |name: &str| {
+        let target = links.get(name).map(|target| join(name, target));
+        blobs.get(target.as_deref().unwrap_or(name)).copied()
+    };
+    let document = |name: &str| -> Result<Option<Vec<u8>>> {
+        let Some((digest, size)) = find(name) else { return Ok(None) };
+        if size > MAX_DOCUMENT {
+            return Err(Fault::failed(format!("{name} is over the limit of {MAX_DOCUMENT} bytes")).into());
+        }
+        let mut bytes = Vec::new();
+        layout.blob(&digest)?.read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    };
+    if let Some(bytes) = document("index.json")? {
+        return oci::from_bytes("index.json", &bytes);
+    }
+    let bytes = document("manifest.json")?.ok_or_else(|| {
+        Fault::failed("it has neither index.json nor manifest.json: this is not an image's archive")
+    })?;
+    let images: Vec<DockerImage> = oci::from_bytes("manifest.json", &bytes)?;
+    let blob = |name: &str, media_type: &str| -> Result<Descriptor, Fault> {
+        let missing = || Fault::failed(format!("manifest.json names '{name}', which is not in the archive"));
+        let (digest, size) = find(name).ok_or_else(missing)?;
+        Ok(Descriptor { digest, size, ..Descriptor::of(media_type, b"") })
+    };
+    let manifests = images.iter().map(|image| {
+        let layers = image.layers.iter().map(|name| {
+            let mut layer = blob(name, layer::TAR)?;
+            let mut magic = Vec::new();
+            layout.blob(&layer.digest)?.take(2).read_to_end(&mut magic)?;
+            if magic == [0x1f, 0x8b] {
+                oci::LAYER_GZIP.clone_into(&mut layer.media_type);
+            }
+            Ok(layer)
+        });
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: MANIFEST.to_owned(),
+            config: blob(&image.config, oci::CONFIG)?,
+            layers: layers.collect::<Result<_>>()?,
+            annotations: Annotations::new(),
+        };
+        layout.put(MANIFEST, &oci::to_bytes(&manifest)?)
+    });
+    Ok(Index::new(manifests.collect::<Result<_>>()?, Annotations::new()))
+}
+
+/// A link's target as a path of the archive. The reader of the tar has seen to it that it stays inside.
+fn join(name: &str, target: &str) -> String {
+    let mut at: Vec<_> = if target.starts_with('/') { Vec::new() } else { name.split('/').collect() };
+    at.pop();
+    for part in target.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        if part == ".." {
+            at.pop();
+        } else {
+            at.push(part);
+        }
+    }
+    at.join("/")
+}

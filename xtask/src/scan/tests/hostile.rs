@@ -1,0 +1,180 @@
+//! Images that were made to do harm: each is a clear error, soon, and nothing is written.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// What comes of an image whose one layer is this.
+fn outcome(make: impl FnOnce(&Layout) -> Packed) -> String {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(&temp.path().join("image")).unwrap();
+    let layer = make(&layout);
+    let manifest = image(&layout, "amd64", &[layer]);
+    publish(&layout, vec![manifest]);
+    let before = listing(temp.path());
+    let outcome = look(layout.dir()).map(|taken| format!("{} paths", taken[0].rootfs.nodes.len()));
+    assert_eq!(listing(temp.path()), before, "nothing is written");
+    outcome.unwrap_or_else(|error| error)
+}
+
+fn listing(dir: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        all.push(entry.path().display().to_string());
+        if entry.file_type().unwrap().is_dir() {
+            all.extend(listing(&entry.path()));
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn entries_that_lead_out_or_lie() {
+    let one = |kind, path: &str, link: &str| Tar::default().entry(kind, path, link, 0o644, b"").end();
+    let pax = |record: &str| {
+        let header = Tar::default().entry(EntryType::XHeader, "pax", "", 0o644, record.as_bytes());
+        header.file("a", 0o644, b"x").end()
+    };
+    let mut wrong_sum = Tar::default().file("a", 0o644, b"x").end();
+    wrong_sum[0] = b'b';
+    let cut = Tar::default().file("a", 0o644, &[7; 4096]).0[..1024].to_vec();
+    let cases = [
+        (one(EntryType::Regular, "../etc/passwd", ""), "leads out of the image"),
+        (one(EntryType::Regular, "a/../../b", ""), "leads out of the image"),
+        (one(EntryType::Regular, "/etc/passwd", ""), "is absolute"),
+        (one(EntryType::Symlink, "a/b", "../../etc"), "leads out of the image"),
+        (one(EntryType::Symlink, "a", "/../x"), "leads out of the image"),
+        (one(EntryType::Link, "a", "../b"), "leads out of the image"),
+        (one(EntryType::Link, "a", "/etc/shadow"), "is absolute"),
+        (one(EntryType::Link, "a", "nowhere"), "not there"),
+        (one(EntryType::GNUSparse, "a", ""), "sparse"),
+        (one(EntryType::new(b'Z'), "a", ""), "unknown kind"),
+        (pax("27 path=../../../etc/passw\n"), "leads out of the image"),
+        (pax("18 size=999999999\n"), "length is set"),
+        (pax("24 GNU.sparse.size=12345\n"), "sparse"),
+        (pax("9999 path=x\n"), "damaged"),
+        (wrong_sum, "damaged"),
+        (cut, "cut short"),
+        (b"no tar at all".repeat(100), "damaged"),
+    ];
+    for (tar, expected) in cases {
+        let found = outcome(|layout| pack(layout, &tar));
+        assert!(found.contains(expected), "{expected}: {found}");
+    }
+}
+
+#[test]
+fn links_within_and_devices_are_no_harm() {
+    let tar = Tar::default()
+        .file("./a/b", 0o644, b"x")
+        .entry(EntryType::Link, "c", "./a/b", 0o644, b"")
+        .entry(EntryType::Symlink, "a/d", "../c", 0o777, b"")
+        .entry(EntryType::Symlink, "e", "/proc/mounts", 0o777, b"")
+        .entry(EntryType::Char, "dev/null", "", 0o666, b"");
+    assert_eq!(outcome(|layout| pack(layout, &tar.end())), "5 paths");
+}
+
+#[test]
+fn bombs_are_left_early() {
+    let started = Instant::now();
+    // 4 GiB of zeros in 4 MB.
+    let member = gzip(&vec![0; 64 << 20]);
+    let bomb = member.repeat(64);
+    let found = outcome(|layout| Packed {
+        descriptor: layout.put(LAYER_GZIP, &bomb).unwrap(),
+        diff_id: Digest::of(b""),
+    });
+    // Zeros end a tar, so that the rest is only passed over.
+    assert!(found.contains("gzip bomb"), "{found}");
+    let tar = Tar::default().file("big", 0o644, &vec![0; 300 << 20]).end();
+    let found = outcome(|layout| pack(layout, &tar));
+    assert!(found.contains("gzip bomb"), "{found}");
+    // Two GB that are only claimed.
+    let mut claimed = Tar::default().file("big", 0o755, b"\x7fELF\x02\x01");
+    let mut header = tar::Header::new_gnu();
+    header.as_mut_bytes().copy_from_slice(&claimed.0[..512]);
+    header.set_size(2 << 30);
+    header.set_cksum();
+    claimed.0[..512].copy_from_slice(header.as_bytes());
+    let found = outcome(|layout| pack(layout, &claimed.end()));
+    assert!(found.contains("cut short"), "{found}");
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_name_without_end_is_bounded() {
+    let long = vec![b'a'; 2 << 20];
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+        let tar = Tar::default().entry(kind, "long", "", 0o644, &long).file("a", 0o644, b"").end();
+        let found = outcome(|layout| pack(layout, &tar));
+        assert!(found.contains("over the limit"), "{found}");
+    }
+}
+
+#[test]
+fn bytes_are_those_that_their_names_say() {
+    let tar = Tar::default().file("a", 0o644, b"x").end();
+    // Another tar than the config says.
+    let found = outcome(|layout| Packed { diff_id: Digest::of(b"other"), ..pack(layout, &tar) });
+    assert!(found.contains("the config says"), "{found}");
+    // Other bytes than the name says, and a blob that is cut short.
+    for change in [|bytes: &mut Vec<u8>| bytes[10] ^= 1, |bytes: &mut Vec<u8>| bytes.truncate(30)] {
+        let found = outcome(|layout| {
+            let packed = pack(layout, &tar);
+            let path = layout.blob_path(&packed.descriptor.digest);
+            let mut bytes = std::fs::read(&path).unwrap();
+            change(&mut bytes);
+            std::fs::write(&path, bytes).unwrap();
+            packed
+        });
+        assert!(found.contains("damaged") || found.contains("not what its name says"), "{found}");
+    }
+    // Something behind the compressed stream.
+    let found = outcome(|layout| {
+        let blob = [gzip(&tar), b"more".to_vec()].concat();
+        Packed { descriptor: layout.put(LAYER_GZIP, &blob).unwrap(), diff_id: Digest::of(&tar) }
+    });
+    assert!(found.contains("unpacked to its end"), "{found}");
+    let found = outcome(|layout| Packed {
+        descriptor: layout.put("application/vnd.oci.image.layer.v1.tar+zstd", b"x").unwrap(),
+        diff_id: Digest::of(b""),
+    });
+    assert!(found.contains("cannot be read"), "{found}");
+}
+
+#[test]
+fn indexes_that_nest_lie_or_lack_something() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let layer = pack(&layout, &Tar::default().file("bin/app", 0o755, &program()).end());
+    let manifest = image(&layout, "amd64", &[layer]);
+    let outcome = |manifests: Vec<Descriptor>| {
+        publish(&layout, manifests);
+        look(layout.dir()).map(|taken| taken.len())
+    };
+    let mut nested = manifest.clone();
+    for _ in 0..6 {
+        nested = layout
+            .put(oci::INDEX, &oci::to_bytes(&Index::new(vec![nested], Annotations::new())).unwrap())
+            .unwrap();
+    }
+    assert!(outcome(vec![nested]).unwrap_err().contains("nest deeper"));
+    // A digest cannot be in the bytes that it is of: a cycle is a name with other bytes behind it.
+    let cyclic = Descriptor::of(oci::INDEX, b"{}");
+    let text = oci::to_bytes(&Index::new(vec![cyclic.clone()], Annotations::new())).unwrap();
+    std::fs::write(layout.blob_path(&cyclic.digest), &text).unwrap();
+    let size = text.len() as u64;
+    assert!(
+        outcome(vec![Descriptor { size, ..cyclic }]).unwrap_err().contains("not the ones its digest names")
+    );
+    assert!(outcome(vec![Descriptor::of(MANIFEST, b"lost")]).unwrap_err().contains("lacks this blob"));
+    assert!(outcome(Vec::new()).unwrap_err().contains("no image"));
+    let lying =
+        Descriptor { platform: Some(crate::platform::Platform::LinuxArm64.into()), ..manifest.clone() };
+    assert!(outcome(vec![lying]).unwrap_err().contains("its config says"));
+    assert_eq!(outcome(vec![manifest.clone(), manifest]), Ok(1), "each manifest once");
+    let many = (0..200).map(|n: u32| layout.put("text/plain", &n.to_le_bytes()).unwrap()).collect();
+    assert!(outcome(many).unwrap_err().contains("more than 100"));
+}

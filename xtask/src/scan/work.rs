@@ -1,0 +1,324 @@
+//! The steps of a scan: each reads what the ones before it left and leaves its own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use super::date::Date;
+use super::facts::Facts;
+use super::finding::{Finding, merge};
+use super::gate::Rules;
+use super::inventory::{self, Inventory};
+use super::platforms::{self, Image};
+use super::report::{Engine, PlatformReport};
+use super::source::Source;
+use super::trivy::{self, Trivy};
+use super::{builtin, checks, licence};
+use crate::error::Fault;
+use crate::image::layout::Layout;
+use crate::image::oci::{Annotations, Descriptor, Index, MANIFEST};
+use crate::plan::Action;
+use crate::platform::Platform;
+use crate::process::Cmd;
+use crate::registry::{Client, Options};
+use crate::ui::Progress;
+
+/// One step.
+#[derive(Debug)]
+pub enum Step {
+    /// Brings the image into a layout and finds its platforms.
+    Image(Source),
+    /// Reads every layer of every platform.
+    Inventory,
+    /// Holds the crates against RustSec's facts, and the set-up against the rules.
+    Builtin,
+    /// Holds the licences of crates against the list.
+    Licences,
+    /// Asks Trivy about each platform's manifest.
+    Trivy(Cmd),
+    /// Asks Trivy about files of the source.
+    Config(Cmd),
+    /// Merges what was found and decides.
+    Gate,
+}
+
+/// What does not change from step to step.
+#[derive(Debug)]
+pub struct Setup {
+    /// The workspace's root.
+    pub root: PathBuf,
+    /// A folder for what is not in a layout yet.
+    pub work: PathBuf,
+    /// The path of the program that must be in the image, where it is known.
+    pub expected: Option<String>,
+    /// The platforms that must be in it; those of its index where unset.
+    pub platforms: Option<Vec<Platform>>,
+    /// What fails.
+    pub rules: Rules,
+    /// Days that advisories may be old.
+    pub max_age: u64,
+    /// Licences that are allowed; any where empty.
+    pub licences: Vec<String>,
+    /// Trivy, where it is part of the plan.
+    pub trivy: Option<(Trivy, trivy::Options)>,
+    /// Whether what the builtin engine does not cover is left uncovered, and why Trivy is not there.
+    pub partial: Option<Fault>,
+    /// This day.
+    pub today: Date,
+}
+
+/// What the steps hand on.
+#[derive(Debug)]
+pub struct Work {
+    /// The same for every step.
+    pub setup: Setup,
+    layout: Option<Layout>,
+    images: Vec<Image>,
+    inventories: Vec<Inventory>,
+    found: Vec<Finding>,
+    /// What was found, merged, the worst first.
+    pub findings: Vec<Finding>,
+    /// Why a clean answer would mean nothing.
+    pub faults: Vec<Fault>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// Each platform as it was seen.
+    pub platforms: Vec<PlatformReport>,
+    /// The engines that ran, and what they know.
+    pub engines: Vec<Engine>,
+}
+
+impl Work {
+    /// The state before the first step.
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            layout: None,
+            images: Vec::new(),
+            inventories: Vec::new(),
+            found: Vec::new(),
+            findings: Vec::new(),
+            faults: Vec::new(),
+            notes: Vec::new(),
+            platforms: Vec::new(),
+            engines: Vec::new(),
+        }
+    }
+
+    fn layout(&self) -> Result<&Layout> {
+        self.layout.as_ref().context("no image was found")
+    }
+
+    /// Finds the platforms; an image that lacks one that must be there does not pass.
+    fn image(&mut self, source: &Source, progress: &Progress) -> Result<String> {
+        let client = Client::new(Options::default());
+        let (layout, only) = source.bring(&client, &self.setup.work, &|text| progress.detail(text))?;
+        let refused = || Fault::gate("the image cannot be looked at").at(layout.dir().display());
+        let found = platforms::find(&layout, only).with_context(refused)?;
+        for &platform in self.setup.platforms.iter().flatten() {
+            if !found.images.iter().any(|image| image.platform.is(platform)) {
+                let what =
+                    format!("the image has nothing for {platform}, so that this platform is not looked at");
+                let cure = format!(
+                    "build it (cargo xtask image --platform all), or leave it out: --platform {}",
+                    found.images.iter().map(|image| image.platform.to_string()).collect::<Vec<_>>().join(",")
+                );
+                self.faults.push(Fault::gate(what).at(layout.dir().display()).cure(cure));
+            }
+        }
+        self.notes.extend(found.skipped.iter().map(|what| format!("not looked at: {what}")));
+        let names: Vec<_> = found.images.iter().map(|image| image.platform.to_string()).collect();
+        self.images = found.images;
+        self.layout = Some(layout);
+        Ok(names.join(", "))
+    }
+
+    fn inventory(&mut self) -> Result<String> {
+        let layout = self.layout()?.clone();
+        let refused = || Fault::gate("the image cannot be looked at").at(layout.dir().display());
+        let taken = std::thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .images
+                .iter()
+                .map(|image| {
+                    scope.spawn(|| {
+                        let started = Instant::now();
+                        inventory::take(&layout, image).map(|taken| (taken, started.elapsed().as_secs_f64()))
+                    })
+                })
+                .collect();
+            let joined = threads.into_iter().map(|thread| match thread.join() {
+                Ok(taken) => taken,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            joined.collect::<Result<Vec<_>>>()
+        });
+        let mut crates = 0;
+        for (inventory, seconds) in taken.with_context(refused)? {
+            crates += inventory.crates();
+            self.platforms.push(PlatformReport::of(&inventory, seconds));
+            self.faults.extend(builtin::blind_spots(&inventory, self.setup.expected.as_deref()));
+            self.inventories.push(inventory);
+        }
+        Ok(format!("{crates} crates in {} platforms", self.inventories.len()))
+    }
+
+    fn builtin(&mut self) -> Result<String> {
+        let facts = Facts::read(&self.setup.root)?;
+        if let Err(fault) = facts.check_age(self.setup.today, self.setup.max_age) {
+            self.faults.push(fault);
+        }
+        let before = self.found.len();
+        for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
+            let started = Instant::now();
+            self.found.extend(builtin::findings(inventory, &facts));
+            self.found.extend(checks::findings(inventory));
+            report.seconds += started.elapsed().as_secs_f64();
+            report.not_covered = builtin::not_covered(inventory);
+        }
+        let gaps: Vec<_> = self.platforms.iter().flat_map(|report| report.not_covered.clone()).collect();
+        if self.setup.trivy.is_none() && !gaps.is_empty() {
+            match self.setup.partial.take() {
+                Some(fault) => self.faults.push(fault),
+                None => self
+                    .notes
+                    .extend(gaps.iter().map(|gap| format!("not covered by the builtin engine: {gap}"))),
+            }
+        }
+        self.engines.push(Engine {
+            name: builtin::NAME,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            database: facts.head.date,
+            commit: facts.head.commit.clone(),
+            advisories: Some(facts.head.advisories),
+        });
+        Ok(format!(
+            "{} findings; {} advisories of {}",
+            self.found.len() - before,
+            facts.head.advisories,
+            facts.head.date
+        ))
+    }
+
+    fn licences(&mut self) -> Result<String> {
+        let licences = licence::of_workspace(&self.setup.root)?;
+        let before = self.found.len();
+        for inventory in &self.inventories {
+            self.found.extend(licence::findings(inventory, &licences, &self.setup.licences));
+        }
+        Ok(format!("{} that are not allowed", self.found.len() - before))
+    }
+
+    fn trivy(&mut self, progress: &Progress) -> Result<String> {
+        let Some((trivy, options)) = self.setup.trivy.clone() else { return Ok("not there".to_owned()) };
+        fs::create_dir_all(&options.dir).with_context(|| options.dir.display().to_string())?;
+        let layout = self.layout()?.clone();
+        let dir = readable(&layout, &self.images, &options.dir)?;
+        let mut crates = BTreeSet::new();
+        let before = self.found.len();
+        for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
+            let target = format!("{}@{}", dir.display(), inventory.image.digest);
+            progress.detail(&target);
+            let cmd = trivy.image(&options, &target);
+            let ended = || {
+                Fault::gate(format!("Trivy did not finish with {}", inventory.image.platform))
+                    .cure(Trivy::cure())
+            };
+            let answer = trivy::read(&cmd.read_bytes().with_context(ended)?, inventory)?;
+            crates.insert(answer.crates);
+            report.trivy_crates = Some(answer.crates);
+            self.found.extend(answer.findings);
+        }
+        let database = trivy.database(&options)?;
+        if let Err(fault) = Trivy::check_age(database, self.setup.today, self.setup.max_age) {
+            self.faults.push(fault);
+        }
+        let version = trivy.version.to_string();
+        self.engines.push(Engine { name: trivy::NAME, version, database, commit: None, advisories: None });
+        Ok(format!("{} findings; database of {database}", self.found.len() - before))
+    }
+
+    fn config(&mut self, cmd: &Cmd) -> Result<String> {
+        if let Some((_, options)) = &self.setup.trivy {
+            fs::create_dir_all(&options.dir).with_context(|| options.dir.display().to_string())?;
+        }
+        let ended = || Fault::gate("Trivy did not finish with the files for deployment").cure(Trivy::cure());
+        let findings = trivy::read_config(&cmd.read_bytes().with_context(ended)?)?;
+        let count = findings.len();
+        self.found.extend(findings);
+        Ok(format!("{count} findings"))
+    }
+
+    fn gate(&mut self) -> String {
+        self.findings = merge(std::mem::take(&mut self.found));
+        let (faults, notes) = self.setup.rules.overlook(&mut self.findings, self.setup.today);
+        self.faults.extend(faults);
+        self.notes.extend(notes);
+        let failing = self.findings.iter().filter(|finding| self.setup.rules.fails(finding)).count();
+        format!("{} findings, {failing} of which fail", self.findings.len())
+    }
+}
+
+/// A layout in which every image stands at the top, which is all that Trivy finds: this one, or one
+/// beside it that shares its blobs.
+fn readable(layout: &Layout, images: &[Image], work: &Path) -> Result<PathBuf> {
+    let dir = layout.dir().canonicalize().with_context(|| layout.dir().display().to_string())?;
+    if images.iter().all(|image| image.top) {
+        return Ok(dir);
+    }
+    let view = work.join("view");
+    crate::image::work::clear(&view)?;
+    let at = || view.display().to_string();
+    fs::create_dir_all(&view).with_context(at)?;
+    share(&dir.join("blobs"), &view.join("blobs")).with_context(at)?;
+    let manifests = images.iter().map(|image| -> Result<Descriptor> {
+        let size = layout.blob_path(&image.digest).metadata()?.len();
+        let platform = Some(image.platform.clone());
+        Ok(Descriptor { digest: image.digest, size, platform, ..Descriptor::of(MANIFEST, b"") })
+    });
+    let index = Index::new(manifests.collect::<Result<_>>()?, Annotations::new());
+    fs::write(view.join("index.json"), crate::image::oci::to_bytes(&index)?).with_context(at)?;
+    fs::write(view.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#).with_context(at)?;
+    Ok(view)
+}
+
+#[cfg(unix)]
+fn share(from: &Path, to: &Path) -> Result<()> {
+    Ok(std::os::unix::fs::symlink(from, to)?)
+}
+
+#[cfg(not(unix))]
+fn share(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to.join("sha256"))?;
+    for entry in from.join("sha256").read_dir()? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join("sha256").join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+impl Action for Step {
+    type State = Work;
+
+    fn command(&self) -> Option<&Cmd> {
+        match self {
+            Self::Trivy(cmd) | Self::Config(cmd) => Some(cmd),
+            _ => None,
+        }
+    }
+
+    fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+        match self {
+            Self::Image(source) => work.image(source, progress),
+            Self::Inventory => work.inventory(),
+            Self::Builtin => work.builtin(),
+            Self::Licences => work.licences(),
+            Self::Trivy(_) => work.trivy(progress),
+            Self::Config(cmd) => work.config(cmd),
+            Self::Gate => Ok(work.gate()),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `[scan]`: what an image must not have in it, and what may be overlooked until when.
+
+use toml_span::de_helpers::TableHelper;
+use toml_span::value::Value;
+use toml_span::{DeserError, Deserialize};
+
+use super::reader::{parsed, parsed_list, wrong};
+use crate::scan::date::Date;
+use crate::scan::severity::Severity;
+
+/// What a scan insists on.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// The severities that fail; critical and high where unset. Those that nobody has rated (`unknown`)
+    /// fail too, unless `unknown = "warn"` says otherwise.
+    pub severity: Vec<Severity>,
+    /// What a vulnerability without a rating is.
+    pub unknown: Unrated,
+    /// Days that a database of advisories may be old; 30 where unset.
+    pub max_age: u64,
+    /// Whether Trivy must be there; in CI (`CI=true`) it must where unset.
+    pub require_trivy: Option<bool>,
+    /// Where Trivy gets its database, the first that answers; its own places where unset.
+    pub databases: Vec<String>,
+    /// Where Trivy keeps its database; its own place where unset.
+    pub cache: Option<String>,
+    /// VEX documents for Trivy, below the workspace's root.
+    pub vex: Vec<String>,
+    /// Whether vulnerabilities without a mended version are left out of Trivy's findings.
+    pub ignore_unfixed: bool,
+    /// SPDX identifiers of the licences that linked crates may have; any where unset.
+    pub licences: Vec<String>,
+    /// What is overlooked.
+    pub ignore: Vec<Ignore>,
+}
+
+/// What a vulnerability without a rating is to the gate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unrated {
+    /// A failure.
+    #[default]
+    Fail,
+    /// A warning.
+    Warn,
+}
+
+/// One finding that is overlooked for some time.
+#[derive(Debug, Clone)]
+pub struct Ignore {
+    /// Its id or an alias of it.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+    /// The last day on which it is.
+    pub expires: Date,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self {
+            severity: vec![Severity::Critical, Severity::High],
+            unknown: Unrated::Fail,
+            max_age: 30,
+            require_trivy: None,
+            databases: Vec::new(),
+            cache: None,
+            vex: Vec::new(),
+            ignore_unfixed: false,
+            licences: Vec::new(),
+            ignore: Vec::new(),
+        }
+    }
+}
+
+impl std::str::FromStr for Unrated {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fail" => Ok(Self::Fail),
+            "warn" => Ok(Self::Warn),
+            _ => Err(format!("'{text}' is neither fail nor warn")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scan {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let mut table = TableHelper::new(value)?;
+        let default = Self::default();
+        let scan = Self {
+            severity: parsed_list(&mut table, "severity").unwrap_or(default.severity),
+            unknown: parsed(&mut table, "unknown").unwrap_or_default(),
+            max_age: table.optional("max-age").unwrap_or(default.max_age),
+            require_trivy: table.optional("require-trivy"),
+            databases: table.optional("databases").unwrap_or_default(),
+            cache: table.optional("cache"),
+            vex: table.optional("vex").unwrap_or_default(),
+            ignore_unfixed: table.optional("ignore-unfixed").unwrap_or_default(),
+            licences: table.optional("licences").unwrap_or_default(),
+            ignore: table.optional("ignore").unwrap_or_default(),
+        };
+        table.finalize(None)?;
+        Ok(scan)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ignore {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let span = value.span;
+        let mut table = TableHelper::new(value)?;
+        let (id, reason) = (table.required::<String>("id"), table.required::<String>("reason"));
+        let expires = table.required_s::<String>("expires");
+        let expires = expires.ok().and_then(|text| match text.value.parse::<Date>() {
+            Ok(date) => Some(date),
+            Err(what) => {
+                table.errors.push(wrong(text.span, what));
+                None
+            }
+        });
+        let entry = Self {
+            id: id.unwrap_or_default(),
+            reason: reason.unwrap_or_default(),
+            expires: expires.unwrap_or_else(Date::today),
+        };
+        if entry.reason.trim().is_empty() && table.errors.is_empty() {
+            table.errors.push(wrong(span, "an entry without a reason"));
+        }
+        table.finalize(None)?;
+        Ok(entry)
+    }
+}

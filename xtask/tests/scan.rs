@@ -1,0 +1,380 @@
+//! `cargo xtask scan` on images with crates that are known to be bad, mended, and hidden.
+
+mod support;
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{Hello, Image, Ran, have, have_program, have_targets, root};
+
+/// One crate a severity: its advisory, the version that has it and one that has not.
+const CRATES: [(&str, &str, &str, &str, &str); 5] = [
+    ("critical", "RUSTSEC-2021-0003", "smallvec", "1.6.0", "1.15.1"),
+    ("high", "RUSTSEC-2019-0013", "spin", "0.5.1", "0.5.2"),
+    ("medium", "RUSTSEC-2020-0061", "futures-task", "0.3.4", "0.3.31"),
+    ("low", "RUSTSEC-2024-0367", "gix-path", "0.10.9", "0.10.22"),
+    ("unknown", "RUSTSEC-2021-0114", "nanorand", "0.6.0", "0.6.1"),
+];
+
+const SETTINGS: &str =
+    "package = 'hello'\n[container.healthcheck]\ncommand = ['/usr/bin/hello']\n[scan]\nmax-age = 36500\n";
+
+/// A workspace whose binary links these crates, and its image for both platforms.
+fn control(mended: bool) -> Option<Hello> {
+    let hello = Hello::new();
+    let versions =
+        CRATES.map(|(_, _, name, bad, good)| format!("{name} = \"={}\"\n", if mended { good } else { bad }));
+    let manifest = "[package]\nname = \"hello\"\nversion = \"0.3.0\"\nedition = \"2024\"\n[dependencies]\n";
+    hello.write("hello/Cargo.toml", &format!("{manifest}{}", versions.concat()));
+    hello.write("hello/src/main.rs", "fn main() {}\n");
+    hello.write("xtask/image.toml", SETTINGS);
+    hello.write("xtask/advisories.jsonl", &facts());
+    fs::remove_file(hello.path().join("Cargo.lock")).unwrap();
+    let locked = Command::new("cargo").arg("generate-lockfile").current_dir(hello.path()).output().unwrap();
+    let why = String::from_utf8_lossy(&locked.stderr).into_owned();
+    if !have("crates.io", locked.status.success(), &why) {
+        return None;
+    }
+    hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
+    Some(hello)
+}
+
+fn scan(hello: &Hello, args: &[&str]) -> Ran {
+    let mut command = hello.command();
+    command.env_remove("CI").env("PATH", path_without("trivy"));
+    Ran::of(command.args(["scan", "--engine", "builtin"]).args(args))
+}
+
+/// PATH without the folders that have this program.
+fn path_without(program: &str) -> String {
+    let path = std::env::var_os("PATH").unwrap();
+    let dirs = std::env::split_paths(&path).filter(|dir| !dir.join(program).is_file());
+    std::env::join_paths(dirs).unwrap().into_string().unwrap()
+}
+
+fn finding<'a>(report: &'a Value, id: &str) -> Option<&'a Value> {
+    report["findings"].as_array().unwrap().iter().find(|finding| {
+        let aliases = finding["aliases"].as_array().unwrap();
+        finding["id"] == id || aliases.iter().any(|alias| alias == id)
+    })
+}
+
+#[test]
+fn bad_crates_are_caught_by_both_engines_and_mended_ones_pass() {
+    if !have_targets() {
+        return;
+    }
+    let (Some(bad), Some(good)) = (control(false), control(true)) else { return };
+    let report = scan(&bad, &["--json"]).code(3).says("does not pass").json();
+    for (severity, id, name, version, _) in CRATES {
+        let finding = finding(&report, id).unwrap_or_else(|| panic!("{id}: {report:#}"));
+        assert_eq!((&finding["severity"], &finding["subject"]), (&json!(severity), &json!(name)));
+        assert_eq!((&finding["version"], &finding["path"]), (&json!(version), &json!(["hello", name])));
+        assert_eq!(finding["platforms"], json!(["linux/amd64", "linux/arm64"]));
+        assert_eq!(finding["fails"], json!(["critical", "high", "unknown"].contains(&severity)), "{id}");
+    }
+    // Each severity alone is enough, and what fails is what was asked for.
+    for severity in ["critical", "high", "medium", "low"] {
+        let report = scan(&bad, &["--json", "--severity", severity]).code(3).json();
+        let (_, id, ..) = CRATES.iter().find(|row| row.0 == severity).unwrap();
+        assert_eq!(finding(&report, id).unwrap()["fails"], true, "{severity}");
+    }
+    let report = scan(&good, &["--json", "--severity", "critical,high,medium,low"]).code(0).json();
+    assert!(CRATES.iter().all(|(_, id, ..)| finding(&report, id).is_none()), "{report:#}");
+    for platform in report["platforms"].as_array().unwrap() {
+        assert!(
+            platform["crates"].as_u64().unwrap() > 5 && platform["seconds"].as_f64().unwrap() < 3.0,
+            "{platform}"
+        );
+    }
+    ignoring(&bad);
+    hiding(&good);
+    with_trivy(&bad, &good);
+}
+
+fn ignoring(bad: &Hello) {
+    let entries = |expires: &str| {
+        // The version of futures-task that was chosen has two.
+        let ids = CRATES.iter().map(|row| row.1).chain(["RUSTSEC-2020-0060"]);
+        let entry = |id| format!("[[scan.ignore]]\nid = '{id}'\nreason = 'a test'\nexpires = '{expires}'\n");
+        format!("{SETTINGS}{}", ids.map(entry).collect::<Vec<_>>().concat())
+    };
+    bad.write("xtask/image.toml", &entries("2999-01-01"));
+    let report = scan(bad, &["--json"]);
+    let left: Vec<_> = report.json()["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["fails"] == true)
+        .map(|finding| finding["id"].clone())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    report.code(0);
+    bad.write("xtask/image.toml", &entries("2020-01-01"));
+    scan(bad, &[]).code(3).says("was to be ignored until 2020-01-01");
+    bad.write("xtask/image.toml", &format!("{SETTINGS}[[scan.ignore]]\nid = 'x'\nexpires = '2999-01-01'\n"));
+    scan(bad, &[]).code(2).says("the key 'reason' is missing");
+    bad.write("xtask/image.toml", SETTINGS);
+}
+
+/// What is done to a program's bytes and mode.
+type Change = fn(&mut Vec<u8>, &mut u32);
+
+/// Every way of seeing nothing turns the pass into exit code 3.
+fn hiding(good: &Hello) {
+    let kept = good.path().join("kept");
+    copy(&good.layout(), &kept);
+    let without_section: Change = |elf, _| {
+        let at = elf.windows(8).position(|bytes| bytes == b".dep-v0\0").unwrap();
+        elf[at + 1] = b'x';
+    };
+    let without_bit: Change = |_, mode| *mode = 0o644;
+    let cases = [(without_section, "no section .dep-v0"), (without_bit, "no executable bit")];
+    for (change, expected) in cases {
+        rewrite(&good.layout(), change);
+        scan(good, &[]).code(3).says(expected);
+        fs::remove_dir_all(good.layout()).unwrap();
+        copy(&kept, &good.layout());
+    }
+    // One platform is not there any more.
+    let path = good.layout().join("index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    index["manifests"].as_array_mut().unwrap().retain(|entry| entry["platform"]["architecture"] == "amd64");
+    fs::write(&path, index.to_string()).unwrap();
+    scan(good, &[]).code(3).says("nothing for linux/arm64");
+    scan(good, &["--platform", "linux/amd64"]).code(0);
+    fs::copy(kept.join("index.json"), &path).unwrap();
+    // A blob is cut short.
+    let image = Image::read(&good.layout());
+    let layer = image.manifest("arm64")["layers"][0]["digest"].as_str().unwrap()[7..].to_owned();
+    let blob = good.layout().join("blobs/sha256").join(&layer);
+    let bytes = fs::read(&blob).unwrap();
+    fs::write(&blob, &bytes[..bytes.len() / 2]).unwrap();
+    scan(good, &[]).code(3).says("linux/arm64 layer 1 of 1");
+    fs::write(&blob, bytes).unwrap();
+    // The facts are too old, cut short, or not there.
+    good.write("xtask/image.toml", &SETTINGS.replace("36500", "3"));
+    scan(good, &[]).code(3).says("days old; at most 3 are allowed");
+    good.write("xtask/image.toml", SETTINGS);
+    let facts = good.path().join("xtask/advisories.jsonl");
+    let text = fs::read_to_string(&facts).unwrap();
+    fs::write(&facts, text.lines().take(500).collect::<Vec<_>>().join("\n")).unwrap();
+    scan(good, &[]).code(3).says("advisories, 499 follow");
+    fs::remove_file(&facts).unwrap();
+    scan(good, &[]).code(3).says("no advisories");
+    fs::write(&facts, text).unwrap();
+    scan(good, &[]).code(0);
+    // In CI Trivy is required.
+    let mut command = good.command();
+    command.env("CI", "true").env("PATH", path_without("trivy"));
+    Ran::of(command.arg("scan")).code(3).says("Trivy is required here");
+}
+
+fn with_trivy(bad: &Hello, good: &Hello) {
+    let go = if Path::new("/usr/local/go/bin/go").is_file() { "/usr/local/go/bin/go" } else { "go" };
+    if !have_program("trivy", "trivy", &["--version"]) || !have_program("go", go, &["version"]) {
+        return;
+    }
+    let Some(maker) = database_maker(go) else { return };
+    let cache = bad.path().join("trivy-cache");
+    let yaml = bad.path().join("facts.yaml");
+    fs::write(&yaml, facts_as_yaml()).unwrap();
+    let make = |day: &str| {
+        let status = Command::new(&maker).arg(&cache).arg(day).arg(&yaml).status().unwrap();
+        assert!(status.success());
+    };
+    let trivy = |hello: &Hello, args: &[&str]| {
+        let mut command = hello.command();
+        command.env_remove("CI").env("TRIVY_CACHE_DIR", &cache);
+        Ran::of(command.args(["scan", "--offline"]).args(args))
+    };
+    // Without a database Trivy ends oddly, and that is no pass.
+    trivy(good, &["--engine", "trivy"]).code(3).says("Trivy did not finish");
+    make("2026-08-21");
+    let report = trivy(bad, &["--engine", "trivy", "--json"]).code(3).json();
+    for (severity, id, name, ..) in CRATES {
+        let aliases = aliases_of(id);
+        let found = aliases.iter().find_map(|alias| finding(&report, alias));
+        let found = found.unwrap_or_else(|| panic!("{id} {aliases:?}: {report:#}"));
+        assert_eq!((&found["severity"], &found["path"]), (&json!(severity), &json!(["hello", name])));
+        assert_eq!(found["found_by"], json!(["trivy"]));
+    }
+    let report = trivy(bad, &["--json"]).code(3).json();
+    for (_, id, ..) in CRATES {
+        assert_eq!(finding(&report, id).unwrap()["found_by"], json!(["builtin", "trivy"]), "{id}");
+    }
+    for args in [&["--engine", "trivy", "--json"][..], &["--json"]] {
+        let report = trivy(good, args).code(0).json();
+        for platform in report["platforms"].as_array().unwrap() {
+            assert_eq!(platform["crates"], platform["trivy_crates"], "all of them seen");
+        }
+    }
+    // An old database, and one that knows nothing of this: the one is told, the other is what it is.
+    good.write("xtask/image.toml", &SETTINGS.replace("36500", "3"));
+    trivy(good, &["--engine", "trivy"]).code(3).says("Trivy's database is of 2026-08-21");
+    good.write("xtask/image.toml", SETTINGS);
+    // Entries of Trivy's own list need a reason and a day.
+    good.write(".trivyignore.yaml", "vulnerabilities:\n  - id: CVE-1\n    statement: why\n");
+    trivy(good, &[]).code(3).says("no day on which it ends");
+    // A program of that name that answers with nothing at all.
+    fs::remove_file(good.path().join(".trivyignore.yaml")).unwrap();
+    impostor(good);
+}
+
+/// Trivy's name, another program: what it does not see does not pass.
+#[cfg(unix)]
+fn impostor(good: &Hello) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bin = good.path().join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    for (answer, expected) in [
+        ("{\"SchemaVersion\":2,\"Results\":[]}", "looked at another image"),
+        ("{\"SchemaVersion\":9}", "schema 9"),
+        ("", "not understood"),
+    ] {
+        let program = format!(
+            "#!/bin/sh\ncase \"$*\" in version*|*\"quiet version\"*) echo '{{\"Version\":\"0.74.0\"}}' ;; *) printf '%s' '{answer}' ;; esac\n"
+        );
+        fs::write(bin.join("trivy"), program).unwrap();
+        fs::set_permissions(bin.join("trivy"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = good.command();
+        command.env_remove("CI").env("PATH", format!("{}:{}", bin.display(), path_without("trivy")));
+        Ran::of(command.args(["scan", "--engine", "trivy"])).code(3).says(expected);
+    }
+    fs::write(bin.join("trivy"), "#!/bin/sh\necho '{\"Version\":\"0.1.0\"}'\n").unwrap();
+    let mut command = good.command();
+    command.env("PATH", format!("{}:{}", bin.display(), path_without("trivy")));
+    Ran::of(command.arg("scan")).code(3).says("not one of the versions known");
+}
+
+#[cfg(not(unix))]
+fn impostor(_: &Hello) {}
+
+/// The repository's facts up to a day, so that later ones do not turn what is mended here into a finding.
+fn facts() -> String {
+    let text = fs::read_to_string(root().join("xtask/advisories.jsonl")).unwrap();
+    let known = |line: &&str| {
+        let advisory: Value = serde_json::from_str(line).unwrap();
+        advisory["date"].as_str().unwrap() <= "2026-08-21"
+    };
+    let lines: Vec<_> = text.lines().skip(1).filter(known).collect();
+    let head = json!({
+        "schema": "xtask.advisories/1", "source": "a test", "date": "2026-08-21", "advisories": lines.len(),
+    });
+    format!("{head}\n{}\n", lines.join("\n"))
+}
+
+fn advisories() -> Vec<Value> {
+    facts().lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn aliases_of(id: &str) -> Vec<String> {
+    let advisory = advisories().into_iter().find(|advisory| advisory["id"] == id).unwrap();
+    let aliases = advisory["aliases"].as_array().cloned().unwrap_or_default();
+    let aliases = aliases.iter().map(|alias| alias.as_str().unwrap().to_owned());
+    aliases.chain([id.to_owned()]).collect()
+}
+
+/// The five advisories as a database for Trivy, in the format of bolt-fixtures. Trivy knows them by CVE
+/// or GHSA, as its own database does.
+fn facts_as_yaml() -> String {
+    let mut crates = String::new();
+    let mut ratings = String::new();
+    for advisory in advisories() {
+        let Some((severity, id, name, ..)) = CRATES.iter().find(|row| advisory["id"] == row.1) else {
+            continue;
+        };
+        let key = aliases_of(id).remove(0);
+        let list = |name: &str| advisory.get(name).cloned().unwrap_or(json!([]));
+        let (patched, unaffected) = (list("patched"), list("unaffected"));
+        crates.push_str(&format!(
+            "    - bucket: {name}\n      pairs:\n        - key: {key}\n          value:\n            \
+             PatchedVersions: {patched}\n            UnaffectedVersions: {unaffected}\n"
+        ));
+        ratings.push_str(&format!(
+            "    - key: {key}\n      value:\n        Severity: {}\n",
+            severity.to_uppercase()
+        ));
+    }
+    format!(
+        "- bucket: data-source\n  pairs:\n    - key: cargo::facts\n      value:\n        ID: facts\n        Name: facts\n\
+         - bucket: cargo::facts\n  pairs:\n{crates}- bucket: vulnerability\n  pairs:\n{ratings}"
+    )
+}
+
+/// Builds the program that makes databases, once.
+fn database_maker(go: &str) -> Option<PathBuf> {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trivy-db");
+    let source = root().join("xtask/tests/support/trivy-db");
+    let built =
+        Command::new(go).args(["build", "-o"]).arg(&out).arg(".").current_dir(source).output().unwrap();
+    let why = String::from_utf8_lossy(&built.stderr).into_owned();
+    have("go", built.status.success(), &why).then_some(out)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+/// Writes amd64's binary anew, with other bytes or another mode, under digests that are right.
+fn rewrite(layout: &Path, change: Change) {
+    let image = Image::read(layout);
+    let mut manifest = image.manifest("amd64");
+    let last = manifest["layers"].as_array().unwrap().len() - 1;
+    let blob = image.blob(&manifest["layers"][last]["digest"]);
+    let mut tar = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(flate2::read::GzDecoder::new(&blob[..])).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (path, mut header) = (entry.path().unwrap().into_owned(), entry.header().clone());
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        if header.entry_type().is_file() {
+            let mut mode = header.mode().unwrap();
+            change(&mut bytes, &mut mode);
+            header.set_mode(mode);
+            header.set_size(bytes.len() as u64);
+        }
+        tar.append_data(&mut header, path, &bytes[..]).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    let mut gzip = flate2::read::GzEncoder::new(&tar[..], flate2::Compression::fast());
+    let mut packed = Vec::new();
+    gzip.read_to_end(&mut packed).unwrap();
+    let mut config = image.config("amd64");
+    config["rootfs"]["diff_ids"][last] = json!(digest(&tar));
+    let put = |bytes: &[u8]| {
+        let digest = digest(bytes);
+        fs::write(layout.join("blobs/sha256").join(&digest[7..]), bytes).unwrap();
+        (json!(digest), json!(bytes.len()))
+    };
+    let set = |value: &mut Value, (digest, size): (Value, Value)| {
+        value["digest"] = digest;
+        value["size"] = size;
+    };
+    set(&mut manifest["layers"][last], put(&packed));
+    set(&mut manifest["config"], put(config.to_string().as_bytes()));
+    let put = put(manifest.to_string().as_bytes());
+    let mut index = image.index.clone();
+    let entries = index["manifests"].as_array_mut().unwrap();
+    entries.retain(|entry| entry.get("platform").is_some());
+    let entry = entries.iter_mut().find(|entry| entry["platform"]["architecture"] == "amd64").unwrap();
+    set(entry, put);
+    fs::write(layout.join("index.json"), index.to_string()).unwrap();
+}
+
+fn digest(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    let hash = sha2::Sha256::digest(bytes);
+    format!("sha256:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat())
+}
