@@ -46,6 +46,7 @@ enum Command {
     Bench(commands::bench::Flags),
     Binary(commands::binary::Flags),
     Scan(commands::scan::Flags),
+    Sbom(commands::sbom::Flags),
     Advisories(commands::advisories::Flags),
 }
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Bench(flags) => flags.run(),
         Command::Binary(flags) => flags.run(),
         Command::Scan(flags) => flags.run(),
+        Command::Sbom(flags) => flags.run(),
         Command::Advisories(flags) => flags.run(),
     };
     match result {

@@ -6,4 +6,5 @@ pub mod binary;
 pub mod ci;
 pub mod doctor;
 pub mod image;
+pub mod sbom;
 pub mod scan;

@@ -11,6 +11,7 @@ use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::severity::Severity;
 use crate::build::cargo;
+use crate::platform::Platform;
 
 /// The licence expression of each crate, by name and version.
 pub type Licences = BTreeMap<(String, String), String>;
@@ -29,7 +30,9 @@ struct Package {
 
 /// Asks cargo for the licences of everything in the workspace's lock file.
 pub fn of_workspace(root: &Path) -> Result<Licences> {
-    let cmd = cargo().args(["metadata", "--format-version", "1", "--locked"]).dir(root);
+    let targets = Platform::ALL.into_iter().flat_map(|platform| ["--filter-platform", platform.musl_target()]);
+    // Without the filter cargo would fetch what only other systems need.
+    let cmd = cargo().args(["metadata", "--format-version", "1", "--locked"]).args(targets).dir(root);
     let metadata: Metadata = serde_json::from_slice(&cmd.read_bytes().context("ask cargo for licences")?)?;
     let with = |package: Package| Some(((package.name, package.version), package.license?));
     Ok(metadata.packages.into_iter().filter_map(with).collect())
