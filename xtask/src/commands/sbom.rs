@@ -150,7 +150,7 @@ impl Action for Step {
                 for image in &found.images {
                     let inventory = inventory::take(&layout, image)?;
                     // A bill with a part left out would be worse than none.
-                    let faults = blind_spots(&inventory, None);
+                    let faults = blind_spots(&inventory, None, true);
                     if !faults.is_empty() {
                         return Err(Faults(faults).into());
                     }
@@ -190,8 +190,10 @@ impl Work {
             );
             let path = self.output.join(name);
             if self.written.iter().any(|(_, other, _)| *other == path) {
-                return Err(Fault::failed("two manifests for one platform").at(path.display())
-                    .cure("choose one: --image DIR@sha256:…").into());
+                return Err(Fault::failed("two manifests for one platform")
+                    .at(path.display())
+                    .cure("choose one: --image DIR@sha256:…")
+                    .into());
             }
             fs::write(&path, format!("{document:#}\n")).with_context(|| path.display().to_string())?;
             self.written.push((platform, path, bom.len()));

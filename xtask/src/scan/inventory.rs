@@ -99,12 +99,14 @@ impl Inventory {
 
     /// What the operating system says of itself, by key (os-release(5)).
     pub fn release(&self) -> BTreeMap<String, String> {
-        let found = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| match self.rootfs.resolve(path) {
-            Some((_, node)) => match &node.content {
-                Content::Release(text) => Some(text),
-                _ => None,
-            },
-            None => None,
+        let found = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| {
+            match self.rootfs.resolve(path) {
+                Some((_, node)) => match &node.content {
+                    Content::Release(text) => Some(text),
+                    _ => None,
+                },
+                None => None,
+            }
         });
         let pair = |line: &str| {
             let (key, value) = line.split_once('=')?;

@@ -187,6 +187,8 @@ struct Outcome {
     #[serde(default)]
     target: String,
     #[serde(default)]
+    class: String,
+    #[serde(default)]
     r#type: String,
     #[serde(default)]
     packages: Vec<Package>,
@@ -285,6 +287,22 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
             .at(platform)
             .cure("trivy image --list-all-pkgs shows what it looks at")
             .into());
+    }
+    let packages: BTreeSet<_> = report
+        .results
+        .iter()
+        .filter(|outcome| outcome.class == "os-pkgs")
+        .flat_map(|outcome| &outcome.packages)
+        .map(|package| &package.name)
+        .collect();
+    if let Some(package) = inventory.packages.iter().find(|package| !packages.contains(&package.name)) {
+        let what = format!(
+            "Trivy saw {} packages of the operating system of {}: {} is not among them",
+            packages.len(),
+            inventory.packages.len(),
+            package.name
+        );
+        return Err(Fault::gate(what).at(platform).cure("is its database of packages whole?").into());
     }
     let mut findings = findings(&report, Some(&platform));
     for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Vulnerability) {

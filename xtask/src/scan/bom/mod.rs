@@ -91,7 +91,8 @@ fn crates(inventory: &Inventory, licences: &Licences) -> Vec<Component> {
     for (_, audit) in inventory.audited() {
         let key = |at: usize| {
             let package = &audit.packages[at];
-            let origin = if package.source == "crates.io" { String::new() } else { format!("-{}", package.source) };
+            let origin =
+                if package.source == "crates.io" { String::new() } else { format!("-{}", package.source) };
             format!("cargo-{}-{}{origin}", package.name, package.version)
         };
         for (at, package) in audit.packages.iter().enumerate() {

@@ -24,9 +24,7 @@ pub fn document(bom: &Bom<'_>) -> Value {
         "externalRefs": [purl(&bom.purl())],
     })];
     packages.extend(bom.components.iter().map(package));
-    let relation = |from: &str, kind: &str, to: &str| {
-        json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to })
-    };
+    let relation = |from: &str, kind: &str, to: &str| json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to });
     let mut relations = vec![relation("SPDXRef-DOCUMENT", "DESCRIBES", &own)];
     for one in &bom.components {
         relations.push(relation(&own, "CONTAINS", &id(&one.key)));
@@ -54,7 +52,11 @@ fn package(one: &Component) -> Value {
         Kind::System => "OPERATING-SYSTEM",
     };
     let place = match one.kind {
-        Kind::Crate if !one.key.ends_with("-git") && !one.key.ends_with("-local") && !one.key.ends_with("-registry") => {
+        Kind::Crate
+            if !one.key.ends_with("-git")
+                && !one.key.ends_with("-local")
+                && !one.key.ends_with("-registry") =>
+        {
             format!("https://crates.io/api/v1/crates/{}/{}/download", one.name, one.version)
         }
         _ => UNKNOWN.to_owned(),
