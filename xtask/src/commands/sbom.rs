@@ -74,7 +74,7 @@ enum Step {
 #[derive(Debug)]
 struct Work {
     name: String,
-    work: PathBuf,
+    room: PathBuf,
     output: PathBuf,
     inventories: Vec<Inventory>,
     licences: Licences,
@@ -116,8 +116,8 @@ impl Flags {
             ui.warn("a scan of this workspace is running; waiting for it to end");
         })?;
         let (inventories, written) = (Vec::new(), Vec::new());
-        let work = target.join("xtask").join("scan-image");
-        let mut work = Work { name, work, output, inventories, licences: Licences::new(), written };
+        let room = target.join("xtask").join("scan-image");
+        let mut work = Work { name, room, output, inventories, licences: Licences::new(), written };
         let steps = plan.run(&mut work, ui)?;
         if self.json {
             let documents: Vec<_> = work
@@ -145,7 +145,7 @@ impl Action for Step {
         match self {
             Self::Look(source) => {
                 let client = Client::new(Options::default());
-                let (layout, only) = source.bring(&client, &work.work, &|text| progress.detail(text))?;
+                let (layout, only) = source.bring(&client, &work.room, &|text| progress.detail(text))?;
                 let found = platforms::find(&layout, only)?;
                 for image in &found.images {
                     let inventory = inventory::take(&layout, image)?;

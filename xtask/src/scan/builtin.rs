@@ -47,7 +47,7 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
     }
     if inventory.programs.is_empty() {
         fault("image", "no program was found in it, so that nothing can be said of it".to_owned(), rebuild);
-    } else if inventory.audited().next().is_none() && !(packages_count && !inventory.packages.is_empty()) {
+    } else if inventory.audited().next().is_none() && (inventory.packages.is_empty() || !packages_count) {
         fault("image", "no program in it says which crates it is made of".to_owned(), rebuild);
     }
     faults
