@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::build::{Toolchain, cargo};
+use crate::error::Fault;
 use crate::plan::{Action, Plan};
 use crate::process::{Cmd, find};
 use crate::settings::Workspace;
@@ -167,7 +168,14 @@ impl Action for Check {
                 cmd.follow(|line| progress.output(line))?;
                 Ok(String::new())
             }
-            Self::Skip(why) => Ok(format!("skipped: {why}")),
+            Self::Skip(why) => {
+                // Where CI says what must be there, nothing is passed over in silence.
+                let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();
+                if required.split(',').any(|name| why.contains(name) && !name.is_empty()) {
+                    return Err(Fault::failed(format!("required by XTASK_REQUIRE, and {why}")).into());
+                }
+                Ok(format!("skipped: {why}"))
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Build, Package, Target, Toolchain};
@@ -18,7 +18,7 @@ use crate::image::report::{Report, Row};
 use crate::image::verify::Verify;
 use crate::image::work::{Setup, Step, Work};
 use crate::plan::Plan;
-use crate::platform::{Choice, Platform};
+use crate::platform::Choice;
 use crate::process::{Cmd, find};
 use crate::settings::{Buildx, Secret, Settings, Workspace};
 use crate::ui::{self, Ui};
@@ -134,9 +134,12 @@ impl Flags {
         }
         let ui = Ui::beside(self.json);
         let output = self.output(&facts);
-        let _lock = Lock::take(&output, || {
-            ui.warn(&format!("another run is writing {}; waiting for it to end", output.display()));
-        })?;
+        // One for the folders that runs share, one for a layout that may belong to another workspace.
+        let own = facts.package.target_dir.join("image");
+        let waiting =
+            |dir: &Path| ui.warn(&format!("another run is writing {}; waiting for it to end", dir.display()));
+        let _own = Lock::take(&own, || waiting(&own))?;
+        let _other = (output != own).then(|| Lock::take(&output, || waiting(&output))).transpose()?;
         let mut work = Work::new(self.setup(&facts)?, facts.build_work())?;
         let mut ran = plan.run(&mut work, ui);
         if let Err(error) = &ran
@@ -159,8 +162,11 @@ impl Flags {
         let workspace = Workspace::find()?;
         let settings = &workspace.settings;
         let platforms = self.platform.as_ref().unwrap_or(&Choice::Host).resolve(&settings.platforms)?;
-        let base_name = self.base.as_deref().unwrap_or(&settings.base);
-        let base = BaseName::parse(base_name, &workspace.root)?;
+        let here = std::env::current_dir().context("the current folder")?;
+        let base = match &self.base {
+            Some(base) => BaseName::parse(base, &here)?,
+            None => BaseName::parse(&settings.base, &workspace.root)?,
+        };
         let engine = self.engine(&workspace)?;
         let toolchain = Toolchain::read()?;
         let targets = match engine {

@@ -115,14 +115,13 @@ impl Cmd {
         let secret = self.secret_env.keys().map(|name| (name.as_str(), "***".to_owned()));
         let open = self.env.iter().map(|(name, value)| {
             let value = value.as_ref().map_or_else(String::new, |v| v.to_string_lossy().into_owned());
-            // Encoded RUSTFLAGS are separated by a byte that no terminal shows.
-            (name.as_str(), value.replace('\u{1f}', " "))
+            (name.as_str(), value)
         });
         open.chain(secret)
     }
 }
 
-/// The line a person could type in a POSIX shell.
+/// The line a person could type in a shell.
 impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in self.shown_env() {
@@ -160,6 +159,11 @@ fn quote(part: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     if !part.is_empty() && part.chars().all(plain) {
         part.to_owned()
+    } else if part.contains(|c: char| c.is_control()) {
+        // Encoded RUSTFLAGS are separated by a byte that no terminal shows.
+        let shown = |c: char| if c.is_control() { format!("\\x{:02x}", u32::from(c)) } else { c.to_string() };
+        let escaped = part.replace('\\', r"\\").replace('\'', r"\'");
+        format!("$'{}'", escaped.chars().map(shown).collect::<Vec<_>>().concat())
     } else {
         format!("'{}'", part.replace('\'', r"'\''"))
     }
@@ -193,9 +197,10 @@ mod tests {
         let cmd = Cmd::new("docker")
             .args(["login", "--user", "o'brien", ""])
             .env("A", "b c")
+            .env("B", "x\u{1f}y")
             .secret_env("TOKEN", "hunter2")
             .stdin("hunter2");
-        assert_eq!(cmd.to_string(), r"A='b c' TOKEN='***' docker login --user 'o'\''brien' ''");
+        assert_eq!(cmd.to_string(), r"A='b c' B=$'x\x1fy' TOKEN='***' docker login --user 'o'\''brien' ''");
         let json = serde_json::to_string(&cmd).unwrap();
         assert!(!json.contains("hunter2") && !format!("{cmd:?}").contains("hunter2"), "{json}");
     }
