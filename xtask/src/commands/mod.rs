@@ -10,6 +10,7 @@ pub mod image;
 pub mod promote;
 pub mod prune;
 pub mod publish;
+pub mod sbom;
 pub mod scan;
 pub mod tags;
 pub mod verify;

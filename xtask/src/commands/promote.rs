@@ -54,7 +54,7 @@ impl Flags {
         let setup = self.setup(&workspace)?;
         let plan = plan(&setup);
         if self.dry_run {
-            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            plan.print(self.json);
             return Ok(());
         }
         let ui = Ui::beside(self.json);

@@ -132,7 +132,7 @@ impl Flags {
         }
         let plan = plan(&setup, &parcel, &dir, signer);
         if self.dry_run {
-            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            plan.print(self.json);
             return Ok(());
         }
         let client = self.target.client(&setup.to, ui)?;

@@ -60,7 +60,7 @@ pub struct Flags {
     /// Write it to a file
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Use the databases that are here, whatever their age may be allowed to be
+    /// Use Trivy's database as it is here and fetch none; too old a one does not pass
     #[arg(long)]
     offline: bool,
     /// Print the plan and change nothing

@@ -12,8 +12,9 @@ use crate::error::Fault;
 pub const NAME: &str = "builtin";
 
 /// What keeps a clean answer from meaning anything: each reason on its own. `expected` is the path of
-/// the program that must be there, where it is known.
-pub fn blind_spots(inventory: &Inventory, expected: Option<&str>) -> Vec<Fault> {
+/// the program that must be there, where it is known; `packages_count` says whether somebody knows the
+/// packages of the operating system, so that an image without any crate is not an unknown one.
+pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count: bool) -> Vec<Fault> {
     let on = inventory.image.platform.to_string();
     let mut faults = Vec::new();
     let mut fault = |place: &str, what: String, cure: &str| {
@@ -44,9 +45,9 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>) -> Vec<Fault> 
         let what = "the program does not say which crates are in it: it has no section .dep-v0".to_owned();
         fault(&program.path, what, rebuild);
     }
-    if inventory.audited().next().is_none() && inventory.programs.is_empty() {
+    if inventory.programs.is_empty() {
         fault("image", "no program was found in it, so that nothing can be said of it".to_owned(), rebuild);
-    } else if inventory.audited().next().is_none() {
+    } else if inventory.audited().next().is_none() && (inventory.packages.is_empty() || !packages_count) {
         fault("image", "no program in it says which crates it is made of".to_owned(), rebuild);
     }
     faults

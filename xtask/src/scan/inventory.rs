@@ -1,6 +1,6 @@
 //! What is in one platform's image, as far as the builtin scanner can tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -68,7 +68,7 @@ pub fn take(layout: &Layout, image: &Image) -> Result<Inventory> {
                 databases.insert(found.database);
                 packages.extend(found.list.iter().cloned());
             }
-            Content::Plain | Content::Secrets(_) => {}
+            Content::Plain | Content::Secrets(_) | Content::Release(_) => {}
         }
     }
     Ok(Inventory {
@@ -95,6 +95,24 @@ impl Inventory {
         let command = list("/config/Entrypoint").or_else(|| list("/config/Cmd"))?;
         let (path, _) = self.rootfs.resolve(command.first()?.as_str()?)?;
         Some(format!("/{path}"))
+    }
+
+    /// What the operating system says of itself, by key (os-release(5)).
+    pub fn release(&self) -> BTreeMap<String, String> {
+        let found = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| {
+            match self.rootfs.resolve(path) {
+                Some((_, node)) => match &node.content {
+                    Content::Release(text) => Some(text),
+                    _ => None,
+                },
+                None => None,
+            }
+        });
+        let pair = |line: &str| {
+            let (key, value) = line.split_once('=')?;
+            Some((key.to_owned(), value.trim_matches(['"', '\'']).to_owned()))
+        };
+        found.map(|text| text.lines().filter_map(pair).collect()).unwrap_or_default()
     }
 
     /// Crates in all programs, each counted once.

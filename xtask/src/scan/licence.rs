@@ -11,6 +11,7 @@ use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::severity::Severity;
 use crate::build::cargo;
+use crate::platform::Platform;
 
 /// The licence expression of each crate, by name and version.
 pub type Licences = BTreeMap<(String, String), String>;
@@ -29,7 +30,10 @@ struct Package {
 
 /// Asks cargo for the licences of everything in the workspace's lock file.
 pub fn of_workspace(root: &Path) -> Result<Licences> {
-    let cmd = cargo().args(["metadata", "--format-version", "1", "--locked"]).dir(root);
+    let targets =
+        Platform::ALL.into_iter().flat_map(|platform| ["--filter-platform", platform.musl_target()]);
+    // Without the filter cargo would fetch what only other systems need.
+    let cmd = cargo().args(["metadata", "--format-version", "1", "--locked"]).args(targets).dir(root);
     let metadata: Metadata = serde_json::from_slice(&cmd.read_bytes().context("ask cargo for licences")?)?;
     let with = |package: Package| Some(((package.name, package.version), package.license?));
     Ok(metadata.packages.into_iter().filter_map(with).collect())
@@ -49,8 +53,13 @@ pub fn findings(inventory: &Inventory, licences: &Licences, allowed: &[String]) 
                 version: package.version.to_string(),
                 path: audit.path_to(place),
                 place: program.path.clone(),
-                note: expression
-                    .map_or_else(|| "no licence is known".to_owned(), |text| format!("licence {text}")),
+                note: expression.map_or_else(
+                    || {
+                        "not in Cargo.lock, so that its licence is not known; perhaps the image is older"
+                            .to_owned()
+                    },
+                    |text| format!("licence {text}"),
+                ),
                 platforms: [inventory.image.platform.to_string()].into(),
                 ..Finding::new(Kind::Licence, "XT-LICENCE", Severity::High, NAME)
             });

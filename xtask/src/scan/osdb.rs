@@ -11,6 +11,9 @@ use crate::error::Fault;
 /// The longest database that is read, in bytes; Debian's is 1 MB for 500 packages.
 const LONGEST: u64 = 64 << 20;
 
+/// How the states of a package end that is no longer there, or not yet (dpkg(1)).
+const GONE: [&str; 2] = [" not-installed", " config-files"];
+
 /// What kind of database a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,12 +84,13 @@ impl Database {
     }
 }
 
-/// Blocks of lines between empty ones. Where there is a status, it must end in `installed`.
+/// Blocks of lines between empty ones.
 fn stanzas(text: &str, [name, version, arch]: [&str; 3], status: Option<&str>) -> Vec<Package> {
     let package = |stanza: &str| {
         let field =
             |key: &str| stanza.lines().find_map(|line| line.strip_prefix(key)).map(|v| v.trim().to_owned());
-        let gone = status.and_then(field).is_some_and(|status| !status.ends_with(" installed"));
+        let gone =
+            status.and_then(field).is_some_and(|status| GONE.iter().any(|gone| status.ends_with(gone)));
         let package = Package {
             name: field(name)?,
             version: field(version).unwrap_or_default(),
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn what_is_installed() {
         let dpkg = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36-9\nDepends: x\n\n\
-            Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: bare\nVersion: 2\n";
+            Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: bare\nStatus: install ok unpacked\nVersion: 2\n";
         let apk = "C:Q1\nP:musl\nV:1.2.5-r0\nA:x86_64\nF:lib\n\nP:busybox\nV:1.36\n";
         let read = |database: Database, text: &str| {
             let packages = database.read(&mut text.as_bytes(), text.len() as u64).unwrap();

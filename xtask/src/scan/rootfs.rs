@@ -53,6 +53,8 @@ pub enum Content {
     Unreadable(String),
     /// Packages of an operating system.
     Packages(osdb::Packages),
+    /// What the operating system says of itself (os-release(5)).
+    Release(String),
     /// Secrets, by kind.
     Secrets(Vec<&'static str>),
 }
@@ -194,6 +196,11 @@ fn remove_below(nodes: &mut BTreeMap<String, Node>, folder: &str) {
 fn look(entry: &Entry, content: &mut dyn Read) -> Result<Content> {
     if let Some(kind) = osdb::Database::at(&entry.path) {
         return Ok(Content::Packages(kind.read(content, entry.size)?));
+    }
+    if ["etc/os-release", "usr/lib/os-release"].contains(&entry.path.as_str()) {
+        let mut bytes = Vec::new();
+        content.take(LONGEST_TEXT).read_to_end(&mut bytes).context("the file is cut short")?;
+        return Ok(Content::Release(String::from_utf8_lossy(&bytes).into_owned()));
     }
     let mut start = Vec::new();
     content.take(16).read_to_end(&mut start).context("the file is cut short")?;

@@ -84,7 +84,8 @@ fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&
         }
         if descriptor.is_index() {
             let index: Index = oci::from_bytes("the index", &bytes)?;
-            for entry in index.manifests {
+            // The last is looked at first.
+            for entry in index.manifests.into_iter().rev() {
                 if super::platforms::is_attestation(&entry) {
                     continue;
                 }

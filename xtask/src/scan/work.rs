@@ -160,7 +160,8 @@ impl Work {
         for (inventory, seconds) in taken.with_context(refused)? {
             crates += inventory.crates();
             self.platforms.push(PlatformReport::of(&inventory, seconds));
-            self.faults.extend(builtin::blind_spots(&inventory, self.setup.expected.as_deref()));
+            let known = self.setup.trivy.is_some();
+            self.faults.extend(builtin::blind_spots(&inventory, self.setup.expected.as_deref(), known));
             self.inventories.push(inventory);
         }
         Ok(format!("{crates} crates in {} platforms", self.inventories.len()))

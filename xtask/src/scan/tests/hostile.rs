@@ -53,7 +53,7 @@ fn entries_that_lead_out_or_lie() {
         (one(EntryType::new(b'Z'), "a", ""), "unknown kind"),
         (pax("27 path=../../../etc/passw\n"), "leads out of the image"),
         (pax("18 size=999999999\n"), "length is set"),
-        (pax("24 GNU.sparse.size=12345\n"), "sparse"),
+        (pax("25 GNU.sparse.size=12345\n"), "sparse"),
         (pax("9999 path=x\n"), "damaged"),
         (wrong_sum, "damaged"),
         (cut, "cut short"),

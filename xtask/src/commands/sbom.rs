@@ -1,0 +1,203 @@
+//! `cargo xtask sbom`: a bill of materials for each platform of an image.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+
+use crate::build;
+use crate::error::{Fault, Faults};
+use crate::image::layout::Lock;
+use crate::image::oci::PlatformSpec;
+use crate::plan::{Action, Plan};
+use crate::registry::{Client, Options};
+use crate::scan::bom::{self, Bom};
+use crate::scan::builtin::blind_spots;
+use crate::scan::inventory::{self, Inventory};
+use crate::scan::licence::{self, Licences};
+use crate::scan::platforms;
+use crate::scan::source::Source;
+use crate::settings::Workspace;
+use crate::ui::{self, Progress, Ui};
+
+/// Write what an image is made of, for each platform
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cargo xtask sbom                              target/sbom/NAME-linux-amd64.cdx.json and so on
+  cargo xtask sbom --format spdx --output dist")]
+pub struct Flags {
+    /// The format
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
+    #[arg(long, value_name = "DIR|TAR|REF")]
+    image: Option<String>,
+    /// The folder that the documents are put into [default: target/sbom]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document: the result, or with --dry-run the plan
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Format {
+    /// CycloneDX 1.6, JSON
+    #[default]
+    Cyclonedx,
+    /// SPDX 2.3, JSON
+    Spdx,
+}
+
+impl Format {
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Cyclonedx => "cdx.json",
+            Self::Spdx => "spdx.json",
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Step {
+    Look(Source),
+    Licences(PathBuf),
+    Write(Format),
+}
+
+/// What the steps hand on.
+#[derive(Debug)]
+struct Work {
+    name: String,
+    room: PathBuf,
+    output: PathBuf,
+    inventories: Vec<Inventory>,
+    licences: Licences,
+    written: Vec<(PlatformSpec, PathBuf, usize)>,
+}
+
+impl Flags {
+    /// Plans, and then prints the plan or runs it.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::find()?;
+        let metadata = build::metadata(&workspace.root)?;
+        let target = metadata.target_directory.clone().into_std_path_buf();
+        let own = target.join("image");
+        let source = match &self.image {
+            Some(text) => Source::parse(text)?,
+            None => Source::Layout(own, None),
+        };
+        let package = &workspace.settings.package;
+        let repository = workspace.settings.repository.as_ref().unwrap_or(package);
+        let name = match &source {
+            Source::Registry(reference) => reference.name(),
+            Source::Layout(..) | Source::Archive(_) => repository.clone(),
+        };
+        let output = self.output.clone().unwrap_or_else(|| target.join("sbom"));
+        let mut plan = Plan::new("sbom");
+        let image = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
+        let reason = "each platform's layers, the lists in its programs, its packages";
+        plan.step("look", reason, [image], Step::Look(source));
+        let reason = "the licences of the crates that Cargo.lock knows";
+        plan.step("licences", reason, ["Cargo.lock"], Step::Licences(workspace.root.clone()));
+        let reason = format!("a document a platform in {}", output.display());
+        plan.step("write", reason, ["look", "licences"], Step::Write(self.format));
+        if self.dry_run {
+            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            return Ok(());
+        }
+        let ui = Ui::beside(self.json);
+        let _lock = Lock::take(&target.join("xtask").join("scan"), || {
+            ui.warn("a scan of this workspace is running; waiting for it to end");
+        })?;
+        let (inventories, written) = (Vec::new(), Vec::new());
+        let room = target.join("xtask").join("scan-image");
+        let mut work = Work { name, room, output, inventories, licences: Licences::new(), written };
+        let steps = plan.run(&mut work, ui)?;
+        if self.json {
+            let documents: Vec<_> = work
+                .written
+                .iter()
+                .map(|(platform, path, parts)| {
+                    serde_json::json!({ "platform": platform.to_string(), "path": path, "components": parts })
+                })
+                .collect();
+            let report = serde_json::json!({
+                "schema": "xtask.sbom/1", "command": "sbom", "documents": documents, "steps": steps,
+            });
+            ui::print(&format!("{report:#}\n"));
+        } else {
+            work.written.iter().for_each(|(_, path, _)| ui::print(&format!("{}\n", path.display())));
+        }
+        Ok(())
+    }
+}
+
+impl Action for Step {
+    type State = Work;
+
+    fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+        match self {
+            Self::Look(source) => {
+                let client = Client::new(Options::default());
+                let (layout, only) = source.bring(&client, &work.room, &|text| progress.detail(text))?;
+                let found = platforms::find(&layout, only)?;
+                for image in &found.images {
+                    let inventory = inventory::take(&layout, image)?;
+                    // A bill with a part left out would be worse than none.
+                    let faults = blind_spots(&inventory, None, true);
+                    if !faults.is_empty() {
+                        return Err(Faults(faults).into());
+                    }
+                    work.inventories.push(inventory);
+                }
+                let crates: usize = work.inventories.iter().map(Inventory::crates).sum();
+                Ok(format!("{crates} crates in {} platforms", work.inventories.len()))
+            }
+            Self::Licences(root) => {
+                work.licences = licence::of_workspace(root)?;
+                Ok(format!("{} known", work.licences.len()))
+            }
+            Self::Write(format) => work.write(*format),
+        }
+    }
+}
+
+impl Work {
+    fn write(&mut self, format: Format) -> Result<String> {
+        let at = || self.output.display().to_string();
+        fs::create_dir_all(&self.output).with_context(at)?;
+        for inventory in &self.inventories {
+            let bom = Bom::of(&self.name, inventory, &self.licences);
+            let document = match format {
+                Format::Cyclonedx => bom::cyclonedx(&bom),
+                Format::Spdx => bom::spdx(&bom),
+            };
+            let platform = inventory.image.platform.clone();
+            // What a foreign config calls its platform is no path.
+            let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+            let short = self.name.rsplit('/').next().unwrap_or(&self.name);
+            let name = format!(
+                "{short}-{}-{}.{}",
+                plain(&platform.os),
+                plain(&platform.architecture),
+                format.ending()
+            );
+            let path = self.output.join(name);
+            if self.written.iter().any(|(_, other, _)| *other == path) {
+                return Err(Fault::failed("two manifests for one platform")
+                    .at(path.display())
+                    .cure("choose one: --image DIR@sha256:…")
+                    .into());
+            }
+            fs::write(&path, format!("{document:#}\n")).with_context(|| path.display().to_string())?;
+            self.written.push((platform, path, bom.len()));
+        }
+        Ok(format!("{} documents", self.written.len()))
+    }
+}

@@ -1,0 +1,253 @@
+//! Trivy's answers: its JSON as findings, and whether it saw what there is to see.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use super::{NAME, TESTED};
+use crate::audit::Crate;
+use crate::error::Fault;
+use crate::scan::finding::{Finding, Kind};
+use crate::scan::inventory::Inventory;
+use crate::scan::severity::Severity;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Report {
+    schema_version: u32,
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    results: Vec<Outcome>,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    #[serde(rename = "ImageID", default)]
+    image_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Outcome {
+    #[serde(default)]
+    target: String,
+    #[serde(default)]
+    class: String,
+    #[serde(default)]
+    r#type: String,
+    #[serde(default)]
+    packages: Vec<Package>,
+    #[serde(default)]
+    vulnerabilities: Vec<Vulnerability>,
+    #[serde(default)]
+    misconfigurations: Vec<Misconfiguration>,
+    #[serde(default)]
+    secrets: Vec<SecretFound>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Package {
+    name: String,
+    #[serde(default)]
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Vulnerability {
+    #[serde(rename = "VulnerabilityID")]
+    id: String,
+    #[serde(rename = "VendorIDs", default)]
+    vendor_ids: Vec<String>,
+    #[serde(rename = "PkgName")]
+    package: String,
+    #[serde(rename = "InstalledVersion", default)]
+    installed: String,
+    #[serde(rename = "FixedVersion", default)]
+    fixed: String,
+    #[serde(rename = "Severity", default)]
+    severity: String,
+    #[serde(rename = "PrimaryURL", default)]
+    link: String,
+}
+
+#[derive(Deserialize)]
+struct Misconfiguration {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "Title", default)]
+    title: String,
+    #[serde(rename = "Severity", default)]
+    severity: String,
+    #[serde(rename = "Status", default)]
+    status: String,
+    #[serde(rename = "PrimaryURL", default)]
+    link: String,
+}
+
+#[derive(Deserialize)]
+struct SecretFound {
+    #[serde(rename = "RuleID")]
+    id: String,
+    #[serde(rename = "Title", default)]
+    title: String,
+    #[serde(rename = "Severity", default)]
+    severity: String,
+}
+
+/// What Trivy found, and how many crates it saw.
+#[derive(Debug)]
+pub struct Answer {
+    /// The findings.
+    pub findings: Vec<Finding>,
+    /// Crates in Rust programs.
+    pub crates: usize,
+}
+
+/// Reads the answer about an image, and holds what Trivy saw against what is there.
+pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
+    let platform = inventory.image.platform.to_string();
+    let report = parse(json)?;
+    if report.metadata.image_id != inventory.image.config_digest.to_string() {
+        let what = format!(
+            "Trivy looked at another image: its config is {}, not {}",
+            report.metadata.image_id, inventory.image.config_digest
+        );
+        return Err(Fault::gate(what).at(platform).into());
+    }
+    let seen: BTreeSet<_> = report
+        .results
+        .iter()
+        .filter(|outcome| outcome.r#type == "rustbinary")
+        .flat_map(|outcome| &outcome.packages)
+        .map(|package| (package.name.clone(), package.version.clone()))
+        .collect();
+    let there = inventory.audited().flat_map(|(_, audit)| audit.linked());
+    let there: BTreeSet<_> =
+        there.map(|package| (package.name.clone(), package.version.to_string())).collect();
+    if let Some((name, version)) = there.difference(&seen).next() {
+        let what =
+            format!("Trivy saw {} crates of {}: {name} {version} is not among them", seen.len(), there.len());
+        return Err(Fault::gate(what)
+            .at(platform)
+            .cure("trivy image --list-all-pkgs shows what it looks at")
+            .into());
+    }
+    let packages: BTreeSet<_> = report
+        .results
+        .iter()
+        .filter(|outcome| outcome.class == "os-pkgs")
+        .flat_map(|outcome| &outcome.packages)
+        .map(|package| &package.name)
+        .collect();
+    if let Some(package) = inventory.packages.iter().find(|package| !packages.contains(&package.name)) {
+        let what = format!(
+            "Trivy saw {} packages of the operating system of {}: {} is not among them",
+            packages.len(),
+            inventory.packages.len(),
+            package.name
+        );
+        return Err(Fault::gate(what).at(platform).cure("is its database of packages whole?").into());
+    }
+    let mut findings = findings(&report, Some(&platform));
+    for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Vulnerability) {
+        let path = inventory.audited().filter(|(program, _)| program.path == finding.place).find_map(
+            |(_, audit)| {
+                let is = |package: &Crate| {
+                    package.name == finding.subject && package.version.to_string() == finding.version
+                };
+                audit.packages.iter().position(is).map(|at| audit.path_to(at))
+            },
+        );
+        finding.path = path.unwrap_or_default();
+    }
+    Ok(Answer { crates: seen.len(), findings })
+}
+
+/// Reads the answer about files of the source.
+pub fn read_config(json: &[u8]) -> Result<Vec<Finding>> {
+    Ok(findings(&parse(json)?, None))
+}
+
+fn parse(json: &[u8]) -> Result<Report> {
+    let odd =
+        || Fault::gate("Trivy's answer is not understood").cure(format!("the tested version is {TESTED}"));
+    let report: Report = serde_json::from_slice(json).with_context(odd)?;
+    if report.schema_version != 2 {
+        return Err(Fault::gate(format!("Trivy answers in schema {}, not 2", report.schema_version)).into());
+    }
+    Ok(report)
+}
+
+fn severity(text: &str) -> Severity {
+    text.parse().unwrap_or(Severity::Unknown)
+}
+
+fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for outcome in &report.results {
+        // An image's own settings go by a path of this machine otherwise.
+        let place = match outcome.target.as_str() {
+            target if target.contains("@sha256:") => "config".to_owned(),
+            target if platform.is_some() && !target.starts_with('/') => format!("/{target}"),
+            target => target.to_owned(),
+        };
+        let mut push = |finding: Finding| {
+            let platforms = platform.map(str::to_owned).into_iter().collect();
+            findings.push(Finding { place: place.clone(), platforms, ..finding });
+        };
+        for found in &outcome.vulnerabilities {
+            // Advisories of distributions are about many vulnerabilities at once, and no other name of one.
+            let one =
+                |id: &&String| ["CVE-", "GHSA-", "RUSTSEC-"].iter().any(|prefix| id.starts_with(prefix));
+            push(Finding {
+                aliases: found.vendor_ids.iter().filter(one).cloned().collect(),
+                subject: found.package.clone(),
+                version: found.installed.clone(),
+                fixed: found.fixed.clone(),
+                link: found.link.clone(),
+                ..Finding::new(Kind::Vulnerability, &found.id, severity(&found.severity), NAME)
+            });
+        }
+        for found in outcome.misconfigurations.iter().filter(|found| found.status == "FAIL") {
+            push(Finding {
+                subject: place.clone(),
+                note: found.title.clone(),
+                link: found.link.clone(),
+                ..Finding::new(Kind::Config, &found.id, severity(&found.severity), NAME)
+            });
+        }
+        for found in &outcome.secrets {
+            push(Finding {
+                subject: place.clone(),
+                note: found.title.clone(),
+                ..Finding::new(Kind::Secret, &found.id, severity(&found.severity), NAME)
+            });
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_read_and_another_schema_is_not() {
+        let json = br#"{"SchemaVersion":2,"Results":[
+            {"Target":"usr/bin/x","Class":"lang-pkgs","Type":"rustbinary","Vulnerabilities":[
+              {"VulnerabilityID":"CVE-1","VendorIDs":["GHSA-1","DSA-1"],"PkgName":"h2","InstalledVersion":"0.3.0",
+               "FixedVersion":">= 0.4","Severity":"HIGH","PrimaryURL":"https://x"}]},
+            {"Target":"Dockerfile","Class":"config","Misconfigurations":[
+              {"ID":"DS-1","Title":"t","Severity":"LOW","Status":"FAIL"},{"ID":"DS-2","Status":"PASS"}]},
+            {"Target":"/a","Class":"secret","Secrets":[{"RuleID":"aws","Severity":"CRITICAL","Match":"AKIA"}]}]}"#;
+        let findings = findings(&parse(json).unwrap(), None);
+        let shown: Vec<_> = findings.iter().map(|f| format!("{} {} {}", f.id, f.severity, f.place)).collect();
+        assert_eq!(shown, ["CVE-1 high usr/bin/x", "DS-1 low Dockerfile", "aws critical /a"]);
+        assert_eq!(findings[0].aliases, BTreeSet::from(["GHSA-1".to_owned()]));
+        assert!(parse(br#"{"SchemaVersion":3}"#).is_err());
+        assert!(parse(b"").is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! Trivy: asked for one manifest at a time, and believed only where it saw what is there.
+
+mod answer;
+mod ignorefile;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use semver::{Version, VersionReq};
+use serde::Deserialize;
+
+pub use answer::{read, read_config};
+pub use ignorefile::check as check_ignorefile;
+
+use super::date::Date;
+use crate::error::Fault;
+use crate::process::{Cmd, find};
+
+/// The engine's name.
+pub const NAME: &str = "trivy";
+/// The versions whose flags and answers are known here.
+const KNOWN: &str = ">=0.60, <1";
+/// The version that is tested.
+const TESTED: &str = "0.74.0";
+/// Variables that may stay: where the database is and how to get it. All others change what is seen.
+const HARMLESS: [&str; 5] =
+    ["TRIVY_CACHE_DIR", "TRIVY_DB_REPOSITORY", "TRIVY_USERNAME", "TRIVY_PASSWORD", "TRIVY_REGISTRY_TOKEN"];
+
+/// Trivy as it is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trivy {
+    /// The program.
+    pub program: PathBuf,
+    /// Its version.
+    pub version: Version,
+}
+
+/// How it is driven.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// No network: the database is as it is.
+    pub offline: bool,
+    /// Where the database is.
+    pub cache: Option<PathBuf>,
+    /// Where the database comes from, in order.
+    pub databases: Vec<String>,
+    /// VEX documents.
+    pub vex: Vec<PathBuf>,
+    /// Leaves out what has no mended version.
+    pub ignore_unfixed: bool,
+    /// A checked list of what is overlooked.
+    pub ignorefile: Option<PathBuf>,
+    /// An empty folder to run in: Trivy reads settings and lists from where it stands.
+    pub dir: PathBuf,
+}
+
+impl Trivy {
+    /// Trivy on PATH; none where there is none, an error where it is of an unknown version.
+    pub fn find() -> Result<Option<Self>> {
+        let Some(program) = find("trivy") else { return Ok(None) };
+        let at = program.display().to_string();
+        let odd = || Fault::gate("it does not say its version").at(&at);
+        let answer = Cmd::new(&program).args(["version", "--format", "json"]).limit(Duration::from_secs(30));
+        let answer: Versions =
+            serde_json::from_slice(&answer.read_bytes().with_context(odd)?).with_context(odd)?;
+        let version = Version::parse(&answer.version).with_context(odd)?;
+        let known = VersionReq::parse(KNOWN).is_ok_and(|known| known.matches(&version));
+        if !known {
+            return Err(Fault::gate(format!(
+                "Trivy {version} is not one of the versions known here, {KNOWN}"
+            ))
+            .at(&at)
+            .cure(format!("install {TESTED}, which the tests use"))
+            .into());
+        }
+        Ok(Some(Self { program, version }))
+    }
+
+    /// How to get it.
+    pub fn cure() -> String {
+        format!(
+            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or scan with the builtin engine alone: --engine builtin"
+        )
+    }
+
+    fn base(&self, options: &Options, verb: &str) -> Cmd {
+        let mut cmd =
+            Cmd::new(&self.program).args(["--quiet", verb]).dir(&options.dir).limit(Duration::from_mins(15));
+        if let Some(cache) = &options.cache {
+            cmd = cmd.arg("--cache-dir").arg(cache);
+        }
+        let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+        names
+            .filter(|name| name.starts_with("TRIVY_") && !HARMLESS.contains(&name.as_str()))
+            .fold(cmd, Cmd::unset)
+    }
+
+    /// The command for one image: a layout's folder, `@` and a manifest's digest.
+    pub fn image(&self, options: &Options, target: &str) -> Cmd {
+        let mut cmd = self
+            .base(options, "image")
+            .args(["--format", "json", "--list-all-pkgs", "--exit-code", "0"])
+            .args(["--scanners", "vuln,secret,misconfig", "--image-config-scanners", "misconfig,secret"])
+            .args(["--skip-java-db-update", "--skip-version-check", "--skip-check-update", "--offline-scan"]);
+        if options.offline {
+            cmd = cmd.arg("--skip-db-update");
+        }
+        for database in &options.databases {
+            cmd = cmd.args(["--db-repository", database]);
+        }
+        for vex in &options.vex {
+            cmd = cmd.arg("--vex").arg(vex);
+        }
+        if options.ignore_unfixed {
+            cmd = cmd.arg("--ignore-unfixed");
+        }
+        if let Some(file) = &options.ignorefile {
+            cmd = cmd.arg("--ignorefile").arg(file);
+        }
+        cmd.args(["--input", target])
+    }
+
+    /// The command that checks a Dockerfile or a folder of files for deployment.
+    pub fn config(&self, options: &Options, path: &Path) -> Cmd {
+        self.base(options, "config")
+            .args(["--format", "json", "--exit-code", "0", "--skip-check-update"])
+            .arg(path)
+    }
+
+    /// The day of Trivy's database.
+    pub fn database(&self, options: &Options) -> Result<Date> {
+        let cmd = self.base(options, "version").args(["--format", "json"]);
+        let none = || Fault::gate("Trivy does not say how old its database is");
+        let answer: Versions =
+            serde_json::from_slice(&cmd.read_bytes().with_context(none)?).with_context(none)?;
+        let updated = answer.database.map(|database| database.updated_at).unwrap_or_default();
+        updated.get(..10).and_then(|day| day.parse().ok()).ok_or_else(|| none().into())
+    }
+
+    /// An error where the database is older than `days` on `today`.
+    pub fn check_age(database: Date, today: Date, days: u64) -> Result<(), Fault> {
+        let age = today.since(database);
+        if i64::try_from(days).is_ok_and(|days| age > days) || age < -1 {
+            let what =
+                format!("Trivy's database is of {database}, {age} days old; at most {days} are allowed");
+            return Err(
+                Fault::gate(what).cure("scan without --offline, or [scan] max-age in xtask/image.toml")
+            );
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Versions {
+    #[serde(rename = "Version")]
+    version: String,
+    #[serde(rename = "VulnerabilityDB")]
+    database: Option<DatabaseInfo>,
+}
+
+#[derive(Deserialize)]
+struct DatabaseInfo {
+    #[serde(rename = "UpdatedAt")]
+    updated_at: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_sees_everything_and_nothing_of_this_folder() {
+        let trivy = Trivy { program: "/bin/trivy".into(), version: Version::new(0, 74, 0) };
+        let options = Options {
+            offline: true,
+            cache: Some("/cache".into()),
+            databases: vec!["one".to_owned(), "two".to_owned()],
+            dir: "/work".into(),
+            ..Options::default()
+        };
+        let line = trivy.image(&options, "layout@sha256:abc").to_string();
+        for part in [
+            "--cache-dir /cache",
+            "--list-all-pkgs",
+            "--skip-db-update",
+            "--db-repository one --db-repository two",
+            "--input layout@sha256:abc",
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    }
+}
