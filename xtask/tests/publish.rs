@@ -140,3 +140,24 @@ fn the_tags_are_derived_and_must_be_about_this_very_image() {
     workshop.hello.git(&["tag", "v0.4.0"]);
     workshop.run(&["publish"]).code(2).says("0.4.0").says("0.3.0");
 }
+
+#[test]
+fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
+    let Some(live) = Live::docker() else { return };
+    let workshop = Workshop::new(7);
+    let repository = format!("{}/owner/app", live.registry());
+    let whole = workshop.digest.clone();
+    let parts = ["amd64", "arm64"].map(|arch| {
+        let dir = workshop.hello.path().join(arch);
+        support::published::only(&workshop.hello.layout(), &dir, arch);
+        dir.display().to_string()
+    });
+    std::fs::remove_dir_all(workshop.hello.layout()).unwrap();
+    let args =
+        ["publish", "--json", "--repository", &repository, "--tag", "1.0.0", "--merge", &parts[1], &parts[0]];
+    std::fs::remove_file(workshop.hello.path().join("target/xtask/scan.json")).unwrap();
+    workshop.run(&args).code(3).says("has not been scanned").says(&whole);
+    workshop.scan(true);
+    assert_eq!(workshop.run(&args).code(0).json()["digest"], whole);
+    assert!(is_whole(&live.registry(), "owner/app", "1.0.0"));
+}

@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::error::Fault;
 use crate::image::layout::Lock;
 use crate::plan::Plan;
-use crate::publish::{Mode, Parameters, Parcel, Report, Scan, Setup, Signer, Step, Work, need_cosign};
+use crate::publish::{Mode, Parameters, Parcel, Report, Scan, Setup, Signer, Step, Work, merge, need_cosign};
 use crate::registry::auth::Given;
 use crate::registry::retry::Policy;
 use crate::registry::{Client, Options, Reference, Secret};
@@ -38,6 +38,9 @@ pub struct Flags {
     /// The layout's folder [default: target/image]
     #[arg(long, value_name = "DIR")]
     image: Option<PathBuf>,
+    /// First join these layouts, of one platform each, into the one that is published; again for more
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    merge: Vec<PathBuf>,
     /// Publish without a passing scan, for this reason
     #[arg(long, value_name = "REASON")]
     allow_unscanned: Option<String>,
@@ -115,13 +118,21 @@ impl Flags {
         let to = self.target.repository(facts.workspace.settings.repository.as_deref())?;
         let dir = self.image.clone().unwrap_or_else(|| facts.package.target_dir.join("image"));
         let ui = Ui::beside(self.json);
-        let _lock = if self.dry_run || !dir.exists() {
+        if self.dry_run && !self.merge.is_empty() {
+            return Err(Fault::usage("--merge makes an image, and --dry-run changes nothing")
+                .cure("merge first: the plan is about the image that comes of it")
+                .into());
+        }
+        let _lock = if self.dry_run || !dir.exists() && self.merge.is_empty() {
             None
         } else {
             Some(Lock::take(&dir, || {
                 ui.warn(&format!("another run is writing {}; waiting for it to end", dir.display()));
             })?)
         };
+        if !self.merge.is_empty() {
+            merge(&self.merge, &dir)?;
+        }
         let parcel = read(&dir)?;
         let tags = self.tags(&facts, &parcel)?;
         let setup = self.setup(&facts, to, tags, &parcel)?;

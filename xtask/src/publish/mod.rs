@@ -1,6 +1,7 @@
 //! Publishing: the very bytes of a layout into a registry, what is said of them, and their tags.
 
 mod attach;
+mod merge;
 mod moving;
 mod parcel;
 mod provenance;
@@ -11,6 +12,7 @@ mod sign;
 mod work;
 
 pub use attach::{Artifact, PROVENANCE, SBOM, SCAN, attach};
+pub use merge::merge;
 pub use parcel::Parcel;
 pub use provenance::Parameters;
 pub use report::Report;

@@ -196,3 +196,21 @@ pub fn is_whole(registry: &str, repository: &str, tag: &str) -> bool {
                 })
         })
 }
+
+/// A layout with one platform of another layout's image.
+pub fn only(from: &Path, dir: &Path, arch: &str) {
+    fs::create_dir_all(dir.join("blobs/sha256")).unwrap();
+    for entry in fs::read_dir(from.join("blobs/sha256")).unwrap().flatten() {
+        fs::copy(entry.path(), dir.join("blobs/sha256").join(entry.file_name())).unwrap();
+    }
+    fs::copy(from.join("oci-layout"), dir.join("oci-layout")).unwrap();
+    let read = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).unwrap();
+    let mut json = read(fs::read(from.join("index.json")).unwrap());
+    let top = json["manifests"][0]["digest"].as_str().unwrap()[7..].to_owned();
+    let mut index = read(fs::read(from.join("blobs/sha256").join(top)).unwrap());
+    index["manifests"].as_array_mut().unwrap().retain(|entry| entry["platform"]["architecture"] == arch);
+    let bytes = index.to_string().into_bytes();
+    fs::write(dir.join("blobs/sha256").join(&digest(&bytes)[7..]), &bytes).unwrap();
+    json["manifests"] = json!([{ "mediaType": INDEX, "digest": digest(&bytes), "size": bytes.len() }]);
+    fs::write(dir.join("index.json"), json.to_string()).unwrap();
+}
