@@ -34,6 +34,7 @@ use clap::{Parser, Subcommand};
 First steps:
   cargo xtask image                 an OCI image of this workspace's service in target/image
   cargo xtask image --dry-run       what that would do
+  cargo xtask publish --dry-run     how that gets into a registry, and under which tags
   cargo xtask doctor                which tools are here, and what a missing one would add
 
 Settings: xtask/image.toml.  Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a gate said no.")]
