@@ -78,7 +78,7 @@ impl Flags {
 
 impl Image {
     fn run(&self) -> Result<()> {
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let workspace = Workspace::find()?;
         let package = Package::find(
             &metadata(&workspace.root)?,

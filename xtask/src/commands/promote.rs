@@ -57,7 +57,7 @@ impl Flags {
             plan.print(self.json);
             return Ok(());
         }
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let client = self.target.client(&setup.place, ui)?;
         let mut work = Work { setup, client, digest: None, previous: None };
         let steps = plan.run(&mut work, ui)?;

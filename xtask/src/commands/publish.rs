@@ -117,7 +117,7 @@ impl Flags {
         let facts = Facts::read()?;
         let to = self.target.repository(facts.workspace.settings.repository.as_deref())?;
         let dir = self.image.clone().unwrap_or_else(|| facts.package.target_dir.join("image"));
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         if self.dry_run && !self.merge.is_empty() {
             return Err(Fault::usage("--merge makes an image, and --dry-run changes nothing")
                 .cure("merge first: the plan is about the image that comes of it")

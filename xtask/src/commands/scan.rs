@@ -121,7 +121,7 @@ impl Flags {
             ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
             return Ok(());
         }
-        let ui = Ui::beside(self.json || self.format != Format::Table);
+        let ui = Ui::detect();
         let Known { workspace, target_dir, name, own, platforms, trivy, partial, .. } = facts;
         let _lock = Lock::take(&target_dir.join("xtask").join("scan"), || {
             ui.warn("another scan of this workspace is running; waiting for it to end");
