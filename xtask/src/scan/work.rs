@@ -15,7 +15,7 @@ use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
 use super::source::Source;
-use super::trivy::{self, Trivy};
+use super::trivy::{self, Fetch, Trivy};
 use super::{builtin, checks, licence};
 use crate::error::Fault;
 use crate::image::layout::Layout;
@@ -37,6 +37,8 @@ pub enum Step {
     Builtin,
     /// Holds the licences of crates against the list.
     Licences,
+    /// Fetches Trivy where it is not installed.
+    Fetch(Fetch),
     /// Asks Trivy about each platform's manifest.
     Trivy(Cmd),
     /// Asks Trivy about files of the source.
@@ -317,6 +319,7 @@ impl Action for Step {
             Self::Inventory => work.inventory(),
             Self::Builtin => work.builtin(),
             Self::Licences => work.licences(),
+            Self::Fetch(fetch) => fetch.run(),
             Self::Trivy(_) => work.trivy(progress),
             Self::Config(cmd) => work.config(cmd),
             Self::Gate => Ok(work.gate()),

@@ -1,10 +1,13 @@
 //! `[scan]`: what an image must not have in it, and what may be overlooked until when.
 
+use std::collections::BTreeMap;
+
 use toml_span::de_helpers::TableHelper;
 use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize};
 
-use super::reader::{parsed, parsed_list, wrong};
+use super::reader::{Strings, parsed, parsed_list, wrong};
+use crate::digest::Digest;
 use crate::scan::date::Date;
 use crate::scan::severity::Severity;
 
@@ -30,8 +33,22 @@ pub struct Scan {
     pub ignore_unfixed: bool,
     /// SPDX identifiers of the licences that linked crates may have; any where unset.
     pub licences: Vec<String>,
+    /// The Trivy that is fetched where there is none on PATH; none where unset.
+    pub trivy: Option<TrivyPin>,
     /// What is overlooked.
     pub ignore: Vec<Ignore>,
+}
+
+/// A download of Trivy, pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrivyPin {
+    /// Its version.
+    pub version: semver::Version,
+    /// Where its archives (tar, gzip) are; `{version}` and `{machine}` stand for parts of the name. A
+    /// company's mirror goes here.
+    pub url: String,
+    /// The archives' digests by machine: `linux-x86_64`, `linux-aarch64`, `macos-aarch64`.
+    pub sha256: BTreeMap<String, Digest>,
 }
 
 /// What a vulnerability without a rating is to the gate.
@@ -67,6 +84,7 @@ impl Default for Scan {
             vex: Vec::new(),
             ignore_unfixed: false,
             licences: Vec::new(),
+            trivy: None,
             ignore: Vec::new(),
         }
     }
@@ -98,10 +116,35 @@ impl<'de> Deserialize<'de> for Scan {
             vex: table.optional("vex").unwrap_or_default(),
             ignore_unfixed: table.optional("ignore-unfixed").unwrap_or_default(),
             licences: table.optional("licences").unwrap_or_default(),
+            trivy: table.optional("trivy"),
             ignore: table.optional("ignore").unwrap_or_default(),
         };
         table.finalize(None)?;
         Ok(scan)
+    }
+}
+
+impl<'de> Deserialize<'de> for TrivyPin {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let span = value.span;
+        let mut table = TableHelper::new(value)?;
+        let version = parsed(&mut table, "version");
+        let url = table.required::<String>("url").unwrap_or_default();
+        let mut sha256 = BTreeMap::new();
+        for (machine, hex) in table.optional::<Strings>("sha256").unwrap_or_default().0 {
+            match format!("sha256:{}", hex.trim_start_matches("sha256:")).parse::<Digest>() {
+                Ok(digest) => drop(sha256.insert(machine, digest)),
+                Err(_) => table
+                    .errors
+                    .push(wrong(span, format!("sha256 of {machine}: '{hex}' is not 64 hex digits"))),
+            }
+        }
+        if version.is_none() && table.errors.is_empty() {
+            table.errors.push(wrong(span, "the key 'version' is missing"));
+        }
+        let version = version.unwrap_or_else(|| semver::Version::new(0, 0, 0));
+        table.finalize(None)?;
+        Ok(Self { version, url, sha256 })
     }
 }
 

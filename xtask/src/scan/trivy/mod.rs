@@ -1,6 +1,7 @@
 //! Trivy: asked for one manifest at a time, and believed only where it saw what is there.
 
 mod answer;
+mod fetch;
 mod ignorefile;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 pub use answer::{read, read_config};
+pub use fetch::Fetch;
 pub use ignorefile::check as check_ignorefile;
 
 use super::date::Date;
@@ -80,7 +82,7 @@ impl Trivy {
     /// How to get it.
     pub fn cure() -> String {
         format!(
-            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or scan with the builtin engine alone: --engine builtin"
+            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or pin a download in [scan.trivy] of xtask/image.toml, or scan with the builtin engine alone: --engine builtin"
         )
     }
 
