@@ -194,7 +194,10 @@ impl Flags {
         let fetch = || settings.trivy.as_ref().and_then(|pin| Fetch::of(pin, &tools));
         let (found, fetch) = match Trivy::find()? {
             Some(trivy) => (Some(trivy), None),
-            None => fetch().map(|fetch| (fetch.trivy(), fetch)).unzip(),
+            None => match fetch() {
+                Some(fetch) => (Some(fetch.trivy()), Some(fetch)),
+                None => (settings.trivy.as_ref().and_then(Trivy::in_docker), None),
+            },
         };
         let Some(trivy) = found else {
             if required {
@@ -221,7 +224,12 @@ impl Flags {
         let below = |path: &String| workspace.root.join(path);
         let options = trivy::Options {
             offline: self.offline,
-            cache: settings.cache.as_ref().map(below),
+            // A container has no place of its own that outlives it.
+            cache: settings
+                .cache
+                .as_ref()
+                .map(below)
+                .or_else(|| trivy.image.is_some().then(|| tools.join("trivy-cache"))),
             databases: settings.databases.clone(),
             vex: settings.vex.iter().map(below).collect(),
             ignore_unfixed: settings.ignore_unfixed,
@@ -257,7 +265,7 @@ impl Flags {
             }
             let reason =
                 format!("Trivy {} asks about each manifest, and must see the same crates", trivy.version);
-            let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST");
+            let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST", &[]);
             plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
             if facts.own.is_some() {
                 for name in [facts.workspace.settings.buildx.dockerfile.as_str(), "deploy"] {

@@ -217,15 +217,17 @@ impl Work {
 
     fn trivy(&mut self, progress: &Progress) -> Result<String> {
         let Some((trivy, options)) = self.setup.trivy.clone() else { return Ok("not there".to_owned()) };
-        fs::create_dir_all(&options.dir).with_context(|| options.dir.display().to_string())?;
-        let layout = self.layout()?.clone();
+        for dir in std::iter::once(&options.dir).chain(&options.cache) {
+            fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        }
+        let layout = Layout::open(&self.layout()?.dir().canonicalize()?)?;
         let dir = readable(&layout, &self.images, &options.dir)?;
         let mut crates = BTreeSet::new();
         let before = self.found.len();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
             let target = format!("{}@{}", dir.display(), inventory.image.digest);
             progress.detail(&target);
-            let cmd = trivy.image(&options, &target);
+            let cmd = trivy.image(&options, &target, &[layout.dir(), &dir]);
             let ended = || {
                 Fault::gate(format!("Trivy did not finish with {}", inventory.image.platform))
                     .cure(Trivy::cure())

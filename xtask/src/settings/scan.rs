@@ -46,9 +46,11 @@ pub struct TrivyPin {
     pub version: semver::Version,
     /// Where its archives (tar, gzip) are; `{version}` and `{machine}` stand for parts of the name. A
     /// company's mirror goes here.
-    pub url: String,
+    pub url: Option<String>,
     /// The archives' digests by machine: `linux-x86_64`, `linux-aarch64`, `macos-aarch64`.
     pub sha256: BTreeMap<String, Digest>,
+    /// Its image, by digest, for where Docker answers and nothing could be fetched.
+    pub image: Option<String>,
 }
 
 /// What a vulnerability without a rating is to the gate.
@@ -129,7 +131,7 @@ impl<'de> Deserialize<'de> for TrivyPin {
         let span = value.span;
         let mut table = TableHelper::new(value)?;
         let version = parsed(&mut table, "version");
-        let url = table.required::<String>("url").unwrap_or_default();
+        let (url, image) = (table.optional("url"), image(&mut table));
         let mut sha256 = BTreeMap::new();
         for (machine, hex) in table.optional::<Strings>("sha256").unwrap_or_default().0 {
             match format!("sha256:{}", hex.trim_start_matches("sha256:")).parse::<Digest>() {
@@ -144,8 +146,18 @@ impl<'de> Deserialize<'de> for TrivyPin {
         }
         let version = version.unwrap_or_else(|| semver::Version::new(0, 0, 0));
         table.finalize(None)?;
-        Ok(Self { version, url, sha256 })
+        Ok(Self { version, url, sha256, image })
     }
+}
+
+/// An image's name with a digest: a tag alone may be another program tomorrow.
+fn image(table: &mut TableHelper<'_>) -> Option<String> {
+    let image = table.optional_s::<String>("image")?;
+    let digest = image.value.rsplit_once('@').map(|(_, digest)| digest.parse::<Digest>());
+    if !matches!(digest, Some(Ok(_))) {
+        table.errors.push(wrong(image.span, format!("image '{}' has no digest: NAME@sha256:…", image.value)));
+    }
+    Some(image.value)
 }
 
 impl<'de> Deserialize<'de> for Ignore {
@@ -171,5 +183,41 @@ impl<'de> Deserialize<'de> for Ignore {
         }
         table.finalize(None)?;
         Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::error::render;
+    use crate::settings::reader;
+    use expect_test::expect;
+
+    #[test]
+    fn what_is_not_said_is_strict() {
+        let scan = reader::read::<Scan>(Path::new("x"), "").unwrap();
+        assert_eq!((scan.severity, scan.max_age), (vec![Severity::Critical, Severity::High], 30));
+        assert_eq!((scan.unknown, scan.require_trivy), (Unrated::Fail, None));
+    }
+
+    #[test]
+    fn every_mistake_has_its_place() {
+        let text = "severity = ['criticl']\nunknown = 'no'\n[trivy]\nversion = '1'\nurl = 'x'\nimage = 'a:1'\n\
+            sha256 = { linux-x86_64 = 'abc' }\n[[ignore]]\nid = 'A'\nexpires = '2026-02-30'\n\
+            [[ignore]]\nid = 'B'\nreason = ' '\nexpires = '2026-02-28'\n";
+        let errors = reader::read::<Scan>(Path::new("image.toml"), text).unwrap_err();
+        expect![[r#"
+            error: image.toml:1:14: unknown severity 'criticl': info, low, medium, high, critical, unknown
+            error: image.toml:2:12: 'no' is neither fail nor warn
+            error: image.toml:3:1: sha256 of linux-x86_64: 'abc' is not 64 hex digits
+            error: image.toml:4:12: unexpected end of input while parsing major version number
+            error: image.toml:6:10: image 'a:1' has no digest: NAME@sha256:…
+            error: image.toml:8:1: the key 'reason' is missing
+            error: image.toml:10:12: '2026-02-30' is not a day such as 2026-08-21
+            error: image.toml:11:1: an entry without a reason
+        "#]]
+        .assert_eq(&render(&errors.into()));
     }
 }

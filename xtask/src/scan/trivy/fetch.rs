@@ -35,7 +35,8 @@ impl Fetch {
     pub fn of(pin: &TrivyPin, tools: &Path) -> Option<Self> {
         let machine = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         let digest = *pin.sha256.get(&machine)?;
-        let url = pin.url.replace("{version}", &pin.version.to_string()).replace("{machine}", &machine);
+        let url =
+            pin.url.as_ref()?.replace("{version}", &pin.version.to_string()).replace("{machine}", &machine);
         let name = format!("trivy{}", std::env::consts::EXE_SUFFIX);
         // By the digest, so that another pin is another program.
         let program = tools.join(format!("trivy-{}-{}", pin.version, digest.short())).join(name);
@@ -44,7 +45,7 @@ impl Fetch {
 
     /// The Trivy that there will be.
     pub fn trivy(&self) -> Trivy {
-        Trivy { program: self.program.clone(), version: self.version.clone() }
+        Trivy { program: self.program.clone(), version: self.version.clone(), image: None }
     }
 
     /// Fetches it, if it is not there from before.
