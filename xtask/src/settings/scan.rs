@@ -208,7 +208,7 @@ mod tests {
             sha256 = { linux-x86_64 = 'abc' }\n[[ignore]]\nid = 'A'\nexpires = '2026-02-30'\n\
             [[ignore]]\nid = 'B'\nreason = ' '\nexpires = '2026-02-28'\n";
         let errors = reader::read::<Scan>(Path::new("image.toml"), text).unwrap_err();
-        expect![[r#"
+        expect![[r"
             error: image.toml:1:14: unknown severity 'criticl': info, low, medium, high, critical, unknown
             error: image.toml:2:12: 'no' is neither fail nor warn
             error: image.toml:3:1: sha256 of linux-x86_64: 'abc' is not 64 hex digits
@@ -217,7 +217,7 @@ mod tests {
             error: image.toml:8:1: the key 'reason' is missing
             error: image.toml:10:12: '2026-02-30' is not a day such as 2026-08-21
             error: image.toml:11:1: an entry without a reason
-        "#]]
+        "]]
         .assert_eq(&render(&errors.into()));
     }
 }
