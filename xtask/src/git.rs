@@ -39,8 +39,15 @@ impl Source {
                 source.time = time.parse().unwrap_or(0);
             }
             source.dirty = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
-            let described = git(&["describe", "--tags", "--long", "--match", "v[0-9]*", "--abbrev=7"]);
-            source.nearest = described.as_deref().and_then(parse_describe);
+            // Of several on one commit git describes by any; and `v1` is a tag that moves.
+            let here = git(&["tag", "--points-at", "HEAD"]).unwrap_or_default();
+            let here = here.lines().filter_map(|tag| Version::parse(tag.strip_prefix('v')?).ok()).max();
+            source.nearest = here.map(|version| (version, 0)).or_else(|| {
+                let pattern = "v[0-9]*.[0-9]*.[0-9]*";
+                git(&["describe", "--tags", "--long", "--match", pattern, "--abbrev=7"])
+                    .as_deref()
+                    .and_then(parse_describe)
+            });
             let shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
             if !shallow {
                 source.commits = git(&["rev-list", "--count", "HEAD"]).and_then(|count| count.parse().ok());
@@ -107,6 +114,25 @@ pub fn rfc3339(time: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// The day of an RFC 3339 time, counted from 1970-01-01; none where it begins with no date.
+pub fn day_of(text: &str) -> Option<u64> {
+    let mut parts = text.get(..10)?.splitn(3, '-').map(|part| part.parse::<u64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // The same count of days as above, the other way.
+    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    Some(era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468)
+}
+
+/// The time now, in seconds since 1970.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +146,10 @@ mod tests {
             (4_102_444_799, "2099-12-31T23:59:59Z"),
         ] {
             assert_eq!(rfc3339(time), text);
+            assert_eq!(day_of(text), Some(time / 86_400));
+        }
+        for bad in ["", "2026", "2026-13-01", "yesterday", "2026-1-1", "1969-12-31"] {
+            assert_eq!(day_of(bad), None, "{bad}");
         }
     }
 

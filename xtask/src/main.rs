@@ -8,16 +8,20 @@ mod bench;
 mod build;
 mod commands;
 mod digest;
+mod environments;
 mod error;
 mod git;
 mod image;
 mod plan;
 mod platform;
 mod process;
+mod publish;
 mod registry;
 mod scan;
 mod settings;
+mod tags;
 mod ui;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -30,6 +34,7 @@ use clap::{Parser, Subcommand};
 First steps:
   cargo xtask image                 an OCI image of this workspace's service in target/image
   cargo xtask image --dry-run       what that would do
+  cargo xtask publish --dry-run     how that gets into a registry, and under which tags
   cargo xtask doctor                which tools are here, and what a missing one would add
 
 Settings: xtask/image.toml.  Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a gate said no.")]
@@ -48,9 +53,19 @@ enum Command {
     Scan(commands::scan::Flags),
     Sbom(commands::sbom::Flags),
     Advisories(commands::advisories::Flags),
+    Version(commands::version::Flags),
+    Tags(commands::tags::Flags),
+    Publish(commands::publish::Flags),
+    Verify(commands::verify::Flags),
+    Promote(commands::promote::Flags),
+    Environments(commands::environments::Flags),
+    Prune(commands::prune::Flags),
 }
 
 fn main() -> ExitCode {
+    if called_as_helper() {
+        return lend();
+    }
     let result = match Cli::parse().command {
         Command::Image(flags) => flags.run(),
         Command::Ci(flags) => flags.run(),
@@ -60,6 +75,13 @@ fn main() -> ExitCode {
         Command::Scan(flags) => flags.run(),
         Command::Sbom(flags) => flags.run(),
         Command::Advisories(flags) => flags.run(),
+        Command::Version(flags) => flags.run(),
+        Command::Tags(flags) => flags.run(),
+        Command::Publish(flags) => flags.run(),
+        Command::Verify(flags) => flags.run(),
+        Command::Promote(flags) => flags.run(),
+        Command::Environments(flags) => flags.run(),
+        Command::Prune(flags) => flags.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,5 +89,22 @@ fn main() -> ExitCode {
             ui::error(&error::render(&error));
             error::kind(&error).into()
         }
+    }
+}
+
+/// Whether this is a child of a child, asked for the credential that it was lent (`publish::Access`).
+fn called_as_helper() -> bool {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&name).file_stem().unwrap_or_default();
+    name.to_string_lossy() == format!("docker-credential-{}", registry::auth::HELPER)
+}
+
+fn lend() -> ExitCode {
+    match registry::auth::lent(|name| std::env::var(name).ok()) {
+        Some(answer) if std::env::args().nth(1).is_some_and(|verb| verb == "get") => {
+            ui::print(&answer);
+            ExitCode::SUCCESS
+        }
+        _ => ExitCode::FAILURE,
     }
 }

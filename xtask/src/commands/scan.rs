@@ -11,6 +11,7 @@ use crate::error::{Fault, Faults};
 use crate::image::layout::Lock;
 use crate::plan::Plan;
 use crate::platform::{Choice, Platform};
+use crate::publish::record;
 use crate::scan::date::Date;
 use crate::scan::facts;
 use crate::scan::gate::Rules;
@@ -146,7 +147,13 @@ impl Flags {
         let steps = plan.run(&mut work, ui)?;
         let mut faults = std::mem::take(&mut work.faults);
         faults.extend(work.setup.rules.verdict(&work.findings));
-        self.tell(&Report { image: &name, work: &work, steps: &steps, faults: &faults }, ui)?;
+        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults };
+        if work.setup.expected.is_some() {
+            // What `cargo xtask publish` wants to see.
+            let path = target_dir.join("xtask").join("scan.json");
+            record(&path, &target_dir.join("image"), report.json(), faults.is_empty())?;
+        }
+        self.tell(&report, ui)?;
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
     }
 

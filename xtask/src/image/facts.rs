@@ -7,7 +7,7 @@ use super::oci::Annotations;
 use crate::build::{self, Build, Package, Target, Toolchain};
 use crate::git::{Source, rfc3339};
 use crate::platform::Platform;
-use crate::settings::Workspace;
+use crate::settings::{Settings, Workspace};
 
 /// The engine that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,22 +82,7 @@ impl Facts {
 
     /// Labels and annotations by the image-spec's keys (annotations.md), the settings' own on top.
     pub fn labels(&self) -> Annotations {
-        let package = &self.package;
-        let derived = [
-            ("title", Some(package.binary.clone())),
-            ("description", package.description.clone()),
-            ("source", package.repository.clone()),
-            ("licenses", package.license.clone()),
-            ("revision", self.source.revision()),
-            ("version", Some(self.version())),
-            ("created", Some(rfc3339(self.source.time))),
-        ];
-        let derived = derived
-            .into_iter()
-            .filter_map(|(key, value)| value.map(|value| (format!("org.opencontainers.image.{key}"), value)));
-        let mut labels: Annotations = derived.collect();
-        labels.extend(self.workspace.settings.labels.clone());
-        labels
+        labels(&self.package, &self.source, &self.workspace.settings)
     }
 
     /// All of the image but its files.
@@ -109,4 +94,23 @@ impl Facts {
             name: self.name().1,
         }
     }
+}
+
+/// The same for commands that build nothing.
+pub fn labels(package: &Package, source: &Source, settings: &Settings) -> Annotations {
+    let derived = [
+        ("title", Some(package.binary.clone())),
+        ("description", package.description.clone()),
+        ("source", package.repository.clone()),
+        ("licenses", package.license.clone()),
+        ("revision", source.revision()),
+        ("version", Some(source.version(&package.version).to_string())),
+        ("created", Some(rfc3339(source.time))),
+    ];
+    let derived = derived
+        .into_iter()
+        .filter_map(|(key, value)| value.map(|value| (format!("org.opencontainers.image.{key}"), value)));
+    let mut labels: Annotations = derived.collect();
+    labels.extend(settings.labels.clone());
+    labels
 }

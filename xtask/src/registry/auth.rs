@@ -21,6 +21,7 @@ use super::auth_file::AuthFile;
 use super::secret::Secret;
 use super::{base64, helpers};
 use crate::error::Fault;
+use crate::process::Cmd;
 
 /// The user name that GitHub takes with any token.
 const ANY_USER: &str = "x-access-token";
@@ -100,10 +101,36 @@ pub struct Found {
     pub source: Source,
 }
 
+/// The name of the credential helper that this program is to a child of its own.
+pub const HELPER: &str = "xtask-lent";
+const LENT_USER: &str = "XTASK_LENT_USER";
+const LENT_SECRET: &str = "XTASK_LENT_SECRET";
+
 impl Found {
     fn nothing() -> Self {
         Self { credential: None, source: Source::Nowhere }
     }
+
+    /// Whether other programs would not find it by themselves.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.source, Source::Given | Source::Variable(_))
+    }
+
+    /// The command with the credential in its environment, for [`lent`].
+    pub fn lend(&self, cmd: Cmd) -> Cmd {
+        match &self.credential {
+            Some(Credential::Basic { user, secret }) => {
+                cmd.env(LENT_USER, user).secret_env(LENT_SECRET, secret.expose())
+            }
+            _ => cmd,
+        }
+    }
+}
+
+/// What a credential helper answers to `get`; none where this program was not called as one.
+pub fn lent(get: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let (user, secret) = (get(LENT_USER)?, get(LENT_SECRET)?);
+    Some(serde_json::json!({ "ServerURL": "", "Username": user, "Secret": secret }).to_string())
 }
 
 /// A token that the caller was handed, for one registry alone.

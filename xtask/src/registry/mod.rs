@@ -35,7 +35,7 @@ pub mod wire;
 pub use blob::Sink;
 pub use client::{Client, Options};
 pub use download::download;
-pub use pull::{Head, Manifest};
+pub use pull::Manifest;
 pub use push::Pushed;
 pub use reference::Reference;
 pub use referrers::Referrer;

@@ -38,6 +38,36 @@ impl Client {
         })
     }
 
+    /// Asks for the right to push: opens an upload and gives it up again (distribution-spec, "Pushing
+    /// blobs"). An error says why there is no such right. Nothing is stored.
+    pub fn check_push(&self, reference: &Reference) -> Result<()> {
+        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let scopes = push_scope(reference);
+        let opened = self.retry(|| {
+            let mut call = Call {
+                method: Method::POST,
+                url: uploads_url(&session, reference)?,
+                headers: Vec::new(),
+                scopes: &scopes,
+                content: Content::Bytes(b""),
+                redirects: Redirects::None,
+            };
+            let answer = session.expect(&mut call, &[202])?;
+            location(&session, &answer)
+        })?;
+        let mut call = Call {
+            method: Method::DELETE,
+            url: opened,
+            headers: Vec::new(),
+            scopes: &scopes,
+            content: Content::None,
+            redirects: Redirects::None,
+        };
+        // Registries sweep up uploads that nobody ends; some know no other way.
+        drop(session.send(&mut call));
+        Ok(())
+    }
+
     /// Lets a repository have a blob of another one in the same registry, without sending it
     /// (distribution-spec, "Mounting a blob from another repository"). False where the registry would not:
     /// then the blob is to be pushed.
@@ -90,7 +120,7 @@ impl Client {
     ) -> Result<Pushed> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
-        let mut upload = Upload::new(&session, reference, &scopes, *digest, size, open, progress);
+        let mut upload = Upload::new(self, &session, reference, &scopes, *digest, size, open, progress);
         self.retry_transfer(size, || upload.attempt())
     }
 

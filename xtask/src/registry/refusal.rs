@@ -98,7 +98,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// All of them, in the order of the documentation.
+    /// All of them, in the order of docs/registry.md, which a test holds against them.
+    #[cfg(test)]
     pub const ALL: [Self; 17] = [
         Self::NoCredentials,
         Self::BadCredentials,
@@ -312,6 +313,37 @@ impl fmt::Display for ServerError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The table of the documentation, from what is said when it happens.
+    #[test]
+    fn the_document_tells_them_all() {
+        let example = |text: &str| {
+            let names = [
+                ("{registry}", "REGISTRY"),
+                ("{repository}", "REPOSITORY"),
+                ("{owner}", "OWNER"),
+                ("{source}", "SOURCE"),
+                ("{scope}", "write:packages"),
+            ];
+            let text = names.iter().fold(text.to_owned(), |text, (name, shown)| text.replace(name, shown));
+            text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+        };
+        let mut table = "| what is said | what to do |\n| --- | --- |\n".to_owned();
+        for refusal in Refusal::ALL {
+            table += &format!("| {} | {} |\n", example(refusal.cause()), example(refusal.cure()));
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/registry.md");
+        // In another workspace the documents need not have come along.
+        let Ok(text) = std::fs::read_to_string(path) else { return };
+        let (before, rest) = text.split_once("<!-- refusals -->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- /refusals -->").unwrap();
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            let marks = format!("<!-- refusals -->\n{table}<!-- /refusals -->");
+            std::fs::write(path, format!("{before}{marks}{after}")).unwrap();
+        } else {
+            assert!(rest.starts_with(&table), "UPDATE_EXPECT=1 cargo test -p xtask writes it anew:\n{table}");
+        }
+    }
 
     const ANYONE: Source = Source::Nowhere;
     const TOKEN: Source = Source::Variable("GITHUB_TOKEN");

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use ureq::http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
 use ureq::http::{HeaderValue, Method, Uri};
 
+use super::client::Client;
 use super::pull::header_value;
 use super::push::{Pushed, head_blob, location, uploads_url, with_query};
 use super::reference::Reference;
@@ -18,6 +19,7 @@ use crate::digest::Digest;
 const CHUNK: u64 = 4_000_000;
 
 pub(super) struct Upload<'a, 'o> {
+    client: &'a Client,
     session: &'a Session,
     reference: &'a Reference,
     scopes: &'a [Scope],
@@ -38,7 +40,9 @@ struct Place {
 }
 
 impl<'a, 'o> Upload<'a, 'o> {
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
+        client: &'a Client,
         session: &'a Session,
         reference: &'a Reference,
         scopes: &'a [Scope],
@@ -48,7 +52,19 @@ impl<'a, 'o> Upload<'a, 'o> {
         progress: &'a dyn Fn(u64),
     ) -> Self {
         let (sent, broken) = (Cell::new(0), None);
-        Self { session, reference, scopes, digest, size, open, progress, sent, broken, has_sent: false }
+        Self {
+            client,
+            session,
+            reference,
+            scopes,
+            digest,
+            size,
+            open,
+            progress,
+            sent,
+            broken,
+            has_sent: false,
+        }
     }
 
     /// Tries once, with whatever the last try has left behind.
@@ -69,28 +85,36 @@ impl<'a, 'o> Upload<'a, 'o> {
         self.send_all()
     }
 
+    /// Repeated by itself, as opening an upload is: what fails once in a while must not use up the tries of
+    /// the transfer.
     fn is_there(&self) -> Result<bool, Trouble> {
-        let mut call = head_blob(self.session, self.reference, &self.digest, self.scopes)?;
-        let answer = self.session.send(&mut call)?;
-        match answer.status.as_u16() {
-            200 => Ok(true),
-            // A refusal without a body explains nothing; asking to upload brings one.
-            400..=407 => Ok(false),
-            _ => Err(self.session.refused(answer, &call)),
-        }
+        let ask = || {
+            let mut call = head_blob(self.session, self.reference, &self.digest, self.scopes)?;
+            let answer = self.session.send(&mut call)?;
+            match answer.status.as_u16() {
+                200 => Ok(true),
+                // A refusal without a body explains nothing; asking to upload brings one.
+                400..=407 => Ok(false),
+                _ => Err(self.session.refused(answer, &call)),
+            }
+        };
+        self.client.retry(ask).map_err(Trouble::lasting)
     }
 
     /// Opens an upload and sends all of it (distribution-spec, "POST then PUT").
     fn send_all(&mut self) -> Result<Pushed, Trouble> {
-        let mut call = Call {
-            method: Method::POST,
-            url: uploads_url(self.session, self.reference)?,
-            headers: Vec::new(),
-            scopes: self.scopes,
-            content: Content::Bytes(b""),
-            redirects: Redirects::None,
+        let open = || {
+            let mut call = Call {
+                method: Method::POST,
+                url: uploads_url(self.session, self.reference)?,
+                headers: Vec::new(),
+                scopes: self.scopes,
+                content: Content::Bytes(b""),
+                redirects: Redirects::None,
+            };
+            self.session.expect(&mut call, &[202])
         };
-        let answer = self.session.expect(&mut call, &[202])?;
+        let answer = self.client.retry(open).map_err(Trouble::lasting)?;
         let shortest = answer.header("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
         let place = Place {
             location: location(self.session, &answer)?,

@@ -1,5 +1,6 @@
 //! `xtask/image.toml`: all that xtask knows of the workspace that it serves.
 
+mod publish;
 mod reader;
 mod scan;
 mod sections;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::error::Fault;
+pub use publish::Environment;
 pub use scan::{Ignore, TrivyPin, Unrated};
 pub use sections::{Budgets, Buildx, Container, ExtraFile, Healthcheck, Port, Secret, Settings};
 pub use size::Bytes;
@@ -134,6 +136,42 @@ mode = "999"
             error: image.toml:17:9: mode '999' is not three or four octal digits
         "]],
         );
+    }
+
+    #[test]
+    fn tags_and_environments() {
+        let text = r#"
+package = "x"
+latest = "never"
+
+[[tags]]
+type = "semver"
+
+[[tags]]
+type = "ref"
+event = "fork"
+
+[[tags]]
+type = "calver"
+
+[[environments]]
+tag = "a"
+signd = true
+"#;
+        errors(
+            text,
+            &expect![[r"
+            error: image.toml:3:11: latest 'never' is not auto, true or false
+            error: image.toml:5:1: the key 'pattern' is missing
+            error: image.toml:10:10: event 'fork' is not branch, tag or pr
+            error: image.toml:13:9: type 'calver' is not semver, ref, edge, sha, schedule or raw
+            error: image.toml:15:1: the key 'name' is missing
+            error: image.toml:17:1: unknown key 'signd'
+              help: did you mean 'signed'?
+        "]],
+        );
+        let settings = read("package = 'x'\n[[environments]]\nname = 'dev'").unwrap();
+        assert_eq!((settings.environments[0].tag.as_str(), settings.tags.len()), ("dev", 0));
     }
 
     #[test]

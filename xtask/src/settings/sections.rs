@@ -6,10 +6,12 @@ use toml_span::de_helpers::TableHelper;
 use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize, Span};
 
+use super::publish::Environment;
 use super::reader::{Strings, parsed, parsed_list, wrong};
 use super::scan::Scan;
 use super::size::Bytes;
 use crate::platform::Platform;
+use crate::tags::{Latest, Rule};
 
 /// Everything that `xtask/image.toml` says.
 #[derive(Debug)]
@@ -36,6 +38,12 @@ pub struct Settings {
     pub buildx: Buildx,
     /// What a scan insists on.
     pub scan: Scan,
+    /// Rules for the tags that an image is published under; none means docker/metadata-action's own.
+    pub tags: Vec<Rule>,
+    /// Whether there is a tag `latest` beside them.
+    pub latest: Latest,
+    /// Where versions run.
+    pub environments: Vec<Environment>,
 }
 
 /// How the container runs (image-spec config.md, `config`).
@@ -210,6 +218,9 @@ impl<'de> Deserialize<'de> for Settings {
             budgets: table.optional("budgets").unwrap_or_default(),
             buildx: table.optional("buildx").unwrap_or_default(),
             scan: table.optional("scan").unwrap_or_default(),
+            tags: table.optional("tags").unwrap_or_default(),
+            latest: parsed(&mut table, "latest").unwrap_or_default(),
+            environments: table.optional("environments").unwrap_or_default(),
         };
         table.finalize(None)?;
         Ok(settings)

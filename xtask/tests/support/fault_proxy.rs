@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     CutRequest(usize),
     /// The registry does what was asked, and its answer gets lost.
     LoseAnswer,
+    /// The registry's answer after so many milliseconds.
+    Slow(u64),
 }
 
 /// Wants bearer tokens, as ghcr.io does.
@@ -99,6 +101,8 @@ struct State {
     tokens: BTreeMap<String, (bool, usize)>,
     resumable: bool,
     uploads: BTreeMap<String, Vec<u8>>,
+    /// The share of requests that go wrong, in percent; where the chance is; how many have.
+    chaos: (u64, u64, usize),
 }
 
 struct Shared {
@@ -157,6 +161,18 @@ impl FaultProxy {
         self.state().resumable = true;
     }
 
+    /// From now on, this share of requests goes wrong, each in one of the ways that ghcr.io is known for.
+    #[allow(dead_code, reason = "not every test is about chance")]
+    pub(crate) fn chaos(&self, percent: u64, seed: u64) {
+        self.state().chaos = (percent, seed | 1, 0);
+    }
+
+    /// How many requests have gone wrong by chance.
+    #[allow(dead_code, reason = "not every test is about chance")]
+    pub(crate) fn went_wrong(&self) -> usize {
+        self.state().chaos.2
+    }
+
     /// All requests so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
@@ -210,6 +226,7 @@ impl Shared {
                 rule.left -= 1;
                 rule.fault.clone()
             });
+            let fault = fault.or_else(|| if refusal.is_none() { state.chance(&request.seen) } else { None });
             (fault, refusal)
         };
         // The last byte of the head stays unread where a reset is wanted: closing a connection with
@@ -275,6 +292,7 @@ impl Shared {
         let mut answer = read_answer(&mut upstream)?;
         match fault {
             Some(Fault::LoseAnswer) => return Ok(()),
+            Some(Fault::Slow(millis)) => thread::sleep(std::time::Duration::from_millis(*millis)),
             Some(Fault::CutAnswer(bytes) | Fault::Reset(bytes)) => answer.body.truncate(*bytes),
             Some(Fault::Corrupt(byte)) => {
                 if let Some(byte) = answer.body.get_mut(*byte) {
@@ -357,6 +375,39 @@ impl Shared {
 }
 
 impl State {
+    /// What goes wrong with this request by chance, if anything does.
+    fn chance(&mut self, seen: &Seen) -> Option<Fault> {
+        let (percent, state, count) = &mut self.chaos;
+        if *percent == 0 {
+            return None;
+        }
+        let mut next = |below: u64| {
+            *state ^= *state << 13;
+            *state ^= *state >> 7;
+            *state ^= *state << 17;
+            (*state >> 11) % below
+        };
+        if next(100) >= *percent {
+            return None;
+        }
+        *count += 1;
+        let few = usize::try_from(next(2000)).unwrap_or_default();
+        let limit = r#"{"errors":[{"code":"DENIED","message":"You have exceeded a secondary rate limit"}]}"#;
+        let busy = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"retry-after: 880.092\u00b5s, allowed: 44000/minute"}]}"#;
+        Some(match next(9) {
+            0 => Fault::Answer(429, vec![("Retry-After", "0".to_owned())], busy),
+            1 => Fault::Answer(403, Vec::new(), limit),
+            2 => Fault::Answer(500, Vec::new(), ""),
+            3 => Fault::Answer(502, Vec::new(), "<html>Bad Gateway</html>"),
+            4 => Fault::Answer(503, vec![("Retry-After", "0".to_owned())], ""),
+            5 if seen.length > 0 => Fault::CutRequest(few),
+            6 if seen.method == "GET" => Fault::CutAnswer(few),
+            7 if seen.method == "GET" => Fault::Reset(few),
+            8 => Fault::Slow(few as u64 / 10),
+            _ => Fault::LoseAnswer,
+        })
+    }
+
     /// The answer to a request that lacks a token, if it lacks one.
     fn check(&mut self, seen: &Seen, address: SocketAddr) -> Option<String> {
         let guard = self.guard.clone()?;

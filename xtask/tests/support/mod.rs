@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod fault_proxy;
 mod have;
+pub mod live;
+pub mod published;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 #[path = "../../../tests/support/fault_proxy.rs"]
 mod fault_proxy;
 
+#[path = "../../../tests/support/live.rs"]
 mod live;
 mod pulling;
 mod pushing;

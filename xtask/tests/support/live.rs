@@ -7,20 +7,20 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A running registry; it ends with this value.
-pub(super) struct Live {
+pub(crate) struct Live {
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _folder: TempDir,
 }
 
 impl Live {
     /// Debian's docker-registry, without TLS. None, with a word why, where it is not installed.
-    pub(super) fn docker() -> Option<Self> {
+    pub(crate) fn docker() -> Option<Self> {
         Self::docker_with("", true)
     }
 
     /// The same, with more lines below `http:`, and deleting or not.
-    pub(super) fn docker_with(http: &str, deletes: bool) -> Option<Self> {
+    pub(crate) fn docker_with(http: &str, deletes: bool) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "version: 0.1\nlog: {{accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
@@ -35,7 +35,7 @@ impl Live {
     }
 
     /// The registry in crane, which has no referrers API.
-    pub(super) fn crane() -> Option<Self> {
+    pub(crate) fn crane() -> Option<Self> {
         let mut command = Command::new("crane");
         command.args(["registry", "serve", "--address", "127.0.0.1:0"]);
         Self::start(command, "serving on port ", tempfile::tempdir().unwrap())
@@ -69,7 +69,7 @@ impl Live {
     }
 
     /// Its `host:port`, as in an image name.
-    pub(super) fn registry(&self) -> String {
+    pub(crate) fn registry(&self) -> String {
         self.address.to_string()
     }
 }

@@ -1,0 +1,96 @@
+//! `cargo xtask prune`: old versions out of a registry, and nothing that anything kept needs.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::publish::Target;
+use crate::environments::{Keep, place, sweep};
+use crate::settings::Workspace;
+use crate::ui::{self, Table, Ui};
+
+/// Delete old versions from the registry; shows what would go unless told --delete
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What a kept tag, an index or a referrer of them leads to always stays; so does what runs in an environment.
+
+Examples:
+  cargo xtask prune --keep 10                       show what would go
+  cargo xtask prune --keep 10 --drop pr- --delete   delete it, and the images of pull requests too")]
+pub struct Flags {
+    /// How many of the highest releases stay, and as many versions before a release
+    #[arg(long, value_name = "N")]
+    keep: usize,
+    /// A tag that stays; again for more
+    #[arg(long, value_name = "TAG")]
+    keep_tag: Vec<String>,
+    /// How tags begin that are no versions and go too: pr-, sha-; again for more
+    #[arg(long, value_name = "PREFIX")]
+    drop: Vec<String>,
+    /// Really delete
+    #[arg(long)]
+    delete: bool,
+    #[command(flatten)]
+    target: Target,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Flags {
+    /// Finds out, and tells or deletes.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::find()?;
+        let repository = self.target.repository(workspace.settings.repository.as_deref())?;
+        let ui = Ui::beside(self.json);
+        let client = self.target.client(&repository, ui)?;
+        let mut tags: BTreeSet<String> = self.keep_tag.iter().cloned().collect();
+        for environment in &workspace.settings.environments {
+            let at = place(environment, &repository)?;
+            if at.name() == repository.name() {
+                tags.extend(at.tag().map(str::to_owned));
+            }
+        }
+        let keep = Keep { versions: self.keep, tags, drop: self.drop.clone() };
+        let found = sweep(&client, &repository, &keep)?;
+        let mut deleted = 0;
+        if self.delete {
+            let progress =
+                ui.step("delete", &format!("{} manifests of {}", found.manifests.len(), repository.name()));
+            for digest in &found.manifests {
+                let at = repository.with_digest(*digest);
+                deleted += usize::from(client.delete_manifest(&at).with_context(|| {
+                    format!("{deleted} of {} manifests are deleted", found.manifests.len())
+                })?);
+            }
+            progress.done(&format!("{deleted} manifests"));
+        }
+        if self.json {
+            let report = serde_json::json!({
+                "schema": "xtask.prune/1",
+                "command": "prune",
+                "repository": repository.name(),
+                "tags": found.tags,
+                "held": found.held,
+                "manifests": found.manifests,
+                "kept": found.kept,
+                "deleted": deleted,
+            });
+            ui::print(&format!("{report:#}\n"));
+            return Ok(());
+        }
+        let mut table = Table::new(&["tag", "what happens"]);
+        let word = if self.delete { "deleted" } else { "would go" };
+        for tag in &found.tags {
+            table.row([tag.as_str(), word]);
+        }
+        for tag in &found.held {
+            table.row([tag.as_str(), "stays: a kept tag names the same image"]);
+        }
+        let count = found.manifests.len();
+        let hint = if self.delete { "" } else { "; --delete does it" };
+        ui::print(&format!("{table}\n{count} manifests {word}, {} tags stay{hint}\n", found.kept));
+        Ok(())
+    }
+}

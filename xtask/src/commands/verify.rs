@@ -1,0 +1,132 @@
+//! `cargo xtask verify`: what a consumer would check of a published image.
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::publish::Target;
+use crate::error::Fault;
+use crate::publish::Trust;
+use crate::registry::Reference;
+use crate::settings::Workspace;
+use crate::ui::{self, Table, Ui};
+use crate::verify::{Demands, State, verify};
+
+/// Check a published image as a consumer would
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cargo xtask verify ghcr.io/owner/app:1.2.3
+  cargo xtask verify ghcr.io/owner/app:1.2.3 --key cosign.pub
+  cargo xtask verify ghcr.io/owner/app@sha256:… --identity '^https://github.com/owner/app/'
+
+Exit codes: 0 all is well, 1 failed, 2 usage or settings, 3 a check does not hold")]
+pub struct Flags {
+    /// The image: REPOSITORY:TAG, REPOSITORY@DIGEST, or a tag of xtask/image.toml's repository
+    #[arg(value_name = "REF")]
+    image: String,
+    #[command(flatten)]
+    trust: TrustFlags,
+    /// The most days since the image was scanned
+    #[arg(long, value_name = "DAYS")]
+    scanned_within: Option<u64>,
+    /// The builder that the provenance must name, or how its name begins
+    #[arg(long, value_name = "URL")]
+    builder: Option<String>,
+    /// There must be a bill of materials
+    #[arg(long)]
+    require_sbom: bool,
+    /// Speak to the registry without TLS; those on this machine always are
+    #[arg(long)]
+    plain_http: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whose signature is wanted.
+#[derive(Args, Debug, Default)]
+pub struct TrustFlags {
+    /// The public key that must have signed: a file or a KMS URI
+    #[arg(long, value_name = "KEY", conflicts_with = "identity")]
+    key: Option<String>,
+    /// The workflow that must have signed, as a regular expression for its URL
+    #[arg(long, value_name = "REGEX")]
+    identity: Option<String>,
+    /// Who vouched for that workflow
+    #[arg(long, value_name = "URL", default_value = "https://token.actions.githubusercontent.com")]
+    issuer: String,
+}
+
+impl TrustFlags {
+    /// What the flags ask for.
+    pub fn trust(&self) -> Option<Trust> {
+        let identity = self.identity.clone();
+        let of_run = identity.map(|identity| Trust::Identity { identity, issuer: self.issuer.clone() });
+        self.key.clone().map(Trust::Key).or(of_run)
+    }
+}
+
+/// The image that a person names: in full, or by a tag or digest of the repository of the settings.
+pub fn image(text: &str, workspace: Option<&Workspace>) -> Result<Reference> {
+    if text.contains('/') {
+        return Ok(text.parse()?);
+    }
+    let repository = workspace.and_then(|workspace| workspace.settings.repository.as_deref());
+    let repository = Target::default().repository(repository)?;
+    Ok(match text.parse() {
+        Ok(digest) => repository.with_digest(digest),
+        Err(_) => repository.with_tag(text)?,
+    })
+}
+
+impl Flags {
+    /// Checks, and tells.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::find().ok();
+        let at = image(&self.image, workspace.as_ref())?;
+        let target = Target { plain_http: self.plain_http, ..Target::default() };
+        let ui = Ui::beside(self.json);
+        let client = target.client(&at, ui)?;
+        let digest = client.manifest(&at)?.digest;
+        let demands = Demands {
+            trust: self.trust.trust(),
+            signed: false,
+            scanned_within_days: self.scanned_within,
+            builder: self.builder.clone(),
+            sbom: self.require_sbom,
+        };
+        let folder = std::env::temp_dir().join(format!("xtask-verify-{}", std::process::id()));
+        let checks = verify(&client, &at, &digest, &demands, &folder, self.plain_http);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        }
+        let checks = checks?;
+        if self.json {
+            let report = serde_json::json!({
+                "schema": "xtask.verify/1",
+                "command": "verify",
+                "reference": at.to_string(),
+                "digest": digest,
+                "checks": checks,
+            });
+            ui::print(&format!("{report:#}\n"));
+        } else {
+            let mut table = Table::new(&["check", "state", "detail"]);
+            for check in &checks {
+                let state = match check.state {
+                    State::Ok => "ok",
+                    State::Failed => "failed",
+                    State::Absent => "absent",
+                };
+                table.row([check.name, state, &check.detail]);
+            }
+            ui::print(&format!("{table}\n{}@{digest}\n", at.name()));
+        }
+        let failed: Vec<_> = checks.iter().filter(|check| check.state == State::Failed).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<_> = failed.iter().map(|check| format!("{}: {}", check.name, check.detail)).collect();
+        Err(Fault::gate(format!("not as it should be: {}", lines.join("; "))).at(&at).into())
+    }
+}

@@ -1,0 +1,90 @@
+//! What is said of an image, as OCI 1.1 referrers of its digest (image-spec manifest.md, "Guidelines for
+//! Artifact Usage").
+
+use std::io::{self, Read};
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::send::Sent;
+use crate::digest::Digest;
+use crate::image::oci::{self, Annotations, Descriptor};
+use crate::registry::{Client, Reference};
+
+/// SLSA provenance: an in-toto statement.
+pub const PROVENANCE: &str = "application/vnd.in-toto+json";
+/// The result of `cargo xtask scan`.
+pub const SCAN: &str = "application/vnd.xtask.scan.v1+json";
+/// A software bill of materials, CycloneDX.
+pub const SBOM: &str = "application/vnd.cyclonedx+json";
+
+/// The annotation that says what an in-toto statement is about.
+pub const PREDICATE: &str = "in-toto.io/predicate-type";
+
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+const EMPTY: &[u8] = b"{}";
+
+/// A document about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// What it is; the media type of the document too.
+    pub kind: &'static str,
+    /// The document.
+    pub bytes: Vec<u8>,
+    /// Annotations of the referrer.
+    pub annotations: Annotations,
+}
+
+impl Artifact {
+    /// The manifest that refers to `subject`: equal documents give equal bytes.
+    fn manifest(&self, subject: &Descriptor) -> Result<Vec<u8>> {
+        let of = |media_type: &str, bytes: &[u8]| Descriptor::of(media_type, bytes);
+        let subject = Descriptor { platform: None, annotations: Annotations::new(), ..subject.clone() };
+        let mut manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": oci::MANIFEST,
+            "artifactType": self.kind,
+            "config": of(EMPTY_TYPE, EMPTY),
+            "layers": [of(self.kind, &self.bytes)],
+            "subject": subject,
+        });
+        if !self.annotations.is_empty() {
+            manifest["annotations"] = json!(self.annotations);
+        }
+        oci::to_bytes(&manifest)
+    }
+}
+
+/// Attaches a document to `subject` in the repository of `to`; gives the referrer's digest.
+pub fn attach(
+    client: &Client,
+    to: &Reference,
+    subject: &Descriptor,
+    artifact: &Artifact,
+    sent: &mut Sent,
+) -> Result<Digest> {
+    for bytes in [EMPTY, &artifact.bytes[..]] {
+        let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
+        let size = bytes.len() as u64;
+        let pushed = client.push_blob(to, &mut open, &Digest::of(bytes), size, &|_| ())?;
+        sent.add(size, pushed);
+    }
+    client.put_referrer(to, &artifact.manifest(subject)?, oci::MANIFEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_referrer_names_its_subject_and_nothing_of_its_place() {
+        let mut subject = Descriptor::of(oci::INDEX, b"index");
+        subject.annotations.insert("org.opencontainers.image.ref.name".into(), "x".into());
+        let artifact = Artifact { kind: SCAN, bytes: b"{}".to_vec(), annotations: Annotations::new() };
+        let manifest = artifact.manifest(&subject).unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        assert_eq!(read["artifactType"], SCAN);
+        assert_eq!(read["subject"], json!({"mediaType": oci::INDEX, "digest": subject.digest, "size": 5}));
+        assert_eq!(manifest, artifact.manifest(&subject).unwrap());
+    }
+}

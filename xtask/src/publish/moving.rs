@@ -1,0 +1,137 @@
+//! Tags in a registry: a version stays what it is, a moving tag only goes forward.
+
+use anyhow::Result;
+use semver::Version;
+
+use super::report::TagState;
+use crate::digest::Digest;
+use crate::error::Fault;
+use crate::registry::{Client, Reference};
+use crate::tags::{Motion, Tag};
+
+/// How often a moving tag is looked at again when others move it at the same time.
+const ROUNDS: usize = 8;
+
+/// The manifest that is to be tagged.
+#[derive(Debug, Clone, Copy)]
+pub struct Tagged<'a> {
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Its type.
+    pub media_type: &'a str,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// An error where the registry has other bytes under a version's tag; whether it has these already.
+pub fn check_fixed(client: &Client, at: &Reference, digest: &Digest) -> Result<bool> {
+    match client.head_manifest(at)? {
+        None => Ok(false),
+        Some(head) if head.digest == *digest => Ok(true),
+        Some(head) => Err(Fault::gate(format!("this version is published with other bytes, {}", head.digest))
+            .at(at)
+            .cure("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")
+            .into()),
+    }
+}
+
+/// Puts a tag that does not depend on others.
+pub fn put(client: &Client, at: &Reference, tagged: Tagged<'_>, motion: &Motion) -> Result<TagState> {
+    let current = if *motion == Motion::Fixed {
+        check_fixed(client, at, &tagged.digest)?.then_some(tagged.digest)
+    } else {
+        client.head_manifest(at)?.map(|head| head.digest)
+    };
+    if current == Some(tagged.digest) {
+        return Ok(TagState::Unchanged);
+    }
+    client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+    Ok(if current.is_some() { TagState::Moved } else { TagState::Created })
+}
+
+/// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the
+/// same line. Registries know no conditional writes: after writing, the tags are read again, and what
+/// another run has published in between gets the tag.
+pub fn forward(
+    client: &Client,
+    at: &Reference,
+    tag: &Tag,
+    version: &Version,
+    tagged: Tagged<'_>,
+) -> Result<TagState> {
+    let mut state = TagState::Unchanged;
+    let mut wrote = false;
+    for _ in 0..ROUNDS {
+        let higher = higher_rival(client, at, tag, version)?;
+        let current = client.head_manifest(at)?.map(|head| head.digest);
+        match higher {
+            None if current == Some(tagged.digest) => return Ok(state),
+            None => {
+                client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+                state = if current.is_some() { TagState::Moved } else { TagState::Created };
+            }
+            // What stands there was somebody's choice, perhaps a rollback; only our own step is undone.
+            Some((rival, _)) if !wrote => return Ok(TagState::Left(rival.to_string())),
+            Some((rival, digest)) => {
+                state = TagState::Left(rival.to_string());
+                if current == Some(digest) {
+                    return Ok(state);
+                }
+                let theirs = client.manifest(&at.with_digest(digest))?;
+                client.put_manifest(at, &theirs.bytes, &theirs.media_type)?;
+            }
+        }
+        wrote = true;
+    }
+    Err(Fault::failed("others kept moving this tag").at(at).cure("run it again when they are done").into())
+}
+
+/// The highest version above `version` that competes for a tag, and what it names. A version whose tag is
+/// listed and names nothing is being published just now, by a run that moves the tag itself in a moment.
+fn higher_rival(
+    client: &Client,
+    at: &Reference,
+    tag: &Tag,
+    version: &Version,
+) -> Result<Option<(Version, Digest)>> {
+    for (rival, name) in rivals(tag, &client.tags(at)?).into_iter().rev() {
+        if rival <= *version {
+            break;
+        }
+        if let Some(head) = client.head_manifest(&at.with_tag(&name)?)? {
+            return Ok(Some((rival, head.digest)));
+        }
+    }
+    Ok(None)
+}
+
+/// The versions in a registry that compete for a tag, the highest last, each with its own tag.
+fn rivals(tag: &Tag, tags: &[String]) -> Vec<(Version, String)> {
+    let rival = |other: &String| Some((tag.motion.rival(&tag.name, other)?, other.clone()));
+    let mut rivals: Vec<_> = tags.iter().filter_map(rival).collect();
+    rivals.sort();
+    rivals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registrys_own_tags_decide() {
+        let tags: Vec<_> =
+            ["1.1.0", "1.1.7", "1.2.0", "2.0.0-rc.1", "sha256-aa", "main", "latest", "1.2", "1"]
+                .map(str::to_owned)
+                .into();
+        for (tag, expected) in [
+            ("latest", Some("1.2.0")),
+            ("1", Some("1.2.0")),
+            ("1.1", Some("1.1.7")),
+            ("2", None),
+            ("main", None),
+        ] {
+            let found = rivals(&Tag::named(tag), &tags).pop().map(|(_, name)| name);
+            assert_eq!(found.as_deref(), expected, "{tag}");
+        }
+    }
+}

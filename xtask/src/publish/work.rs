@@ -1,0 +1,264 @@
+//! The steps of publishing, in the order that leaves no tag on something incomplete.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use semver::Version;
+
+use super::attach::{self, Artifact};
+use super::moving::{self, Tagged};
+use super::parcel::Parcel;
+use super::provenance::{self, Parameters};
+use super::report::{Attached, TagRow};
+use super::scan::{self, Scan};
+use super::send::{self, Sent};
+use super::sign::{Access, Signer};
+use crate::error::Fault;
+use crate::image::oci::Annotations;
+use crate::plan::Action;
+use crate::process::Cmd;
+use crate::registry::{Client, Reference};
+use crate::settings::Bytes;
+use crate::tags::{Motion, Tag};
+use crate::ui::Progress;
+
+/// What a registry says of a manifest whose blobs it does not see yet (distribution-spec, "Error codes"):
+/// some see a blob only a moment after they took it, or not while another run sends the same one.
+const UNKNOWN_BLOB: &str = "MANIFEST_BLOB_UNKNOWN";
+const TRIES_OF_MANIFEST: usize = 4;
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// One step.
+#[derive(Debug)]
+pub enum Step {
+    /// Holds the scan's result against the image.
+    Gate,
+    /// Asks for the right to push, and whether the version is free.
+    Rights,
+    /// Sends what the repository lacks.
+    Blobs,
+    /// Puts the platforms' manifests and the index under their digests.
+    Manifests,
+    /// Attaches what is said of the image.
+    Attach,
+    /// Signs the image and its platforms.
+    Sign(Signer, Cmd),
+    /// Puts the version's tag and those that depend on no other.
+    Tags,
+    /// Moves the moving tags forward.
+    Moving,
+    /// Reads back what was put, and compares.
+    ReadBack,
+}
+
+/// What does not change from step to step.
+#[derive(Debug)]
+pub struct Setup {
+    /// The repository.
+    pub to: Reference,
+    /// A repository of the same registry that may have some of the blobs: the base's.
+    pub from: Option<Reference>,
+    /// The tags.
+    pub tags: Vec<Tag>,
+    /// The version that moving tags are decided by.
+    pub version: Option<Version>,
+    /// The scan's result.
+    pub scan: Option<Scan>,
+    /// Why a passing scan is not needed.
+    pub unscanned: Option<String>,
+    /// What provenance tells.
+    pub parameters: Parameters,
+    /// Bills of materials.
+    pub sboms: Vec<PathBuf>,
+    /// A folder for files of our own.
+    pub folder: PathBuf,
+    /// Whether the registry is spoken to without TLS although it is not on this machine.
+    pub plain_http: bool,
+}
+
+/// What the steps hand on.
+#[derive(Debug)]
+pub struct Work {
+    /// The same for every step.
+    pub setup: Setup,
+    /// The image.
+    pub parcel: Parcel,
+    /// The client.
+    pub client: Client,
+    /// What was sent so far.
+    pub sent: Sent,
+    /// What was attached so far.
+    pub attached: Vec<Attached>,
+    /// What happened to each tag so far.
+    pub rows: Vec<TagRow>,
+}
+
+impl Work {
+    /// The state before the first step.
+    pub fn new(setup: Setup, parcel: Parcel, client: Client) -> Self {
+        Self { setup, parcel, client, sent: Sent::default(), attached: Vec::new(), rows: Vec::new() }
+    }
+
+    fn tag(&self, tag: &Tag) -> Result<Reference, Fault> {
+        self.setup.to.with_tag(&tag.name)
+    }
+
+    fn rights(&self) -> Result<String> {
+        self.client.check_push(&self.setup.to)?;
+        let mut there = 0;
+        for tag in self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed) {
+            there += u32::from(moving::check_fixed(&self.client, &self.tag(tag)?, &self.parcel.digest())?);
+        }
+        let source = self.client.credentials(&self.setup.to)?.source;
+        let state = if there > 0 { "; this version is there already, with these bytes" } else { "" };
+        Ok(format!("may push, with {source}{state}"))
+    }
+
+    fn manifests(&self, progress: &Progress) -> Result<String> {
+        for entry in self.parcel.manifests.iter().chain([&self.parcel.top]) {
+            let at = self.setup.to.with_digest(entry.digest);
+            if self.client.head_manifest(&at)?.is_none_or(|head| head.digest != entry.digest) {
+                let bytes = self.parcel.layout.read(entry)?;
+                for left in (0..TRIES_OF_MANIFEST).rev() {
+                    match self.client.put_manifest(&at, &bytes, &entry.media_type) {
+                        Err(error) if left > 0 && format!("{error:#}").contains(UNKNOWN_BLOB) => {
+                            std::thread::sleep(SETTLE);
+                            let (to, from) = (&self.setup.to, self.setup.from.as_ref());
+                            send::send(&self.client, to, from, &self.parcel, progress)?;
+                        }
+                        Err(error) => return Err(error),
+                        Ok(_) => break,
+                    }
+                }
+            }
+        }
+        Ok(self.parcel.digest().to_string())
+    }
+
+    fn artifacts(&self) -> Result<Vec<Artifact>> {
+        let statement = provenance::statement(&self.setup.to.name(), &self.parcel, &self.setup.parameters)?;
+        let of_predicate = (attach::PREDICATE.to_owned(), provenance::PREDICATE_TYPE.to_owned());
+        let annotations = Annotations::from([of_predicate]);
+        let mut artifacts = vec![Artifact { kind: attach::PROVENANCE, bytes: statement, annotations }];
+        if let Some(scan) = self.setup.scan.as_ref().filter(|scan| scan.digest == self.parcel.digest()) {
+            let about = [("passed", scan.passed.to_string()), ("time", scan.time.clone())];
+            let annotations =
+                about.into_iter().map(|(name, value)| (format!("xtask.scan.{name}"), value)).collect();
+            artifacts.push(Artifact { kind: attach::SCAN, bytes: scan.bytes.clone(), annotations });
+        }
+        for path in &self.setup.sboms {
+            let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let annotations = Annotations::from([("org.opencontainers.image.title".to_owned(), name)]);
+            artifacts.push(Artifact { kind: attach::SBOM, bytes, annotations });
+        }
+        Ok(artifacts)
+    }
+
+    fn attach(&mut self, progress: &Progress) -> Result<String> {
+        for artifact in self.artifacts()? {
+            progress.detail(artifact.kind);
+            let top = &self.parcel.top;
+            let digest = attach::attach(&self.client, &self.setup.to, top, &artifact, &mut self.sent)?;
+            self.attached.push(Attached { artifact_type: artifact.kind.to_owned(), digest });
+        }
+        let kinds: Vec<_> = self.attached.iter().map(|one| one.artifact_type.as_str()).collect();
+        Ok(kinds.join(", "))
+    }
+
+    fn sign(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
+        let setup = &self.setup;
+        let image = setup.to.with_digest(self.parcel.digest()).to_string();
+        let access = Access::new(&setup.folder, setup.to.registry(), self.client.credentials(&setup.to)?);
+        signer.prepare(&setup.folder)?;
+        access.prepare()?;
+        if signer.has_signed(&image, &setup.folder, setup.plain_http, &access)? {
+            return Ok("this key has signed it already".to_owned());
+        }
+        access.lend(command.clone()).follow(|line| progress.output(line))?;
+        Ok(match signer {
+            Signer::Keyless => "by this job's identity".to_owned(),
+            Signer::Key(key) => format!("with {key}"),
+        })
+    }
+
+    fn put_tags(&mut self, moving: bool) -> Result<String> {
+        let bytes = self.parcel.layout.read(&self.parcel.top)?;
+        let media_type = self.parcel.top.media_type.clone();
+        let tagged = Tagged { bytes: &bytes, media_type: &media_type, digest: self.parcel.digest() };
+        let mut names = Vec::new();
+        let mut tags: Vec<_> = self.setup.tags.iter().filter(|tag| self.moves(tag) == moving).collect();
+        // The version first: everything else may then be made from it again.
+        tags.sort_by_key(|tag| tag.motion != Motion::Fixed);
+        let mut rows = Vec::new();
+        for tag in tags {
+            let at = self.tag(tag)?;
+            let state = match &self.setup.version {
+                Some(version) if moving => moving::forward(&self.client, &at, tag, version, tagged)?,
+                _ => moving::put(&self.client, &at, tagged, &tag.motion)?,
+            };
+            names.push(tag.name.clone());
+            rows.push(TagRow { tag: tag.name.clone(), moves: tag.motion.word(), state });
+        }
+        self.rows.extend(rows);
+        Ok(names.join(", "))
+    }
+
+    /// Whether a tag is decided against the registry's other tags.
+    fn moves(&self, tag: &Tag) -> bool {
+        matches!(tag.motion, Motion::Forward { .. }) && self.setup.version.is_some()
+    }
+
+    fn read_back(&self) -> Result<String> {
+        let to = &self.setup.to;
+        for entry in self.parcel.manifests.iter().chain([&self.parcel.top]) {
+            // The client holds what comes against the digest that was asked for.
+            self.client.manifest(&to.with_digest(entry.digest))?;
+        }
+        let digest = self.parcel.digest();
+        for tag in self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed) {
+            let at = self.tag(tag)?;
+            let found = self.client.manifest(&at)?.digest;
+            if found != digest {
+                return Err(Fault::gate(format!("another run has put {found} here in the meantime"))
+                    .at(&at)
+                    .cure("two builds of one version differ: find out which is right before anyone uses it")
+                    .into());
+            }
+        }
+        Ok("the registry has the same bytes".to_owned())
+    }
+}
+
+impl Action for Step {
+    type State = Work;
+
+    fn command(&self) -> Option<&Cmd> {
+        match self {
+            Self::Sign(_, command) => Some(command),
+            _ => None,
+        }
+    }
+
+    fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+        let setup = &work.setup;
+        match self {
+            Self::Gate => {
+                Ok(scan::gate(setup.scan.as_ref(), &work.parcel.digest(), setup.unscanned.as_deref())?)
+            }
+            Self::Rights => work.rights(),
+            Self::Blobs => {
+                let from = setup.from.as_ref();
+                work.sent = send::send(&work.client, &setup.to, from, &work.parcel, progress)?;
+                Ok(format!("{} of {} sent", Bytes(work.sent.bytes_new), Bytes(work.sent.bytes)))
+            }
+            Self::Manifests => work.manifests(progress),
+            Self::Attach => work.attach(progress),
+            Self::Sign(signer, command) => work.sign(signer, command, progress),
+            Self::Tags => work.put_tags(false),
+            Self::Moving => work.put_tags(true),
+            Self::ReadBack => work.read_back(),
+        }
+    }
+}

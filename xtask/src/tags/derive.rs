@@ -1,0 +1,333 @@
+//! From rules, git and event to tags.
+
+use semver::Version;
+
+use super::event::{Event, Ref};
+use super::motion::{Motion, motion_of, render, version_of};
+use super::rule::{Kind, Latest, RefKind, Rule};
+use super::template::{date, fill, sanitise};
+use super::version_tag;
+use crate::error::Fault;
+
+/// What tags are derived from.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The rules, in the order of the settings.
+    pub rules: &'a [Rule],
+    /// Whether there is `latest`.
+    pub latest: Latest,
+    /// What set the run off.
+    pub event: &'a Event,
+    /// The source's version.
+    pub version: &'a Version,
+    /// The commit.
+    pub revision: Option<&'a str>,
+    /// The commit's time, in seconds since 1970.
+    pub time: u64,
+}
+
+/// A tag and the rule that gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// The tag.
+    pub name: String,
+    /// The rule, in words.
+    pub rule: String,
+    /// How it may move.
+    pub motion: Motion,
+}
+
+impl Tag {
+    /// A tag that somebody named.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), rule: "--tag".to_owned(), motion: motion_of(name) }
+    }
+}
+
+/// The tags, the first of which is the image's version (docker/metadata-action's output `version`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// In the order of priority; `latest` is the last.
+    pub tags: Vec<Tag>,
+}
+
+/// Derives the tags. Where no rule gives one, it is the version.
+pub fn derive(facts: &Facts<'_>) -> Result<Derived, Fault> {
+    let mut rules: Vec<_> = facts.rules.iter().collect();
+    rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority()));
+    let mut tags: Vec<Tag> = Vec::new();
+    let mut latest = None;
+    for rule in rules {
+        let Some((tag, of_release)) = apply(rule, facts)? else { continue };
+        if latest.is_none() {
+            latest = Some((of_release, rule.prefix().to_owned(), rule.suffix().to_owned()));
+        }
+        if !tags.iter().any(|other| other.name == tag.name) {
+            tags.push(tag);
+        }
+    }
+    if tags.is_empty() {
+        let name = version_tag(facts.version);
+        tags.push(Tag { name, rule: "version".to_owned(), motion: Motion::Fixed });
+    }
+    let wanted = match facts.latest {
+        Latest::Auto => latest.as_ref().is_some_and(|(of_release, _, _)| *of_release),
+        Latest::Always => true,
+        Latest::Never => false,
+    };
+    if wanted && !tags.iter().any(|tag| tag.name == "latest") {
+        let (_, prefix, suffix) = latest.unwrap_or_default();
+        let motion = Motion::latest(&prefix, &suffix);
+        tags.push(Tag { name: "latest".to_owned(), rule: "latest".to_owned(), motion });
+    }
+    Ok(Derived { tags })
+}
+
+/// The tag that a rule gives, and whether `latest` goes with it.
+fn apply(rule: &Rule, facts: &Facts<'_>) -> Result<Option<(Tag, bool)>, Fault> {
+    let fill_in = |text: &str| fill(text, |name| global(name, facts));
+    if let Some(enable) = &rule.enable
+        && fill_in(enable)?.trim() == "false"
+    {
+        return Ok(None);
+    }
+    let reference = facts.event.reference.as_ref();
+    let mut motion = Motion::Free;
+    let mut of_release = false;
+    let value = match (&rule.kind, reference) {
+        (Kind::Semver(pattern), Some(Ref::Tag(raw))) => {
+            let raw = raw.replace('/', "-");
+            let Some(version) = version_of(&raw) else { return Ok(None) };
+            of_release = version.pre.is_empty();
+            // A pre-release has no line: `2.0` and `2` stay with the releases.
+            let pattern = if of_release || pattern.trim() == "{{raw}}" { pattern } else { "{{version}}" };
+            let value = render(pattern, &version, &raw).ok_or_else(|| {
+                Fault::usage(format!("'{pattern}' is not a pattern for versions"))
+                    .at(crate::settings::FILE)
+                    .cure("write {{version}}, {{major}}.{{minor}}, {{major}}, {{patch}} or {{raw}}")
+            })?;
+            motion = match version_of(&value) {
+                Some(_) => Motion::Fixed,
+                None => Motion::Forward {
+                    pattern: pattern.to_owned(),
+                    prefix: rule.prefix().to_owned(),
+                    suffix: rule.suffix().to_owned(),
+                },
+            };
+            value
+        }
+        (Kind::Ref(RefKind::Branch), Some(Ref::Branch(name)))
+        | (Kind::Ref(RefKind::Pr), Some(Ref::Pull(name))) => name.clone(),
+        (Kind::Ref(RefKind::Tag), Some(Ref::Tag(name))) => {
+            // As there, whatever the tag says; here a pre-release is none the less no `latest`.
+            of_release = version_of(name).is_none_or(|version| version.pre.is_empty());
+            motion = motion_of(name);
+            name.clone()
+        }
+        (Kind::Edge(branch), Some(Ref::Branch(name)))
+            if branch.as_ref().or(facts.event.default_branch.as_ref()) == Some(name) =>
+        {
+            "edge".to_owned()
+        }
+        (Kind::Sha { long }, _) => match facts.revision {
+            Some(revision) => {
+                revision[..if *long { revision.len() } else { revision.len().min(7) }].to_owned()
+            }
+            None => return Ok(None),
+        },
+        (Kind::Schedule(pattern), _) if facts.event.name == "schedule" => fill_in(pattern)?,
+        (Kind::Raw(value), _) => {
+            let value = fill_in(value)?;
+            motion = motion_of(&value);
+            value
+        }
+        _ => return Ok(None),
+    };
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let name = sanitise(&format!("{}{value}{}", rule.prefix(), rule.suffix()));
+    Ok(Some((Tag { name, rule: rule.kind.to_string(), motion }, of_release)))
+}
+
+/// What templates may name.
+fn global(name: &str, facts: &Facts<'_>) -> Option<String> {
+    let of_ref = |wanted: fn(&Ref) -> Option<&String>| {
+        facts.event.reference.as_ref().and_then(wanted).cloned().unwrap_or_default()
+    };
+    match name {
+        "branch" => Some(of_ref(|reference| match reference {
+            Ref::Branch(name) => Some(name),
+            _ => None,
+        })),
+        "tag" => Some(of_ref(|reference| match reference {
+            Ref::Tag(name) => Some(name),
+            _ => None,
+        })),
+        "base_ref" => Some(facts.event.base.clone().unwrap_or_default()),
+        "is_default_branch" => Some(facts.event.is_default_branch().to_string()),
+        // Versions below 1 promise nothing to each other: a tag `0` would say that they do.
+        "is_stable" => Some((facts.version.major > 0).to_string()),
+        "sha" => Some(facts.revision.unwrap_or_default().chars().take(7).collect()),
+        "version" => Some(version_tag(facts.version)),
+        _ => date(name, facts.time),
+    }
+}
+
+/// A version tag in git must be the crate's version, and what it is on must be what is committed.
+pub fn check(event: &Event, of_crate: &Version, package: &str, dirty: bool) -> Result<(), Fault> {
+    let Some(Ref::Tag(tag)) = &event.reference else { return Ok(()) };
+    let Some(version) = tag.strip_prefix('v').and_then(|text| Version::parse(text).ok()) else {
+        return Ok(());
+    };
+    if version != *of_crate {
+        return Err(Fault::usage(format!(
+            "the tag says {version} and Cargo.toml of {package} says {of_crate}"
+        ))
+        .at(tag)
+        .cure(format!(
+            "set version = \"{version}\" in Cargo.toml and move the tag there, or tag v{of_crate}"
+        )));
+    }
+    if dirty && event.run.is_some() {
+        return Err(Fault::usage("files differ from the commit that is tagged")
+            .at(tag)
+            .cure("git status lists them; publish a version from a clean checkout"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn rule(text: &str) -> Rule {
+        let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let own = |text: &str| text.to_owned();
+        Rule::of(match kind {
+            "semver" => Kind::Semver(own(rest)),
+            "branch" => Kind::Ref(RefKind::Branch),
+            "tag" => Kind::Ref(RefKind::Tag),
+            "pr" => Kind::Ref(RefKind::Pr),
+            "edge" => Kind::Edge((!rest.is_empty()).then(|| own(rest))),
+            "sha" => Kind::Sha { long: rest == "long" },
+            "schedule" => Kind::Schedule(own(rest)),
+            _ => Kind::Raw(own(rest)),
+        })
+    }
+
+    fn event(text: &str) -> Event {
+        let (name, reference) = text.split_once(' ').unwrap_or((text, ""));
+        let reference = match reference.split_once(' ') {
+            Some(("branch", name)) => Some(Ref::Branch(name.to_owned())),
+            Some(("tag", name)) => Some(Ref::Tag(name.to_owned())),
+            Some((_, number)) => Some(Ref::Pull(number.to_owned())),
+            None => None,
+        };
+        Event { name: name.into(), reference, default_branch: Some("main".into()), ..Event::default() }
+    }
+
+    fn names(rules: &[Rule], event: &Event, latest: Latest) -> Result<Vec<String>, String> {
+        let version = Version::parse("1.2.4-dev.4+g0123456").unwrap();
+        let facts =
+            Facts { rules, latest, event, version: &version, revision: Some(REVISION), time: 1_709_210_096 };
+        let derived = derive(&facts).map_err(|fault| fault.to_string())?;
+        Ok(derived.tags.into_iter().map(|tag| tag.name).collect())
+    }
+
+    /// The tables in docker/metadata-action's README, and its source where that says more.
+    #[test]
+    fn the_documented_cases() {
+        let full = ["semver {{version}}", "semver {{major}}.{{minor}}", "semver {{major}}", "sha"];
+        let cases: [(&[&str], &str, &[&str]); 26] = [
+            (&full, "push tag v1.2.3", &["1.2.3", "1.2", "1", "sha-0123456", "latest"]),
+            (&full, "push tag v2.0.8-beta.67", &["2.0.8-beta.67", "sha-0123456"]),
+            (&full, "push branch main", &["sha-0123456"]),
+            (&["semver {{raw}}"], "push tag v1.2.3", &["v1.2.3", "latest"]),
+            (&["semver {{raw}}"], "push tag v2.0.8-rc2", &["v2.0.8-rc2"]),
+            (&["semver {{major}}.{{minor}}.{{patch}}"], "push tag 1.2.3", &["1.2.3", "latest"]),
+            (&["semver v{{major}}"], "push tag v1.2.3", &["v1", "latest"]),
+            (&["semver {{version}}"], "push tag p1/v1.2", &["1.2.4-dev.4-g0123456"]),
+            (&["branch"], "push branch main", &["main"]),
+            (&["branch"], "push branch feat/some thing", &["feat-some-thing"]),
+            (&["branch"], "push tag v1.2.3", &["1.2.4-dev.4-g0123456"]),
+            (&["tag"], "push tag v1.2.3", &["v1.2.3", "latest"]),
+            (&["tag"], "push tag v1.2.3-rc.1", &["v1.2.3-rc.1"]),
+            (&["tag"], "push tag hello/world", &["hello-world", "latest"]),
+            (&["pr"], "pull_request pull 2", &["pr-2"]),
+            (&["edge"], "push branch main", &["edge"]),
+            (&["edge", "branch"], "push branch dev", &["dev"]),
+            (&["edge dev"], "push branch dev", &["edge"]),
+            (&["edge dev", "sha"], "push branch main", &["sha-0123456"]),
+            (&["sha long"], "push branch main", &["sha-0123456789abcdef0123456789abcdef01234567"]),
+            (&["schedule nightly"], "schedule branch main", &["nightly"]),
+            (&["schedule {{date 'YYYYMMDD'}}"], "schedule branch main", &["20240229"]),
+            (&["schedule nightly", "sha"], "push branch main", &["sha-0123456"]),
+            (&["raw {{branch}}-{{sha}}"], "push branch main", &["main-0123456"]),
+            (&["raw {{version}}"], "push branch main", &["1.2.4-dev.4-g0123456"]),
+            // Priorities: schedule, semver, edge, ref, raw, sha.
+            (
+                &["sha", "raw foo", "branch", "edge", "schedule nightly"],
+                "schedule branch main",
+                &["nightly", "edge", "main", "foo", "sha-0123456"],
+            ),
+        ];
+        for (rules, on, expected) in cases {
+            let rules: Vec<_> = rules.iter().map(|text| rule(text)).collect();
+            assert_eq!(names(&rules, &event(on), Latest::Auto).unwrap(), expected, "{rules:?} {on}");
+        }
+    }
+
+    #[test]
+    fn without_rules_it_is_schedule_branch_tag_and_pull_request() {
+        for (on, expected) in [
+            ("schedule branch main", vec!["nightly", "main"]),
+            ("push branch main", vec!["main"]),
+            ("push tag v1.2.3", vec!["v1.2.3", "latest"]),
+            ("pull_request pull 7", vec!["pr-7"]),
+            ("push", vec!["1.2.4-dev.4-g0123456"]),
+        ] {
+            assert_eq!(names(&Rule::defaults(), &event(on), Latest::Auto).unwrap(), expected, "{on}");
+        }
+    }
+
+    #[test]
+    fn prefixes_priorities_and_conditions() {
+        let tag = event("push tag v1.2.3");
+        let of = |rules: Vec<Rule>, latest| names(&rules, &tag, latest).unwrap();
+        let slim = Rule { suffix: Some("-slim".into()), ..rule("semver {{major}}") };
+        assert_eq!(of(vec![slim.clone()], Latest::Auto), ["1-slim", "latest"]);
+        assert_eq!(of(vec![slim], Latest::Never), ["1-slim"]);
+        assert_eq!(of(vec![rule("sha")], Latest::Always), ["sha-0123456", "latest"]);
+        let bare = Rule { prefix: Some(String::new()), priority: Some(2000), ..rule("sha") };
+        // What is first decides about `latest`.
+        assert_eq!(of(vec![rule("semver {{version}}"), bare], Latest::Auto), ["0123456", "1.2.3"]);
+        let never = Rule { enable: Some("{{is_default_branch}}".into()), ..rule("raw x") };
+        assert_eq!(of(vec![never, rule("raw y")], Latest::Auto), ["y"]);
+        let unknown = names(&[rule("raw {{nope}}")], &tag, Latest::Auto).unwrap_err();
+        assert!(unknown.contains("there is no 'nope'"), "{unknown}");
+        let unknown = names(&[rule("semver {{sha}}")], &tag, Latest::Auto).unwrap_err();
+        assert!(unknown.contains("not a pattern for versions"), "{unknown}");
+    }
+
+    #[test]
+    fn a_tag_and_the_crate_must_agree() {
+        let version = Version::new(1, 2, 3);
+        for (on, expected) in [
+            ("push tag v1.2.3", None),
+            ("push tag v1.2.4", Some("v1.2.4: the tag says 1.2.4 and Cargo.toml of x says 1.2.3")),
+            ("push tag other", None),
+            ("push branch v1.2.4", None),
+        ] {
+            let found = check(&event(on), &version, "x", true).err().map(|fault| fault.to_string());
+            assert_eq!(found.as_deref(), expected, "{on}");
+        }
+        let on_github = Event { run: Some(super::super::Run::default()), ..event("push tag v1.2.3") };
+        assert!(
+            check(&on_github, &version, "x", true).is_err()
+                && check(&on_github, &version, "x", false).is_ok()
+        );
+    }
+}

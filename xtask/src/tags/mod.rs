@@ -1,0 +1,21 @@
+//! Which tags an image is published under: docker/metadata-action's rules, over git and the CI's event.
+//!
+//! Pure but for [`Event::read`]. What it adds to those rules is how each tag may move ([`Motion`]).
+
+mod derive;
+mod event;
+mod motion;
+mod rule;
+mod template;
+
+pub use derive::{Derived, Facts, Tag, check, derive};
+pub use event::{Event, Run};
+pub use motion::{Motion, version_of};
+pub use rule::{Kind, Latest, RefKind, Rule};
+
+use semver::Version;
+
+/// A version as a tag: `+` is not allowed there.
+pub fn version_tag(version: &Version) -> String {
+    version.to_string().replace('+', "-")
+}

@@ -1,0 +1,133 @@
+//! How a tag may move, by what it is: a version never, `1.2` and `latest` only forward, others freely.
+
+use semver::Version;
+
+use super::template::fill;
+
+/// How a tag may move once it is in a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// A full version: it keeps its bytes for good.
+    Fixed,
+    /// It stands for the highest of the versions for which its rule gives this very tag.
+    Forward {
+        /// The rule's pattern.
+        pattern: String,
+        /// What the rule puts before it.
+        prefix: String,
+        /// What the rule puts behind it.
+        suffix: String,
+    },
+    /// A branch, a pull request, a commit: whoever comes last.
+    Free,
+}
+
+impl Motion {
+    /// A tag that stands for the highest of all versions.
+    pub(super) fn latest(prefix: &str, suffix: &str) -> Self {
+        Self::Forward { pattern: "latest".to_owned(), prefix: prefix.to_owned(), suffix: suffix.to_owned() }
+    }
+
+    /// The version of the tag `other` in the registry, if the two compete for `tag`; never a pre-release.
+    pub fn rival(&self, tag: &str, other: &str) -> Option<Version> {
+        let Self::Forward { pattern, prefix, suffix } = self else { return None };
+        let version = version_of(other.strip_prefix(prefix.as_str())?.strip_suffix(suffix.as_str())?)?;
+        let is_latest = pattern == "latest";
+        let same = || Some(format!("{prefix}{}{suffix}", render(pattern, &version, other)?) == tag);
+        (version.pre.is_empty() && (is_latest || same()?)).then_some(version)
+    }
+
+    /// In one word, for tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Fixed => "version",
+            Self::Forward { .. } => "moving",
+            Self::Free => "free",
+        }
+    }
+}
+
+/// A semver pattern, filled in; none where it names what a version does not have.
+pub(super) fn render(pattern: &str, version: &Version, raw: &str) -> Option<String> {
+    let value = |name: &str| match name {
+        "raw" => Some(raw.to_owned()),
+        "version" => Some(Version { build: semver::BuildMetadata::EMPTY, ..version.clone() }.to_string()),
+        "major" => Some(version.major.to_string()),
+        "minor" => Some(version.minor.to_string()),
+        "patch" => Some(version.patch.to_string()),
+        _ => None,
+    };
+    fill(pattern, value).ok()
+}
+
+/// The version that a tag is: `1.2.3`, `v1.2.3-rc.1`.
+pub fn version_of(tag: &str) -> Option<Version> {
+    Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()
+}
+
+/// How a tag may move that somebody named, by its form alone.
+pub fn motion_of(tag: &str) -> Motion {
+    let forward = |pattern: &str| Motion::Forward {
+        pattern: pattern.to_owned(),
+        prefix: if tag.starts_with('v') { "v" } else { "" }.to_owned(),
+        suffix: String::new(),
+    };
+    if version_of(tag).is_some() {
+        return Motion::Fixed;
+    }
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<_> = tag.strip_prefix('v').unwrap_or(tag).split('.').collect();
+    match &parts[..] {
+        ["latest"] => Motion::latest("", ""),
+        [major] if number(major) => forward("{{major}}"),
+        [major, minor] if number(major) && number(minor) => forward("{{major}}.{{minor}}"),
+        _ => Motion::Free,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_somebody_names() {
+        for (tag, word) in [
+            ("1.2.3", "version"),
+            ("v1.2.3-rc.1", "version"),
+            ("1.2.4-dev.4-gabc1234", "version"),
+            ("latest", "moving"),
+            ("1", "moving"),
+            ("v1.2", "moving"),
+            ("main", "free"),
+            ("1.x", "free"),
+            ("v", "free"),
+        ] {
+            assert_eq!(motion_of(tag).word(), word, "{tag}");
+        }
+    }
+
+    #[test]
+    fn only_versions_of_its_own_line_compete_for_a_tag() {
+        let rules = |pattern: &str, prefix: &str, suffix: &str| Motion::Forward {
+            pattern: pattern.into(),
+            prefix: prefix.into(),
+            suffix: suffix.into(),
+        };
+        let minor = rules("{{major}}.{{minor}}", "", "");
+        let cases = [
+            (&minor, "1.2", "1.2.9", Some("1.2.9")),
+            (&minor, "1.2", "1.3.0", None),
+            (&minor, "1.2", "1.2.9-rc.1", None),
+            (&minor, "1.2", "1.2", None),
+            (&minor, "1.2", "main", None),
+            (&minor, "1.2", "v1.2.3", Some("1.2.3")),
+            (&Motion::latest("", ""), "latest", "7.0.0", Some("7.0.0")),
+            (&rules("{{major}}", "", "-slim"), "1-slim", "1.2.3-slim", Some("1.2.3")),
+            (&rules("{{major}}", "", "-slim"), "1-slim", "1.2.3", None),
+            (&Motion::Fixed, "1.2.3", "1.2.3", None),
+        ];
+        for (motion, tag, other, expected) in cases {
+            assert_eq!(motion.rival(tag, other), expected.map(|text| text.parse().unwrap()), "{tag} {other}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The checks, each of which ends in a word and a reason.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::statement::{document, provenance};
+use crate::digest::Digest;
+use crate::error::render;
+use crate::git::{day_of, now};
+use crate::image::oci::{self, Annotations, Index, Manifest};
+use crate::publish::{Access, PROVENANCE, SBOM, SCAN, SIGNATURE, Scan, Trust};
+use crate::registry::{Client, Reference, Referrer, Sink};
+use crate::settings::Bytes;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It holds.
+    Ok,
+    /// It does not.
+    Failed,
+    /// There is nothing to check, and nobody asked for it.
+    Absent,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// Its name.
+    pub name: &'static str,
+    /// How it ended.
+    pub state: State,
+    /// Why.
+    pub detail: String,
+}
+
+/// What is asked of an image beyond being whole.
+#[derive(Clone, Debug, Default)]
+pub struct Demands {
+    /// Whose signature.
+    pub trust: Option<Trust>,
+    /// Whether there must be one, whoever's.
+    pub signed: bool,
+    /// The most days since it was scanned.
+    pub scanned_within_days: Option<u64>,
+    /// The builder that provenance must name, or the beginning of its name.
+    pub builder: Option<String>,
+    /// Whether there must be a bill of materials.
+    pub sbom: bool,
+}
+
+/// Checks the image `at`, whose digest is `digest`. An error is one of asking; what is wrong of the image is
+/// in the checks.
+pub fn verify(
+    client: &Client,
+    at: &Reference,
+    digest: &Digest,
+    demands: &Demands,
+    folder: &Path,
+    plain_http: bool,
+) -> Result<Vec<Check>> {
+    let (whole, annotations) = match whole(client, at, digest) {
+        Ok((detail, annotations)) => (check("complete", State::Ok, detail), annotations),
+        Err(error) => (check("complete", State::Failed, one_line(&error)), Annotations::new()),
+    };
+    let referrers = client.referrers(at, digest, None)?;
+    let of = |kind: &str| {
+        referrers.iter().filter(|one| one.artifact_type.as_deref() == Some(kind)).collect::<Vec<_>>()
+    };
+    let (said, unscanned) = said(client, at, digest, &of(PROVENANCE), &annotations, demands);
+    let scanned = scanned(client, at, digest, &of(SCAN), unscanned, demands);
+    let sbom = sbom(client, at, &of(SBOM), demands.sbom);
+    let signed = signed(client, at, digest, &referrers, demands, folder, plain_http)?;
+    Ok(vec![whole, said, scanned, sbom, signed])
+}
+
+fn check(name: &'static str, state: State, detail: impl Into<String>) -> Check {
+    Check { name, state, detail: detail.into() }
+}
+
+/// An error as a table shows it.
+fn one_line(error: &anyhow::Error) -> String {
+    render(error).lines().map(str::trim).collect::<Vec<_>>().join("; ").replace("error: ", "")
+}
+
+/// A place for bytes of which only the digest matters.
+struct Nowhere;
+
+impl Write for Nowhere {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Nowhere {
+    fn restart(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Pulls everything and holds it against its digests.
+fn whole(client: &Client, at: &Reference, digest: &Digest) -> Result<(String, Annotations)> {
+    let top = client.manifest(&at.with_digest(*digest))?;
+    let mut manifests = vec![top.clone()];
+    let mut annotations = Annotations::new();
+    if oci::is_index(&top.media_type) {
+        let index: Index = oci::from_bytes(&digest.to_string(), &top.bytes)?;
+        annotations = index.annotations;
+        manifests.clear();
+        for entry in &index.manifests {
+            let what = entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string);
+            manifests.push(client.manifest(&at.with_digest(entry.digest)).context(what)?);
+        }
+    }
+    let (mut bytes, count) = (0, manifests.len());
+    for manifest in manifests {
+        let image: Manifest = oci::from_bytes(&manifest.digest.to_string(), &manifest.bytes)?;
+        for blob in image.layers.iter().chain([&image.config]) {
+            client.blob(at, &blob.digest, blob.size, &mut Nowhere, &|_| ())?;
+            bytes += blob.size;
+        }
+    }
+    Ok((format!("{count} platforms, {} as their digests say", Bytes(bytes)), annotations))
+}
+
+/// The provenance, and what it says of a missing scan.
+fn said(
+    client: &Client,
+    at: &Reference,
+    digest: &Digest,
+    found: &[&Referrer],
+    annotations: &Annotations,
+    demands: &Demands,
+) -> (Check, Option<String>) {
+    const NAME: &str = "provenance";
+    let mut why = "there is none".to_owned();
+    // Several runs may have published the same bytes; one that holds is enough.
+    for referrer in found.iter().rev() {
+        let read = document(client, at, referrer).map_err(|error| one_line(&error));
+        let read = read.and_then(|bytes| provenance(&bytes, digest));
+        let said = match read {
+            Ok(said) => said,
+            Err(wrong) => {
+                why = wrong;
+                continue;
+            }
+        };
+        if let Some(wanted) = demands.builder.as_ref().filter(|wanted| !said.builder.starts_with(*wanted)) {
+            why = format!("built by {}, and {wanted} is wanted", said.builder);
+            continue;
+        }
+        let label = annotations.get("org.opencontainers.image.revision");
+        let label = label.map(|text| text.trim_end_matches("-dirty").to_owned());
+        if label.is_some() && said.revision.is_some() && label != said.revision {
+            why = format!(
+                "it names the commit {}, and the image {}",
+                shown(said.revision.as_ref()),
+                shown(label.as_ref())
+            );
+            continue;
+        }
+        let detail = format!("by {} from {}", said.builder, shown(said.revision.as_ref()));
+        return (check(NAME, State::Ok, detail), said.unscanned);
+    }
+    (check(NAME, State::Failed, why), None)
+}
+
+fn shown(text: Option<&String>) -> &str {
+    text.map_or("an unknown commit", String::as_str)
+}
+
+fn scanned(
+    client: &Client,
+    at: &Reference,
+    digest: &Digest,
+    found: &[&Referrer],
+    unscanned: Option<String>,
+    demands: &Demands,
+) -> Check {
+    const NAME: &str = "scan";
+    let mut newest: Option<Scan> = None;
+    let mut why = "there is none".to_owned();
+    for referrer in found {
+        let read = document(client, at, referrer).and_then(Scan::parse);
+        match read {
+            Ok(scan) if scan.digest != *digest => why = format!("it is of another image, {}", scan.digest),
+            Ok(scan) => {
+                if newest.as_ref().is_none_or(|other| other.time < scan.time) {
+                    newest = Some(scan);
+                }
+            }
+            Err(error) => why = one_line(&error),
+        }
+    }
+    let Some(scan) = newest else {
+        return match unscanned.filter(|_| demands.scanned_within_days.is_none()) {
+            Some(reason) => check(NAME, State::Absent, format!("published without one: {reason}")),
+            None => check(NAME, State::Failed, why),
+        };
+    };
+    if !scan.passed {
+        return check(NAME, State::Failed, format!("the image did not pass at {}", scan.time));
+    }
+    if let Some(most) = demands.scanned_within_days {
+        match day_of(&scan.time).map(|day| (now() / 86_400).saturating_sub(day)) {
+            Some(age) if age <= most => {}
+            Some(age) => {
+                return check(NAME, State::Failed, format!("it is {age} days old, and {most} are allowed"));
+            }
+            None => return check(NAME, State::Failed, format!("its time is '{}'", scan.time)),
+        }
+    }
+    check(NAME, State::Ok, format!("passed at {}", scan.time))
+}
+
+fn sbom(client: &Client, at: &Reference, found: &[&Referrer], wanted: bool) -> Check {
+    const NAME: &str = "sbom";
+    for referrer in found {
+        let read = document(client, at, referrer).map_err(|error| one_line(&error)).and_then(|bytes| {
+            let document: serde_json::Value =
+                serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+            if document["bomFormat"] == "CycloneDX" { Ok(()) } else { Err("it is not CycloneDX".to_owned()) }
+        });
+        if let Err(why) = read {
+            return check(NAME, State::Failed, why);
+        }
+    }
+    match (found.len(), wanted) {
+        (0, true) => check(NAME, State::Failed, "there is none"),
+        (0, false) => check(NAME, State::Absent, "there is none"),
+        (count, _) => check(NAME, State::Ok, format!("{count} CycloneDX")),
+    }
+}
+
+fn signed(
+    client: &Client,
+    at: &Reference,
+    digest: &Digest,
+    referrers: &[Referrer],
+    demands: &Demands,
+    folder: &Path,
+    plain_http: bool,
+) -> Result<Check> {
+    const NAME: &str = "signature";
+    let is_signature = |one: &&Referrer| {
+        let kind = one.artifact_type.as_deref().unwrap_or_default();
+        kind.starts_with(SIGNATURE)
+    };
+    let count = referrers.iter().filter(is_signature).count();
+    let Some(trust) = &demands.trust else {
+        return Ok(match (count, demands.signed) {
+            (0, false) => check(NAME, State::Absent, "there is none"),
+            (0, true) => check(NAME, State::Failed, "there is none"),
+            (_, true) => check(NAME, State::Failed, "nobody said whose is wanted: --key or --identity"),
+            (count, false) => {
+                check(NAME, State::Absent, format!("{count}, not verified: --key or --identity says whose"))
+            }
+        });
+    };
+    crate::publish::need_cosign()?;
+    let access = Access::new(folder, at.registry(), client.credentials(at)?);
+    access.prepare()?;
+    let command = trust.command(&at.with_digest(*digest).to_string(), plain_http);
+    Ok(match access.lend(command).read_bytes() {
+        Ok(_) => check(NAME, State::Ok, "cosign verifies it"),
+        Err(error) => check(NAME, State::Failed, last_line(&error)),
+    })
+}
+
+/// What cosign said last; the lines before it repeat it.
+fn last_line(error: &anyhow::Error) -> String {
+    let text = error.to_string();
+    let last =
+        text.lines().rev().filter_map(|line| line.strip_prefix("| ")).find(|line| !line.trim().is_empty());
+    last.map_or_else(|| one_line(error), |line| format!("cosign: {}", line.trim()))
+}

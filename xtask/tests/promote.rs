@@ -1,0 +1,291 @@
+//! What happens to an image after it is published: signed, verified, promoted, rolled back, pruned.
+
+mod support;
+
+use serde_json::{Value, json};
+
+use support::fault_proxy::{Fault, FaultProxy, Guard};
+use support::live::Live;
+use support::published::{Workshop, get, put, tagged};
+use support::{Ran, have_program};
+
+/// A key pair of cosign's in the workspace: none where cosign is missing.
+fn key_pair(workshop: &Workshop) -> Option<()> {
+    if !have_program("cosign", "cosign", &["version"]) {
+        return None;
+    }
+    let mut command = std::process::Command::new("cosign");
+    command.arg("generate-key-pair").current_dir(workshop.hello.path()).env("COSIGN_PASSWORD", "hunter2-key");
+    assert!(command.output().unwrap().status.success());
+    Some(())
+}
+
+fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name).unwrap();
+    (check["state"].as_str().unwrap(), check["detail"].as_str().unwrap())
+}
+
+#[test]
+fn a_signed_image_is_verified_and_each_check_can_fail() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let workshop = Workshop::new(3);
+    let sbom = json!({ "bomFormat": "CycloneDX", "specVersion": "1.6", "of": workshop.digest });
+    workshop.hello.write("target/sbom/hello-linux-amd64.cdx.json", &sbom.to_string());
+    workshop.hello.write("target/sbom/older.cdx.json", r#"{"bomFormat":"of another image"}"#);
+    let repository = format!("{}/owner/app", proxy.registry());
+    let image = format!("{repository}:1.0.0");
+    let signing = key_pair(&workshop).is_some();
+    let mut publish = workshop.command(&["publish", "--json", "--repository", &repository, "--tag", "1.0.0"]);
+    if signing {
+        publish.args(["--sign", "key"]).env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key");
+    }
+    let ran = Ran::of(&mut publish).code(0);
+    assert!(!format!("{ran:?}").contains("hunter2"));
+    let with_key =
+        ["verify", "--json", "--require-sbom", "--scanned-within", "36500", &image, "--key", "cosign.pub"];
+    let args = if signing { &with_key[..] } else { &with_key[..6] };
+    let report = workshop.run(args).code(0).json();
+    assert_eq!(report["digest"], workshop.digest);
+    for name in ["complete", "provenance", "scan", "sbom"] {
+        assert_eq!(check(&report, name).0, "ok", "{report}");
+    }
+    if signing {
+        assert_eq!(check(&report, "signature").0, "ok");
+        let again = Ran::of(&mut publish).code(0).json();
+        let sign = again["steps"].as_array().unwrap().iter().find(|step| step["name"] == "sign").unwrap();
+        assert_eq!(sign["outcome"], "this key has signed it already");
+        assert_eq!(again["bytes_sent"], 0);
+        // Another key has not signed it.
+        std::fs::remove_file(workshop.hello.path().join("cosign.key")).unwrap();
+        std::fs::remove_file(workshop.hello.path().join("cosign.pub")).unwrap();
+        key_pair(&workshop).unwrap();
+        let report = workshop.run(args).code(3).json();
+        assert_eq!(check(&report, "signature").0, "failed", "{report}");
+    }
+    let args = ["verify", "--json", &image];
+    let failed = |more: &[&str], name: &str, words: &str| {
+        let report = workshop.run(&[&args[..], more].concat()).code(3).json();
+        let (state, detail) = check(&report, name);
+        assert!(state == "failed" && detail.contains(words), "{detail}");
+    };
+    failed(&["--scanned-within", "1"], "scan", "days old");
+    failed(&["--builder", "https://github.com/"], "provenance", "is wanted");
+    for _ in 0..2 {
+        proxy.on("GET", "/blobs/", 2, Fault::Corrupt(3));
+    }
+    failed(&[], "complete", "sends other bytes");
+    proxy.on("GET", "/blobs/", 99, Fault::Answer(404, Vec::new(), ""));
+    failed(&["--require-sbom"], "sbom", "no such image");
+}
+
+#[test]
+fn an_image_without_documents_or_with_wrong_ones_is_told() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let workshop = Workshop::new(3);
+    let repository = format!("{registry}/owner/app");
+    workshop.publish(&repository, &["1.0.0"]).code(0);
+    let list = format!("/v2/owner/app/manifests/sha256-{}", &workshop.digest[7..]);
+    let (_, all) = get(&registry, &list);
+    let mut all: Value = serde_json::from_slice(&all).unwrap();
+    let entries = all["manifests"].as_array().unwrap().clone();
+    let image = format!("{repository}:1.0.0");
+    let verify = || workshop.run(&["verify", "--json", &image]).code(3).json();
+    // Documents of another image under this one's name.
+    let other = Workshop::new(4);
+    other.publish(&repository, &["1.0.1"]).code(0);
+    let (_, theirs) = get(&registry, &format!("/v2/owner/app/manifests/sha256-{}", &other.digest[7..]));
+    put(&registry, &list, "application/vnd.oci.image.index.v1+json", &theirs);
+    let report = verify();
+    assert!(check(&report, "provenance").1.contains("another image"), "{report}");
+    assert!(check(&report, "scan").1.contains("another image"), "{report}");
+    all["manifests"] = json!(entries[..1]);
+    put(&registry, &list, "application/vnd.oci.image.index.v1+json", all.to_string().as_bytes());
+    assert_eq!(check(&verify(), "scan"), ("failed", "there is none"));
+}
+
+#[test]
+fn a_token_that_was_handed_in_serves_cosign_too_and_shows_nowhere() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    proxy.guard(Guard { open: false, ..Guard::default() });
+    let workshop = Workshop::new(3);
+    if key_pair(&workshop).is_none() {
+        return;
+    }
+    let repository = format!("{}/user/image", proxy.registry());
+    let args = [
+        "publish",
+        "--repository",
+        &repository,
+        "--tag",
+        "1.0.0",
+        "--sign",
+        "key",
+        "--token-stdin",
+        "--user",
+        "user",
+    ];
+    for wrong in [false, true] {
+        let mut run = workshop.command(&args);
+        run.env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key");
+        run.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = run.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let token = if wrong { "hunter2-wrong" } else { "hunter2-password" };
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), token.as_bytes()).unwrap();
+        // All arguments of all processes while it runs: cosign is one of them.
+        let mut seen = String::new();
+        while child.try_wait().unwrap().is_none() {
+            seen += &arguments();
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let ran = Ran::from_output(child.wait_with_output().unwrap());
+        assert!(!seen.contains("hunter2"), "in the process list");
+        assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
+        if wrong {
+            ran.code(1).says("step 'rights'");
+        } else {
+            ran.code(0).says("with cosign.key");
+        }
+        let plan = workshop.run(&[&args[..], &["--dry-run", "--json"]].concat());
+        assert!(!format!("{plan:?}").contains("hunter2"));
+        search(&workshop.hello.path().join("target"));
+    }
+}
+
+/// The arguments of all processes; nothing where this system has no such list.
+fn arguments() -> String {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).into_owned() + "\n").collect()
+}
+
+fn search(dir: &std::path::Path) {
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        if entry.path().is_dir() {
+            search(&entry.path());
+        } else {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            let found = bytes.windows(7).any(|seven| seven == b"hunter2");
+            assert!(!found, "a token in {}", entry.path().display());
+        }
+    }
+}
+
+fn settings(registry: &str) -> String {
+    format!(
+        "package = \"hello\"\nrepository = \"{registry}/owner/app\"\n\
+         [[environments]]\nname = \"staging\"\n\
+         [[environments]]\nname = \"production\"\nafter = \"staging\"\nrepository = \"{registry}/prod/app\"\ntag = \"live\"\n"
+    )
+}
+
+#[test]
+fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
+    for live in [Live::docker(), Live::crane()].into_iter().flatten() {
+        let registry = live.registry();
+        let mut workshop = Workshop::new(1);
+        workshop.hello.write("xtask/image.toml", &settings(&registry));
+        let repository = format!("{registry}/owner/app");
+        let first = workshop.digest.clone();
+        workshop.publish(&repository, &["1.0.0"]).code(0);
+        workshop.image(2, 1000);
+        let second = workshop.digest.clone();
+        workshop.publish(&repository, &["1.1.0"]).code(0);
+        workshop.run(&["promote", "1.0.0", "--to", "prod"]).code(2).says("environments: staging, production");
+        workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("never been in staging");
+        workshop.run(&["promote", "1.0.0", "--to", "staging", "--dry-run"]).code(0).says("owner/app:staging");
+        assert_eq!(tagged(&registry, "owner/app", "staging"), None);
+        let report = workshop.run(&["promote", "1.0.0", "--to", "staging", "--json"]).code(0).json();
+        assert_eq!((&report["digest"], &report["previous"]), (&json!(first), &Value::Null));
+        workshop.run(&["promote", "--from", "staging", "--to", "production"]).code(0);
+        assert_eq!(tagged(&registry, "prod/app", "live").as_ref(), Some(&first));
+        workshop
+            .run(&["promote", "1.1.0", "--from", "staging", "--to", "production"])
+            .code(3)
+            .says("does not run in");
+        workshop.run(&["promote", &second, "--to", "staging"]).code(0);
+        workshop.run(&["promote", "--from", "staging", "--to", "production"]).code(0);
+        let rows = workshop.run(&["environments", "--json"]).code(0).json();
+        assert_eq!(rows["environments"][1]["digest"], second.as_str());
+        assert_eq!(rows["environments"][1]["previous"], first.as_str());
+        assert!(rows["environments"][0]["since"].is_string(), "{rows}");
+        // All that was said of it went along.
+        let image = format!("{registry}/prod/app:live");
+        let report = workshop.run(&["verify", "--json", &image]).code(0).json();
+        assert_eq!(check(&report, "provenance").0, "ok");
+        let report = workshop.run(&["promote", &first, "--to", "production", "--json"]).code(0).json();
+        assert_eq!(report["previous"], second.as_str());
+        assert_eq!(tagged(&registry, "prod/app", "live").as_ref(), Some(&first));
+        workshop.run(&["promote", &first, "--to", "production"]).code(0).says("runs there already");
+    }
+}
+
+#[test]
+fn of_two_promotions_at_once_one_wins_and_the_other_says_so() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let mut workshop = Workshop::new(1);
+    workshop.hello.write("xtask/image.toml", &settings(&proxy.registry()));
+    let repository = format!("{}/owner/app", proxy.registry());
+    for (seed, version) in [(1, "1.0.0"), (2, "1.1.0")] {
+        workshop.image(seed, 1000);
+        workshop.publish(&repository, &[version]).code(0);
+    }
+    // Both have seen that nothing runs there before either writes.
+    proxy.on("GET", "/manifests/1.", 2, Fault::Slow(200));
+    let runs = std::thread::scope(|scope| {
+        let promote = |version: &'static str| {
+            let workshop = &workshop;
+            scope.spawn(move || (version, workshop.run(&["promote", version, "--to", "staging"])))
+        };
+        [promote("1.0.0"), promote("1.1.0")].map(|run| run.join().unwrap())
+    });
+    let runs_there = tagged(&live.registry(), "owner/app", "staging").unwrap();
+    let mut won = 0;
+    for (version, run) in runs {
+        let this = tagged(&live.registry(), "owner/app", version).unwrap();
+        if run.code == Some(0) {
+            won += 1;
+            assert_eq!(this, runs_there, "{version} says that it won: {}", run.stderr);
+        } else {
+            run.code(1).says("another promotion to staging came in between");
+        }
+    }
+    assert_eq!(won, 1);
+}
+
+#[test]
+fn pruning_leaves_all_that_something_kept_leads_to() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let mut workshop = Workshop::new(1);
+    workshop.hello.write("xtask/image.toml", &settings(&registry));
+    let repository = format!("{registry}/owner/app");
+    let mut digests = Vec::new();
+    for seed in 1..=4_u64 {
+        workshop.image(seed, 1000);
+        digests.push(workshop.digest.clone());
+        let version = format!("1.{seed}.0");
+        workshop.publish(&repository, &[&version, "latest"]).code(0);
+    }
+    // The first is old, and runs in an environment; the second has a tag that stays.
+    workshop.run(&["promote", "1.1.0", "--to", "staging"]).code(0);
+    let (_, bytes) = get(&registry, "/v2/owner/app/manifests/1.2.0");
+    put(&registry, "/v2/owner/app/manifests/lts", "application/vnd.oci.image.index.v1+json", &bytes);
+    let args = ["prune", "--keep", "1", "--json"];
+    let report = workshop.run(&args).code(0).json();
+    assert_eq!((&report["tags"], &report["held"]), (&json!(["1.3.0"]), &json!(["1.1.0", "1.2.0"])));
+    assert_eq!(report["deleted"], 0);
+    assert!(tagged(&registry, "owner/app", "1.3.0").is_some(), "a dry run deletes nothing");
+    let report = workshop.run(&[&args[..], &["--delete"]].concat()).code(0).json();
+    assert_eq!(report["deleted"], report["manifests"].as_array().unwrap().len());
+    assert_eq!(tagged(&registry, "owner/app", "1.3.0"), None);
+    for tag in ["1.1.0", "1.2.0", "1.4.0", "latest", "staging", "lts"] {
+        let image = format!("{repository}:{tag}");
+        let report = workshop.run(&["verify", "--json", &image]).code(0).json();
+        assert_eq!(check(&report, "provenance").0, "ok", "{tag}");
+    }
+}

@@ -1,0 +1,163 @@
+//! `cargo xtask publish` against real registries: Debian's docker-registry, and crane's without a
+//! referrers API.
+
+mod support;
+
+use serde_json::{Value, json};
+
+use support::live::Live;
+use support::published::{Workshop, get, is_whole, tagged};
+
+fn states(report: &Value) -> Vec<(String, String)> {
+    let rows = report["tags"].as_array().unwrap().iter();
+    rows.map(|row| (row["tag"].as_str().unwrap().into(), row["state"].as_str().unwrap().into())).collect()
+}
+
+fn registries() -> Vec<Live> {
+    [Live::docker(), Live::crane()].into_iter().flatten().collect()
+}
+
+#[test]
+fn what_is_published_is_what_the_layout_has_and_a_second_time_sends_nothing() {
+    for live in registries() {
+        let registry = live.registry();
+        let workshop = Workshop::new(7);
+        let repository = format!("{registry}/owner/app");
+        let report = workshop.publish(&repository, &["1.2.3", "1.2", "latest"]).code(0).json();
+        assert_eq!(report["digest"], workshop.digest);
+        assert_eq!(report["reference"], format!("{repository}@{}", workshop.digest));
+        assert!(report["bytes_sent"].as_u64().unwrap() > 200_000, "{report}");
+        for tag in ["1.2.3", "1.2", "latest"] {
+            assert_eq!(tagged(&registry, "owner/app", tag).as_ref(), Some(&workshop.digest), "{tag}");
+        }
+        assert!(is_whole(&registry, "owner/app", "1.2.3"));
+        let again = workshop.publish(&repository, &["1.2.3", "1.2", "latest"]).code(0).json();
+        assert_eq!((&again["bytes_sent"], &again["blobs_sent"]), (&json!(0), &json!(0)));
+        assert!(states(&again).iter().all(|(_, state)| state == "unchanged"), "{again}");
+        assert_eq!(report["attached"], again["attached"]);
+        // The list of what is attached, as a registry without an API for it has it.
+        let fallback = format!("/v2/owner/app/manifests/sha256-{}", &workshop.digest[7..]);
+        let (status, list) = get(&registry, &fallback);
+        assert_eq!(status, 200);
+        let list: Value = serde_json::from_slice(&list).unwrap();
+        assert_eq!(list["manifests"].as_array().unwrap().len(), 2, "provenance and scan: {list}");
+    }
+}
+
+#[test]
+fn a_version_is_never_overwritten_by_other_bytes() {
+    let Some(live) = Live::docker() else { return };
+    let mut workshop = Workshop::new(7);
+    let repository = format!("{}/owner/app", live.registry());
+    workshop.publish(&repository, &["1.2.3"]).code(0);
+    let first = workshop.digest.clone();
+    workshop.image(8, 100_000);
+    let ran = workshop.publish(&repository, &["1.2.3", "latest"]).code(3);
+    ran.says("this version is published with other bytes").says(&first);
+    assert_eq!(tagged(&live.registry(), "owner/app", "1.2.3"), Some(first));
+    assert_eq!(tagged(&live.registry(), "owner/app", "latest"), None);
+}
+
+#[test]
+fn moving_tags_only_go_forward() {
+    let Some(live) = Live::docker() else { return };
+    let mut workshop = Workshop::new(1);
+    let repository = format!("{}/owner/app", live.registry());
+    let mut digests = Vec::new();
+    let versions = [
+        ("1.1.0", "1.1", "1"),
+        ("1.2.0", "1.2", "1"),
+        ("1.1.1", "1.1", "1"),
+        ("1.10.0", "1.10", "1"),
+        ("2.0.0-rc.1", "2.0", "2"),
+    ];
+    for (seed, (version, minor, major)) in versions.into_iter().enumerate() {
+        workshop.image(seed as u64 + 1, 1000);
+        digests.push(workshop.digest.clone());
+        let tags = if version.contains('-') { vec![version] } else { vec![version, minor, major, "latest"] };
+        let report = workshop.publish(&repository, &tags).code(0).json();
+        if version == "1.1.1" {
+            let state = |tag: &str| states(&report).into_iter().find(|(name, _)| name == tag).unwrap().1;
+            assert_eq!(state("1.1"), "moved");
+            assert_eq!(
+                (state("1"), state("latest")),
+                ("left: 1.2.0 is out".into(), "left: 1.2.0 is out".into())
+            );
+        }
+    }
+    for (tag, of) in [("1.1", 2), ("1.2", 1), ("1", 3), ("latest", 3), ("2.0.0-rc.1", 4)] {
+        assert_eq!(tagged(&live.registry(), "owner/app", tag).as_ref(), Some(&digests[of]), "{tag}");
+    }
+}
+
+#[test]
+fn without_a_passing_scan_of_the_same_image_a_reason_is_wanted() {
+    let Some(live) = Live::docker() else { return };
+    let workshop = Workshop::new(7);
+    let repository = format!("{}/owner/app", live.registry());
+    workshop.scan(false);
+    workshop.publish(&repository, &["1.0.0"]).code(3).says("did not pass its scan");
+    std::fs::remove_file(workshop.hello.path().join("target/xtask/scan.json")).unwrap();
+    workshop.publish(&repository, &["1.0.0"]).code(3).says("has not been scanned").says("--allow-unscanned");
+    assert_eq!(get(&live.registry(), "/v2/owner/app/tags/list").0, 404, "nothing was sent");
+    let args = ["publish", "--json", "--repository", &repository, "--tag", "1.0.0"];
+    let report =
+        workshop.run(&[&args[..], &["--allow-unscanned", "the scanner is down"]].concat()).code(0).json();
+    let provenance = report["attached"][0]["digest"].as_str().unwrap();
+    let (_, manifest) = get(&live.registry(), &format!("/v2/owner/app/manifests/{provenance}"));
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+    let (_, statement) = get(&live.registry(), &format!("/v2/owner/app/blobs/{layer}"));
+    let statement: Value = serde_json::from_slice(&statement).unwrap();
+    let definition = &statement["predicate"]["buildDefinition"];
+    assert_eq!(definition["externalParameters"]["allowUnscanned"], "the scanner is down");
+    assert_eq!(statement["subject"][0]["digest"]["sha256"], workshop.digest[7..]);
+    let revision = workshop.run(&["version", "--json"]).json()["revision"].clone();
+    assert_eq!(definition["resolvedDependencies"][0]["digest"]["gitCommit"], revision);
+}
+
+#[test]
+fn the_tags_are_derived_and_must_be_about_this_very_image() {
+    let Some(live) = Live::docker() else { return };
+    let mut workshop = Workshop::new(7);
+    let settings = format!(
+        "package = \"hello\"\nrepository = \"{}/Owner/App\"\n\
+         [[tags]]\ntype = \"semver\"\npattern = \"{{{{version}}}}\"\n\
+         [[tags]]\ntype = \"semver\"\npattern = \"{{{{major}}}}.{{{{minor}}}}\"\n",
+        live.registry()
+    );
+    workshop.hello.write("xtask/image.toml", &settings);
+    workshop.hello.commit();
+    workshop.run(&["publish"]).code(2).says("the image's revision is").says("cargo xtask image");
+    workshop.hello.git(&["tag", "v0.3.0"]);
+    workshop.image(7, 1000);
+    let plan = workshop.run(&["publish", "--dry-run"]).code(0).stdout;
+    assert!(plan.contains("0.3, latest") && plan.contains("owner/app"), "{plan}");
+    let tags = states(&workshop.run(&["publish", "--json"]).code(0).json());
+    let names: Vec<_> = tags.iter().map(|(tag, _)| tag.as_str()).collect();
+    assert_eq!(names, ["0.3.0", "0.3", "latest"]);
+    workshop.hello.git(&["tag", "--delete", "v0.3.0"]);
+    workshop.hello.git(&["tag", "v0.4.0"]);
+    workshop.run(&["publish"]).code(2).says("0.4.0").says("0.3.0");
+}
+
+#[test]
+fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
+    let Some(live) = Live::docker() else { return };
+    let workshop = Workshop::new(7);
+    let repository = format!("{}/owner/app", live.registry());
+    let whole = workshop.digest.clone();
+    let parts = ["amd64", "arm64"].map(|arch| {
+        let dir = workshop.hello.path().join(arch);
+        support::published::only(&workshop.hello.layout(), &dir, arch);
+        dir.display().to_string()
+    });
+    std::fs::remove_dir_all(workshop.hello.layout()).unwrap();
+    let args =
+        ["publish", "--json", "--repository", &repository, "--tag", "1.0.0", "--merge", &parts[1], &parts[0]];
+    std::fs::remove_file(workshop.hello.path().join("target/xtask/scan.json")).unwrap();
+    workshop.run(&args).code(3).says("has not been scanned").says(&whole);
+    workshop.scan(true);
+    assert_eq!(workshop.run(&args).code(0).json()["digest"], whole);
+    assert!(is_whole(&live.registry(), "owner/app", "1.0.0"));
+}
