@@ -18,6 +18,26 @@ fn registries() -> Vec<Live> {
 }
 
 #[test]
+fn where_there_is_a_referrers_api_no_tag_stands_in_for_it() {
+    let Some(live) = support::go_program("referrers-registry").and_then(|path| Live::of_program(&path))
+    else {
+        return;
+    };
+    let registry = live.registry();
+    let workshop = Workshop::new(7);
+    let repository = format!("{registry}/owner/app");
+    workshop.publish(&repository, &["1.2.3"]).code(0);
+    let again = workshop.publish(&repository, &["1.2.3"]).code(0).json();
+    assert_eq!(again["blobs_sent"], 0);
+    let (_, list) = get(&registry, &format!("/v2/owner/app/referrers/{}", workshop.digest));
+    let list: Value = serde_json::from_slice(&list).unwrap();
+    assert_eq!(list["manifests"].as_array().unwrap().len(), 2, "{list}");
+    let fallback = format!("sha256-{}", &workshop.digest[7..]);
+    assert_eq!(tagged(&registry, "owner/app", &fallback), None);
+    workshop.run(&["verify", &format!("{repository}:1.2.3")]).code(0);
+}
+
+#[test]
 fn what_is_published_is_what_the_layout_has_and_a_second_time_sends_nothing() {
     for live in registries() {
         let registry = live.registry();

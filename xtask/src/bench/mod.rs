@@ -1,10 +1,14 @@
 //! Measuring: rounds in which every candidate runs once, so that a noisy moment meets all of them,
 //! and ratios of medians, which one slow run does not move.
 
+mod publish;
+
 use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
+
+pub use publish::Publish;
 
 use crate::ui::{Progress, Table, seconds};
 

@@ -34,6 +34,7 @@ pub struct Flags {
 #[derive(Subcommand, Debug)]
 enum Subject {
     Image(Image),
+    Publish(crate::bench::Publish),
 }
 
 /// The image engines against Docker and against bare cargo
@@ -72,6 +73,7 @@ impl Flags {
     pub fn run(self) -> Result<()> {
         match self.subject {
             Subject::Image(image) => image.run(),
+            Subject::Publish(publish) => publish.run(),
         }
     }
 }

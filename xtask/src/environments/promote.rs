@@ -187,7 +187,7 @@ impl Work {
             let (media_type, size) = (manifest.media_type, manifest.bytes.len() as u64);
             let annotations = Annotations::new();
             let subject = Descriptor { media_type, digest, size, platform: None, annotations };
-            attach(&self.client, at, &subject, &artifact, &mut sent)?;
+            attach(&self.client, at, &subject, std::slice::from_ref(&artifact), &mut sent)?;
         }
         Ok(format!("by {} at {}", record.by, record.at))
     }

@@ -1,6 +1,7 @@
 //! What is said of an image, as OCI 1.1 referrers of its digest (image-spec manifest.md, "Guidelines for
 //! Artifact Usage").
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use anyhow::Result;
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::send::Sent;
 use crate::digest::Digest;
 use crate::image::oci::{self, Annotations, Descriptor};
-use crate::registry::{Client, Reference};
+use crate::registry::{Client, Pushed, Reference};
 
 /// SLSA provenance: an in-toto statement.
 pub const PROVENANCE: &str = "application/vnd.in-toto+json";
@@ -55,21 +56,34 @@ impl Artifact {
     }
 }
 
-/// Attaches a document to `subject` in the repository of `to`; gives the referrer's digest.
+/// Attaches documents to `subject` in the repository of `to`; gives the referrers' digests, in order. Their
+/// blobs go side by side; the referrers one after the other, since they may share one list.
 pub fn attach(
     client: &Client,
     to: &Reference,
     subject: &Descriptor,
-    artifact: &Artifact,
+    artifacts: &[Artifact],
     sent: &mut Sent,
-) -> Result<Digest> {
-    for bytes in [EMPTY, &artifact.bytes[..]] {
-        let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
-        let size = bytes.len() as u64;
-        let pushed = client.push_blob(to, &mut open, &Digest::of(bytes), size, &|_| ())?;
-        sent.add(size, pushed);
+) -> Result<Vec<Digest>> {
+    let blobs = artifacts.iter().map(|artifact| &artifact.bytes[..]).chain([EMPTY]);
+    let blobs: BTreeSet<&[u8]> = blobs.collect();
+    let pushed = std::thread::scope(|scope| {
+        let threads: Vec<_> = blobs.iter().map(|bytes| scope.spawn(|| push(client, to, bytes))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Result<Vec<_>>>()
+    })?;
+    for (bytes, pushed) in blobs.iter().zip(pushed) {
+        sent.add(bytes.len() as u64, pushed);
     }
-    client.put_referrer(to, &artifact.manifest(subject)?, oci::MANIFEST)
+    let referrer = |artifact: &Artifact| client.put_referrer(to, &artifact.manifest(subject)?, oci::MANIFEST);
+    artifacts.iter().map(referrer).collect()
+}
+
+fn push(client: &Client, to: &Reference, bytes: &[u8]) -> Result<Pushed> {
+    let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
+    client.push_blob(to, &mut open, &Digest::of(bytes), bytes.len() as u64, &|_| ())
 }
 
 #[cfg(test)]

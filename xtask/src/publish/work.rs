@@ -156,13 +156,14 @@ impl Work {
         Ok(artifacts)
     }
 
-    fn attach(&mut self, progress: &Progress) -> Result<String> {
-        for artifact in self.artifacts()? {
-            progress.detail(artifact.kind);
-            let top = &self.parcel.top;
-            let digest = attach::attach(&self.client, &self.setup.to, top, &artifact, &mut self.sent)?;
-            self.attached.push(Attached { artifact_type: artifact.kind.to_owned(), digest });
-        }
+    fn attach(&mut self) -> Result<String> {
+        let artifacts = self.artifacts()?;
+        let (to, top) = (&self.setup.to, &self.parcel.top);
+        let digests = attach::attach(&self.client, to, top, &artifacts, &mut self.sent)?;
+        let attached = artifacts.iter().zip(digests);
+        self.attached.extend(
+            attached.map(|(artifact, digest)| Attached { artifact_type: artifact.kind.to_owned(), digest }),
+        );
         let kinds: Vec<_> = self.attached.iter().map(|one| one.artifact_type.as_str()).collect();
         Ok(kinds.join(", "))
     }
@@ -254,7 +255,7 @@ impl Action for Step {
                 Ok(format!("{} of {} sent", Bytes(work.sent.bytes_new), Bytes(work.sent.bytes)))
             }
             Self::Manifests => work.manifests(progress),
-            Self::Attach => work.attach(progress),
+            Self::Attach => work.attach(),
             Self::Sign(signer, command) => work.sign(signer, command, progress),
             Self::Tags => work.put_tags(false),
             Self::Moving => work.put_tags(true),

@@ -54,8 +54,9 @@ impl Event {
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let payload = get("GITHUB_EVENT_PATH").and_then(|path| std::fs::read_to_string(path).ok());
         Self::of_github(get, payload.as_deref()).unwrap_or_else(|| {
-            let actor = ["USER", "USERNAME", "LOGNAME"].into_iter().find_map(get);
-            Self { actor, ..Self::of_git(root) }
+            let git = Self::of_git(root);
+            let actor = ["USER", "USERNAME", "LOGNAME"].into_iter().find_map(get).or(git.actor);
+            Self { actor, ..git }
         })
     }
 
@@ -105,6 +106,7 @@ impl Event {
             name: "git".to_owned(),
             reference: highest(&tags).map(Ref::Tag).or(branch.map(Ref::Branch)),
             default_branch: default.map(str::to_owned),
+            actor: git(&["config", "user.name"]),
             ..Self::default()
         }
     }

@@ -41,6 +41,12 @@ impl Live {
         Self::start(command, "serving on port ", tempfile::tempdir().unwrap())
     }
 
+    /// A registry of this program, which says "serving on port N" on standard error.
+    #[allow(dead_code, reason = "most tests need the others alone")]
+    pub(crate) fn of_program(program: &std::path::Path) -> Option<Self> {
+        Self::start(Command::new(program), "serving on port ", tempfile::tempdir().unwrap())
+    }
+
     /// Starts a registry and waits for the line in which it says where it listens.
     fn start(mut command: Command, before_address: &str, folder: TempDir) -> Option<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -36,6 +36,22 @@ pub fn have_targets() -> bool {
     )
 }
 
+/// Builds a Go program of `tests/support`, once; none where there is no Go, or no way to its modules.
+#[must_use]
+pub fn go_program(name: &str) -> Option<PathBuf> {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let source = root().join("xtask/tests/support").join(name);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut go = Command::new("go");
+    go.env("PATH", format!("{path}:/usr/local/go/bin")).current_dir(source);
+    let built = go.args(["build", "-o"]).arg(&out).arg(".").output();
+    let why = match &built {
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    have("go", built.is_ok_and(|output| output.status.success()), &why).then_some(out)
+}
+
 /// A workspace with one binary, `hello`, and no trace of this one.
 pub struct Hello {
     pub dir: tempfile::TempDir,
