@@ -302,7 +302,7 @@ where
     let span = table
         .table
         .get(name)
-        .filter(|value| value.as_array().is_some_and(|list| list.is_empty()))
+        .filter(|value| value.as_array().is_some_and(Vec::is_empty))
         .map(|value| value.span);
     if let Some(span) = span {
         table
