@@ -29,7 +29,7 @@ pub struct Flags {
     /// A version, tag or digest; what runs in --from where there is none
     #[arg(value_name = "IMAGE", required_unless_present = "from")]
     image: Option<String>,
-    /// The environment, of [[environments]] in xtask/image.toml
+    /// The environment, of those in xtask/image.toml
     #[arg(long, value_name = "ENV")]
     to: String,
     /// The environment that it must run in now

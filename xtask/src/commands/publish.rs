@@ -32,7 +32,7 @@ Exit codes: 0 done, 1 failed, 2 usage or settings, 3 no passing scan, or the ver
 pub struct Flags {
     #[command(flatten)]
     target: Target,
-    /// A tag, instead of those of [[tags]]; again for more
+    /// A tag, instead of those that the rules give; again for more
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
     /// The layout's folder [default: target/image]
