@@ -8,11 +8,16 @@ FROM --platform=$BUILDPLATFORM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 ARG TARGETPLATFORM
+# For build scripts that embed a time; without it they would embed another one than on a developer's machine.
+ARG SOURCE_DATE_EPOCH
 # Platforms are built side by side and share these caches: unless they take turns, cargo's registry
-# is unpacked twice at once and breaks. The secret `ca` is a company's own certificates, where given.
-RUN --mount=type=cache,id=xtask-registry,target=/usr/local/cargo/registry,sharing=locked \
-    --mount=type=cache,id=xtask-target,target=/src/target,sharing=locked \
+# is unpacked twice at once and breaks. The target folder outlives this source: cargo tells old from new by
+# time alone, so every file of the source is made newer than what is in there. The secret `ca` is a
+# company's own certificates, where given.
+RUN --mount=type=cache,id=gateway-registry,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,id=gateway-target,target=/src/target,sharing=locked \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    find . -path ./target -prune -o -type f -exec touch {} + && \
     cargo xtask binary --platform "$TARGETPLATFORM" --out /out
 
 FROM ${BASE}

@@ -16,6 +16,8 @@ use crate::settings::{self, Problem, Settings};
 /// Read if it exists and no other file is named.
 const DEFAULT_FILE: &str = "/etc/gateway/gateway.toml";
 const VARIABLE: &str = "GATEWAY_CONFIG";
+/// How long `gateway health` waits unless told otherwise.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const FAILED: u8 = 1;
 const MISUSED: u8 = 2;
 
@@ -54,7 +56,7 @@ struct Arguments {
     command: Command,
     config: Option<PathBuf>,
     address: Option<SocketAddr>,
-    timeout: Duration,
+    timeout: Option<Duration>,
 }
 
 /// Runs the command of the given arguments, the first of which is the program's name.
@@ -78,8 +80,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lexopt::Error> {
     let mut parser = lexopt::Parser::from_iter(arguments);
     let mut command = None;
-    let mut parsed =
-        Arguments { command: Command::Run, config: None, address: None, timeout: Duration::from_secs(2) };
+    let mut parsed = Arguments { command: Command::Run, config: None, address: None, timeout: None };
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => command = Some(Command::Help),
@@ -87,11 +88,12 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lex
             Short('c') | Long("config") => parsed.config = Some(parser.value()?.into()),
             Long("address") => parsed.address = Some(parser.value()?.parse()?),
             Long("timeout") => {
-                parsed.timeout = parser.value()?.parse_with(|text| {
+                let timeout = parser.value()?.parse_with(|text| {
                     settings::duration(text)
                         .filter(|duration| !duration.is_zero())
                         .ok_or("write a duration such as 2s")
                 })?;
+                parsed.timeout = Some(timeout);
             }
             Value(name) if command.is_none() => {
                 command = Some(match name.to_str() {
@@ -110,6 +112,9 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lex
     let asks = parsed.command == Command::Health;
     if parsed.address.is_some() && !asks {
         return Err("--address belongs to gateway health".into());
+    }
+    if parsed.timeout.is_some() && !asks {
+        return Err("--timeout belongs to gateway health".into());
     }
     Ok(parsed)
 }
@@ -208,7 +213,7 @@ fn health_command(arguments: &Arguments) -> ExitCode {
         say("the admin listener has no fixed port; name it with --address");
         return ExitCode::from(MISUSED);
     }
-    match health::ask(address, arguments.timeout) {
+    match health::ask(address, arguments.timeout.unwrap_or(HEALTH_TIMEOUT)) {
         Ok(()) => print("ready\n"),
         Err(error) => {
             say(error);
@@ -240,6 +245,9 @@ mod tests {
             ("gateway health --timeout 0s", None),
             ("gateway health --address localhost", None),
             ("gateway run --address 127.0.0.1:1", None),
+            ("gateway run --timeout 3s", None),
+            ("gateway --timeout 3s", None),
+            ("gateway check --timeout 3s", None),
         ];
         for (line, expected) in table {
             let parsed = parse(line.split(' ').map(Into::into)).ok();

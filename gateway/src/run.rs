@@ -126,7 +126,9 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
 
     let runtime = runtime()?;
     // Before anything listens: from here on no signal is lost.
-    let signals = runtime.block_on(async { Signals::new() })?;
+    let (signals, hangup) =
+        runtime.block_on(async { Ok((Signals::new()?, handler(SignalKind::hangup())?)) })?;
+    runtime.spawn(shrug_off(hangup));
     let admin = bind("the admin listener", settings.admin, 1)?;
     let sockets = bind_all(&settings)?;
     let ready = Arc::new(AtomicBool::new(false));
@@ -258,7 +260,6 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, RunError> {
-        let handler = |kind| signal(kind).map_err(|error| RunError::System("handle signals", error));
         Ok(Self {
             terminate: handler(SignalKind::terminate())?,
             interrupt: handler(SignalKind::interrupt())?,
@@ -270,6 +271,19 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+fn handler(kind: SignalKind) -> Result<Signal, RunError> {
+    signal(kind).map_err(|error| RunError::System("handle signals", error))
+}
+
+/// Answers SIGHUP with a line. Those who send it expect other daemons' reload, so that without a
+/// handler they would end the gateway with its requests in flight.
+async fn shrug_off(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        say("SIGHUP: nothing is reloaded, settings and certificates are read only at the start; \
+             restart the gateway to change them");
     }
 }
 

@@ -129,10 +129,10 @@ pub fn render(error: &anyhow::Error) -> String {
         out.push_str(&text);
         out.push('\n');
         first = false;
-        if let Some(cure) = cause.downcast_ref::<Fault>().and_then(|fault| fault.cure.as_ref()) {
-            if !cures.contains(cure) {
-                cures.push(cure.clone());
-            }
+        if let Some(cure) = cause.downcast_ref::<Fault>().and_then(|fault| fault.cure.as_ref())
+            && !cures.contains(cure)
+        {
+            cures.push(cure.clone());
         }
     }
     for cure in cures {

@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use semver::{BuildMetadata, Prerelease, Version};
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
+
+/// The end of the year 9999, the last that RFC 3339 can write.
+const LAST_TIME: u64 = 253_402_300_799;
 
 /// The source's place in history. Without a repository all of it is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,24 +23,45 @@ pub struct Source {
     pub time: u64,
     /// The version tag nearest below the commit, and the number of commits since.
     pub nearest: Option<(Version, u64)>,
+    /// Why nothing is known, where nothing is.
+    pub missing: Option<String>,
     /// Commits in all; none where the clone is shallow and cannot count.
     pub commits: Option<u64>,
 }
 
 impl Source {
-    /// Reads the repository at `root`, if there is one.
+    /// Reads the repository that tracks `root`, if there is one. A repository that git refuses to read
+    /// is an error: the image would lose its revision and get another digest in silence.
     pub fn read(root: &Path) -> Result<Self> {
-        let git = |args: &[&str]| {
-            Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_mins(1)).read().ok()
+        let run = |args: &[&str]| {
+            let cmd = Cmd::new("git").args(["-c", "log.showSignature=false"]).args(args.iter().copied());
+            cmd.dir(root).limit(Duration::from_mins(1)).read()
         };
+        let git = |args: &[&str]| run(args).ok();
         let mut source = Self::default();
-        let inside = find("git").is_some() && git(&["rev-parse", "--verify", "--quiet", "HEAD"]).is_some();
-        if inside {
-            let head = git(&["log", "-1", "--format=%H %ct"]).unwrap_or_default();
-            if let Some((revision, time)) = head.split_once(' ') {
-                source.revision = Some(revision.to_owned());
-                source.time = time.parse().unwrap_or(0);
+        if !root.ancestors().any(|dir| dir.join(".git").exists()) {
+            source.missing = Some("there is no git repository here".to_owned());
+        } else if find("git").is_none() {
+            source.missing = Some("git is not on PATH".to_owned());
+        } else {
+            run(&["rev-parse", "--git-dir"])
+                .context(Fault::failed("git refuses to read this repository").cure("git status says why"))?;
+            // A folder that a repository around it ignores has nothing to do with that repository.
+            if git(&["ls-files", "--error-unmatch", crate::settings::FILE]).is_none() {
+                source.missing = Some(format!("git does not track {}", crate::settings::FILE));
+            } else if git(&["rev-parse", "--verify", "--quiet", "HEAD"]).is_none() {
+                source.missing = Some("there is no commit yet".to_owned());
             }
+        }
+        if source.missing.is_none() {
+            let head = run(&["log", "-1", "--format=%H %ct"])?;
+            let (revision, time) = head.split_once(' ').unwrap_or_default();
+            let hex = revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let time = time.parse().ok().filter(|_| hex);
+            source.time = time.ok_or_else(|| {
+                Fault::failed(format!("git log answers '{head}', not a commit and its time"))
+            })?;
+            source.revision = Some(revision.to_owned());
             source.dirty = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
             // Of several on one commit git describes by any; and `v1` is a tag that moves.
             let here = git(&["tag", "--points-at", "HEAD"]).unwrap_or_default();
@@ -55,7 +79,8 @@ impl Source {
         }
         if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
             let text = epoch.to_string_lossy();
-            source.time = text.parse().map_err(|_| {
+            let time = text.parse().ok().filter(|time| *time <= LAST_TIME);
+            source.time = time.ok_or_else(|| {
                 Fault::usage(format!("SOURCE_DATE_EPOCH is '{text}', not a number of seconds since 1970"))
             })?;
         }

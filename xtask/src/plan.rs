@@ -118,11 +118,12 @@ impl<A: Action> Plan<A> {
     /// The plan with the steps of these names alone; all of them where no name is given.
     pub fn only(mut self, names: &[String]) -> Result<Self, Fault> {
         let known: Vec<_> = self.steps.iter().map(|step| step.name).collect();
-        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        if let Some(name) = names.iter().find(|name| !name.is_empty() && !known.contains(&name.as_str())) {
             return Err(Fault::usage(format!("there is no step '{name}'"))
                 .cure(format!("steps: {}", known.join(", "))));
         }
-        self.steps.retain(|step| names.is_empty() || names.iter().any(|name| name == step.name));
+        self.steps
+            .retain(|step| names.iter().all(String::is_empty) || names.iter().any(|name| name == step.name));
         Ok(self)
     }
 

@@ -79,8 +79,9 @@ impl FromStr for Platform {
             "linux/amd64" => Ok(Self::LinuxAmd64),
             // Registries and BuildKit write the only variant of arm64 both ways.
             "linux/arm64" | "linux/arm64/v8" => Ok(Self::LinuxArm64),
-            _ => Err(Fault::usage(format!("unknown platform '{text}'"))
-                .cure("linux/amd64 and linux/arm64 can be built")),
+            _ => Err(Fault::usage(format!(
+                "unknown platform '{text}': linux/amd64 and linux/arm64 can be built"
+            ))),
         }
     }
 }

@@ -87,7 +87,7 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
     let plan = hello.run(&native(&["--dry-run", "--json", "--archive", "x.tar"])).code(0).json();
     let steps: Vec<_> =
         plan["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
-    let known = ["base", "graph", "compile", "layers", "layout", "archive"];
+    let known = ["base", "graph", "compile", "audit", "layers", "layout", "archive"];
     assert_eq!(steps.iter().filter(|name| **name != "target").copied().collect::<Vec<_>>(), known);
     assert!(
         plan["steps"].as_array().unwrap().iter().all(|step| !step["reason"].as_str().unwrap().is_empty())

@@ -48,44 +48,44 @@ fn native_with_everything_asked_for() {
         &hello(),
         &args,
         &expect![[r#"
-        cargo xtask image would do this:
+            cargo xtask image would do this:
 
-        1. base: what the image stands on: scratch
-           from  scratch
+            1. base: what the image stands on: scratch
+               from  scratch
 
-        2. graph: a C dependency would need a C compiler for every target
-           from  Cargo.lock
-           run   cargo tree --locked --package hello --edges normal,build,no-proc-macro --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl --prefix depth --format ' {p}'
+            2. graph: a C dependency would need a C compiler for every target
+               from  Cargo.lock
+               run   cargo tree --locked --package hello --edges normal,build,no-proc-macro --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl --prefix depth --format ' {p}'
 
-        3. compile: one call builds every target, static, with Rust 1.95.0
-           from  source
-           from  Cargo.lock
-           run   CARGO_ENCODED_RUSTFLAGS=$'--remap-path-prefix=CARGO_HOME=/cargo\x1f--remap-path-prefix=SYSROOT/lib/rustlib/src/rust=/rustc/COMMIT\x1f--remap-path-prefix=WORKSPACE=/src\x1f--remap-path-prefix=WORKSPACE/target=/target' CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld SOURCE_DATE_EPOCH=1709210096 cargo build --release --locked --package hello --bin hello --target-dir WORKSPACE/target --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl
+            3. compile: one call builds every target, static, with Rust 1.95.0
+               from  source
+               from  Cargo.lock
+               run   CARGO_ENCODED_RUSTFLAGS=$'--remap-path-prefix=WORKSPACE=/src\x1f--remap-path-prefix=WORKSPACE/target=/target\x1f--remap-path-prefix=CARGO_HOME=/cargo\x1f--remap-path-prefix=SYSROOT/lib/rustlib/src/rust=/rustc/COMMIT' CARGO_INCREMENTAL=0 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld RUSTC_BOOTSTRAP='' SOURCE_DATE_EPOCH=1709210096 cargo build --release --locked --package hello --bin hello --target-dir WORKSPACE/target --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl
 
-        4. audit: the linux/amd64 binary carries the list of its crates, for scanners
-           from  compile
-           from  Cargo.lock
-           run   cargo tree --locked --package hello --target x86_64-unknown-linux-musl --edges normal,no-proc-macro --prefix depth --format ' {p}'
+            4. audit: the linux/amd64 binary carries the list of its crates, for scanners
+               from  compile
+               from  Cargo.lock
+               run   cargo tree --locked --package hello --target x86_64-unknown-linux-musl --edges normal,no-proc-macro --prefix depth --format ' {p}'
 
-        5. audit: the linux/arm64 binary carries the list of its crates, for scanners
-           from  compile
-           from  Cargo.lock
-           run   cargo tree --locked --package hello --target aarch64-unknown-linux-musl --edges normal,no-proc-macro --prefix depth --format ' {p}'
+            5. audit: the linux/arm64 binary carries the list of its crates, for scanners
+               from  compile
+               from  Cargo.lock
+               run   cargo tree --locked --package hello --target aarch64-unknown-linux-musl --edges normal,no-proc-macro --prefix depth --format ' {p}'
 
-        6. layers: files and binary, sorted, with fixed owner, mode and time
-           from  LICENSE
-           from  hello
+            6. layers: files and binary, sorted, with fixed owner, mode and time
+               from  LICENSE
+               from  hello
 
-        7. layout: WORKSPACE/target/image shows the new image in one rename
-           from  layers
+            7. layout: WORKSPACE/target/image shows the new image in one rename
+               from  layers
 
-        8. verify: the same source in another folder must give the same bytes
-           from  source
-           run   CARGO_ENCODED_RUSTFLAGS=$'--remap-path-prefix=CARGO_HOME=/cargo\x1f--remap-path-prefix=SYSROOT/lib/rustlib/src/rust=/rustc/COMMIT\x1f--remap-path-prefix=WORKSPACE/target/xtask/verify-source=/src\x1f--remap-path-prefix=WORKSPACE/target/xtask/verify-source/target=/target' CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld SOURCE_DATE_EPOCH=1709210096 cargo build --release --locked --package hello --bin hello --target-dir WORKSPACE/target/xtask/verify-source/target --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl
+            8. verify: the same source in another folder must give the same bytes
+               from  source
+               run   CARGO_ENCODED_RUSTFLAGS=$'--remap-path-prefix=WORKSPACE/target/xtask/verify-source=/src\x1f--remap-path-prefix=WORKSPACE/target/xtask/verify-source/target=/target\x1f--remap-path-prefix=CARGO_HOME=/cargo\x1f--remap-path-prefix=SYSROOT/lib/rustlib/src/rust=/rustc/COMMIT' CARGO_INCREMENTAL=0 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld RUSTC_BOOTSTRAP='' SOURCE_DATE_EPOCH=1709210096 cargo build --release --locked --package hello --bin hello --target-dir WORKSPACE/target/xtask/verify-source/target --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl
 
-        9. archive: one tar for docker load, podman load and skopeo
-           from  WORKSPACE/target/image
-    "#]],
+            9. archive: one tar for docker load, podman load and skopeo
+               from  WORKSPACE/target/image
+        "#]],
     );
 }
 
@@ -120,26 +120,26 @@ fn buildx_with_everything_asked_for() {
         &hello,
         &args,
         &expect![[r#"
-        cargo xtask image would do this:
+            cargo xtask image would do this:
 
-        1. base: what the image stands on: python:3.11-slim
-           from  python:3.11-slim
+            1. base: what the image stands on: python:3.11-slim
+               from  python:3.11-slim
 
-        2. buildx: the Dockerfile's build stage runs cargo xtask binary for each platform
-           from  Dockerfile
-           from  source
-           run   SOURCE_DATE_EPOCH=1709210096 docker buildx build --progress plain --provenance false --sbom false --platform linux/amd64,linux/arm64 --output type=oci,dest=WORKSPACE/target/xtask/buildx.tar --file WORKSPACE/Dockerfile --build-arg BASE=docker.io/library/python:3.11-slim --build-context rust:1=docker-image://local/rust --builder default --network host --allow network.host --secret id=ca,src=/ca.pem --cache-from type=gha --cache-to type=gha,mode=max --label org.opencontainers.image.created=2024-02-29T12:34:56Z --label org.opencontainers.image.licenses=MIT --label org.opencontainers.image.revision=0fec5bb182a66a83baa4cd8a4c4f72aaec5d142e-dirty --label org.opencontainers.image.title=hello --label org.opencontainers.image.version=0.3.0-dev.1+g0fec5bb.dirty WORKSPACE
+            2. buildx: the Dockerfile's build stage runs cargo xtask binary for each platform
+               from  Dockerfile
+               from  source
+               run   docker buildx build --progress plain --provenance false --sbom false --platform linux/amd64,linux/arm64 --output type=oci,dest=WORKSPACE/target/xtask/buildx.tar --file WORKSPACE/Dockerfile --build-arg SOURCE_DATE_EPOCH=1709210096 --build-arg BASE=docker.io/library/python:3.11-slim --build-context rust:1=docker-image://local/rust --builder default --network host --allow network.host --secret id=ca,src=/ca.pem --cache-from type=gha --cache-to type=gha,mode=max --label org.opencontainers.image.created=2024-02-29T12:34:56Z --label org.opencontainers.image.licenses=MIT --label org.opencontainers.image.revision=0fec5bb182a66a83baa4cd8a4c4f72aaec5d142e-dirty --label org.opencontainers.image.title=hello --label org.opencontainers.image.version=0.3.0-dev.1+g0fec5bb.dirty WORKSPACE
 
-        3. import: both engines must make the same image
-           from  WORKSPACE/target/xtask/buildx.tar
+            3. import: both engines must make the same image
+               from  WORKSPACE/target/xtask/buildx.tar
 
-        4. layers: files and binary, sorted, with fixed owner, mode and time
-           from  LICENSE
-           from  hello
+            4. layers: files and binary, sorted, with fixed owner, mode and time
+               from  LICENSE
+               from  hello
 
-        5. layout: WORKSPACE/target/image shows the new image in one rename
-           from  layers
-    "#]],
+            5. layout: WORKSPACE/target/image shows the new image in one rename
+               from  layers
+        "#]],
     );
 }
 

@@ -295,6 +295,86 @@ fn impostor(good: &Hello) {
 #[cfg(not(unix))]
 fn impostor(_: &Hello) {}
 
+#[cfg(unix)]
+#[test]
+fn a_pinned_download_is_run_only_if_it_is_the_one() {
+    use std::io::Write as _;
+    let hello = Hello::new();
+    if !have_targets() {
+        return;
+    }
+    hello.write("xtask/advisories.jsonl", &facts());
+    hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
+    let program = b"#!/bin/sh\necho '{\"SchemaVersion\":2}'\n";
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_size(program.len() as u64);
+    tar.append_data(&mut header, "trivy", &program[..]).unwrap();
+    let mut archive = Vec::new();
+    let tar = tar.into_inner().unwrap();
+    flate2::read::GzEncoder::new(&tar[..], flate2::Compression::fast()).read_to_end(&mut archive).unwrap();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let body = archive.clone();
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+    let scan = |sha256: &str| {
+        let machine = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+        let pin = format!(
+            "[scan.trivy]\nversion = '0.74.0'\nurl = 'http://127.0.0.1:{port}/trivy_{{version}}_{{machine}}.tar.gz'\n\
+             sha256 = {{ {machine} = '{sha256}' }}\n"
+        );
+        hello.write("xtask/image.toml", &format!("{SETTINGS}{pin}"));
+        let mut command = hello.command();
+        command.env_remove("CI").env("PATH", path_without("trivy"));
+        Ran::of(command.args(["scan", "--engine", "trivy"])).code(3)
+    };
+    scan(&"0".repeat(64)).says("as the settings pin it");
+    assert!(!hello.path().join("target/xtask/tools").exists(), "what was not pinned is not kept");
+    // The right one is run, and then does not see the image.
+    scan(&digest(&archive)[7..]).says("comes once, by its digest").says("looked at another image");
+    scan(&digest(&archive)[7..]).says("there from before");
+}
+
+#[test]
+fn an_archive_is_scanned_as_a_layout_is() {
+    if !have_targets() {
+        return;
+    }
+    let hello = Hello::new();
+    hello.write("xtask/image.toml", SETTINGS);
+    hello.write("xtask/advisories.jsonl", &facts());
+    hello.run(&["image", "--engine", "native", "--platform", "all", "--archive", "image.tar"]).code(0);
+    let whole = scan(&hello, &["--json"]).code(0).json();
+    let archive = scan(&hello, &["--json", "--image", "image.tar"]).code(0).json();
+    let manifests = |report: &Value| {
+        let platforms = report["platforms"].as_array().unwrap().iter();
+        platforms
+            .map(|one| (one["platform"].clone(), one["manifest"].clone(), one["crates"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(manifests(&whole), manifests(&archive));
+    let sarif = scan(&hello, &["--format", "sarif"]).code(0).json();
+    assert_eq!((&sarif["version"], &sarif["runs"][0]["results"]), (&json!("2.1.0"), &json!([])));
+    // A part of the archive that is not what its name says.
+    let mut bytes = fs::read(hello.path().join("image.tar")).unwrap();
+    let gzip = bytes.windows(3).position(|window| window == [0x1f, 0x8b, 8]).unwrap();
+    bytes[gzip + 200] ^= 1;
+    fs::write(hello.path().join("broken.tar"), bytes).unwrap();
+    let broken = scan(&hello, &["--image", "broken.tar"]);
+    assert_ne!(broken.code, Some(0), "{broken:?}");
+    hello.write("not.tar", "nothing");
+    assert_ne!(scan(&hello, &["--image", "not.tar"]).code, Some(0));
+}
+
 /// The repository's facts up to a day, so that later ones do not turn what is mended here into a finding.
 fn facts() -> String {
     let text = fs::read_to_string(root().join("xtask/advisories.jsonl")).unwrap();

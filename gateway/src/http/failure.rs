@@ -37,6 +37,11 @@ pub trait Failure: std::error::Error {
     fn public(&self) -> &'static str;
     /// Whether the same request may be sent again without the risk of it taking effect twice.
     fn retry_safe(&self) -> bool;
+    /// Whether the connection is closed after the answer, where that takes no more than its
+    /// requests in order: not in HTTP/2.
+    fn ends_connection(&self) -> bool {
+        false
+    }
     /// A field the response must carry, such as `Allow` with a 405 (RFC 9110 section 15.5.6).
     fn field(&self) -> Option<(HeaderName, HeaderValue)> {
         None
@@ -93,5 +98,10 @@ impl Failure for Rejection {
 
     fn retry_safe(&self) -> bool {
         false
+    }
+
+    /// Who sends one malformed request may hold another view of where the next one begins.
+    fn ends_connection(&self) -> bool {
+        true
     }
 }

@@ -26,7 +26,7 @@ const OWN_PREFIX: &str = "x-forwarded-";
 
 /// Fields that steer how a message is framed, routed or trusted, so that they come too late in a
 /// trailer section (RFC 9110 section 6.5.1).
-const NOT_IN_TRAILERS: [&str; 15] = [
+const NOT_IN_TRAILERS: [&str; 16] = [
     "authorization",
     "cache-control",
     "content-encoding",
@@ -37,6 +37,7 @@ const NOT_IN_TRAILERS: [&str; 15] = [
     "expect",
     "host",
     "max-forwards",
+    "proxy",
     "proxy-authenticate",
     "range",
     "set-cookie",
@@ -122,11 +123,14 @@ pub fn strip_own(headers: &mut HeaderMap) {
     remove_if(headers, is_own);
 }
 
-/// Removes fields whose `_` servers such as those behind CGI take for `-`, so that they pass for
-/// one of the gateway's (CVE-2025-64484).
+/// Removes fields that servers such as those behind CGI take for something else: those whose `_`
+/// is read as `-`, so that they pass for one of the gateway's (CVE-2025-64484), and `Proxy`, which
+/// becomes the variable `HTTP_PROXY` and steers the server's own requests (CVE-2016-5385).
 pub fn strip_mimics(headers: &mut HeaderMap) {
     remove_if(headers, |name| {
-        name.contains('_') && (is_own(name) || name == "content_length" || name == "transfer_encoding")
+        let underscored =
+            name.contains('_') && (is_own(name) || name == "content_length" || name == "transfer_encoding");
+        underscored || name == "proxy"
     });
 }
 
@@ -218,13 +222,16 @@ mod tests {
             ("x-forwarded_proto", "1"),
             ("x_real-ip", "1"),
             ("my_field", "1"),
+            ("proxy", "1"),
+            ("proxy-authenticate", "1"),
         ];
         let mut headers = map(&fields);
         strip_own(&mut headers);
-        assert_eq!(names(&headers), ["my_field"]);
+        assert_eq!(names(&headers), ["my_field", "proxy", "proxy-authenticate"]);
         let mut headers = map(&fields);
         strip_mimics(&mut headers);
-        assert_eq!(names(&headers), ["forwarded", "my_field", "x-forwarded-for", "x-forwarded-prefix"]);
+        let kept = ["forwarded", "my_field", "proxy-authenticate", "x-forwarded-for", "x-forwarded-prefix"];
+        assert_eq!(names(&headers), kept);
     }
 
     #[test]
@@ -259,6 +266,7 @@ mod tests {
             ("x-forwarded-for", "1"),
             ("x_forwarded_for", "1"),
             ("authorization", "x"),
+            ("proxy", "x"),
         ]);
         clean_trailers(&mut trailers);
         assert_eq!(names(&trailers), ["grpc-status"]);

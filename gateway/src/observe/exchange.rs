@@ -99,6 +99,11 @@ impl Exchange {
         &self.request_id
     }
 
+    /// The version in which the request came.
+    pub fn version(&self) -> Version {
+        self.begin.version
+    }
+
     /// When the head of the request had been read.
     pub fn started(&self) -> Instant {
         self.started

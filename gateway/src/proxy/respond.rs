@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::{Response, StatusCode};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Response, StatusCode, Version};
 
 use super::forward::X_REQUEST_ID;
 use super::{Pending, Reply};
@@ -15,6 +15,8 @@ use crate::policy::response_body::ResponseBody;
 /// A short plain answer to a request that failed. The cause goes to the log, not to the client.
 pub fn failure(failure: &dyn Failure, pending: Pending) -> Reply {
     pending.exchange.fail(failure);
+    // In HTTP/2 the field is forbidden, and the other requests of the connection stand apart.
+    let close = failure.ends_connection() && pending.exchange.version() != Version::HTTP_2;
     let status = failure.status();
     let text = format!(
         "{} {}\n{}\nRequest {}\n",
@@ -26,6 +28,9 @@ pub fn failure(failure: &dyn Failure, pending: Pending) -> Reply {
     let mut reply = page(status, "text/plain; charset=utf-8", text.into(), pending);
     if let Some((name, value)) = failure.field() {
         reply.headers_mut().insert(name, value);
+    }
+    if close {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     reply
 }

@@ -207,6 +207,30 @@ path = \"v1\"
     }
 
     #[test]
+    fn a_wrong_value_is_shown() {
+        let table = [
+            ("threads = 0", "f:1:11: 'threads' must be a whole number from 1 to 1024, not 0"),
+            ("threads = -1", "from 1 to 1024, not -1"),
+            ("threads = 2.0", "from 1 to 1024, not 2.0"),
+            ("threads = '2'", "from 1 to 1024, not '2'"),
+            ("threads = [2]", "from 1 to 1024, not an array"),
+            ("threads = {}", "from 1 to 1024, not a table"),
+            ("access_log = 1", "must be true or false, not 1"),
+            ("drain_delay = 5", "\"5m\", not 5"),
+            ("drain_delay = true", "\"5m\", not true"),
+            ("admin = 5", "[admin] must be a table, not 5"),
+            ("[[listeners]]\nmax_headers = 5", "'max_headers' must be a whole number from 8 to 1024, not 5"),
+            ("[[listeners]]\nmax_header_bytes = 1", "such as \"64KiB\", not 1"),
+            ("[upstreams.a]\nendpoints = ['']", "must hold texts that are not empty, not ''"),
+        ];
+        for (text, expected) in table {
+            let (_, problems) = parse("f", text);
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            assert!(lines.iter().any(|line| line.ends_with(expected)), "{text}\n{lines:#?}");
+        }
+    }
+
+    #[test]
     fn what_excludes_each_other_is_a_problem() {
         let head = "[[listeners]]\naddress = '0.0.0.0:80'\n[upstreams.a]\nendpoints = ['a:1']\n";
         let table = [

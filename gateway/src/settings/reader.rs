@@ -78,8 +78,7 @@ impl<'de> Reader<'de> {
         match value.take() {
             ValueInner::Table(table) => Some(Self { table, name: name.to_owned(), span, known: Vec::new() }),
             other => {
-                let found = other.type_str();
-                report.add(span, format!("{name} must be a table, not {found}"));
+                report.add(span, format!("{name} must be a table, not {}", found(&other)));
                 None
             }
         }
@@ -101,14 +100,9 @@ impl<'de> Reader<'de> {
         let (_, mut value) = self.take(key)?;
         let span = value.span;
         let inner = value.take();
-        let found = inner.type_str();
-        let shown = inner.as_str().map(str::to_owned);
+        let found = found(&inner);
         let read = read(inner);
         if read.is_none() {
-            let found = match shown {
-                Some(text) => format!("'{}'", text.escape_debug()),
-                None => format!("{} {found}", article(found)),
-            };
             report.add(span, format!("'{key}' must be {expected}, not {found}"));
         }
         read.map(|value| Placed { value, span })
@@ -217,11 +211,8 @@ impl<'de> Reader<'de> {
                     texts.push(Placed { value: text.into_owned(), span });
                 }
                 other => {
-                    let found = other.type_str();
-                    report.add(
-                        span,
-                        format!("'{key}' must hold texts that are not empty, not {} {found}", article(found)),
-                    );
+                    let found = found(&other);
+                    report.add(span, format!("'{key}' must hold texts that are not empty, not {found}"));
                 }
             }
         }
@@ -259,6 +250,16 @@ impl<'de> Reader<'de> {
     }
 }
 
-fn article(noun: &str) -> &'static str {
-    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+/// What stands in the file in place of what is expected: the value itself where it is short, since
+/// its kind may be the right one.
+fn found(value: &ValueInner<'_>) -> String {
+    match value {
+        ValueInner::String(text) => format!("'{}'", text.escape_debug()),
+        ValueInner::Integer(number) => number.to_string(),
+        // With its point, or 2.0 would look like a whole number.
+        ValueInner::Float(number) => format!("{number:?}"),
+        ValueInner::Boolean(switch) => switch.to_string(),
+        ValueInner::Array(_) => "an array".to_owned(),
+        ValueInner::Table(_) => "a table".to_owned(),
+    }
 }

@@ -63,7 +63,7 @@ fn output(arguments: &[&str]) -> Output {
 
 #[test]
 fn exit_codes() {
-    let table: [(&[&str], i32); 11] = [
+    let table: [(&[&str], i32); 12] = [
         (&["--version"], 0),
         (&["--help"], 0),
         (&["check", "--help"], 0),
@@ -75,6 +75,7 @@ fn exit_codes() {
         (&["run", "--config", "/does/not/exist"], 2),
         (&["health", "--config", "/does/not/exist"], 2),
         (&["health", "--timeout", "soon"], 2),
+        (&["run", "--timeout", "3s"], 2),
     ];
     for (arguments, code) in table {
         let output = output(arguments);

@@ -10,6 +10,7 @@ const REQUEST: &str = "GET / HTTP/1.1\r\nHost: Test:81\r\n\
     X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n\
     X-Forwarded-Prefix: /evil\r\nForwarded: for=203.0.113.9\r\nX-Real-IP: 203.0.113.9\r\n\
     X_Forwarded_For: 203.0.113.9\r\nX-Forwarded_Proto: https\r\nX-Request-ID: evil\r\n\
+    pROXY: http://evil.test/\r\n\
     Accept: */*\r\nmy_own: kept\r\n\r\n";
 
 #[test]
@@ -57,8 +58,10 @@ fn a_trusted_proxy_is_believed() {
     let answer = ask(
         gateway.address,
         "GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 203.0.113.9\r\n\
-         X-Forwarded-Proto: https\r\nX-Forwarded-Host: public\r\n\r\n",
+         X-Forwarded-Proto: https\r\nX-Forwarded-Host: public\r\nProxy: http://evil.test/\r\n\r\n",
     );
+    // Not in this: no proxy has a use for the field.
+    assert_eq!(echoed(&answer.body, "proxy"), None);
     let expected = [
         ("x-forwarded-for", "203.0.113.9, 127.0.0.1"),
         ("x-forwarded-proto", "https"),

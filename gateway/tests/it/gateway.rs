@@ -90,10 +90,13 @@ impl Gateway {
     /// Starts a gateway with settings for all but threads and admin listener.
     pub fn start(settings: &str) -> Self {
         let settings = format!("threads = 2\nadmin.address = '127.0.0.1:0'\n{settings}");
+        Self::from_file(&file(&settings))
+    }
+
+    /// Starts a gateway with the settings of a file, which has been read once it is ready.
+    pub fn from_file(file: &File) -> Self {
         let mut run = command(&["run", "--config"]);
-        let file = file(&settings);
-        run.arg(&file);
-        // It has been read once the gateway is ready.
+        run.arg(file);
         Self::spawn(run)
     }
 

@@ -104,6 +104,57 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn a_hangup_is_no_end() {
+    let (upstream, begins, go_on) = gated();
+    let mut gateway = Gateway::before(upstream.address);
+    let mut client = Client::connect(gateway.address);
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    begins.recv_timeout(PATIENCE).expect("the request");
+    for _ in 0..2 {
+        gateway.signal("HUP");
+        gateway.says("SIGHUP: nothing is reloaded");
+    }
+    assert_eq!(get(gateway.admin, "/readyz").status, 200);
+    go_on.send(()).expect("an upstream");
+    assert_eq!(client.answer().status, 200);
+    // Nor is it the second of the signals that end the gateway at once.
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    begins.recv_timeout(PATIENCE).expect("the request");
+    gateway.signal("TERM");
+    gateway.says("draining");
+    gateway.signal("HUP");
+    gateway.says("SIGHUP: nothing is reloaded");
+    go_on.send(()).expect("an upstream");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(gateway.wait().code(), Some(0));
+}
+
+#[test]
+fn a_second_gateway_shares_the_address_but_not_the_admin_address() {
+    let upstream = Upstream::saying("x");
+    let mut first = Gateway::before(upstream.address);
+    let settings = |admin: String| {
+        format!(
+            "threads = 2\nadmin.address = '{admin}'\n[[listeners]]\naddress = '{}'\n\
+             [upstreams.a]\nendpoints = ['{}']\n[[routes]]\nupstream = 'a'\n",
+            first.address, upstream.address
+        )
+    };
+    let same = crate::gateway::file(&settings(first.admin.to_string()));
+    let output = command(&["run", "--config"]).arg(&same).output().expect("a program");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("the admin listener cannot listen on"), "{text}");
+    let second = Gateway::from_file(&crate::gateway::file(&settings("127.0.0.1:0".to_owned())));
+    assert_eq!(first.address, second.address);
+    // So that one takes over from the other.
+    first.signal("TERM");
+    assert_eq!(first.wait().code(), Some(0));
+    assert_eq!(get(second.address, "/").status, 200);
+    drop(second);
+}
+
+#[test]
 fn during_the_drain_delay_requests_are_still_taken() {
     let upstream = Upstream::saying("x");
     let mut gateway = Gateway::start(&format!(

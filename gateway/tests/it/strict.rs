@@ -8,7 +8,7 @@ use crate::upstream::Upstream;
 fn malformed_requests_are_refused() {
     let upstream = Upstream::echo();
     let gateway = Gateway::before(upstream.address);
-    let table: [(&[u8], u16); 33] = [
+    let table: [(&[u8], u16); 38] = [
         (
             b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             400,
@@ -36,6 +36,11 @@ fn malformed_requests_are_refused() {
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a/../b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n", 400),
+        (b"GET http://u@b/ HTTP/1.1\r\nHost: b\r\n\r\n", 400),
+        (b"GET ftp://b/ HTTP/1.1\r\nHost: b\r\n\r\n", 400),
+        (b"GET /a%2fb HTTP/1.1\r\nHost: t\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: t\r\nX: a\rb\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: t\r\nX: a\nY: b\r\n\r\n", 400),
@@ -58,10 +63,14 @@ fn malformed_requests_are_refused() {
         client.send([request, b"GET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n"].concat());
         let answer = client.answer();
         assert_eq!(answer.status, status, "{}", request.escape_ascii());
+        assert_eq!(answer.field("connection"), Some("close"), "{}", request.escape_ascii());
+        assert_eq!(client.rest(), b"", "{}", request.escape_ascii());
     }
+    assert_eq!(upstream.requests(), 0);
     let mut client = Client::connect(gateway.address);
     client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello0\r\n\r\n");
     assert_eq!(client.answer().status, 400);
+    assert_eq!(client.rest(), b"");
     for _ in 0..=table.len() {
         let line = gateway.logged();
         assert!(line.contains("\"failed_at\":\"downstream\""), "{line}");

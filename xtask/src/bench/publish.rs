@@ -37,7 +37,7 @@ impl Publish {
         if find("crane").is_none() {
             return Err(Fault::usage("crane is not on PATH").cure("apt-get install crane").into());
         }
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let workspace = Workspace::find()?;
         let package = Package::find(
             &metadata(&workspace.root)?,

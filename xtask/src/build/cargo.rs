@@ -25,7 +25,7 @@ pub struct Build {
     /// The binary target's name.
     pub binary: String,
     /// The commit's time, for build scripts that embed one (reproducible-builds.org, SOURCE_DATE_EPOCH).
-    pub epoch: Option<u64>,
+    pub epoch: u64,
 }
 
 impl Build {
@@ -36,7 +36,7 @@ impl Build {
             target_dir: package.target_dir.clone(),
             package: package.name.clone(),
             binary: package.binary.clone(),
-            epoch: source.revision.is_some().then_some(source.time),
+            epoch: source.time,
         }
     }
 
@@ -56,9 +56,9 @@ impl Build {
                 cmd = cmd.env(variable, "rust-lld");
             }
         }
-        if let Some(epoch) = self.epoch {
-            cmd = cmd.env("SOURCE_DATE_EPOCH", epoch.to_string());
-        }
+        cmd = cmd.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
+        // Both change the bytes, and the second of them cargo would not even notice.
+        cmd = cmd.env("CARGO_INCREMENTAL", "0").unset("RUSTC_BOOTSTRAP");
         // A profile changed from outside would change the bytes.
         let profile = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
         profile.filter(|name| name.starts_with("CARGO_PROFILE_")).fold(cmd, Cmd::unset)
@@ -68,11 +68,12 @@ impl Build {
     fn rustflags(&self, targets: &[Target], toolchain: &Toolchain) -> Vec<String> {
         let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
         let std = toolchain.sysroot.join("lib/rustlib/src/rust");
+        // Of two that match the later one counts, so the folders that may lie in the workspace come last.
         let mut flags = vec![
-            remap(&cargo_home(), "/cargo"),
-            remap(&std, &format!("/rustc/{}", toolchain.commit)),
             remap(&self.root, "/src"),
             remap(&self.target_dir, "/target"),
+            remap(&cargo_home(&self.root), "/cargo"),
+            remap(&std, &format!("/rustc/{}", toolchain.commit)),
         ];
         if targets.iter().any(|target| target.triple.ends_with("-gnu")) {
             flags.push("-Ctarget-feature=+crt-static".to_owned());
@@ -92,9 +93,10 @@ impl Build {
     }
 }
 
-fn cargo_home() -> PathBuf {
+/// Cargo's folder; a relative one starts where cargo runs.
+fn cargo_home(root: &Path) -> PathBuf {
     let home = || env::home_dir().unwrap_or_default().join(".cargo");
-    env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+    root.join(env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from))
 }
 
 /// The crate that a line of cargo's progress is about.
@@ -128,7 +130,7 @@ mod tests {
             target_dir: "/home/me/ws/target".into(),
             package: "p".to_owned(),
             binary: "b".to_owned(),
-            epoch: Some(7),
+            epoch: 7,
         };
         let line = build.command(&targets, &toolchain).to_string();
         for part in [

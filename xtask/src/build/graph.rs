@@ -36,6 +36,11 @@ pub struct Package {
 
 /// Asks cargo for the packages of the workspace at `root`.
 pub fn metadata(root: &Path) -> Result<Metadata> {
+    if !root.join("Cargo.lock").is_file() {
+        let fault =
+            Fault::usage("there is no Cargo.lock, without which two builds need not be of the same crates");
+        return Err(fault.at(root.display()).cure("cargo generate-lockfile").into());
+    }
     let cmd = cargo().args(["metadata", "--format-version", "1", "--no-deps", "--locked"]).dir(root);
     let json = cmd.read().context("ask cargo for the workspace's packages")?;
     cargo_metadata::MetadataCommand::parse(json).context("cargo metadata's answer")
@@ -60,10 +65,17 @@ impl Package {
             (None, _) => None,
         };
         let binary = chosen.ok_or_else(|| {
-            let cure = if binaries.is_empty() { "it has none".to_owned() } else { binaries.join(", ") };
-            Fault::usage(format!("which binary of '{name}'? set binary"))
-                .at(crate::settings::FILE)
-                .cure(format!("binaries of {name}: {cure}"))
+            let what = match binary {
+                _ if binaries.is_empty() => format!("the package '{name}' has no binary"),
+                Some(wanted) => format!("the package '{name}' has no binary '{wanted}'"),
+                None => format!("the package '{name}' has several binaries: set binary"),
+            };
+            let fault = Fault::usage(what).at(crate::settings::FILE);
+            if binaries.is_empty() {
+                fault
+            } else {
+                fault.cure(format!("binaries of {name}: {}", binaries.join(", ")))
+            }
         })?;
         Ok(Self {
             name: name.to_owned(),

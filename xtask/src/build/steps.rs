@@ -44,7 +44,9 @@ pub struct Work {
 impl Work {
     /// The state before the first step.
     pub fn new(build: Build, toolchain: Toolchain, targets: Vec<Target>) -> Self {
-        let (binaries, notes) = (BTreeMap::new(), Vec::new());
+        let binaries = BTreeMap::new();
+        let stand_ins = targets.iter().filter(|target| target.triple.ends_with("-gnu"));
+        let notes = stand_ins.map(|target| stand_in(target.platform.musl_target(), target.triple)).collect();
         Self { build, toolchain, targets, binaries, seconds: 0.0, notes }
     }
 
@@ -86,10 +88,7 @@ impl Work {
                 for chosen in self.targets.iter_mut().filter(|chosen| chosen.platform == target.platform) {
                     chosen.triple = instead;
                 }
-                self.notes.push(format!(
-                    "rustup could not add {}, so {instead} was built, linked statically: other bytes than elsewhere",
-                    target.triple
-                ));
+                self.notes.push(stand_in(target.triple, instead));
                 Ok(format!("not to be had; {instead} is built instead"))
             }
             (Err(error), None) => Err(error.context(cannot_add(target, cmd))),
@@ -139,6 +138,12 @@ impl Action for Step {
             Self::Audit(platform, _) => work.audit(*platform),
         }
     }
+}
+
+fn stand_in(wanted: &str, instead: &str) -> String {
+    format!(
+        "{wanted} cannot be had here, so {instead} is built, linked statically: other bytes than elsewhere"
+    )
 }
 
 /// Runs cargo, showing the crate that it is at.

@@ -72,7 +72,7 @@ impl Flags {
             plan.print(update.json);
             return Ok(());
         }
-        let ui = Ui::beside(update.json);
+        let ui = Ui::detect();
         let mut facts = None;
         let steps = plan.run(&mut facts, ui)?;
         if update.json {

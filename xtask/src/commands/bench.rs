@@ -80,7 +80,7 @@ impl Flags {
 
 impl Image {
     fn run(&self) -> Result<()> {
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let workspace = Workspace::find()?;
         let package = Package::find(
             &metadata(&workspace.root)?,
@@ -237,8 +237,8 @@ impl Bench {
         let command = command.context("the plan has no step 'buildx'")?;
         let argv: Vec<String> = serde_json::from_value(command["argv"].clone())?;
         let env: BTreeMap<String, String> = serde_json::from_value(command["env"].clone())?;
-        let (program, args) = argv.split_first().context("an empty command")?;
-        let cmd = Cmd::new(program).args(args.iter().cloned()).dir(copy);
+        let (program, rest) = argv.split_first().context("an empty command")?;
+        let cmd = Cmd::new(program).args(rest.iter().cloned()).dir(copy);
         Ok(env.into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value)))
     }
 

@@ -55,7 +55,7 @@ impl Flags {
             plan.print(self.json);
             return Ok(());
         }
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let steps = plan.run(&mut work, ui)?;
         work.notes.iter().for_each(|note| ui.warn(note));
         if self.json {

@@ -60,7 +60,7 @@ impl Flags {
             plan.print(self.json);
             return Ok(());
         }
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let reports = if self.keep_going { plan.run_all(&mut (), ui)? } else { plan.run(&mut (), ui)? };
         if self.json {
             let report = serde_json::json!({ "schema": "xtask.ci/1", "command": "ci", "steps": reports });

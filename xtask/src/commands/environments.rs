@@ -43,7 +43,7 @@ impl Flags {
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let repository = self.target.repository(workspace.settings.repository.as_deref())?;
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let client = self.target.client(&repository, ui)?;
         let all = workspace.settings.environments.iter();
         let rows =

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 
 use crate::build::{self, Build, Package, Target, Toolchain};
 use crate::error::Fault;
-use crate::git::Source;
+use crate::git::{Source, rfc3339};
+use crate::image::archive;
 use crate::image::base::BaseName;
 use crate::image::buildx::{self, BaseArgument, CannotPull};
 use crate::image::docker::Docker;
@@ -60,14 +61,15 @@ pub struct Flags {
     /// Build once more in another folder and compare, file by file
     #[arg(long)]
     verify: bool,
-    #[command(flatten)]
-    buildx: BuildxFlags,
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Print one JSON document: the result, or with --dry-run the plan
     #[arg(long)]
     json: bool,
+    // Last, since its heading would be that of all that follows.
+    #[command(flatten)]
+    buildx: BuildxFlags,
 }
 
 /// What `[buildx]` in the settings says, for one run.
@@ -78,14 +80,15 @@ pub struct BuildxFlags {
     #[arg(long, value_name = "NAME")]
     builder: Option<String>,
     /// The network of RUN steps: default, none, host
-    #[arg(long, value_name = "MODE")]
+    #[arg(long, value_name = "MODE", value_parser = crate::settings::NETWORKS)]
     network: Option<String>,
     /// A named context: NAME=docker-image://OTHER, NAME=DIR
     #[arg(long, value_name = "NAME=VALUE")]
     build_context: Vec<String>,
     /// A secret by its source: id=NAME,src=FILE or id=NAME,env=VARIABLE
+    // Parsed by us: clap would repeat a secret that was given by its value.
     #[arg(long, value_name = "SECRET")]
-    secret: Vec<Secret>,
+    secret: Vec<String>,
     /// Where cached steps come from
     #[arg(long, value_name = "CACHE")]
     cache_from: Vec<String>,
@@ -97,10 +100,9 @@ pub struct BuildxFlags {
 impl BuildxFlags {
     /// The flags as they were given, for another call of this command.
     pub fn arguments(&self) -> Vec<String> {
-        let secrets: Vec<_> = self.secret.iter().map(|secret| secret.0.clone()).collect();
         let several = [
             ("--build-context", &self.build_context),
-            ("--secret", &secrets),
+            ("--secret", &self.secret),
             ("--cache-from", &self.cache_from),
             ("--cache-to", &self.cache_to),
         ];
@@ -127,12 +129,14 @@ impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
         let mut facts = self.facts()?;
+        let setup = self.setup(&facts)?;
+        self.check(&facts, &setup)?;
         let plan = self.plan(&facts)?;
         if self.dry_run {
             plan.print(self.json);
             return Ok(());
         }
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let output = self.output(&facts);
         // One for the folders that runs share, one for a layout that may belong to another workspace.
         let own = facts.package.target_dir.join("image");
@@ -140,7 +144,7 @@ impl Flags {
             |dir: &Path| ui.warn(&format!("another run is writing {}; waiting for it to end", dir.display()));
         let _own = Lock::take(&own, || waiting(&own))?;
         let _other = (output != own).then(|| Lock::take(&output, || waiting(&output))).transpose()?;
-        let mut work = Work::new(self.setup(&facts)?, facts.build_work())?;
+        let mut work = Work::new(setup, facts.build_work())?;
         let mut ran = plan.run(&mut work, ui);
         if let Err(error) = &ran
             && error.downcast_ref::<CannotPull>().is_some()
@@ -188,11 +192,42 @@ impl Flags {
         Ok(Facts { workspace, package, source, toolchain, engine, platforms, targets, base, loader })
     }
 
+    /// What can be known to go wrong is said before anything is built.
+    fn check(&self, facts: &Facts, setup: &Setup) -> Result<()> {
+        setup.files.leaves_room_for(&setup.path)?;
+        Layout::may_write(&setup.output)?;
+        if let Some(archive) = &self.archive {
+            archive::may_write(archive)?;
+        }
+        if let BaseName::Layout(dir, _) = &facts.base {
+            Layout::open(dir)?;
+            if dir.canonicalize().ok() == setup.output.canonicalize().ok() {
+                return Err(Fault::usage(
+                    "the image would stand on itself: --output and base are one folder",
+                )
+                .into());
+            }
+        }
+        if self.pin && !matches!(facts.base, BaseName::Registry(_)) {
+            return Err(Fault::usage(
+                "--pin: the base is not a reference to a registry, so there is no digest to write",
+            )
+            .into());
+        }
+        Ok(())
+    }
+
     fn engine(&self, workspace: &Workspace) -> Result<Engine> {
         if self.engine == EngineFlag::Native {
-            return Ok(Engine::Native);
+            return match self.buildx.arguments().first() {
+                Some(flag) => Err(Fault::usage(format!(
+                    "{flag} is for docker buildx, and --engine native was asked for"
+                ))
+                .into()),
+                None => Ok(Engine::Native),
+            };
         }
-        let options = self.buildx_options(&workspace.settings);
+        let options = self.buildx_options(&workspace.settings)?;
         let dockerfile = workspace.root.join(&options.dockerfile);
         let docker = if dockerfile.is_file() {
             Docker::probe(options.builder.as_deref())
@@ -208,17 +243,26 @@ impl Flags {
         }
     }
 
-    fn buildx_options(&self, settings: &Settings) -> Buildx {
+    fn buildx_options(&self, settings: &Settings) -> Result<Buildx, Fault> {
         let mut options = settings.buildx.clone();
         let flags = &self.buildx;
         options.builder = flags.builder.clone().or(options.builder);
         options.network = flags.network.clone().or(options.network);
-        let contexts = flags.build_context.iter().filter_map(|context| context.split_once('='));
-        options.contexts.extend(contexts.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        options.secrets.extend(flags.secret.iter().cloned());
+        for context in &flags.build_context {
+            let (name, value) = context.split_once('=').ok_or_else(|| {
+                Fault::usage(format!("--build-context '{context}' is not NAME=VALUE"))
+                    .cure("--build-context rust:1.95-slim-bookworm=docker-image://mirror.lan/rust:1.95")
+            })?;
+            options.contexts.insert(name.to_owned(), value.to_owned());
+        }
+        for secret in &flags.secret {
+            options
+                .secrets
+                .push(secret.parse::<Secret>().map_err(|what| Fault::usage(format!("--secret: {what}")))?);
+        }
         options.cache_from.extend(flags.cache_from.iter().cloned());
         options.cache_to.extend(flags.cache_to.iter().cloned());
-        options
+        Ok(options)
     }
 
     fn plan(&self, facts: &Facts) -> Result<Plan<Step>> {
@@ -250,6 +294,10 @@ impl Flags {
             ["layers"],
             Step::Write,
         );
+        if self.pin {
+            let reason = format!("{} names the base with its digest", crate::settings::FILE);
+            plan.step("pin", reason, ["base"], Step::Pin(facts.workspace.root.clone()));
+        }
         if self.verify {
             let (verify, reason) =
                 (Self::verify(facts), "the same source in another folder must give the same bytes");
@@ -278,7 +326,7 @@ impl Flags {
     }
 
     fn plan_buildx(&self, facts: &Facts, plan: &mut Plan<Step>) -> Result<()> {
-        let options = self.buildx_options(&facts.workspace.settings);
+        let options = self.buildx_options(&facts.workspace.settings)?;
         let made = facts.package.target_dir.join("xtask").join("buildx.tar");
         let base = match &facts.base {
             BaseName::Scratch => BaseArgument::Name("scratch".to_owned()),
@@ -356,12 +404,12 @@ impl Flags {
             notes: work.build.notes,
             ..Report::new(digest, rows)
         };
-        if self.pin
-            && let (Some(name), Some(digest)) = (&work.base.name, work.base.digest)
-        {
-            facts.workspace.pin_base(&format!("{name}@{digest}"))?;
-            report.notes.push(format!("{} now names the base as {name}@{digest}", crate::settings::FILE));
-        }
+        report.notes.extend(facts.source.missing.as_ref().map(|why| {
+            format!(
+                "{why}: the image has no revision, the crate's version and the time {}",
+                rfc3339(facts.source.time)
+            )
+        }));
         for note in &report.notes {
             ui.warn(note);
         }

@@ -29,7 +29,7 @@ pub struct Flags {
     /// A version, tag or digest; what runs in --from where there is none
     #[arg(value_name = "IMAGE", required_unless_present = "from")]
     image: Option<String>,
-    /// The environment, of those in xtask/image.toml
+    /// The environment, of `[[environments]]` in xtask/image.toml
     #[arg(long, value_name = "ENV")]
     to: String,
     /// The environment that it must run in now
@@ -57,7 +57,7 @@ impl Flags {
             plan.print(self.json);
             return Ok(());
         }
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let client = self.target.client(&setup.place, ui)?;
         let mut work = Work { setup, client, digest: None, previous: None };
         let steps = plan.run(&mut work, ui)?;

@@ -43,7 +43,7 @@ impl Flags {
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let repository = self.target.repository(workspace.settings.repository.as_deref())?;
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let client = self.target.client(&repository, ui)?;
         let mut tags: BTreeSet<String> = self.keep_tag.iter().cloned().collect();
         for environment in &workspace.settings.environments {

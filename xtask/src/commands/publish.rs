@@ -32,7 +32,7 @@ Exit codes: 0 done, 1 failed, 2 usage or settings, 3 no passing scan, or the ver
 pub struct Flags {
     #[command(flatten)]
     target: Target,
-    /// A tag, instead of those that the rules give; again for more
+    /// A tag, instead of those of `[[tags]]`; again for more
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
     /// The layout's folder [default: target/image]
@@ -117,7 +117,7 @@ impl Flags {
         let facts = Facts::read()?;
         let to = self.target.repository(facts.workspace.settings.repository.as_deref())?;
         let dir = self.image.clone().unwrap_or_else(|| facts.package.target_dir.join("image"));
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         if self.dry_run && !self.merge.is_empty() {
             return Err(Fault::usage("--merge makes an image, and --dry-run changes nothing")
                 .cure("merge first: the plan is about the image that comes of it")
@@ -277,9 +277,7 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
     if let Some(signer) = signer {
         let image = setup.to.with_digest(parcel.digest()).to_string();
         let command = signer.command(&image, &setup.folder, setup.plain_http);
-        let attest = signer.attest(&image, &setup.folder, setup.plain_http);
-        plan.step("sign", "the index and every platform", [&image], Step::Sign(signer.clone(), command));
-        plan.step("attest", "the provenance, signed as well", ["attach"], Step::Attest(signer, attest));
+        plan.step("sign", "the index and every platform", [&image], Step::Sign(signer, command));
     }
     let names = |forward: bool| {
         let of = |tag: &&Tag| matches!(tag.motion, Motion::Forward { .. }) == forward;

@@ -111,7 +111,7 @@ impl Flags {
             ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
             return Ok(());
         }
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let _lock = Lock::take(&target.join("xtask").join("scan"), || {
             ui.warn("a scan of this workspace is running; waiting for it to end");
         })?;

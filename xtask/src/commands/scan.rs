@@ -19,7 +19,7 @@ use crate::scan::report::Report;
 use crate::scan::sarif;
 use crate::scan::severity::Severity;
 use crate::scan::source::Source;
-use crate::scan::trivy::{self, Trivy};
+use crate::scan::trivy::{self, Fetch, Trivy};
 use crate::scan::work::{Setup, Step, Work};
 use crate::settings::{self, Workspace};
 use crate::ui::{self, Ui};
@@ -95,8 +95,8 @@ enum Format {
     Markdown,
 }
 
-/// Trivy, and how it is driven.
-type Ready = (Trivy, trivy::Options);
+/// Trivy, how it is driven, and how it is fetched first where it is not here.
+type Ready = (Trivy, trivy::Options, Option<Fetch>);
 
 /// Everything that the plan depends on, read before it is made.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Flags {
             ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
             return Ok(());
         }
-        let ui = Ui::beside(self.json || self.format != Format::Table);
+        let ui = Ui::detect();
         let Known { workspace, target_dir, name, own, platforms, trivy, partial, .. } = facts;
         let _lock = Lock::take(&target_dir.join("xtask").join("scan"), || {
             ui.warn("another scan of this workspace is running; waiting for it to end");
@@ -138,7 +138,7 @@ impl Flags {
             },
             max_age: settings.max_age,
             licences: settings.licences.clone(),
-            trivy,
+            trivy: trivy.map(|(trivy, options, _)| (trivy, options)),
             partial,
             today: Date::today(),
             root: workspace.root.clone(),
@@ -197,7 +197,16 @@ impl Flags {
         let settings = &workspace.settings.scan;
         let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
         let required = self.engine == EngineFlag::Trivy || settings.require_trivy.unwrap_or(in_ci);
-        let Some(trivy) = Trivy::find()? else {
+        let tools = target_dir.join("xtask").join("tools");
+        let fetch = || settings.trivy.as_ref().and_then(|pin| Fetch::of(pin, &tools));
+        let (found, fetch) = match Trivy::find()? {
+            Some(trivy) => (Some(trivy), None),
+            None => match fetch() {
+                Some(fetch) => (Some(fetch.trivy()), Some(fetch)),
+                None => (settings.trivy.as_ref().and_then(Trivy::in_docker), None),
+            },
+        };
+        let Some(trivy) = found else {
             if required {
                 return Err(Fault::gate("Trivy is required here, and there is none on PATH")
                     .cure(Trivy::cure())
@@ -222,14 +231,19 @@ impl Flags {
         let below = |path: &String| workspace.root.join(path);
         let options = trivy::Options {
             offline: self.offline,
-            cache: settings.cache.as_ref().map(below),
+            // A container has no place of its own that outlives it.
+            cache: settings
+                .cache
+                .as_ref()
+                .map(below)
+                .or_else(|| trivy.image.is_some().then(|| tools.join("trivy-cache"))),
             databases: settings.databases.clone(),
             vex: settings.vex.iter().map(below).collect(),
             ignore_unfixed: settings.ignore_unfixed,
             ignorefile,
             dir: target_dir.join("xtask").join("trivy"),
         };
-        Ok((Some((trivy, options)), None))
+        Ok((Some((trivy, options, fetch)), None))
     }
 
     fn plan(&self, facts: &Known) -> Plan<Step> {
@@ -250,10 +264,15 @@ impl Flags {
             let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
             plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences);
         }
-        if let Some((trivy, options)) = &facts.trivy {
+        if let Some((trivy, options, fetch)) = &facts.trivy {
+            if let Some(fetch) = fetch {
+                let reason =
+                    format!("there is no Trivy on PATH; {} comes once, by its digest", trivy.version);
+                plan.step("fetch", reason, [fetch.url.clone()], Step::Fetch(fetch.clone()));
+            }
             let reason =
                 format!("Trivy {} asks about each manifest, and must see the same crates", trivy.version);
-            let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST");
+            let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST", &[]);
             plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
             if facts.own.is_some() {
                 for name in [facts.workspace.settings.buildx.dockerfile.as_str(), "deploy"] {

@@ -85,7 +85,7 @@ impl Flags {
         let workspace = Workspace::find().ok();
         let at = image(&self.image, workspace.as_ref())?;
         let target = Target { plain_http: self.plain_http, ..Target::default() };
-        let ui = Ui::beside(self.json);
+        let ui = Ui::detect();
         let client = target.client(&at, ui)?;
         let digest = client.manifest(&at)?.digest;
         let demands = Demands {

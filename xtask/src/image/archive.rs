@@ -48,6 +48,23 @@ pub fn unpack(tar: &Path, dir: &Path) -> Result<Layout> {
     Ok(layout)
 }
 
+/// Whether a tar may be written to `path`: where there is nothing yet, or a plain file.
+pub fn may_write(path: &Path) -> Result<(), Fault> {
+    let fault = |what: &str| Fault::usage(format!("--archive: {what}")).at(path.display());
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.file_name().is_none() || path.is_dir() {
+        return Err(fault("this is a folder").cure("name a file: --archive image.tar"));
+    }
+    if !parent.is_dir() {
+        return Err(fault("its folder does not exist").cure(format!("mkdir -p {}", parent.display())));
+    }
+    match path.symlink_metadata() {
+        // It is replaced by a rename, which would put a file in the place of a device or a link.
+        Ok(meta) if !meta.is_file() => Err(fault("this is not a plain file")),
+        _ => Ok(()),
+    }
+}
+
 /// Writes `layout`'s image as a tar to `path`, under the name `repository:tag`.
 /// Readers that know of one platform alone get `preferred`, or the first.
 pub fn write(

@@ -37,8 +37,10 @@ impl BaseName {
         let explicit = text.strip_prefix("oci-layout://");
         if explicit.is_some() || text.starts_with(['.', '/']) || Path::new(text).is_absolute() {
             let path = explicit.unwrap_or(text);
-            let (path, digest) = match path.split_once('@') {
-                Some((path, digest)) => (path, Some(digest.parse().map_err(|_| unknown_base(text))?)),
+            let (path, digest) = match path.rsplit_once("@sha256:") {
+                Some((path, hex)) => {
+                    (path, Some(format!("sha256:{hex}").parse().map_err(|_| unknown_base(text))?))
+                }
                 None => (path, None),
             };
             return Ok(Self::Layout(root.join(path), digest));
@@ -158,7 +160,7 @@ fn read(
                 .into());
         }
         for (number, layer) in manifest.layers.iter().enumerate() {
-            if layout.has(&layer.digest, layer.size) {
+            if layout.has_intact(layer) {
                 continue;
             }
             let what = format!("{platform} layer {} of {}", number + 1, manifest.layers.len());
@@ -218,7 +220,11 @@ impl Store for OnDisk {
     }
 
     fn copy_layer(&self, layer: &Descriptor, to: &Layout, progress: &dyn Fn(u64)) -> Result<()> {
-        let mut from = self.layout.blob(&layer.digest)?;
+        let path = self.layout.blob_path(&layer.digest);
+        if !path.is_file() {
+            return Err(Fault::failed("the base lacks this blob").at(path.display()).into());
+        }
+        let mut from = self.layout.blob(&layer.digest)?.take(layer.size.saturating_add(1));
         let mut blob = to.writer()?;
         let mut buffer = vec![0; 1 << 20];
         let mut copied = 0;

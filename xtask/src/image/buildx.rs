@@ -65,11 +65,11 @@ pub fn command(request: &Request<'_>) -> Cmd {
         .args(["buildx", "build", "--progress", "plain", "--provenance", "false", "--sbom", "false"])
         .args(["--platform", &platforms.join(",")])
         .arg("--output")
-        .arg(format!("type=oci,dest={}", request.output.display()))
+        .arg(format!("type=oci,{}", csv_field(&format!("dest={}", request.output.display()))))
         .arg("--file")
         .arg(request.root.join(&options.dockerfile));
-    // The epoch is for BuildKit's own times; as an argument it would empty the cache at each commit.
-    cmd = cmd.env("SOURCE_DATE_EPOCH", request.epoch.to_string());
+    // The build stage hands it to cargo, as the native engine does.
+    cmd = cmd.args(["--build-arg".to_owned(), format!("SOURCE_DATE_EPOCH={}", request.epoch)]);
     let (base, context) = match &request.base {
         BaseArgument::Name(name) => (name.clone(), None),
         BaseArgument::Layout(dir, digest) => {
@@ -101,6 +101,11 @@ pub fn command(request: &Request<'_>) -> Cmd {
         cmd = cmd.args(["--label".to_owned(), format!("{name}={value}")]);
     }
     cmd.arg(request.root).dir(request.root)
+}
+
+/// A field of Docker's comma-separated values (RFC 4180).
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 /// An image that the Dockerfile names could not be had: nothing is wrong with the source.
@@ -299,9 +304,9 @@ mod tests {
             epoch: 7,
             base: BaseArgument::Layout("/base".into(), Digest::of(b"")),
         };
-        let expected = "SOURCE_DATE_EPOCH=7 docker buildx build --progress plain --provenance false --sbom false \
+        let expected = "docker buildx build --progress plain --provenance false --sbom false \
             --platform linux/amd64,linux/arm64 --output type=oci,dest=/ws/out --file /ws/Dockerfile \
-            --build-arg BASE=xtask-base --build-context rust:1=docker-image://local/rust --build-context \
+            --build-arg SOURCE_DATE_EPOCH=7 --build-arg BASE=xtask-base --build-context rust:1=docker-image://local/rust --build-context \
             xtask-base=oci-layout:///base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 \
             --builder k8s --network host --allow network.host --secret id=ca,src=/ca.pem --cache-from type=gha \
             --cache-to type=gha,mode=max --label 'a=b c' /ws";

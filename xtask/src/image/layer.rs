@@ -47,12 +47,43 @@ pub struct Layer {
 impl Tree {
     /// Adds one file; `target` is absolute.
     pub fn add(&mut self, target: &str, source: impl Into<PathBuf>, mode: u32) -> Result<(), Fault> {
-        let path = target.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        let path = relative(target);
         let node = Node { source: source.into(), mode };
-        match self.files.insert(path, node) {
-            Some(other) => Err(Fault::usage(format!("two files want to be {target} in the image"))
-                .at(crate::settings::FILE)
-                .cure(format!("one of them is {}", other.source.display()))),
+        let clash = |other: &str| {
+            Fault::usage(format!("{target} cannot be in the image beside /{other}")).at(crate::settings::FILE)
+        };
+        if path.is_empty() {
+            return Err(Fault::usage(format!("'{target}' names no file")).at(crate::settings::FILE));
+        }
+        if let Some(other) = self.blocks(&path) {
+            return Err(clash(other));
+        }
+        match self.files.insert(path.clone(), node) {
+            Some(_) => Err(clash(&path).cure("two sources have this target")),
+            None => Ok(()),
+        }
+    }
+
+    /// The file that stands where `path` needs a folder, or that needs a folder where `path` stands.
+    fn blocks(&self, path: &str) -> Option<&str> {
+        let above =
+            |short: &str, long: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('/'));
+        self.files.keys().find(|other| above(other, path) || above(path, other)).map(String::as_str)
+    }
+
+    /// Refuses a tree in which the file at `target`, from another tree of the image, has no place.
+    pub fn leaves_room_for(&self, target: &str) -> Result<(), Fault> {
+        let path = relative(target);
+        let other =
+            self.files.get_key_value(&path).map(|(other, _)| other.as_str()).or_else(|| self.blocks(&path));
+        match other {
+            _ if path.is_empty() => {
+                Err(Fault::usage(format!("'{target}' names no file")).at(crate::settings::FILE))
+            }
+            Some(other) => Err(Fault::usage(format!(
+                "/{other} of [[files]] and the binary {target} are in each other's way"
+            ))
+            .at(crate::settings::FILE)),
             None => Ok(()),
         }
     }
@@ -60,10 +91,20 @@ impl Tree {
     /// The files that the settings add, found below `root`.
     pub fn of_settings(root: &Path, files: &[ExtraFile]) -> Result<Self> {
         let mut tree = Self::default();
+        let real = root.canonicalize().with_context(|| root.display().to_string())?;
         for file in files {
             let source = root.join(&file.source);
-            tree.add_all(&source, &file.target, file.mode.map(|mode| mode.0))
-                .with_context(|| format!("files: source = \"{}\"", file.source))?;
+            let fault = |what: String| {
+                Fault::usage(format!("files: source = \"{}\": {what}", file.source)).at(crate::settings::FILE)
+            };
+            let found = source.canonicalize().map_err(|error| fault(error.to_string()))?;
+            if !found.starts_with(&real) || found == real {
+                return Err(fault(
+                    "only files and folders within the workspace can go into the image".to_owned(),
+                )
+                .into());
+            }
+            tree.add_all(&source, &file.target, file.mode.map(|mode| mode.0))?;
         }
         Ok(tree)
     }
@@ -144,6 +185,11 @@ impl Tree {
         tar.into_inner()?;
         Ok(())
     }
+}
+
+/// A path of the image as a tar has it: without the leading slash.
+fn relative(target: &str) -> String {
+    target.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
 /// Owner root, time 0: the two things that differ from machine to machine.
@@ -244,7 +290,23 @@ mod tests {
         std::fs::write(&source, "x").unwrap();
         tree.add("/bin/f", &source, 0o755).unwrap();
         assert_eq!(listing(&tree.pack(&layout, false, "test").unwrap(), &layout), ["755 bin/f"]);
-        let twice = tree.add("//bin//f", &source, 0o755).unwrap_err();
-        assert!(render(&twice.into()).contains("two files want to be"));
+        for (target, fits) in
+            [("//bin//f", false), ("/bin", false), ("/bin/f/x", false), ("/", false), ("/bin/g", true)]
+        {
+            assert_eq!(tree.leaves_room_for(target).is_ok(), fits, "{target}");
+            assert_eq!(tree.clone().add(target, &source, 0o755).is_ok(), fits, "{target}");
+        }
+    }
+
+    #[test]
+    fn files_of_the_settings_stay_within_the_workspace() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir(temp.path().join("ws")).unwrap();
+        std::fs::write(temp.path().join("outside"), "x").unwrap();
+        for source in ["/etc/hostname", "../outside", ".", "nothing"] {
+            let file = ExtraFile { source: source.to_owned(), target: "/f".to_owned(), mode: None };
+            let error = Tree::of_settings(&temp.path().join("ws"), &[file]).unwrap_err();
+            assert!(render(&error).contains("xtask/image.toml: files: source"), "{error:#}");
+        }
     }
 }

@@ -19,6 +19,8 @@ const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_FILE: &str = "index.json";
 const PARTIAL: &str = ".partial-";
+/// The annotation of `index.json` by which a layout is known to be ours.
+const OURS: &str = "xtask";
 /// Indexes within indexes that are followed; images have one.
 const MAX_DEPTH: usize = 4;
 
@@ -40,27 +42,46 @@ impl Layout {
         Ok(layout)
     }
 
-    /// The layout at `dir`, begun where there is nothing yet. A folder with other things in it is refused.
+    /// Whether an image may be written to `dir`: a new or empty folder, or a layout of our own. Anything
+    /// else is refused, since writing a layout removes the blobs that it does not name.
+    pub fn may_write(dir: &Path) -> Result<(), Fault> {
+        let refuse = |what: String| {
+            Err(Fault::usage(what).at(dir.display()).cure("name an empty or a new folder: --output DIR"))
+        };
+        if dir.symlink_metadata().is_ok() && !dir.is_dir() {
+            return refuse("this is not a folder".to_owned());
+        }
+        let own = |name: &std::ffi::OsStr| {
+            let name = name.to_string_lossy();
+            [MARKER, INDEX_FILE, "blobs"].contains(&&*name) || name.starts_with(PARTIAL)
+        };
+        let foreign =
+            fs::read_dir(dir).into_iter().flatten().flatten().find(|entry| !own(&entry.file_name()));
+        if let Some(entry) = foreign {
+            let name = entry.file_name();
+            return refuse(format!(
+                "the folder is not an image layout: it has {} in it",
+                name.to_string_lossy()
+            ));
+        }
+        let index = fs::read(dir.join(INDEX_FILE)).ok();
+        let index = index.and_then(|bytes| serde_json::from_slice::<Index>(&bytes).ok());
+        match index {
+            Some(index) if !index.annotations.contains_key(OURS) => {
+                refuse("this layout was made by something else, and its blobs would be removed".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The layout at `dir`, begun where there is nothing yet, without what a killed run left in it.
     pub fn create(dir: &Path) -> Result<Self> {
+        Self::may_write(dir)?;
         let layout = Self { dir: dir.to_owned() };
         let blobs = layout.blobs();
-        if !layout.is_one() {
-            let begun =
-                |name: &std::ffi::OsStr| name == "blobs" || name.to_string_lossy().starts_with(PARTIAL);
-            let foreign =
-                fs::read_dir(dir).into_iter().flatten().flatten().find(|entry| !begun(&entry.file_name()));
-            if let Some(entry) = foreign {
-                return Err(Fault::usage(format!(
-                    "the folder has something in it and is not an image layout: {}",
-                    entry.file_name().to_string_lossy()
-                ))
-                .at(dir.display())
-                .cure("name an empty or a new folder: --output DIR")
-                .into());
-            }
-        }
         fs::create_dir_all(&blobs).with_context(|| blobs.display().to_string())?;
         layout.replace(MARKER, MARKER_TEXT)?;
+        layout.sweep(|name| name.starts_with(PARTIAL))?;
         Ok(layout)
     }
 
@@ -82,15 +103,23 @@ impl Layout {
         self.blobs().join(digest.hex())
     }
 
-    /// Whether a blob of this size is there. What is there is complete: blobs are renamed into place.
+    /// Whether a blob of this size is there.
     pub fn has(&self, digest: &Digest, size: u64) -> bool {
         self.blob_path(digest).metadata().is_ok_and(|meta| meta.is_file() && meta.len() == size)
+    }
+
+    /// Whether a blob is there with the very bytes that its descriptor names.
+    pub fn has_intact(&self, descriptor: &Descriptor) -> bool {
+        let mut hasher = Hasher::new();
+        let read = self.has(&descriptor.digest, descriptor.size)
+            && self.blob(&descriptor.digest).is_ok_and(|mut file| io::copy(&mut file, &mut hasher).is_ok());
+        read && hasher.finish() == (descriptor.digest, descriptor.size)
     }
 
     /// Writes a blob that is at hand.
     pub fn put(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
         let descriptor = Descriptor::of(media_type, bytes);
-        if !self.has(&descriptor.digest, descriptor.size) {
+        if !self.has_intact(&descriptor) {
             let mut blob = self.writer()?;
             blob.write_all(bytes).context("write a blob")?;
             blob.commit()?;
@@ -144,9 +173,11 @@ impl Layout {
 
     /// Makes `index` the layout's content and removes every blob that it does not reach.
     pub fn publish(&self, index: &Index) -> Result<()> {
-        let kept = self.reachable(index)?;
-        self.replace(INDEX_FILE, &oci::to_bytes(index)?)?;
-        self.sweep(&kept)
+        let kept: BTreeSet<_> = self.reachable(index)?.iter().map(Digest::hex).collect();
+        let mut index = index.clone();
+        index.annotations.insert(OURS.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        self.replace(INDEX_FILE, &oci::to_bytes(&index)?)?;
+        self.sweep(|name| name.starts_with(PARTIAL) || name.len() == 64 && !kept.contains(name))
     }
 
     /// Every blob that `index` reaches; all of them must be there.
@@ -180,14 +211,11 @@ impl Layout {
         Ok(seen)
     }
 
-    fn sweep(&self, kept: &BTreeSet<Digest>) -> Result<()> {
-        let names: BTreeSet<_> = kept.iter().map(Digest::hex).collect();
+    fn sweep(&self, stale: impl Fn(&str) -> bool) -> Result<()> {
         for dir in [self.blobs(), self.dir.clone()] {
             for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
                 let entry = entry?;
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let blob = dir != self.dir && name.len() == 64 && !names.contains(&name);
-                if blob || name.starts_with(PARTIAL) {
+                if stale(&entry.file_name().to_string_lossy()) {
                     fs::remove_file(entry.path()).with_context(|| entry.path().display().to_string())?;
                 }
             }
@@ -282,6 +310,11 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock of the layout at `dir`, calling `waiting` once if another run has it.
     pub fn take(dir: &Path, waiting: impl FnOnce()) -> Result<Self> {
+        // By its real path: a link to the folder is the same layout.
+        let dir = dir
+            .canonicalize()
+            .or_else(|_| std::path::absolute(dir))
+            .with_context(|| dir.display().to_string())?;
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         let path = dir.with_file_name(format!(".{name}.lock"));
         if let Some(parent) = path.parent() {
@@ -320,6 +353,12 @@ mod tests {
         assert_eq!(names.len(), 1, "{names:?}");
         let again = Layout::create(layout.dir()).unwrap();
         assert_eq!(again.index().unwrap().manifests, [kept]);
+        assert!(Layout::may_write(layout.dir()).is_ok());
+        let other = oci::to_bytes(
+            &again.index().map(|index| Index::new(index.manifests, Annotations::new())).unwrap(),
+        );
+        fs::write(layout.dir().join(INDEX_FILE), other.unwrap()).unwrap();
+        assert!(Layout::create(layout.dir()).unwrap_err().to_string().contains("made by something else"));
     }
 
     #[test]

@@ -68,46 +68,68 @@ fn copy_base(work: &Work, to: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Copies what makes up the source: what git tracks or would, or everything but `target` without git.
+/// Copies what makes up the source: what git tracks or would, or without git everything but cargo's folder.
 pub fn copy_source(root: &Path, to: &Path) -> Result<()> {
     let listed = Cmd::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .dir(root)
         .read_bytes()
         .ok()
-        .filter(|_| find("git").is_some());
-    match listed {
-        Some(list) => {
-            for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-                let name = String::from_utf8_lossy(name).into_owned();
-                // Listed and yet not there: deleted and not committed.
-                if root.join(&name).is_file() {
-                    copy_file(&root.join(&name), &to.join(&name))?;
-                }
-            }
-            Ok(())
-        }
-        None => copy_folder(root, to),
+        .filter(|list| find("git").is_some() && !list.is_empty());
+    let Some(list) = listed else { return copy_folder(root, to, &root.join("target")) };
+    // The lock file decides the bytes, also where a library's habit keeps it out of git.
+    for name in list.split(|byte| *byte == 0).chain([&b"Cargo.lock"[..]]).filter(|name| !name.is_empty()) {
+        let name = String::from_utf8(name.to_vec()).context("a file's name is not UTF-8")?;
+        copy_entry(&root.join(&name), &to.join(&name), root)?;
+    }
+    Ok(())
+}
+
+/// Copies one entry of git's list; one that is not there is deleted and not committed, a folder is a submodule.
+fn copy_entry(from: &Path, to: &Path, root: &Path) -> Result<()> {
+    match from.symlink_metadata() {
+        Ok(meta) if meta.is_file() => copy_file(from, to),
+        Ok(meta) if meta.is_symlink() => copy_link(from, to),
+        Ok(meta) if meta.is_dir() => copy_folder(from, to, &root.join("target")),
+        _ => Ok(()),
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+fn copy_folder(from: &Path, to: &Path, but: &Path) -> Result<()> {
     for entry in from.read_dir().with_context(|| from.display().to_string())? {
         let entry = entry?;
-        let (name, kind) = (entry.file_name(), entry.file_type()?);
-        if kind.is_dir() && name != "target" && name != ".git" {
-            copy_folder(&entry.path(), &to.join(&name))?;
-        } else if kind.is_file() {
-            copy_file(&entry.path(), &to.join(&name))?;
+        if entry.path() != but && entry.file_name() != ".git" {
+            copy_entry(&entry.path(), &to.join(entry.file_name()), but.parent().unwrap_or(from))?;
         }
     }
     Ok(())
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    make_parent(to)?;
+    fs::copy(from, to).with_context(|| from.display().to_string())?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn copy_link(from: &Path, to: &Path) -> Result<()> {
+    make_parent(to)?;
+    let target = fs::read_link(from).with_context(|| from.display().to_string())?;
+    if to.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    std::os::unix::fs::symlink(target, to).with_context(|| to.display().to_string())
+}
+
+// Elsewhere a link wants rights of its own; what it leads to serves as well.
+#[cfg(not(unix))]
+fn copy_link(from: &Path, to: &Path) -> Result<()> {
+    if from.is_file() { copy_file(from, to) } else { Ok(()) }
+}
+
+fn make_parent(to: &Path) -> Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
     }
-    fs::copy(from, to).with_context(|| from.display().to_string())?;
     Ok(())
 }

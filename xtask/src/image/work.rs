@@ -36,6 +36,8 @@ pub enum Step {
     Assemble,
     /// Makes the layout show the image.
     Write,
+    /// Writes the base with its digest into the settings of the workspace with this root.
+    Pin(PathBuf),
     /// Builds once more in another folder and compares.
     Verify(Verify),
     /// Writes one tar.
@@ -120,7 +122,12 @@ impl Action for Step {
             Self::Build(step) => step.command(),
             Self::Buildx(cmd, _) | Self::Load(cmd) => Some(cmd),
             Self::Verify(verify) => Some(&verify.command),
-            Self::Base(_) | Self::Import(_) | Self::Assemble | Self::Write | Self::Archive { .. } => None,
+            Self::Pin(_)
+            | Self::Base(_)
+            | Self::Import(_)
+            | Self::Assemble
+            | Self::Write
+            | Self::Archive { .. } => None,
         }
     }
 
@@ -175,6 +182,14 @@ impl Action for Step {
                 work.layout.publish(&image.index)?;
                 Ok(image.digest.to_string())
             }
+            Self::Pin(root) => {
+                let (Some(name), Some(digest)) = (&work.base.name, work.base.digest) else {
+                    return Err(Fault::failed("the base has no digest").into());
+                };
+                let pinned = format!("{name}@{digest}");
+                crate::settings::pin_base(root, &pinned)?;
+                Ok(pinned)
+            }
             Self::Verify(verify) => verify.run(work, progress),
             Self::Archive { path, repository, tag } => {
                 let size = archive::write(&work.layout, path, repository, tag, Platform::host())?;
@@ -186,6 +201,10 @@ impl Action for Step {
                     progress.output(line);
                     line.clone_into(&mut last);
                 })?;
+                // docker load ends with status 0 also where it could not unpack the image.
+                if last.starts_with("Error") {
+                    return Err(Fault::failed(last).into());
+                }
                 Ok(last)
             }
         }

@@ -104,10 +104,10 @@ impl Cmd {
         self
     }
 
-    /// Program and arguments, as shown in plans.
+    /// Program and arguments, as shown in plans; values that are secret by their name read `***`.
     pub fn argv(&self) -> Vec<String> {
         let name = self.name.map_or_else(|| self.program.to_string_lossy().into_owned(), str::to_owned);
-        let args = self.args.iter().map(|arg| arg.to_string_lossy().into_owned());
+        let args = self.args.iter().map(|arg| redact(&arg.to_string_lossy()));
         std::iter::once(name).chain(args).collect()
     }
 
@@ -169,6 +169,27 @@ fn quote(part: &str) -> String {
     }
 }
 
+/// An argument without what is secret in it: the value of a field such as `secret_access_key=…`, and the
+/// password of a URL. Docker takes both as arguments, so they come from settings or flags.
+fn redact(arg: &str) -> String {
+    let field = |field: &str| match field.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}=***"),
+        _ => field.to_owned(),
+    };
+    let fields: Vec<_> = arg.split(',').map(field).collect();
+    let joined = fields.join(",");
+    let Some((scheme, rest)) = joined.split_once("://") else { return joined };
+    match rest.split_once('@') {
+        Some((user, host)) if user.contains(':') && !user.contains('/') => format!("{scheme}://***@{host}"),
+        _ => joined,
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["secret", "token", "password", "access_key", "account_key"].iter().any(|word| name.contains(word))
+}
+
 /// Where a program is on PATH, if it is.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -191,6 +212,19 @@ fn is_executable(path: &std::path::Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_that_hold_secrets_are_shown_without_them() {
+        for (arg, shown) in [
+            ("type=s3,region=x,secret_access_key=S3CR3T", "type=s3,region=x,secret_access_key=***"),
+            ("x=https://me:S3CR3T@host/r.git", "x=https://***@host/r.git"),
+            ("base=oci-layout:///dir@sha256:ab", "base=oci-layout:///dir@sha256:ab"),
+            ("id=token,env=NAME", "id=token,env=NAME"),
+            ("org.opencontainers.image.title=a,b", "org.opencontainers.image.title=a,b"),
+        ] {
+            assert_eq!(Cmd::new("x").arg(arg).argv()[1], shown);
+        }
+    }
 
     #[test]
     fn the_line_can_be_pasted_and_hides_what_is_secret() {

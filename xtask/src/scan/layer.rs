@@ -47,8 +47,6 @@ pub struct Entry {
     pub kind: Kind,
     /// Permission bits, with set-user-id, set-group-id and sticky.
     pub mode: u32,
-    /// The owner.
-    pub uid: u64,
     /// Length in bytes.
     pub size: u64,
 }
@@ -160,8 +158,8 @@ pub fn entries(
             }
         };
         let mode = header.mode().with_context(at)? & 0o7777;
-        let (uid, size) = (header.uid().with_context(at)?, header.entry_size().with_context(at)?);
-        each(Entry { path: path.clone(), kind, mode, uid, size }, &mut entry).with_context(at)?;
+        let size = header.entry_size().with_context(at)?;
+        each(Entry { path: path.clone(), kind, mode, size }, &mut entry).with_context(at)?;
     }
     Ok(())
 }

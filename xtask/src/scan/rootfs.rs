@@ -35,8 +35,6 @@ pub struct Node {
     pub kind: Kind,
     /// Permission bits.
     pub mode: u32,
-    /// The owner.
-    pub uid: u64,
     /// What was found in it.
     pub content: Content,
 }
@@ -87,7 +85,7 @@ impl Layer {
             self.gone.push(format!("{folder}{slash}{hidden}"));
             return Ok(());
         }
-        let (mut mode, mut uid) = (entry.mode, entry.uid);
+        let mut mode = entry.mode;
         let content = match &entry.kind {
             Kind::File => look(&entry, content)?,
             Kind::Hardlink(target) => {
@@ -95,12 +93,12 @@ impl Layer {
                 let target =
                     target.ok_or_else(|| Fault::failed("a hard link to a file that is not there"))?;
                 // One file with two names has one mode.
-                (mode, uid) = (target.mode, target.uid);
+                mode = target.mode;
                 target.content.clone()
             }
             _ => Content::Plain,
         };
-        let node = Node { kind: entry.kind, mode, uid, content };
+        let node = Node { kind: entry.kind, mode, content };
         if !matches!(node.kind, Kind::Folder) {
             remove_below(&mut self.nodes, &entry.path);
         }
@@ -229,7 +227,7 @@ mod tests {
     use super::*;
 
     fn entry(path: &str, kind: Kind) -> Entry {
-        Entry { path: path.to_owned(), kind, mode: 0o755, uid: 0, size: 0 }
+        Entry { path: path.to_owned(), kind, mode: 0o755, size: 0 }
     }
 
     fn over(rootfs: &mut Rootfs, entries: &[(&str, Kind)]) {

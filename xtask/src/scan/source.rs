@@ -58,6 +58,8 @@ impl Source {
         match self {
             Self::Layout(dir, digest) => Ok((Layout::open(dir)?, *digest)),
             Self::Archive(path) => {
+                // What an earlier archive had must not stand in for what this one lacks.
+                crate::image::work::clear(work)?;
                 let layout = Layout::create(work)?;
                 let index = unpack(path, &layout).with_context(|| path.display().to_string())?;
                 layout.publish(&index)?;

@@ -15,7 +15,7 @@ use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
 use super::source::Source;
-use super::trivy::{self, Trivy};
+use super::trivy::{self, Fetch, Trivy};
 use super::{builtin, checks, licence};
 use crate::error::Fault;
 use crate::image::layout::Layout;
@@ -37,6 +37,8 @@ pub enum Step {
     Builtin,
     /// Holds the licences of crates against the list.
     Licences,
+    /// Fetches Trivy where it is not installed.
+    Fetch(Fetch),
     /// Asks Trivy about each platform's manifest.
     Trivy(Cmd),
     /// Asks Trivy about files of the source.
@@ -215,15 +217,17 @@ impl Work {
 
     fn trivy(&mut self, progress: &Progress) -> Result<String> {
         let Some((trivy, options)) = self.setup.trivy.clone() else { return Ok("not there".to_owned()) };
-        fs::create_dir_all(&options.dir).with_context(|| options.dir.display().to_string())?;
-        let layout = self.layout()?.clone();
+        for dir in std::iter::once(&options.dir).chain(&options.cache) {
+            fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        }
+        let layout = Layout::open(&self.layout()?.dir().canonicalize()?)?;
         let dir = readable(&layout, &self.images, &options.dir)?;
         let mut crates = BTreeSet::new();
         let before = self.found.len();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
             let target = format!("{}@{}", dir.display(), inventory.image.digest);
             progress.detail(&target);
-            let cmd = trivy.image(&options, &target);
+            let cmd = trivy.image(&options, &target, &[layout.dir(), &dir]);
             let ended = || {
                 Fault::gate(format!("Trivy did not finish with {}", inventory.image.platform))
                     .cure(Trivy::cure())
@@ -317,6 +321,7 @@ impl Action for Step {
             Self::Inventory => work.inventory(),
             Self::Builtin => work.builtin(),
             Self::Licences => work.licences(),
+            Self::Fetch(fetch) => fetch.run(),
             Self::Trivy(_) => work.trivy(progress),
             Self::Config(cmd) => work.config(cmd),
             Self::Gate => Ok(work.gate()),

@@ -12,12 +12,15 @@ use anyhow::{Context as _, Result};
 
 use crate::error::Fault;
 pub use publish::Environment;
-pub use scan::{Ignore, Unrated};
+pub use scan::{Ignore, TrivyPin, Unrated};
 pub use sections::{Budgets, Buildx, Container, ExtraFile, Healthcheck, Port, Secret, Settings};
 pub use size::Bytes;
 
 /// Where the settings are, below the workspace's root.
 pub const FILE: &str = "xtask/image.toml";
+
+/// The networks that RUN steps can have.
+pub const NETWORKS: [&str; 3] = ["default", "none", "host"];
 
 /// A workspace and its settings.
 #[derive(Debug)]
@@ -43,20 +46,23 @@ impl Workspace {
     /// Reads the settings of the workspace at `root`.
     pub fn open(root: &Path) -> Result<Self> {
         let path = root.join(FILE);
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let text = String::from_utf8(text).map_err(|error| {
+            Fault::usage(format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to())).at(FILE)
+        })?;
         let settings = reader::read::<Settings>(Path::new(FILE), &text)?;
         Ok(Self { root: root.to_owned(), settings })
     }
+}
 
-    /// Writes `base` into the settings file, leaving all else in it as it stands.
-    pub fn pin_base(&self, base: &str) -> Result<()> {
-        let path = self.root.join(FILE);
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let pinned = replace_base(&text, base)?;
-        let partial = path.with_extension("toml.partial");
-        std::fs::write(&partial, pinned).with_context(|| partial.display().to_string())?;
-        std::fs::rename(&partial, &path).with_context(|| path.display().to_string())
-    }
+/// Writes `base` into the settings of the workspace at `root`, leaving all else in the file as it stands.
+pub fn pin_base(root: &Path, base: &str) -> Result<()> {
+    let path = root.join(FILE);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let pinned = replace_base(&text, base)?;
+    let partial = path.with_extension("toml.partial");
+    std::fs::write(&partial, pinned).with_context(|| partial.display().to_string())?;
+    std::fs::rename(&partial, &path).with_context(|| path.display().to_string())
 }
 
 fn replace_base(text: &str, base: &str) -> Result<String> {
@@ -120,21 +126,21 @@ mode = "999"
 "#;
         errors(
             text,
-            &expect![[r"
-            error: image.toml:1:1: the key 'package' is missing
-            error: image.toml:2:1: unknown key 'pakage'
-              help: did you mean 'package'?
-            error: image.toml:3:30: unknown platform 'linux/mips'
-            error: image.toml:4:16: expected a string, found integer
-            error: image.toml:7:9: user 'root user' is not 'user[:group]' in letters, digits, '_', '-' and '.'
-            error: image.toml:8:12: port '80/tpc' is not NUMBER, NUMBER/tcp or NUMBER/udp
-            error: image.toml:9:9: path 'usr/bin/x' must be absolute, without '.' or '..'
-            error: image.toml:12:15: '8 MX' is not a size: expected a number and B, kB, MB, GB, KiB, MiB or GiB
-            error: image.toml:13:1: unknown key 'secnds'
-              help: did you mean 'seconds'?
-            error: image.toml:15:1: the key 'target' is missing
-            error: image.toml:17:9: mode '999' is not three or four octal digits
-        "]],
+            &expect![[r#"
+                error: image.toml:1:1: the key 'package' is missing
+                error: image.toml:2:1: unknown key 'pakage'
+                  help: did you mean 'package'?
+                error: image.toml:3:30: unknown platform 'linux/mips': linux/amd64 and linux/arm64 can be built
+                error: image.toml:4:16: expected a string, found integer
+                error: image.toml:7:9: user 'root user' is not 'user[:group]' in letters, digits, '_', '-' and '.'
+                error: image.toml:8:12: port '80/tpc' is not NUMBER, NUMBER/tcp or NUMBER/udp
+                error: image.toml:9:9: path 'usr/bin/x' must be absolute, without '.' or '..'
+                error: image.toml:12:15: '8 MX' is not a size: expected a number and B, kB, MB, GB, KiB, MiB or GiB
+                error: image.toml:13:1: unknown key 'secnds'
+                  help: did you mean 'seconds'?
+                error: image.toml:15:1: the key 'target' is missing
+                error: image.toml:17:9: mode '999' is not three or four octal digits
+            "#]],
         );
     }
 

@@ -1,10 +1,13 @@
 //! `[scan]`: what an image must not have in it, and what may be overlooked until when.
 
+use std::collections::BTreeMap;
+
 use toml_span::de_helpers::TableHelper;
 use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize};
 
-use super::reader::{parsed, parsed_list, wrong};
+use super::reader::{Strings, parsed, parsed_list, wrong};
+use crate::digest::Digest;
 use crate::scan::date::Date;
 use crate::scan::severity::Severity;
 
@@ -30,8 +33,24 @@ pub struct Scan {
     pub ignore_unfixed: bool,
     /// SPDX identifiers of the licences that linked crates may have; any where unset.
     pub licences: Vec<String>,
+    /// The Trivy that is fetched where there is none on PATH; none where unset.
+    pub trivy: Option<TrivyPin>,
     /// What is overlooked.
     pub ignore: Vec<Ignore>,
+}
+
+/// A download of Trivy, pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrivyPin {
+    /// Its version.
+    pub version: semver::Version,
+    /// Where its archives (tar, gzip) are; `{version}` and `{machine}` stand for parts of the name. A
+    /// company's mirror goes here.
+    pub url: Option<String>,
+    /// The archives' digests by machine: `linux-x86_64`, `linux-aarch64`, `macos-aarch64`.
+    pub sha256: BTreeMap<String, Digest>,
+    /// Its image, by digest, for where Docker answers and nothing could be fetched.
+    pub image: Option<String>,
 }
 
 /// What a vulnerability without a rating is to the gate.
@@ -67,6 +86,7 @@ impl Default for Scan {
             vex: Vec::new(),
             ignore_unfixed: false,
             licences: Vec::new(),
+            trivy: None,
             ignore: Vec::new(),
         }
     }
@@ -98,11 +118,46 @@ impl<'de> Deserialize<'de> for Scan {
             vex: table.optional("vex").unwrap_or_default(),
             ignore_unfixed: table.optional("ignore-unfixed").unwrap_or_default(),
             licences: table.optional("licences").unwrap_or_default(),
+            trivy: table.optional("trivy"),
             ignore: table.optional("ignore").unwrap_or_default(),
         };
         table.finalize(None)?;
         Ok(scan)
     }
+}
+
+impl<'de> Deserialize<'de> for TrivyPin {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let span = value.span;
+        let mut table = TableHelper::new(value)?;
+        let version = parsed(&mut table, "version");
+        let (url, image) = (table.optional("url"), image(&mut table));
+        let mut sha256 = BTreeMap::new();
+        for (machine, hex) in table.optional::<Strings>("sha256").unwrap_or_default().0 {
+            match format!("sha256:{}", hex.trim_start_matches("sha256:")).parse::<Digest>() {
+                Ok(digest) => drop(sha256.insert(machine, digest)),
+                Err(_) => table
+                    .errors
+                    .push(wrong(span, format!("sha256 of {machine}: '{hex}' is not 64 hex digits"))),
+            }
+        }
+        if version.is_none() && table.errors.is_empty() {
+            table.errors.push(wrong(span, "the key 'version' is missing"));
+        }
+        let version = version.unwrap_or_else(|| semver::Version::new(0, 0, 0));
+        table.finalize(None)?;
+        Ok(Self { version, url, sha256, image })
+    }
+}
+
+/// An image's name with a digest: a tag alone may be another program tomorrow.
+fn image(table: &mut TableHelper<'_>) -> Option<String> {
+    let image = table.optional_s::<String>("image")?;
+    let digest = image.value.rsplit_once('@').map(|(_, digest)| digest.parse::<Digest>());
+    if !matches!(digest, Some(Ok(_))) {
+        table.errors.push(wrong(image.span, format!("image '{}' has no digest: NAME@sha256:…", image.value)));
+    }
+    Some(image.value)
 }
 
 impl<'de> Deserialize<'de> for Ignore {
@@ -128,5 +183,41 @@ impl<'de> Deserialize<'de> for Ignore {
         }
         table.finalize(None)?;
         Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::error::render;
+    use crate::settings::reader;
+    use expect_test::expect;
+
+    #[test]
+    fn what_is_not_said_is_strict() {
+        let scan = reader::read::<Scan>(Path::new("x"), "").unwrap();
+        assert_eq!((scan.severity, scan.max_age), (vec![Severity::Critical, Severity::High], 30));
+        assert_eq!((scan.unknown, scan.require_trivy), (Unrated::Fail, None));
+    }
+
+    #[test]
+    fn every_mistake_has_its_place() {
+        let text = "severity = ['criticl']\nunknown = 'no'\n[trivy]\nversion = '1'\nurl = 'x'\nimage = 'a:1'\n\
+            sha256 = { linux-x86_64 = 'abc' }\n[[ignore]]\nid = 'A'\nexpires = '2026-02-30'\n\
+            [[ignore]]\nid = 'B'\nreason = ' '\nexpires = '2026-02-28'\n";
+        let errors = reader::read::<Scan>(Path::new("image.toml"), text).unwrap_err();
+        expect![[r"
+            error: image.toml:1:14: unknown severity 'criticl': info, low, medium, high, critical, unknown
+            error: image.toml:2:12: 'no' is neither fail nor warn
+            error: image.toml:3:1: sha256 of linux-x86_64: 'abc' is not 64 hex digits
+            error: image.toml:4:12: unexpected end of input while parsing major version number
+            error: image.toml:6:10: image 'a:1' has no digest: NAME@sha256:…
+            error: image.toml:8:1: the key 'reason' is missing
+            error: image.toml:10:12: '2026-02-30' is not a day such as 2026-08-21
+            error: image.toml:11:1: an entry without a reason
+        "]]
+        .assert_eq(&render(&errors.into()));
     }
 }

@@ -6,11 +6,13 @@ use toml_span::de_helpers::TableHelper;
 use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize, Span};
 
+use super::NETWORKS;
 use super::publish::Environment;
 use super::reader::{Strings, parsed, parsed_list, wrong};
 use super::scan::Scan;
 use super::size::Bytes;
 use crate::platform::Platform;
+use crate::registry::Reference;
 use crate::tags::{Latest, Rule};
 
 /// Everything that `xtask/image.toml` says.
@@ -205,11 +207,11 @@ impl<'de> Deserialize<'de> for Settings {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
         let mut table = TableHelper::new(value)?;
         let package = table.required("package");
-        let platforms = parsed_list(&mut table, "platforms").unwrap_or_else(|| Platform::ALL.to_vec());
+        let platforms = not_empty(&mut table, "platforms").unwrap_or_else(|| Platform::ALL.to_vec());
         let settings = Self {
             package: package.unwrap_or_default(),
             binary: table.optional("binary"),
-            repository: table.optional("repository"),
+            repository: repository(&mut table),
             platforms: Platform::ALL.into_iter().filter(|platform| platforms.contains(platform)).collect(),
             base: table.optional("base").unwrap_or_else(|| "scratch".to_owned()),
             container: table.optional("container").unwrap_or_default(),
@@ -233,10 +235,10 @@ impl<'de> Deserialize<'de> for Container {
         let container = Self {
             path: absolute(&mut table, "path"),
             user: user(&mut table).unwrap_or_else(|| Self::default().user),
-            entrypoint: table.optional("entrypoint"),
+            entrypoint: not_empty(&mut table, "entrypoint"),
             cmd: table.optional("cmd").unwrap_or_default(),
             expose: parsed_list(&mut table, "expose").unwrap_or_default(),
-            env: table.optional::<Strings>("env").unwrap_or_default().0,
+            env: environment(&mut table),
             workdir: absolute(&mut table, "workdir"),
             healthcheck: table.optional("healthcheck"),
         };
@@ -271,16 +273,76 @@ fn check_absolute(table: &mut TableHelper<'_>, span: Span, path: String) -> Opti
     None
 }
 
+fn network(table: &mut TableHelper<'_>) -> Option<String> {
+    let network = table.optional_s::<String>("network")?;
+    if !NETWORKS.contains(&network.value.as_str()) {
+        let what = format!("network '{}' is not one of {}", network.value, NETWORKS.join(", "));
+        table.errors.push(wrong(network.span, what));
+    }
+    Some(network.value)
+}
+
+/// The image's name: a repository alone, as registries take it.
+fn repository(table: &mut TableHelper<'_>) -> Option<String> {
+    let name = table.optional_s::<String>("repository")?;
+    match name.value.parse::<Reference>() {
+        Ok(reference) if reference.tag().is_none() && reference.digest().is_none() => {}
+        Ok(_) => table.errors.push(wrong(name.span, "repository is a name without tag or digest")),
+        Err(fault) => table.errors.push(wrong(name.span, fault.to_string())),
+    }
+    Some(name.value)
+}
+
+/// A list of strings that are parsed; an empty one is a mistake.
+fn not_empty<T>(table: &mut TableHelper<'_>, name: &'static str) -> Option<Vec<T>>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let span = table
+        .table
+        .get(name)
+        .filter(|value| value.as_array().is_some_and(Vec::is_empty))
+        .map(|value| value.span);
+    if let Some(span) = span {
+        table
+            .errors
+            .push(wrong(span, format!("{name} must name at least one; leave the key out for the default")));
+    }
+    parsed_list(table, name)
+}
+
+/// A number of seconds, or of tries, that makes sense.
+fn number(table: &mut TableHelper<'_>, name: &'static str, default: u64) -> u64 {
+    let Some(value) = table.optional_s::<u64>(name) else { return default };
+    if !(1..=86_400).contains(&value.value) {
+        table.errors.push(wrong(value.span, format!("{name} must be from 1 to 86400, not {}", value.value)));
+    }
+    value.value
+}
+
+/// Environment variables, by names that a container can have.
+fn environment(table: &mut TableHelper<'_>) -> BTreeMap<String, String> {
+    let env = table.optional_s::<Strings>("env");
+    let Some(env) = env else { return BTreeMap::new() };
+    for name in env.value.0.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        table.errors.push(wrong(env.span, format!("'{name}' is no name of an environment variable")));
+    }
+    env.value.0
+}
+
 impl<'de> Deserialize<'de> for Healthcheck {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
         let mut table = TableHelper::new(value)?;
-        let command = table.required("command");
         let healthcheck = Self {
-            command: command.unwrap_or_default(),
-            interval: table.optional("interval").unwrap_or(10),
-            timeout: table.optional("timeout").unwrap_or(3),
-            retries: table.optional("retries").unwrap_or(3),
+            command: not_empty(&mut table, "command").unwrap_or_default(),
+            interval: number(&mut table, "interval", 10),
+            timeout: number(&mut table, "timeout", 3),
+            retries: number(&mut table, "retries", 3),
         };
+        if healthcheck.command.is_empty() && table.errors.is_empty() {
+            table.errors.push(wrong(value.span, "the key 'command' is missing"));
+        }
         table.finalize(None)?;
         Ok(healthcheck)
     }
@@ -319,7 +381,7 @@ impl<'de> Deserialize<'de> for Buildx {
         let buildx = Self {
             dockerfile: table.optional("dockerfile").unwrap_or(default.dockerfile),
             builder: table.optional("builder"),
-            network: table.optional("network"),
+            network: network(&mut table),
             contexts: table.optional::<Strings>("contexts").unwrap_or_default().0,
             secrets: parsed_list(&mut table, "secrets").unwrap_or_default(),
             cache_from: table.optional("cache-from").unwrap_or_default(),

@@ -43,7 +43,7 @@ impl fmt::Display for Bytes {
         if *factor == 1 {
             return f.pad(&format!("{} {unit}", self.0));
         }
-        let hundredths = (self.0 * 100 + factor / 2) / factor;
+        let hundredths = (u128::from(self.0) * 100 + u128::from(*factor) / 2) / u128::from(*factor);
         f.pad(&format!("{}.{:02} {unit}", hundredths / 100, hundredths % 100))
     }
 }
@@ -60,6 +60,7 @@ mod tests {
             ("0 b", 0, "0 B"),
             ("999 B", 999, "999 B"),
             ("2 GB", 2_000_000_000, "2.00 GB"),
+            ("99999999999999 GB", u64::MAX, "18446744073.71 GB"),
         ] {
             let size: Bytes = text.parse().unwrap();
             assert_eq!((size.0, size.to_string().as_str()), (bytes, shown), "{text}");

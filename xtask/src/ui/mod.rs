@@ -21,8 +21,6 @@ pub enum Mode {
     Sections,
     /// Lines, for a pipe or a file.
     Plain,
-    /// Nothing; the result alone.
-    Quiet,
 }
 
 /// Where progress goes and how.
@@ -32,11 +30,10 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// What suits this process's standard error; nothing beside a result in JSON.
-    pub fn beside(json: bool) -> Self {
-        let mode = if json {
-            Mode::Quiet
-        } else if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+    /// What suits this process's standard error. Results go to standard output, so progress is shown beside
+    /// a result in JSON too.
+    pub fn detect() -> Self {
+        let mode = if in_actions() {
             Mode::Sections
         } else if std::io::stderr().is_terminal() {
             Mode::Terminal
@@ -54,7 +51,6 @@ impl Ui {
     /// Something a person should know although the work goes on.
     pub fn warn(self, text: &str) {
         match self.mode {
-            Mode::Quiet => {}
             Mode::Sections => line(&format!("::warning::{}", github::escape(text))),
             Mode::Terminal | Mode::Plain => {
                 line(&format!("{} {text}", console::style("warning:").yellow().for_stderr()));
@@ -78,8 +74,17 @@ pub fn seconds(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }
 }
 
-/// An error as `error::render` puts it, its first word in colour on a terminal.
+fn in_actions() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// An error as `error::render` puts it: its first word in colour on a terminal, its first line as an
+/// annotation in GitHub Actions.
 pub fn error(text: &str) {
+    if in_actions() {
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        line(&format!("::error::{}", github::escape(first)));
+    }
     let red = console::style("error:").red().bold().for_stderr().to_string();
     let _ = std::io::stderr().write_all(text.replace("error:", &red).as_bytes());
 }

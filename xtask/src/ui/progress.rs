@@ -22,7 +22,7 @@ impl Progress {
         match mode {
             Mode::Sections => line(&format!("::group::{name}: {about}")),
             Mode::Plain => line(&format!("{name:<10} {about}")),
-            Mode::Terminal | Mode::Quiet => {}
+            Mode::Terminal => {}
         }
         Self { mode, name: name.to_owned(), started: Instant::now(), bar, ended: false }
     }
@@ -39,7 +39,7 @@ impl Progress {
         match self.mode {
             Mode::Sections => line(text),
             Mode::Terminal => self.detail(&console::strip_ansi_codes(text)),
-            Mode::Plain | Mode::Quiet => {}
+            Mode::Plain => {}
         }
     }
 
@@ -72,7 +72,6 @@ impl Progress {
             bar.finish_and_clear();
         }
         match self.mode {
-            Mode::Quiet => {}
             Mode::Terminal | Mode::Plain => line(summary.trim_end()),
             Mode::Sections => line(&format!("{}\n::endgroup::", summary.trim_end())),
         }

@@ -63,7 +63,7 @@ impl<'a> Bom<'a> {
         self.components.len()
     }
 
-    /// The short name of the repository: `gateway` of `ghcr.io/example/gateway`.
+    /// The short name of the repository: `app` of `ghcr.io/example/app`.
     fn short(&self) -> &str {
         self.name.rsplit('/').next().unwrap_or(self.name)
     }

@@ -1,6 +1,7 @@
 //! Trivy: asked for one manifest at a time, and believed only where it saw what is there.
 
 mod answer;
+mod fetch;
 mod ignorefile;
 
 use std::path::{Path, PathBuf};
@@ -11,11 +12,13 @@ use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 pub use answer::{read, read_config};
+pub use fetch::Fetch;
 pub use ignorefile::check as check_ignorefile;
 
 use super::date::Date;
 use crate::error::Fault;
 use crate::process::{Cmd, find};
+use crate::settings::TrivyPin;
 
 /// The engine's name.
 pub const NAME: &str = "trivy";
@@ -30,10 +33,12 @@ const HARMLESS: [&str; 5] =
 /// Trivy as it is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trivy {
-    /// The program.
+    /// The program: Trivy, or `docker` where it comes in an image.
     pub program: PathBuf,
     /// Its version.
     pub version: Version,
+    /// Its image, where Docker runs it.
+    pub image: Option<String>,
 }
 
 /// How it is driven.
@@ -74,19 +79,50 @@ impl Trivy {
             .cure(format!("install {TESTED}, which the tests use"))
             .into());
         }
-        Ok(Some(Self { program, version }))
+        Ok(Some(Self { program, version, image: None }))
     }
 
     /// How to get it.
     pub fn cure() -> String {
         format!(
-            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or scan with the builtin engine alone: --engine builtin"
+            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or pin a download in [scan.trivy] of xtask/image.toml, or scan with the builtin engine alone: --engine builtin"
         )
     }
 
-    fn base(&self, options: &Options, verb: &str) -> Cmd {
-        let mut cmd =
-            Cmd::new(&self.program).args(["--quiet", verb]).dir(&options.dir).limit(Duration::from_mins(15));
+    /// Trivy from its own image, where Docker answers; none elsewhere.
+    pub fn in_docker(pin: &TrivyPin) -> Option<Self> {
+        let image = pin.image.clone()?;
+        let answers = || Cmd::new("docker").arg("info").limit(Duration::from_secs(20)).succeeds();
+        let program = find("docker").filter(|_| answers())?;
+        Some(Self { program, version: pin.version.clone(), image: Some(image) })
+    }
+
+    /// Docker, told to run Trivy's image so that the paths in it are those outside; `sees` may be read.
+    fn container(&self, image: &str, options: &Options, sees: &[&Path]) -> Cmd {
+        let volume = |path: &Path, how: &str| format!("{0}:{0}{how}", path.display());
+        let mut cmd = Cmd::new(&self.program).args(["run", "--rm"]);
+        if options.offline {
+            cmd = cmd.args(["--network", "none"]);
+        }
+        if let Some(owner) = owner(&options.dir) {
+            cmd = cmd.args(["--user", &owner]);
+        }
+        for path in std::iter::once(&options.dir).chain(&options.cache) {
+            cmd = cmd.args(["--volume", &volume(path, "")]);
+        }
+        let lists = options.ignorefile.iter().chain(&options.vex).map(PathBuf::as_path);
+        for path in sees.iter().copied().chain(lists) {
+            cmd = cmd.args(["--volume", &volume(path, ":ro")]);
+        }
+        cmd.args(["--workdir", &options.dir.display().to_string(), image])
+    }
+
+    fn base(&self, options: &Options, verb: &str, sees: &[&Path]) -> Cmd {
+        let cmd = match &self.image {
+            Some(image) => self.container(image, options, sees),
+            None => Cmd::new(&self.program).dir(&options.dir),
+        };
+        let mut cmd = cmd.args(["--quiet", verb]).limit(Duration::from_mins(15));
         if let Some(cache) = &options.cache {
             cmd = cmd.arg("--cache-dir").arg(cache);
         }
@@ -96,10 +132,11 @@ impl Trivy {
             .fold(cmd, Cmd::unset)
     }
 
-    /// The command for one image: a layout's folder, `@` and a manifest's digest.
-    pub fn image(&self, options: &Options, target: &str) -> Cmd {
+    /// The command for one image: a layout's folder, `@` and a manifest's digest; `sees` are the folders
+    /// that it is in.
+    pub fn image(&self, options: &Options, target: &str, sees: &[&Path]) -> Cmd {
         let mut cmd = self
-            .base(options, "image")
+            .base(options, "image", sees)
             .args(["--format", "json", "--list-all-pkgs", "--exit-code", "0"])
             .args(["--scanners", "vuln,secret,misconfig", "--image-config-scanners", "misconfig,secret"])
             .args(["--skip-java-db-update", "--skip-version-check", "--skip-check-update", "--offline-scan"]);
@@ -123,14 +160,14 @@ impl Trivy {
 
     /// The command that checks a Dockerfile or a folder of files for deployment.
     pub fn config(&self, options: &Options, path: &Path) -> Cmd {
-        self.base(options, "config")
+        self.base(options, "config", &[path])
             .args(["--format", "json", "--exit-code", "0", "--skip-check-update"])
             .arg(path)
     }
 
     /// The day of Trivy's database.
     pub fn database(&self, options: &Options) -> Result<Date> {
-        let cmd = self.base(options, "version").args(["--format", "json"]);
+        let cmd = self.base(options, "version", &[]).args(["--format", "json"]);
         let none = || Fault::gate("Trivy does not say how old its database is");
         let answer: Versions =
             serde_json::from_slice(&cmd.read_bytes().with_context(none)?).with_context(none)?;
@@ -150,6 +187,20 @@ impl Trivy {
         }
         Ok(())
     }
+}
+
+/// Who owns a folder, as `--user` takes it: what a container writes belongs to them then.
+#[cfg(unix)]
+fn owner(dir: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    // Not made yet, it will belong to whoever has the folder above.
+    let meta = dir.ancestors().find_map(|dir| dir.metadata().ok())?;
+    Some(format!("{}:{}", meta.uid(), meta.gid()))
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Path) -> Option<String> {
+    None
 }
 
 #[derive(Deserialize)]
@@ -172,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_command_sees_everything_and_nothing_of_this_folder() {
-        let trivy = Trivy { program: "/bin/trivy".into(), version: Version::new(0, 74, 0) };
+        let trivy = Trivy { program: "/bin/trivy".into(), version: Version::new(0, 74, 0), image: None };
         let options = Options {
             offline: true,
             cache: Some("/cache".into()),
@@ -180,7 +231,7 @@ mod tests {
             dir: "/work".into(),
             ..Options::default()
         };
-        let line = trivy.image(&options, "layout@sha256:abc").to_string();
+        let line = trivy.image(&options, "layout@sha256:abc", &[]).to_string();
         for part in [
             "--cache-dir /cache",
             "--list-all-pkgs",
