@@ -141,7 +141,7 @@ fn the_tags_are_derived_and_must_be_about_this_very_image() {
     let Some(live) = Live::docker() else { return };
     let mut workshop = Workshop::new(7);
     let settings = format!(
-        "package = \"hello\"\nrepository = \"{}/Owner/App\"\n\
+        "package = \"hello\"\nrepository = \"{}/owner/app\"\n\
          [[tags]]\ntype = \"semver\"\npattern = \"{{{{version}}}}\"\n\
          [[tags]]\ntype = \"semver\"\npattern = \"{{{{major}}}}.{{{{minor}}}}\"\n",
         live.registry()
