@@ -54,8 +54,10 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
     if signing {
         assert_eq!(check(&report, "signature").0, "ok");
         let again = Ran::of(&mut publish).code(0).json();
-        let sign = again["steps"].as_array().unwrap().iter().find(|step| step["name"] == "sign").unwrap();
-        assert_eq!(sign["outcome"], "this key has signed it already");
+        for name in ["sign", "attest"] {
+            let step = again["steps"].as_array().unwrap().iter().find(|step| step["name"] == name).unwrap();
+            assert_eq!(step["outcome"], "this key has signed it already", "{name}");
+        }
         assert_eq!(again["bytes_sent"], 0);
         // Another key has not signed it.
         std::fs::remove_file(workshop.hello.path().join("cosign.key")).unwrap();
@@ -63,6 +65,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
         key_pair(&workshop).unwrap();
         let report = workshop.run(args).code(3).json();
         assert_eq!(check(&report, "signature").0, "failed", "{report}");
+        assert!(check(&report, "provenance").1.contains("not signed by whom"), "{report}");
     }
     let args = ["verify", "--json", &image];
     let failed = |more: &[&str], name: &str, words: &str| {

@@ -277,7 +277,9 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
     if let Some(signer) = signer {
         let image = setup.to.with_digest(parcel.digest()).to_string();
         let command = signer.command(&image, &setup.folder, setup.plain_http);
-        plan.step("sign", "the index and every platform", [&image], Step::Sign(signer, command));
+        let attest = signer.attest(&image, &setup.folder, setup.plain_http);
+        plan.step("sign", "the index and every platform", [&image], Step::Sign(signer.clone(), command));
+        plan.step("attest", "the provenance, signed as well", ["attach"], Step::Attest(signer, attest));
     }
     let names = |forward: bool| {
         let of = |tag: &&Tag| matches!(tag.motion, Motion::Forward { .. }) == forward;

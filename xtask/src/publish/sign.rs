@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+use serde_json::Value;
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
 use crate::registry::auth::{Found, HELPER};
+use crate::registry::base64;
 
 /// The artifact type of what cosign attaches.
 pub const SIGNATURE: &str = "application/vnd.dev.sigstore.bundle";
+
+/// Cosign's word for SLSA v1 provenance.
+const PROVENANCE_TYPE: &str = "slsaprovenance1";
 
 /// A signing config that names no service: with a key pair, nothing is told to a public log.
 const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
@@ -94,14 +99,33 @@ impl Signer {
         fs::write(&path, NO_SERVICES).with_context(|| path.display().to_string())
     }
 
-    /// Whether the image has this key's signature already. A keyless one tells of its run, so each run signs.
-    pub fn has_signed(&self, image: &str, folder: &Path, plain_http: bool, access: &Access) -> Result<bool> {
-        let Self::Key(key) = self else { return Ok(false) };
+    /// The command that signs the provenance, which is at [`Self::predicate`], and attaches it so.
+    pub fn attest(&self, image: &str, folder: &Path, plain_http: bool) -> Cmd {
+        let cmd = Cmd::new("cosign").args(["attest", "--yes", "--type", PROVENANCE_TYPE]);
+        let cmd = cmd.arg("--predicate").arg(Self::predicate(folder));
+        let cmd = match self {
+            Self::Keyless => cmd,
+            Self::Key(key) => {
+                cmd.args(["--key", key]).arg("--signing-config").arg(folder.join("signing-config.json"))
+            }
+        };
+        let cmd = if plain_http { cmd.arg("--allow-http-registry") } else { cmd };
+        cmd.arg(image)
+    }
+
+    /// Where the predicate of the provenance is put for cosign.
+    pub fn predicate(folder: &Path) -> PathBuf {
+        folder.join("provenance.json")
+    }
+
+    /// What this signer's own signatures are verified with. Keyless ones tell of their run, so that each run
+    /// makes its own.
+    pub fn trust(&self, folder: &Path) -> Result<Option<Trust>> {
+        let Self::Key(key) = self else { return Ok(None) };
         let public = Cmd::new("cosign").args(["public-key", "--key", key]).read()?;
         let path = folder.join("signing-key.pub");
         fs::write(&path, public).with_context(|| path.display().to_string())?;
-        let trust = Trust::Key(path.display().to_string());
-        Ok(access.lend(trust.command(image, plain_http)).succeeds())
+        Ok(Some(Trust::Key(path.display().to_string())))
     }
 }
 
@@ -122,7 +146,22 @@ pub enum Trust {
 impl Trust {
     /// The command that verifies an image's signature.
     pub fn command(&self, image: &str, plain_http: bool) -> Cmd {
-        let cmd = Cmd::new("cosign").arg("verify");
+        self.of("verify", image, plain_http)
+    }
+
+    /// The statements about an image's provenance that are signed so; none where cosign finds none.
+    pub fn statements(&self, image: &str, plain_http: bool, access: &Access) -> Vec<Value> {
+        let cmd = self.of("verify-attestation", image, plain_http).args(["--type", PROVENANCE_TYPE]);
+        let text = access.lend(cmd).read().unwrap_or_default();
+        let statement = |line: &str| {
+            let envelope: Value = serde_json::from_str(line).ok()?;
+            serde_json::from_slice(&base64::decode(envelope["payload"].as_str()?)?).ok()
+        };
+        text.lines().filter_map(statement).collect()
+    }
+
+    fn of(&self, verb: &str, image: &str, plain_http: bool) -> Cmd {
+        let cmd = Cmd::new("cosign").arg(verb);
         let cmd = match self {
             // With a key pair nothing was told to the public log.
             Self::Key(key) => cmd.args(["--key", key, "--insecure-ignore-tlog"]),

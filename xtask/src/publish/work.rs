@@ -44,6 +44,8 @@ pub enum Step {
     Attach,
     /// Signs the image and its platforms.
     Sign(Signer, Cmd),
+    /// Signs the provenance.
+    Attest(Signer, Cmd),
     /// Puts the version's tag and those that depend on no other.
     Tags,
     /// Moves the moving tags forward.
@@ -171,10 +173,11 @@ impl Work {
     fn sign(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
         let setup = &self.setup;
         let image = setup.to.with_digest(self.parcel.digest()).to_string();
-        let access = Access::new(&setup.folder, setup.to.registry(), self.client.credentials(&setup.to)?);
+        let access = self.access()?;
         signer.prepare(&setup.folder)?;
-        access.prepare()?;
-        if signer.has_signed(&image, &setup.folder, setup.plain_http, &access)? {
+        if let Some(trust) = signer.trust(&setup.folder)?
+            && access.lend(trust.command(&image, setup.plain_http)).succeeds()
+        {
             return Ok("this key has signed it already".to_owned());
         }
         access.lend(command.clone()).follow(|line| progress.output(line))?;
@@ -182,6 +185,33 @@ impl Work {
             Signer::Keyless => "by this job's identity".to_owned(),
             Signer::Key(key) => format!("with {key}"),
         })
+    }
+
+    fn attest(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
+        let setup = &self.setup;
+        let image = setup.to.with_digest(self.parcel.digest()).to_string();
+        let access = self.access()?;
+        let statement = provenance::statement(&setup.to.name(), &self.parcel, &setup.parameters)?;
+        let statement: serde_json::Value = serde_json::from_slice(&statement)?;
+        if let Some(trust) = signer.trust(&setup.folder)? {
+            let known = trust.statements(&image, setup.plain_http, &access);
+            if known.iter().any(|one| one["predicate"] == statement["predicate"]) {
+                return Ok("this key has signed it already".to_owned());
+            }
+        }
+        let path = Signer::predicate(&setup.folder);
+        std::fs::write(&path, statement["predicate"].to_string())
+            .with_context(|| path.display().to_string())?;
+        access.lend(command.clone()).follow(|line| progress.output(line))?;
+        Ok("signed provenance".to_owned())
+    }
+
+    fn access(&self) -> Result<Access> {
+        let setup = &self.setup;
+        let found = self.client.credentials(&setup.to)?;
+        let access = Access::new(&setup.folder, setup.to.registry(), found);
+        access.prepare()?;
+        Ok(access)
     }
 
     fn put_tags(&mut self, moving: bool) -> Result<String> {
@@ -237,7 +267,7 @@ impl Action for Step {
 
     fn command(&self) -> Option<&Cmd> {
         match self {
-            Self::Sign(_, command) => Some(command),
+            Self::Sign(_, command) | Self::Attest(_, command) => Some(command),
             _ => None,
         }
     }
@@ -257,6 +287,7 @@ impl Action for Step {
             Self::Manifests => work.manifests(progress),
             Self::Attach => work.attach(),
             Self::Sign(signer, command) => work.sign(signer, command, progress),
+            Self::Attest(signer, command) => work.attest(signer, command, progress),
             Self::Tags => work.put_tags(false),
             Self::Moving => work.put_tags(true),
             Self::ReadBack => work.read_back(),

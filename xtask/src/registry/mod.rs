@@ -6,7 +6,7 @@
 
 pub mod auth;
 mod auth_file;
-mod base64;
+pub mod base64;
 mod blob;
 mod challenge;
 mod client;

@@ -14,7 +14,6 @@ use ureq::http::header::ACCEPT;
 
 use super::client::Client;
 use super::pull::{MANIFEST_TYPES, Manifest, header_value, pull_scope};
-use super::push::with_query;
 use super::reference::Reference;
 use super::session::{Call, Content};
 use super::tags::{MOST_OF_LIST, MOST_PAGES, next_page};
@@ -90,8 +89,10 @@ impl Client {
         subject: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Referrer>> {
-        let listed = self.referrers_by_api(reference, subject, artifact_type)?.unwrap_or_default();
+        // All of them, whatever is wanted: a registry that mistakes the types would filter by the wrong ones.
+        let listed = self.referrers_by_api(reference, subject)?.unwrap_or_default();
         let mut found = if listed.is_empty() { self.referrers_by_tag(reference, subject)? } else { listed };
+        self.look_into(reference, &mut found)?;
         if let Some(wanted) = artifact_type {
             found.retain(|referrer| referrer.artifact_type.as_deref() == Some(wanted));
         }
@@ -101,19 +102,10 @@ impl Client {
     }
 
     /// The API's list; none where the registry has no such API.
-    fn referrers_by_api(
-        &self,
-        reference: &Reference,
-        subject: &Digest,
-        artifact_type: Option<&str>,
-    ) -> Result<Option<Vec<Referrer>>> {
+    fn referrers_by_api(&self, reference: &Reference, subject: &Digest) -> Result<Option<Vec<Referrer>>> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = pull_scope(reference);
         let first = session.url(&format!("v2/{}/referrers/{subject}", reference.repository()));
-        let first = first.and_then(|url| match artifact_type {
-            Some(wanted) => with_query(&url, &[("artifactType", wanted)]),
-            None => Ok(url),
-        });
         let mut next = Some(first.map_err(|trouble| trouble.error)?);
         let mut found = Vec::new();
         let mut left = MOST_OF_LIST;
@@ -154,12 +146,16 @@ impl Client {
         let Some(index) = tagged.filter(|manifest| is_fallback(manifest, subject)) else {
             return Ok(Vec::new());
         };
-        let mut found = entries(&index.bytes).unwrap_or_default();
+        Ok(entries(&index.bytes).unwrap_or_default())
+    }
+
+    /// Fills in types and annotations from the manifests themselves: some tools have written lists without
+    /// what belongs there, and some registries list the config's type for the artifact's.
+    fn look_into(&self, reference: &Reference, found: &mut [Referrer]) -> Result<()> {
         let vague = |entry: &&mut Referrer| {
             entry.artifact_type.as_deref().is_none_or(|kind| kind.is_empty() || NO_TYPE.contains(&kind))
         };
         for entry in found.iter_mut().filter(vague).take(MOST_LOOKED_INTO) {
-            // Some tools have written lists without the types and annotations that belong there.
             let Some(manifest) = self.manifest_if_any(&reference.with_digest(entry.digest))? else {
                 continue;
             };
@@ -169,7 +165,7 @@ impl Client {
                 entry.annotations.entry(name).or_insert(value);
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Pushes a manifest with a `subject`, so that [`Client::referrers`] of that subject finds it

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::statement::{document, provenance};
 use crate::digest::Digest;
 use crate::error::render;
 use crate::git::{day_of, now};
 use crate::image::oci::{self, Annotations, Index, Manifest};
+use crate::process::Cmd;
 use crate::publish::{Access, PROVENANCE, SBOM, SCAN, SIGNATURE, Scan, Trust};
 use crate::registry::{Client, Reference, Referrer, Sink};
 use crate::settings::Bytes;
@@ -71,10 +73,21 @@ pub fn verify(
     let of = |kind: &str| {
         referrers.iter().filter(|one| one.artifact_type.as_deref() == Some(kind)).collect::<Vec<_>>()
     };
-    let (said, unscanned) = said(client, at, digest, &of(PROVENANCE), &annotations, demands);
+    let access = Access::new(folder, at.registry(), client.credentials(at)?);
+    let image = at.with_digest(*digest).to_string();
+    let statements = match &demands.trust {
+        None => None,
+        Some(trust) => {
+            crate::publish::need_cosign()?;
+            access.prepare()?;
+            Some(trust.statements(&image, plain_http, &access))
+        }
+    };
+    let (said, unscanned) =
+        said(client, at, digest, &of(PROVENANCE), &annotations, demands, statements.as_deref());
     let scanned = scanned(client, at, digest, &of(SCAN), unscanned, demands);
     let sbom = sbom(client, at, &of(SBOM), demands.sbom);
-    let signed = signed(client, at, digest, &referrers, demands, folder, plain_http)?;
+    let signed = signed(&referrers, demands, |trust| access.lend(trust.command(&image, plain_http)));
     Ok(vec![whole, said, scanned, sbom, signed])
 }
 
@@ -139,15 +152,24 @@ fn said(
     found: &[&Referrer],
     annotations: &Annotations,
     demands: &Demands,
+    signed: Option<&[Value]>,
 ) -> (Check, Option<String>) {
     const NAME: &str = "provenance";
     let mut why = "there is none".to_owned();
     // Several runs may have published the same bytes; one that holds is enough.
     for referrer in found.iter().rev() {
         let read = document(client, at, referrer).map_err(|error| one_line(&error));
-        let read = read.and_then(|bytes| provenance(&bytes, digest));
+        let is_signed = |bytes: &[u8]| {
+            let statement: Value = serde_json::from_slice(bytes).unwrap_or_default();
+            signed.is_none_or(|signed| signed.iter().any(|one| one["predicate"] == statement["predicate"]))
+        };
+        let read = read.and_then(|bytes| Ok((provenance(&bytes, digest)?, is_signed(&bytes))));
         let said = match read {
-            Ok(said) => said,
+            Ok((_, false)) => {
+                "it is not signed by whom is wanted".clone_into(&mut why);
+                continue;
+            }
+            Ok((said, true)) => said,
             Err(wrong) => {
                 why = wrong;
                 continue;
@@ -167,7 +189,8 @@ fn said(
             );
             continue;
         }
-        let detail = format!("by {} from {}", said.builder, shown(said.revision.as_ref()));
+        let how = if signed.is_some() { ", signed" } else { "" };
+        let detail = format!("by {} from {}{how}", said.builder, shown(said.revision.as_ref()));
         return (check(NAME, State::Ok, detail), said.unscanned);
     }
     (check(NAME, State::Failed, why), None)
@@ -240,39 +263,24 @@ fn sbom(client: &Client, at: &Reference, found: &[&Referrer], wanted: bool) -> C
     }
 }
 
-fn signed(
-    client: &Client,
-    at: &Reference,
-    digest: &Digest,
-    referrers: &[Referrer],
-    demands: &Demands,
-    folder: &Path,
-    plain_http: bool,
-) -> Result<Check> {
+fn signed(referrers: &[Referrer], demands: &Demands, command: impl Fn(&Trust) -> Cmd) -> Check {
     const NAME: &str = "signature";
     let is_signature = |one: &&Referrer| {
         let kind = one.artifact_type.as_deref().unwrap_or_default();
         kind.starts_with(SIGNATURE)
     };
-    let count = referrers.iter().filter(is_signature).count();
     let Some(trust) = &demands.trust else {
-        return Ok(match (count, demands.signed) {
+        return match (referrers.iter().filter(is_signature).count(), demands.signed) {
             (0, false) => check(NAME, State::Absent, "there is none"),
             (0, true) => check(NAME, State::Failed, "there is none"),
             (_, true) => check(NAME, State::Failed, "nobody said whose is wanted: --key or --identity"),
-            (count, false) => {
-                check(NAME, State::Absent, format!("{count}, not verified: --key or --identity says whose"))
-            }
-        });
+            (_, false) => check(NAME, State::Absent, "not verified: --key or --identity says whose"),
+        };
     };
-    crate::publish::need_cosign()?;
-    let access = Access::new(folder, at.registry(), client.credentials(at)?);
-    access.prepare()?;
-    let command = trust.command(&at.with_digest(*digest).to_string(), plain_http);
-    Ok(match access.lend(command).read_bytes() {
+    match command(trust).read_bytes() {
         Ok(_) => check(NAME, State::Ok, "cosign verifies it"),
         Err(error) => check(NAME, State::Failed, last_line(&error)),
-    })
+    }
 }
 
 /// What cosign said last; the lines before it repeat it.
