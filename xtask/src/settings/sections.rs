@@ -282,9 +282,10 @@ fn network(table: &mut TableHelper<'_>) -> Option<String> {
     Some(network.value)
 }
 
-/// The image's name: a repository alone, as registries take it.
+/// The image's name: a repository alone, in lower case, as registries take it and owners may not write it.
 fn repository(table: &mut TableHelper<'_>) -> Option<String> {
-    let name = table.optional_s::<String>("repository")?;
+    let mut name = table.optional_s::<String>("repository")?;
+    name.value.make_ascii_lowercase();
     match name.value.parse::<Reference>() {
         Ok(reference) if reference.tag().is_none() && reference.digest().is_none() => {}
         Ok(_) => table.errors.push(wrong(name.span, "repository is a name without tag or digest")),
