@@ -41,6 +41,8 @@ struct State {
     /// The connection speaks another protocol from now on.
     switched: bool,
     draining: bool,
+    /// Since when the socket has taken what is written; nothing while it does not.
+    writable_since: Option<Instant>,
     waker: Option<Waker>,
 }
 
@@ -73,6 +75,7 @@ impl Connection {
                 refused: None,
                 switched: false,
                 draining: false,
+                writable_since: Some(Instant::now()),
                 waker: None,
             }),
             metrics,
@@ -121,6 +124,16 @@ impl Connection {
     /// Whether no request has come in yet.
     pub fn is_fresh(&self) -> bool {
         self.state().began == 0
+    }
+
+    /// The socket takes what is written again, or no longer.
+    pub fn set_writable(&self, writable: bool) {
+        self.state().writable_since = writable.then(Instant::now);
+    }
+
+    /// Since when the socket has taken what is written, if it does.
+    pub fn writable_since(&self) -> Option<Instant> {
+        self.state().writable_since
     }
 
     /// Has `waker` woken when the requests in flight have ended or the connection is to drain.

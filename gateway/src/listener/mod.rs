@@ -6,6 +6,7 @@ mod serve;
 pub mod socket;
 mod stream;
 pub mod tls;
+mod uptake;
 mod wire;
 
 use std::future::Future;
@@ -20,7 +21,7 @@ pub use connection::{Connection, InFlight};
 /// Answers the requests of all connections of a thread.
 pub trait Handler: Send + Sync + 'static {
     /// The body of its responses.
-    type Body: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static;
 
     /// Answers one request. `in_flight` is to be kept until the response has ended.
     fn handle(

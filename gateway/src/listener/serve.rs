@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Handler;
 use super::connection::Connection;
 use super::stream::Stream;
+use super::uptake::{Streams, Watched};
 use super::wire::{LAST_CHANCE, Patience, Wire};
 use crate::http::guard::Guard;
 use crate::settings::Listener;
@@ -151,10 +152,12 @@ async fn serve_http2<H: Handler>(
     let shared = Arc::clone(&connection);
     let service = service_fn(move |request| {
         shared.begin();
-        answer(&shared, &handler, request)
+        let answer = answer(&shared, &handler, request);
+        async move { answer.await.map(|response| response.map(Watched)) }
     });
+    let streams = Streams { connection: Arc::clone(&connection), limit: listener.body_timeout };
     let header_bytes = u32::try_from(listener.head.max_bytes).unwrap_or(u32::MAX);
-    let served = http2::Builder::new(TokioExecutor::new())
+    let served = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)

@@ -164,11 +164,17 @@ impl Wire {
 
     fn poll_written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.write_timer = None;
+            if self.write_timer.take().is_some() {
+                self.connection.set_writable(true);
+            }
             return written;
         }
         let limit = self.patience.write;
-        let timer = self.write_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        let connection = &self.connection;
+        let timer = self.write_timer.get_or_insert_with(|| {
+            connection.set_writable(false);
+            Box::pin(tokio::time::sleep(limit))
+        });
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -53,7 +53,9 @@ impl Failure for UpstreamError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Connect(_) | Self::Closed(_) | Self::Malformed(_) => StatusCode::BAD_GATEWAY,
+            // Unlike after a 502 the client may send the request again, whatever it is.
+            Self::Connect(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Closed(_) | Self::Malformed(_) => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }

@@ -5,10 +5,10 @@ use crate::gateway::Gateway;
 use crate::upstream::{Upstream, response};
 
 #[test]
-fn an_upstream_that_is_down_gives_502() {
+fn an_upstream_that_is_down_gives_503() {
     let gateway = Gateway::before(Upstream::nowhere());
     let answer = get(gateway.address, "/");
-    assert_eq!(answer.status, 502);
+    assert_eq!(answer.status, 503);
     assert!(!answer.body.contains("127.0.0.1"), "{}", answer.body);
     let line = gateway.logged();
     assert!(line.contains("\"failed_at\":\"upstream\",\"failure\":\"connect\""), "{line}");
@@ -16,12 +16,29 @@ fn an_upstream_that_is_down_gives_502() {
 }
 
 #[test]
-fn a_name_without_address_gives_502() {
+fn no_endpoint_that_can_be_reached_gives_503() {
+    let gateway = Gateway::start(&format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n\
+         [upstreams.a]\nendpoints = ['{}', '{}', '{}']\n[[routes]]\nupstream = 'a'\n",
+        Upstream::nowhere(),
+        Upstream::nowhere(),
+        Upstream::nowhere()
+    ));
+    // At first, and while all of them are passed over.
+    for _ in 0..4 {
+        let answer = ask(gateway.address, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
+        assert_eq!(answer.status, 503);
+        assert_ne!(answer.field("connection"), Some("close"), "the client is not at fault");
+    }
+}
+
+#[test]
+fn a_name_without_address_gives_503() {
     let gateway = Gateway::start(
         "[[listeners]]\naddress = '127.0.0.1:0'\n\
          [upstreams.a]\nendpoints = ['does-not-exist.invalid:80']\n[[routes]]\nupstream = 'a'\n",
     );
-    assert_eq!(get(gateway.address, "/").status, 502);
+    assert_eq!(get(gateway.address, "/").status, 503);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! HTTP/2 downstream.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Body, Frame};
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::{Builder as Handshake, SendRequest};
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,7 +27,12 @@ where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
 {
     let stream = TcpStream::connect(address).await.expect("a listening gateway");
-    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    let (sender, connection) = Handshake::new(TokioExecutor::new())
+        // Smaller than what the tests send, so that flow control takes part.
+        .initial_stream_window_size(65_535)
+        .handshake(TokioIo::new(stream))
+        .await
+        .expect("HTTP/2");
     tokio::spawn(async move {
         let _ = connection.await;
     });
@@ -177,5 +183,78 @@ fn a_connection_without_requests_is_closed() {
         // The last frame is GOAWAY without error, the type of which is 7.
         let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0];
         assert!(bytes.windows(9).any(|part| part == goaway), "{bytes:?}");
+    });
+}
+
+/// The next frame: its type, its stream and what it holds.
+async fn frame(stream: &mut TcpStream) -> (u8, u8, Vec<u8>) {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.expect("a frame");
+    let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
+    stream.read_exact(&mut payload).await.expect("a whole frame");
+    (head[3], head[8], payload)
+}
+
+#[test]
+fn a_client_that_withholds_its_window_is_not_waited_for() {
+    const RST_STREAM: u8 = 3;
+    const CANCEL: [u8; 4] = [0, 0, 0, 8];
+    let endless = Upstream::start(|_, client| {
+        client.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+        client.send_until_broken(&[b'x'; 8192])
+    });
+    // Small enough to wait for the window as a whole.
+    let short = Upstream::saying("x");
+    for (upstream, window) in [(&endless, 0u32), (&endless, 50_000), (&short, 0)] {
+        let gateway = Gateway::with(upstream.address, "body_timeout = '200ms'", "", "");
+        run(async {
+            let mut stream = TcpStream::connect(gateway.address).await.expect("a gateway");
+            // The preface, and settings with the initial window of a stream.
+            let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04".to_vec();
+            bytes.extend(window.to_be_bytes());
+            stream.write_all(&bytes).await.expect("an open connection");
+            // The second shows that the connection lives on; its number is the last byte.
+            for number in [1, 3] {
+                let get = [0, 0, 6, 1, 5, 0, 0, 0, number, 0x82, 0x86, 0x84, 0x41, 1, b't'];
+                stream.write_all(&get).await.expect("an open connection");
+                loop {
+                    let (kind, of, payload) = frame(&mut stream).await;
+                    if (kind, of) == (RST_STREAM, number) {
+                        assert_eq!(payload, CANCEL);
+                        break;
+                    }
+                }
+            }
+        });
+        let line = gateway.logged();
+        assert!(line.contains("\"status\":200"), "{line}");
+        // What the codec has taken whole is not known to be lost.
+        assert_eq!(
+            line.contains("\"failure\":\"client_closed\""),
+            upstream.address == endless.address,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_client_that_takes_a_response_slowly_gets_it_whole() {
+    const LENGTH: usize = 400_000;
+    let upstream = Upstream::start(|_, client| {
+        client.send(response(200, &"x".repeat(LENGTH)));
+        true
+    });
+    let gateway = Gateway::with(upstream.address, "body_timeout = '1s'", "", "");
+    run(async {
+        let mut sender = connect(gateway.address).await;
+        let request = Request::get("http://t/").body(Empty::<Bytes>::new()).expect("a request");
+        let mut response = sender.send_request(request).await.expect("a response");
+        let mut received = 0;
+        while let Some(frame) = response.frame().await {
+            received += frame.expect("a frame").into_data().map_or(0, |data| data.len());
+            // More than the limit in all, less than it for each window.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        assert_eq!(received, LENGTH);
     });
 }

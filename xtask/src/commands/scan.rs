@@ -144,14 +144,21 @@ impl Flags {
             root: workspace.root.clone(),
         };
         let mut work = Work::new(setup);
+        // A scan that does not come to its end must not leave an older one's word in its place.
+        let result = target_dir.join("xtask").join("scan.json");
+        if work.setup.expected.is_some() && result.exists() {
+            fs::remove_file(&result).with_context(|| result.display().to_string())?;
+        }
         let steps = plan.run(&mut work, ui)?;
         let mut faults = std::mem::take(&mut work.faults);
         faults.extend(work.setup.rules.verdict(&work.findings));
         let report = Report { image: &name, work: &work, steps: &steps, faults: &faults };
-        if work.setup.expected.is_some() {
-            // What `cargo xtask publish` wants to see.
-            let path = target_dir.join("xtask").join("scan.json");
-            record(&path, &target_dir.join("image"), report.json(), faults.is_empty())?;
+        // What `cargo xtask publish` wants to see. An image that it could not take leaves nothing, and the
+        // verdict here stands all the same.
+        if work.setup.expected.is_some()
+            && let Err(error) = record(&result, &target_dir.join("image"), report.json(), faults.is_empty())
+        {
+            ui.warn(&format!("publish will ask for another scan: {error:#}"));
         }
         self.tell(&report, ui)?;
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
