@@ -1,7 +1,6 @@
 //! The steps of publishing, in the order that leaves no tag on something incomplete.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use semver::Version;
@@ -22,12 +21,6 @@ use crate::registry::{Client, Reference};
 use crate::settings::Bytes;
 use crate::tags::{Motion, Tag};
 use crate::ui::Progress;
-
-/// What a registry says of a manifest whose blobs it does not see yet (distribution-spec, "Error codes"):
-/// some see a blob only a moment after they took it, or not while another run sends the same one.
-const UNKNOWN_BLOB: &str = "MANIFEST_BLOB_UNKNOWN";
-const TRIES_OF_MANIFEST: usize = 4;
-const SETTLE: Duration = Duration::from_millis(500);
 
 /// One step.
 #[derive(Debug)]
@@ -117,22 +110,11 @@ impl Work {
         Ok(format!("may push, with {source}{state}"))
     }
 
-    fn manifests(&self, progress: &Progress) -> Result<String> {
+    fn manifests(&self) -> Result<String> {
         for entry in self.parcel.manifests.iter().chain([&self.parcel.top]) {
             let at = self.setup.to.with_digest(entry.digest);
             if self.client.head_manifest(&at)?.is_none_or(|head| head.digest != entry.digest) {
-                let bytes = self.parcel.layout.read(entry)?;
-                for left in (0..TRIES_OF_MANIFEST).rev() {
-                    match self.client.put_manifest(&at, &bytes, &entry.media_type) {
-                        Err(error) if left > 0 && format!("{error:#}").contains(UNKNOWN_BLOB) => {
-                            std::thread::sleep(SETTLE);
-                            let (to, from) = (&self.setup.to, self.setup.from.as_ref());
-                            send::send(&self.client, to, from, &self.parcel, progress)?;
-                        }
-                        Err(error) => return Err(error),
-                        Ok(_) => break,
-                    }
-                }
+                self.client.put_manifest(&at, &self.parcel.layout.read(entry)?, &entry.media_type)?;
             }
         }
         Ok(self.parcel.digest().to_string())
@@ -284,7 +266,7 @@ impl Action for Step {
                 work.sent = send::send(&work.client, &setup.to, from, &work.parcel, progress)?;
                 Ok(format!("{} of {} sent", Bytes(work.sent.bytes_new), Bytes(work.sent.bytes)))
             }
-            Self::Manifests => work.manifests(progress),
+            Self::Manifests => work.manifests(),
             Self::Attach => work.attach(),
             Self::Sign(signer, command) => work.sign(signer, command, progress),
             Self::Attest(signer, command) => work.attest(signer, command, progress),

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::pull::{MOST_OF_MANIFEST, docker_digest, header_value};
 use super::reference::Reference;
 use super::refusal::Action;
-use super::retry::Trouble;
+use super::retry::{Passing, Trouble};
 use super::session::{Call, Content, Open, Session};
 use super::token::Scope;
 use super::upload::Upload;
@@ -16,6 +16,14 @@ use super::url;
 use super::wire::{Answer, Redirects};
 use crate::digest::Digest;
 use crate::error::Fault;
+
+/// How often a manifest is sent again whose blobs the registry does not see. Some see a blob only a moment
+/// after they took it, or not while somebody else sends the same one.
+const TRIES_OF_UNSEEN: u32 = 4;
+
+fn is_unseen(trouble: &Trouble) -> bool {
+    trouble.passing.is_none() && format!("{:#}", trouble.error).contains("MANIFEST_BLOB_UNKNOWN")
+}
 
 /// What pushing a blob came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +163,7 @@ impl Client {
         };
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
+        let mut unseen = 0;
         self.retry(|| {
             let mut call = Call {
                 method: Method::PUT,
@@ -164,7 +173,13 @@ impl Client {
                 content: Content::Bytes(bytes),
                 redirects: Redirects::None,
             };
-            let answer = session.expect(&mut call, &[201])?;
+            let answer = match session.expect(&mut call, &[201]) {
+                Err(trouble) if unseen < TRIES_OF_UNSEEN && is_unseen(&trouble) => {
+                    unseen += 1;
+                    return Err(Trouble::passing(Passing::Busy(None), trouble.error));
+                }
+                outcome => outcome?,
+            };
             if let Some(stored) = docker_digest(&answer).filter(|stored| *stored != digest) {
                 let what =
                     format!("the manifest that was sent is {digest}, and the registry stored {stored}");

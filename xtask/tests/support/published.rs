@@ -123,6 +123,12 @@ impl Workshop {
     /// A command with no credentials of this machine's.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.hello.command();
+        // Rust's own folders are below the home that is taken away.
+        for (name, folder) in [("RUSTUP_HOME", ".rustup"), ("CARGO_HOME", ".cargo")] {
+            if let (None, Some(home)) = (std::env::var_os(name), std::env::var_os("HOME")) {
+                command.env(name, Path::new(&home).join(folder));
+            }
+        }
         command.args(args).env("HOME", self.hello.path()).env_remove("XDG_RUNTIME_DIR");
         command.env_remove("XDG_CONFIG_HOME").env_remove("REGISTRY_AUTH_FILE").env_remove("GHCR_TOKEN");
         command
