@@ -236,10 +236,10 @@ impl Bench {
         let command = steps.find(|step| step["name"] == "buildx").map(|step| &step["command"]);
         let command = command.context("the plan has no step 'buildx'")?;
         let argv: Vec<String> = serde_json::from_value(command["argv"].clone())?;
-        let env: BTreeMap<String, String> = serde_json::from_value(command["env"].clone())?;
+        let env: Option<BTreeMap<String, String>> = serde_json::from_value(command["env"].clone())?;
         let (program, rest) = argv.split_first().context("an empty command")?;
         let cmd = Cmd::new(program).args(rest.iter().cloned()).dir(copy);
-        Ok(env.into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value)))
+        Ok(env.unwrap_or_default().into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value)))
     }
 
     /// Appends a line to the package's library, or to its binary where it has none: the crate is compiled and linked again.
