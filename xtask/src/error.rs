@@ -124,7 +124,8 @@ pub fn render(error: &anyhow::Error) -> String {
             first = false;
             continue;
         }
-        let text = cause.to_string().replace('\n', "\n  ");
+        // What a registry or an image says must not speak to the terminal, or to GitHub's log.
+        let text = crate::ui::plain(&cause.to_string()).replace('\n', "\n  ");
         out.push_str(if first { "error: " } else { "  because: " });
         out.push_str(&text);
         out.push('\n');

@@ -103,7 +103,7 @@ impl Source {
             None => (of_crate.clone(), self.commits),
         };
         if self.nearest.is_some() && version.pre.is_empty() {
-            version.patch += 1;
+            version.patch = version.patch.saturating_add(1);
         }
         let count = ahead.map_or_else(String::new, |ahead| format!(".{ahead}"));
         let before = if version.pre.is_empty() { String::new() } else { format!("{}.", version.pre) };

@@ -107,7 +107,8 @@ impl Flags {
             to.key.clone().map(Trust::Key).or(identity)
         };
         let demands = Demands {
-            trust: self.trust.trust().or_else(|| of_settings().filter(|_| to.signed)),
+            // A flag adds a demand where the environment has none; it never takes the place of one.
+            trust: of_settings().filter(|_| to.signed).or_else(|| self.trust.trust()),
             signed: to.signed,
             scanned_within_days: to.scanned_within_days,
             ..Demands::default()

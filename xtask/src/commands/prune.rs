@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::publish::Target;
 use crate::environments::{Keep, place, sweep};
+use crate::error::Fault;
 use crate::settings::Workspace;
 use crate::ui::{self, Table, Ui};
 
@@ -51,6 +52,11 @@ impl Flags {
             if at.name() == repository.name() {
                 tags.extend(at.tag().map(str::to_owned));
             }
+        }
+        if self.drop.iter().any(String::is_empty) {
+            return Err(Fault::usage("--drop '' would drop every tag")
+                .cure("name a prefix: --drop pr-")
+                .into());
         }
         let keep = Keep { versions: self.keep, tags, drop: self.drop.clone() };
         let found = sweep(&client, &repository, &keep)?;

@@ -59,6 +59,10 @@ pub fn forward(
     version: &Version,
     tagged: Tagged<'_>,
 ) -> Result<TagState> {
+    // The tag is not this version's: it is a pre-release, or of another line.
+    if !tag.motion.covers(&tag.name, version) {
+        return Ok(TagState::NotOurs);
+    }
     let mut state = TagState::Unchanged;
     let mut wrote = false;
     for _ in 0..ROUNDS {

@@ -19,6 +19,8 @@ pub enum TagState {
     Unchanged,
     /// It stays where it is: this higher version is out.
     Left(String),
+    /// It stays where it is: it is not for this version, which is a pre-release or of another line.
+    NotOurs,
 }
 
 impl TagState {
@@ -28,6 +30,7 @@ impl TagState {
             Self::Moved => "moved".to_owned(),
             Self::Unchanged => "unchanged".to_owned(),
             Self::Left(version) => format!("left: {version} is out"),
+            Self::NotOurs => "left: not for this version".to_owned(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::attach::{self, Artifact};
 use super::moving::{self, Tagged};
 use super::parcel::Parcel;
 use super::provenance::{self, Parameters};
-use super::report::{Attached, TagRow};
+use super::report::{Attached, TagRow, TagState};
 use super::scan::{self, Scan};
 use super::send::{self, Sent};
 use super::sign::{Access, Signer};
@@ -196,7 +196,26 @@ impl Work {
         Ok(access)
     }
 
+    /// A registry may have taken a blob and lost it, and still take the manifests above it.
+    fn check_blobs(&self) -> Result<()> {
+        for blob in &self.parcel.blobs {
+            if !self.client.has_blob(&self.setup.to, &blob.digest)? {
+                return Err(Fault::failed(format!(
+                    "the registry took the blob {} and does not have it",
+                    blob.digest
+                ))
+                .at(self.setup.to.name())
+                .cure("no tag was touched; publish again, and ask who runs the registry if it stays so")
+                .into());
+            }
+        }
+        Ok(())
+    }
+
     fn put_tags(&mut self, moving: bool) -> Result<String> {
+        if !moving {
+            self.check_blobs()?;
+        }
         let bytes = self.parcel.layout.read(&self.parcel.top)?;
         let media_type = self.parcel.top.media_type.clone();
         let tagged = Tagged { bytes: &bytes, media_type: &media_type, digest: self.parcel.digest() };
@@ -238,6 +257,15 @@ impl Work {
                     .at(&at)
                     .cure("two builds of one version differ: find out which is right before anyone uses it")
                     .into());
+            }
+        }
+        // Whoever comes last has the others; but each of them must be there.
+        for row in &self.rows {
+            let at = to.with_tag(&row.tag)?;
+            if !matches!(row.state, TagState::Left(_) | TagState::NotOurs)
+                && self.client.head_manifest(&at)?.is_none()
+            {
+                return Err(Fault::failed("the registry took this tag and does not have it").at(&at).into());
             }
         }
         Ok("the registry has the same bytes".to_owned())

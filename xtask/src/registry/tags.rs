@@ -50,7 +50,13 @@ impl Client {
                 let following = next_page(&session, &answer)?;
                 Ok((Some(answer.read(left)?), following))
             })?;
-            let Some(body) = body else { return Ok(tags) };
+            let Some(body) = body else {
+                // Unknown is the repository or nothing: a later page that is gone is a list cut short.
+                if tags.is_empty() {
+                    return Ok(tags);
+                }
+                return Err(Fault::failed("the list of tags breaks off").at(url::shown(&page)).into());
+            };
             left = left.saturating_sub(body.len() as u64);
             let read: Page = serde_json::from_slice(&body)
                 .map_err(|_| Fault::failed("the list of tags cannot be read").at(url::shown(&page)))?;

@@ -5,7 +5,7 @@ use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize};
 
 use super::reader::{parsed, wrong};
-use crate::tags::{Kind, RefKind, Rule};
+use crate::tags::{Kind, Motion, RefKind, Rule, motion_of};
 
 /// Where a version runs: the image under one more tag, or in another repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,16 @@ impl<'de> Deserialize<'de> for Environment {
             scanned_within_days: table.optional("scanned-within-days"),
             name,
         };
+        if motion_of(&environment.tag) != Motion::Free {
+            let what = format!(
+                "an environment cannot have the tag '{}', which belongs to releases",
+                environment.tag
+            );
+            table.errors.push(wrong(value.span, what));
+        }
+        if environment.signed && environment.key.is_none() && environment.identity.is_none() {
+            table.errors.push(wrong(value.span, "signed = true wants to know by whom: key or identity"));
+        }
         table.finalize(None)?;
         Ok(environment)
     }

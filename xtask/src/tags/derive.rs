@@ -147,6 +147,14 @@ fn apply(rule: &Rule, facts: &Facts<'_>) -> Result<Option<(Tag, bool)>, Fault> {
         return Ok(None);
     }
     let name = sanitise(&format!("{}{value}{}", rule.prefix(), rule.suffix()));
+    // A branch `1.2` must not take the tag that the releases of 1.2 move.
+    if matches!(rule.kind, Kind::Ref(RefKind::Branch | RefKind::Pr) | Kind::Edge(_))
+        && motion_of(&name) != Motion::Free
+    {
+        return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to releases", rule.kind))
+            .at(crate::settings::FILE)
+            .cure("give the rule a prefix: prefix = \"branch-\""));
+    }
     Ok(Some((Tag { name, rule: rule.kind.to_string(), motion }, of_release)))
 }
 
@@ -277,6 +285,15 @@ mod tests {
         for (rules, on, expected) in cases {
             let rules: Vec<_> = rules.iter().map(|text| rule(text)).collect();
             assert_eq!(names(&rules, &event(on), Latest::Auto).unwrap(), expected, "{rules:?} {on}");
+        }
+    }
+
+    #[test]
+    fn a_branch_never_takes_a_tag_of_the_releases() {
+        for branch in ["1.2", "latest", "0.3.0", "v1.2.3", "7"] {
+            let fault =
+                names(&[rule("branch")], &event(&format!("push branch {branch}")), Latest::Auto).unwrap_err();
+            assert!(fault.to_string().contains("belongs to releases"), "{branch}: {fault}");
         }
     }
 

@@ -78,9 +78,19 @@ impl Event {
             runner: get("RUNNER_ENVIRONMENT").unwrap_or_default(),
             repository,
         };
+        let name = get("GITHUB_EVENT_NAME").unwrap_or_default();
+        // For this event GitHub names the base's branch, and what is built is the pull request.
+        let reference = if name == "pull_request_target" {
+            payload
+                .pointer("/number")
+                .and_then(serde_json::Value::as_u64)
+                .map(|number| Ref::Pull(number.to_string()))
+        } else {
+            get("GITHUB_REF").as_deref().and_then(parse_ref)
+        };
         Some(Self {
-            name: get("GITHUB_EVENT_NAME").unwrap_or_default(),
-            reference: get("GITHUB_REF").as_deref().and_then(parse_ref),
+            name,
+            reference,
             base: get("GITHUB_BASE_REF"),
             default_branch: payload
                 .pointer("/repository/default_branch")

@@ -10,7 +10,7 @@ mod template;
 
 pub use derive::{Derived, Facts, Tag, check, derive};
 pub use event::{Event, Run};
-pub use motion::{Motion, version_of};
+pub use motion::{Motion, motion_of, version_of};
 pub use rule::{Kind, Latest, RefKind, Rule};
 
 use semver::Version;

@@ -37,6 +37,12 @@ impl Motion {
         (version.pre.is_empty() && (is_latest || same()?)).then_some(version)
     }
 
+    /// Whether the moving tag `tag` may come to stand for `version`.
+    pub fn covers(&self, tag: &str, version: &Version) -> bool {
+        let Self::Forward { prefix, suffix, .. } = self else { return true };
+        self.rival(tag, &format!("{prefix}{version}{suffix}")).is_some()
+    }
+
     /// In one word, for tables.
     pub fn word(&self) -> &'static str {
         match self {
@@ -103,6 +109,25 @@ mod tests {
             ("v", "free"),
         ] {
             assert_eq!(motion_of(tag).word(), word, "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_moving_tag_takes_releases_of_its_own_line_alone() {
+        for (tag, version, covered) in [
+            ("1.2", "1.2.3", true),
+            ("1.2", "1.3.0", false),
+            ("1", "1.3.0", true),
+            ("1", "1.3.0-rc.1", false),
+            ("latest", "2.0.0", true),
+            ("latest", "2.0.0-rc.1", false),
+            ("main", "2.0.0-rc.1", true),
+        ] {
+            assert_eq!(
+                motion_of(tag).covers(tag, &Version::parse(version).unwrap()),
+                covered,
+                "{tag} {version}"
+            );
         }
     }
 
