@@ -37,6 +37,23 @@ fn entries_that_lead_out_or_lie() {
         let header = Tar::default().entry(EntryType::XHeader, "pax", "", 0o644, record.as_bytes());
         header.file("a", 0o644, b"x").end()
     };
+    let full = |kind| Tar::default().entry(kind, "a", "b", 0o644, b"hidden").end();
+    let headers = |all: &[(EntryType, &str)]| {
+        let add =
+            |tar: Tar, (kind, text): &(EntryType, &str)| tar.entry(*kind, "x", "", 0o644, text.as_bytes());
+        all.iter().fold(Tar::default(), add).file("a", 0o644, b"x").end()
+    };
+    let changed = |at: usize, bytes: &[u8]| {
+        let mut tar = Tar::default().file("a", 0o644, b"x").end();
+        tar[at..at + bytes.len()].copy_from_slice(bytes);
+        let mut header = tar::Header::new_old();
+        header.as_mut_bytes().copy_from_slice(&tar[..512]);
+        header.set_cksum();
+        tar[..512].copy_from_slice(header.as_bytes());
+        tar
+    };
+    let first = Tar::default().file("a", 0o644, b"x").end();
+    let behind = [first, Tar::default().file("b", 0o644, b"x").end()].concat();
     let mut wrong_sum = Tar::default().file("a", 0o644, b"x").end();
     wrong_sum[0] = b'b';
     let cut = Tar::default().file("a", 0o644, &[7; 4096]).0[..1024].to_vec();
@@ -55,6 +72,35 @@ fn entries_that_lead_out_or_lie() {
         (pax("18 size=999999999\n"), "length is set"),
         (pax("25 GNU.sparse.size=12345\n"), "sparse"),
         (pax("9999 path=x\n"), "damaged"),
+        (one(EntryType::Regular, "a/", ""), "named as a folder"),
+        (one(EntryType::Continuous, "a/", ""), "named as a folder"),
+        (one(EntryType::Regular, "./", ""), "named as a folder"),
+        (one(EntryType::Symlink, ".", "x"), "named as a folder"),
+        (full(EntryType::Directory), "is no file and has"),
+        (full(EntryType::Symlink), "is no file and has"),
+        (full(EntryType::Link), "is no file and has"),
+        (full(EntryType::Fifo), "is no file and has"),
+        (pax("8 path=\n"), "empty name"),
+        (pax("13 linkpath=\n"), "empty name"),
+        (pax("10 path=b\n10 path=c\n"), "two names"),
+        (pax("\0 10 path=b\n"), "damaged"),
+        (
+            headers(&[(EntryType::XHeader, "10 path=b\n"), (EntryType::XHeader, "8 x=yz\n")]),
+            "two pax headers",
+        ),
+        (headers(&[(EntryType::GNULongName, "b"), (EntryType::GNULongName, "c")]), "two names"),
+        (headers(&[(EntryType::GNULongLink, "b"), (EntryType::GNULongLink, "c")]), "two names"),
+        (headers(&[(EntryType::GNULongName, "\0")]), "empty name"),
+        (headers(&[(EntryType::XHeader, "10 path=b\n"), (EntryType::GNULongName, "c")]), "and one of GNU"),
+        (headers(&[(EntryType::GNULongLink, "c"), (EntryType::XHeader, "10 path=b\n")]), "and one of GNU"),
+        (headers(&[(EntryType::XGlobalHeader, "10 path=b\n")]), "global header"),
+        (headers(&[(EntryType::GNULongName, "a\nb")]), "control characters"),
+        (one(EntryType::Regular, "a\x1b[2Jb", ""), "control characters"),
+        (one(EntryType::Symlink, "a", "b\rc"), "control characters"),
+        (changed(257, b"ustar\x0001"), "dialect"),
+        (changed(257, b"ustar\0 \0"), "dialect"),
+        (changed(345, b"usr/bin"), "dialect"),
+        (behind, "behind the end"),
         (wrong_sum, "damaged"),
         (cut, "cut short"),
         (b"no tar at all".repeat(100), "damaged"),
