@@ -100,6 +100,21 @@ fn entries_that_lead_out_or_lie() {
         (changed(257, b"ustar\x0001"), "dialect"),
         (changed(257, b"ustar\0 \0"), "dialect"),
         (changed(345, b"usr/bin"), "dialect"),
+        (one(EntryType::Regular, "a/.wh.", ""), "without a name"),
+        (one(EntryType::Regular, ".wh..", ""), "without a name"),
+        (one(EntryType::Regular, "a/.wh...", ""), "without a name"),
+        (Tar::default().file("a", 0o644, b"x").file("./a", 0o644, b"").end(), "two of this name"),
+        (
+            Tar::default().file("a", 0o644, b"x").entry(EntryType::Directory, "a/", "", 0o755, b"").end(),
+            "two of this name",
+        ),
+        (
+            Tar::default()
+                .file("a", 0o644, b"Package: x")
+                .entry(EntryType::Link, "var/lib/dpkg/status", "a", 0o644, b"")
+                .end(),
+            "link to another file",
+        ),
         (behind, "behind the end"),
         (wrong_sum, "damaged"),
         (cut, "cut short"),
@@ -223,4 +238,33 @@ fn indexes_that_nest_lie_or_lack_something() {
     assert_eq!(outcome(vec![manifest.clone(), manifest]), Ok(1), "each manifest once");
     let many = (0..200).map(|n: u32| layout.put("text/plain", &n.to_le_bytes()).unwrap()).collect();
     assert!(outcome(many).unwrap_err().contains("more than 100"));
+}
+
+#[test]
+fn what_a_file_is_depends_on_its_bytes_first() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let known = ["etc/os-release", "var/lib/rpm/x", "var/lib/dpkg/status", "lib/apk/db/installed"];
+    let big = [&b"\x7fELF\x02\x02"[..], &elf()[6..]].concat();
+    let mut tar = Tar::default().file("srv/big", 0o755, &big);
+    for path in known {
+        tar = tar.file(path, 0o755, &elf());
+    }
+    tar = tar.entry(EntryType::Link, "bin/app", "etc/os-release", 0o755, b"");
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{}\n", "A".repeat(64));
+    let keys = known.iter().fold(Tar::default(), |tar, path| tar.file(path, 0o644, key.as_bytes()));
+    let pax = b"52 SCHILY.xattr.security.capability=0123456789abcde\n";
+    let capable = Tar::default().entry(EntryType::XHeader, "x", "", 0o644, pax).file("a", 0o755, b"x").end();
+    let layers = [tar.end(), keys.end(), capable].map(|tar| pack(&layout, &tar));
+    let [programs, keys, capable] = layers.map(|layer| {
+        publish(&layout, vec![image(&layout, "amd64", &[layer])]);
+        look(layout.dir()).unwrap().remove(0)
+    });
+    assert_eq!(programs.programs.len(), 6);
+    let unreadable: Vec<_> =
+        programs.programs.iter().filter(|program| program.unreadable.is_some()).collect();
+    assert_eq!(unreadable.iter().map(|program| &program.path[..]).collect::<Vec<_>>(), ["/srv/big"]);
+    assert_eq!(keys.rootfs.buried.len(), 4);
+    assert_eq!(keys.databases.len(), 3);
+    assert_eq!(capable.rootfs.nodes["a"].mode, 0o4755);
 }
