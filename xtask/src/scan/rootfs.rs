@@ -117,6 +117,13 @@ impl Layer {
         };
         let node = Node { kind: entry.kind, mode, content };
         let folder = node.kind == Kind::Folder;
+        let above = entry.path.match_indices('/').filter_map(|(at, _)| self.nodes.get(&entry.path[..at]));
+        let below_it = format!("{}/", entry.path);
+        let mut inside =
+            self.nodes.range(below_it.clone()..).take_while(|(path, _)| path.starts_with(&below_it));
+        if above.into_iter().any(|node| node.kind != Kind::Folder) || !folder && inside.next().is_some() {
+            return Err(Fault::gate("a path of the layer leads through what is no folder").into());
+        }
         let before = self.nodes.insert(entry.path, node);
         // Nobody's tool writes that, and only the last would be seen here.
         if before.is_some_and(|before| !folder || before.kind != Kind::Folder) {

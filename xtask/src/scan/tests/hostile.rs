@@ -115,6 +115,12 @@ fn entries_that_lead_out_or_lie() {
                 .end(),
             "link to another file",
         ),
+        (Tar::default().file("a", 0o644, b"x").file("a/b", 0o644, b"").end(), "no folder"),
+        (Tar::default().file("a/b/c", 0o644, b"x").file("a", 0o644, b"").end(), "no folder"),
+        (
+            Tar::default().entry(EntryType::Symlink, "a", "b", 0o777, b"").file("a/c", 0o644, b"").end(),
+            "no folder",
+        ),
         (behind, "behind the end"),
         (wrong_sum, "damaged"),
         (cut, "cut short"),
@@ -236,7 +242,11 @@ fn indexes_that_nest_lie_or_lack_something() {
         Descriptor { platform: Some(crate::platform::Platform::LinuxArm64.into()), ..manifest.clone() };
     assert!(outcome(vec![lying]).unwrap_err().contains("its config says"));
     assert_eq!(outcome(vec![manifest.clone(), manifest]), Ok(1), "each manifest once");
-    let many = (0..200).map(|n: u32| layout.put("text/plain", &n.to_le_bytes()).unwrap()).collect();
+    let many = (0..200).map(|n: u32| {
+        let annotations = [("n".to_owned(), n.to_string())].into();
+        layout.put(oci::INDEX, &oci::to_bytes(&Index::new(Vec::new(), annotations)).unwrap()).unwrap()
+    });
+    let many = many.collect();
     assert!(outcome(many).unwrap_err().contains("more than 100"));
 }
 
@@ -267,4 +277,53 @@ fn what_a_file_is_depends_on_its_bytes_first() {
     assert_eq!(keys.rootfs.buried.len(), 4);
     assert_eq!(keys.databases.len(), 3);
     assert_eq!(capable.rootfs.nodes["a"].mode, 0o4755);
+}
+
+#[test]
+fn only_an_attestation_is_passed_over() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let layer = pack(&layout, &Tar::default().file("bin/app", 0o755, &program()).end());
+    let shown = image(&layout, "amd64", &[layer]);
+    let hidden = image(&layout, "arm64", &[pack(&layout, &Tar::default().file("b", 0o755, &elf()).end())]);
+    let outcome = |manifests: Vec<Descriptor>| {
+        publish(&layout, manifests);
+        look(layout.dir()).map(|taken| taken.len())
+    };
+    let marked = |descriptor: &Descriptor, kind: &str, os: &str, arch: &str| {
+        let platform = PlatformSpec { os: os.to_owned(), architecture: arch.to_owned(), variant: None };
+        let annotations = [("vnd.docker.reference.type".to_owned(), kind.to_owned())].into();
+        Descriptor { platform: Some(platform), annotations, ..descriptor.clone() }
+    };
+    let attestation = marked(&hidden, "attestation-manifest", "unknown", "unknown");
+    assert_eq!(outcome(vec![shown.clone(), attestation.clone()]), Ok(1));
+    // The same manifest, once as an attestation and once as an image.
+    assert_eq!(outcome(vec![attestation.clone(), hidden.clone(), shown.clone()]), Ok(2));
+    assert_eq!(
+        outcome(vec![shown.clone(), marked(&hidden, "attestation-manifest", "linux", "arm64")]),
+        Ok(2)
+    );
+    let unmarked = Descriptor { annotations: Annotations::new(), ..attestation.clone() };
+    assert!(outcome(vec![shown.clone(), unmarked]).unwrap_err().contains("its config says"));
+    let other = marked(&hidden, "image", "unknown", "unknown");
+    assert!(outcome(vec![shown.clone(), other]).unwrap_err().contains("its config says"));
+    let mut named = attestation;
+    named.annotations.insert("org.opencontainers.image.ref.name".to_owned(), "latest".to_owned());
+    assert!(outcome(vec![shown.clone(), named]).unwrap_err().contains("its config says"));
+    let unknown = Descriptor { media_type: "text/plain".to_owned(), ..hidden.clone() };
+    assert!(outcome(vec![shown.clone(), unknown]).unwrap_err().contains("of the type 'text/plain'"));
+    // A signature says that it is no image; with a platform it is one to somebody.
+    let text = String::from_utf8(layout.read(&hidden).unwrap()).unwrap();
+    let signature = layout.put(MANIFEST, text.replace(oci::CONFIG, "application/x").as_bytes()).unwrap();
+    assert_eq!(outcome(vec![shown.clone(), signature.clone()]), Ok(1));
+    let signature = marked(&signature, "x", "linux", "arm64");
+    assert!(outcome(vec![shown.clone(), signature]).unwrap_err().contains("is not an image's"));
+    // One document that is an index to some and an image to others.
+    let both = text.replacen('{', r#"{"manifests":[],"#, 1);
+    for media_type in [oci::INDEX, MANIFEST] {
+        let both = layout.put(media_type, both.as_bytes()).unwrap();
+        assert!(outcome(vec![shown.clone(), both]).unwrap_err().contains("both"));
+    }
+    let lying = Descriptor { media_type: oci::INDEX.to_owned(), ..hidden };
+    assert!(outcome(vec![shown, lying]).is_err());
 }
