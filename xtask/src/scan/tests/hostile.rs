@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::registry::{Client, Options};
+use crate::scan::source::Source;
 
 /// What comes of an image whose one layer is this.
 fn outcome(make: impl FnOnce(&Layout) -> Packed) -> String {
@@ -326,4 +328,58 @@ fn only_an_attestation_is_passed_over() {
     }
     let lying = Descriptor { media_type: oci::INDEX.to_owned(), ..hidden };
     assert!(outcome(vec![shown, lying]).is_err());
+}
+
+#[test]
+fn an_archive_has_the_same_images_for_every_reader() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(&temp.path().join("image")).unwrap();
+    let layer = pack(&layout, &Tar::default().file("bin/app", 0o755, &program()).end());
+    let other = pack(&layout, &Tar::default().file("bin/evil", 0o755, &elf()).end());
+    let (first, second) = (image(&layout, "amd64", &[layer]), image(&layout, "arm64", &[other]));
+    publish(&layout, vec![first.clone()]);
+    let index = std::fs::read(layout.dir().join("index.json")).unwrap();
+    let read = |entry: &Descriptor| layout.read(entry).unwrap();
+    let manifest = |entry: &Descriptor| oci::from_bytes::<Manifest>("x", &read(entry)).unwrap();
+    let (good, evil) = (manifest(&first), manifest(&second));
+    let blob = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
+    let number = std::cell::Cell::new(0);
+    let outcome = |config: &Manifest, layers: &Manifest, twice: bool| {
+        let list =
+            json!([{ "Config": blob(&config.config.digest), "Layers": [blob(&layers.layers[0].digest)] }]);
+        let mut tar = Tar::default().file("index.json", 0o644, &index);
+        for entry in [&first, &good.config, &good.layers[0], &evil.config, &evil.layers[0]] {
+            tar = tar.file(&blob(&entry.digest), 0o644, &read(entry));
+        }
+        tar = tar.file("manifest.json", 0o644, &oci::to_bytes(&list).unwrap());
+        if twice {
+            tar = tar.file("./index.json", 0o644, &index);
+        }
+        number.set(number.get() + 1);
+        let path = temp.path().join(format!("{}.tar", number.get()));
+        std::fs::write(&path, tar.end()).unwrap();
+        let client = Client::new(Options::default());
+        let brought = Source::Archive(path).bring(&client, &temp.path().join("work"), &|_| {});
+        brought.map(|(layout, _)| look(layout.dir()).unwrap().len()).map_err(|error| {
+            assert_eq!(crate::error::kind(&error), crate::error::Kind::Gate);
+            format!("{error:#}")
+        })
+    };
+    assert_eq!(outcome(&good, &good, false), Ok(1));
+    assert!(outcome(&evil, &evil, false).unwrap_err().contains("that index.json does not"));
+    assert!(outcome(&good, &evil, false).unwrap_err().contains("that index.json does not"));
+    assert!(outcome(&good, &good, true).unwrap_err().contains("two of this name"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_blob_is_a_file() {
+    let found = outcome(|layout| {
+        let packed = pack(layout, &Tar::default().file("a", 0o644, b"x").end());
+        let path = layout.blob_path(&packed.descriptor.digest);
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        packed
+    });
+    assert!(found.contains("not a regular file"), "{found}");
 }
