@@ -157,6 +157,13 @@ fn bombs_are_left_early() {
     });
     // Zeros end a tar, so that the rest is only passed over.
     assert!(found.contains("gzip bomb"), "{found}");
+    // The same with a length that is not the blob's, against which it would be none.
+    let found = outcome(|layout| {
+        let mut descriptor = layout.put(LAYER_GZIP, &bomb).unwrap();
+        descriptor.size = 1 << 40;
+        Packed { descriptor, diff_id: Digest::of(b"") }
+    });
+    assert!(found.contains("not what its name says"), "{found}");
     let tar = Tar::default().file("big", 0o644, &vec![0; 300 << 20]).end();
     let found = outcome(|layout| pack(layout, &tar));
     assert!(found.contains("gzip bomb"), "{found}");
