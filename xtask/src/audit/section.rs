@@ -24,9 +24,10 @@ impl fmt::Display for Malformed {
 
 impl Error for Malformed {}
 
-/// Whether this is the beginning of an executable that [`find`] can read: ELF, least significant byte first.
+/// Whether this is the beginning of an executable: ELF, whatever comes behind its first four bytes, since a
+/// kernel starts it whatever that is. [`find`] fails where it cannot read it.
 pub fn executable(beginning: &[u8]) -> bool {
-    beginning.starts_with(b"\x7fELF\x02\x01") || beginning.starts_with(b"\x7fELF\x01\x01")
+    beginning.starts_with(b"\x7fELF")
 }
 
 /// The section's bytes; none where there is no such section, or no ELF file.
@@ -126,7 +127,10 @@ struct Section {
 
 impl<'a> Elf<'a> {
     fn read(file: &'a [u8]) -> Result<Self, Malformed> {
-        let wide = file.get(4) == Some(&2);
+        if !matches!(file.get(4..6), Some([1 | 2, 1])) {
+            return Err(Malformed("its class and the order of its bytes are not ones that are known"));
+        }
+        let wide = file[4] == 2;
         let header = if wide { 64 } else { 52 };
         if file.len() < header {
             return Err(Malformed("its header is cut short"));
@@ -299,6 +303,12 @@ pub mod tests {
         assert_eq!(after[64..124], before[64..124]);
         assert_eq!(find(&before).unwrap(), None);
         assert_eq!(find(b"#!/bin/sh").unwrap(), None);
+        for (at, value) in [(4, 0), (4, 3), (5, 0), (5, 2)] {
+            let mut other = before.clone();
+            other[at] = value;
+            assert!(executable(&other) && find(&other).is_err());
+        }
+        assert!(executable(b"\x7fELF") && find(b"\x7fELF").is_err());
     }
 
     #[test]

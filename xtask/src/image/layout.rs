@@ -135,6 +135,10 @@ impl Layout {
     /// Opens a blob for reading.
     pub fn blob(&self, digest: &Digest) -> Result<File> {
         let path = self.blob_path(digest);
+        // A pipe would keep whoever opens it waiting.
+        if path.metadata().is_ok_and(|meta| !meta.is_file()) {
+            bail!(Fault::failed("the blob is not a regular file").at(path.display()));
+        }
         File::open(&path).with_context(|| Fault::failed("the layout lacks this blob").at(path.display()))
     }
 

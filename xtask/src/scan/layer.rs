@@ -75,6 +75,13 @@ pub fn read(
     limits: Limits,
     mut each: impl FnMut(Entry, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
+    // The limit for bombs counts on this length.
+    let length = blob.metadata()?.len();
+    if length != layer.size {
+        let what =
+            format!("the layer has {length} bytes, and that is not what its name says ({})", layer.size);
+        return Err(Fault::gate(what).into());
+    }
     let packed = Tee { inner: BufReader::with_capacity(1 << 17, blob), hasher: Hasher::new() };
     let mut packed = io::BufReader::with_capacity(1 << 17, packed);
     let seen_diff = {
@@ -82,8 +89,6 @@ pub fn read(
         let mut tar =
             Bounded { inner: unpacked, hasher: Hasher::new(), passed: 0, packed: layer.size, limits };
         entries(&mut tar, limits, &mut each)?;
-        // Trailing zeros belong to the digest too.
-        io::copy(&mut tar, &mut io::sink()).context("the layer cannot be unpacked to its end")?;
         tar.hasher.finish().0
     };
     io::copy(&mut packed, &mut io::sink())?;
@@ -129,15 +134,18 @@ pub fn entries(
             return Err(Fault::failed(format!("the layer has more than {} entries", limits.entries)).into());
         }
         let header = entry.header();
+        dialect(header.as_bytes())?;
         let kind = header.entry_type();
         if long.take(kind, &mut entry)? {
             continue;
         }
         let header = entry.header();
-        let raw = long.path.take().map_or_else(|| header.path_bytes().into_owned(), String::into_bytes);
-        let path = clean(&text(raw)?)?;
+        let before = std::mem::take(&mut long);
+        let raw = before.path.map_or_else(|| header.path_bytes().into_owned(), String::into_bytes);
+        let raw = text(raw)?;
+        let path = clean(&raw)?;
         let own_link = || header.link_name_bytes().unwrap_or_default().into_owned();
-        let link = long.link.take().map_or_else(own_link, String::into_bytes);
+        let link = before.link.map_or_else(own_link, String::into_bytes);
         let at = || format!("entry '{path}'");
         let kind = match kind {
             EntryType::Regular | EntryType::Continuous => Kind::File,
@@ -157,9 +165,55 @@ pub fn entries(
                 return Err(Fault::failed(what).into());
             }
         };
-        let mode = header.mode().with_context(at)? & 0o7777;
+        if kind != Kind::Folder && (path.is_empty() || raw.ends_with('/')) {
+            return Err(Fault::gate(format!("'{raw}' is named as a folder and is none")).into());
+        }
+        let mut mode = header.mode().with_context(at)? & 0o7777;
         let size = header.entry_size().with_context(at)?;
+        if size != 0 && kind != Kind::File {
+            return Err(Fault::gate(format!("'{path}' is no file and has {size} bytes of content")).into());
+        }
+        // A file that brings rights of its own is as good as one that is set-user-id.
+        if before.capable && kind == Kind::File {
+            mode |= 0o4000;
+        }
         each(Entry { path: path.clone(), kind, mode, size }, &mut entry).with_context(at)?;
+    }
+    zeros(archive.into_inner())
+}
+
+/// Reads on to the end: some readers go on behind the zeros that end a tar.
+fn zeros(tar: &mut impl Read) -> Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = tar.read(&mut buffer).context("the layer cannot be unpacked to its end")?;
+        if read == 0 {
+            return Ok(());
+        }
+        if buffer[..read].iter().any(|byte| *byte != 0) {
+            return Err(Fault::gate("there is something behind the end of the layer's tar").into());
+        }
+    }
+}
+
+/// Refuses a header of which readers of tar take different bytes for the name.
+fn dialect(header: &[u8; 512]) -> Result<(), Fault> {
+    let number = |field: &[u8]| {
+        let ends = |byte: &u8| matches!(byte, b' ' | 0);
+        let from = field.iter().position(|byte| !ends(byte)).unwrap_or(field.len());
+        let to = field.iter().rposition(|byte| !ends(byte)).map_or(from, |last| last + 1);
+        field[0] >= 0x80 || field[from..to].iter().all(|byte| matches!(byte, b'0'..=b'7'))
+    };
+    let plain = match &header[257..265] {
+        b"ustar\x0000" => &header[508..] != b"tar\0",
+        // Where other dialects have a part of the name, GNU's has two times.
+        b"ustar  \0" => number(&header[345..357]) && number(&header[357..369]),
+        magic => !magic.starts_with(b"ustar"),
+    };
+    if !plain {
+        return Err(Fault::gate(
+            "a header in the layer is in a dialect that readers of tar take differently",
+        ));
     }
     Ok(())
 }
@@ -169,6 +223,9 @@ pub fn entries(
 struct Long {
     path: Option<String>,
     link: Option<String>,
+    capable: bool,
+    pax: bool,
+    gnu: bool,
 }
 
 impl Long {
@@ -182,13 +239,29 @@ impl Long {
             }
             Ok(bytes)
         };
-        let terminated =
-            |bytes: Vec<u8>| text(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
+        let terminated = |bytes: Vec<u8>| bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        let is_pax = kind == EntryType::XHeader;
+        if is_pax && std::mem::replace(&mut self.pax, true) {
+            return Err(Fault::gate("two pax headers before one entry of the layer").into());
+        }
+        self.gnu |= matches!(kind, EntryType::GNULongName | EntryType::GNULongLink);
+        if self.gnu && self.pax {
+            return Err(Fault::gate("a pax header and one of GNU before one entry of the layer").into());
+        }
         match kind {
-            EntryType::GNULongName => self.path = Some(terminated(content()?)?),
-            EntryType::GNULongLink => self.link = Some(terminated(content()?)?),
-            EntryType::XGlobalHeader => drop(content()?),
-            EntryType::XHeader => self.pax(&content()?)?,
+            EntryType::GNULongName => once(&mut self.path, &terminated(content()?))?,
+            EntryType::GNULongLink => once(&mut self.link, &terminated(content()?))?,
+            EntryType::XGlobalHeader => {
+                let mut global = Self::default();
+                global.pax(&content()?)?;
+                if global.path.is_some() || global.link.is_some() || global.capable {
+                    return Err(Fault::gate("a global header in the layer sets what is of one entry").into());
+                }
+                return Ok(true);
+            }
+            EntryType::XHeader => {
+                self.pax(&content()?)?;
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -196,7 +269,7 @@ impl Long {
 
     fn pax(&mut self, mut bytes: &[u8]) -> Result<()> {
         let damaged = || Fault::failed("a pax header in the layer is damaged");
-        while !bytes.is_empty() && bytes[0] != 0 {
+        while bytes.iter().any(|byte| *byte != 0) {
             let space = bytes.iter().take(20).position(|byte| *byte == b' ').ok_or_else(damaged)?;
             let length: usize = std::str::from_utf8(&bytes[..space])?.parse().map_err(|_| damaged())?;
             let record = bytes.get(space + 1..length).ok_or_else(damaged)?;
@@ -205,8 +278,11 @@ impl Long {
             let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(damaged)?;
             let (key, value) = (&record[..equals], &record[equals + 1..]);
             match key {
-                b"path" => self.path = Some(text(value.to_vec())?),
-                b"linkpath" => self.link = Some(text(value.to_vec())?),
+                b"path" => once(&mut self.path, value)?,
+                b"linkpath" => once(&mut self.link, value)?,
+                b"SCHILY.xattr.security.capability" | b"LIBARCHIVE.xattr.security.capability" => {
+                    self.capable = true;
+                }
                 // The header's own length goes up to 8 GiB; another one here would hide entries from some.
                 b"size" => return Err(Fault::failed("an entry's length is set in a pax header").into()),
                 key if key.starts_with(b"GNU.sparse.") => {
@@ -219,13 +295,27 @@ impl Long {
     }
 }
 
+/// Sets a name; an empty one, or a second one, means different things to different readers.
+fn once(name: &mut Option<String>, value: &[u8]) -> Result<(), Fault> {
+    if value.is_empty() {
+        return Err(Fault::gate("a header in the layer has an empty name"));
+    }
+    if name.replace(text(value.to_vec())?).is_some() {
+        return Err(Fault::gate("an entry of the layer has two names"));
+    }
+    Ok(())
+}
+
 fn text(bytes: Vec<u8>) -> Result<String, Fault> {
-    String::from_utf8(bytes).map_err(|error| {
-        Fault::failed(format!(
-            "a name in the layer is not UTF-8: {}",
-            String::from_utf8_lossy(error.as_bytes())
-        ))
-    })
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let name = String::from_utf8_lossy(error.as_bytes());
+        Fault::gate(format!("a name in the layer is not UTF-8: {}", name.escape_debug()))
+    })?;
+    if text.contains(char::is_control) {
+        let what = format!("a name in the layer has control characters in it: '{}'", text.escape_debug());
+        return Err(Fault::gate(what));
+    }
+    Ok(text)
 }
 
 /// A path in the image; one that leaves it is refused.
@@ -238,9 +328,6 @@ fn clean(path: &str) -> Result<String, Fault> {
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
         return Err(Fault::failed(format!("'{path}' in a layer leads out of the image")));
-    }
-    if path.contains('\0') {
-        return Err(Fault::failed("a name in the layer has a NUL in it"));
     }
     Ok(parts.join("/"))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::digest::Digest;
@@ -56,7 +57,9 @@ pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
         .map(|entry| (entry, 0))
         .collect();
     while let Some((entry, depth)) = waiting.pop() {
-        if !seen.insert(entry.digest) {
+        let attestation = is_attestation(&entry);
+        // Under another type the same bytes are another thing.
+        if !attestation && !seen.insert((entry.digest, entry.media_type.clone())) {
             continue;
         }
         if depth > DEEPEST {
@@ -64,23 +67,28 @@ pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
                 .at(layout.dir().display())
                 .into());
         }
-        if seen.len() > MOST {
+        if seen.len() + found.skipped.len() > MOST {
             return Err(Fault::failed(format!("more than {MOST} manifests in one image"))
                 .at(layout.dir().display())
                 .into());
         }
-        if is_attestation(&entry) {
+        if attestation {
             found.skipped.push(format!("{}: an attestation about another manifest", entry.digest));
         } else if entry.is_index() {
-            let index: Index = oci::from_bytes(&entry.digest.to_string(), &layout.read(&entry)?)?;
+            let index: Index = document(&entry.digest.to_string(), &entry, &layout.read(&entry)?)?;
             waiting.extend(index.manifests.into_iter().rev().map(|entry| (entry, depth + 1)));
         } else if entry.is_manifest() {
             match image(layout, &entry).with_context(|| format!("the manifest {}", entry.digest))? {
                 Some(image) => found.images.push(Image { top: direct.contains(&entry.digest), ..image }),
+                None if entry.platform.is_some() => {
+                    let what = format!("{} has a platform, and its config is not an image's", entry.digest);
+                    return Err(Fault::gate(what).at(layout.dir().display()).into());
+                }
                 None => found.skipped.push(format!("{}: not an image", entry.digest)),
             }
         } else {
-            found.skipped.push(format!("{}: of the type '{}'", entry.digest, entry.media_type));
+            let what = format!("{} is of the type '{}', which is not known", entry.digest, entry.media_type);
+            return Err(Fault::gate(what).at(layout.dir().display()).into());
         }
     }
     if found.images.is_empty() {
@@ -89,14 +97,31 @@ pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
     Ok(found)
 }
 
-/// Whether an entry only speaks about another one, as BuildKit marks it.
+/// Whether an entry only speaks about another one, as BuildKit marks it. Nobody runs it then: it is for
+/// no platform, and has no name to be chosen by.
 pub fn is_attestation(entry: &Descriptor) -> bool {
-    entry.annotations.contains_key("vnd.docker.reference.type")
-        || entry.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+    let kind = entry.annotations.get("vnd.docker.reference.type");
+    let platform = entry.platform.as_ref();
+    kind.is_some_and(|kind| kind == "attestation-manifest")
+        && platform.is_some_and(|on| on.os == "unknown" && on.architecture == "unknown")
+        && !entry.annotations.contains_key("org.opencontainers.image.ref.name")
+}
+
+/// Reads an index or a manifest; one that is both, or another than its entry says, is refused.
+fn document<T: DeserializeOwned>(what: &str, entry: &Descriptor, bytes: &[u8]) -> Result<T> {
+    let value: Value = oci::from_bytes(what, bytes)?;
+    let has = |key: &str| value.get(key).is_some();
+    if has("manifests") && (has("config") || has("layers")) {
+        return Err(Fault::gate(format!("{what} is both an index and an image's manifest")).into());
+    }
+    if value.get("mediaType").is_some_and(|own| *own != *entry.media_type) {
+        return Err(Fault::gate(format!("{what} is of another type than the index says")).into());
+    }
+    oci::from_bytes(what, bytes)
 }
 
 fn image(layout: &Layout, entry: &Descriptor) -> Result<Option<Image>> {
-    let manifest: Manifest = oci::from_bytes("the manifest", &layout.read(entry)?)?;
+    let manifest: Manifest = document("the manifest", entry, &layout.read(entry)?)?;
     let config_types = [oci::CONFIG, "application/vnd.docker.container.image.v1+json"];
     if !config_types.contains(&manifest.config.media_type.as_str()) {
         return Ok(None);

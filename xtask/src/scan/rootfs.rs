@@ -24,7 +24,8 @@ const OPAQUE: &str = ".wh..wh..opq";
 pub struct Rootfs {
     /// What is at each path.
     pub nodes: BTreeMap<String, Node>,
-    /// Files with secrets that an upper layer hides: whoever pulls the image has them all the same.
+    /// Files with secrets that an upper layer hides, or that are known for something else: whoever pulls
+    /// the image has them all the same.
     pub buried: BTreeMap<String, Vec<&'static str>>,
 }
 
@@ -70,6 +71,7 @@ pub struct Layer {
     nodes: BTreeMap<String, Node>,
     gone: Vec<String>,
     emptied: Vec<String>,
+    secrets: BTreeMap<String, Vec<&'static str>>,
 }
 
 impl Layer {
@@ -81,28 +83,52 @@ impl Layer {
             return Ok(());
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+            if ["", ".", ".."].contains(&hidden) {
+                return Err(Fault::gate("this hides a file without a name").into());
+            }
             let slash = if folder.is_empty() { "" } else { "/" };
             self.gone.push(format!("{folder}{slash}{hidden}"));
             return Ok(());
         }
         let mut mode = entry.mode;
         let content = match &entry.kind {
-            Kind::File => look(&entry, content)?,
+            Kind::File => {
+                let (content, secrets) = look(&entry, content)?;
+                if !secrets.is_empty() {
+                    self.secrets.insert(entry.path.clone(), secrets);
+                }
+                content
+            }
             Kind::Hardlink(target) => {
                 let target = self.nodes.get(target).or_else(|| below.nodes.get(target));
                 let target =
                     target.ok_or_else(|| Fault::failed("a hard link to a file that is not there"))?;
                 // One file with two names has one mode.
                 mode = target.mode;
-                target.content.clone()
+                match (osdb::Database::at(&entry.path), &target.content) {
+                    // What was read under another name was not read as this.
+                    (Some(_), Content::Plain | Content::Secrets(_)) => {
+                        return Err(Fault::gate("a package database that is a link to another file").into());
+                    }
+                    (_, content) => content.clone(),
+                }
             }
             _ => Content::Plain,
         };
         let node = Node { kind: entry.kind, mode, content };
-        if !matches!(node.kind, Kind::Folder) {
-            remove_below(&mut self.nodes, &entry.path);
+        let folder = node.kind == Kind::Folder;
+        let above = entry.path.match_indices('/').filter_map(|(at, _)| self.nodes.get(&entry.path[..at]));
+        let below_it = format!("{}/", entry.path);
+        let mut inside =
+            self.nodes.range(below_it.clone()..).take_while(|(path, _)| path.starts_with(&below_it));
+        if above.into_iter().any(|node| node.kind != Kind::Folder) || !folder && inside.next().is_some() {
+            return Err(Fault::gate("a path of the layer leads through what is no folder").into());
         }
-        self.nodes.insert(entry.path, node);
+        let before = self.nodes.insert(entry.path, node);
+        // Nobody's tool writes that, and only the last would be seen here.
+        if before.is_some_and(|before| !folder || before.kind != Kind::Folder) {
+            return Err(Fault::gate("the layer has two of this name").into());
+        }
         Ok(())
     }
 }
@@ -118,6 +144,7 @@ impl Rootfs {
                 _ => None,
             })
             .collect();
+        self.buried.extend(layer.secrets.clone());
         self.lay(layer);
         for (path, kinds) in secrets {
             let seen = self.nodes.get(&path).is_some_and(|node| matches!(node.content, Content::Secrets(_)));
@@ -191,35 +218,41 @@ fn remove_below(nodes: &mut BTreeMap<String, Node>, folder: &str) {
     }
 }
 
-fn look(entry: &Entry, content: &mut dyn Read) -> Result<Content> {
-    if let Some(kind) = osdb::Database::at(&entry.path) {
-        return Ok(Content::Packages(kind.read(content, entry.size)?));
-    }
-    if ["etc/os-release", "usr/lib/os-release"].contains(&entry.path.as_str()) {
-        let mut bytes = Vec::new();
-        content.take(LONGEST_TEXT).read_to_end(&mut bytes).context("the file is cut short")?;
-        return Ok(Content::Release(String::from_utf8_lossy(&bytes).into_owned()));
-    }
+/// What is in a file, and the secrets in one that is known for something else.
+fn look(entry: &Entry, content: &mut dyn Read) -> Result<(Content, Vec<&'static str>)> {
     let mut start = Vec::new();
     content.take(16).read_to_end(&mut start).context("the file is cut short")?;
     if audit::executable(&start) {
         if entry.size > LONGEST_PROGRAM {
-            return Ok(Content::Unreadable(format!("it is longer than {LONGEST_PROGRAM} bytes")));
+            let why = format!("it is longer than {LONGEST_PROGRAM} bytes");
+            return Ok((Content::Unreadable(why), Vec::new()));
         }
         content.take(LONGEST_PROGRAM).read_to_end(&mut start).context("the file is cut short")?;
-        return Ok(match Audit::of_binary(&start) {
+        let content = match Audit::of_binary(&start) {
             Ok(audit) => Content::Program(audit),
             Err(error) => Content::Unreadable(format!("{error:#}")),
-        });
+        };
+        return Ok((content, Vec::new()));
     }
+    let mut found = Vec::new();
     if entry.size <= LONGEST_TEXT {
         content.read_to_end(&mut start).context("the file is cut short")?;
-        let found = secrets::find(&entry.path, &start);
-        if !found.is_empty() {
-            return Ok(Content::Secrets(found));
-        }
+        found = secrets::find(&entry.path, &start);
     }
-    Ok(Content::Plain)
+    if let Some(kind) = osdb::Database::at(&entry.path) {
+        return Ok((Content::Packages(kind.read(&mut start.as_slice().chain(content), entry.size)?), found));
+    }
+    if ["etc/os-release", "usr/lib/os-release"].contains(&entry.path.as_str()) {
+        let mut bytes = Vec::new();
+        start
+            .as_slice()
+            .chain(content)
+            .take(LONGEST_TEXT)
+            .read_to_end(&mut bytes)
+            .context("the file is cut short")?;
+        return Ok((Content::Release(String::from_utf8_lossy(&bytes).into_owned()), found));
+    }
+    Ok(if found.is_empty() { (Content::Plain, found) } else { (Content::Secrets(found), Vec::new()) })
 }
 
 #[cfg(test)]

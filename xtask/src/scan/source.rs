@@ -1,6 +1,6 @@
 //! Where an image is, and bringing it into a layout on this disk, where every engine can read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -131,6 +131,9 @@ fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
     let mut blobs = BTreeMap::new();
     let mut links = BTreeMap::new();
     layer::entries(&mut file, Limits::default(), &mut |entry, content| {
+        if blobs.contains_key(&entry.path) || links.contains_key(&entry.path) {
+            return Err(Fault::gate("the archive has two of this name").into());
+        }
         match entry.kind {
             Kind::File => {
                 let mut blob = layout.writer()?;
@@ -143,7 +146,8 @@ fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
             Kind::Folder | Kind::Other => {}
         }
         Ok(())
-    })?;
+    })
+    .with_context(|| Fault::gate("the archive cannot be looked at"))?;
     let find = |name: &str| {
         let target = links.get(name).map(|target| join(name, target));
         blobs.get(target.as_deref().unwrap_or(name)).copied()
@@ -157,10 +161,32 @@ fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
         layout.blob(&digest)?.read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     };
+    let docker = document("manifest.json")?;
     if let Some(bytes) = document("index.json")? {
-        return oci::from_bytes("index.json", &bytes);
+        let index: Index = oci::from_bytes("index.json", &bytes)?;
+        if let Some(bytes) = docker {
+            let images: Vec<DockerImage> = oci::from_bytes("manifest.json", &bytes)?;
+            let known = manifests(layout, &index)?;
+            for image in &images {
+                let config = find(&image.config).map(|(digest, _)| digest);
+                let layers: Vec<_> =
+                    image.layers.iter().map(|name| find(name).map(|(digest, _)| digest)).collect();
+                let same = |manifest: &Manifest| {
+                    Some(manifest.config.digest) == config
+                        && manifest.layers.iter().map(|layer| Some(layer.digest)).eq(layers.iter().copied())
+                };
+                if !known.iter().any(same) {
+                    let what =
+                        format!("manifest.json names an image ({}) that index.json does not", image.config);
+                    return Err(Fault::gate(what)
+                        .cure("docker load takes the one, podman load the other: save the image again")
+                        .into());
+                }
+            }
+        }
+        return Ok(index);
     }
-    let bytes = document("manifest.json")?.ok_or_else(|| {
+    let bytes = docker.ok_or_else(|| {
         Fault::failed("it has neither index.json nor manifest.json: this is not an image's archive")
     })?;
     let images: Vec<DockerImage> = oci::from_bytes("manifest.json", &bytes)?;
@@ -189,6 +215,27 @@ fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
         layout.put(MANIFEST, &oci::to_bytes(&manifest)?)
     });
     Ok(Index::new(manifests.collect::<Result<_>>()?, Annotations::new()))
+}
+
+/// The manifests of the images that an index leads to, as they are looked at later.
+fn manifests(layout: &Layout, index: &Index) -> Result<Vec<Manifest>> {
+    // That every blob is there and nothing nests too deep.
+    layout.reachable(index)?;
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut waiting = index.manifests.clone();
+    while let Some(entry) = waiting.pop() {
+        if super::platforms::is_attestation(&entry) || !seen.insert((entry.digest, entry.media_type.clone()))
+        {
+            continue;
+        }
+        let what = entry.digest.to_string();
+        if entry.is_index() {
+            waiting.extend(oci::from_bytes::<Index>(&what, &layout.read(&entry)?)?.manifests);
+        } else if entry.is_manifest() {
+            found.push(oci::from_bytes(&what, &layout.read(&entry)?)?);
+        }
+    }
+    Ok(found)
 }
 
 /// A link's target as a path of the archive. The reader of the tar has seen to it that it stays inside.

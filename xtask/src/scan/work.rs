@@ -141,25 +141,36 @@ impl Work {
     fn inventory(&mut self) -> Result<String> {
         let layout = self.layout()?.clone();
         let refused = || Fault::gate("the image cannot be looked at").at(layout.dir().display());
+        // An image may name a hundred platforms, and each that is read takes memory.
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = cores.min(self.images.len());
         let taken = std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .images
-                .iter()
-                .map(|image| {
-                    scope.spawn(|| {
+            let threads: Vec<_> = (0..threads)
+                .map(|first| {
+                    let (layout, images) = (&layout, &self.images);
+                    let take = move |image| {
                         let started = Instant::now();
-                        inventory::take(&layout, image).map(|taken| (taken, started.elapsed().as_secs_f64()))
+                        inventory::take(layout, image).map(|taken| (taken, started.elapsed().as_secs_f64()))
+                    };
+                    let own = images.iter().enumerate().skip(first).step_by(threads);
+                    scope.spawn(move || {
+                        own.map(|(place, image)| take(image).map(|taken| (place, taken)))
+                            .collect::<Result<Vec<_>>>()
                     })
                 })
                 .collect();
-            let joined = threads.into_iter().map(|thread| match thread.join() {
-                Ok(taken) => taken,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            joined.collect::<Result<Vec<_>>>()
+            let mut all = Vec::new();
+            for thread in threads {
+                match thread.join() {
+                    Ok(taken) => all.extend(taken?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all.sort_by_key(|(place, _)| *place);
+            Ok::<_, anyhow::Error>(all)
         });
         let mut crates = 0;
-        for (inventory, seconds) in taken.with_context(refused)? {
+        for (_, (inventory, seconds)) in taken.with_context(refused)? {
             crates += inventory.crates();
             self.platforms.push(PlatformReport::of(&inventory, seconds));
             let known = self.setup.trivy.is_some();

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::registry::{Client, Options};
+use crate::scan::source::Source;
 
 /// What comes of an image whose one layer is this.
 fn outcome(make: impl FnOnce(&Layout) -> Packed) -> String {
@@ -37,6 +39,23 @@ fn entries_that_lead_out_or_lie() {
         let header = Tar::default().entry(EntryType::XHeader, "pax", "", 0o644, record.as_bytes());
         header.file("a", 0o644, b"x").end()
     };
+    let full = |kind| Tar::default().entry(kind, "a", "b", 0o644, b"hidden").end();
+    let headers = |all: &[(EntryType, &str)]| {
+        let add =
+            |tar: Tar, (kind, text): &(EntryType, &str)| tar.entry(*kind, "x", "", 0o644, text.as_bytes());
+        all.iter().fold(Tar::default(), add).file("a", 0o644, b"x").end()
+    };
+    let changed = |at: usize, bytes: &[u8]| {
+        let mut tar = Tar::default().file("a", 0o644, b"x").end();
+        tar[at..at + bytes.len()].copy_from_slice(bytes);
+        let mut header = tar::Header::new_old();
+        header.as_mut_bytes().copy_from_slice(&tar[..512]);
+        header.set_cksum();
+        tar[..512].copy_from_slice(header.as_bytes());
+        tar
+    };
+    let first = Tar::default().file("a", 0o644, b"x").end();
+    let behind = [first, Tar::default().file("b", 0o644, b"x").end()].concat();
     let mut wrong_sum = Tar::default().file("a", 0o644, b"x").end();
     wrong_sum[0] = b'b';
     let cut = Tar::default().file("a", 0o644, &[7; 4096]).0[..1024].to_vec();
@@ -55,6 +74,56 @@ fn entries_that_lead_out_or_lie() {
         (pax("18 size=999999999\n"), "length is set"),
         (pax("25 GNU.sparse.size=12345\n"), "sparse"),
         (pax("9999 path=x\n"), "damaged"),
+        (one(EntryType::Regular, "a/", ""), "named as a folder"),
+        (one(EntryType::Continuous, "a/", ""), "named as a folder"),
+        (one(EntryType::Regular, "./", ""), "named as a folder"),
+        (one(EntryType::Symlink, ".", "x"), "named as a folder"),
+        (full(EntryType::Directory), "is no file and has"),
+        (full(EntryType::Symlink), "is no file and has"),
+        (full(EntryType::Link), "is no file and has"),
+        (full(EntryType::Fifo), "is no file and has"),
+        (pax("8 path=\n"), "empty name"),
+        (pax("13 linkpath=\n"), "empty name"),
+        (pax("10 path=b\n10 path=c\n"), "two names"),
+        (pax("\0 10 path=b\n"), "damaged"),
+        (
+            headers(&[(EntryType::XHeader, "10 path=b\n"), (EntryType::XHeader, "8 x=yz\n")]),
+            "two pax headers",
+        ),
+        (headers(&[(EntryType::GNULongName, "b"), (EntryType::GNULongName, "c")]), "two names"),
+        (headers(&[(EntryType::GNULongLink, "b"), (EntryType::GNULongLink, "c")]), "two names"),
+        (headers(&[(EntryType::GNULongName, "\0")]), "empty name"),
+        (headers(&[(EntryType::XHeader, "10 path=b\n"), (EntryType::GNULongName, "c")]), "and one of GNU"),
+        (headers(&[(EntryType::GNULongLink, "c"), (EntryType::XHeader, "10 path=b\n")]), "and one of GNU"),
+        (headers(&[(EntryType::XGlobalHeader, "10 path=b\n")]), "global header"),
+        (headers(&[(EntryType::GNULongName, "a\nb")]), "control characters"),
+        (one(EntryType::Regular, "a\x1b[2Jb", ""), "control characters"),
+        (one(EntryType::Symlink, "a", "b\rc"), "control characters"),
+        (changed(257, b"ustar\x0001"), "dialect"),
+        (changed(257, b"ustar\0 \0"), "dialect"),
+        (changed(345, b"usr/bin"), "dialect"),
+        (one(EntryType::Regular, "a/.wh.", ""), "without a name"),
+        (one(EntryType::Regular, ".wh..", ""), "without a name"),
+        (one(EntryType::Regular, "a/.wh...", ""), "without a name"),
+        (Tar::default().file("a", 0o644, b"x").file("./a", 0o644, b"").end(), "two of this name"),
+        (
+            Tar::default().file("a", 0o644, b"x").entry(EntryType::Directory, "a/", "", 0o755, b"").end(),
+            "two of this name",
+        ),
+        (
+            Tar::default()
+                .file("a", 0o644, b"Package: x")
+                .entry(EntryType::Link, "var/lib/dpkg/status", "a", 0o644, b"")
+                .end(),
+            "link to another file",
+        ),
+        (Tar::default().file("a", 0o644, b"x").file("a/b", 0o644, b"").end(), "no folder"),
+        (Tar::default().file("a/b/c", 0o644, b"x").file("a", 0o644, b"").end(), "no folder"),
+        (
+            Tar::default().entry(EntryType::Symlink, "a", "b", 0o777, b"").file("a/c", 0o644, b"").end(),
+            "no folder",
+        ),
+        (behind, "behind the end"),
         (wrong_sum, "damaged"),
         (cut, "cut short"),
         (b"no tar at all".repeat(100), "damaged"),
@@ -88,6 +157,13 @@ fn bombs_are_left_early() {
     });
     // Zeros end a tar, so that the rest is only passed over.
     assert!(found.contains("gzip bomb"), "{found}");
+    // The same with a length that is not the blob's, against which it would be none.
+    let found = outcome(|layout| {
+        let mut descriptor = layout.put(LAYER_GZIP, &bomb).unwrap();
+        descriptor.size = 1 << 40;
+        Packed { descriptor, diff_id: Digest::of(b"") }
+    });
+    assert!(found.contains("not what its name says"), "{found}");
     let tar = Tar::default().file("big", 0o644, &vec![0; 300 << 20]).end();
     let found = outcome(|layout| pack(layout, &tar));
     assert!(found.contains("gzip bomb"), "{found}");
@@ -175,6 +251,142 @@ fn indexes_that_nest_lie_or_lack_something() {
         Descriptor { platform: Some(crate::platform::Platform::LinuxArm64.into()), ..manifest.clone() };
     assert!(outcome(vec![lying]).unwrap_err().contains("its config says"));
     assert_eq!(outcome(vec![manifest.clone(), manifest]), Ok(1), "each manifest once");
-    let many = (0..200).map(|n: u32| layout.put("text/plain", &n.to_le_bytes()).unwrap()).collect();
+    let many = (0..200).map(|n: u32| {
+        let annotations = [("n".to_owned(), n.to_string())].into();
+        layout.put(oci::INDEX, &oci::to_bytes(&Index::new(Vec::new(), annotations)).unwrap()).unwrap()
+    });
+    let many = many.collect();
     assert!(outcome(many).unwrap_err().contains("more than 100"));
+}
+
+#[test]
+fn what_a_file_is_depends_on_its_bytes_first() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let known = ["etc/os-release", "var/lib/rpm/x", "var/lib/dpkg/status", "lib/apk/db/installed"];
+    let big = [&b"\x7fELF\x02\x02"[..], &elf()[6..]].concat();
+    let mut tar = Tar::default().file("srv/big", 0o755, &big);
+    for path in known {
+        tar = tar.file(path, 0o755, &elf());
+    }
+    tar = tar.entry(EntryType::Link, "bin/app", "etc/os-release", 0o755, b"");
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{}\n", "A".repeat(64));
+    let keys = known.iter().fold(Tar::default(), |tar, path| tar.file(path, 0o644, key.as_bytes()));
+    let pax = b"52 SCHILY.xattr.security.capability=0123456789abcde\n";
+    let capable = Tar::default().entry(EntryType::XHeader, "x", "", 0o644, pax).file("a", 0o755, b"x").end();
+    let layers = [tar.end(), keys.end(), capable].map(|tar| pack(&layout, &tar));
+    let [programs, keys, capable] = layers.map(|layer| {
+        publish(&layout, vec![image(&layout, "amd64", &[layer])]);
+        look(layout.dir()).unwrap().remove(0)
+    });
+    assert_eq!(programs.programs.len(), 6);
+    let unreadable: Vec<_> =
+        programs.programs.iter().filter(|program| program.unreadable.is_some()).collect();
+    assert_eq!(unreadable.iter().map(|program| &program.path[..]).collect::<Vec<_>>(), ["/srv/big"]);
+    assert_eq!(keys.rootfs.buried.len(), 4);
+    assert_eq!(keys.databases.len(), 3);
+    assert_eq!(capable.rootfs.nodes["a"].mode, 0o4755);
+}
+
+#[test]
+fn only_an_attestation_is_passed_over() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let layer = pack(&layout, &Tar::default().file("bin/app", 0o755, &program()).end());
+    let shown = image(&layout, "amd64", &[layer]);
+    let hidden = image(&layout, "arm64", &[pack(&layout, &Tar::default().file("b", 0o755, &elf()).end())]);
+    let outcome = |manifests: Vec<Descriptor>| {
+        publish(&layout, manifests);
+        look(layout.dir()).map(|taken| taken.len())
+    };
+    let marked = |descriptor: &Descriptor, kind: &str, os: &str, arch: &str| {
+        let platform = PlatformSpec { os: os.to_owned(), architecture: arch.to_owned(), variant: None };
+        let annotations = [("vnd.docker.reference.type".to_owned(), kind.to_owned())].into();
+        Descriptor { platform: Some(platform), annotations, ..descriptor.clone() }
+    };
+    let attestation = marked(&hidden, "attestation-manifest", "unknown", "unknown");
+    assert_eq!(outcome(vec![shown.clone(), attestation.clone()]), Ok(1));
+    // The same manifest, once as an attestation and once as an image.
+    assert_eq!(outcome(vec![attestation.clone(), hidden.clone(), shown.clone()]), Ok(2));
+    assert_eq!(
+        outcome(vec![shown.clone(), marked(&hidden, "attestation-manifest", "linux", "arm64")]),
+        Ok(2)
+    );
+    let unmarked = Descriptor { annotations: Annotations::new(), ..attestation.clone() };
+    assert!(outcome(vec![shown.clone(), unmarked]).unwrap_err().contains("its config says"));
+    let other = marked(&hidden, "image", "unknown", "unknown");
+    assert!(outcome(vec![shown.clone(), other]).unwrap_err().contains("its config says"));
+    let mut named = attestation;
+    named.annotations.insert("org.opencontainers.image.ref.name".to_owned(), "latest".to_owned());
+    assert!(outcome(vec![shown.clone(), named]).unwrap_err().contains("its config says"));
+    let unknown = Descriptor { media_type: "text/plain".to_owned(), ..hidden.clone() };
+    assert!(outcome(vec![shown.clone(), unknown]).unwrap_err().contains("of the type 'text/plain'"));
+    // A signature says that it is no image; with a platform it is one to somebody.
+    let text = String::from_utf8(layout.read(&hidden).unwrap()).unwrap();
+    let signature = layout.put(MANIFEST, text.replace(oci::CONFIG, "application/x").as_bytes()).unwrap();
+    assert_eq!(outcome(vec![shown.clone(), signature.clone()]), Ok(1));
+    let signature = marked(&signature, "x", "linux", "arm64");
+    assert!(outcome(vec![shown.clone(), signature]).unwrap_err().contains("is not an image's"));
+    // One document that is an index to some and an image to others.
+    let both = text.replacen('{', r#"{"manifests":[],"#, 1);
+    for media_type in [oci::INDEX, MANIFEST] {
+        let both = layout.put(media_type, both.as_bytes()).unwrap();
+        assert!(outcome(vec![shown.clone(), both]).unwrap_err().contains("both"));
+    }
+    let lying = Descriptor { media_type: oci::INDEX.to_owned(), ..hidden };
+    assert!(outcome(vec![shown, lying]).is_err());
+}
+
+#[test]
+fn an_archive_has_the_same_images_for_every_reader() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(&temp.path().join("image")).unwrap();
+    let layer = pack(&layout, &Tar::default().file("bin/app", 0o755, &program()).end());
+    let other = pack(&layout, &Tar::default().file("bin/evil", 0o755, &elf()).end());
+    let (first, second) = (image(&layout, "amd64", &[layer]), image(&layout, "arm64", &[other]));
+    publish(&layout, vec![first.clone()]);
+    let index = std::fs::read(layout.dir().join("index.json")).unwrap();
+    let read = |entry: &Descriptor| layout.read(entry).unwrap();
+    let manifest = |entry: &Descriptor| oci::from_bytes::<Manifest>("x", &read(entry)).unwrap();
+    let (good, evil) = (manifest(&first), manifest(&second));
+    let blob = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
+    let number = std::cell::Cell::new(0);
+    let outcome = |config: &Manifest, layers: &Manifest, twice: bool| {
+        let list =
+            json!([{ "Config": blob(&config.config.digest), "Layers": [blob(&layers.layers[0].digest)] }]);
+        let mut tar = Tar::default().file("index.json", 0o644, &index);
+        for entry in [&first, &good.config, &good.layers[0], &evil.config, &evil.layers[0]] {
+            tar = tar.file(&blob(&entry.digest), 0o644, &read(entry));
+        }
+        tar = tar.file("manifest.json", 0o644, &oci::to_bytes(&list).unwrap());
+        if twice {
+            tar = tar.file("./index.json", 0o644, &index);
+        }
+        number.set(number.get() + 1);
+        let path = temp.path().join(format!("{}.tar", number.get()));
+        std::fs::write(&path, tar.end()).unwrap();
+        let client = Client::new(Options::default());
+        let brought = Source::Archive(path).bring(&client, &temp.path().join("work"), &|_| {});
+        brought.map(|(layout, _)| look(layout.dir()).unwrap().len()).map_err(|error| {
+            assert_eq!(crate::error::kind(&error), crate::error::Kind::Gate);
+            format!("{error:#}")
+        })
+    };
+    assert_eq!(outcome(&good, &good, false), Ok(1));
+    assert!(outcome(&evil, &evil, false).unwrap_err().contains("that index.json does not"));
+    assert!(outcome(&good, &evil, false).unwrap_err().contains("that index.json does not"));
+    assert!(outcome(&good, &good, true).unwrap_err().contains("two of this name"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_blob_is_a_file() {
+    let found = outcome(|layout| {
+        let packed = pack(layout, &Tar::default().file("a", 0o644, b"x").end());
+        let path = layout.blob_path(&packed.descriptor.digest);
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        packed
+    });
+    assert!(found.contains("not a regular file"), "{found}");
 }

@@ -16,7 +16,7 @@ use super::platforms;
 use crate::audit::{Audit, elf};
 use crate::digest::Digest;
 use crate::image::layout::Layout;
-use crate::image::oci::{self, Annotations, Descriptor, Index, LAYER_GZIP, MANIFEST, Manifest};
+use crate::image::oci::{self, Annotations, Descriptor, Index, LAYER_GZIP, MANIFEST, Manifest, PlatformSpec};
 
 const TREE: &str = "0 app v0.1.0 (/ws)\n1 h2 v0.3.0\n2 bytes v1.0.0\n1 bytes v1.0.0\n";
 
