@@ -76,12 +76,18 @@ fn bad_crates_are_caught_by_both_engines_and_mended_ones_pass() {
         assert_eq!(finding["platforms"], json!(["linux/amd64", "linux/arm64"]));
         assert_eq!(finding["fails"], json!(["critical", "high", "unknown"].contains(&severity)), "{id}");
     }
-    // Each severity alone is enough, and what fails is what was asked for.
-    for severity in ["critical", "high", "medium", "low"] {
-        let report = scan(&bad, &["--json", "--severity", severity]).code(3).json();
+    // What fails is what was asked for; a list that skips what is worse is refused.
+    for (severity, list) in [
+        ("critical", "critical"),
+        ("high", "critical,high"),
+        ("medium", "critical,high,medium"),
+        ("low", "critical,high,medium,low"),
+    ] {
+        let report = scan(&bad, &["--json", "--severity", list]).code(3).json();
         let (_, id, ..) = CRATES.iter().find(|row| row.0 == severity).unwrap();
         assert_eq!(finding(&report, id).unwrap()["fails"], true, "{severity}");
     }
+    scan(&bad, &["--severity", "low"]).code(2);
     let report = scan(&good, &["--json", "--severity", "critical,high,medium,low"]).code(0).json();
     assert!(CRATES.iter().all(|(_, id, ..)| finding(&report, id).is_none()), "{report:#}");
     for platform in report["platforms"].as_array().unwrap() {

@@ -12,6 +12,7 @@ use crate::image::layout::Lock;
 use crate::plan::Plan;
 use crate::platform::{Choice, Platform};
 use crate::publish::record;
+use crate::scan::builtin;
 use crate::scan::date::Date;
 use crate::scan::facts;
 use crate::scan::gate::Rules;
@@ -51,7 +52,7 @@ pub struct Flags {
     /// The platforms that must be in it [default: the settings' for the image in target/image, else its own]
     #[arg(long, value_name = "LIST")]
     platform: Option<Choice>,
-    /// The severities that fail, with commas: critical, high, medium, low, unknown
+    /// The severities that fail, with commas and none skipped: critical,high,medium,low,unknown
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     severity: Option<Vec<Severity>>,
     /// How the result is written
@@ -115,6 +116,9 @@ struct Known {
 impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
+        if let Some(Err(what)) = self.severity.as_deref().map(Severity::check) {
+            return Err(Fault::usage(format!("--severity: {what}")).into());
+        }
         let facts = self.facts()?;
         let plan = self.plan(&facts);
         if self.dry_run {
@@ -155,13 +159,33 @@ impl Flags {
         let report = Report { image: &name, work: &work, steps: &steps, faults: &faults };
         // What `cargo xtask publish` wants to see. An image that it could not take leaves nothing, and the
         // verdict here stands all the same.
-        if work.setup.expected.is_some()
+        let ran: Vec<_> = work.engines.iter().map(|engine| engine.name).collect();
+        if let Some(why) = self.looser(&settings.severity, needs_trivy(&workspace), &ran)
+            && work.setup.expected.is_some()
+            && faults.is_empty()
+        {
+            ui.warn(&format!("publish will ask for another scan: {why}"));
+        } else if work.setup.expected.is_some()
             && let Err(error) = record(&result, &target_dir.join("image"), report.json(), faults.is_empty())
         {
             ui.warn(&format!("publish will ask for another scan: {error:#}"));
         }
         self.tell(&report, ui)?;
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
+    }
+
+    /// Why this scan says less than the settings ask for, so that nothing may be published on its word.
+    fn looser(&self, severity: &[Severity], needs_trivy: bool, ran: &[&str]) -> Option<String> {
+        let skipped =
+            severity.iter().find(|one| self.severity.as_ref().is_some_and(|list| !list.contains(one)));
+        match skipped {
+            Some(skipped) => Some(format!("--severity leaves out {skipped}, which the settings name")),
+            None if needs_trivy && !ran.contains(&trivy::NAME) => {
+                Some("Trivy is required, and it did not run".to_owned())
+            }
+            None if !ran.contains(&builtin::NAME) => Some("the builtin engine did not run".to_owned()),
+            None => None,
+        }
     }
 
     fn facts(&self) -> Result<Known> {
@@ -202,8 +226,7 @@ impl Flags {
             return Ok((None, None));
         }
         let settings = &workspace.settings.scan;
-        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-        let required = self.engine == EngineFlag::Trivy || settings.require_trivy.unwrap_or(in_ci);
+        let required = self.engine == EngineFlag::Trivy || needs_trivy(workspace);
         let tools = target_dir.join("xtask").join("tools");
         let fetch = || settings.trivy.as_ref().and_then(|pin| Fetch::of(pin, &tools));
         let (found, fetch) = match Trivy::find()? {
@@ -316,10 +339,47 @@ impl Flags {
     }
 }
 
+/// Whether a scan without Trivy is not enough: where the settings say so, else in CI.
+fn needs_trivy(workspace: &Workspace) -> bool {
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    workspace.settings.scan.require_trivy.unwrap_or(in_ci)
+}
+
 /// Whether two paths are one place.
 fn same(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    fn flags(line: &str) -> Flags {
+        Cli::parse_from(std::iter::once("scan").chain(line.split_whitespace())).flags
+    }
+
+    #[test]
+    fn a_looser_scan_opens_no_gate() {
+        let settings = [Severity::Critical, Severity::High];
+        for (line, needs_trivy, ran, good) in [
+            ("", false, &["builtin"][..], true),
+            ("", true, &["builtin", "trivy"], true),
+            ("--severity critical,high,medium", false, &["builtin"], true),
+            ("--severity critical", false, &["builtin"], false),
+            ("--engine builtin", true, &["builtin"], false),
+            ("--engine trivy", true, &["trivy"], false),
+        ] {
+            assert_eq!(flags(line).looser(&settings, needs_trivy, ran).is_none(), good, "{line}");
+        }
     }
 }

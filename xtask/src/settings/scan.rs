@@ -106,10 +106,18 @@ impl std::str::FromStr for Unrated {
 
 impl<'de> Deserialize<'de> for Scan {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let span = value.span;
         let mut table = TableHelper::new(value)?;
         let default = Self::default();
+        let severity = parsed_list(&mut table, "severity");
+        if let Some(list) = &severity
+            && table.errors.is_empty()
+            && let Err(what) = Severity::check(list)
+        {
+            table.errors.push(wrong(span, format!("severity: {what}")));
+        }
         let scan = Self {
-            severity: parsed_list(&mut table, "severity").unwrap_or(default.severity),
+            severity: severity.unwrap_or(default.severity),
             unknown: parsed(&mut table, "unknown").unwrap_or_default(),
             max_age: table.optional("max-age").unwrap_or(default.max_age),
             require_trivy: table.optional("require-trivy"),
@@ -200,6 +208,19 @@ mod tests {
         let scan = reader::read::<Scan>(Path::new("x"), "").unwrap();
         assert_eq!((scan.severity, scan.max_age), (vec![Severity::Critical, Severity::High], 30));
         assert_eq!((scan.unknown, scan.require_trivy), (Unrated::Fail, None));
+    }
+
+    #[test]
+    fn a_list_of_severities_lets_nothing_worse_pass() {
+        for (text, good) in [
+            ("severity = []", false),
+            ("severity = ['low']", false),
+            ("severity = ['unknown']", false),
+            ("severity = ['critical']", true),
+            ("severity = ['medium', 'critical', 'high']", true),
+        ] {
+            assert_eq!(reader::read::<Scan>(Path::new("x"), text).is_ok(), good, "{text}");
+        }
     }
 
     #[test]
