@@ -98,16 +98,11 @@ fn nothing_in_xtask_knows_the_service_it_builds() {
 fn children_are_started_in_one_place() {
     let mut sources = Vec::new();
     files(&root().join("xtask/src"), &[".rs"], &mut sources);
-    for source in sources.iter().filter(|path| !path.iter().any(|part| part == "tests" || part == "process"))
-    {
+    for source in sources.iter().filter(|path| !path.iter().any(|part| part == "tests" || part == "process")) {
         let text = fs::read_to_string(source).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
         for way in ["process::Command", "duct::"] {
-            assert!(
-                !code.contains(way),
-                "{} uses {way}; children are started by process::Cmd",
-                source.display()
-            );
+            assert!(!code.contains(way), "{} uses {way}; children are started by process::Cmd", source.display());
         }
     }
 }

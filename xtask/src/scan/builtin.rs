@@ -4,6 +4,8 @@
 use super::facts::{Advisory, Facts};
 use super::finding::{Finding, Kind};
 use super::inventory::{Inventory, Program};
+use super::osdb::Database;
+use super::rootfs::Content;
 use super::severity::Severity;
 use crate::audit::{Audit, Crate};
 use crate::error::Fault;
@@ -45,6 +47,10 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
         let what = "the program does not say which crates are in it: it has no section .dep-v0".to_owned();
         fault(&program.path, what, rebuild);
     }
+    for kind in empty_databases(inventory) {
+        let what = format!("the database of packages ({kind:?}) has no package in it").to_lowercase();
+        fault("image", what, "take a base whose database of packages is whole, or leave it out");
+    }
     if inventory.programs.is_empty() {
         fault("image", "no program was found in it, so that nothing can be said of it".to_owned(), rebuild);
     } else if inventory.audited().next().is_none() && (inventory.packages.is_empty() || !packages_count) {
@@ -53,11 +59,27 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
     faults
 }
 
+/// Whether the image has no packages of an operating system, so that all in it is its maker's own. A
+/// database alone, with nothing in it, does not make a distribution.
+pub fn bare(inventory: &Inventory) -> bool {
+    inventory.packages.is_empty() && !inventory.databases.contains(&Database::Rpm)
+}
+
+/// The kinds of database of which no package is known, though they can be read.
+fn empty_databases(inventory: &Inventory) -> impl Iterator<Item = Database> {
+    let has = |kind: Database| {
+        inventory.rootfs.files().any(|(_, node)| {
+            matches!(&node.content, Content::Packages(found) if found.database == kind && !found.list.is_empty())
+        })
+    };
+    inventory.databases.iter().copied().filter(move |kind| *kind != Database::Rpm && !has(*kind))
+}
+
 /// Programs that say nothing and ought to: the expected one, and on a base without packages all that may
 /// be run. Where there are packages, programs belong to them, and Trivy knows those.
 fn mute<'a>(inventory: &'a Inventory, expected: Option<&'a str>) -> impl Iterator<Item = &'a Program> {
     let found = expected.and_then(|path| inventory.rootfs.resolve(path)).map(|(path, _)| format!("/{path}"));
-    let bare = inventory.databases.is_empty();
+    let bare = bare(inventory);
     inventory.programs.iter().filter(move |program| {
         let silent = program.audit.is_none() && program.unreadable.is_none();
         silent && (bare && program.executable || Some(&program.path) == found.as_ref())

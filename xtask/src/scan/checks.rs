@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::builtin::NAME;
+use super::builtin::{NAME, bare};
 use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::rootfs::Content;
@@ -65,7 +65,7 @@ fn config(config: &Value) -> Vec<Finding> {
 
 fn files(inventory: &Inventory) -> Vec<Finding> {
     let mut all = Vec::new();
-    let bare = inventory.databases.is_empty();
+    let bare = bare(inventory);
     for (path, node) in &inventory.rootfs.nodes {
         let path = format!("/{path}");
         let folder = matches!(node.kind, super::layer::Kind::Folder);

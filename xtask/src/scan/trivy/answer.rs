@@ -151,6 +151,13 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         );
         return Err(Fault::gate(what).at(platform).cure("is its database of packages whole?").into());
     }
+    // What is in a database of RPM packages only Trivy knows; without one of them it saw none of it.
+    if !inventory.databases.is_empty() && packages.is_empty() {
+        return Err(Fault::gate("there is a database of packages, and Trivy saw no package in it")
+            .at(platform)
+            .cure("is its database of packages whole?")
+            .into());
+    }
     let mut findings = findings(&report, Some(&platform));
     for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Vulnerability) {
         let path = inventory.audited().filter(|(program, _)| program.path == finding.place).find_map(

@@ -1,0 +1,64 @@
+//! What must not turn a check off.
+
+use super::*;
+use crate::scan::builtin::{bare, blind_spots};
+use crate::scan::{checks, trivy};
+
+fn layout(tar: Tar) -> (tempfile::TempDir, Layout) {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let packed = pack(&layout, &tar.end());
+    publish(&layout, vec![image(&layout, "amd64", &[packed])]);
+    (temp, layout)
+}
+
+fn inventory(tar: Tar) -> Result<Inventory, String> {
+    let (_temp, layout) = layout(tar);
+    look(layout.dir()).map(|mut all| all.remove(0))
+}
+
+fn faults(taken: &Inventory) -> String {
+    blind_spots(taken, None, true).iter().map(|fault| format!("{fault}\n")).collect()
+}
+
+#[test]
+fn an_empty_database_is_no_distribution() {
+    for (path, content, fault) in [
+        ("var/lib/rpm/x", &b""[..], ""),
+        ("var/lib/dpkg/status", b"", "(dpkg) has no package"),
+        ("lib/apk/db/installed", b"F:lib\n", "(apk) has no package"),
+    ] {
+        let tar = Tar::default().file("bin/app", 0o4755, &program()).file("bin/mute", 0o755, &elf());
+        let taken = inventory(tar.file(path, 0o644, content)).unwrap();
+        assert!(bare(&taken), "{path}");
+        let said = faults(&taken);
+        assert!(said.contains("no section .dep-v0") && said.contains(fault), "{path}: {said}");
+        assert!(checks::findings(&taken).iter().any(|one| one.severity.to_string() == "high"), "{path}");
+    }
+    let tar = Tar::default().file("bin/app", 0o755, &program());
+    let rpm = tar.file("var/lib/rpm/Packages", 0o644, b"");
+    assert!(inventory(rpm).is_err_and(|why| why.contains("no database of RPM")));
+}
+
+#[test]
+fn a_database_of_which_trivy_saw_nothing_does_not_pass() {
+    let tar = Tar::default().file("bin/app", 0o755, &program());
+    let taken = inventory(tar.file("var/lib/rpm/rpmdb.sqlite", 0o644, b"SQLite format 3\0")).unwrap();
+    assert!(!bare(&taken));
+    let crates: Vec<_> = taken
+        .audited()
+        .flat_map(|(_, audit)| &audit.packages)
+        .map(|one| json!({ "Name": one.name, "Version": one.version }))
+        .collect();
+    let answer = |packages: serde_json::Value| {
+        let id = taken.image.config_digest.to_string();
+        let results = json!([
+            { "Class": "lang-pkgs", "Type": "rustbinary", "Packages": crates },
+            { "Class": "os-pkgs", "Packages": packages },
+        ]);
+        let json = json!({ "SchemaVersion": 2, "Metadata": { "ImageID": id }, "Results": results });
+        trivy::read(json.to_string().as_bytes(), &taken).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert!(answer(json!([])).is_err_and(|why| why.contains("saw no package")));
+    assert_eq!(answer(json!([{ "Name": "glibc" }])), Ok(()));
+}
