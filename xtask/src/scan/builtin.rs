@@ -7,7 +7,7 @@ use super::inventory::{Inventory, Program};
 use super::osdb::Database;
 use super::rootfs::Content;
 use super::severity::Severity;
-use crate::audit::{Audit, Crate};
+use crate::audit::{Crate, Paths};
 use crate::error::Fault;
 
 /// The engine's name.
@@ -113,13 +113,14 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
 pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (program, audit) in inventory.audited() {
+        let paths = audit.paths();
         for (place, package) in audit.packages.iter().enumerate() {
             // Only crates.io's names are RustSec's; a crate of one's own may share one by chance.
             if package.source != "crates.io" {
                 continue;
             }
             for advisory in facts.about(&package.name, &package.version) {
-                findings.push(finding(inventory, program, audit, (place, package), advisory));
+                findings.push(finding(inventory, program, &paths, (place, package), advisory));
             }
         }
     }
@@ -129,7 +130,7 @@ pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
 fn finding(
     inventory: &Inventory,
     program: &Program,
-    audit: &Audit,
+    paths: &Paths<'_>,
     (place, package): (usize, &Crate),
     advisory: &Advisory,
 ) -> Finding {
@@ -152,7 +153,7 @@ fn finding(
         subject: package.name.clone(),
         version: package.version.to_string(),
         fixed: fixed.join(" or "),
-        path: audit.path_to(place),
+        path: paths.to(place),
         place: program.path.clone(),
         note,
         link: advisory.link(),

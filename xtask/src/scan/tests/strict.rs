@@ -62,3 +62,16 @@ fn a_database_of_which_trivy_saw_nothing_does_not_pass() {
     assert!(answer(json!([])).is_err_and(|why| why.contains("saw no package")));
     assert_eq!(answer(json!([{ "Name": "glibc" }])), Ok(()));
 }
+
+#[test]
+fn a_list_that_is_too_long_is_a_fault() {
+    for (count, good) in [(9_999, true), (10_001, false)] {
+        let mut audit = Audit::of_tree(TREE).unwrap();
+        let last = audit.packages[1].clone();
+        audit.packages.resize(count, last);
+        let bytes = audit.put_into(&elf()).unwrap();
+        let taken = inventory(Tar::default().file("bin/app", 0o755, &bytes)).unwrap();
+        let said = faults(&taken);
+        assert_eq!(said.is_empty(), good, "{count}: {said}");
+    }
+}
