@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Package};
-use crate::error::{Fault, Faults};
+use crate::error::{self, Fault, Faults};
 use crate::image::layout::Lock;
-use crate::plan::Plan;
+use crate::plan::{Action as _, Plan};
 use crate::platform::{Choice, Platform};
 use crate::publish::record;
 use crate::scan::builtin;
@@ -119,6 +119,9 @@ impl Flags {
         if let Some(Err(what)) = self.severity.as_deref().map(Severity::check) {
             return Err(Fault::usage(format!("--severity: {what}")).into());
         }
+        if let Some(path) = &self.output {
+            ready(path, self.dry_run)?;
+        }
         let facts = self.facts()?;
         let plan = self.plan(&facts);
         if self.dry_run {
@@ -153,10 +156,22 @@ impl Flags {
         if work.setup.expected.is_some() && result.exists() {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;
         }
-        let steps = plan.run(&mut work, ui)?;
+        let (steps, ended) = match plan.run(&mut work, ui) {
+            Ok(steps) => (steps, Vec::new()),
+            // What a gate of one step says is told as the scan's result is, with what was found until then.
+            Err(error) if error::kind(&error) == error::Kind::Gate => {
+                let notes = work.notes.clone();
+                Step::Gate.run(&mut work, &ui.step("gate", "what was found until then"))?;
+                work.notes = notes;
+                (Vec::new(), as_faults(error))
+            }
+            Err(error) => return Err(error),
+        };
         let mut faults = std::mem::take(&mut work.faults);
+        faults.extend(ended);
+        let blind = faults.len();
         faults.extend(work.setup.rules.verdict(&work.findings));
-        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults };
+        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults, blind };
         // What `cargo xtask publish` wants to see. An image that it could not take leaves nothing, and the
         // verdict here stands all the same.
         let ran: Vec<_> = work.engines.iter().map(|engine| engine.name).collect();
@@ -324,7 +339,8 @@ impl Flags {
             Format::Table => format!("\n{}", report.table()),
             Format::Json => format!("{:#}\n", report.json()),
             Format::Sarif => {
-                format!("{:#}\n", sarif::document(&report.work.findings, &report.work.setup.rules))
+                let blind = report.faults.get(..report.blind).unwrap_or(report.faults);
+                format!("{:#}\n", sarif::document(&report.work.findings, blind, &report.work.setup.rules))
             }
             Format::Markdown => report.markdown(),
         };
@@ -336,6 +352,35 @@ impl Flags {
             ui.warn(note);
         }
         ui::write_outputs(&report.markdown(), &[("passes", report.faults.is_empty().to_string())])
+    }
+}
+
+/// A place for the result: an older one must not be taken for it.
+fn ready(output: &Path, dry_run: bool) -> Result<()> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Fault::usage("--output: its folder is not there").at(output.display()).into());
+    }
+    if output.is_dir() {
+        return Err(Fault::usage("--output: this is a folder").at(output.display()).into());
+    }
+    if !dry_run && output.is_file() {
+        fs::remove_file(output).with_context(|| output.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// An error of a step, in one line a fault.
+fn as_faults(error: anyhow::Error) -> Vec<Fault> {
+    let text = format!("{error:#}");
+    match error.downcast::<Faults>() {
+        Ok(Faults(faults)) => faults,
+        Err(error) => {
+            let cures = error::render(&error);
+            let cures: Vec<_> = cures.lines().filter_map(|line| line.strip_prefix("  help: ")).collect();
+            let fault = Fault::gate(text);
+            vec![if cures.is_empty() { fault } else { fault.cure(cures.join("; ")) }]
+        }
     }
 }
 
@@ -366,6 +411,28 @@ mod tests {
 
     fn flags(line: &str) -> Flags {
         Cli::parse_from(std::iter::once("scan").chain(line.split_whitespace())).flags
+    }
+
+    #[test]
+    fn a_gate_of_a_step_is_a_fault_with_its_cure() {
+        let error = anyhow::Error::new(Fault::gate("no").at("x").cure("mend it")).context("step 'a'");
+        let text = error::render(&Faults(as_faults(error)).into());
+        assert_eq!(text, "error: step 'a': x: no\n  help: mend it\n");
+        let error = anyhow::Error::new(Faults(vec![Fault::gate("a"), Fault::gate("b")])).context("step");
+        assert_eq!(as_faults(error).len(), 2);
+    }
+
+    #[test]
+    fn an_older_result_goes_and_a_folder_must_be_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("out.sarif");
+        fs::write(&path, "old").unwrap();
+        ready(&path, true).unwrap();
+        assert!(path.exists());
+        ready(&path, false).unwrap();
+        assert!(!path.exists());
+        let missing = ready(&temp.path().join("no/out"), false).unwrap_err();
+        assert_eq!(error::kind(&missing), error::Kind::Usage);
     }
 
     #[test]

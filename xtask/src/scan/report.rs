@@ -93,6 +93,8 @@ pub struct Report<'a> {
     pub steps: &'a [plan::Report],
     /// Why it does not pass.
     pub faults: &'a [Fault],
+    /// How many of those, the first ones, are about what was not seen; the verdict is not.
+    pub blind: usize,
 }
 
 impl Report<'_> {
