@@ -349,7 +349,7 @@ impl Flags {
             None => ui::print(&text),
         }
         for note in &report.work.notes {
-            ui.warn(note);
+            ui.warn(&error::plain_line(note));
         }
         ui::write_outputs(&report.markdown(), &[("passes", report.faults.is_empty().to_string())])
     }
