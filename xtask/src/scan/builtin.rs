@@ -1,6 +1,8 @@
 //! The scanner that needs neither tool nor network: the crates that programs say are in them, held
 //! against RustSec's facts.
 
+use std::collections::BTreeSet;
+
 use super::facts::{Advisory, Facts};
 use super::finding::{Finding, Kind};
 use super::inventory::{Inventory, Program};
@@ -39,7 +41,9 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
                 "the program has no executable bit: it cannot start, and Trivy passes over it".to_owned();
             fault(&program.path, what, "give the file mode 0755");
         }
-        if audit.linked().next().is_none() {
+        // A program of several crates of which none but its own is linked hides all of them.
+        let hidden = audit.packages.len() > 1 && audit.linked().all(|package| package.root);
+        if hidden || audit.linked().next().is_none() {
             fault(&program.path, "the program's list of crates is empty".to_owned(), rebuild);
         }
     }
@@ -99,6 +103,18 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
             kinds.join(", ")
         ));
     }
+    let all = inventory.audited().flat_map(|(_, audit)| &audit.packages);
+    let unasked: BTreeSet<_> = all
+        .filter(|package| !package.root && package.source != "local" && !from_registry(package))
+        .map(|package| (&package.name, &package.version, &package.source))
+        .collect();
+    if !unasked.is_empty() {
+        let platform = &inventory.image.platform;
+        lines.push(format!(
+            "{platform}: {} crates that are not crates.io's were not asked about",
+            unasked.len()
+        ));
+    }
     let silent = inventory.programs.iter().filter(|program| program.audit.is_none()).count();
     if silent > 0 {
         lines.push(format!(
@@ -115,8 +131,7 @@ pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
     for (program, audit) in inventory.audited() {
         let paths = audit.paths();
         for (place, package) in audit.packages.iter().enumerate() {
-            // Only crates.io's names are RustSec's; a crate of one's own may share one by chance.
-            if package.source != "crates.io" {
+            if !from_registry(package) {
                 continue;
             }
             for advisory in facts.about(&package.name, &package.version) {
@@ -125,6 +140,19 @@ pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether a crate is one that RustSec may speak of. Its names are crates.io's, which other tools write as
+/// `registry` or by its addresses, and a mirror serves the same crates; a crate of one's own, or one from
+/// git, may share a name by chance.
+fn from_registry(package: &Crate) -> bool {
+    let source = package.source.trim_start_matches("registry+").trim_start_matches("sparse+");
+    let address = source.trim_start_matches("https://");
+    let known = ["crates.io", "index.crates.io", "static.crates.io", "github.com/rust-lang/crates.io-index"];
+    source == "registry"
+        || known.iter().any(|name| {
+            address.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
 }
 
 fn finding(

@@ -1,7 +1,8 @@
 //! What must not turn a check off.
 
 use super::*;
-use crate::scan::builtin::{bare, blind_spots};
+use crate::scan::builtin::{self, bare, blind_spots};
+use crate::scan::facts::Facts;
 use crate::scan::{checks, trivy};
 
 fn layout(tar: Tar) -> (tempfile::TempDir, Layout) {
@@ -74,4 +75,37 @@ fn a_list_that_is_too_long_is_a_fault() {
         let said = faults(&taken);
         assert_eq!(said.is_empty(), good, "{count}: {said}");
     }
+}
+
+#[test]
+fn where_a_crate_is_from_and_what_it_is_for() {
+    let facts = r#"{"schema":"xtask.advisories/1","source":"test","date":"2026-01-01","advisories":1}
+{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01"}"#;
+    let facts = Facts::parse(facts).unwrap();
+    for (source, asked) in [
+        ("crates.io", true),
+        ("registry", true),
+        ("https://github.com/rust-lang/crates.io-index", true),
+        ("registry+https://github.com/rust-lang/crates.io-index", true),
+        ("sparse+https://index.crates.io/", true),
+        ("git", false),
+        ("https://crates.io.example.org", false),
+        ("", false),
+    ] {
+        let mut audit = Audit::of_tree(TREE).unwrap();
+        for package in audit.packages.iter_mut().filter(|package| package.name == "bytes") {
+            package.source = source.to_owned();
+        }
+        let tar = Tar::default().file("bin/app", 0o755, &audit.put_into(&elf()).unwrap());
+        let taken = inventory(tar).unwrap();
+        assert_eq!(builtin::findings(&taken, &facts).len(), usize::from(asked), "{source}");
+        let gaps = builtin::not_covered(&taken).join("");
+        assert_eq!(gaps.contains("1 crates that are not crates.io's"), !asked, "{source}: {gaps}");
+    }
+    let mut audit = Audit::of_tree(TREE).unwrap();
+    for package in audit.packages.iter_mut().filter(|package| !package.root) {
+        package.kind = crate::audit::Kind::Build;
+    }
+    let tar = Tar::default().file("bin/app", 0o755, &audit.put_into(&elf()).unwrap());
+    assert!(faults(&inventory(tar).unwrap()).contains("list of crates is empty"));
 }
