@@ -151,6 +151,8 @@ fn ignoring(bad: &Hello) {
         format!("{SETTINGS}{}", ids.map(entry).collect::<Vec<_>>().concat())
     };
     bad.write("xtask/image.toml", &entries("2999-01-01"));
+    scan(bad, &[]).code(2).says("366 are the most");
+    bad.write("xtask/image.toml", &entries(&in_days(300)));
     let report = scan(bad, &["--json"]);
     let left: Vec<_> = report.json()["findings"]
         .as_array()
@@ -166,6 +168,25 @@ fn ignoring(bad: &Hello) {
     bad.write("xtask/image.toml", &format!("{SETTINGS}[[scan.ignore]]\nid = 'x'\nexpires = '2999-01-01'\n"));
     scan(bad, &[]).code(2).says("the key 'reason' is missing");
     bad.write("xtask/image.toml", SETTINGS);
+}
+
+/// The day so many days from now.
+fn in_days(days: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let mut days = now / 86_400 + days;
+    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    format!("{year}-{:02}-{:02}", month + 1, days + 1)
 }
 
 /// What is done to a program's bytes and mode.

@@ -51,6 +51,9 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
         let what = "the program does not say which crates are in it: it has no section .dep-v0".to_owned();
         fault(&program.path, what, rebuild);
     }
+    if let Some(command) = missing_start(inventory) {
+        fault(&command, "the container starts this, and it is not in the image".to_owned(), rebuild);
+    }
     for kind in empty_databases(inventory) {
         let what = format!("the database of packages ({kind:?}) has no package in it").to_lowercase();
         fault("image", what, "take a base whose database of packages is whole, or leave it out");
@@ -67,6 +70,29 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
 /// database alone, with nothing in it, does not make a distribution.
 pub fn bare(inventory: &Inventory) -> bool {
     inventory.packages.is_empty() && !inventory.databases.contains(&Database::Rpm)
+}
+
+/// What the container starts, where that is not in the image.
+fn missing_start(inventory: &Inventory) -> Option<String> {
+    if inventory.started().is_some() {
+        return None;
+    }
+    let word = |key: &str| {
+        let config = inventory.image.config.pointer(key);
+        config.and_then(|list| list.get(0)).and_then(|word| word.as_str()).map(str::to_owned)
+    };
+    let command = word("/config/Entrypoint").or_else(|| word("/config/Cmd"))?;
+    // A bare name is looked for on the container's PATH.
+    let paths = inventory.image.config.pointer("/config/Env").and_then(|env| env.as_array());
+    let path = paths.into_iter().flatten().filter_map(|entry| entry.as_str()?.strip_prefix("PATH=")).last();
+    let path = path.unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let work = inventory.image.config.pointer("/config/WorkingDir").and_then(|dir| dir.as_str());
+    let mut dirs: Vec<_> = if command.contains('/') { Vec::new() } else { path.split(':').collect() };
+    if command.contains('/') && !command.starts_with('/') {
+        dirs.push(work.filter(|dir| !dir.is_empty()).unwrap_or("/"));
+    }
+    let there = dirs.iter().any(|dir| inventory.rootfs.resolve(&format!("{dir}/{command}")).is_some());
+    (!there).then_some(command)
 }
 
 /// The kinds of database of which no package is known, though they can be read.

@@ -63,6 +63,9 @@ pub enum Unrated {
     Warn,
 }
 
+/// The days ahead until which a finding may be overlooked: a year, and then somebody looks again.
+const LONGEST_IGNORE: i64 = 366;
+
 /// One finding that is overlooked for some time.
 #[derive(Debug, Clone)]
 pub struct Ignore {
@@ -186,8 +189,18 @@ impl<'de> Deserialize<'de> for Ignore {
             reason: reason.unwrap_or_default(),
             expires: expires.unwrap_or_else(Date::today),
         };
-        if entry.reason.trim().is_empty() && table.errors.is_empty() {
-            table.errors.push(wrong(span, "an entry without a reason"));
+        if table.errors.is_empty() {
+            let ahead = entry.expires.since(Date::today());
+            let what = match () {
+                () if entry.reason.trim().is_empty() => Some("an entry without a reason".to_owned()),
+                () if entry.id.trim().is_empty() => Some("an entry without an id".to_owned()),
+                () if ahead > LONGEST_IGNORE => Some(format!(
+                    "expires: {} is {ahead} days from now; {LONGEST_IGNORE} are the most",
+                    entry.expires
+                )),
+                () => None,
+            };
+            table.errors.extend(what.map(|what| wrong(span, what)));
         }
         table.finalize(None)?;
         Ok(entry)
@@ -208,6 +221,20 @@ mod tests {
         let scan = reader::read::<Scan>(Path::new("x"), "").unwrap();
         assert_eq!((scan.severity, scan.max_age), (vec![Severity::Critical, Severity::High], 30));
         assert_eq!((scan.unknown, scan.require_trivy), (Unrated::Fail, None));
+    }
+
+    #[test]
+    fn what_is_overlooked_has_a_name_and_an_end() {
+        let day = |days: u64| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+            Date::of_seconds(now + days * 86_400)
+        };
+        for (id, days, good) in
+            [("A", 0, true), ("A", 365, true), ("A", 368, false), ("", 1, false), (" ", 1, false)]
+        {
+            let text = format!("[[ignore]]\nid = '{id}'\nreason = 'x'\nexpires = '{}'\n", day(days));
+            assert_eq!(reader::read::<Scan>(Path::new("x"), &text).is_ok(), good, "{id} {days}");
+        }
     }
 
     #[test]

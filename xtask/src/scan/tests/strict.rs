@@ -109,3 +109,20 @@ fn where_a_crate_is_from_and_what_it_is_for() {
     let tar = Tar::default().file("bin/app", 0o755, &audit.put_into(&elf()).unwrap());
     assert!(faults(&inventory(tar).unwrap()).contains("list of crates is empty"));
 }
+
+#[test]
+fn what_the_container_starts_is_there() {
+    let mut taken = inventory(Tar::default().file("bin/app", 0o755, &program())).unwrap();
+    for (config, good) in [
+        (json!({ "Entrypoint": ["/bin/app"] }), true),
+        (json!({ "Cmd": ["app"] }), true),
+        (json!({ "Entrypoint": ["app"], "Env": ["PATH=/opt"] }), false),
+        (json!({ "Entrypoint": ["./app"], "WorkingDir": "/bin" }), true),
+        (json!({ "Entrypoint": ["/bin/none"] }), false),
+        (json!({ "Entrypoint": [], "Cmd": ["none"] }), false),
+        (json!({}), true),
+    ] {
+        taken.image.config = json!({ "config": config });
+        assert_eq!(!faults(&taken).contains("the container starts this"), good, "{}", taken.image.config);
+    }
+}
