@@ -209,7 +209,9 @@ impl Flags {
         let target_dir = metadata.target_directory.clone().into_std_path_buf();
         let default = target_dir.join("image");
         let source = match &self.image {
-            Some(text) => Source::parse(text)?,
+            Some(text) => {
+                Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
+            }
             None if default.join("oci-layout").is_file() => Source::Layout(default.clone(), None),
             None => {
                 return Err(Fault::usage("there is no image yet")
@@ -411,6 +413,14 @@ mod tests {
 
     fn flags(line: &str) -> Flags {
         Cli::parse_from(std::iter::once("scan").chain(line.split_whitespace())).flags
+    }
+
+    #[test]
+    fn a_digest_that_is_none_is_a_mistake_of_usage() {
+        let temp = tempfile::tempdir().unwrap();
+        let text = format!("{}@sha256:zz", temp.path().display());
+        let error = Source::parse(&text).with_context(|| Fault::usage("--image names no image")).unwrap_err();
+        assert_eq!(error::kind(&error), error::Kind::Usage);
     }
 
     #[test]

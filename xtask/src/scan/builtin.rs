@@ -84,12 +84,13 @@ fn missing_start(inventory: &Inventory) -> Option<String> {
     let command = word("/config/Entrypoint").or_else(|| word("/config/Cmd"))?;
     // A bare name is looked for on the container's PATH.
     let paths = inventory.image.config.pointer("/config/Env").and_then(|env| env.as_array());
-    let path = paths.into_iter().flatten().filter_map(|entry| entry.as_str()?.strip_prefix("PATH=")).last();
+    let path =
+        paths.into_iter().flatten().filter_map(|entry| entry.as_str()?.strip_prefix("PATH=")).next_back();
     let path = path.unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    let work = inventory.image.config.pointer("/config/WorkingDir").and_then(|dir| dir.as_str());
+    let folder = inventory.image.config.pointer("/config/WorkingDir").and_then(|dir| dir.as_str());
     let mut dirs: Vec<_> = if command.contains('/') { Vec::new() } else { path.split(':').collect() };
     if command.contains('/') && !command.starts_with('/') {
-        dirs.push(work.filter(|dir| !dir.is_empty()).unwrap_or("/"));
+        dirs.push(folder.filter(|dir| !dir.is_empty()).unwrap_or("/"));
     }
     let there = dirs.iter().any(|dir| inventory.rootfs.resolve(&format!("{dir}/{command}")).is_some());
     (!there).then_some(command)

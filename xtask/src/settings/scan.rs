@@ -71,6 +71,9 @@ const LONGEST_IGNORE: i64 = 366;
 pub struct Ignore {
     /// Its id or an alias of it.
     pub id: String,
+    /// What it is about, where one thing alone is overlooked: a crate, a path, a setting. An id of the
+    /// builtin rules (`XT-…`) is about many, and needs it.
+    pub subject: Option<String>,
     /// Why.
     pub reason: String,
     /// The last day on which it is.
@@ -109,7 +112,7 @@ impl std::str::FromStr for Unrated {
 
 impl<'de> Deserialize<'de> for Scan {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let span = value.span;
+        let at = value.span;
         let mut table = TableHelper::new(value)?;
         let default = Self::default();
         let severity = parsed_list(&mut table, "severity");
@@ -117,7 +120,7 @@ impl<'de> Deserialize<'de> for Scan {
             && table.errors.is_empty()
             && let Err(what) = Severity::check(list)
         {
-            table.errors.push(wrong(span, format!("severity: {what}")));
+            table.errors.push(wrong(at, format!("severity: {what}")));
         }
         let scan = Self {
             severity: severity.unwrap_or(default.severity),
@@ -186,6 +189,7 @@ impl<'de> Deserialize<'de> for Ignore {
         });
         let entry = Self {
             id: id.unwrap_or_default(),
+            subject: table.optional("subject"),
             reason: reason.unwrap_or_default(),
             expires: expires.unwrap_or_else(Date::today),
         };
@@ -194,6 +198,9 @@ impl<'de> Deserialize<'de> for Ignore {
             let what = match () {
                 () if entry.reason.trim().is_empty() => Some("an entry without a reason".to_owned()),
                 () if entry.id.trim().is_empty() => Some("an entry without an id".to_owned()),
+                () if entry.id.trim().to_ascii_uppercase().starts_with("XT-") && entry.subject.is_none() => {
+                    Some(format!("{} needs a subject: the path or the setting that it is about", entry.id))
+                }
                 () if ahead > LONGEST_IGNORE => Some(format!(
                     "expires: {} is {ahead} days from now; {LONGEST_IGNORE} are the most",
                     entry.expires
@@ -235,6 +242,9 @@ mod tests {
             let text = format!("[[ignore]]\nid = '{id}'\nreason = 'x'\nexpires = '{}'\n", day(days));
             assert_eq!(reader::read::<Scan>(Path::new("x"), &text).is_ok(), good, "{id} {days}");
         }
+        let text = format!("[[ignore]]\nid = 'XT-SETUID'\nreason = 'x'\nexpires = '{}'\n", day(1));
+        assert!(reader::read::<Scan>(Path::new("x"), &text).is_err());
+        assert!(reader::read::<Scan>(Path::new("x"), &format!("{text}subject = '/bin/su'\n")).is_ok());
     }
 
     #[test]

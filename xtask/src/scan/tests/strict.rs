@@ -19,7 +19,8 @@ fn inventory(tar: Tar) -> Result<Inventory, String> {
 }
 
 fn faults(taken: &Inventory) -> String {
-    blind_spots(taken, None, true).iter().map(|fault| format!("{fault}\n")).collect()
+    let faults: Vec<_> = blind_spots(taken, None, true).iter().map(ToString::to_string).collect();
+    faults.join("\n")
 }
 
 #[test]
