@@ -90,6 +90,33 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+/// Text that may be anybody's, for a terminal or a log: control characters and those that turn the order
+/// of letters around are spelled out, and no line of it can be a command to GitHub Actions (`::…`).
+pub fn plain(text: &str) -> String {
+    let lines: Vec<_> =
+        text.split('\n').map(|line| plain_line(line.strip_suffix('\r').unwrap_or(line))).collect();
+    lines.join("\n")
+}
+
+/// The same for text that is one line; a line break is spelled out too.
+pub fn plain_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    // The runner reads commands after blanks too.
+    if ["::", "##["].iter().any(|mark| text.trim_start().starts_with(mark)) {
+        out.push('\\');
+    }
+    for char in text.chars() {
+        match char {
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+                out.extend(char.escape_unicode());
+            }
+            char if char.is_control() && char != '\t' => out.extend(char.escape_default()),
+            char => out.push(char),
+        }
+    }
+    out
+}
+
 /// The exit code that an error stands for.
 pub fn kind(error: &anyhow::Error) -> Kind {
     // `downcast_ref` of the whole also finds a fault that was added as context; the chain's links hide it.
@@ -116,7 +143,7 @@ pub fn render(error: &anyhow::Error) -> String {
     for cause in error.chain() {
         if let Some(Faults(faults)) = cause.downcast_ref::<Faults>() {
             for fault in faults {
-                out.push_str(&format!("error: {fault}\n"));
+                out.push_str(&format!("error: {}\n", plain_line(&fault.to_string())));
                 if let Some(cure) = &fault.cure {
                     out.push_str(&format!("  help: {cure}\n"));
                 }
@@ -125,7 +152,7 @@ pub fn render(error: &anyhow::Error) -> String {
             continue;
         }
         // What a registry or an image says must not speak to the terminal, or to GitHub's log.
-        let text = crate::ui::plain(&cause.to_string()).replace('\n', "\n  ");
+        let text = plain(&cause.to_string()).replace('\n', "\n  ");
         out.push_str(if first { "error: " } else { "  because: " });
         out.push_str(&text);
         out.push('\n');
@@ -164,6 +191,24 @@ mod tests {
         for (error, expected) in cases {
             assert_eq!(kind(&error), expected, "{error:#}");
         }
+    }
+
+    #[test]
+    fn text_of_others_commands_nothing() {
+        for (text, expected) in [
+            ("a\u{1b}[31mb", "a\\u{1b}[31mb"),
+            ("a\r\nb", "a\\r\\nb"),
+            ("::error::x", "\\::error::x"),
+            (" \t::x", "\\ \t::x"),
+            ("##[error]x", "\\##[error]x"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("bücher a::b", "bücher a::b"),
+        ] {
+            assert_eq!(plain_line(text), expected);
+        }
+        assert_eq!(plain("a\n::b"), "a\n\\::b");
+        let error = Faults(vec![Fault::gate("x\n::stop::y")]).into();
+        assert_eq!(render(&error), "error: x\\n::stop::y\n");
     }
 
     #[test]

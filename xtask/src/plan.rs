@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::error::{Fault, render};
+use crate::error::{Fault, plain, render};
 use crate::process::Cmd;
 use crate::ui::{self, Progress, Ui, seconds};
 
@@ -111,7 +111,7 @@ impl<A: Action> Plan<A> {
         let started = Instant::now();
         let progress = ui.step(step.name, &step.reason);
         let outcome = step.action.run(state, &progress).with_context(|| format!("step '{}'", step.name))?;
-        progress.done(&outcome);
+        progress.done(&plain(&outcome));
         Ok(Report { name: step.name, seconds: started.elapsed().as_secs_f64(), outcome })
     }
 

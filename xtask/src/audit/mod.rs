@@ -10,6 +10,7 @@
 mod section;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 
 use anyhow::{Context as _, Result};
@@ -27,6 +28,12 @@ use crate::error::Fault;
 
 /// The longest list that is read, decompressed: ten times the largest known.
 const LONGEST: u64 = 8 << 20;
+
+/// The most crates that a list may have; large programs have a thousand.
+const MOST_CRATES: usize = 10_000;
+
+/// The most crates of a way to one that are named.
+const LONGEST_PATH: usize = 64;
 
 /// Written as `format`: procedural macros are not taken for linked crates (auditable-serde's revision 1).
 const FORMAT: u32 = 1;
@@ -125,6 +132,9 @@ impl Audit {
 
     fn check(&self) -> Result<(), Fault> {
         let count = self.packages.len();
+        if count > MOST_CRATES {
+            return Err(Fault::failed(format!("the list has {count} crates; {MOST_CRATES} is the limit")));
+        }
         let strays = self.packages.iter().flat_map(|package| &package.dependencies).any(|&at| at >= count);
         let roots = self.packages.iter().filter(|package| package.root).count();
         if strays || roots > 1 {
@@ -136,6 +146,11 @@ impl Audit {
     /// The shortest way from the root to the crate at this place, both ends included, as `name` or, for
     /// a crate that is there twice, `name@version`. Cycles do no harm.
     pub fn path_to(&self, wanted: usize) -> Vec<String> {
+        self.paths().to(wanted)
+    }
+
+    /// The ways to all crates, found once.
+    pub fn paths(&self) -> Paths<'_> {
         let mut above = vec![None; self.packages.len()];
         let roots = self.packages.iter().enumerate().filter(|(_, package)| package.root).map(|(at, _)| at);
         let mut waiting: std::collections::VecDeque<_> = roots.collect();
@@ -144,9 +159,6 @@ impl Audit {
             seen[at] = true;
         }
         while let Some(at) = waiting.pop_front() {
-            if at == wanted {
-                break;
-            }
             for &below in &self.packages[at].dependencies {
                 if !std::mem::replace(&mut seen[below], true) {
                     above[below] = Some(at);
@@ -154,16 +166,40 @@ impl Audit {
                 }
             }
         }
-        let mut path: Vec<_> =
-            std::iter::successors(Some(wanted), |&at| above[at]).map(|at| self.label(at)).collect();
+        let (mut names, mut twice) = (BTreeSet::new(), BTreeSet::new());
+        for package in &self.packages {
+            if !names.insert(package.name.as_str()) {
+                twice.insert(package.name.as_str());
+            }
+        }
+        Paths { audit: self, above, twice }
+    }
+}
+
+/// The shortest ways from a binary's own crate to all others.
+#[derive(Debug)]
+pub struct Paths<'a> {
+    audit: &'a Audit,
+    above: Vec<Option<usize>>,
+    twice: BTreeSet<&'a str>,
+}
+
+impl Paths<'_> {
+    /// The way to the crate at this place, as [`Audit::path_to`] has it; its end, where it is very long.
+    pub fn to(&self, wanted: usize) -> Vec<String> {
+        let way = std::iter::successors(Some(wanted), |&at| self.above[at]).take(LONGEST_PATH);
+        let mut path: Vec<_> = way.map(|at| self.label(at)).collect();
         path.reverse();
         path
     }
 
     fn label(&self, at: usize) -> String {
-        let package = &self.packages[at];
-        let twice = self.packages.iter().filter(|other| other.name == package.name).count() > 1;
-        if twice { format!("{}@{}", package.name, package.version) } else { package.name.clone() }
+        let package = &self.audit.packages[at];
+        if self.twice.contains(package.name.as_str()) {
+            format!("{}@{}", package.name, package.version)
+        } else {
+            package.name.clone()
+        }
     }
 }
 

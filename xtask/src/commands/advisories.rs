@@ -43,6 +43,9 @@ struct Update {
     /// A clone's folder, a tar, or a tar's URL
     #[arg(long, value_name = "DIR|TAR|URL")]
     from: Option<String>,
+    /// Take a source that has a tenth fewer advisories than the file, or fewer still
+    #[arg(long)]
+    allow_fewer: bool,
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -54,7 +57,7 @@ struct Update {
 #[derive(Debug)]
 enum Step {
     Read(String),
-    Write(PathBuf),
+    Write { path: PathBuf, fewer: bool },
 }
 
 impl Flags {
@@ -63,11 +66,19 @@ impl Flags {
         let Verb::Update(update) = self.action;
         let workspace = Workspace::find()?;
         let source = update.from.unwrap_or_else(|| SOURCE.to_owned());
+        if !is_url(&source) && !Path::new(&source).exists() {
+            return Err(Fault::usage("--from: there is no such folder or file").at(source).into());
+        }
         let mut plan = Plan::new("advisories update");
         let reason = "facts alone are taken: ids, versions, ratings, days; no prose";
         plan.step("read", reason, [source.clone()], Step::Read(source));
         let path = workspace.root.join(FILE);
-        plan.step("write", format!("{FILE} is replaced in one rename"), ["read"], Step::Write(path));
+        plan.step(
+            "write",
+            format!("{FILE} is replaced in one rename"),
+            ["read"],
+            Step::Write { path, fewer: update.allow_fewer },
+        );
         if update.dry_run {
             plan.print(update.json);
             return Ok(());
@@ -99,16 +110,14 @@ impl Action for Step {
                 *state = Some(facts);
                 Ok(outcome)
             }
-            Self::Write(path) => {
+            Self::Write { path, fewer } => {
                 let facts = state.as_ref().context("no facts were read")?;
                 let at = || path.display().to_string();
                 // Facts go forward: an old mirror must not undo a newer file unseen.
                 if let Ok(text) = fs::read_to_string(path)
                     && let Ok(old) = Facts::parse(&text)
-                    && old.head.date > facts.head.date
                 {
-                    let what = format!("{FILE} is of {}, the source of {}", old.head.date, facts.head.date);
-                    return Err(Fault::failed(what).cure(format!("to go back, delete {FILE} first")).into());
+                    facts.check_follows(&old, *fewer)?;
                 }
                 let text = facts.print()?;
                 let partial = path.with_extension("jsonl.partial");
@@ -120,11 +129,15 @@ impl Action for Step {
     }
 }
 
+fn is_url(from: &str) -> bool {
+    from.starts_with("https://") || from.starts_with("http://")
+}
+
 fn read(from: &str) -> Result<Facts> {
     let path = Path::new(from);
     let name = "github.com/rustsec/advisory-db";
     match path {
-        _ if from.starts_with("https://") || from.starts_with("http://") => {
+        _ if is_url(from) => {
             import::of_tar(&download(from, LONGEST)?, if from == SOURCE { name } else { from })
         }
         dir if dir.is_dir() => import::of_folder(dir, name),

@@ -89,7 +89,9 @@ impl Flags {
         let target = metadata.target_directory.clone().into_std_path_buf();
         let own = target.join("image");
         let source = match &self.image {
-            Some(text) => Source::parse(text)?,
+            Some(text) => {
+                Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
+            }
             None => Source::Layout(own, None),
         };
         let package = &workspace.settings.package;

@@ -7,11 +7,12 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Package};
-use crate::error::{Fault, Faults};
+use crate::error::{self, Fault, Faults};
 use crate::image::layout::Lock;
-use crate::plan::Plan;
+use crate::plan::{Action as _, Plan};
 use crate::platform::{Choice, Platform};
 use crate::publish::record;
+use crate::scan::builtin;
 use crate::scan::date::Date;
 use crate::scan::facts;
 use crate::scan::gate::Rules;
@@ -51,7 +52,7 @@ pub struct Flags {
     /// The platforms that must be in it [default: the settings' for the image in target/image, else its own]
     #[arg(long, value_name = "LIST")]
     platform: Option<Choice>,
-    /// The severities that fail, with commas: critical, high, medium, low, unknown
+    /// The severities that fail, with commas and none skipped: critical,high,medium,low,unknown
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     severity: Option<Vec<Severity>>,
     /// How the result is written
@@ -115,6 +116,12 @@ struct Known {
 impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
+        if let Some(Err(what)) = self.severity.as_deref().map(Severity::check) {
+            return Err(Fault::usage(format!("--severity: {what}")).into());
+        }
+        if let Some(path) = &self.output {
+            ready(path, self.dry_run)?;
+        }
         let facts = self.facts()?;
         let plan = self.plan(&facts);
         if self.dry_run {
@@ -149,13 +156,31 @@ impl Flags {
         if work.setup.expected.is_some() && result.exists() {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;
         }
-        let steps = plan.run(&mut work, ui)?;
+        let (steps, ended) = match plan.run(&mut work, ui) {
+            Ok(steps) => (steps, Vec::new()),
+            // What a gate of one step says is told as the scan's result is, with what was found until then.
+            Err(error) if error::kind(&error) == error::Kind::Gate => {
+                let notes = work.notes.clone();
+                Step::Gate.run(&mut work, &ui.step("gate", "what was found until then"))?;
+                work.notes = notes;
+                (Vec::new(), as_faults(error))
+            }
+            Err(error) => return Err(error),
+        };
         let mut faults = std::mem::take(&mut work.faults);
+        faults.extend(ended);
+        let blind = faults.len();
         faults.extend(work.setup.rules.verdict(&work.findings));
-        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults };
+        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults, blind };
         // What `cargo xtask publish` wants to see. An image that it could not take leaves nothing, and the
         // verdict here stands all the same.
-        if work.setup.expected.is_some()
+        let ran: Vec<_> = work.engines.iter().map(|engine| engine.name).collect();
+        if let Some(why) = self.looser(&settings.severity, needs_trivy(&workspace), &ran)
+            && work.setup.expected.is_some()
+            && faults.is_empty()
+        {
+            ui.warn(&format!("publish will ask for another scan: {why}"));
+        } else if work.setup.expected.is_some()
             && let Err(error) = record(&result, &target_dir.join("image"), report.json(), faults.is_empty())
         {
             ui.warn(&format!("publish will ask for another scan: {error:#}"));
@@ -164,13 +189,29 @@ impl Flags {
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
     }
 
+    /// Why this scan says less than the settings ask for, so that nothing may be published on its word.
+    fn looser(&self, severity: &[Severity], needs_trivy: bool, ran: &[&str]) -> Option<String> {
+        let skipped =
+            severity.iter().find(|one| self.severity.as_ref().is_some_and(|list| !list.contains(one)));
+        match skipped {
+            Some(skipped) => Some(format!("--severity leaves out {skipped}, which the settings name")),
+            None if needs_trivy && !ran.contains(&trivy::NAME) => {
+                Some("Trivy is required, and it did not run".to_owned())
+            }
+            None if !ran.contains(&builtin::NAME) => Some("the builtin engine did not run".to_owned()),
+            None => None,
+        }
+    }
+
     fn facts(&self) -> Result<Known> {
         let workspace = Workspace::find()?;
         let metadata = build::metadata(&workspace.root)?;
         let target_dir = metadata.target_directory.clone().into_std_path_buf();
         let default = target_dir.join("image");
         let source = match &self.image {
-            Some(text) => Source::parse(text)?,
+            Some(text) => {
+                Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
+            }
             None if default.join("oci-layout").is_file() => Source::Layout(default.clone(), None),
             None => {
                 return Err(Fault::usage("there is no image yet")
@@ -202,8 +243,7 @@ impl Flags {
             return Ok((None, None));
         }
         let settings = &workspace.settings.scan;
-        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-        let required = self.engine == EngineFlag::Trivy || settings.require_trivy.unwrap_or(in_ci);
+        let required = self.engine == EngineFlag::Trivy || needs_trivy(workspace);
         let tools = target_dir.join("xtask").join("tools");
         let fetch = || settings.trivy.as_ref().and_then(|pin| Fetch::of(pin, &tools));
         let (found, fetch) = match Trivy::find()? {
@@ -301,7 +341,8 @@ impl Flags {
             Format::Table => format!("\n{}", report.table()),
             Format::Json => format!("{:#}\n", report.json()),
             Format::Sarif => {
-                format!("{:#}\n", sarif::document(&report.work.findings, &report.work.setup.rules))
+                let blind = report.faults.get(..report.blind).unwrap_or(report.faults);
+                format!("{:#}\n", sarif::document(&report.work.findings, blind, &report.work.setup.rules))
             }
             Format::Markdown => report.markdown(),
         };
@@ -310,10 +351,45 @@ impl Flags {
             None => ui::print(&text),
         }
         for note in &report.work.notes {
-            ui.warn(note);
+            ui.warn(&error::plain_line(note));
         }
         ui::write_outputs(&report.markdown(), &[("passes", report.faults.is_empty().to_string())])
     }
+}
+
+/// A place for the result: an older one must not be taken for it.
+fn ready(output: &Path, dry_run: bool) -> Result<()> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Fault::usage("--output: its folder is not there").at(output.display()).into());
+    }
+    if output.is_dir() {
+        return Err(Fault::usage("--output: this is a folder").at(output.display()).into());
+    }
+    if !dry_run && output.is_file() {
+        fs::remove_file(output).with_context(|| output.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// An error of a step, in one line a fault.
+fn as_faults(error: anyhow::Error) -> Vec<Fault> {
+    let text = format!("{error:#}");
+    match error.downcast::<Faults>() {
+        Ok(Faults(faults)) => faults,
+        Err(error) => {
+            let cures = error::render(&error);
+            let cures: Vec<_> = cures.lines().filter_map(|line| line.strip_prefix("  help: ")).collect();
+            let fault = Fault::gate(text);
+            vec![if cures.is_empty() { fault } else { fault.cure(cures.join("; ")) }]
+        }
+    }
+}
+
+/// Whether a scan without Trivy is not enough: where the settings say so, else in CI.
+fn needs_trivy(workspace: &Workspace) -> bool {
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    workspace.settings.scan.require_trivy.unwrap_or(in_ci)
 }
 
 /// Whether two paths are one place.
@@ -321,5 +397,66 @@ fn same(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    fn flags(line: &str) -> Flags {
+        Cli::parse_from(std::iter::once("scan").chain(line.split_whitespace())).flags
+    }
+
+    #[test]
+    fn a_digest_that_is_none_is_a_mistake_of_usage() {
+        let temp = tempfile::tempdir().unwrap();
+        let text = format!("{}@sha256:zz", temp.path().display());
+        let error = Source::parse(&text).with_context(|| Fault::usage("--image names no image")).unwrap_err();
+        assert_eq!(error::kind(&error), error::Kind::Usage);
+    }
+
+    #[test]
+    fn a_gate_of_a_step_is_a_fault_with_its_cure() {
+        let error = anyhow::Error::new(Fault::gate("no").at("x").cure("mend it")).context("step 'a'");
+        let text = error::render(&Faults(as_faults(error)).into());
+        assert_eq!(text, "error: step 'a': x: no\n  help: mend it\n");
+        let error = anyhow::Error::new(Faults(vec![Fault::gate("a"), Fault::gate("b")])).context("step");
+        assert_eq!(as_faults(error).len(), 2);
+    }
+
+    #[test]
+    fn an_older_result_goes_and_a_folder_must_be_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("out.sarif");
+        fs::write(&path, "old").unwrap();
+        ready(&path, true).unwrap();
+        assert!(path.exists());
+        ready(&path, false).unwrap();
+        assert!(!path.exists());
+        let missing = ready(&temp.path().join("no/out"), false).unwrap_err();
+        assert_eq!(error::kind(&missing), error::Kind::Usage);
+    }
+
+    #[test]
+    fn a_looser_scan_opens_no_gate() {
+        let settings = [Severity::Critical, Severity::High];
+        for (line, needs_trivy, ran, good) in [
+            ("", false, &["builtin"][..], true),
+            ("", true, &["builtin", "trivy"], true),
+            ("--severity critical,high,medium", false, &["builtin"], true),
+            ("--severity critical", false, &["builtin"], false),
+            ("--engine builtin", true, &["builtin"], false),
+            ("--engine trivy", true, &["trivy"], false),
+        ] {
+            assert_eq!(flags(line).looser(&settings, needs_trivy, ran).is_none(), good, "{line}");
+        }
     }
 }

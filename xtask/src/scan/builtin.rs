@@ -1,11 +1,15 @@
 //! The scanner that needs neither tool nor network: the crates that programs say are in them, held
 //! against RustSec's facts.
 
+use std::collections::BTreeSet;
+
 use super::facts::{Advisory, Facts};
 use super::finding::{Finding, Kind};
 use super::inventory::{Inventory, Program};
+use super::osdb::Database;
+use super::rootfs::Content;
 use super::severity::Severity;
-use crate::audit::{Audit, Crate};
+use crate::audit::{Crate, Paths};
 use crate::error::Fault;
 
 /// The engine's name.
@@ -37,13 +41,22 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
                 "the program has no executable bit: it cannot start, and Trivy passes over it".to_owned();
             fault(&program.path, what, "give the file mode 0755");
         }
-        if audit.linked().next().is_none() {
+        // A program of several crates of which none but its own is linked hides all of them.
+        let hidden = audit.packages.len() > 1 && audit.linked().all(|package| package.root);
+        if hidden || audit.linked().next().is_none() {
             fault(&program.path, "the program's list of crates is empty".to_owned(), rebuild);
         }
     }
     for program in mute(inventory, expected) {
         let what = "the program does not say which crates are in it: it has no section .dep-v0".to_owned();
         fault(&program.path, what, rebuild);
+    }
+    if let Some(command) = missing_start(inventory) {
+        fault(&command, "the container starts this, and it is not in the image".to_owned(), rebuild);
+    }
+    for kind in empty_databases(inventory) {
+        let what = format!("the database of packages ({kind:?}) has no package in it").to_lowercase();
+        fault("image", what, "take a base whose database of packages is whole, or leave it out");
     }
     if inventory.programs.is_empty() {
         fault("image", "no program was found in it, so that nothing can be said of it".to_owned(), rebuild);
@@ -53,11 +66,51 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
     faults
 }
 
+/// Whether the image has no packages of an operating system, so that all in it is its maker's own. A
+/// database alone, with nothing in it, does not make a distribution.
+pub fn bare(inventory: &Inventory) -> bool {
+    inventory.packages.is_empty() && !inventory.databases.contains(&Database::Rpm)
+}
+
+/// What the container starts, where that is not in the image.
+fn missing_start(inventory: &Inventory) -> Option<String> {
+    if inventory.started().is_some() {
+        return None;
+    }
+    let word = |key: &str| {
+        let config = inventory.image.config.pointer(key);
+        config.and_then(|list| list.get(0)).and_then(|word| word.as_str()).map(str::to_owned)
+    };
+    let command = word("/config/Entrypoint").or_else(|| word("/config/Cmd"))?;
+    // A bare name is looked for on the container's PATH.
+    let paths = inventory.image.config.pointer("/config/Env").and_then(|env| env.as_array());
+    let path =
+        paths.into_iter().flatten().filter_map(|entry| entry.as_str()?.strip_prefix("PATH=")).next_back();
+    let path = path.unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let folder = inventory.image.config.pointer("/config/WorkingDir").and_then(|dir| dir.as_str());
+    let mut dirs: Vec<_> = if command.contains('/') { Vec::new() } else { path.split(':').collect() };
+    if command.contains('/') && !command.starts_with('/') {
+        dirs.push(folder.filter(|dir| !dir.is_empty()).unwrap_or("/"));
+    }
+    let there = dirs.iter().any(|dir| inventory.rootfs.resolve(&format!("{dir}/{command}")).is_some());
+    (!there).then_some(command)
+}
+
+/// The kinds of database of which no package is known, though they can be read.
+fn empty_databases(inventory: &Inventory) -> impl Iterator<Item = Database> {
+    let has = |kind: Database| {
+        inventory.rootfs.files().any(|(_, node)| {
+            matches!(&node.content, Content::Packages(found) if found.database == kind && !found.list.is_empty())
+        })
+    };
+    inventory.databases.iter().copied().filter(move |kind| *kind != Database::Rpm && !has(*kind))
+}
+
 /// Programs that say nothing and ought to: the expected one, and on a base without packages all that may
 /// be run. Where there are packages, programs belong to them, and Trivy knows those.
 fn mute<'a>(inventory: &'a Inventory, expected: Option<&'a str>) -> impl Iterator<Item = &'a Program> {
     let found = expected.and_then(|path| inventory.rootfs.resolve(path)).map(|(path, _)| format!("/{path}"));
-    let bare = inventory.databases.is_empty();
+    let bare = bare(inventory);
     inventory.programs.iter().filter(move |program| {
         let silent = program.audit.is_none() && program.unreadable.is_none();
         silent && (bare && program.executable || Some(&program.path) == found.as_ref())
@@ -77,6 +130,18 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
             kinds.join(", ")
         ));
     }
+    let all = inventory.audited().flat_map(|(_, audit)| &audit.packages);
+    let unasked: BTreeSet<_> = all
+        .filter(|package| !package.root && package.source != "local" && !from_registry(package))
+        .map(|package| (&package.name, &package.version, &package.source))
+        .collect();
+    if !unasked.is_empty() {
+        let platform = &inventory.image.platform;
+        lines.push(format!(
+            "{platform}: {} crates that are not crates.io's were not asked about",
+            unasked.len()
+        ));
+    }
     let silent = inventory.programs.iter().filter(|program| program.audit.is_none()).count();
     if silent > 0 {
         lines.push(format!(
@@ -91,23 +156,36 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
 pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (program, audit) in inventory.audited() {
+        let paths = audit.paths();
         for (place, package) in audit.packages.iter().enumerate() {
-            // Only crates.io's names are RustSec's; a crate of one's own may share one by chance.
-            if package.source != "crates.io" {
+            if !from_registry(package) {
                 continue;
             }
             for advisory in facts.about(&package.name, &package.version) {
-                findings.push(finding(inventory, program, audit, (place, package), advisory));
+                findings.push(finding(inventory, program, &paths, (place, package), advisory));
             }
         }
     }
     findings
 }
 
+/// Whether a crate is one that RustSec may speak of. Its names are crates.io's, which other tools write as
+/// `registry` or by its addresses, and a mirror serves the same crates; a crate of one's own, or one from
+/// git, may share a name by chance.
+fn from_registry(package: &Crate) -> bool {
+    let source = package.source.trim_start_matches("registry+").trim_start_matches("sparse+");
+    let address = source.trim_start_matches("https://");
+    let known = ["crates.io", "index.crates.io", "static.crates.io", "github.com/rust-lang/crates.io-index"];
+    source == "registry"
+        || known.iter().any(|name| {
+            address.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+}
+
 fn finding(
     inventory: &Inventory,
     program: &Program,
-    audit: &Audit,
+    paths: &Paths<'_>,
     (place, package): (usize, &Crate),
     advisory: &Advisory,
 ) -> Finding {
@@ -130,7 +208,7 @@ fn finding(
         subject: package.name.clone(),
         version: package.version.to_string(),
         fixed: fixed.join(" or "),
-        path: audit.path_to(place),
+        path: paths.to(place),
         place: program.path.clone(),
         note,
         link: advisory.link(),

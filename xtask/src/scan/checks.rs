@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::builtin::NAME;
+use super::builtin::{NAME, bare};
 use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::rootfs::Content;
@@ -37,8 +37,13 @@ fn config(config: &Value) -> Vec<Finding> {
     let mut all = Vec::new();
     let user = get("User").and_then(Value::as_str).unwrap_or_default();
     let name = user.split(':').next().unwrap_or_default();
-    if ["", "root"].contains(&name) || name.parse() == Ok(0_u64) {
+    if ["", "root"].contains(&name) || name.bytes().all(|byte| byte == b'0') {
         all.push(found(Kind::Config, "XT-ROOT", Severity::High, "User", "the container runs as root"));
+    } else if !is_user_id(name) {
+        // What /etc/passwd of the image says of a name, and what an engine makes of another notation,
+        // may be root.
+        let note = "who this is shows only when it runs, and it may be root: a number from 1 to 4294967295 is wanted";
+        all.push(found(Kind::Config, "XT-ROOT", Severity::High, "User", note));
     }
     let check = get("Healthcheck").and_then(|check| check.get("Test")).and_then(Value::as_array);
     if check.is_none_or(|check| check.is_empty() || check[0] == "NONE") {
@@ -54,6 +59,11 @@ fn config(config: &Value) -> Vec<Finding> {
             all.push(found(Kind::Secret, "XT-SECRET-ENV", Severity::Critical, name, note));
         }
     }
+    for (subject, text) in texts(config) {
+        for kind in secrets::in_text(text.as_bytes()) {
+            all.push(found(Kind::Secret, "XT-SECRET-CONFIG", Severity::Critical, &subject, kind));
+        }
+    }
     for entry in config.get("history").and_then(Value::as_array).into_iter().flatten() {
         let text = entry.get("created_by").and_then(Value::as_str).unwrap_or_default();
         for kind in secrets::in_text(text.as_bytes()) {
@@ -63,9 +73,29 @@ fn config(config: &Value) -> Vec<Finding> {
     all
 }
 
+/// Whether this is a user's number as every engine reads it, and not root's.
+fn is_user_id(name: &str) -> bool {
+    let digits = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    digits && name.parse::<u32>().is_ok_and(|number| number > 0)
+}
+
+/// The texts of the config that may hold a secret, by where they stand; variables are looked at apart.
+fn texts(config: &Value) -> Vec<(String, String)> {
+    let get = |key: &str| config.pointer(&format!("/config/{key}"));
+    let mut texts = Vec::new();
+    for (name, value) in get("Labels").and_then(Value::as_object).into_iter().flatten() {
+        texts.push((format!("Labels {name}"), value.as_str().unwrap_or_default().to_owned()));
+    }
+    for key in ["Entrypoint", "Cmd", "Shell", "OnBuild", "Healthcheck/Test"] {
+        let words = get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        texts.extend(words.map(|word| (key.to_owned(), word.to_owned())));
+    }
+    texts
+}
+
 fn files(inventory: &Inventory) -> Vec<Finding> {
     let mut all = Vec::new();
-    let bare = inventory.databases.is_empty();
+    let bare = bare(inventory);
     for (path, node) in &inventory.rootfs.nodes {
         let path = format!("/{path}");
         let folder = matches!(node.kind, super::layer::Kind::Folder);
@@ -117,8 +147,37 @@ mod tests {
         let good = json!({ "config": { "User": "65532:65532", "Healthcheck": { "Test": ["CMD", "x"] } } });
         assert!(ids(good).is_empty());
         assert_eq!(ids(json!({})), ["XT-ROOT", "XT-HEALTH"]);
-        for user in ["0", "0:5", "root", "root:x", "00"] {
+        for user in [
+            "0",
+            "0:5",
+            "root",
+            "root:x",
+            "00",
+            "toor",
+            " 0",
+            "-0",
+            "+0",
+            "+1",
+            "0x0",
+            "4294967296",
+            "nobody",
+            "1 ",
+            ":5",
+        ] {
             assert_eq!(ids(json!({ "config": { "User": user } }))[0], "XT-ROOT", "{user}");
+        }
+        for user in ["1", "65532:0", "4294967295"] {
+            assert_eq!(ids(json!({ "config": { "User": user } })), ["XT-HEALTH"], "{user}");
+        }
+        let token = format!("--token={}_{}", "ghp", "a1".repeat(18));
+        for (key, value) in [
+            ("Labels", json!({ "x": token })),
+            ("Cmd", json!(["app", token])),
+            ("Entrypoint", json!([token])),
+        ] {
+            let mut config = json!({ "config": { "User": "1", "Healthcheck": { "Test": ["CMD", "x"] } } });
+            config["config"][key] = value;
+            assert_eq!(ids(config), ["XT-SECRET-CONFIG"], "{key}");
         }
         let env = json!({ "config": { "User": "1", "Healthcheck": { "Test": ["NONE"] },
             "Env": ["DB_PASSWORD=x", "TOKEN=", "PATH=/bin"] } });

@@ -140,6 +140,16 @@ impl Facts {
             );
             return Err(Fault::failed(what).into());
         }
+        if advisories.is_empty() {
+            return Err(Fault::failed("there is no advisory in it").into());
+        }
+        // What stands twice could stand for one that is missing.
+        if let Some((number, pair)) =
+            (3..).zip(advisories.windows(2)).find(|(_, pair)| pair[0].id >= pair[1].id)
+        {
+            let what = format!("line {number}: {} does not come after {}", pair[1].id, pair[0].id);
+            return Err(Fault::failed(what).into());
+        }
         Ok(Self { head, by_crate: index(advisories) })
     }
 
@@ -162,6 +172,20 @@ impl Facts {
     /// The advisories about a version of a crate.
     pub fn about<'a>(&'a self, name: &str, version: &'a Version) -> impl Iterator<Item = &'a Advisory> {
         self.by_crate.get(name).into_iter().flatten().filter(|advisory| advisory.affects(version))
+    }
+
+    /// An error where these facts are older than those that they take the place of, or a tenth fewer.
+    pub fn check_follows(&self, old: &Self, fewer: bool) -> Result<(), Fault> {
+        if old.head.date > self.head.date {
+            let what = format!("{FILE} is of {}, the source of {}", old.head.date, self.head.date);
+            return Err(Fault::failed(what).cure(format!("to go back, delete {FILE} first")));
+        }
+        let (before, after) = (old.head.advisories, self.head.advisories);
+        if !fewer && after < before - before / 10 {
+            let what = format!("{FILE} has {before} advisories, the source {after}: too many are gone");
+            return Err(Fault::failed(what).cure("if that is as it should be: --allow-fewer"));
+        }
+        Ok(())
     }
 
     /// An error where the facts are older than `days` on the day `today`.
@@ -219,6 +243,46 @@ mod tests {
         assert!(Facts::parse(first).unwrap_err().to_string().contains("promises 1"));
         assert!(Facts::parse("").is_err());
         assert!(Facts::parse(&text.replace("advisories/1", "advisories/2")).is_err());
+    }
+
+    #[test]
+    fn ids_ascend_and_there_are_some() {
+        let head = |count| {
+            format!(
+                r#"{{"schema":"xtask.advisories/1","source":"t","date":"2026-01-01","advisories":{count}}}"#
+            )
+        };
+        for (ids, good) in [
+            (&[][..], false),
+            (&["A-1"], true),
+            (&["A-1", "A-2"], true),
+            (&["A-2", "A-1"], false),
+            (&["A-1", "A-1"], false),
+        ] {
+            let line = |id| format!("\n{{\"id\":\"{id}\",\"package\":\"x\",\"date\":\"2026-01-01\"}}");
+            let text = head(ids.len()) + &ids.iter().map(line).collect::<String>();
+            assert_eq!(Facts::parse(&text).is_ok(), good, "{ids:?}");
+        }
+    }
+
+    #[test]
+    fn facts_go_forward() {
+        let of = |date: &str, count: usize| {
+            let mut facts = facts();
+            facts.head.date = date.parse().unwrap();
+            facts.head.advisories = count;
+            facts
+        };
+        let old = of("2026-01-10", 1000);
+        for (date, count, fewer, good) in [
+            ("2026-01-10", 1000, false, true),
+            ("2026-01-11", 900, false, true),
+            ("2026-01-11", 899, false, false),
+            ("2026-01-11", 899, true, true),
+            ("2026-01-09", 1001, false, false),
+        ] {
+            assert_eq!(of(date, count).check_follows(&old, fewer).is_ok(), good, "{date} {count}");
+        }
     }
 
     #[test]

@@ -30,7 +30,11 @@ impl Rules {
                 continue;
             }
             let mut fits = false;
-            for finding in findings.iter_mut().filter(|finding| finding.is_called(&entry.id)) {
+            let about = |finding: &Finding| {
+                finding.is_called(&entry.id)
+                    && entry.subject.as_ref().is_none_or(|subject| *subject == finding.subject)
+            };
+            for finding in findings.iter_mut().filter(|finding| about(finding)) {
                 finding.ignored = Some(format!("{} (until {})", entry.reason, entry.expires));
                 fits = true;
             }
@@ -94,6 +98,7 @@ mod tests {
     fn rules(unknown: Unrated, ignore: &[(&str, &str)]) -> Rules {
         let ignore = ignore.iter().map(|(id, expires)| Ignore {
             id: (*id).to_owned(),
+            subject: None,
             reason: "why".to_owned(),
             expires: expires.parse().unwrap(),
         });
@@ -131,5 +136,13 @@ mod tests {
         assert_eq!(overlook(("cve-1", "2026-01-10")), (true, 0, 0));
         assert_eq!(overlook(("CVE-1", "2026-01-09")), (false, 1, 0));
         assert_eq!(overlook(("CVE-2", "2026-01-10")), (false, 0, 1));
+        for (subject, passes) in [("/bin/su", true), ("/bin/sh", false)] {
+            let mut rules = rules(Unrated::Fail, &[("CVE-1", "2026-01-10")]);
+            rules.ignore[0].subject = Some(subject.to_owned());
+            let mut findings = vec![finding(Kind::Config, Severity::High)];
+            findings[0].subject = "/bin/su".to_owned();
+            rules.overlook(&mut findings, today);
+            assert_eq!(rules.verdict(&findings).is_none(), passes, "{subject}");
+        }
     }
 }

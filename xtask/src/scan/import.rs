@@ -94,7 +94,9 @@ fn finish(
     };
     // The files' times are those of the commit where git made the tar, and of nothing in particular
     // elsewhere; a day to come is not believed. Too old a day errs on the safe side.
-    let day = day.filter(|day| *day <= Date::today() && *day >= newest).unwrap_or(newest);
+    let today = Date::today();
+    let newest = newest.min(today);
+    let day = day.filter(|day| *day <= today && *day >= newest).unwrap_or(newest);
     Ok(Facts::new(source.to_owned(), commit, day, advisories))
 }
 
@@ -158,6 +160,13 @@ mod tests {
         ] {
             assert!(super::advisory(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_day_to_come_is_not_the_facts_day() {
+        let text = "```toml\n[advisory]\nid = \"A-1\"\npackage = \"x\"\ndate = \"2999-01-02\"\n```\n";
+        let day = finish("here", None, None, vec![advisory(text).unwrap()]).unwrap().head.date;
+        assert!(day <= Date::today(), "{day}");
     }
 
     #[test]

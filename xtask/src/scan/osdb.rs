@@ -11,6 +11,16 @@ use crate::error::Fault;
 /// The longest database that is read, in bytes; Debian's is 1 MB for 500 packages.
 const LONGEST: u64 = 64 << 20;
 
+/// Where rpm keeps its packages, and the names that its databases have.
+const RPM: [(&str, &str); 6] = [
+    ("var/lib/rpm/", "rpmdb.sqlite"),
+    ("var/lib/rpm/", "Packages"),
+    ("var/lib/rpm/", "Packages.db"),
+    ("usr/lib/sysimage/rpm/", "rpmdb.sqlite"),
+    ("usr/lib/sysimage/rpm/", "Packages"),
+    ("usr/lib/sysimage/rpm/", "Packages.db"),
+];
+
 /// How the states of a package end that is no longer there, or not yet (dpkg(1)).
 const GONE: [&str; 2] = [" not-installed", " config-files"];
 
@@ -52,9 +62,7 @@ impl Database {
         match path {
             "var/lib/dpkg/status" => Some(Self::Dpkg),
             "lib/apk/db/installed" | "usr/lib/apk/db/installed" => Some(Self::Apk),
-            _ if path.starts_with("var/lib/rpm/") || path.starts_with("usr/lib/sysimage/rpm/") => {
-                Some(Self::Rpm)
-            }
+            _ if RPM.iter().any(|(dir, name)| path.strip_prefix(dir) == Some(*name)) => Some(Self::Rpm),
             // Distroless images have a file for each package.
             _ => {
                 let name = path.strip_prefix("var/lib/dpkg/status.d/")?;
@@ -66,6 +74,12 @@ impl Database {
     /// Reads the database, `size` bytes long.
     pub fn read(self, content: &mut dyn Read, size: u64) -> Result<Packages> {
         if self == Self::Rpm {
+            // Whoever puts an empty file there would turn an image into one with a distribution.
+            let mut head = Vec::new();
+            content.take(16).read_to_end(&mut head).context("the package database is cut short")?;
+            if !is_rpm(&head) {
+                return Err(Fault::failed("this is no database of RPM packages").into());
+            }
             return Ok(Packages { database: self, list: Vec::new() });
         }
         if size > LONGEST {
@@ -82,6 +96,14 @@ impl Database {
         };
         Ok(Packages { database: self, list })
     }
+}
+
+/// Whether a file begins as one of rpm's three kinds of database does: SQLite, ndb, Berkeley DB.
+fn is_rpm(head: &[u8]) -> bool {
+    let berkeley = [[0x61, 0x15, 0x06, 0x00], [0x00, 0x06, 0x15, 0x61]];
+    head.starts_with(b"SQLite format 3")
+        || head.starts_with(b"RpmP")
+        || head.get(12..16).is_some_and(|magic| berkeley.iter().any(|one| one == magic))
 }
 
 /// Blocks of lines between empty ones.
@@ -117,6 +139,16 @@ mod tests {
         assert_eq!(read(Database::Dpkg, dpkg), ["libc6 2.36-9 amd64", "bare 2 "]);
         assert_eq!(read(Database::Apk, apk), ["musl 1.2.5-r0 x86_64", "busybox 1.36 "]);
         assert!(Database::Dpkg.read(&mut std::io::empty(), LONGEST + 1).is_err());
+        let berkeley = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x61, 0x15, 6, 0];
+        for (content, good) in [
+            (&b""[..], false),
+            (b"Packages", false),
+            (b"SQLite format 3\0", true),
+            (b"RpmP\0", true),
+            (&berkeley, true),
+        ] {
+            assert_eq!(Database::Rpm.read(&mut &content[..], 1).is_ok(), good, "{content:?}");
+        }
     }
 
     #[test]
@@ -127,6 +159,10 @@ mod tests {
             ("var/lib/dpkg/status.d/base.md5sums", None),
             ("lib/apk/db/installed", Some(Database::Apk)),
             ("var/lib/rpm/rpmdb.sqlite", Some(Database::Rpm)),
+            ("usr/lib/sysimage/rpm/Packages.db", Some(Database::Rpm)),
+            ("var/lib/rpm/x", None),
+            ("var/lib/rpm/.rpm.lock", None),
+            ("var/lib/rpm/x/Packages", None),
             ("var/lib/dpkg/available", None),
         ] {
             assert_eq!(Database::at(path), expected, "{path}");

@@ -9,7 +9,7 @@ use super::inventory::Inventory;
 use super::osdb::Database;
 use super::work::Work;
 use crate::digest::Digest;
-use crate::error::Fault;
+use crate::error::{Fault, plain_line};
 use crate::plan;
 use crate::ui::{Table, seconds};
 
@@ -93,6 +93,8 @@ pub struct Report<'a> {
     pub steps: &'a [plan::Report],
     /// Why it does not pass.
     pub faults: &'a [Fault],
+    /// How many of those, the first ones, are about what was not seen; the verdict is not.
+    pub blind: usize,
 }
 
 impl Report<'_> {
@@ -107,7 +109,7 @@ impl Report<'_> {
             "starts",
         ]);
         for platform in &self.work.platforms {
-            table.row([
+            let cells = [
                 platform.platform.clone(),
                 platform.manifest.short(),
                 format!("{} of {}", platform.audited, platform.programs),
@@ -115,7 +117,8 @@ impl Report<'_> {
                 platform.packages.to_string(),
                 seconds(platform.seconds),
                 platform.starts.clone().unwrap_or_default(),
-            ]);
+            ];
+            table.row(cells.map(|cell| plain_line(&cell)));
         }
         table
     }
@@ -134,7 +137,7 @@ impl Report<'_> {
         ]);
         for finding in &self.work.findings {
             let by: Vec<_> = finding.found_by.iter().copied().collect();
-            table.row([
+            let cells = [
                 self.state(finding).to_owned(),
                 finding.severity.to_string(),
                 finding.id.clone(),
@@ -144,7 +147,8 @@ impl Report<'_> {
                 how(finding),
                 by.join(", "),
                 finding.link.clone(),
-            ]);
+            ];
+            table.row(cells.map(|cell| plain_line(&cell)));
         }
         table
     }
@@ -163,7 +167,7 @@ impl Report<'_> {
         let platforms: Vec<_> =
             self.work.platforms.iter().map(|p| format!("{} ({} crates)", p.platform, p.crates)).collect();
         let state = if self.faults.is_empty() { "passes" } else { "does not pass" };
-        format!("{} {state}: {}; {}", self.image, platforms.join(", "), knows.join(", "))
+        plain_line(&format!("{} {state}: {}; {}", self.image, platforms.join(", "), knows.join(", ")))
     }
 
     /// For a terminal.
@@ -185,13 +189,14 @@ impl Report<'_> {
             out.push_str(&format!("\n{}", self.findings().markdown()));
         }
         for fault in self.faults {
-            out.push_str(&format!("\n- {fault}"));
+            out.push_str(&format!("\n- {}", plain_line(&fault.to_string())));
         }
         for note in &self.work.notes {
-            out.push_str(&format!("\n- {note}"));
+            out.push_str(&format!("\n- {}", plain_line(note)));
         }
         out.push('\n');
-        out
+        // There is no markup of our own in it, and that of an image's text would be taken for it.
+        out.replace('<', "&lt;")
     }
 
     /// The whole as data (docs/json.md).

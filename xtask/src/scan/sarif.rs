@@ -7,9 +7,13 @@ use serde_json::{Value, json};
 use super::finding::{Finding, Kind};
 use super::gate::Rules;
 use super::severity::Severity;
+use crate::error::Fault;
 
-/// The document.
-pub fn document(findings: &[Finding], rules: &Rules) -> Value {
+/// The rule that stands for what could not be seen: an image that says nothing is not a clean one.
+const BLIND: &str = "XT-BLIND";
+
+/// The document. `faults` are what keeps a clean answer from meaning anything, the verdict apart.
+pub fn document(findings: &[Finding], faults: &[Fault], rules: &Rules) -> Value {
     let mut described: BTreeMap<&str, Value> = BTreeMap::new();
     for finding in findings {
         described.entry(&finding.id).or_insert_with(|| rule(finding));
@@ -19,6 +23,33 @@ pub fn document(findings: &[Finding], rules: &Rules) -> Value {
         let place = places.get(finding.id.as_str()).copied().unwrap_or(0_usize);
         result(finding, rules.fails(finding), place)
     });
+    let mut all: Vec<_> = described.values().cloned().collect();
+    let blind = all.len();
+    if !faults.is_empty() {
+        all.push(json!({
+            "id": BLIND,
+            "shortDescription": { "text": "what the scan could not see, or could not believe" },
+            "defaultConfiguration": { "level": "error" },
+            "properties": { "tags": ["security", "blind"], "security-severity": number(Severity::High) },
+        }));
+    }
+    let unseen = faults.iter().map(|fault| {
+        let text = fault.to_string();
+        json!({
+            "ruleId": BLIND,
+            "ruleIndex": blind,
+            "level": "error",
+            "message": { "text": text },
+            "locations": location(crate::settings::FILE),
+            "partialFingerprints": { "finding/v1": format!("{BLIND}/{text}") },
+        })
+    });
+    let notifications: Vec<_> = faults
+        .iter()
+        .map(|fault| {
+            json!({ "level": "error", "descriptor": { "id": BLIND }, "message": { "text": fault.to_string() } })
+        })
+        .collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -26,9 +57,13 @@ pub fn document(findings: &[Finding], rules: &Rules) -> Value {
             "tool": { "driver": {
                 "name": "cargo xtask scan",
                 "version": env!("CARGO_PKG_VERSION"),
-                "rules": described.values().collect::<Vec<_>>(),
+                "rules": all,
             } },
-            "results": results.collect::<Vec<_>>(),
+            "invocations": [{
+                "executionSuccessful": faults.is_empty(),
+                "toolExecutionNotifications": notifications,
+            }],
+            "results": results.chain(unseen).collect::<Vec<_>>(),
         }],
     })
 }
@@ -73,10 +108,7 @@ fn result(finding: &Finding, fails: bool, place: usize) -> Value {
         "ruleIndex": place,
         "level": if fails { "error" } else { level(finding) },
         "message": { "text": text },
-        "locations": [{ "physicalLocation": {
-            "artifactLocation": { "uri": file, "uriBaseId": "%SRCROOT%" },
-            "region": { "startLine": 1 },
-        } }],
+        "locations": location(file),
         // The same finding in two runs is one alert.
         "partialFingerprints": { "finding/v1": format!("{}/{}/{}/{}", finding.id, finding.subject, finding.version, finding.place) },
     });
@@ -84,6 +116,13 @@ fn result(finding: &Finding, fails: bool, place: usize) -> Value {
         result["suppressions"] = json!([{ "kind": "external", "justification": reason }]);
     }
     result
+}
+
+fn location(file: &str) -> Value {
+    json!([{ "physicalLocation": {
+        "artifactLocation": { "uri": file, "uriBaseId": "%SRCROOT%" },
+        "region": { "startLine": 1 },
+    } }])
 }
 
 fn level(finding: &Finding) -> &'static str {
@@ -112,5 +151,32 @@ fn number(severity: Severity) -> Option<&'static str> {
         Severity::Medium => Some("5.5"),
         Severity::Low => Some("2.0"),
         Severity::Info | Severity::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Unrated;
+
+    #[test]
+    fn what_was_not_seen_is_a_result() {
+        let rules = Rules { severity: vec![Severity::Critical], unknown: Unrated::Fail, ignore: Vec::new() };
+        let finding = Finding::new(Kind::Config, "XT-ROOT", Severity::High, "builtin");
+        let mute = document(&[finding], &[Fault::gate("it says nothing").at("/app")], &rules);
+        let run = &mute["runs"][0];
+        let ids: Vec<_> = run["results"].as_array().unwrap().iter().map(|one| &one["ruleId"]).collect();
+        assert_eq!(ids, ["XT-ROOT", "XT-BLIND"]);
+        let at = run["results"][1]["ruleIndex"].as_u64().unwrap();
+        assert_eq!(run["tool"]["driver"]["rules"][usize::try_from(at).unwrap()]["id"], "XT-BLIND");
+        assert_eq!(run["results"][1]["message"]["text"], "/app: it says nothing");
+        let ended = &run["invocations"][0];
+        assert_eq!(
+            (&ended["executionSuccessful"], &ended["toolExecutionNotifications"][0]["level"]),
+            (&json!(false), &json!("error"))
+        );
+        let clean = document(&[], &[], &rules);
+        assert_eq!(clean["runs"][0]["invocations"][0]["executionSuccessful"], true);
+        assert_eq!(clean["runs"][0]["results"], json!([]));
     }
 }

@@ -42,6 +42,18 @@ impl Severity {
         }
     }
 
+    /// Checks a list of what fails: an empty one lets everything pass, and one that skips a worse severity
+    /// lets that pass.
+    pub fn check(list: &[Self]) -> Result<(), String> {
+        let Some(least) = list.iter().filter(|severity| **severity != Self::Unknown).min() else {
+            return Err("the list of severities that fail is empty: critical is the least".to_owned());
+        };
+        match Self::ALL.into_iter().find(|one| one > least && *one != Self::Unknown && !list.contains(one)) {
+            Some(worse) => Err(format!("{least} fails and {worse}, which is worse, does not: name both")),
+            None => Ok(()),
+        }
+    }
+
     /// The worse of two of which a rating is better than none.
     pub fn known_or_worse(self, other: Self) -> Self {
         match (self, other) {
@@ -74,5 +86,30 @@ impl FromStr for Severity {
                 format!("unknown severity '{text}': {}", all.join(", "))
             },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_what_fails_skips_nothing() {
+        for (list, good) in [
+            ("", false),
+            ("unknown", false),
+            ("low", false),
+            ("info", false),
+            ("high", false),
+            ("critical,medium", false),
+            ("critical", true),
+            ("unknown,critical", true),
+            ("high,critical", true),
+            ("low,medium,high,critical", true),
+        ] {
+            let parsed: Vec<Severity> =
+                list.split(',').filter(|word| !word.is_empty()).map(|word| word.parse().unwrap()).collect();
+            assert_eq!(Severity::check(&parsed).is_ok(), good, "{list}");
+        }
     }
 }

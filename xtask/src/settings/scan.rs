@@ -63,11 +63,17 @@ pub enum Unrated {
     Warn,
 }
 
+/// The days ahead until which a finding may be overlooked: a year, and then somebody looks again.
+const LONGEST_IGNORE: i64 = 366;
+
 /// One finding that is overlooked for some time.
 #[derive(Debug, Clone)]
 pub struct Ignore {
     /// Its id or an alias of it.
     pub id: String,
+    /// What it is about, where one thing alone is overlooked: a crate, a path, a setting. An id of the
+    /// builtin rules (`XT-…`) is about many, and needs it.
+    pub subject: Option<String>,
     /// Why.
     pub reason: String,
     /// The last day on which it is.
@@ -106,10 +112,18 @@ impl std::str::FromStr for Unrated {
 
 impl<'de> Deserialize<'de> for Scan {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let at = value.span;
         let mut table = TableHelper::new(value)?;
         let default = Self::default();
+        let severity = parsed_list(&mut table, "severity");
+        if let Some(list) = &severity
+            && table.errors.is_empty()
+            && let Err(what) = Severity::check(list)
+        {
+            table.errors.push(wrong(at, format!("severity: {what}")));
+        }
         let scan = Self {
-            severity: parsed_list(&mut table, "severity").unwrap_or(default.severity),
+            severity: severity.unwrap_or(default.severity),
             unknown: parsed(&mut table, "unknown").unwrap_or_default(),
             max_age: table.optional("max-age").unwrap_or(default.max_age),
             require_trivy: table.optional("require-trivy"),
@@ -175,11 +189,25 @@ impl<'de> Deserialize<'de> for Ignore {
         });
         let entry = Self {
             id: id.unwrap_or_default(),
+            subject: table.optional("subject"),
             reason: reason.unwrap_or_default(),
             expires: expires.unwrap_or_else(Date::today),
         };
-        if entry.reason.trim().is_empty() && table.errors.is_empty() {
-            table.errors.push(wrong(span, "an entry without a reason"));
+        if table.errors.is_empty() {
+            let ahead = entry.expires.since(Date::today());
+            let what = match () {
+                () if entry.reason.trim().is_empty() => Some("an entry without a reason".to_owned()),
+                () if entry.id.trim().is_empty() => Some("an entry without an id".to_owned()),
+                () if entry.id.trim().to_ascii_uppercase().starts_with("XT-") && entry.subject.is_none() => {
+                    Some(format!("{} needs a subject: the path or the setting that it is about", entry.id))
+                }
+                () if ahead > LONGEST_IGNORE => Some(format!(
+                    "expires: {} is {ahead} days from now; {LONGEST_IGNORE} are the most",
+                    entry.expires
+                )),
+                () => None,
+            };
+            table.errors.extend(what.map(|what| wrong(span, what)));
         }
         table.finalize(None)?;
         Ok(entry)
@@ -200,6 +228,36 @@ mod tests {
         let scan = reader::read::<Scan>(Path::new("x"), "").unwrap();
         assert_eq!((scan.severity, scan.max_age), (vec![Severity::Critical, Severity::High], 30));
         assert_eq!((scan.unknown, scan.require_trivy), (Unrated::Fail, None));
+    }
+
+    #[test]
+    fn what_is_overlooked_has_a_name_and_an_end() {
+        let day = |days: u64| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+            Date::of_seconds(now + days * 86_400)
+        };
+        for (id, days, good) in
+            [("A", 0, true), ("A", 365, true), ("A", 368, false), ("", 1, false), (" ", 1, false)]
+        {
+            let text = format!("[[ignore]]\nid = '{id}'\nreason = 'x'\nexpires = '{}'\n", day(days));
+            assert_eq!(reader::read::<Scan>(Path::new("x"), &text).is_ok(), good, "{id} {days}");
+        }
+        let text = format!("[[ignore]]\nid = 'XT-SETUID'\nreason = 'x'\nexpires = '{}'\n", day(1));
+        assert!(reader::read::<Scan>(Path::new("x"), &text).is_err());
+        assert!(reader::read::<Scan>(Path::new("x"), &format!("{text}subject = '/bin/su'\n")).is_ok());
+    }
+
+    #[test]
+    fn a_list_of_severities_lets_nothing_worse_pass() {
+        for (text, good) in [
+            ("severity = []", false),
+            ("severity = ['low']", false),
+            ("severity = ['unknown']", false),
+            ("severity = ['critical']", true),
+            ("severity = ['medium', 'critical', 'high']", true),
+        ] {
+            assert_eq!(reader::read::<Scan>(Path::new("x"), text).is_ok(), good, "{text}");
+        }
     }
 
     #[test]

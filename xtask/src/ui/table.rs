@@ -22,7 +22,9 @@ impl Table {
 
     /// Adds a row of as many cells as there are columns.
     pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.rows.push(cells.into_iter().map(|cell| super::plain(&cell.into()).replace('\n', " ")).collect());
+        self.rows.push(
+            cells.into_iter().map(|cell| crate::error::plain(&cell.into()).replace('\n', " ")).collect(),
+        );
     }
 
     /// The table in GitHub's Markdown.

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod seeing;
+mod strict;
 
 use std::io::Write as _;
 use std::path::Path;

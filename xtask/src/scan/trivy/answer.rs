@@ -1,12 +1,12 @@
 //! Trivy's answers: its JSON as findings, and whether it saw what there is to see.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use super::{NAME, TESTED};
-use crate::audit::Crate;
 use crate::error::Fault;
 use crate::scan::finding::{Finding, Kind};
 use crate::scan::inventory::Inventory;
@@ -151,17 +151,25 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         );
         return Err(Fault::gate(what).at(platform).cure("is its database of packages whole?").into());
     }
+    // What is in a database of RPM packages only Trivy knows; without one of them it saw none of it.
+    if !inventory.databases.is_empty() && packages.is_empty() {
+        return Err(Fault::gate("there is a database of packages, and Trivy saw no package in it")
+            .at(platform)
+            .cure("is its database of packages whole?")
+            .into());
+    }
     let mut findings = findings(&report, Some(&platform));
+    let mut places = BTreeMap::new();
+    for (program, audit) in inventory.audited() {
+        let paths = Rc::new(audit.paths());
+        for (at, package) in audit.packages.iter().enumerate() {
+            let key = (program.path.clone(), package.name.clone(), package.version.to_string());
+            places.entry(key).or_insert_with(|| (Rc::clone(&paths), at));
+        }
+    }
     for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Vulnerability) {
-        let path = inventory.audited().filter(|(program, _)| program.path == finding.place).find_map(
-            |(_, audit)| {
-                let is = |package: &Crate| {
-                    package.name == finding.subject && package.version.to_string() == finding.version
-                };
-                audit.packages.iter().position(is).map(|at| audit.path_to(at))
-            },
-        );
-        finding.path = path.unwrap_or_default();
+        let key = (finding.place.clone(), finding.subject.clone(), finding.version.clone());
+        finding.path = places.get(&key).map(|(paths, at)| paths.to(*at)).unwrap_or_default();
     }
     Ok(Answer { crates: seen.len(), findings })
 }

@@ -33,6 +33,15 @@ pub fn check(text: &str, today: Date) -> Vec<String> {
         }
     }
     for (number, pairs) in &entries {
+        for (at, (key, value)) in pairs.iter().enumerate() {
+            // Blocks, anchors, aliases and lists: what they come to is not known here.
+            if value.starts_with(['|', '>', '&', '*', '{', '[', '!', '%', '@', '`']) {
+                wrong.push(format!("line {number}: not understood: '{key}: {value}'"));
+            }
+            if pairs[..at].iter().any(|(other, _)| other == key) {
+                wrong.push(format!("line {number}: the key '{key}' is there twice"));
+            }
+        }
         let get = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let id = get("id").unwrap_or_default();
         if id.is_empty() {
@@ -67,6 +76,13 @@ mod tests {
             (good.replace("    expired_at: 2027-01-01\n", ""), "no day"),
             (good.replace("2027-01-01", "soon"), "not a day"),
             (good.replace("- id: aws", "- rule: aws"), "without an id"),
+            (good.replace("statement: test key", "statement: |"), "not understood"),
+            (good.replace("statement: test key", "statement: >-"), "not understood"),
+            (good.replace("id: aws", "id: &a aws"), "not understood"),
+            (good.replace("id: aws", "id: *a"), "not understood"),
+            (good.replace("statement: test key", "statement: {a: b}"), "not understood"),
+            (good.replace("statement: test key", "statement: [a]"), "not understood"),
+            (good.replace("expired_at: 2027", "id: b\n    expired_at: 2027"), "'id' is there twice"),
             ("CVE-2020-1\n".to_owned(), "not understood"),
             ("vulnerabilities: [{id: CVE-1}]\n".to_owned(), "not understood"),
         ] {

@@ -1,0 +1,129 @@
+//! What must not turn a check off.
+
+use super::*;
+use crate::scan::builtin::{self, bare, blind_spots};
+use crate::scan::facts::Facts;
+use crate::scan::{checks, trivy};
+
+fn layout(tar: Tar) -> (tempfile::TempDir, Layout) {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let packed = pack(&layout, &tar.end());
+    publish(&layout, vec![image(&layout, "amd64", &[packed])]);
+    (temp, layout)
+}
+
+fn inventory(tar: Tar) -> Result<Inventory, String> {
+    let (_temp, layout) = layout(tar);
+    look(layout.dir()).map(|mut all| all.remove(0))
+}
+
+fn faults(taken: &Inventory) -> String {
+    let faults: Vec<_> = blind_spots(taken, None, true).iter().map(ToString::to_string).collect();
+    faults.join("\n")
+}
+
+#[test]
+fn an_empty_database_is_no_distribution() {
+    for (path, content, fault) in [
+        ("var/lib/rpm/x", &b""[..], ""),
+        ("var/lib/dpkg/status", b"", "(dpkg) has no package"),
+        ("lib/apk/db/installed", b"F:lib\n", "(apk) has no package"),
+    ] {
+        let tar = Tar::default().file("bin/app", 0o4755, &program()).file("bin/mute", 0o755, &elf());
+        let taken = inventory(tar.file(path, 0o644, content)).unwrap();
+        assert!(bare(&taken), "{path}");
+        let said = faults(&taken);
+        assert!(said.contains("no section .dep-v0") && said.contains(fault), "{path}: {said}");
+        assert!(checks::findings(&taken).iter().any(|one| one.severity.to_string() == "high"), "{path}");
+    }
+    let tar = Tar::default().file("bin/app", 0o755, &program());
+    let rpm = tar.file("var/lib/rpm/Packages", 0o644, b"");
+    assert!(inventory(rpm).is_err_and(|why| why.contains("no database of RPM")));
+}
+
+#[test]
+fn a_database_of_which_trivy_saw_nothing_does_not_pass() {
+    let tar = Tar::default().file("bin/app", 0o755, &program());
+    let taken = inventory(tar.file("var/lib/rpm/rpmdb.sqlite", 0o644, b"SQLite format 3\0")).unwrap();
+    assert!(!bare(&taken));
+    let crates: Vec<_> = taken
+        .audited()
+        .flat_map(|(_, audit)| &audit.packages)
+        .map(|one| json!({ "Name": one.name, "Version": one.version }))
+        .collect();
+    let answer = |packages: serde_json::Value| {
+        let id = taken.image.config_digest.to_string();
+        let results = json!([
+            { "Class": "lang-pkgs", "Type": "rustbinary", "Packages": crates },
+            { "Class": "os-pkgs", "Packages": packages },
+        ]);
+        let json = json!({ "SchemaVersion": 2, "Metadata": { "ImageID": id }, "Results": results });
+        trivy::read(json.to_string().as_bytes(), &taken).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert!(answer(json!([])).is_err_and(|why| why.contains("saw no package")));
+    assert_eq!(answer(json!([{ "Name": "glibc" }])), Ok(()));
+}
+
+#[test]
+fn a_list_that_is_too_long_is_a_fault() {
+    for (count, good) in [(9_999, true), (10_001, false)] {
+        let mut audit = Audit::of_tree(TREE).unwrap();
+        let last = audit.packages[1].clone();
+        audit.packages.resize(count, last);
+        let bytes = audit.put_into(&elf()).unwrap();
+        let taken = inventory(Tar::default().file("bin/app", 0o755, &bytes)).unwrap();
+        let said = faults(&taken);
+        assert_eq!(said.is_empty(), good, "{count}: {said}");
+    }
+}
+
+#[test]
+fn where_a_crate_is_from_and_what_it_is_for() {
+    let facts = r#"{"schema":"xtask.advisories/1","source":"test","date":"2026-01-01","advisories":1}
+{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01"}"#;
+    let facts = Facts::parse(facts).unwrap();
+    for (source, asked) in [
+        ("crates.io", true),
+        ("registry", true),
+        ("https://github.com/rust-lang/crates.io-index", true),
+        ("registry+https://github.com/rust-lang/crates.io-index", true),
+        ("sparse+https://index.crates.io/", true),
+        ("git", false),
+        ("https://crates.io.example.org", false),
+        ("", false),
+    ] {
+        let mut audit = Audit::of_tree(TREE).unwrap();
+        for package in audit.packages.iter_mut().filter(|package| package.name == "bytes") {
+            package.source = source.to_owned();
+        }
+        let tar = Tar::default().file("bin/app", 0o755, &audit.put_into(&elf()).unwrap());
+        let taken = inventory(tar).unwrap();
+        assert_eq!(builtin::findings(&taken, &facts).len(), usize::from(asked), "{source}");
+        let gaps = builtin::not_covered(&taken).join("");
+        assert_eq!(gaps.contains("1 crates that are not crates.io's"), !asked, "{source}: {gaps}");
+    }
+    let mut audit = Audit::of_tree(TREE).unwrap();
+    for package in audit.packages.iter_mut().filter(|package| !package.root) {
+        package.kind = crate::audit::Kind::Build;
+    }
+    let tar = Tar::default().file("bin/app", 0o755, &audit.put_into(&elf()).unwrap());
+    assert!(faults(&inventory(tar).unwrap()).contains("list of crates is empty"));
+}
+
+#[test]
+fn what_the_container_starts_is_there() {
+    let mut taken = inventory(Tar::default().file("bin/app", 0o755, &program())).unwrap();
+    for (config, good) in [
+        (json!({ "Entrypoint": ["/bin/app"] }), true),
+        (json!({ "Cmd": ["app"] }), true),
+        (json!({ "Entrypoint": ["app"], "Env": ["PATH=/opt"] }), false),
+        (json!({ "Entrypoint": ["./app"], "WorkingDir": "/bin" }), true),
+        (json!({ "Entrypoint": ["/bin/none"] }), false),
+        (json!({ "Entrypoint": [], "Cmd": ["none"] }), false),
+        (json!({}), true),
+    ] {
+        taken.image.config = json!({ "config": config });
+        assert_eq!(!faults(&taken).contains("the container starts this"), good, "{}", taken.image.config);
+    }
+}
