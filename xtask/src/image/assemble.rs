@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::base::Base;
 use super::config::{Runtime, config};
+use super::known::Known;
 use super::layer::{Layer, Tree};
 use super::layout::Layout;
 use super::oci::{self, Annotations, Descriptor, Index, MANIFEST, Manifest};
@@ -71,10 +72,11 @@ pub fn assemble(
     content: &BTreeMap<Platform, Content>,
     recipe: &Recipe,
 ) -> Result<Image> {
+    let known = Known::read(layout);
     let packed = std::thread::scope(|scope| {
         let threads: Vec<_> = content
             .iter()
-            .map(|(&platform, content)| (platform, scope.spawn(|| pack(layout, base, content))))
+            .map(|(&platform, content)| (platform, scope.spawn(|| pack(layout, base, content, &known))))
             .collect();
         threads
             .into_iter()
@@ -86,6 +88,8 @@ pub fn assemble(
     })?;
     let mut platforms = Vec::new();
     let mut manifests = Vec::new();
+    let mut annotations = Annotations::new();
+    Known::note(packed.iter().flat_map(|(_, layers)| layers), &mut annotations);
     for (platform, layers) in packed {
         let (made, manifest) = describe(layout, platform, base, &layers, recipe)?;
         platforms.push(made);
@@ -96,16 +100,16 @@ pub fn assemble(
     let digest = top.digest;
     top.annotations.insert("org.opencontainers.image.ref.name".to_owned(), recipe.name.clone());
     // The platforms stand beside the index too: readers such as Trivy find only what is at the top.
-    let index = Index::new(std::iter::once(top).chain(manifests).collect(), Annotations::new());
+    let index = Index::new(std::iter::once(top).chain(manifests).collect(), annotations);
     Ok(Image { digest, platforms, index })
 }
 
-fn pack(layout: &Layout, base: &Base, content: &Content) -> Result<Vec<Layer>> {
+fn pack(layout: &Layout, base: &Base, content: &Content, known: &Known) -> Result<Vec<Layer>> {
     let directories = base.digest.is_none();
     let trees =
         [(&content.files, "cargo xtask image: files"), (&content.binary, "cargo xtask image: binary")];
     let filled = trees.into_iter().filter(|(tree, _)| !tree.is_empty());
-    filled.map(|(tree, made_by)| tree.pack(layout, directories, made_by)).collect()
+    filled.map(|(tree, made_by)| tree.pack(layout, directories, made_by, known)).collect()
 }
 
 fn describe(

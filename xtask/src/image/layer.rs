@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use flate2::{Compression, GzBuilder};
 
+use super::known::Known;
 use super::layout::Layout;
 use super::oci::{Annotations, Descriptor, LAYER_GZIP};
 use crate::digest::{Digest, Hasher};
@@ -155,7 +156,14 @@ impl Tree {
     /// Writes the tree as a layer into `layout`. `directories` says whether the folders above the files
     /// are part of it: on an empty base they are; on another they might replace a link such as
     /// `/bin -> usr/bin`, so the base's own are left alone.
-    pub fn pack(&self, layout: &Layout, directories: bool, made_by: &str) -> Result<Layer> {
+    pub fn pack(&self, layout: &Layout, directories: bool, made_by: &str, known: &Known) -> Result<Layer> {
+        let made_by = made_by.to_owned();
+        let mut hasher = Hasher::new();
+        self.write_tar(&mut hasher, directories)?;
+        let (diff_id, unpacked) = hasher.finish();
+        if let Some(descriptor) = known.find(layout, &diff_id) {
+            return Ok(Layer { descriptor, diff_id, unpacked, made_by });
+        }
         let gzip =
             GzBuilder::new().mtime(0).operating_system(255).write(layout.writer()?, Compression::best());
         let mut both = Both { tar: Hasher::new(), gzip };
@@ -165,7 +173,7 @@ impl Tree {
         let media_type = LAYER_GZIP.to_owned();
         let descriptor =
             Descriptor { media_type, digest, size, platform: None, annotations: Annotations::new() };
-        Ok(Layer { descriptor, diff_id, unpacked, made_by: made_by.to_owned() })
+        Ok(Layer { descriptor, diff_id, unpacked, made_by })
     }
 
     fn write_tar(&self, out: &mut impl Write, directories: bool) -> Result<()> {
@@ -265,7 +273,7 @@ mod tests {
             let mut tree = Tree::default();
             tree.add_all(&source, "/opt", None).unwrap();
             tree.add("/bin/run", source.join("etc/a"), 0o555).unwrap();
-            let layer = tree.pack(&layout, true, "test").unwrap();
+            let layer = tree.pack(&layout, true, "test", &Known::default()).unwrap();
             let expected = [
                 "755 bin/",
                 "755 opt/",
@@ -289,7 +297,10 @@ mod tests {
         let source = temp.path().join("f");
         std::fs::write(&source, "x").unwrap();
         tree.add("/bin/f", &source, 0o755).unwrap();
-        assert_eq!(listing(&tree.pack(&layout, false, "test").unwrap(), &layout), ["755 bin/f"]);
+        assert_eq!(
+            listing(&tree.pack(&layout, false, "test", &Known::default()).unwrap(), &layout),
+            ["755 bin/f"]
+        );
         for (target, fits) in
             [("//bin//f", false), ("/bin", false), ("/bin/f/x", false), ("/", false), ("/bin/g", true)]
         {

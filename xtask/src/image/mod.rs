@@ -8,6 +8,7 @@ pub mod compare;
 pub mod config;
 pub mod docker;
 pub mod facts;
+mod known;
 pub mod layer;
 pub mod layout;
 pub mod oci;
