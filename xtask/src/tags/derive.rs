@@ -293,7 +293,7 @@ mod tests {
         for branch in ["1.2", "latest", "0.3.0", "v1.2.3", "7"] {
             let fault =
                 names(&[rule("branch")], &event(&format!("push branch {branch}")), Latest::Auto).unwrap_err();
-            assert!(fault.to_string().contains("belongs to releases"), "{branch}: {fault}");
+            assert!(fault.contains("belongs to releases"), "{branch}: {fault}");
         }
     }
 
