@@ -3,22 +3,9 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use support::{Hello, Image, Ran, have_targets, root};
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-        }
-    }
-}
+use support::{Hello, Image, Ran, copy, have_targets, root};
 
 #[test]
 fn the_folder_and_the_alias_are_all_it_takes() {

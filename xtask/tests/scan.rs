@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{Hello, Image, Ran, have, have_program, have_targets, root};
+use support::{Hello, Image, Ran, copy, have, have_program, have_targets, root};
 
 /// One crate a severity: its advisory, the version that has it and one that has not.
 const CRATES: [(&str, &str, &str, &str, &str); 5] = [
@@ -462,18 +462,6 @@ fn database_maker(go: &str) -> Option<PathBuf> {
         Command::new(go).args(["build", "-o"]).arg(&out).arg(".").current_dir(source).output().unwrap();
     let why = String::from_utf8_lossy(&built.stderr).into_owned();
     have("go", built.status.success(), &why).then_some(out)
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-        }
-    }
 }
 
 /// Writes amd64's binary anew, with other bytes or another mode, under digests that are right.

@@ -285,6 +285,8 @@ fn what_a_file_is_depends_on_its_bytes_first() {
         programs.programs.iter().filter(|program| program.unreadable.is_some()).collect();
     assert_eq!(unreadable.iter().map(|program| &program.path[..]).collect::<Vec<_>>(), ["/srv/big"]);
     assert_eq!(keys.rootfs.buried.len(), 3);
+    let plain = &keys.rootfs.nodes["var/lib/rpm/x"].content;
+    assert!(matches!(plain, crate::scan::rootfs::Content::Secrets(_)), "{plain:?}");
     assert_eq!(keys.databases.len(), 2);
     assert_eq!(capable.rootfs.nodes["a"].mode, 0o4755);
 }
