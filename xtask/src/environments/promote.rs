@@ -134,14 +134,18 @@ impl Work {
     fn tag(&self) -> Result<String> {
         let (digest, place) = (self.digest()?, &self.setup.place);
         let manifest = self.client.manifest(&self.setup.image.with_digest(digest))?;
-        let now = self.running(place)?;
-        if now != self.previous {
-            return Err(self.lost(now));
-        }
-        if now == Some(digest) {
+        if self.previous == Some(digest) && self.running(place)? == Some(digest) {
             return Ok("it runs there already".to_owned());
         }
-        self.client.put_manifest(place, &manifest.bytes, &manifest.media_type)?;
+        self.client.put_manifest_if(place, &manifest.bytes, &manifest.media_type, &mut || {
+            let now = self.running(place)?;
+            match now == Some(digest) {
+                // An earlier try arrived, and only its answer was lost; or another run wants the same.
+                true => Ok(false),
+                false if now == self.previous => Ok(true),
+                false => Err(self.lost(now)),
+            }
+        })?;
         std::thread::sleep(SETTLE);
         let now = self.client.manifest(place)?.digest;
         if now != digest {

@@ -37,15 +37,14 @@ pub fn check_fixed(client: &Client, at: &Reference, digest: &Digest) -> Result<b
 
 /// Puts a tag that does not depend on others.
 pub fn put(client: &Client, at: &Reference, tagged: Tagged<'_>, motion: &Motion) -> Result<TagState> {
-    let current = if *motion == Motion::Fixed {
-        check_fixed(client, at, &tagged.digest)?.then_some(tagged.digest)
-    } else {
-        client.head_manifest(at)?.map(|head| head.digest)
-    };
+    let current = client.head_manifest(at)?.map(|head| head.digest);
     if current == Some(tagged.digest) {
         return Ok(TagState::Unchanged);
     }
-    client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+    // None where an earlier try arrived and only its answer was lost.
+    client.put_manifest_if(at, tagged.bytes, tagged.media_type, &mut || {
+        Ok(*motion != Motion::Fixed || !check_fixed(client, at, &tagged.digest)?)
+    })?;
     Ok(if current.is_some() { TagState::Moved } else { TagState::Created })
 }
 

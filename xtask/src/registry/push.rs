@@ -136,16 +136,39 @@ impl Client {
     /// neither (distribution-spec, "Pushing Manifests"). Gives the digest of the bytes, which the registry
     /// does not contradict.
     pub fn put_manifest(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<Digest> {
-        self.put(reference, bytes, media_type).map(|(digest, _)| digest)
+        self.put_always(reference, bytes, media_type).map(|(digest, _)| digest)
+    }
+
+    /// Puts a manifest as `put_manifest` does, but asks `may` before each try: a registry knows no
+    /// conditional writes, and while one try fails somebody else may write. None where `may` says no.
+    pub fn put_manifest_if(
+        &self,
+        reference: &Reference,
+        bytes: &[u8],
+        media_type: &str,
+        may: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<Option<Digest>> {
+        self.put(reference, bytes, media_type, may).map(|put| put.map(|(digest, _)| digest))
     }
 
     /// Puts a manifest; also gives the subject that the registry has taken note of, if it has.
-    pub(super) fn put(
+    pub(super) fn put_always(
         &self,
         reference: &Reference,
         bytes: &[u8],
         media_type: &str,
     ) -> Result<(Digest, Option<String>)> {
+        let put = self.put(reference, bytes, media_type, &mut || Ok(true))?;
+        put.ok_or_else(|| Fault::failed("the manifest was not sent").at(reference).into())
+    }
+
+    fn put(
+        &self,
+        reference: &Reference,
+        bytes: &[u8],
+        media_type: &str,
+        may: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<Option<(Digest, Option<String>)>> {
         let digest = Digest::of(bytes);
         if bytes.len() as u64 > MOST_OF_MANIFEST {
             return Err(Fault::failed(format!("the manifest is longer than {MOST_OF_MANIFEST} bytes"))
@@ -165,6 +188,9 @@ impl Client {
         let scopes = push_scope(reference);
         let mut unseen = 0;
         self.retry(|| {
+            if !may().map_err(Trouble::lasting)? {
+                return Ok(None);
+            }
             let mut call = Call {
                 method: Method::PUT,
                 url: session.url(&format!("v2/{}/manifests/{wanted}", reference.repository()))?,
@@ -185,7 +211,7 @@ impl Client {
                     format!("the manifest that was sent is {digest}, and the registry stored {stored}");
                 return Err(Trouble::lasting(Fault::failed(what).at(url::shown(&answer.url))));
             }
-            Ok((digest, answer.header("oci-subject").map(str::to_owned)))
+            Ok(Some((digest, answer.header("oci-subject").map(str::to_owned))))
         })
     }
 

@@ -182,7 +182,7 @@ impl Client {
                 .into());
         };
         let by_digest = reference.with_digest(Digest::of(bytes));
-        let (digest, noted) = self.put(&by_digest, bytes, media_type)?;
+        let (digest, noted) = self.put_always(&by_digest, bytes, media_type)?;
         if noted.is_some_and(|noted| noted.trim() == subject.to_string()) {
             return Ok(digest);
         }
@@ -209,7 +209,7 @@ impl Client {
             else {
                 return Ok(digest);
             };
-            self.put(&tag, &updated, INDEX_TYPE)?;
+            self.put_always(&tag, &updated, INDEX_TYPE)?;
         }
         Err(Fault::failed(format!("others kept writing this index, and {digest} is not in it"))
             .at(&tag)

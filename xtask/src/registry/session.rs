@@ -252,9 +252,30 @@ impl Session {
         Err(Trouble::lasting(Fault::failed(what).at(at()).cure("the registry must name one with https")))
     }
 
-    /// The failure that an unwanted status stands for.
+    /// The failure that an unwanted status stands for. The answer to a HEAD has no body (RFC 9110, section
+    /// 9.3.2), and only the body tells a rate limit from a missing right: the reason is asked for with GET.
     pub(super) fn refused(&self, answer: Answer, call: &Call<'_>) -> Trouble {
-        self.refusal(answer, call.scopes, false)
+        if call.method != Method::HEAD || !answer.status.is_client_error() {
+            return self.refusal(answer, call.scopes, false);
+        }
+        let mut call = Call {
+            method: Method::GET,
+            url: call.url.clone(),
+            headers: call.headers.clone(),
+            scopes: call.scopes,
+            content: Content::None,
+            redirects: Redirects::None,
+        };
+        match self.send(&mut call) {
+            Ok(told) if told.status.is_client_error() || told.status.is_server_error() => {
+                self.refusal(told, call.scopes, false)
+            }
+            Ok(told) => {
+                let what = format!("the registry refused HEAD (status {}) and not GET", answer.status);
+                Trouble::passing(Passing::Busy(None), Fault::failed(what).at(url::shown(&told.url)))
+            }
+            Err(trouble) => trouble,
+        }
     }
 
     fn refusal(&self, mut answer: Answer, scopes: &[Scope], by_token_service: bool) -> Trouble {

@@ -54,6 +54,25 @@ fn failures_in_bursts_are_survived() {
 }
 
 #[test]
+fn a_rate_limit_on_a_question_without_a_body_is_told_from_a_missing_right() {
+    let Some((_live, proxy, client, image)) = stage() else { return };
+    let blob = bytes(1000);
+    let (digest, _) = push(&client, &image, &blob).unwrap();
+    let limit = r#"{"errors":[{"code":"DENIED","message":"You have exceeded a secondary rate limit"}]}"#;
+    let denied = r#"{"errors":[{"code":"DENIED","message":"no such right"}]}"#;
+    // HEAD refused and GET not: it has passed. Both limited: waited for.
+    proxy.on("HEAD", "/blobs/", 1, Fault::Answer(403, Vec::new(), limit));
+    assert!(client.has_blob(&image, &digest).unwrap());
+    proxy.on("HEAD", "/blobs/", 1, Fault::Answer(403, Vec::new(), limit));
+    proxy.on("GET", "/blobs/", 1, Fault::Answer(403, Vec::new(), limit));
+    assert!(client.has_blob(&image, &digest).unwrap());
+    proxy.on("HEAD", "/blobs/", 1, Fault::Answer(403, Vec::new(), denied));
+    proxy.on("GET", "/blobs/", 1, Fault::Answer(403, Vec::new(), denied));
+    let text = shown(&client.has_blob(&image, &digest).unwrap_err());
+    assert!(text.contains("no such right"), "{text}");
+}
+
+#[test]
 fn an_upload_that_broke_starts_again_where_the_registry_cannot_tell_what_it_has() {
     let Some((_live, proxy, client, image)) = stage() else { return };
     let blob = bytes(400_000);
