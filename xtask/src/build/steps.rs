@@ -33,6 +33,8 @@ pub struct Work {
     pub toolchain: Toolchain,
     /// The target of each platform.
     pub targets: Vec<Target>,
+    /// What cargo lists as linked for each platform, asked while it compiled.
+    pub lists: BTreeMap<Platform, Result<String>>,
     /// Each platform's binary, when built.
     pub binaries: BTreeMap<Platform, PathBuf>,
     /// Wall-clock seconds until the binaries were there.
@@ -47,7 +49,8 @@ impl Work {
         let binaries = BTreeMap::new();
         let stand_ins = targets.iter().filter(|target| target.triple.ends_with("-gnu"));
         let notes = stand_ins.map(|target| stand_in(target.platform.musl_target(), target.triple)).collect();
-        Self { build, toolchain, targets, binaries, seconds: 0.0, notes }
+        let lists = BTreeMap::new();
+        Self { build, toolchain, targets, lists, binaries, seconds: 0.0, notes }
     }
 
     /// Adds the steps that build to a plan; `wrap` makes them the plan's own.
@@ -98,8 +101,22 @@ impl Work {
     fn compile(&mut self, progress: &Progress) -> Result<String> {
         let started = Instant::now();
         // The targets may have changed since the plan: one that could not be added has a stand-in.
-        follow_cargo(&self.command(), progress)?;
-        self.seconds = started.elapsed().as_secs_f64();
+        let (compiled, lists) = std::thread::scope(|scope| {
+            // Neither needs the other, and asking takes as long as a build in which nothing changed.
+            let lists = self.targets.iter().map(|target| {
+                let list = linked(&self.build.root, &self.build.package, target.triple);
+                (target.platform, scope.spawn(move || list.read()))
+            });
+            let lists: Vec<_> = lists.collect();
+            let compiled = follow_cargo(&self.command(), progress);
+            self.seconds = started.elapsed().as_secs_f64();
+            let ended = lists.into_iter().map(|(platform, list)| {
+                (platform, list.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            });
+            (compiled, ended.collect())
+        });
+        compiled?;
+        self.lists = lists;
         self.binaries.clear();
         for target in &self.targets {
             self.binaries.insert(target.platform, static_binary(&self.build, target)?);
@@ -110,7 +127,9 @@ impl Work {
 
     fn audit(&mut self, platform: Platform) -> Result<String> {
         let target = self.targets.iter().find(|target| target.platform == platform);
-        let (path, crates) = with_bill(&self.build, target.context("no binary of this platform was built")?)?;
+        let target = target.context("no binary of this platform was built")?;
+        let list = self.lists.remove(&platform).context("nobody asked cargo for the crates")??;
+        let (path, crates) = with_bill(&self.build, target, &list)?;
         self.binaries.insert(platform, path);
         Ok(format!("{crates} crates listed in the section .dep-v0"))
     }
