@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::graph::strays;
+use super::outside::outside;
 use super::{Build, Target, Toolchain, cannot_add, compiling, linked, no_c, static_binary, tree, with_bill};
 use crate::plan::{Action, Plan};
 use crate::platform::Platform;
@@ -48,7 +50,8 @@ impl Work {
     pub fn new(build: Build, toolchain: Toolchain, targets: Vec<Target>) -> Self {
         let binaries = BTreeMap::new();
         let stand_ins = targets.iter().filter(|target| target.triple.ends_with("-gnu"));
-        let notes = stand_ins.map(|target| stand_in(target.platform.musl_target(), target.triple)).collect();
+        let stand_ins = stand_ins.map(|target| stand_in(target.platform.musl_target(), target.triple));
+        let notes = stand_ins.chain(outside(&build.root)).collect();
         let lists = BTreeMap::new();
         Self { build, toolchain, targets, lists, binaries, seconds: 0.0, notes }
     }
@@ -149,7 +152,11 @@ impl Action for Step {
     fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
         match self {
             Self::Graph(cmd) => {
-                let crates = no_c(&cmd.read()?)?;
+                let tree = cmd.read()?;
+                let crates = no_c(&tree)?;
+                work.notes.extend(strays(&tree, &work.build.root).into_iter().map(|stray| {
+                    format!("the crate {stray} lies outside the workspace: no commit says what the image has of it")
+                }));
                 Ok(format!("no C in it; {crates} crate{}", if crates == 1 { "" } else { "s" }))
             }
             Self::AddTarget(target, cmd) => work.add_target(target, cmd, progress),
