@@ -116,6 +116,12 @@ impl Source {
     }
 }
 
+/// Whether files of these pathspecs differ from the commit that is checked out, or git does not say.
+pub fn changed(root: &Path, paths: &[&str]) -> bool {
+    let cmd = Cmd::new("git").args(["status", "--porcelain", "--"]).args(paths.iter().copied());
+    cmd.dir(root).limit(Duration::from_mins(1)).read().map_or(true, |changes| !changes.is_empty())
+}
+
 /// `v1.2.3-4-gabcdef0`: a tag, the commits since, the commit.
 fn parse_describe(text: &str) -> Option<(Version, u64)> {
     let (rest, _) = text.rsplit_once("-g")?;

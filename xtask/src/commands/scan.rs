@@ -16,6 +16,7 @@ use crate::scan::builtin;
 use crate::scan::date::Date;
 use crate::scan::facts;
 use crate::scan::gate::Rules;
+use crate::scan::held::Own;
 use crate::scan::report::Report;
 use crate::scan::sarif;
 use crate::scan::severity::Severity;
@@ -106,8 +107,8 @@ struct Known {
     target_dir: PathBuf,
     source: Source,
     name: String,
-    /// The program's path, where the image is this workspace's own.
-    own: Option<String>,
+    /// The workspace's program; none where there is no such package and the image is not of it either.
+    own: Option<Own>,
     platforms: Option<Vec<Platform>>,
     trivy: Option<Ready>,
     partial: Option<Fault>,
@@ -136,7 +137,7 @@ impl Flags {
         let settings = &workspace.settings.scan;
         let setup = Setup {
             work: target_dir.join("xtask").join("scan-image"),
-            expected: own,
+            expected: own.filter(|own| own.here).map(|own| own.path),
             platforms,
             rules: Rules {
                 severity: self.severity.clone().unwrap_or_else(|| settings.severity.clone()),
@@ -157,21 +158,32 @@ impl Flags {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;
         }
         let (steps, ended) = match plan.run(&mut work, ui) {
-            Ok(steps) => (steps, Vec::new()),
-            // What a gate of one step says is told as the scan's result is, with what was found until then.
-            Err(error) if error::kind(&error) == error::Kind::Gate => {
+            Ok(steps) => (steps, None),
+            // However a step ends, the result is told, with what was found until then.
+            Err(error) => {
                 let notes = work.notes.clone();
                 Step::Gate.run(&mut work, &ui.step("gate", "what was found until then"))?;
                 work.notes = notes;
-                (Vec::new(), as_faults(error))
+                (Vec::new(), Some(error))
             }
-            Err(error) => return Err(error),
         };
         let mut faults = std::mem::take(&mut work.faults);
-        faults.extend(ended);
+        let complete = ended.is_none();
+        // A step that failed is the command's failure; a gate of one is a fault among the others.
+        let failed = match ended {
+            Some(error) if error::kind(&error) == error::Kind::Gate => {
+                faults.extend(as_faults(error));
+                None
+            }
+            Some(error) => {
+                faults.push(Fault::failed(format!("the scan did not come to its end: {error:#}")));
+                Some(error)
+            }
+            None => None,
+        };
         let blind = faults.len();
         faults.extend(work.setup.rules.verdict(&work.findings));
-        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults, blind };
+        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults, blind, complete };
         // What `cargo xtask publish` wants to see. An image that it could not take leaves nothing, and the
         // verdict here stands all the same.
         let ran: Vec<_> = work.engines.iter().map(|engine| engine.name).collect();
@@ -186,6 +198,13 @@ impl Flags {
             ui.warn(&format!("publish will ask for another scan: {error:#}"));
         }
         self.tell(&report, ui)?;
+        if let Some(error) = failed {
+            faults.remove(blind - 1);
+            if !faults.is_empty() {
+                ui::error(&error::render(&Faults(faults).into()));
+            }
+            return Err(error);
+        }
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
     }
 
@@ -221,14 +240,17 @@ impl Flags {
             }
         };
         let is_own = matches!(&source, Source::Layout(dir, None) if same(dir, &default));
-        let (mut own, mut platforms) = (None, None);
-        if is_own {
-            let settings = &workspace.settings;
-            let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
-            let path = settings.container.path.clone();
-            own = Some(path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary)));
-            platforms = Some(settings.platforms.clone());
-        }
+        let settings = &workspace.settings;
+        let mut platforms = is_own.then(|| settings.platforms.clone());
+        let own = match Package::find(&metadata, &settings.package, settings.binary.as_deref()) {
+            Ok(package) => {
+                let path = settings.container.path.clone();
+                let path = path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary));
+                Some(Own { package: package.name, path, here: is_own })
+            }
+            Err(fault) if is_own => return Err(fault.into()),
+            Err(_) => None,
+        };
         if let Some(choice) = &self.platform {
             platforms = Some(choice.resolve(&workspace.settings.platforms)?);
         }
@@ -303,11 +325,16 @@ impl Flags {
         plan.step("image", reason, [facts.name.clone()], Step::Image(facts.source.clone()));
         let reason = "every layer is read whole; its bytes must be those that its digest names";
         plan.step("inventory", reason, ["image"], Step::Inventory);
+        if let Some(own) = &facts.own {
+            let reason = "the lists in programs against this workspace's source, where they are of it";
+            plan.step("lists", reason, ["inventory", "Cargo.lock"], Step::Lists(own.clone()));
+        }
         if self.engine != EngineFlag::Trivy {
             let reason = "RustSec's facts and the rules for users, modes, secrets; no tool, no network";
             plan.step("builtin", reason, ["inventory", facts::FILE], Step::Builtin);
         }
-        if facts.own.is_some() && !facts.workspace.settings.scan.licences.is_empty() {
+        let here = facts.own.as_ref().is_some_and(|own| own.here);
+        if here && !facts.workspace.settings.scan.licences.is_empty() {
             let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
             plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences);
         }
@@ -321,7 +348,7 @@ impl Flags {
                 format!("Trivy {} asks about each manifest, and must see the same crates", trivy.version);
             let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST", &[]);
             plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
-            if facts.own.is_some() {
+            if here {
                 for name in [facts.workspace.settings.buildx.dockerfile.as_str(), "deploy"] {
                     let path = facts.workspace.root.join(name);
                     if path.exists() {

@@ -8,6 +8,7 @@ pub mod date;
 pub mod facts;
 pub mod finding;
 pub mod gate;
+pub mod held;
 pub mod import;
 pub mod inventory;
 mod layer;

@@ -49,6 +49,8 @@ pub struct PlatformReport {
     pub starts: Option<String>,
     /// Crates that are linked.
     pub crates: usize,
+    /// What the list of crates is worth: `held`, `taken` or `wrong`; none where nobody looked.
+    pub list: Option<&'static str>,
     /// Crates that Trivy saw.
     pub trivy_crates: Option<usize>,
     /// Packages of the operating system.
@@ -73,6 +75,7 @@ impl PlatformReport {
             audited: inventory.audited().count(),
             starts: inventory.started(),
             crates: inventory.crates(),
+            list: None,
             trivy_crates: None,
             packages: inventory.packages.len(),
             databases: inventory.databases.iter().copied().collect(),
@@ -95,6 +98,8 @@ pub struct Report<'a> {
     pub faults: &'a [Fault],
     /// How many of those, the first ones, are about what was not seen; the verdict is not.
     pub blind: usize,
+    /// Whether every step came to its end.
+    pub complete: bool,
 }
 
 impl Report<'_> {
@@ -166,14 +171,18 @@ impl Report<'_> {
             self.work.engines.iter().map(|e| format!("{} {} of {}", e.name, e.version, e.database)).collect();
         let platforms: Vec<_> =
             self.work.platforms.iter().map(|p| format!("{} ({} crates)", p.platform, p.crates)).collect();
-        let state = if self.faults.is_empty() { "passes" } else { "does not pass" };
+        let state = match (self.complete, self.faults.is_empty()) {
+            (true, true) => "passes",
+            (true, false) => "does not pass",
+            (false, _) => "does not pass, and the scan was not finished",
+        };
         plain_line(&format!("{} {state}: {}; {}", self.image, platforms.join(", "), knows.join(", ")))
     }
 
     /// For a terminal.
     pub fn table(&self) -> String {
         let findings = if self.work.findings.is_empty() {
-            "no findings\n".to_owned()
+            if self.complete { "no findings\n" } else { "no findings until then\n" }.to_owned()
         } else {
             self.findings().to_string()
         };
@@ -184,7 +193,7 @@ impl Report<'_> {
     pub fn markdown(&self) -> String {
         let mut out = format!("### Scan\n\n{}\n\n{}", self.verdict(), self.platforms().markdown());
         if self.work.findings.is_empty() {
-            out.push_str("\nNo findings.\n");
+            out.push_str(if self.complete { "\nNo findings.\n" } else { "\nNo findings until then.\n" });
         } else {
             out.push_str(&format!("\n{}", self.findings().markdown()));
         }
@@ -216,6 +225,7 @@ impl Report<'_> {
             "command": "scan",
             "image": self.image,
             "passes": self.faults.is_empty(),
+            "complete": self.complete,
             "faults": self.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "engines": self.work.engines,
             "platforms": self.work.platforms,

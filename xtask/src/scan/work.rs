@@ -11,6 +11,7 @@ use super::date::Date;
 use super::facts::Facts;
 use super::finding::{Finding, merge};
 use super::gate::Rules;
+use super::held::{self, Ground, Own, Worth};
 use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
@@ -33,6 +34,8 @@ pub enum Step {
     Image(Source),
     /// Reads every layer of every platform.
     Inventory,
+    /// Holds the lists in programs against this workspace's source.
+    Lists(Own),
     /// Holds the crates against RustSec's facts, and the set-up against the rules.
     Builtin,
     /// Holds the licences of crates against the list.
@@ -178,6 +181,23 @@ impl Work {
             self.inventories.push(inventory);
         }
         Ok(format!("{crates} crates in {} platforms", self.inventories.len()))
+    }
+
+    fn lists(&mut self, own: &Own) -> Result<String> {
+        let ground = Ground::read(&self.setup.root, own.here)?;
+        let (mut held, mut taken) = (0, BTreeSet::new());
+        for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
+            let worth = held::hold(&self.setup.root, own, &ground, inventory)?;
+            report.list = Some(worth.name());
+            match worth {
+                Worth::Held => held += 1,
+                Worth::Taken(why) => drop(taken.insert(why)),
+                Worth::Wrong(fault) => self.faults.push(fault),
+            }
+        }
+        let notes = taken.iter().map(|why| format!("the lists of crates were taken at their word: {why}"));
+        self.notes.extend(notes);
+        Ok(format!("{held} of {} lists are what the source gives", self.inventories.len()))
     }
 
     fn builtin(&mut self) -> Result<String> {
@@ -330,6 +350,7 @@ impl Action for Step {
         match self {
             Self::Image(source) => work.image(source, progress),
             Self::Inventory => work.inventory(),
+            Self::Lists(own) => work.lists(own),
             Self::Builtin => work.builtin(),
             Self::Licences => work.licences(),
             Self::Fetch(fetch) => fetch.run(),

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod fault_proxy;
+pub mod forge;
 mod have;
 pub mod live;
 pub mod published;
