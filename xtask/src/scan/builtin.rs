@@ -182,6 +182,23 @@ fn from_registry(package: &Crate) -> bool {
         })
 }
 
+/// An architecture of images (Go's `GOARCH`) by the name that Rust and its advisories give it. Variants of
+/// one architecture are one there.
+fn arch(name: &str) -> &str {
+    match name {
+        "amd64" => "x86_64",
+        "386" => "x86",
+        "arm64" => "aarch64",
+        "ppc64" | "ppc64le" => "powerpc64",
+        "ppc" => "powerpc",
+        "mipsle" => "mips",
+        "mips64le" => "mips64",
+        "loong64" => "loongarch64",
+        // arm, mips, mips64, riscv64 and s390x have one name in both; what is not known stays as it is.
+        other => other,
+    }
+}
+
 fn finding(
     inventory: &Inventory,
     program: &Program,
@@ -189,11 +206,7 @@ fn finding(
     (place, package): (usize, &Crate),
     advisory: &Advisory,
 ) -> Finding {
-    let arch = match inventory.image.platform.architecture.as_str() {
-        "amd64" => "x86_64",
-        "arm64" => "aarch64",
-        other => other,
-    };
+    let arch = arch(&inventory.image.platform.architecture);
     let elsewhere = !advisory.concerns(arch);
     let build = package.kind == crate::audit::Kind::Build;
     let (kind, severity, note) = match &advisory.informational {
@@ -214,5 +227,25 @@ fn finding(
         link: advisory.link(),
         platforms: [inventory.image.platform.to_string()].into(),
         ..Finding::new(kind, &advisory.id, severity, NAME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn architectures_go_by_rusts_names() {
+        for (image, rust) in [
+            ("amd64", "x86_64"),
+            ("386", "x86"),
+            ("arm64", "aarch64"),
+            ("arm", "arm"),
+            ("ppc64le", "powerpc64"),
+            ("riscv64", "riscv64"),
+            ("new", "new"),
+        ] {
+            assert_eq!(arch(image), rust);
+        }
     }
 }

@@ -126,9 +126,16 @@ fn files(inventory: &Inventory) -> Vec<Finding> {
         }
     }
     for (path, kinds) in &inventory.rootfs.buried {
+        // Of a file with another meaning the secrets stand here, also where nothing hides it.
+        let node = inventory.rootfs.nodes.get(path).map(|node| &node.content);
+        let seen = matches!(node, Some(Content::Packages(_) | Content::Release(_)));
         let path = format!("/{path}");
         for kind in kinds {
-            let note = format!("{kind}, hidden by an upper layer and still in the image");
+            let note = if seen {
+                (*kind).to_owned()
+            } else {
+                format!("{kind}, hidden by an upper layer and still in the image")
+            };
             let secret = found(Kind::Secret, "XT-SECRET", Severity::Critical, &path, &note);
             all.push(Finding { place: path.clone(), ..secret });
         }

@@ -71,6 +71,11 @@ impl Database {
         }
     }
 
+    /// Bytes of it that [`Database::read`] needs at most.
+    pub fn longest(self) -> u64 {
+        if self == Self::Rpm { 16 } else { LONGEST }
+    }
+
     /// Reads the database, `size` bytes long.
     pub fn read(self, content: &mut dyn Read, size: u64) -> Result<Packages> {
         if self == Self::Rpm {

@@ -392,4 +392,13 @@ fn a_blob_is_a_file() {
         packed
     });
     assert!(found.contains("not a regular file"), "{found}");
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    for name in ["index.json", "oci-layout"] {
+        let path = temp.path().join(name);
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(layout.index().is_err() && Layout::may_write(temp.path()).is_ok(), "{name}");
+        assert_eq!(Layout::open(temp.path()).is_ok(), name == "index.json");
+    }
 }

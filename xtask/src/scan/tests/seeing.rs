@@ -82,6 +82,13 @@ fn upper_layers_hide_and_secrets_stay() {
     let ids: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.id, finding.place)).collect();
     assert_eq!(ids, ["XT-SETUID /bin/app", "XT-WRITABLE /srv/open", "XT-SECRET /root/key"]);
     assert!(found[2].note.contains("still in the image"));
+    // In a long file, and in one that is read for something else and that nothing hides.
+    let mut long = vec![b' '; 3 << 20];
+    long.extend_from_slice(key.as_bytes());
+    let release = Tar::default().file("etc/os-release", 0o644, format!("ID=x\n{key}").as_bytes());
+    let found = checks::findings(&inventory(&[release.file("srv/long", 0o644, &long).end()]));
+    let notes: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.place, finding.note)).collect();
+    assert_eq!(notes, ["/srv/long a private key", "/etc/os-release a private key"]);
 }
 
 #[test]

@@ -52,17 +52,28 @@ fn a_database_of_which_trivy_saw_nothing_does_not_pass() {
         .flat_map(|(_, audit)| &audit.packages)
         .map(|one| json!({ "Name": one.name, "Version": one.version }))
         .collect();
-    let answer = |packages: serde_json::Value| {
+    let answer = |packages: Option<serde_json::Value>, system: serde_json::Value| {
         let id = taken.image.config_digest.to_string();
-        let results = json!([
-            { "Class": "lang-pkgs", "Type": "rustbinary", "Packages": crates },
-            { "Class": "os-pkgs", "Packages": packages },
-        ]);
-        let json = json!({ "SchemaVersion": 2, "Metadata": { "ImageID": id }, "Results": results });
-        trivy::read(json.to_string().as_bytes(), &taken).map(|_| ()).map_err(|error| error.to_string())
+        let mut results = vec![json!({ "Class": "lang-pkgs", "Type": "rustbinary", "Packages": crates })];
+        results.extend(packages.map(|packages| json!({ "Class": "os-pkgs", "Packages": packages })));
+        let metadata = json!({ "ImageID": id, "OS": system });
+        let json = json!({ "SchemaVersion": 2, "Metadata": metadata, "Results": results });
+        let answer = trivy::read(json.to_string().as_bytes(), &taken).map_err(|error| error.to_string())?;
+        let shown = answer.findings.iter().map(|one| format!("{} {} {}", one.id, one.severity, one.subject));
+        Ok::<_, String>(shown.collect::<Vec<_>>().join("; "))
     };
-    assert!(answer(json!([])).is_err_and(|why| why.contains("saw no package")));
-    assert_eq!(answer(json!([{ "Name": "glibc" }])), Ok(()));
+    let there = || Some(json!([{ "Name": "glibc" }]));
+    let centos = |ended| json!({ "Family": "centos", "Name": "8", "EOSL": ended });
+    assert!(answer(Some(json!([])), centos(false)).is_err_and(|why| why.contains("saw no package")));
+    for (packages, system, expected) in [
+        (there(), centos(false), ""),
+        (there(), json!(null), ""),
+        (there(), centos(true), "XT-END-OF-LIFE critical centos 8"),
+        (None, json!({ "Family": "fedora", "Name": "42" }), "XT-UNKNOWN-SYSTEM critical fedora 42"),
+        (None, json!(null), "XT-UNKNOWN-SYSTEM critical an unknown system"),
+    ] {
+        assert_eq!(answer(packages, system).as_deref(), Ok(expected));
+    }
 }
 
 #[test]

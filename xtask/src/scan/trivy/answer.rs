@@ -12,6 +12,10 @@ use crate::scan::finding::{Finding, Kind};
 use crate::scan::inventory::Inventory;
 use crate::scan::severity::Severity;
 
+/// A distribution that gets no more updates, and one that Trivy knows nothing of.
+const ENDED_SYSTEM: &str = "XT-END-OF-LIFE";
+const UNKNOWN_SYSTEM: &str = "XT-UNKNOWN-SYSTEM";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Report {
@@ -26,6 +30,25 @@ struct Report {
 struct Metadata {
     #[serde(rename = "ImageID", default)]
     image_id: String,
+    #[serde(rename = "OS", default)]
+    system: Option<System>,
+}
+
+/// The distribution, as Trivy sees it.
+#[derive(Deserialize)]
+struct System {
+    #[serde(rename = "Family", default)]
+    family: String,
+    #[serde(rename = "Name", default)]
+    version: String,
+    #[serde(rename = "EOSL", default)]
+    ended: bool,
+}
+
+impl System {
+    fn name(&self) -> String {
+        format!("{} {}", self.family, self.version).trim().to_owned()
+    }
 }
 
 #[derive(Deserialize)]
@@ -135,6 +158,54 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
             .cure("trivy image --list-all-pkgs shows what it looks at")
             .into());
     }
+    let mut findings = findings(&report, Some(&platform));
+    let blind = system(&report, inventory, &platform);
+    let known = blind.as_ref().is_none_or(|finding| finding.id != UNKNOWN_SYSTEM);
+    findings.extend(blind);
+    if known {
+        check_packages(&report, inventory, &platform)?;
+    }
+    let mut places = BTreeMap::new();
+    for (program, audit) in inventory.audited() {
+        let paths = Rc::new(audit.paths());
+        for (at, package) in audit.packages.iter().enumerate() {
+            let key = (program.path.clone(), package.name.clone(), package.version.to_string());
+            places.entry(key).or_insert_with(|| (Rc::clone(&paths), at));
+        }
+    }
+    for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Vulnerability) {
+        let key = (finding.place.clone(), finding.subject.clone(), finding.version.clone());
+        finding.path = places.get(&key).map(|(paths, at)| paths.to(*at)).unwrap_or_default();
+    }
+    Ok(Answer { crates: seen.len(), findings })
+}
+
+/// What keeps the distribution's packages from being known: it gets no more updates, or Trivy has no
+/// advisories for it at all (or cannot tell which it is), so that no result is of its packages.
+fn system(report: &Report, inventory: &Inventory, platform: &str) -> Option<Finding> {
+    let system = report.metadata.system.as_ref();
+    let has_packages = report.results.iter().any(|outcome| outcome.class == "os-pkgs");
+    let (id, note) = match system {
+        Some(system) if system.ended => {
+            (ENDED_SYSTEM, "its makers give no more updates, so that advisories about it have stopped")
+        }
+        _ if !inventory.databases.is_empty() && !has_packages => {
+            (UNKNOWN_SYSTEM, "Trivy has no advisories for its packages")
+        }
+        _ => return None,
+    };
+    Some(Finding {
+        subject: system.map_or_else(|| "an unknown system".to_owned(), System::name),
+        note: note.to_owned(),
+        place: "/etc/os-release".to_owned(),
+        platforms: [platform.to_owned()].into(),
+        // Not seeing anything is as bad as it gets, and fails whatever the list of severities.
+        ..Finding::new(Kind::Config, id, Severity::Critical, NAME)
+    })
+}
+
+/// Holds the packages that Trivy saw against those that are there.
+fn check_packages(report: &Report, inventory: &Inventory, platform: &str) -> Result<(), Fault> {
     let packages: BTreeSet<_> = report
         .results
         .iter()
@@ -149,29 +220,15 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
             inventory.packages.len(),
             package.name
         );
-        return Err(Fault::gate(what).at(platform).cure("is its database of packages whole?").into());
+        return Err(Fault::gate(what).at(platform).cure("is its database of packages whole?"));
     }
     // What is in a database of RPM packages only Trivy knows; without one of them it saw none of it.
     if !inventory.databases.is_empty() && packages.is_empty() {
         return Err(Fault::gate("there is a database of packages, and Trivy saw no package in it")
             .at(platform)
-            .cure("is its database of packages whole?")
-            .into());
+            .cure("is its database of packages whole?"));
     }
-    let mut findings = findings(&report, Some(&platform));
-    let mut places = BTreeMap::new();
-    for (program, audit) in inventory.audited() {
-        let paths = Rc::new(audit.paths());
-        for (at, package) in audit.packages.iter().enumerate() {
-            let key = (program.path.clone(), package.name.clone(), package.version.to_string());
-            places.entry(key).or_insert_with(|| (Rc::clone(&paths), at));
-        }
-    }
-    for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Vulnerability) {
-        let key = (finding.place.clone(), finding.subject.clone(), finding.version.clone());
-        finding.path = places.get(&key).map(|(paths, at)| paths.to(*at)).unwrap_or_default();
-    }
-    Ok(Answer { crates: seen.len(), findings })
+    Ok(())
 }
 
 /// Reads the answer about files of the source.
