@@ -98,6 +98,7 @@ fn bad_crates_are_caught_by_both_engines_and_mended_ones_pass() {
     }
     bills(&good);
     ignoring(&bad);
+    yanked(&good);
     hiding(&good);
     with_trivy(&bad, &good);
 }
@@ -141,6 +142,30 @@ fn bills(good: &Hello) {
             assert_eq!(seen, crates);
         }
     }
+}
+
+/// What an index says was taken back is a warning; one that does not answer, or nobody asked, is told.
+fn yanked(good: &Hello) {
+    let server = support::files(|path| match path {
+        "/sm/al/smallvec" => Some(b"{\"vers\":\"1.15.1\",\"yanked\":true}".to_vec()),
+        "/sp/in/spin" => Some(b"{\"vers\":\"0.5.2\",\"yanked\":false}".to_vec()),
+        _ => None,
+    });
+    good.write("xtask/image.toml", &format!("{SETTINGS}index = 'http://{server}'\n"));
+    let report = scan(good, &["--json", "--yanked"]).code(0).json();
+    let found = |name: &str| {
+        let mut findings = report["findings"].as_array().unwrap().iter();
+        findings.find(|one| one["id"] == "XT-YANKED" && one["subject"] == name)
+    };
+    let smallvec = found("smallvec").unwrap();
+    assert_eq!((&smallvec["kind"], &smallvec["fails"]), (&json!("notice"), &json!(false)));
+    assert!(smallvec["note"].as_str().unwrap().contains("took this version back"), "{smallvec}");
+    assert!(found("spin").is_none() && report["yanked"].as_str().unwrap().contains("looked up at"));
+    let report = scan(good, &["--json"]).code(0).json();
+    assert_eq!(report["yanked"], "not looked up: not asked for");
+    good.write("xtask/image.toml", &format!("{SETTINGS}yanked = true\nindex = 'http://127.0.0.1:1'\n"));
+    scan(good, &[]).code(0).says("yanked versions were not looked up");
+    good.write("xtask/image.toml", SETTINGS);
 }
 
 fn ignoring(bad: &Hello) {
@@ -325,7 +350,6 @@ fn impostor(_: &Hello) {}
 #[cfg(unix)]
 #[test]
 fn a_pinned_download_is_run_only_if_it_is_the_one() {
-    use std::io::Write as _;
     let hello = Hello::new();
     if !have_targets() {
         return;
@@ -341,22 +365,12 @@ fn a_pinned_download_is_run_only_if_it_is_the_one() {
     let mut archive = Vec::new();
     let tar = tar.into_inner().unwrap();
     flate2::read::GzEncoder::new(&tar[..], flate2::Compression::fast()).read_to_end(&mut archive).unwrap();
-    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = server.local_addr().unwrap().port();
     let body = archive.clone();
-    std::thread::spawn(move || {
-        for stream in server.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
-        }
-    });
+    let server = support::files(move |_| Some(body.clone()));
     let scan = |sha256: &str| {
         let machine = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         let pin = format!(
-            "[scan.trivy]\nversion = '0.74.0'\nurl = 'http://127.0.0.1:{port}/trivy_{{version}}_{{machine}}.tar.gz'\n\
+            "[scan.trivy]\nversion = '0.74.0'\nurl = 'http://{server}/trivy_{{version}}_{{machine}}.tar.gz'\n\
              sha256 = {{ {machine} = '{sha256}' }}\n"
         );
         hello.write("xtask/image.toml", &format!("{SETTINGS}{pin}"));

@@ -65,6 +65,9 @@ pub struct Flags {
     /// Use Trivy's database as it is here and fetch none; too old a one does not pass
     #[arg(long)]
     offline: bool,
+    /// Ask the registry's index which versions of crates were taken back; in CI that is done anyway
+    #[arg(long, conflicts_with = "offline")]
+    yanked: bool,
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -333,6 +336,11 @@ impl Flags {
             let reason = "RustSec's facts and the rules for users, modes, secrets; no tool, no network";
             plan.step("builtin", reason, ["inventory", facts::FILE], Step::Builtin);
         }
+        let settings = &facts.workspace.settings.scan;
+        if self.yanked || !self.offline && settings.yanked.unwrap_or_else(in_ci) {
+            let reason = "versions that their makers took back are a warning";
+            plan.step("yanked", reason, [settings.index.clone()], Step::Yanked(settings.index.clone()));
+        }
         let here = facts.own.as_ref().is_some_and(|own| own.here);
         if here && !facts.workspace.settings.scan.licences.is_empty() {
             let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
@@ -415,8 +423,11 @@ fn as_faults(error: anyhow::Error) -> Vec<Fault> {
 
 /// Whether a scan without Trivy is not enough: where the settings say so, else in CI.
 fn needs_trivy(workspace: &Workspace) -> bool {
-    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-    workspace.settings.scan.require_trivy.unwrap_or(in_ci)
+    workspace.settings.scan.require_trivy.unwrap_or_else(in_ci)
+}
+
+fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
 /// Whether two paths are one place.

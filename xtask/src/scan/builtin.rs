@@ -172,7 +172,7 @@ pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
 /// Whether a crate is one that RustSec may speak of. Its names are crates.io's, which other tools write as
 /// `registry` or by its addresses, and a mirror serves the same crates; a crate of one's own, or one from
 /// git, may share a name by chance.
-fn from_registry(package: &Crate) -> bool {
+pub fn from_registry(package: &Crate) -> bool {
     let source = package.source.trim_start_matches("registry+").trim_start_matches("sparse+");
     let address = source.trim_start_matches("https://");
     let known = ["crates.io", "index.crates.io", "static.crates.io", "github.com/rust-lang/crates.io-index"];

@@ -127,8 +127,8 @@ fn files(inventory: &Inventory) -> Vec<Finding> {
     }
     for (path, kinds) in &inventory.rootfs.buried {
         // Of a file with another meaning the secrets stand here, also where nothing hides it.
-        let node = inventory.rootfs.nodes.get(path).map(|node| &node.content);
-        let seen = matches!(node, Some(Content::Packages(_) | Content::Release(_)));
+        let content = inventory.rootfs.nodes.get(path).map(|node| &node.content);
+        let seen = matches!(content, Some(Content::Packages(_) | Content::Release(_)));
         let path = format!("/{path}");
         for kind in kinds {
             let note = if seen {

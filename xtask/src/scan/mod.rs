@@ -26,3 +26,4 @@ pub mod source;
 mod tests;
 pub mod trivy;
 pub mod work;
+pub mod yanked;

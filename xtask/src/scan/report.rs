@@ -228,6 +228,7 @@ impl Report<'_> {
             "complete": self.complete,
             "faults": self.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "engines": self.work.engines,
+            "yanked": self.work.yanked,
             "platforms": self.work.platforms,
             "findings": findings,
             "notes": self.work.notes,

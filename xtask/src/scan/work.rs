@@ -17,7 +17,7 @@ use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
 use super::source::Source;
 use super::trivy::{self, Fetch, Trivy};
-use super::{builtin, checks, licence};
+use super::{builtin, checks, licence, yanked};
 use crate::error::Fault;
 use crate::image::layout::Layout;
 use crate::image::oci::{Annotations, Descriptor, Index, MANIFEST};
@@ -38,6 +38,8 @@ pub enum Step {
     Lists(Own),
     /// Holds the crates against RustSec's facts, and the set-up against the rules.
     Builtin,
+    /// Asks this index which versions their makers took back.
+    Yanked(String),
     /// Holds the licences of crates against the list.
     Licences,
     /// Fetches Trivy where it is not installed.
@@ -94,6 +96,8 @@ pub struct Work {
     pub platforms: Vec<PlatformReport>,
     /// The engines that ran, and what they know.
     pub engines: Vec<Engine>,
+    /// Whether anybody asked which versions of crates were taken back.
+    pub yanked: String,
 }
 
 impl Work {
@@ -110,6 +114,7 @@ impl Work {
             notes: Vec::new(),
             platforms: Vec::new(),
             engines: Vec::new(),
+            yanked: "not looked up: not asked for".to_owned(),
         }
     }
 
@@ -237,6 +242,28 @@ impl Work {
         ))
     }
 
+    /// That the index does not answer is told and fails nothing: a version that is taken back is a warning.
+    fn yanked(&mut self, index: &str) -> String {
+        let asked = yanked::asked(&self.inventories);
+        match yanked::look_up(index, &asked) {
+            Ok(said) => {
+                self.yanked = format!("{} crates looked up at {index}", asked.len());
+                let found = self.inventories.iter().flat_map(|inventory| yanked::findings(inventory, &said));
+                self.found.extend(found);
+                format!(
+                    "{} of {} crates have versions that are not offered any more",
+                    said.len(),
+                    asked.len()
+                )
+            }
+            Err(error) => {
+                self.yanked = format!("not looked up: {error:#}");
+                self.notes.push(format!("yanked versions were {}", self.yanked));
+                "not looked up".to_owned()
+            }
+        }
+    }
+
     fn licences(&mut self) -> Result<String> {
         let licences = licence::of_workspace(&self.setup.root)?;
         let before = self.found.len();
@@ -352,6 +379,7 @@ impl Action for Step {
             Self::Inventory => work.inventory(),
             Self::Lists(own) => work.lists(own),
             Self::Builtin => work.builtin(),
+            Self::Yanked(index) => Ok(work.yanked(index)),
             Self::Licences => work.licences(),
             Self::Fetch(fetch) => fetch.run(),
             Self::Trivy(_) => work.trivy(progress),

@@ -23,6 +23,11 @@ pub struct Scan {
     pub max_age: u64,
     /// Whether Trivy must be there; in CI (`CI=true`) it must where unset.
     pub require_trivy: Option<bool>,
+    /// Whether the registry's index is asked which versions of crates were taken back; in CI it is where
+    /// unset.
+    pub yanked: Option<bool>,
+    /// The index that is asked, of crates.io or a mirror of it (sparse protocol).
+    pub index: String,
     /// Where Trivy gets its database, the first that answers; its own places where unset.
     pub databases: Vec<String>,
     /// Where Trivy keeps its database; its own place where unset.
@@ -87,6 +92,8 @@ impl Default for Scan {
             unknown: Unrated::Fail,
             max_age: 30,
             require_trivy: None,
+            yanked: None,
+            index: "https://index.crates.io".to_owned(),
             databases: Vec::new(),
             cache: None,
             vex: Vec::new(),
@@ -127,6 +134,8 @@ impl<'de> Deserialize<'de> for Scan {
             unknown: parsed(&mut table, "unknown").unwrap_or_default(),
             max_age: table.optional("max-age").unwrap_or(default.max_age),
             require_trivy: table.optional("require-trivy"),
+            yanked: table.optional("yanked"),
+            index: table.optional("index").unwrap_or(default.index),
             databases: table.optional("databases").unwrap_or_default(),
             cache: table.optional("cache"),
             vex: table.optional("vex").unwrap_or_default(),
