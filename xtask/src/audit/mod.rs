@@ -32,8 +32,11 @@ const LONGEST: u64 = 8 << 20;
 /// The most crates that a list may have; large programs have a thousand.
 const MOST_CRATES: usize = 10_000;
 
+/// The longest name of a crate, in bytes: its folder could not be called longer. crates.io allows 64.
+const LONGEST_NAME: usize = 255;
+
 /// The most crates of a way to one that are named.
-const LONGEST_PATH: usize = 64;
+const LONGEST_PATH: usize = 32;
 
 /// Written as `format`: procedural macros are not taken for linked crates (auditable-serde's revision 1).
 const FORMAT: u32 = 1;
@@ -134,6 +137,10 @@ impl Audit {
         let count = self.packages.len();
         if count > MOST_CRATES {
             return Err(Fault::failed(format!("the list has {count} crates; {MOST_CRATES} is the limit")));
+        }
+        if let Some(package) = self.packages.iter().find(|package| package.name.len() > LONGEST_NAME) {
+            let what = format!("a crate's name of {} bytes; {LONGEST_NAME} is the limit", package.name.len());
+            return Err(Fault::failed(what));
         }
         let strays = self.packages.iter().flat_map(|package| &package.dependencies).any(|&at| at >= count);
         let roots = self.packages.iter().filter(|package| package.root).count();

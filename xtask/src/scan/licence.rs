@@ -43,6 +43,7 @@ pub fn of_workspace(root: &Path) -> Result<Licences> {
 pub fn findings(inventory: &Inventory, licences: &Licences, allowed: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (program, audit) in inventory.audited() {
+        let paths = audit.paths();
         for (place, package) in audit.packages.iter().enumerate().filter(|(_, package)| !package.root) {
             let expression = licences.get(&(package.name.clone(), package.version.to_string()));
             if expression.is_some_and(|expression| allows(expression, allowed)) {
@@ -51,7 +52,7 @@ pub fn findings(inventory: &Inventory, licences: &Licences, allowed: &[String]) 
             findings.push(Finding {
                 subject: package.name.clone(),
                 version: package.version.to_string(),
-                path: audit.path_to(place),
+                path: paths.to(place),
                 place: program.path.clone(),
                 note: expression.map_or_else(
                     || {

@@ -13,6 +13,11 @@ use crate::error::{Fault, plain_line};
 use crate::plan;
 use crate::ui::{Table, seconds};
 
+/// The most findings that a table shows. GitHub takes a summary of one MiB.
+const MOST_ROWS: usize = 500;
+/// The longest way to a crate that a table shows whole, in bytes.
+const LONGEST_WAY: usize = 400;
+
 /// An engine that ran.
 #[derive(Clone, Debug, Serialize)]
 pub struct Engine {
@@ -140,7 +145,7 @@ impl Report<'_> {
             "found by",
             "link",
         ]);
-        for finding in &self.work.findings {
+        for finding in self.work.findings.iter().take(MOST_ROWS) {
             let by: Vec<_> = finding.found_by.iter().copied().collect();
             let cells = [
                 self.state(finding).to_owned(),
@@ -156,6 +161,14 @@ impl Report<'_> {
             table.row(cells.map(|cell| plain_line(&cell)));
         }
         table
+    }
+
+    /// What the table leaves out.
+    fn more(&self) -> String {
+        match self.work.findings.len().saturating_sub(MOST_ROWS) {
+            0 => String::new(),
+            more => format!("\nand {more} more: --format json has all\n"),
+        }
     }
 
     fn state(&self, finding: &Finding) -> &'static str {
@@ -184,7 +197,7 @@ impl Report<'_> {
         let findings = if self.work.findings.is_empty() {
             if self.complete { "no findings\n" } else { "no findings until then\n" }.to_owned()
         } else {
-            self.findings().to_string()
+            format!("{}{}", self.findings(), self.more())
         };
         format!("{}\n{findings}\n{}\n", self.platforms(), self.verdict())
     }
@@ -195,7 +208,7 @@ impl Report<'_> {
         if self.work.findings.is_empty() {
             out.push_str(if self.complete { "\nNo findings.\n" } else { "\nNo findings until then.\n" });
         } else {
-            out.push_str(&format!("\n{}", self.findings().markdown()));
+            out.push_str(&format!("\n{}{}", self.findings().markdown(), self.more()));
         }
         for fault in self.faults {
             out.push_str(&format!("\n- {}", plain_line(&fault.to_string())));
@@ -240,8 +253,10 @@ impl Report<'_> {
 /// The way to a crate, or what else there is to say.
 fn how(finding: &Finding) -> String {
     let mut parts = Vec::new();
-    if finding.path.len() > 1 {
-        parts.push(finding.path.join(" > "));
+    if let [first, .., last] = &finding.path[..] {
+        let way = finding.path.join(" > ");
+        let long = way.len() > LONGEST_WAY;
+        parts.push(if long { format!("{first} > … > {last}") } else { way });
     } else if matches!(finding.kind, Kind::Vulnerability | Kind::Notice) && !finding.place.is_empty() {
         parts.push(finding.place.clone());
     }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::scan::builtin::{self, bare, blind_spots};
 use crate::scan::facts::Facts;
-use crate::scan::{checks, trivy};
+use crate::scan::gate::Rules;
+use crate::scan::{checks, finding, licence, report, trivy, work};
 
 fn layout(tar: Tar) -> (tempfile::TempDir, Layout) {
     let temp = tempfile::tempdir().unwrap();
@@ -137,4 +138,45 @@ fn what_the_container_starts_is_there() {
         taken.image.config = json!({ "config": config });
         assert_eq!(!faults(&taken).contains("the container starts this"), good, "{}", taken.image.config);
     }
+}
+
+#[test]
+fn long_names_and_long_ways_take_no_longer() {
+    let list = |length: usize| {
+        let mut audit = Audit::of_tree(TREE).unwrap();
+        let first = audit.packages[0].clone();
+        let one = |number: usize| crate::audit::Crate {
+            name: format!("{number:0length$}"),
+            root: number == 0,
+            dependencies: (number + 1 < 2_500).then_some(number + 1).into_iter().collect(),
+            ..first.clone()
+        };
+        audit.packages = (0..2_500).map(one).collect();
+        Tar::default().file("bin/app", 0o755, &audit.put_into(&elf()).unwrap())
+    };
+    assert!(faults(&inventory(list(256)).unwrap()).contains("a crate's name of 256 bytes"));
+    let started = std::time::Instant::now();
+    let taken = inventory(list(255)).unwrap();
+    let found = licence::findings(&taken, &licence::Licences::new(), &[]);
+    assert_eq!((found.len(), found[2_000].path.len()), (2_499, 32));
+    let setup = work::Setup {
+        root: "/".into(),
+        work: "/".into(),
+        expected: None,
+        platforms: None,
+        rules: Rules { severity: Vec::new(), unknown: crate::settings::Unrated::Fail, ignore: Vec::new() },
+        max_age: 1,
+        licences: Vec::new(),
+        trivy: None,
+        partial: None,
+        today: "2026-01-01".parse().unwrap(),
+    };
+    let mut work = work::Work::new(setup);
+    work.findings = finding::merge(found);
+    let report =
+        report::Report { image: "x", work: &work, steps: &[], faults: &[], blind: 0, complete: true };
+    let (table, markdown) = (report.table(), report.markdown());
+    assert!(table.contains("and 1999 more") && table.len() < 10_000_000, "{}", table.len());
+    assert!(markdown.len() < 1 << 20, "GitHub takes no longer summary: {}", markdown.len());
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
