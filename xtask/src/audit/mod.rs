@@ -150,12 +150,6 @@ impl Audit {
         Ok(())
     }
 
-    /// The shortest way from the root to the crate at this place, both ends included, as `name` or, for
-    /// a crate that is there twice, `name@version`. Cycles do no harm.
-    pub fn path_to(&self, wanted: usize) -> Vec<String> {
-        self.paths().to(wanted)
-    }
-
     /// The ways to all crates, found once.
     pub fn paths(&self) -> Paths<'_> {
         let mut above = vec![None; self.packages.len()];
@@ -192,7 +186,8 @@ pub struct Paths<'a> {
 }
 
 impl Paths<'_> {
-    /// The way to the crate at this place, as [`Audit::path_to`] has it; its end, where it is very long.
+    /// The shortest way from the root to the crate at this place, both ends included, as `name` or, for
+    /// a crate that is there twice, `name@version`; its end, where it is very long. Cycles do no harm.
     pub fn to(&self, wanted: usize) -> Vec<String> {
         let way = std::iter::successors(Some(wanted), |&at| self.above[at]).take(LONGEST_PATH);
         let mut path: Vec<_> = way.map(|at| self.label(at)).collect();
@@ -226,7 +221,7 @@ mod tests {
         let shorter = Audit::of_tree("0 app v0.1.0 (/ws/app)\n").unwrap();
         assert_eq!(shorter.put_into(&binary).unwrap(), shorter.put_into(&section::tests::elf()).unwrap());
         let old = audit.packages.iter().position(|package| package.version == Version::new(0, 4, 0)).unwrap();
-        assert_eq!(audit.path_to(old), ["app", "old", "bytes@0.4.0"]);
+        assert_eq!(audit.paths().to(old), ["app", "old", "bytes@0.4.0"]);
         assert!(Audit::of_binary(&section::tests::elf()).unwrap().is_none());
     }
 
@@ -258,6 +253,6 @@ mod tests {
         let mut audit = Audit::of_tree(TREE).unwrap();
         let last = audit.packages.len() - 1;
         audit.packages[last].dependencies = vec![0];
-        assert_eq!(audit.path_to(0), ["app"]);
+        assert_eq!(audit.paths().to(0), ["app"]);
     }
 }

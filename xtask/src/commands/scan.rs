@@ -20,7 +20,7 @@ use crate::scan::held::Own;
 use crate::scan::report::Report;
 use crate::scan::sarif;
 use crate::scan::severity::Severity;
-use crate::scan::source::Source;
+use crate::scan::source::{Source, same};
 use crate::scan::trivy::{self, Fetch, Trivy};
 use crate::scan::work::{Setup, Step, Work};
 use crate::settings::{self, Workspace};
@@ -428,14 +428,6 @@ fn needs_trivy(workspace: &Workspace) -> bool {
 
 fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
-}
-
-/// Whether two paths are one place.
-fn same(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    }
 }
 
 #[cfg(test)]

@@ -95,10 +95,13 @@ impl Database {
         let mut bytes = Vec::new();
         content.take(LONGEST).read_to_end(&mut bytes).context("the package database is cut short")?;
         let text = String::from_utf8_lossy(&bytes);
-        let list = match self {
+        let list: Vec<_> = match self {
             Self::Apk => stanzas(&text, ["P:", "V:", "A:"], None),
             _ => stanzas(&text, ["Package:", "Version:", "Architecture:"], Some("Status:")),
         };
+        if list.iter().any(|package| package.name.is_empty()) {
+            return Err(Fault::failed("the package database has a package without a name").into());
+        }
         Ok(Packages { database: self, list })
     }
 }
@@ -144,6 +147,7 @@ mod tests {
         assert_eq!(read(Database::Dpkg, dpkg), ["libc6 2.36-9 amd64", "bare 2 "]);
         assert_eq!(read(Database::Apk, apk), ["musl 1.2.5-r0 x86_64", "busybox 1.36 "]);
         assert!(Database::Dpkg.read(&mut std::io::empty(), LONGEST + 1).is_err());
+        assert!(Database::Apk.read(&mut &b"P:\nV:1\n"[..], 1).is_err());
         let berkeley = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x61, 0x15, 6, 0];
         for (content, good) in [
             (&b""[..], false),

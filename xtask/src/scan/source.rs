@@ -251,3 +251,11 @@ fn join(name: &str, target: &str) -> String {
     }
     at.join("/")
 }
+
+/// Whether two paths are one place.
+pub fn same(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}

@@ -95,7 +95,8 @@ fn upper_layers_hide_and_secrets_stay() {
 fn licences_that_are_not_on_the_list() {
     let taken = inventory(&[Tar::default().file("bin/app", 0o755, &program()).end()]);
     let key = |name: &str, version: &str| (name.to_owned(), version.to_owned());
-    let licences = [(key("h2", "0.3.0"), "MIT".to_owned())].into();
+    let licences =
+        [(key("h2", "0.3.0"), licence::Known { license: Some("MIT".to_owned()), source: None })].into();
     let found = licence::findings(&taken, &licences, &["MIT".to_owned()]);
     let shown: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.subject, finding.note)).collect();
     assert_eq!(
