@@ -306,6 +306,7 @@ fn with_trivy(bad: &Hello, good: &Hello) {
             assert_eq!(platform["crates"], platform["trivy_crates"], "all of them seen");
         }
     }
+    overlooked(bad, &trivy);
     // An old database, and one that knows nothing of this: the one is told, the other is what it is.
     good.write("xtask/image.toml", &SETTINGS.replace("36500", "3"));
     trivy(good, &["--engine", "trivy"]).code(3).says("Trivy's database is of 2026-08-21");
@@ -316,6 +317,44 @@ fn with_trivy(bad: &Hello, good: &Hello) {
     // A program of that name that answers with nothing at all.
     fs::remove_file(good.path().join(".trivyignore.yaml")).unwrap();
     impostor(good);
+}
+
+/// What a VEX document says not to matter passes both engines and is shown; without the builtin engine too.
+fn overlooked(bad: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
+    let ids = CRATES.iter().map(|row| (row.1, row.2, row.3));
+    let statements: Vec<_> = ids
+        .chain([("RUSTSEC-2020-0060", "futures-task", "0.3.4")])
+        .map(|(id, name, version)| {
+            let aliases = aliases_of(id);
+            json!({ "vulnerability": { "name": aliases[0], "aliases": aliases },
+                "products": [{ "@id": format!("pkg:cargo/{name}@{version}") }],
+                "status": "not_affected", "justification": "vulnerable_code_not_in_execute_path" })
+        })
+        .collect();
+    let document = json!({ "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.org/vex/1",
+        "author": "a test", "timestamp": "2026-01-01T00:00:00Z", "version": 1, "statements": statements });
+    bad.write("vex.json", &document.to_string());
+    bad.write("xtask/image.toml", &format!("{SETTINGS}vex = ['vex.json']\n"));
+    for engine in ["auto", "trivy", "builtin"] {
+        let report = trivy(bad, &["--engine", engine, "--json"]).code(0).json();
+        for (_, id, ..) in CRATES {
+            let found = aliases_of(id).iter().find_map(|alias| finding(&report, alias)).cloned();
+            let found = found.unwrap_or_else(|| panic!("{engine} {id}: {report:#}"));
+            let why = found["ignored"].as_str().unwrap_or_default();
+            assert!(why.contains("VEX: not_affected, vulnerable_code_not_in"), "{engine} {found:#}");
+            assert_eq!(found["fails"], false);
+        }
+    }
+    // A statement about another version is none about this.
+    bad.write("vex.json", &document.to_string().replace("spin@0.5.1", "spin@0.5.2"));
+    let report = trivy(bad, &["--json"]).code(3).json();
+    assert_eq!(finding(&report, "RUSTSEC-2019-0013").unwrap()["fails"], true);
+    // A reason is wanted, and a document that is there.
+    bad.write("vex.json", &document.to_string().replace("justification", "x"));
+    trivy(bad, &["--engine", "builtin"]).code(3).says("without a reason");
+    fs::remove_file(bad.path().join("vex.json")).unwrap();
+    trivy(bad, &["--engine", "builtin"]).code(3).says("vex.json: the VEX document cannot be read");
+    bad.write("xtask/image.toml", SETTINGS);
 }
 
 /// Trivy's name, another program: what it does not see does not pass.

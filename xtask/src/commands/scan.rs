@@ -149,6 +149,7 @@ impl Flags {
             },
             max_age: settings.max_age,
             licences: settings.licences.clone(),
+            vex: settings.vex.clone(),
             trivy: trivy.map(|(trivy, options, _)| (trivy, options)),
             partial,
             today: Date::today(),

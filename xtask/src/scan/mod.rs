@@ -25,5 +25,6 @@ pub mod source;
 #[cfg(test)]
 mod tests;
 pub mod trivy;
+mod vex;
 pub mod work;
 pub mod yanked;

@@ -17,6 +17,7 @@ use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
 use super::source::Source;
 use super::trivy::{self, Fetch, Trivy};
+use super::vex::Vex;
 use super::{builtin, checks, licence, yanked};
 use crate::error::Fault;
 use crate::image::layout::Layout;
@@ -69,6 +70,8 @@ pub struct Setup {
     pub max_age: u64,
     /// Licences that are allowed; any where empty.
     pub licences: Vec<String>,
+    /// VEX documents, below the root.
+    pub vex: Vec<String>,
     /// Trivy, where it is part of the plan.
     pub trivy: Option<(Trivy, trivy::Options)>,
     /// Whether what the builtin engine does not cover is left uncovered, and why Trivy is not there.
@@ -320,6 +323,21 @@ impl Work {
         let (faults, notes) = self.setup.rules.overlook(&mut self.findings, self.setup.today);
         self.faults.extend(faults);
         self.notes.extend(notes);
+        for path in &self.setup.vex {
+            match Vex::read(&self.setup.root, path) {
+                Ok(Some(vex)) => {
+                    if vex.apply(&mut self.findings) == 0 {
+                        self.notes.push(format!("{path}: no statement in it keeps a finding from counting"));
+                    }
+                }
+                Ok(None) => {
+                    let what =
+                        format!("{path} is not OpenVEX: what the builtin engine finds counts all the same");
+                    self.notes.push(what);
+                }
+                Err(error) => self.faults.push(Fault::gate(format!("{error:#}")).at(path)),
+            }
+        }
         let failing = self.findings.iter().filter(|finding| self.setup.rules.fails(finding)).count();
         format!("{} findings, {failing} of which fail", self.findings.len())
     }

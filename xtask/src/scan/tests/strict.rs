@@ -167,6 +167,7 @@ fn long_names_and_long_ways_take_no_longer() {
         rules: Rules { severity: Vec::new(), unknown: crate::settings::Unrated::Fail, ignore: Vec::new() },
         max_age: 1,
         licences: Vec::new(),
+        vex: Vec::new(),
         trivy: None,
         partial: None,
         today: "2026-01-01".parse().unwrap(),

@@ -11,6 +11,7 @@ use crate::error::Fault;
 use crate::scan::finding::{Finding, Kind};
 use crate::scan::inventory::Inventory;
 use crate::scan::severity::Severity;
+use crate::scan::vex;
 
 /// A distribution that gets no more updates, and one that Trivy knows nothing of.
 const ENDED_SYSTEM: &str = "XT-END-OF-LIFE";
@@ -68,6 +69,36 @@ struct Outcome {
     misconfigurations: Vec<Misconfiguration>,
     #[serde(default)]
     secrets: Vec<SecretFound>,
+    #[serde(rename = "ExperimentalModifiedFindings", default)]
+    suppressed: Vec<Suppressed>,
+}
+
+/// What was found and left out by a list or a statement.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Suppressed {
+    r#type: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    statement: String,
+    #[serde(default)]
+    source: String,
+    finding: serde_json::Value,
+}
+
+impl Suppressed {
+    fn why(&self) -> String {
+        if self.status == "ignored" {
+            return format!("{} ({})", self.statement, self.source);
+        }
+        vex::ignored(&self.status, &self.statement, &self.source)
+    }
+
+    fn vulnerability(&self) -> Option<Vulnerability> {
+        let is_one = self.r#type == "vulnerability";
+        is_one.then(|| Vulnerability::deserialize(&self.finding).ok()).flatten()
+    }
 }
 
 #[derive(Deserialize)]
@@ -263,7 +294,11 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
             let platforms = platform.map(str::to_owned).into_iter().collect();
             findings.push(Finding { place: place.clone(), platforms, ..finding });
         };
-        for found in &outcome.vulnerabilities {
+        let suppressed =
+            outcome.suppressed.iter().filter_map(|one| Some((one.vulnerability()?, Some(one.why()))));
+        let suppressed: Vec<_> = suppressed.collect();
+        let open = outcome.vulnerabilities.iter().map(|found| (found, None));
+        for (found, ignored) in open.chain(suppressed.iter().map(|(found, why)| (found, why.clone()))) {
             // Advisories of distributions are about many vulnerabilities at once, and no other name of one.
             let one =
                 |id: &&String| ["CVE-", "GHSA-", "RUSTSEC-"].iter().any(|prefix| id.starts_with(prefix));
@@ -273,6 +308,7 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
                 version: found.installed.clone(),
                 fixed: found.fixed.clone(),
                 link: found.link.clone(),
+                ignored,
                 ..Finding::new(Kind::Vulnerability, &found.id, severity(&found.severity), NAME)
             });
         }

@@ -149,6 +149,10 @@ impl Trivy {
         for vex in &options.vex {
             cmd = cmd.arg("--vex").arg(vex);
         }
+        // What it leaves out by a list or a statement is to be told.
+        if !options.vex.is_empty() || options.ignorefile.is_some() {
+            cmd = cmd.arg("--show-suppressed");
+        }
         if options.ignore_unfixed {
             cmd = cmd.arg("--ignore-unfixed");
         }
