@@ -87,6 +87,15 @@ fn every_gate_is_told_and_a_step_that_fails_leaves_a_report() {
         .says("at most 3 are allowed")
         .says("1 critical");
     assert!(all.stdout.contains("&lt;b>\\|x_TOKEN") && !all.stdout.contains("<b>"), "{}", all.stdout);
+    // A layer that nobody here can read is one that nobody looked into.
+    support::copy(&hello.layout(), &hello.path().join("target/zstd"));
+    forge::platforms(&hello.path().join("target/zstd"), |manifest, _| {
+        manifest["layers"][0]["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+zstd");
+    });
+    scan(&hello, &["--image", "target/zstd"])
+        .code(3)
+        .says("layer.v1.tar+zstd' cannot be read")
+        .says("not finished");
     // Without any advisories the step itself ends at the gate: what was seen before it is told all the same.
     fs::remove_file(hello.path().join("xtask/advisories.jsonl")).unwrap();
     scan(&hello, &[]).code(3).says("nothing for linux/arm64").says("no advisories").says("not finished");

@@ -120,9 +120,13 @@ fn mute<'a>(inventory: &'a Inventory, expected: Option<&'a str>) -> impl Iterato
 /// What this engine does not cover in an image; empty where it covers all of it.
 pub fn not_covered(inventory: &Inventory) -> Vec<String> {
     let mut lines = Vec::new();
-    if !inventory.databases.is_empty() {
-        let kinds: Vec<_> =
-            inventory.databases.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
+    if inventory.databases.contains(&Database::Rpm) {
+        let platform = &inventory.image.platform;
+        lines.push(format!("{platform}: a database of RPM packages, which is not read here"));
+    }
+    let kinds = inventory.databases.iter().filter(|kind| **kind != Database::Rpm);
+    let kinds: Vec<_> = kinds.map(|kind| format!("{kind:?}").to_lowercase()).collect();
+    if !kinds.is_empty() {
         lines.push(format!(
             "{}: {} packages of the operating system ({}): there are no advisories for them here",
             inventory.image.platform,

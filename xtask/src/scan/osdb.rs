@@ -83,7 +83,9 @@ impl Database {
             let mut head = Vec::new();
             content.take(16).read_to_end(&mut head).context("the package database is cut short")?;
             if !is_rpm(&head) {
-                return Err(Fault::failed("this is no database of RPM packages").into());
+                return Err(Fault::failed("this is no database of RPM packages, though it is called one")
+                    .cure("whether the image has such packages cannot be told: take the file out of the layer that brings it, or take a base whose database is whole")
+                    .into());
             }
             return Ok(Packages { database: self, list: Vec::new() });
         }

@@ -48,6 +48,14 @@ fn a_database_of_which_trivy_saw_nothing_does_not_pass() {
     let tar = Tar::default().file("bin/app", 0o755, &program());
     let taken = inventory(tar.file("var/lib/rpm/rpmdb.sqlite", 0o644, b"SQLite format 3\0")).unwrap();
     assert!(!bare(&taken));
+    // So that `auto` insists on Trivy.
+    assert!(builtin::not_covered(&taken).join("").contains("a database of RPM packages, which is not read"));
+    let left = Tar::default().file("bin/app", 0o755, &program());
+    let left = inventory(left.file("var/lib/rpm/Packages", 0o644, b"left over")).unwrap_err();
+    assert!(
+        left.contains("'var/lib/rpm/Packages'") && left.contains("no database of RPM packages"),
+        "{left}"
+    );
     let crates: Vec<_> = taken
         .audited()
         .flat_map(|(_, audit)| &audit.packages)

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{NAME, TESTED};
 use crate::error::Fault;
+use crate::scan::checks;
 use crate::scan::finding::{Finding, Kind};
 use crate::scan::inventory::Inventory;
 use crate::scan::severity::Severity;
@@ -16,6 +17,8 @@ use crate::scan::vex;
 /// A distribution that gets no more updates, and one that Trivy knows nothing of.
 const ENDED_SYSTEM: &str = "XT-END-OF-LIFE";
 const UNKNOWN_SYSTEM: &str = "XT-UNKNOWN-SYSTEM";
+/// The place of what is wrong with an image's own settings.
+const CONFIG: &str = "config";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -190,6 +193,15 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
             .into());
     }
     let mut findings = findings(&report, Some(&platform));
+    // Trivy takes the image's history for its Dockerfile, in which a check that only the config has is
+    // missing. The builtin rule looks at the config.
+    let checked = checks::has_health_check(&inventory.image.config);
+    findings.retain(|finding| !(checked && is_health(finding)));
+    for finding in findings.iter_mut().filter(|finding| is_health(finding)) {
+        finding.aliases.insert(checks::HEALTH.to_owned());
+        "Healthcheck".clone_into(&mut finding.subject);
+        finding.place.clear();
+    }
     let blind = system(&report, inventory, &platform);
     let known = blind.as_ref().is_none_or(|finding| finding.id != UNKNOWN_SYSTEM);
     findings.extend(blind);
@@ -209,6 +221,13 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         finding.path = places.get(&key).map(|(paths, at)| paths.to(*at)).unwrap_or_default();
     }
     Ok(Answer { crates: seen.len(), findings })
+}
+
+/// Whether it is Trivy's rule about a missing health check, and about the image's own config.
+fn is_health(finding: &Finding) -> bool {
+    finding.kind == Kind::Config
+        && finding.place == CONFIG
+        && ["DS-0026", "DS026", "AVD-DS-0026"].contains(&finding.id.as_str())
 }
 
 /// What keeps the distribution's packages from being known: it gets no more updates, or Trivy has no
@@ -286,7 +305,7 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
     for outcome in &report.results {
         // An image's own settings go by a path of this machine otherwise.
         let place = match outcome.target.as_str() {
-            target if target.contains("@sha256:") => "config".to_owned(),
+            target if target.contains("@sha256:") => CONFIG.to_owned(),
             target if platform.is_some() && !target.starts_with('/') => format!("/{target}"),
             target => target.to_owned(),
         };
