@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -122,6 +123,57 @@ fn every_gate_is_told_and_a_step_that_fails_leaves_a_report() {
             assert!(run["results"].to_string().contains("did not come to its end"), "{report:#}");
         }
     }
+}
+
+/// The keys that a section of docs/json.md names, as `list[].key` or `key`.
+fn documented(section: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(support::root().join("docs/json.md")).unwrap();
+    let from = text.find(section).unwrap();
+    let section = text[from + 1..].split("\n## ").next().unwrap();
+    let mut keys = BTreeSet::new();
+    for line in section.lines().filter(|line| line.starts_with("| `")) {
+        let mut list = "";
+        let cell = line.split(" | ").next().unwrap();
+        for key in cell.split('`').skip(1).step_by(2) {
+            let key = key.strip_suffix("[]").unwrap_or(key);
+            if let Some((before, _)) = key.split_once("[].") {
+                list = before;
+            }
+            keys.insert(key.strip_prefix('.').map_or(key.to_owned(), |key| format!("{list}[].{key}")));
+        }
+    }
+    keys
+}
+
+/// The keys of a document, named in the same way.
+fn keys(document: &Value) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for (name, value) in document.as_object().unwrap() {
+        let objects: Vec<_> = value.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
+        if objects.is_empty() {
+            keys.insert(name.clone());
+        }
+        keys.extend(objects.iter().flat_map(|one| one.keys()).map(|key| format!("{name}[].{key}")));
+    }
+    keys
+}
+
+#[test]
+fn every_key_of_the_document_is_explained() {
+    let Some(hello) = workspace() else { return };
+    // Without a health check there is something to find.
+    hello.write("xtask/image.toml", "package = 'hello'\n[scan]\nmax-age = 36500\n");
+    hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
+    scan(&hello, &["--json"]).code(0);
+    let file = fs::read_to_string(hello.path().join("target/xtask/scan.json")).unwrap();
+    let found = keys(&serde_json::from_str(&file).unwrap());
+    let explained = documented("\n## `xtask.scan/1`");
+    let common = ["schema", "command"].map(str::to_owned);
+    let missing: Vec<_> =
+        found.iter().filter(|key| !explained.contains(*key) && !common.contains(key)).collect();
+    assert!(missing.is_empty(), "docs/json.md does not explain {missing:?}");
+    let gone: Vec<_> = explained.iter().filter(|key| !found.contains(*key)).collect();
+    assert_eq!(gone, ["engines[].commit"], "docs/json.md explains what is not there any more");
 }
 
 #[test]

@@ -271,10 +271,10 @@ impl Flags {
         let settings = &workspace.settings.scan;
         let required = self.engine == EngineFlag::Trivy || needs_trivy(workspace);
         let tools = target_dir.join("xtask").join("tools");
-        let fetch = || settings.trivy.as_ref().and_then(|pin| Fetch::of(pin, &tools));
+        let fetch = || settings.trivy.as_ref().map_or(Ok(None), |pin| Fetch::of(pin, &tools));
         let (found, fetch) = match Trivy::find()? {
             Some(trivy) => (Some(trivy), None),
-            None => match fetch() {
+            None => match fetch()? {
                 Some(fetch) => (Some(fetch.trivy()), Some(fetch)),
                 None => (settings.trivy.as_ref().and_then(Trivy::in_docker), None),
             },

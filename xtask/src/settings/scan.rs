@@ -49,10 +49,12 @@ pub struct Scan {
 pub struct TrivyPin {
     /// Its version.
     pub version: semver::Version,
-    /// Where its archives (tar, gzip) are; `{version}` and `{machine}` stand for parts of the name. A
+    /// Where its archives (tar, gzip) are, its makers' place where unset; `{version}`, `{machine}`
+    /// (`linux-x86_64`) and `{archive}` (`Linux-64bit`, as its makers say) stand for parts of the name. A
     /// company's mirror goes here.
     pub url: Option<String>,
-    /// The archives' digests by machine: `linux-x86_64`, `linux-aarch64`, `macos-aarch64`.
+    /// The archives' digests by machine: `linux-x86_64`, `linux-aarch64`, `macos-aarch64`. Those of the
+    /// version that the tests use are known.
     pub sha256: BTreeMap<String, Digest>,
     /// Its image, by digest, for where Docker answers and nothing could be fetched.
     pub image: Option<String>,

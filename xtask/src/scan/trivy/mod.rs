@@ -85,7 +85,7 @@ impl Trivy {
     /// How to get it.
     pub fn cure() -> String {
         format!(
-            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or pin a download in [scan.trivy] of xtask/image.toml, or scan with the builtin engine alone: --engine builtin"
+            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or let it be fetched: version = \"{TESTED}\" in [scan.trivy] of xtask/image.toml, or scan with the builtin engine alone: --engine builtin"
         )
     }
 
