@@ -89,13 +89,13 @@ fn every_gate_is_told_and_a_step_that_fails_leaves_a_report() {
         .says("1 critical");
     assert!(all.stdout.contains("&lt;b>\\|x_TOKEN") && !all.stdout.contains("<b>"), "{}", all.stdout);
     // A layer that nobody here can read is one that nobody looked into.
-    support::copy(&hello.layout(), &hello.path().join("target/zstd"));
-    forge::platforms(&hello.path().join("target/zstd"), |manifest, _| {
-        manifest["layers"][0]["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+zstd");
+    support::copy(&hello.layout(), &hello.path().join("target/sealed"));
+    forge::platforms(&hello.path().join("target/sealed"), |manifest, _| {
+        manifest["layers"][0]["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar+encrypted");
     });
-    scan(&hello, &["--image", "target/zstd"])
+    scan(&hello, &["--image", "target/sealed"])
         .code(3)
-        .says("layer.v1.tar+zstd' cannot be read")
+        .says("layer.v1.tar+encrypted' cannot be read")
         .says("not finished");
     // Without any advisories the step itself ends at the gate: what was seen before it is told all the same.
     fs::remove_file(hello.path().join("xtask/advisories.jsonl")).unwrap();

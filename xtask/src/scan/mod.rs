@@ -28,3 +28,4 @@ pub mod trivy;
 mod vex;
 pub mod work;
 pub mod yanked;
+mod zstd;

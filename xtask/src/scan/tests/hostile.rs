@@ -213,11 +213,18 @@ fn bytes_are_those_that_their_names_say() {
         Packed { descriptor: layout.put(LAYER_GZIP, &blob).unwrap(), diff_id: Digest::of(&tar) }
     });
     assert!(found.contains("unpacked to its end"), "{found}");
-    let found = outcome(|layout| Packed {
-        descriptor: layout.put("application/vnd.oci.image.layer.v1.tar+zstd", b"x").unwrap(),
-        diff_id: Digest::of(b""),
-    });
-    assert!(found.contains("cannot be read"), "{found}");
+    for (kind, blob, expected) in [
+        ("tar+encrypted", &b"x"[..], "cannot be read"),
+        ("tar+zstd", b"x", "zstd: "),
+        ("tar+zstd", include_bytes!("../fixture/text.zst"), "damaged"),
+    ] {
+        let kind = format!("application/vnd.oci.image.layer.v1.{kind}");
+        let found = outcome(|layout| Packed {
+            descriptor: layout.put(&kind, blob).unwrap(),
+            diff_id: Digest::of(b""),
+        });
+        assert!(found.contains(expected), "{kind}: {found}");
+    }
 }
 
 #[test]

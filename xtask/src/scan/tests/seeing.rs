@@ -92,6 +92,21 @@ fn upper_layers_hide_and_secrets_stay() {
 }
 
 #[test]
+fn layers_in_zstd_are_read_as_others_are() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let tar =
+        Tar::default().file("bin/app", 0o755, &program()).file("long", 0o644, &vec![b'x'; 300_000]).end();
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    let blob = ruzstd::encoding::compress_to_vec(&tar[..], level);
+    let descriptor = layout.put("application/vnd.oci.image.layer.v1.tar+zstd", &blob).unwrap();
+    let packed = Packed { descriptor, diff_id: crate::digest::Digest::of(&tar) };
+    publish(&layout, vec![image(&layout, "amd64", &[packed])]);
+    let taken = look(temp.path()).unwrap().remove(0);
+    assert_eq!((taken.crates(), taken.rootfs.nodes.len()), (3, 2));
+}
+
+#[test]
 fn licences_that_are_not_on_the_list() {
     let taken = inventory(&[Tar::default().file("bin/app", 0o755, &program()).end()]);
     let key = |name: &str, version: &str| (name.to_owned(), version.to_owned());
