@@ -305,6 +305,8 @@ fn with_trivy(bad: &Hello, good: &Hello) {
         for platform in report["platforms"].as_array().unwrap() {
             assert_eq!(platform["crates"], platform["trivy_crates"], "all of them seen");
         }
+        // The config has a health check, which Trivy looks for in the history alone.
+        assert_eq!(report["findings"], json!([]));
     }
     overlooked(bad, &trivy);
     // An old database, and one that knows nothing of this: the one is told, the other is what it is.

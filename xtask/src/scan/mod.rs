@@ -26,6 +26,7 @@ pub mod source;
 mod tests;
 pub mod trivy;
 mod vex;
+mod view;
 pub mod work;
 pub mod yanked;
 mod zstd;

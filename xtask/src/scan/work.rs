@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -18,10 +18,9 @@ use super::report::{Engine, PlatformReport};
 use super::source::Source;
 use super::trivy::{self, Fetch, Trivy};
 use super::vex::Vex;
-use super::{builtin, checks, licence, yanked};
+use super::{builtin, checks, licence, view, yanked};
 use crate::error::Fault;
 use crate::image::layout::Layout;
-use crate::image::oci::{Annotations, Descriptor, Index, MANIFEST};
 use crate::plan::Action;
 use crate::platform::Platform;
 use crate::process::Cmd;
@@ -282,7 +281,7 @@ impl Work {
             fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         }
         let layout = Layout::open(&self.layout()?.dir().canonicalize()?)?;
-        let dir = readable(&layout, &self.images, &options.dir)?;
+        let dir = view::readable(&layout, &self.images, &options.dir)?;
         let mut crates = BTreeSet::new();
         let before = self.found.len();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
@@ -341,44 +340,6 @@ impl Work {
         let failing = self.findings.iter().filter(|finding| self.setup.rules.fails(finding)).count();
         format!("{} findings, {failing} of which fail", self.findings.len())
     }
-}
-
-/// A layout in which every image stands at the top, which is all that Trivy finds: this one, or one
-/// beside it that shares its blobs.
-fn readable(layout: &Layout, images: &[Image], work: &Path) -> Result<PathBuf> {
-    let dir = layout.dir().canonicalize().with_context(|| layout.dir().display().to_string())?;
-    if images.iter().all(|image| image.top) {
-        return Ok(dir);
-    }
-    let view = work.join("view");
-    crate::image::work::clear(&view)?;
-    let at = || view.display().to_string();
-    fs::create_dir_all(&view).with_context(at)?;
-    share(&dir.join("blobs"), &view.join("blobs")).with_context(at)?;
-    let manifests = images.iter().map(|image| -> Result<Descriptor> {
-        let size = layout.blob_path(&image.digest).metadata()?.len();
-        let platform = Some(image.platform.clone());
-        Ok(Descriptor { digest: image.digest, size, platform, ..Descriptor::of(MANIFEST, b"") })
-    });
-    let index = Index::new(manifests.collect::<Result<_>>()?, Annotations::new());
-    fs::write(view.join("index.json"), crate::image::oci::to_bytes(&index)?).with_context(at)?;
-    fs::write(view.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#).with_context(at)?;
-    Ok(view)
-}
-
-#[cfg(unix)]
-fn share(from: &Path, to: &Path) -> Result<()> {
-    Ok(std::os::unix::fs::symlink(from, to)?)
-}
-
-#[cfg(not(unix))]
-fn share(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to.join("sha256"))?;
-    for entry in from.join("sha256").read_dir()? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join("sha256").join(entry.file_name()))?;
-    }
-    Ok(())
 }
 
 impl Action for Step {

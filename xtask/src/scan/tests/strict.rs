@@ -86,6 +86,32 @@ fn a_database_of_which_trivy_saw_nothing_does_not_pass() {
 }
 
 #[test]
+fn a_missing_health_check_is_one_finding_and_one_that_is_there_is_none() {
+    let mut taken = inventory(Tar::default().file("bin/app", 0o755, &program())).unwrap();
+    let crates: Vec<_> = taken
+        .audited()
+        .flat_map(|(_, audit)| &audit.packages)
+        .map(|one| json!({ "Name": one.name, "Version": one.version }))
+        .collect();
+    for (test, expected) in [(json!(["CMD", "x"]), &[][..]), (json!(["NONE"]), &["XT-HEALTH", "DS-0026"])] {
+        taken.image.config = json!({ "config": { "User": "1", "Healthcheck": { "Test": test } } });
+        let unhealthy = json!([{ "ID": "DS-0026", "Severity": "LOW", "Status": "FAIL" }]);
+        let json = json!({ "SchemaVersion": 2, "Metadata": { "ImageID": taken.image.config_digest.to_string() },
+            "Results": [
+                { "Type": "rustbinary", "Packages": crates },
+                { "Target": "/x@sha256:0", "Class": "config", "Misconfigurations": unhealthy },
+            ] });
+        let mut found = trivy::read(json.to_string().as_bytes(), &taken).unwrap().findings;
+        found.extend(checks::findings(&taken));
+        let merged = finding::merge(found);
+        let names = merged.iter().flat_map(|one| one.aliases.iter().chain([&one.id])).map(String::as_str);
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!((merged.len(), names), (expected.len().min(1), expected.to_vec()));
+    }
+}
+
+#[test]
 fn a_list_that_is_too_long_is_a_fault() {
     for (count, good) in [(9_999, true), (10_001, false)] {
         let mut audit = Audit::of_tree(TREE).unwrap();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use super::coverage::{UNKNOWN_SYSTEM, check_packages, system};
 use super::{NAME, TESTED};
 use crate::error::Fault;
 use crate::scan::checks;
@@ -14,58 +15,55 @@ use crate::scan::inventory::Inventory;
 use crate::scan::severity::Severity;
 use crate::scan::vex;
 
-/// A distribution that gets no more updates, and one that Trivy knows nothing of.
-const ENDED_SYSTEM: &str = "XT-END-OF-LIFE";
-const UNKNOWN_SYSTEM: &str = "XT-UNKNOWN-SYSTEM";
 /// The place of what is wrong with an image's own settings.
 const CONFIG: &str = "config";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Report {
+pub(super) struct Report {
     schema_version: u32,
     #[serde(default)]
-    metadata: Metadata,
+    pub(super) metadata: Metadata,
     #[serde(default)]
-    results: Vec<Outcome>,
+    pub(super) results: Vec<Outcome>,
 }
 
 #[derive(Default, Deserialize)]
-struct Metadata {
+pub(super) struct Metadata {
     #[serde(rename = "ImageID", default)]
     image_id: String,
     #[serde(rename = "OS", default)]
-    system: Option<System>,
+    pub(super) system: Option<System>,
 }
 
 /// The distribution, as Trivy sees it.
 #[derive(Deserialize)]
-struct System {
+pub(super) struct System {
     #[serde(rename = "Family", default)]
     family: String,
     #[serde(rename = "Name", default)]
     version: String,
     #[serde(rename = "EOSL", default)]
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl System {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{} {}", self.family, self.version).trim().to_owned()
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Outcome {
+pub(super) struct Outcome {
     #[serde(default)]
     target: String,
     #[serde(default)]
-    class: String,
+    pub(super) class: String,
     #[serde(default)]
     r#type: String,
     #[serde(default)]
-    packages: Vec<Package>,
+    pub(super) packages: Vec<Package>,
     #[serde(default)]
     vulnerabilities: Vec<Vulnerability>,
     #[serde(default)]
@@ -106,8 +104,8 @@ impl Suppressed {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Package {
-    name: String,
+pub(super) struct Package {
+    pub(super) name: String,
     #[serde(default)]
     version: String,
 }
@@ -228,57 +226,6 @@ fn is_health(finding: &Finding) -> bool {
     finding.kind == Kind::Config
         && finding.place == CONFIG
         && ["DS-0026", "DS026", "AVD-DS-0026"].contains(&finding.id.as_str())
-}
-
-/// What keeps the distribution's packages from being known: it gets no more updates, or Trivy has no
-/// advisories for it at all (or cannot tell which it is), so that no result is of its packages.
-fn system(report: &Report, inventory: &Inventory, platform: &str) -> Option<Finding> {
-    let system = report.metadata.system.as_ref();
-    let has_packages = report.results.iter().any(|outcome| outcome.class == "os-pkgs");
-    let (id, note) = match system {
-        Some(system) if system.ended => {
-            (ENDED_SYSTEM, "its makers give no more updates, so that advisories about it have stopped")
-        }
-        _ if !inventory.databases.is_empty() && !has_packages => {
-            (UNKNOWN_SYSTEM, "Trivy has no advisories for its packages")
-        }
-        _ => return None,
-    };
-    Some(Finding {
-        subject: system.map_or_else(|| "an unknown system".to_owned(), System::name),
-        note: note.to_owned(),
-        place: "/etc/os-release".to_owned(),
-        platforms: [platform.to_owned()].into(),
-        // Not seeing anything is as bad as it gets, and fails whatever the list of severities.
-        ..Finding::new(Kind::Config, id, Severity::Critical, NAME)
-    })
-}
-
-/// Holds the packages that Trivy saw against those that are there.
-fn check_packages(report: &Report, inventory: &Inventory, platform: &str) -> Result<(), Fault> {
-    let packages: BTreeSet<_> = report
-        .results
-        .iter()
-        .filter(|outcome| outcome.class == "os-pkgs")
-        .flat_map(|outcome| &outcome.packages)
-        .map(|package| &package.name)
-        .collect();
-    if let Some(package) = inventory.packages.iter().find(|package| !packages.contains(&package.name)) {
-        let what = format!(
-            "Trivy saw {} packages of the operating system of {}: {} is not among them",
-            packages.len(),
-            inventory.packages.len(),
-            package.name
-        );
-        return Err(Fault::gate(what).at(platform).cure("is its database of packages whole?"));
-    }
-    // What is in a database of RPM packages only Trivy knows; without one of them it saw none of it.
-    if !inventory.databases.is_empty() && packages.is_empty() {
-        return Err(Fault::gate("there is a database of packages, and Trivy saw no package in it")
-            .at(platform)
-            .cure("is its database of packages whole?"));
-    }
-    Ok(())
 }
 
 /// Reads the answer about files of the source.

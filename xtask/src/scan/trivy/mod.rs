@@ -1,6 +1,7 @@
 //! Trivy: asked for one manifest at a time, and believed only where it saw what is there.
 
 mod answer;
+mod coverage;
 mod fetch;
 mod ignorefile;
 
