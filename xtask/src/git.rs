@@ -116,10 +116,21 @@ impl Source {
     }
 }
 
-/// Whether files of these pathspecs differ from the commit that is checked out, or git does not say.
-pub fn changed(root: &Path, paths: &[&str]) -> bool {
-    let cmd = Cmd::new("git").args(["status", "--porcelain", "--"]).args(paths.iter().copied());
-    cmd.dir(root).limit(Duration::from_mins(1)).read().map_or(true, |changes| !changes.is_empty())
+/// Whether the files of these pathspecs are here as they are in a commit; none where git does not know the
+/// commit.
+pub fn same_as(root: &Path, revision: &str, paths: &[&str]) -> Option<bool> {
+    if revision.len() < 40 || !revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let git =
+        |args: &[&str]| Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_mins(1));
+    if !git(&["cat-file", "-e", &format!("{revision}^{{commit}}")]).succeeds() {
+        return None;
+    }
+    let same = git(&["diff", "--quiet", revision, "--"]).args(paths.iter().copied()).succeeds();
+    let untracked =
+        git(&["ls-files", "--others", "--exclude-standard", "--"]).args(paths.iter().copied()).read();
+    Some(same && untracked.is_ok_and(|names| names.is_empty()))
 }
 
 /// `v1.2.3-4-gabcdef0`: a tag, the commits since, the commit.

@@ -41,15 +41,25 @@ fn lists(report: &Value) -> Vec<&str> {
 fn a_list_is_held_against_the_source_that_the_image_is_of() {
     let Some(hello) = workspace() else { return };
     assert_eq!(lists(&scan(&hello, &["--json"]).code(0).json()), ["held", "held"]);
+    // A commit that changes no manifest changes no list.
+    hello.write("note.txt", "more");
+    hello.git(&["add", "note.txt"]);
+    hello.git(&["commit", "--quiet", "--message", "a note"]);
+    assert_eq!(lists(&scan(&hello, &["--json"]).code(0).json()), ["held", "held"]);
     // Another version of the package: the lists are another commit's, and so says the image.
     let manifest = fs::read_to_string(hello.path().join("hello/Cargo.toml")).unwrap();
     hello.write("hello/Cargo.toml", &manifest.replace("0.3.0", "0.3.1"));
     let lock = fs::read_to_string(hello.path().join("Cargo.lock")).unwrap();
     hello.write("Cargo.lock", &lock.replace("0.3.0", "0.3.1"));
-    let changed = scan(&hello, &["--json"]).code(0).says("Cargo.lock or a Cargo.toml differs");
+    let changed = scan(&hello, &["--json"]).code(0).says("Cargo.lock or a Cargo.toml is not the one");
     assert_eq!(lists(&changed.json()), ["taken", "taken"]);
     hello.git(&["commit", "--quiet", "--all", "--message", "another"]);
-    scan(&hello, &[]).code(0).says("taken at their word: the image is of");
+    scan(&hello, &[]).code(0).says("taken at their word: Cargo.lock or a Cargo.toml is not the one");
+    let claim = |config: &mut Value| {
+        config["config"]["Labels"]["org.opencontainers.image.revision"] = json!("0".repeat(40));
+    };
+    forge::configs(&hello.layout(), claim);
+    scan(&hello, &[]).code(0).says("000000000000, which is no commit of this workspace");
     // The same lists under this commit's name.
     let head = fs::read_to_string(hello.path().join(".git/refs/heads/master"))
         .or_else(|_| fs::read_to_string(hello.path().join(".git/refs/heads/main")))

@@ -9,7 +9,7 @@ use super::inventory::Inventory;
 use crate::audit::Audit;
 use crate::build::linked;
 use crate::error::Fault;
-use crate::git::{self, Source};
+use crate::git;
 use crate::platform::Platform;
 
 /// What decides which crates are linked, as git's pathspecs.
@@ -48,43 +48,22 @@ impl Worth {
     }
 }
 
-/// What is known of the source that an image may be of.
-#[derive(Debug)]
-pub struct Ground {
-    head: Option<String>,
-    changed: bool,
-}
-
-impl Ground {
-    /// Asks git about the workspace at `root`. What is wrong with its repository matters `here` alone, for
-    /// an image that was made from it.
-    pub fn read(root: &std::path::Path, here: bool) -> Result<Self> {
-        let head = match Source::read(root) {
-            Err(error) if here => return Err(error),
-            source => source.unwrap_or_default().revision,
-        };
-        let changed = head.is_none() || git::changed(root, &DECIDES);
-        Ok(Self { head, changed })
+/// Why a list that differs proves nothing; none where it proves that the list is wrong: where the image's
+/// commit has the same Cargo.lock and manifests as are here. `same` says that of a commit, or that nobody
+/// knows it.
+fn doubt(revision: Option<&str>, same: impl Fn(&str) -> Option<bool>) -> Option<String> {
+    let Some(name) = revision else {
+        return Some("the image names no commit that it was made from".to_owned());
+    };
+    if name.ends_with("-dirty") {
+        return Some("the image was made from files that differ from their commit".to_owned());
     }
-
-    /// Why a list that differs proves nothing; none where it proves that the list is wrong.
-    fn doubt(&self, revision: Option<&str>) -> Option<String> {
-        let Some(head) = &self.head else {
-            return Some("git knows no commit of this workspace".to_owned());
-        };
-        match revision {
-            None => Some("the image names no commit that it was made from".to_owned()),
-            Some(name) if name.strip_suffix("-dirty") == Some(head) => {
-                Some("the image was made from files that differ from their commit".to_owned())
-            }
-            Some(name) if name != head => {
-                Some(format!("the image is of {}, this workspace at {}", short(name), short(head)))
-            }
-            Some(_) if self.changed => {
-                Some("Cargo.lock or a Cargo.toml differs from the commit that the image is of".to_owned())
-            }
-            Some(_) => None,
+    match same(name) {
+        Some(true) => None,
+        Some(false) => {
+            Some("Cargo.lock or a Cargo.toml is not the one of the commit that the image is of".to_owned())
         }
+        None => Some(format!("the image is of {}, which is no commit of this workspace", short(name))),
     }
 }
 
@@ -93,8 +72,8 @@ fn short(revision: &str) -> String {
 }
 
 /// Holds the list of a platform's program against what cargo says is linked.
-pub fn hold(root: &std::path::Path, own: &Own, ground: &Ground, inventory: &Inventory) -> Result<Worth> {
-    let doubt = ground.doubt(revision(inventory));
+pub fn hold(root: &std::path::Path, own: &Own, inventory: &Inventory) -> Result<Worth> {
+    let doubt = doubt(revision(inventory), |commit| git::same_as(root, commit, &DECIDES));
     if let Some(why) = doubt.as_ref().filter(|_| !own.here) {
         return Ok(Worth::Taken(why.clone()));
     }
@@ -184,16 +163,14 @@ mod tests {
 
     #[test]
     fn a_difference_counts_where_the_source_is_the_images() {
-        let ground = |head: Option<&str>, changed| Ground { head: head.map(str::to_owned), changed };
-        for (head, changed, revision, counts) in [
-            (Some("abc"), false, Some("abc"), true),
-            (Some("abc"), true, Some("abc"), false),
-            (Some("abc"), false, Some("abc-dirty"), false),
-            (Some("abc"), false, Some("def"), false),
-            (Some("abc"), false, None, false),
-            (None, true, Some("abc"), false),
+        for (revision, same, counts) in [
+            (Some("abc"), Some(true), true),
+            (Some("abc"), Some(false), false),
+            (Some("abc"), None, false),
+            (Some("abc-dirty"), Some(true), false),
+            (None, Some(true), false),
         ] {
-            assert_eq!(ground(head, changed).doubt(revision).is_none(), counts, "{head:?} {revision:?}");
+            assert_eq!(doubt(revision, |_| same).is_none(), counts, "{revision:?} {same:?}");
         }
     }
 }

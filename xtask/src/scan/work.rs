@@ -11,7 +11,7 @@ use super::date::Date;
 use super::facts::Facts;
 use super::finding::{Finding, merge};
 use super::gate::Rules;
-use super::held::{self, Ground, Own, Worth};
+use super::held::{self, Own, Worth};
 use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
@@ -191,10 +191,9 @@ impl Work {
     }
 
     fn lists(&mut self, own: &Own) -> Result<String> {
-        let ground = Ground::read(&self.setup.root, own.here)?;
         let (mut held, mut taken) = (0, BTreeSet::new());
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
-            let worth = held::hold(&self.setup.root, own, &ground, inventory)?;
+            let worth = held::hold(&self.setup.root, own, inventory)?;
             report.list = Some(worth.name());
             match worth {
                 Worth::Held => held += 1,
