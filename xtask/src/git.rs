@@ -116,23 +116,6 @@ impl Source {
     }
 }
 
-/// Whether the files of these pathspecs are here as they are in a commit; none where git does not know the
-/// commit.
-pub fn same_as(root: &Path, revision: &str, paths: &[&str]) -> Option<bool> {
-    if revision.len() < 40 || !revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let git =
-        |args: &[&str]| Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_mins(1));
-    if !git(&["cat-file", "-e", &format!("{revision}^{{commit}}")]).succeeds() {
-        return None;
-    }
-    let same = git(&["diff", "--quiet", revision, "--"]).args(paths.iter().copied()).succeeds();
-    let untracked =
-        git(&["ls-files", "--others", "--exclude-standard", "--"]).args(paths.iter().copied()).read();
-    Some(same && untracked.is_ok_and(|names| names.is_empty()))
-}
-
 /// `v1.2.3-4-gabcdef0`: a tag, the commits since, the commit.
 fn parse_describe(text: &str) -> Option<(Version, u64)> {
     let (rest, _) = text.rsplit_once("-g")?;
@@ -170,48 +153,6 @@ pub fn day_of(text: &str) -> Option<u64> {
     Some(era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468)
 }
 
-/// An RFC 3339 time in seconds since 1970, fractions cut off; none where it is none, or lies outside of the
-/// years 1970 to 9999.
-pub fn seconds_of(text: &str) -> Option<u64> {
-    let number = |from: usize, to: usize| {
-        let digits = text.get(from..to).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
-        digits.parse::<u64>().ok()
-    };
-    let at = |place: usize| text.as_bytes().get(place).map(u8::to_ascii_uppercase);
-    if at(10) != Some(b'T') || at(13) != Some(b':') || at(16) != Some(b':') {
-        return None;
-    }
-    let days = day_of(text)?;
-    // No 30th of February.
-    if rfc3339(days * 86_400).get(..10) != text.get(..10) {
-        return None;
-    }
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let fraction = text.get(19..)?;
-    let digits =
-        fraction.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
-    let zone = if digits > 0 { fraction.get(digits + 1..)? } else { fraction };
-    let shift = |text: &str| {
-        let (hours, minutes) = text.split_once(':')?;
-        let part = |text: &str, most: u64| {
-            let two = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse::<u64>().ok().filter(|number| two && *number <= most)
-        };
-        Some(part(hours, 23)? * 3_600 + part(minutes, 59)? * 60)
-    };
-    if hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let time = days * 86_400 + hour * 3_600 + minute * 60 + second.min(59);
-    let time = match (zone, zone.strip_prefix('+'), zone.strip_prefix('-')) {
-        ("Z" | "z", _, _) => time,
-        (_, Some(east), _) => time.checked_sub(shift(east)?)?,
-        (_, _, Some(west)) => time + shift(west)?,
-        _ => return None,
-    };
-    (time <= LAST_TIME).then_some(time)
-}
-
 /// The time now, in seconds since 1970.
 pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
@@ -234,31 +175,6 @@ mod tests {
         }
         for bad in ["", "2026", "2026-13-01", "yesterday", "2026-1-1", "1969-12-31"] {
             assert_eq!(day_of(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn times_of_others() {
-        for (text, expected) in [
-            ("2024-02-29T12:34:56Z", Some("2024-02-29T12:34:56Z")),
-            ("2024-02-29T12:34:56.789123456Z", Some("2024-02-29T12:34:56Z")),
-            ("2024-02-29t23:34:56z", Some("2024-02-29T23:34:56Z")),
-            ("2024-02-29T23:34:56-02:30", Some("2024-03-01T02:04:56Z")),
-            ("2024-02-29T00:34:56.5+01:00", Some("2024-02-28T23:34:56Z")),
-            ("2024-12-31T23:59:60Z", Some("2024-12-31T23:59:59Z")),
-            ("1970-01-01T00:00:00+01:00", None),
-            ("0001-01-01T00:00:00Z", None),
-            ("2023-02-29T00:00:00Z", None),
-            ("2024-02-29T24:00:00Z", None),
-            ("2024-02-29T12:34:56", None),
-            ("2024-02-29T12:34:56.Z", None),
-            ("2024-02-29T12:34:56+1:00", None),
-            ("2024-02-29T12:34:56é", None),
-            ("2024-02-29 12:34:56Z", None),
-            ("2024-02-29", None),
-            ("", None),
-        ] {
-            assert_eq!(seconds_of(text).map(rfc3339).as_deref(), expected, "{text}");
         }
     }
 

@@ -2,6 +2,8 @@
 //! written by hand, and one without the bad crates would pass every other check.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -9,8 +11,8 @@ use super::inventory::Inventory;
 use crate::audit::Audit;
 use crate::build::linked;
 use crate::error::Fault;
-use crate::git;
 use crate::platform::Platform;
+use crate::process::Cmd;
 
 /// What decides which crates are linked, as git's pathspecs.
 const DECIDES: [&str; 3] = ["Cargo.lock", ":(glob)**/Cargo.toml", ".cargo"];
@@ -67,13 +69,30 @@ fn doubt(revision: Option<&str>, same: impl Fn(&str) -> Option<bool>) -> Option<
     }
 }
 
+/// Whether the files of these pathspecs are here as they are in a commit; none where git does not know the
+/// commit.
+fn same_as(root: &Path, revision: &str, paths: &[&str]) -> Option<bool> {
+    if revision.len() < 40 || !revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let git =
+        |args: &[&str]| Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_mins(1));
+    if !git(&["cat-file", "-e", &format!("{revision}^{{commit}}")]).succeeds() {
+        return None;
+    }
+    let same = git(&["diff", "--quiet", revision, "--"]).args(paths.iter().copied()).succeeds();
+    let untracked =
+        git(&["ls-files", "--others", "--exclude-standard", "--"]).args(paths.iter().copied()).read();
+    Some(same && untracked.is_ok_and(|names| names.is_empty()))
+}
+
 fn short(revision: &str) -> String {
     revision.chars().take(12).collect()
 }
 
 /// Holds the list of a platform's program against what cargo says is linked.
-pub fn hold(root: &std::path::Path, own: &Own, inventory: &Inventory) -> Result<Worth> {
-    let doubt = doubt(revision(inventory), |commit| git::same_as(root, commit, &DECIDES));
+pub fn hold(root: &Path, own: &Own, inventory: &Inventory) -> Result<Worth> {
+    let doubt = doubt(revision(inventory), |commit| same_as(root, commit, &DECIDES));
     if let Some(why) = doubt.as_ref().filter(|_| !own.here) {
         return Ok(Worth::Taken(why.clone()));
     }

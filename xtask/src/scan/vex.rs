@@ -9,9 +9,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use super::date::seconds_of;
 use super::finding::{Finding, Kind};
 use crate::error::Fault;
-use crate::git::seconds_of;
 use crate::image::oci::MAX_DOCUMENT;
 
 #[derive(Deserialize)]
