@@ -8,9 +8,7 @@ use semver::{BuildMetadata, Prerelease, Version};
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
-
-/// The end of the year 9999, the last that RFC 3339 can write.
-const LAST_TIME: u64 = 253_402_300_799;
+pub use crate::time::{now, rfc3339};
 
 /// The source's place in history. Without a repository all of it is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,7 +77,7 @@ impl Source {
         }
         if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
             let text = epoch.to_string_lossy();
-            let time = text.parse().ok().filter(|time| *time <= LAST_TIME);
+            let time = text.parse().ok().filter(|time| *time <= crate::time::LAST);
             source.time = time.ok_or_else(|| {
                 Fault::usage(format!("SOURCE_DATE_EPOCH is '{text}', not a number of seconds since 1970"))
             })?;
@@ -123,60 +121,9 @@ fn parse_describe(text: &str) -> Option<(Version, u64)> {
     Some((Version::parse(tag.strip_prefix('v')?).ok()?, ahead.parse().ok()?))
 }
 
-/// A time as RFC 3339 has it, in UTC.
-pub fn rfc3339(time: u64) -> String {
-    let (days, second) = (time / 86_400, time % 86_400);
-    // Days counted in eras of 400 years from the first of March of the year 0.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// The day of an RFC 3339 time, counted from 1970-01-01; none where it begins with no date.
-pub fn day_of(text: &str) -> Option<u64> {
-    let mut parts = text.get(..10)?.splitn(3, '-').map(|part| part.parse::<u64>().ok());
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // The same count of days as above, the other way.
-    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    Some(era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468)
-}
-
-/// The time now, in seconds since 1970.
-pub fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times() {
-        for (time, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_709_210_096, "2024-02-29T12:34:56Z"),
-            (4_102_444_799, "2099-12-31T23:59:59Z"),
-        ] {
-            assert_eq!(rfc3339(time), text);
-            assert_eq!(day_of(text), Some(time / 86_400));
-        }
-        for bad in ["", "2026", "2026-13-01", "yesterday", "2026-1-1", "1969-12-31"] {
-            assert_eq!(day_of(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn versions() {

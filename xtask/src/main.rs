@@ -20,6 +20,7 @@ mod registry;
 mod scan;
 mod settings;
 mod tags;
+mod time;
 mod ui;
 mod verify;
 

@@ -11,7 +11,9 @@ use crate::digest::Digest;
 use crate::error::Fault;
 use crate::image::layout::Lock;
 use crate::plan::Plan;
-use crate::publish::{Mode, Parameters, Parcel, Report, Scan, Setup, Signer, Step, Work, merge, need_cosign};
+use crate::publish::{
+    Mode, Parameters, Parcel, Report, Said, Scan, Setup, Signer, Step, Work, merge, need_cosign,
+};
 use crate::registry::auth::Given;
 use crate::registry::retry::Policy;
 use crate::registry::{Client, Options, Reference, Secret};
@@ -135,7 +137,7 @@ impl Flags {
         }
         let parcel = read(&dir)?;
         let tags = self.tags(&facts, &parcel)?;
-        let setup = self.setup(&facts, to, tags, &parcel)?;
+        let setup = self.setup(&facts, to, tags, &parcel, ui)?;
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let signer = self.sign.signer(get)?;
         if signer.is_some() {
@@ -186,7 +188,7 @@ impl Flags {
         Ok(derived)
     }
 
-    fn setup(&self, facts: &Facts, to: Reference, tags: Vec<Tag>, parcel: &Parcel) -> Result<Setup> {
+    fn setup(&self, facts: &Facts, to: Reference, tags: Vec<Tag>, parcel: &Parcel, ui: Ui) -> Result<Setup> {
         for tag in &tags {
             to.with_tag(&tag.name)?;
         }
@@ -195,11 +197,22 @@ impl Flags {
         let version = version.or_else(|| version_of(parcel.label("version")?));
         let base = parcel.label("base.name").and_then(|name| name.parse::<Reference>().ok());
         let own = facts.package.target_dir.join("xtask");
+        let scan = match Scan::read(&own.join("scan.json")) {
+            // Whoever publishes without a scan may do so because the scanner left something broken.
+            Err(error) if self.allow_unscanned.is_some() => {
+                ui.warn(&format!("{error:#}; the image counts as not scanned"));
+                None
+            }
+            read => read?,
+        };
+        let passed = scan.as_ref().is_some_and(|scan| scan.passed && scan.digest == parcel.digest());
+        // A reason that was not needed is none that a consumer should read.
+        let unscanned = self.allow_unscanned.clone().filter(|_| !passed);
         Ok(Setup {
             from: base.filter(|base| base.registry() == to.registry() && base.name() != to.name()),
-            scan: Scan::read(&own.join("scan.json"))?,
-            unscanned: self.allow_unscanned.clone(),
-            parameters: self.parameters(facts, parcel),
+            scan,
+            parameters: parameters(facts, parcel, unscanned.clone()),
+            unscanned,
             sboms: sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),
             folder: own,
             plain_http: self.target.plain_http,
@@ -208,26 +221,25 @@ impl Flags {
             version,
         })
     }
+}
 
-    fn parameters(&self, facts: &Facts, parcel: &Parcel) -> Parameters {
-        let root = &facts.workspace.root;
-        let files =
-            ["Cargo.lock", "rust-toolchain.toml", crate::settings::FILE].into_iter().filter_map(|name| {
-                let bytes = std::fs::read(root.join(name)).ok()?;
-                Some((name.to_owned(), Digest::of(&bytes)))
-            });
-        let specs = parcel.manifests.iter().filter_map(|entry| entry.platform.as_ref());
-        Parameters {
-            package: facts.package.name.clone(),
-            binary: facts.package.binary.clone(),
-            source: facts.package.repository.clone(),
-            revision: facts.source.revision.clone(),
-            dirty: facts.source.dirty,
-            unscanned: self.allow_unscanned.clone(),
-            files: files.collect(),
-            run: facts.event.run.clone(),
-            platforms: specs.map(ToString::to_string).collect(),
-        }
+fn parameters(facts: &Facts, parcel: &Parcel, unscanned: Option<String>) -> Parameters {
+    let root = &facts.workspace.root;
+    let files = ["Cargo.lock", "rust-toolchain.toml", crate::settings::FILE].into_iter().filter_map(|name| {
+        let bytes = std::fs::read(root.join(name)).ok()?;
+        Some((name.to_owned(), Digest::of(&bytes)))
+    });
+    let specs = parcel.manifests.iter().filter_map(|entry| entry.platform.as_ref());
+    Parameters {
+        package: facts.package.name.clone(),
+        binary: facts.package.binary.clone(),
+        source: facts.package.repository.clone(),
+        revision: facts.source.revision.clone(),
+        dirty: facts.source.dirty,
+        unscanned,
+        files: files.collect(),
+        run: facts.event.run.clone(),
+        platforms: specs.map(ToString::to_string).collect(),
     }
 }
 
@@ -266,7 +278,8 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
     plan.step("blobs", reason, [&layout], Step::Blobs);
     let reason = format!("{} platforms, then {}", parcel.manifests.len(), parcel.digest());
     plan.step("manifests", reason, [&layout], Step::Manifests);
-    let attached = setup.scan.iter().map(|_| "scan").chain(setup.sboms.iter().map(|_| "SBOM"));
+    let scan = setup.scan.iter().filter(|scan| scan.digest == parcel.digest());
+    let attached = scan.map(|_| "scan").chain(setup.sboms.iter().map(|_| "SBOM"));
     let attached: Vec<_> = std::iter::once("provenance").chain(attached).collect();
     plan.step(
         "attach",
@@ -277,9 +290,16 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
     if let Some(signer) = signer {
         let image = setup.to.with_digest(parcel.digest()).to_string();
         let command = signer.command(&image, &setup.folder, setup.plain_http);
-        let attest = signer.attest(&image, &setup.folder, setup.plain_http);
+        let attest = |said| {
+            let command = signer.attest(said, &image, &setup.folder, setup.plain_http);
+            Step::Attest(signer.clone(), said, command)
+        };
         plan.step("sign", "the index and every platform", [&image], Step::Sign(signer.clone(), command));
-        plan.step("attest", "the provenance, signed as well", ["attach"], Step::Attest(signer, attest));
+        plan.step("attest", "the provenance, signed as well", ["attach"], attest(Said::Provenance));
+        if attached.len() > 1 {
+            let reason = format!("signed as well, by their digests: {}", attached[1..].join(", "));
+            plan.step("attest-documents", reason, ["attach"], attest(Said::Documents));
+        }
     }
     let names = |forward: bool| {
         let of = |tag: &&Tag| matches!(tag.motion, Motion::Forward { .. }) == forward;

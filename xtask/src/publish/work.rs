@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use semver::Version;
 
+use super::access::Access;
 use super::attach::{self, Artifact};
+use super::documents;
 use super::moving::{self, Tagged};
 use super::parcel::Parcel;
 use super::provenance::{self, Parameters};
 use super::report::{Attached, TagRow, TagState};
 use super::scan::{self, Scan};
 use super::send::{self, Sent};
-use super::sign::{Access, Signer};
+use super::sign::Signer;
+use super::trust::Said;
 use crate::error::Fault;
 use crate::image::oci::Annotations;
 use crate::plan::Action;
@@ -37,8 +40,8 @@ pub enum Step {
     Attach,
     /// Signs the image and its platforms.
     Sign(Signer, Cmd),
-    /// Signs the provenance.
-    Attest(Signer, Cmd),
+    /// Signs a statement about the image.
+    Attest(Signer, Said, Cmd),
     /// Puts the version's tag and those that depend on no other.
     Tags,
     /// Moves the moving tags forward.
@@ -169,31 +172,37 @@ impl Work {
         })
     }
 
-    fn attest(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
+    fn attest(&self, signer: &Signer, said: Said, command: &Cmd, progress: &Progress) -> Result<String> {
         let setup = &self.setup;
         let image = setup.to.with_digest(self.parcel.digest()).to_string();
         let access = self.access()?;
-        let statement = provenance::statement(&setup.to.name(), &self.parcel, &setup.parameters)?;
-        let statement: serde_json::Value = serde_json::from_slice(&statement)?;
+        let artifacts = self.artifacts()?;
+        let (provenance, others) = artifacts.split_first().context("there is no provenance")?;
+        let predicate = match said {
+            Said::Provenance => {
+                serde_json::from_slice::<serde_json::Value>(&provenance.bytes)?["predicate"].take()
+            }
+            Said::Documents => documents::predicate(others),
+        };
         if let Some(trust) = signer.trust(&setup.folder)? {
-            let known = trust.statements(&image, setup.plain_http, &access);
-            if known.iter().any(|one| one["predicate"] == statement["predicate"]) {
+            let known = trust.statements(said, &image, setup.plain_http, &access);
+            if known.iter().any(|one| one["predicate"] == predicate) {
                 return Ok("this key has signed it already".to_owned());
             }
         }
-        let path = Signer::predicate(&setup.folder);
-        std::fs::write(&path, statement["predicate"].to_string())
-            .with_context(|| path.display().to_string())?;
+        let path = said.path(&setup.folder);
+        std::fs::write(&path, predicate.to_string()).with_context(|| path.display().to_string())?;
         access.lend(command.clone()).follow(|line| progress.output(line))?;
-        Ok("signed provenance".to_owned())
+        Ok(match said {
+            Said::Provenance => "signed provenance".to_owned(),
+            Said::Documents => format!("{} documents, by their digests", others.len()),
+        })
     }
 
     fn access(&self) -> Result<Access> {
         let setup = &self.setup;
         let found = self.client.credentials(&setup.to)?;
-        let access = Access::new(&setup.folder, setup.to.registry(), found);
-        access.prepare()?;
-        Ok(access)
+        Access::new(&setup.folder, setup.to.registry(), found)
     }
 
     /// A registry may have taken a blob and lost it, and still take the manifests above it.
@@ -277,7 +286,7 @@ impl Action for Step {
 
     fn command(&self) -> Option<&Cmd> {
         match self {
-            Self::Sign(_, command) | Self::Attest(_, command) => Some(command),
+            Self::Sign(_, command) | Self::Attest(_, _, command) => Some(command),
             _ => None,
         }
     }
@@ -297,7 +306,7 @@ impl Action for Step {
             Self::Manifests => work.manifests(),
             Self::Attach => work.attach(),
             Self::Sign(signer, command) => work.sign(signer, command, progress),
-            Self::Attest(signer, command) => work.attest(signer, command, progress),
+            Self::Attest(signer, said, command) => work.attest(signer, *said, command, progress),
             Self::Tags => work.put_tags(false),
             Self::Moving => work.put_tags(true),
             Self::ReadBack => work.read_back(),
