@@ -79,38 +79,6 @@ fn a_version_is_never_overwritten_by_other_bytes() {
 }
 
 #[test]
-fn moving_tags_only_go_forward() {
-    let Some(live) = Live::docker() else { return };
-    let mut workshop = Workshop::new(1);
-    let repository = format!("{}/owner/app", live.registry());
-    let mut digests = Vec::new();
-    let versions = [
-        ("1.1.0", "1.1", "1"),
-        ("1.2.0", "1.2", "1"),
-        ("1.1.1", "1.1", "1"),
-        ("1.10.0", "1.10", "1"),
-        ("2.0.0-rc.1", "2.0", "2"),
-    ];
-    for (seed, (version, minor, major)) in versions.into_iter().enumerate() {
-        workshop.image(seed as u64 + 1, 1000);
-        digests.push(workshop.digest.clone());
-        let tags = if version.contains('-') { vec![version] } else { vec![version, minor, major, "latest"] };
-        let report = workshop.publish(&repository, &tags).code(0).json();
-        if version == "1.1.1" {
-            let state = |tag: &str| states(&report).into_iter().find(|(name, _)| name == tag).unwrap().1;
-            assert_eq!(state("1.1"), "moved");
-            assert_eq!(
-                (state("1"), state("latest")),
-                ("left: 1.2.0 is out".into(), "left: 1.2.0 is out".into())
-            );
-        }
-    }
-    for (tag, of) in [("1.1", 2), ("1.2", 1), ("1", 3), ("latest", 3), ("2.0.0-rc.1", 4)] {
-        assert_eq!(tagged(&live.registry(), "owner/app", tag).as_ref(), Some(&digests[of]), "{tag}");
-    }
-}
-
-#[test]
 fn without_a_passing_scan_of_the_same_image_a_reason_is_wanted() {
     let Some(live) = Live::docker() else { return };
     let workshop = Workshop::new(7);

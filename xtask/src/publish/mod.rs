@@ -7,6 +7,7 @@ mod merge;
 mod moving;
 mod parcel;
 mod provenance;
+mod release;
 mod report;
 mod scan;
 mod send;

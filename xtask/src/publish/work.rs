@@ -229,6 +229,8 @@ impl Work {
         let media_type = self.parcel.top.media_type.clone();
         let tagged = Tagged { bytes: &bytes, media_type: &media_type, digest: self.parcel.digest() };
         let mut names = Vec::new();
+        let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed);
+        let known: Vec<_> = fixed.map(|tag| tag.name.as_str()).collect();
         let mut tags: Vec<_> = self.setup.tags.iter().filter(|tag| self.moves(tag) == moving).collect();
         // The version first: everything else may then be made from it again.
         tags.sort_by_key(|tag| tag.motion != Motion::Fixed);
@@ -236,7 +238,7 @@ impl Work {
         for tag in tags {
             let at = self.tag(tag)?;
             let state = match &self.setup.version {
-                Some(version) if moving => moving::forward(&self.client, &at, tag, version, tagged)?,
+                Some(version) if moving => moving::forward(&self.client, &at, tag, version, tagged, &known)?,
                 _ => moving::put(&self.client, &at, tagged, &tag.motion)?,
             };
             names.push(tag.name.clone());
