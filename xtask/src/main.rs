@@ -12,6 +12,7 @@ mod environments;
 mod error;
 mod git;
 mod image;
+mod mask;
 mod plan;
 mod platform;
 mod process;

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::version::Facts;
 use crate::digest::Digest;
-use crate::error::Fault;
+use crate::error::{Fault, plain_line};
 use crate::image::layout::Lock;
 use crate::plan::Plan;
 use crate::publish::{
@@ -97,7 +97,9 @@ impl Target {
         let given = if self.token_stdin { Some(self.given(to)?) } else { None };
         let plain_http = if self.plain_http { vec![to.registry().to_owned()] } else { Vec::new() };
         let on_wait: crate::registry::OnWait = std::sync::Arc::new(move |wait| {
-            ui.warn(&format!("{}; trying again in {:.1} s", wait.why, wait.delay.as_secs_f32()));
+            // Part of it may be a registry's own words.
+            let why = plain_line(&wait.why);
+            ui.warn(&format!("{why}; trying again in {:.1} s", wait.delay.as_secs_f32()));
         });
         // Sending a blob takes three requests that must all succeed in one try, and registries fail in
         // bursts: more tries than a pull makes.
@@ -139,7 +141,7 @@ impl Flags {
         let tags = self.tags(&facts, &parcel)?;
         let setup = self.setup(&facts, to, tags, &parcel, ui)?;
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let signer = self.sign.signer(get)?;
+        let signer = self.sign.signer(get, |path| Path::new(path).is_file())?;
         if signer.is_some() {
             need_cosign()?;
         }

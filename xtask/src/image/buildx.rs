@@ -21,8 +21,8 @@ use super::oci::{self, Annotations, Descriptor, Index, Manifest};
 use crate::digest::{Digest, Hasher};
 use crate::error::Fault;
 use crate::platform::Platform;
-use crate::process::Cmd;
-use crate::settings::{Buildx, Bytes};
+use crate::process::{Cmd, Need};
+use crate::settings::{Buildx, Bytes, Secret};
 
 /// The named context by which the Dockerfile sees a base that is a layout on disk.
 const BASE_CONTEXT: &str = "xtask-base";
@@ -88,6 +88,10 @@ pub fn command(request: &Request<'_>) -> Cmd {
     }
     if options.network.as_deref() == Some("host") {
         cmd = cmd.args(["--allow", "network.host"]);
+    }
+    cmd = cmd.needs(Need::ActionsCache);
+    for name in options.secrets.iter().filter_map(Secret::variable) {
+        cmd = cmd.keep(name);
     }
     let secrets: Vec<_> = options.secrets.iter().map(|secret| secret.0.clone()).collect();
     for (flag, values) in
@@ -282,7 +286,6 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
 
     #[test]
     fn every_setting_has_its_argument_and_no_secret_its_value() {

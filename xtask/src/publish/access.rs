@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::process::Cmd;
-use crate::registry::auth::{Found, HELPER};
+use crate::process::{Cmd, Need};
+use crate::registry::auth::{Found, HELPER, Source};
 use crate::time::now;
 
 /// How the names of the folders below begin.
@@ -38,7 +38,11 @@ impl Access {
 
     /// The same command, with the credential at hand.
     pub fn lend(&self, cmd: Cmd) -> Cmd {
-        let Some(lent) = &self.lent else { return cmd };
+        let Some(lent) = &self.lent else {
+            // The child asks the helper, and the helper may ask the environment.
+            let by_helper = matches!(self.found.source, Source::Helper { .. });
+            return if by_helper { cmd.needs(Need::Registry) } else { cmd };
+        };
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path =
             std::env::join_paths(std::iter::once(lent.folder.clone()).chain(std::env::split_paths(&path)));
@@ -124,7 +128,7 @@ fn sweep(parent: &Path) {
 mod tests {
     use super::*;
     use crate::registry::Secret;
-    use crate::registry::auth::{Credential, Source};
+    use crate::registry::auth::Credential;
 
     fn found(source: Source) -> Found {
         let credential = Credential::Basic { user: "u".into(), secret: Secret::new("hunter2-token") };
@@ -166,6 +170,9 @@ mod tests {
         let access = Access::new(parent.path(), "ghcr.io", found(Source::Nowhere)).unwrap();
         let cmd = Cmd::new("cosign");
         assert_eq!(access.lend(cmd.clone()), cmd);
+        let helper = Source::Helper { program: "docker-credential-x".into(), path: "config.json".into() };
+        let access = Access::new(parent.path(), "ghcr.io", found(helper)).unwrap();
+        assert_eq!(access.lend(cmd.clone()), cmd.needs(Need::Registry));
         assert_eq!(folders(parent.path()), Vec::<PathBuf>::new());
     }
 }

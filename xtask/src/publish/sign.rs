@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use super::trust::{Said, Trust};
 use crate::error::Fault;
-use crate::process::{Cmd, find};
+use crate::process::{Cmd, Need, find};
 
 /// A signing config that names no service: with a key pair, nothing is told to a public log.
 const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
@@ -37,24 +37,48 @@ pub enum Signer {
 }
 
 impl Mode {
-    /// The signer; none where nothing is to be signed. `get` answers for environment variables.
-    pub fn signer(self, get: impl Fn(&str) -> Option<String>) -> Result<Option<Signer>, Fault> {
-        let key = get("COSIGN_KEY").map(|key| {
-            let pem = key.trim_start().starts_with("-----BEGIN");
-            Signer::Key(if pem { "env://COSIGN_KEY".to_owned() } else { key })
-        });
+    /// The signer; none where nothing is to be signed. `get` answers for environment variables, `is_file` for
+    /// paths.
+    pub fn signer(
+        self,
+        get: impl Fn(&str) -> Option<String>,
+        is_file: impl Fn(&str) -> bool,
+    ) -> Result<Option<Signer>, Fault> {
+        let key = || get("COSIGN_KEY").map(|key| key_name(&key, &is_file).map(Signer::Key)).transpose();
         let in_job = get("ACTIONS_ID_TOKEN_REQUEST_URL").is_some();
         match self {
             Self::None => Ok(None),
             Self::Auto | Self::Keyless if in_job => Ok(Some(Signer::Keyless)),
-            Self::Auto => Ok(key),
+            Self::Auto => key(),
             Self::Keyless => Err(Fault::usage("--sign keyless: no CI vouches for this run")
                 .cure("in GitHub Actions, give the job 'permissions: id-token: write'; elsewhere: --sign key")),
-            Self::Key => key.map(Some).ok_or_else(|| {
+            Self::Key => key()?.map(Some).ok_or_else(|| {
                 Fault::usage("--sign key: COSIGN_KEY is not set")
                     .cure("cosign generate-key-pair; then COSIGN_KEY is the file or its content, COSIGN_PASSWORD its password")
             }),
         }
+    }
+}
+
+/// What cosign's `--key` may be told of COSIGN_KEY: arguments, plans and errors show it, so that whatever is
+/// neither a file nor a KMS URI, and so perhaps a key, goes nowhere.
+fn key_name(key: &str, is_file: impl Fn(&str) -> bool) -> Result<String, Fault> {
+    let scheme = key.split_once("://").map(|(scheme, _)| scheme);
+    let is_uri = scheme.is_some_and(|scheme| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    });
+    let wrong = |what: &str| Fault::usage(format!("COSIGN_KEY {what}")).at("environment");
+    if key.trim_start().starts_with("-----BEGIN") {
+        Ok("env://COSIGN_KEY".to_owned())
+    } else if key.contains("pin-value") {
+        Err(wrong("holds the PIN of a token").cure("take it out, and set COSIGN_PKCS11_PIN to it"))
+    } else if is_file(key) || key.starts_with("pkcs11:") || is_uri && !key.contains(['@', '\n']) {
+        Ok(key.to_owned())
+    } else {
+        Err(wrong("is neither a key in PEM, nor a file that is there, nor a KMS URI").cure(
+            "cosign generate-key-pair makes cosign.key: COSIGN_KEY is that path, or the file's whole content",
+        ))
     }
 }
 
@@ -92,10 +116,12 @@ impl Signer {
 
     fn finish(&self, cmd: Cmd, image: &str, folder: &Path, plain_http: bool) -> Cmd {
         let cmd = match self {
-            Self::Keyless => cmd,
-            Self::Key(key) => {
-                cmd.args(["--key", key]).arg("--signing-config").arg(folder.join("signing-config.json"))
-            }
+            Self::Keyless => cmd.needs(Need::Identity),
+            Self::Key(key) => cmd
+                .needs(Need::Key)
+                .args(["--key", key])
+                .arg("--signing-config")
+                .arg(folder.join("signing-config.json")),
         };
         let cmd = if plain_http { cmd.arg("--allow-http-registry") } else { cmd };
         cmd.arg(image)
@@ -105,7 +131,7 @@ impl Signer {
     /// makes its own.
     pub fn trust(&self, folder: &Path) -> Result<Option<Trust>> {
         let Self::Key(key) = self else { return Ok(None) };
-        let public = Cmd::new("cosign").args(["public-key", "--key", key]).read()?;
+        let public = Cmd::new("cosign").args(["public-key", "--key", key]).needs(Need::Key).read()?;
         let path = folder.join("signing-key.pub");
         fs::write(&path, public).with_context(|| path.display().to_string())?;
         Ok(Some(Trust::Key(path.display().to_string())))
@@ -124,7 +150,15 @@ mod tests {
         let pem = ("COSIGN_KEY", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----");
         let file = ("COSIGN_KEY", "cosign.key");
         let key = |text: &str| Ok(Some(Signer::Key(text.to_owned())));
-        let cases: [Case<'_>; 9] = [
+        let other = ("COSIGN_KEY", "hunter2-secret");
+        let cases: [Case<'_>; 16] = [
+            (Mode::Auto, &[other], Err("neither a key in PEM")),
+            (Mode::None, &[other], Ok(None)),
+            (Mode::Key, &[("COSIGN_KEY", "://hunter2")], Err("neither a key in PEM")),
+            (Mode::Key, &[("COSIGN_KEY", "hunter2\nx://y")], Err("neither a key in PEM")),
+            (Mode::Key, &[("COSIGN_KEY", "https://u:hunter2@host")], Err("neither a key in PEM")),
+            (Mode::Key, &[("COSIGN_KEY", "pkcs11:token=a?pin-value=hunter2")], Err("COSIGN_PKCS11_PIN")),
+            (Mode::Key, &[("COSIGN_KEY", "pkcs11:token=a;id=%01")], key("pkcs11:token=a;id=%01")),
             (Mode::Auto, &[], Ok(None)),
             (Mode::Auto, &[job, file], Ok(Some(Signer::Keyless))),
             (Mode::Auto, &[pem], key("env://COSIGN_KEY")),
@@ -139,9 +173,12 @@ mod tests {
             let get = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
             };
-            match (mode.signer(get), expected) {
+            match (mode.signer(get, |path| path == "cosign.key"), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{mode:?}"),
-                (Err(found), Err(expected)) => assert!(found.to_string().contains(expected), "{found}"),
+                (Err(found), Err(expected)) => {
+                    let text = crate::error::render(&found.into());
+                    assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
+                }
                 (found, _) => panic!("{mode:?} {variables:?}: {found:?}"),
             }
         }

@@ -188,6 +188,13 @@ impl Default for Buildx {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
+impl Secret {
+    /// The environment variable that holds it, where one does.
+    pub fn variable(&self) -> Option<&str> {
+        self.0.split(',').find_map(|pair| pair.strip_prefix("env="))
+    }
+}
+
 impl std::str::FromStr for Secret {
     type Err = String;
 

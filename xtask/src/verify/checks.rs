@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::documents::{Found, sbom, scanned};
 use super::statement::{document, provenance};
 use crate::digest::Digest;
-use crate::error::render;
+use crate::error::{plain_line, render};
 use crate::image::oci::{self, Annotations, Index, Manifest};
 use crate::process::Cmd;
 use crate::publish::{Access, PROVENANCE, SBOM, SCAN, SIGNATURE, Said, Trust, listed};
@@ -103,7 +103,8 @@ pub fn verify(
 }
 
 pub(super) fn check(name: &'static str, state: State, detail: impl Into<String>) -> Check {
-    Check { name, state, detail: detail.into() }
+    // Part of it may be what somebody attached to the image.
+    Check { name, state, detail: plain_line(&detail.into()) }
 }
 
 /// An error as a table shows it.
