@@ -5,6 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 
+use support::fault_proxy::FaultProxy;
 use support::live::Live;
 use support::published::{Workshop, get, is_whole, tagged};
 
@@ -117,6 +118,8 @@ fn the_tags_are_derived_and_must_be_about_this_very_image() {
     workshop.hello.write("xtask/image.toml", &settings);
     workshop.hello.commit();
     workshop.run(&["publish"]).code(2).says("the image's revision is").says("cargo xtask image");
+    support::published::layout(&workshop.hello.layout(), 7, 1000, &json!({}));
+    workshop.run(&["publish"]).code(2).says("the image's revision is not named");
     workshop.hello.git(&["tag", "v0.3.0"]);
     workshop.image(7, 1000);
     let plan = workshop.run(&["publish", "--dry-run"]).code(0).stdout;
@@ -127,6 +130,28 @@ fn the_tags_are_derived_and_must_be_about_this_very_image() {
     workshop.hello.git(&["tag", "--delete", "v0.3.0"]);
     workshop.hello.git(&["tag", "v0.4.0"]);
     workshop.run(&["publish"]).code(2).says("0.4.0").says("0.3.0");
+}
+
+#[test]
+fn a_layer_that_was_changed_after_the_scan_is_not_sent() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let workshop = Workshop::new(7);
+    let repository = format!("{}/owner/app", proxy.registry());
+    let blobs = std::fs::read_dir(workshop.hello.layout().join("blobs/sha256")).unwrap().flatten();
+    let largest = blobs.max_by_key(|blob| blob.metadata().unwrap().len()).unwrap().path();
+    let mut bytes = std::fs::read(&largest).unwrap();
+    bytes[50_000] ^= 1;
+    std::fs::write(&largest, bytes).unwrap();
+    let name = largest.file_name().unwrap().to_str().unwrap().to_owned();
+    let ran = workshop.publish(&repository, &["1.0.0"]).code(3);
+    ran.says(&largest.display().to_string())
+        .says(&format!("not sha256:{name} any more"))
+        .says("make the image again");
+    assert_eq!(
+        (proxy.count("PUT", "/manifests/"), get(&live.registry(), "/v2/owner/app/tags/list").0),
+        (0, 404)
+    );
 }
 
 #[test]
@@ -141,6 +166,11 @@ fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
         dir.display().to_string()
     });
     std::fs::remove_dir_all(workshop.hello.layout()).unwrap();
+    workshop.hello.write("other/file", "not of a layout");
+    let other = workshop.hello.path().join("other").display().to_string();
+    let args =
+        ["publish", "--repository", &repository, "--tag", "1.0.0", "--image", &other, "--merge", &parts[1]];
+    workshop.run(&args).code(2).says("name an empty or a new folder for the joined image: --image DIR");
     let args =
         ["publish", "--json", "--repository", &repository, "--tag", "1.0.0", "--merge", &parts[1], &parts[0]];
     std::fs::remove_file(workshop.hello.path().join("target/xtask/scan.json")).unwrap();

@@ -175,10 +175,11 @@ impl Flags {
                 .at(parcel.layout.dir().display())
                 .cure("make it of this source: cargo xtask image --platform all; or name the tags: --tag TAG")
         };
-        if let (Some(image), Some(now)) = (parcel.label("revision"), facts.source.revision())
-            && image != now
-        {
-            return Err(other("revision", image, &now).into());
+        if let Some(now) = facts.source.revision() {
+            let image = parcel.label("revision").unwrap_or("not named");
+            if image != now {
+                return Err(other("revision", image, &now).into());
+            }
         }
         let version = parcel.label("version").map(str::to_owned);
         for tag in derived.iter().filter(|tag| tag.motion == Motion::Fixed && tag.rule != "version") {
