@@ -8,6 +8,7 @@ use semver::{BuildMetadata, Prerelease, Version};
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
+use crate::tags::{run_tag, version_of};
 pub use crate::time::{now, rfc3339};
 
 /// The source's place in history. Without a repository all of it is unknown.
@@ -25,6 +26,8 @@ pub struct Source {
     pub missing: Option<String>,
     /// Commits in all; none where the clone is shallow and cannot count.
     pub commits: Option<u64>,
+    /// Whether history is cut off somewhere below the commit.
+    pub shallow: bool,
 }
 
 impl Source {
@@ -61,17 +64,9 @@ impl Source {
             })?;
             source.revision = Some(revision.to_owned());
             source.dirty = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
-            // Of several on one commit git describes by any; and `v1` is a tag that moves.
-            let here = git(&["tag", "--points-at", "HEAD"]).unwrap_or_default();
-            let here = here.lines().filter_map(|tag| Version::parse(tag.strip_prefix('v')?).ok()).max();
-            source.nearest = here.map(|version| (version, 0)).or_else(|| {
-                let pattern = "v[0-9]*.[0-9]*.[0-9]*";
-                git(&["describe", "--tags", "--long", "--match", pattern, "--abbrev=7"])
-                    .as_deref()
-                    .and_then(parse_describe)
-            });
-            let shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
-            if !shallow {
+            source.nearest = nearest(git, run_tag().as_deref());
+            source.shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
+            if !source.shallow {
                 source.commits = git(&["rev-list", "--count", "HEAD"]).and_then(|count| count.parse().ok());
             }
         }
@@ -83,6 +78,15 @@ impl Source {
             })?;
         }
         Ok(source)
+    }
+
+    /// Why the version may be wrong, and what to do about it.
+    pub fn doubt(&self) -> Option<&'static str> {
+        let is_tagged = self.nearest.as_ref().is_some_and(|(_, ahead)| *ahead == 0);
+        (self.shallow && !is_tagged).then_some(
+            "this clone is shallow: version tags and commits are missing, and the version is made of what is \
+             left; in a workflow give actions/checkout 'fetch-depth: 0', elsewhere git fetch --unshallow --tags",
+        )
     }
 
     /// The commit, marked where the files differ from it.
@@ -114,11 +118,35 @@ impl Source {
     }
 }
 
+/// The version tag nearest below the commit, and the commits since. Of several on one commit it is `wanted`,
+/// the one that the run is for, else the highest.
+fn nearest(git: impl Fn(&[&str]) -> Option<String>, wanted: Option<&str>) -> Option<(Version, u64)> {
+    let on = |commit: &str| {
+        let tags = git(&["tag", "--points-at", commit])?;
+        let wanted = wanted.filter(|wanted| tags.lines().any(|tag| tag == *wanted)).and_then(version_of);
+        wanted.or_else(|| tags.lines().filter_map(version_of).max())
+    };
+    if let Some(version) = on("HEAD") {
+        return Some((version, 0));
+    }
+    // What only looks like a version would hide those below it.
+    let names = ["v[0-9]*", "[0-9]*"];
+    let below = git(&["tag", "--merged", "HEAD", "--list", names[0], names[1]])?;
+    let others = below.lines().filter(|tag| version_of(tag).is_none());
+    let others: Vec<_> = others.map(|tag| format!("--exclude={tag}")).collect();
+    let mut args =
+        vec!["describe", "--tags", "--long", "--abbrev=7", "--match", names[0], "--match", names[1]];
+    args.extend(others.iter().map(String::as_str));
+    let described = git(&args)?;
+    let (tag, ahead) = parse_describe(&described)?;
+    Some((on(&format!("refs/tags/{tag}^{{commit}}"))?, ahead))
+}
+
 /// `v1.2.3-4-gabcdef0`: a tag, the commits since, the commit.
-fn parse_describe(text: &str) -> Option<(Version, u64)> {
+fn parse_describe(text: &str) -> Option<(&str, u64)> {
     let (rest, _) = text.rsplit_once("-g")?;
     let (tag, ahead) = rest.rsplit_once('-')?;
-    Some((Version::parse(tag.strip_prefix('v')?).ok()?, ahead.parse().ok()?))
+    Some((tag, ahead.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -132,7 +160,7 @@ mod tests {
             let source = Source {
                 revision: Some("0123456789abcdef".to_owned()),
                 dirty,
-                nearest: parse_describe(described),
+                nearest: parse_describe(described).and_then(|(tag, ahead)| Some((version_of(tag)?, ahead))),
                 commits,
                 ..Source::default()
             };

@@ -51,6 +51,11 @@ impl Reference {
         format!("{}/{}", self.registry, self.repository)
     }
 
+    /// Whether an image can have this tag (distribution-spec, "Pulling manifests").
+    pub fn is_tag(tag: &str) -> bool {
+        check_tag(tag, tag).is_ok()
+    }
+
     /// The same repository with this tag and no digest.
     pub fn with_tag(&self, tag: &str) -> Result<Self, Fault> {
         check_tag(tag, tag)?;
