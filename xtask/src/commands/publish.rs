@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -16,6 +17,7 @@ use crate::publish::{
 };
 use crate::registry::auth::Given;
 use crate::registry::retry::Policy;
+use crate::registry::wire::Timeouts;
 use crate::registry::{Client, Options, Reference, Secret};
 use crate::settings::Bytes;
 use crate::tags::{Motion, Tag, version_of, version_tag};
@@ -72,6 +74,9 @@ pub struct Target {
     /// The user that goes with the token; not needed at ghcr.io
     #[arg(long, value_name = "NAME", requires = "token_stdin")]
     pub user: Option<String>,
+    /// Seconds of a registry's silence after which a request counts as failed [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: Option<u64>,
 }
 
 impl Target {
@@ -104,7 +109,12 @@ impl Target {
         // Sending a blob takes three requests that must all succeed in one try, and registries fail in
         // bursts: more tries than a pull makes.
         let policy = Policy { attempts: 10, ..Policy::default() };
-        Ok(Client::new(Options { plain_http, given, policy, on_wait: Some(on_wait), ..Options::default() }))
+        let mut timeouts = Timeouts::default();
+        if let Some(seconds) = self.timeout {
+            timeouts.idle = Duration::from_secs(seconds);
+        }
+        let on_wait = Some(on_wait);
+        Ok(Client::new(Options { plain_http, given, policy, timeouts, on_wait, ..Options::default() }))
     }
 
     fn given(&self, to: &Reference) -> Result<Given> {

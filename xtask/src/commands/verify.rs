@@ -44,6 +44,9 @@ pub struct Flags {
     /// The user that goes with the token; not needed at ghcr.io
     #[arg(long, value_name = "NAME", requires = "token_stdin")]
     user: Option<String>,
+    /// Seconds of a registry's silence after which a request counts as failed [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: Option<u64>,
     /// Speak to the registry without TLS; those on this machine always are
     #[arg(long)]
     plain_http: bool,
@@ -97,6 +100,7 @@ impl Flags {
             plain_http: self.plain_http,
             token_stdin: self.token_stdin,
             user: self.user.clone(),
+            timeout: self.timeout,
             ..Target::default()
         };
         let ui = Ui::detect();
