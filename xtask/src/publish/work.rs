@@ -1,6 +1,7 @@
 //! The steps of publishing, in the order that leaves no tag on something incomplete.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use semver::Version;
@@ -159,6 +160,7 @@ impl Work {
         let setup = &self.setup;
         let image = setup.to.with_digest(self.parcel.digest()).to_string();
         let access = self.access()?;
+        let _turn = turn(&setup.folder)?;
         signer.prepare(&setup.folder)?;
         if let Some(trust) = signer.trust(&setup.folder)?
             && access.lend(trust.command(&image, setup.plain_http)).succeeds()
@@ -176,6 +178,7 @@ impl Work {
         let setup = &self.setup;
         let image = setup.to.with_digest(self.parcel.digest()).to_string();
         let access = self.access()?;
+        let _turn = turn(&setup.folder)?;
         let artifacts = self.artifacts()?;
         let (provenance, others) = artifacts.split_first().context("there is no provenance")?;
         let predicate = match said {
@@ -281,6 +284,16 @@ impl Work {
         }
         Ok("the registry has the same bytes".to_owned())
     }
+}
+
+/// This run's turn at the files that cosign reads: two runs of one workspace, of two images, would sign each
+/// other's.
+fn turn(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let path = folder.join(".signing.lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    file.lock().with_context(|| path.display().to_string())?;
+    Ok(file)
 }
 
 impl Action for Step {
