@@ -73,6 +73,15 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
             assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
         }
     }
+    if let (Some(live), true) = (Live::docker(), have_program("cosign", "cosign", &["version"])) {
+        let image = format!("{}/owner/app", live.registry());
+        workshop.publish(&image, &["1.0.0"]).code(0);
+        let ran = workshop.run(&["verify", &format!("{image}:1.0.0"), "--key", "hunter2-private"]).code(2);
+        assert!(
+            !format!("{ran:?}").contains("hunter2") && ran.stderr.contains("the public key is"),
+            "{ran:?}"
+        );
+    }
     for how in ["key", "auto"] {
         let args = ["publish", "--dry-run", "--json", "--repository", "localhost:1/a", "--sign", how];
         let mut run = workshop.command(&[&args[..], &tag].concat());

@@ -37,10 +37,12 @@ const SECRETS: [(&str, &[Need]); 14] = [
 ];
 
 impl Cmd {
-    /// The variables that are taken out of this child's environment.
+    /// The variables that are taken out of this child's environment, but for what it is given anew.
     pub(super) fn withheld(&self) -> impl Iterator<Item = &'static str> {
         let left = |(name, serves): &(&str, &[Need])| {
-            self.keeps.iter().any(|kept| kept == name) || serves.iter().any(|need| self.needs.contains(need))
+            self.secret_env.contains_key(*name)
+                || self.keeps.iter().any(|kept| kept == name)
+                || serves.iter().any(|need| self.needs.contains(need))
         };
         SECRETS.into_iter().filter(move |secret| !left(secret)).map(|(name, _)| name)
     }
@@ -55,6 +57,8 @@ mod tests {
         let withheld = |cmd: &Cmd| cmd.withheld().collect::<Vec<_>>();
         let git = Cmd::new("git");
         assert_eq!(withheld(&git).len(), SECRETS.len());
+        let lent = git.clone().secret_env("XTASK_LENT_SECRET", "x");
+        assert!(!withheld(&lent).contains(&"XTASK_LENT_SECRET"));
         let cosign = git.clone().needs(Need::Key);
         for (name, left) in [
             ("COSIGN_PASSWORD", true),

@@ -63,23 +63,29 @@ impl Mode {
 /// What cosign's `--key` may be told of COSIGN_KEY: arguments, plans and errors show it, so that whatever is
 /// neither a file nor a KMS URI, and so perhaps a key, goes nowhere.
 fn key_name(key: &str, is_file: impl Fn(&str) -> bool) -> Result<String, Fault> {
-    let scheme = key.split_once("://").map(|(scheme, _)| scheme);
-    let is_uri = scheme.is_some_and(|scheme| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-    });
     let wrong = |what: &str| Fault::usage(format!("COSIGN_KEY {what}")).at("environment");
     if key.trim_start().starts_with("-----BEGIN") {
         Ok("env://COSIGN_KEY".to_owned())
     } else if key.contains("pin-value") {
         Err(wrong("holds the PIN of a token").cure("take it out, and set COSIGN_PKCS11_PIN to it"))
-    } else if is_file(key) || key.starts_with("pkcs11:") || is_uri && !key.contains(['@', '\n']) {
+    } else if is_file(key) || is_uri(key) {
         Ok(key.to_owned())
     } else {
         Err(wrong("is neither a key in PEM, nor a file that is there, nor a KMS URI").cure(
             "cosign generate-key-pair makes cosign.key: COSIGN_KEY is that path, or the file's whole content",
         ))
     }
+}
+
+/// Whether a key is named as a URI with nothing in it that could be a password.
+pub(super) fn is_uri(key: &str) -> bool {
+    let word = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    let has_scheme =
+        key.starts_with("pkcs11:") || key.split_once("://").is_some_and(|(scheme, _)| word(scheme));
+    has_scheme && !key.contains(['@', '\n']) && !key.contains("pin-value")
 }
 
 /// An error where cosign is not here.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::access::Access;
+use super::sign::is_uri;
+use crate::error::Fault;
 use crate::process::Cmd;
 use crate::registry::base64;
 
@@ -53,6 +55,19 @@ pub enum Trust {
 }
 
 impl Trust {
+    /// An error where a key is neither a file nor a URI. It is not repeated: somebody may have taken the
+    /// private one.
+    pub fn check(&self) -> Result<(), Fault> {
+        match self {
+            Self::Key(key) if !Path::new(key).is_file() && !is_uri(key) => {
+                Err(Fault::usage("the public key is neither a file that is there nor a KMS URI")
+                    .at("--key")
+                    .cure("cosign public-key --key cosign.key > cosign.pub; then --key cosign.pub"))
+            }
+            Self::Key(_) | Self::Identity { .. } => Ok(()),
+        }
+    }
+
     /// The command that verifies an image's signature.
     pub fn command(&self, image: &str, plain_http: bool) -> Cmd {
         self.of("verify", image, plain_http)

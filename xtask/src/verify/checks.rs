@@ -78,8 +78,9 @@ pub fn verify(
     };
     let access = Access::new(folder, at.registry(), client.credentials(at)?)?;
     let image = at.with_digest(*digest).to_string();
-    if demands.trust.is_some() {
+    if let Some(trust) = &demands.trust {
         crate::publish::need_cosign()?;
+        trust.check()?;
     }
     let signed_as =
         |said: Said| demands.trust.as_ref().map(|trust| trust.statements(said, &image, plain_http, &access));
