@@ -90,16 +90,83 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
     }
 }
 
+/// The folders in which credentials are lent to children.
+fn lent(workshop: &Workshop) -> Vec<PathBuf> {
+    let entries = fs::read_dir(workshop.hello.path().join("target/xtask")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("credentials-")).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_killed_run_leaves_is_for_its_owner_alone_and_goes_with_the_next() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(live) = Live::docker() else { return };
+    if !have_program("cosign", "cosign", &["version"]) {
+        return;
+    }
+    let proxy = FaultProxy::start(live.address);
+    proxy.guard(Guard::default());
+    let workshop = Workshop::new(3);
+    keys(&workshop);
+    let folder = tempfile::tempdir().unwrap();
+    let started = folder.path().join("started");
+    program(folder.path(), "cosign", &format!("touch '{}'\nsleep 3", started.display()));
+    let repository = format!("{}/user/image", proxy.registry());
+    let args = ["publish", "--token-stdin", "--user", "user", "--repository", &repository, "--tag", "1.0.0"];
+    let start = |path: std::ffi::OsString| {
+        let mut run = workshop.command(&args);
+        run.args(["--sign", "key"]).env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key");
+        run.env("PATH", path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = run.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), TOKEN.as_bytes()).unwrap();
+        child
+    };
+    let mut child = start(path_with(folder.path()));
+    for _ in 0..2000 {
+        if started.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = lent(&workshop);
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0].metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    let child = start(std::env::var_os("PATH").unwrap());
+    Ran::from_output(child.wait_with_output().unwrap()).code(0);
+    assert_eq!(lent(&workshop), Vec::<PathBuf>::new());
+}
+
+/// A key pair of cosign's in the workspace.
+fn keys(workshop: &Workshop) {
+    let mut keys = std::process::Command::new("cosign");
+    keys.arg("generate-key-pair").current_dir(workshop.hello.path()).env("COSIGN_PASSWORD", "hunter2-key");
+    assert!(keys.output().unwrap().status.success());
+}
+
+/// PATH with this folder before all others.
+fn path_with(folder: &Path) -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").unwrap();
+    let folders = std::iter::once(PathBuf::from(folder)).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).unwrap()
+}
+
+/// A program that is this shell script.
+fn program(dir: &Path, name: &str, script: &str) {
+    let path = dir.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    assert!(std::process::Command::new("chmod").arg("+x").arg(path).status().unwrap().success());
+}
+
 /// A program that leaves its environment in `dir` and then is what it is called.
 fn witness(dir: &Path, name: &str) {
     let path = std::env::var_os("PATH").unwrap();
     let real = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file());
     let real = real.unwrap().display().to_string();
     let seen = dir.join(format!("{name}.seen")).display().to_string();
-    let script = format!("#!/bin/sh\nenv >> '{seen}'\nexec '{real}' \"$@\"\n");
-    let program = dir.join(name);
-    fs::write(&program, script).unwrap();
-    assert!(std::process::Command::new("chmod").arg("+x").arg(program).status().unwrap().success());
+    program(dir, name, &format!("env >> '{seen}'\nexec '{real}' \"$@\""));
 }
 
 #[test]
@@ -109,20 +176,16 @@ fn no_child_sees_a_secret_that_it_has_no_use_for() {
         return;
     }
     let workshop = Workshop::new(3);
-    let mut keys = std::process::Command::new("cosign");
-    keys.arg("generate-key-pair").current_dir(workshop.hello.path()).env("COSIGN_PASSWORD", "hunter2-key");
-    assert!(keys.output().unwrap().status.success());
+    keys(&workshop);
     let folder = tempfile::tempdir().unwrap();
     let names = ["git", "cargo", "cosign"];
     for name in names {
         witness(folder.path(), name);
     }
-    let path = std::env::var_os("PATH").unwrap();
-    let path = std::iter::once(PathBuf::from(folder.path())).chain(std::env::split_paths(&path));
     let repository = format!("{}/owner/app", live.registry());
     let args = ["publish", "--repository", &repository, "--tag", "1.0.0", "--sign", "key"];
     let mut run = workshop.command(&args);
-    run.env("PATH", std::env::join_paths(path).unwrap()).env_remove("CARGO");
+    run.env("PATH", path_with(folder.path())).env_remove("CARGO");
     let secrets = [
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
         "ACTIONS_ID_TOKEN_REQUEST_URL",

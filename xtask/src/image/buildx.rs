@@ -293,7 +293,10 @@ mod tests {
             builder: Some("k8s".to_owned()),
             network: Some("host".to_owned()),
             contexts: BTreeMap::from([("rust:1".to_owned(), "docker-image://local/rust".to_owned())]),
-            secrets: vec![Secret("id=ca,src=/ca.pem".to_owned())],
+            secrets: vec![
+                Secret("id=ca,src=/ca.pem".to_owned()),
+                Secret("id=gh,env=GITHUB_TOKEN".to_owned()),
+            ],
             cache_from: vec!["type=gha".to_owned()],
             cache_to: vec!["type=gha,mode=max".to_owned()],
             ..Buildx::default()
@@ -311,8 +314,21 @@ mod tests {
             --platform linux/amd64,linux/arm64 --output type=oci,dest=/ws/out --file /ws/Dockerfile \
             --build-arg SOURCE_DATE_EPOCH=7 --build-arg BASE=xtask-base --build-context rust:1=docker-image://local/rust --build-context \
             xtask-base=oci-layout:///base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 \
-            --builder k8s --network host --allow network.host --secret id=ca,src=/ca.pem --cache-from type=gha \
+            --builder k8s --network host --allow network.host --secret id=ca,src=/ca.pem --secret id=gh,env=GITHUB_TOKEN --cache-from type=gha \
             --cache-to type=gha,mode=max --label 'a=b c' /ws";
-        assert_eq!(command(&request).to_string(), expected);
+        let command = command(&request);
+        assert_eq!(command.to_string(), expected);
+        let withheld: Vec<_> = command.withheld().collect();
+        for (name, left) in [
+            ("ACTIONS_RUNTIME_TOKEN", true),
+            ("ACTIONS_RESULTS_URL", true),
+            ("ACTIONS_CACHE_URL", true),
+            ("GITHUB_TOKEN", true),
+            ("GHCR_TOKEN", false),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", false),
+            ("COSIGN_PASSWORD", false),
+        ] {
+            assert_eq!(!withheld.contains(&name), left, "{name}");
+        }
     }
 }

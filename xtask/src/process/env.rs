@@ -38,7 +38,7 @@ const SECRETS: [(&str, &[Need]); 14] = [
 
 impl Cmd {
     /// The variables that are taken out of this child's environment, but for what it is given anew.
-    pub(super) fn withheld(&self) -> impl Iterator<Item = &'static str> {
+    pub fn withheld(&self) -> impl Iterator<Item = &'static str> {
         let left = |(name, serves): &(&str, &[Need])| {
             self.secret_env.contains_key(*name)
                 || self.keeps.iter().any(|kept| kept == name)

@@ -12,6 +12,7 @@ mod report;
 mod scan;
 mod send;
 mod sign;
+mod signing;
 mod trust;
 mod work;
 

@@ -1,14 +1,11 @@
 //! The steps of publishing, in the order that leaves no tag on something incomplete.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use semver::Version;
 
-use super::access::Access;
 use super::attach::{self, Artifact};
-use super::documents;
 use super::moving::{self, Tagged};
 use super::parcel::Parcel;
 use super::provenance::{self, Parameters};
@@ -124,7 +121,7 @@ impl Work {
         Ok(self.parcel.digest().to_string())
     }
 
-    fn artifacts(&self) -> Result<Vec<Artifact>> {
+    pub(super) fn artifacts(&self) -> Result<Vec<Artifact>> {
         let statement = provenance::statement(&self.setup.to.name(), &self.parcel, &self.setup.parameters)?;
         let of_predicate = (attach::PREDICATE.to_owned(), provenance::PREDICATE_TYPE.to_owned());
         let annotations = Annotations::from([of_predicate]);
@@ -154,58 +151,6 @@ impl Work {
         );
         let kinds: Vec<_> = self.attached.iter().map(|one| one.artifact_type.as_str()).collect();
         Ok(kinds.join(", "))
-    }
-
-    fn sign(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
-        let setup = &self.setup;
-        let image = setup.to.with_digest(self.parcel.digest()).to_string();
-        let access = self.access()?;
-        let _turn = turn(&setup.folder)?;
-        signer.prepare(&setup.folder)?;
-        if let Some(trust) = signer.trust(&setup.folder)?
-            && access.lend(trust.command(&image, setup.plain_http)).succeeds()
-        {
-            return Ok("this key has signed it already".to_owned());
-        }
-        access.lend(command.clone()).follow(|line| progress.output(line))?;
-        Ok(match signer {
-            Signer::Keyless => "by this job's identity".to_owned(),
-            Signer::Key(key) => format!("with {key}"),
-        })
-    }
-
-    fn attest(&self, signer: &Signer, said: Said, command: &Cmd, progress: &Progress) -> Result<String> {
-        let setup = &self.setup;
-        let image = setup.to.with_digest(self.parcel.digest()).to_string();
-        let access = self.access()?;
-        let _turn = turn(&setup.folder)?;
-        let artifacts = self.artifacts()?;
-        let (provenance, others) = artifacts.split_first().context("there is no provenance")?;
-        let predicate = match said {
-            Said::Provenance => {
-                serde_json::from_slice::<serde_json::Value>(&provenance.bytes)?["predicate"].take()
-            }
-            Said::Documents => documents::predicate(others),
-        };
-        if let Some(trust) = signer.trust(&setup.folder)? {
-            let known = trust.statements(said, &image, setup.plain_http, &access);
-            if known.iter().any(|one| one["predicate"] == predicate) {
-                return Ok("this key has signed it already".to_owned());
-            }
-        }
-        let path = said.path(&setup.folder);
-        std::fs::write(&path, predicate.to_string()).with_context(|| path.display().to_string())?;
-        access.lend(command.clone()).follow(|line| progress.output(line))?;
-        Ok(match said {
-            Said::Provenance => "signed provenance".to_owned(),
-            Said::Documents => format!("{} documents, by their digests", others.len()),
-        })
-    }
-
-    fn access(&self) -> Result<Access> {
-        let setup = &self.setup;
-        let found = self.client.credentials(&setup.to)?;
-        Access::new(&setup.folder, setup.to.registry(), found)
     }
 
     /// A registry may have taken a blob and lost it, and still take the manifests above it.
@@ -284,16 +229,6 @@ impl Work {
         }
         Ok("the registry has the same bytes".to_owned())
     }
-}
-
-/// This run's turn at the files that cosign reads: two runs of one workspace, of two images, would sign each
-/// other's.
-fn turn(folder: &Path) -> Result<File> {
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let path = folder.join(".signing.lock");
-    let file = File::create(&path).with_context(|| path.display().to_string())?;
-    file.lock().with_context(|| path.display().to_string())?;
-    Ok(file)
 }
 
 impl Action for Step {

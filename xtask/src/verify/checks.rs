@@ -68,6 +68,15 @@ pub fn verify(
     folder: &Path,
     plain_http: bool,
 ) -> Result<Vec<Check>> {
+    let access = match &demands.trust {
+        None => None,
+        Some(trust) => {
+            crate::publish::need_cosign()?;
+            trust.check()?;
+            Some(Access::new(folder, at.registry(), client.credentials(at)?)?)
+        }
+    };
+    let trusted = demands.trust.as_ref().zip(access.as_ref());
     let (whole, annotations) = match whole(client, at, digest) {
         Ok((detail, annotations)) => (check("complete", State::Ok, detail), annotations),
         Err(error) => (check("complete", State::Failed, one_line(&error)), Annotations::new()),
@@ -76,14 +85,9 @@ pub fn verify(
     let of = |kind: &str| {
         referrers.iter().filter(|one| one.artifact_type.as_deref() == Some(kind)).collect::<Vec<_>>()
     };
-    let access = Access::new(folder, at.registry(), client.credentials(at)?)?;
     let image = at.with_digest(*digest).to_string();
-    if let Some(trust) = &demands.trust {
-        crate::publish::need_cosign()?;
-        trust.check()?;
-    }
     let signed_as =
-        |said: Said| demands.trust.as_ref().map(|trust| trust.statements(said, &image, plain_http, &access));
+        |said: Said| trusted.map(|(trust, access)| trust.statements(said, &image, plain_http, access));
     let statements = signed_as(Said::Provenance);
     let documents = signed_as(Said::Documents).map(|statements| listed(&statements));
     let (said, unscanned) =
@@ -99,7 +103,8 @@ pub fn verify(
     };
     let scanned = scanned(read(SCAN), digest, unscanned, demands, now());
     let sbom = sbom(read(SBOM), demands.sbom);
-    let signed = signed(&referrers, demands, |trust| access.lend(trust.command(&image, plain_http)));
+    let command = trusted.map(|(trust, access)| access.lend(trust.command(&image, plain_http)));
+    let signed = signed(&referrers, demands, command);
     Ok(vec![whole, said, scanned, sbom, signed])
 }
 
@@ -222,13 +227,13 @@ fn shown(text: Option<&String>) -> &str {
     text.map_or("an unknown commit", String::as_str)
 }
 
-fn signed(referrers: &[Referrer], demands: &Demands, command: impl Fn(&Trust) -> Cmd) -> Check {
+fn signed(referrers: &[Referrer], demands: &Demands, command: Option<Cmd>) -> Check {
     const NAME: &str = "signature";
     let is_signature = |one: &&Referrer| {
         let kind = one.artifact_type.as_deref().unwrap_or_default();
         kind.starts_with(SIGNATURE)
     };
-    let Some(trust) = &demands.trust else {
+    let Some(command) = command else {
         return match (referrers.iter().filter(is_signature).count(), demands.signed) {
             (0, false) => check(NAME, State::Absent, "there is none"),
             (0, true) => check(NAME, State::Failed, "there is none"),
@@ -236,7 +241,7 @@ fn signed(referrers: &[Referrer], demands: &Demands, command: impl Fn(&Trust) ->
             (_, false) => check(NAME, State::Absent, "not verified: --key or --identity says whose"),
         };
     };
-    match command(trust).read_bytes() {
+    match command.read_bytes() {
         Ok(_) => check(NAME, State::Ok, "cosign verifies it"),
         Err(error) => check(NAME, State::Failed, last_line(&error)),
     }
