@@ -24,7 +24,7 @@ pub struct Source {
     pub nearest: Option<(Version, u64)>,
     /// Why nothing is known, where nothing is.
     pub missing: Option<String>,
-    /// Commits in all; none where the clone is shallow and cannot count.
+    /// Commits in all, where no version tag is below; none where the clone is shallow and cannot count.
     pub commits: Option<u64>,
     /// Whether history is cut off somewhere below the commit.
     pub shallow: bool,
@@ -66,7 +66,8 @@ impl Source {
             source.dirty = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
             source.nearest = nearest(git, run_tag().as_deref());
             source.shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
-            if !source.shallow {
+            // Counted over all of history, and needed where no tag begins the count.
+            if !source.shallow && source.nearest.is_none() {
                 source.commits = git(&["rev-list", "--count", "HEAD"]).and_then(|count| count.parse().ok());
             }
         }

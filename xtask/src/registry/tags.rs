@@ -67,13 +67,16 @@ impl Client {
     }
 }
 
-/// The tags of one answer, which must have a list of them; some registries give null for an empty one.
+/// The tags of one answer, which must have a list of them; some registries give null for an empty one. A name
+/// that no image can have is left out: nobody can ask for it, and it may be meant for a terminal.
 fn page_of(body: &[u8]) -> Option<Vec<String>> {
     let mut answer: Value = serde_json::from_slice(body).ok()?;
-    match answer.get_mut("tags")?.take() {
-        Value::Null => Some(Vec::new()),
-        tags => serde_json::from_value(tags).ok(),
-    }
+    let mut tags: Vec<String> = match answer.get_mut("tags")?.take() {
+        Value::Null => Vec::new(),
+        tags => serde_json::from_value(tags).ok()?,
+    };
+    tags.retain(|tag| Reference::is_tag(tag));
+    Some(tags)
 }
 
 /// The page after this one, which must be on the registry itself.
@@ -123,6 +126,7 @@ mod tests {
         for (body, expected) in [
             (r#"{"name":"a","tags":["1","2"]}"#, Some(2)),
             (r#"{"tags":[]}"#, Some(0)),
+            (r#"{"tags":["1.2.3","9.9.9+x","\u001b[31m","","a/b"]}"#, Some(1)),
             (r#"{"name":"a","tags":null}"#, Some(0)),
             ("{}", None),
             (r#"{"errors":[]}"#, None),
