@@ -9,7 +9,6 @@ use semver::{BuildMetadata, Prerelease, Version};
 use crate::error::Fault;
 use crate::process::{Cmd, find};
 use crate::tags::{run_tag, version_of};
-pub use crate::time::{now, rfc3339};
 
 /// The source's place in history. Without a repository all of it is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -49,7 +49,7 @@ impl Publish {
             xtask: std::env::current_exe().context("this program's own file")?,
             image,
             registry: self.registry.clone(),
-            stamp: format!("bench-{}", crate::git::now()),
+            stamp: format!("bench-{}", crate::time::now()),
         };
         let progress = ui.step("bench", &format!("the image in target/image to {}", self.registry));
         let first =

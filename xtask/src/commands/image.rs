@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::build::{self, Build, Package, Target, Toolchain};
 use crate::error::Fault;
-use crate::git::{Source, rfc3339};
+use crate::git::Source;
 use crate::image::archive;
 use crate::image::base::BaseName;
 use crate::image::buildx::{self, BaseArgument, CannotPull};
@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::platform::Choice;
 use crate::process::{Cmd, find};
 use crate::settings::{Buildx, Secret, Settings, Workspace};
+use crate::time::rfc3339;
 use crate::ui::{self, Ui};
 
 /// Make the image: an OCI layout in target/image

@@ -7,12 +7,12 @@ use super::publish::Target;
 use super::verify::{TrustFlags, image};
 use crate::environments::{Setup, Step, Work, find, place};
 use crate::error::Fault;
-use crate::git::{now, rfc3339};
 use crate::plan::Plan;
 use crate::publish::Trust;
 use crate::registry::Reference;
 use crate::settings::Workspace;
 use crate::tags::Event;
+use crate::time::{now, rfc3339};
 use crate::ui::{self, Ui};
 use crate::verify::Demands;
 

@@ -14,13 +14,13 @@ use crate::plan::Action as _;
 use crate::platform::Choice;
 use crate::publish::record;
 use crate::scan::builtin;
-use crate::scan::date::Date;
 use crate::scan::gate::Rules;
 use crate::scan::report::Report;
 use crate::scan::sarif;
 use crate::scan::severity::Severity;
 use crate::scan::trivy;
 use crate::scan::work::{Setup, Step, Work};
+use crate::time::Date;
 use crate::ui::{self, Ui};
 use known::{Known, needs_trivy};
 

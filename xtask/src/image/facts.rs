@@ -5,9 +5,10 @@ use super::base::BaseName;
 use super::config::Runtime;
 use super::oci::Annotations;
 use crate::build::{self, Build, Package, Target, Toolchain};
-use crate::git::{Source, rfc3339};
+use crate::git::Source;
 use crate::platform::Platform;
 use crate::settings::{Settings, Workspace};
+use crate::time::rfc3339;
 
 /// The engine that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

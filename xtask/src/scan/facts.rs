@@ -13,11 +13,11 @@ use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 use super::cvss;
-use super::date::Date;
 use super::range;
 use super::severity::Severity;
 use crate::digest::Digest;
 use crate::error::Fault;
+use crate::time::Date;
 
 /// Where the facts are, below the workspace's root.
 pub const FILE: &str = "xtask/advisories.jsonl";

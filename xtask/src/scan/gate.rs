@@ -1,10 +1,10 @@
 //! Which findings fail, which are overlooked, and the verdict.
 
-use super::date::Date;
 use super::finding::{Finding, Kind};
 use super::severity::Severity;
 use crate::error::Fault;
 use crate::settings::{FILE, Ignore, Unrated};
+use crate::time::Date;
 
 /// What fails.
 #[derive(Clone, Debug)]

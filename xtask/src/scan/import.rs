@@ -12,10 +12,10 @@ use flate2::read::GzDecoder;
 use semver::VersionReq;
 use toml_span::value::Value;
 
-use super::date::Date;
 use super::facts::{Advisory, Facts};
 use crate::error::Fault;
 use crate::process::Cmd;
+use crate::time::Date;
 
 /// The longest advisory, and the longest database, in bytes unpacked.
 const LONGEST_FILE: u64 = 1 << 20;

@@ -4,7 +4,6 @@ pub mod bom;
 pub mod builtin;
 pub mod checks;
 mod cvss;
-pub mod date;
 pub mod facts;
 pub mod finding;
 pub mod gate;

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::date::Date;
 use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::osdb::Database;
@@ -11,6 +10,7 @@ use super::work::Work;
 use crate::digest::Digest;
 use crate::error::{Fault, plain_line};
 use crate::plan;
+use crate::time::Date;
 use crate::ui::{Table, seconds};
 
 /// The most findings that a table shows. GitHub takes a summary of one MiB.

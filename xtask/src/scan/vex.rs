@@ -9,10 +9,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::date::seconds_of;
 use super::finding::{Finding, Kind};
 use crate::error::Fault;
 use crate::image::oci::MAX_DOCUMENT;
+use crate::time::seconds_of;
 
 #[derive(Deserialize)]
 struct Document {

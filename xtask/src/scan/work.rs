@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use super::date::Date;
 use super::facts::Facts;
 use super::finding::{Finding, merge};
 use super::gate::Rules;
@@ -25,6 +24,7 @@ use crate::plan::Action;
 use crate::platform::Platform;
 use crate::process::Cmd;
 use crate::registry::{Client, Options};
+use crate::time::Date;
 use crate::ui::Progress;
 
 /// One step.

@@ -8,8 +8,8 @@ use toml_span::{DeserError, Deserialize};
 
 use super::reader::{Strings, parsed, parsed_list, wrong};
 use crate::digest::Digest;
-use crate::scan::date::Date;
 use crate::scan::severity::Severity;
+use crate::time::Date;
 
 /// What a scan insists on.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! `{{name}}` in patterns and values.
 
 use crate::error::Fault;
-use crate::git::rfc3339;
+use crate::time::rfc3339;
 
 /// `text` with each `{{name}}` replaced by what `value` gives for it.
 pub(super) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, Fault> {

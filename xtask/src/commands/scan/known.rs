@@ -10,13 +10,13 @@ use crate::build::{self, Package};
 use crate::error::{Fault, Faults};
 use crate::plan::Plan;
 use crate::platform::Platform;
-use crate::scan::date::Date;
 use crate::scan::facts;
 use crate::scan::held::Own;
 use crate::scan::source::{Source, same};
 use crate::scan::trivy::{self, Fetch, Trivy};
 use crate::scan::work::Step;
 use crate::settings::{self, Workspace};
+use crate::time::Date;
 
 /// Trivy's own list of what is overlooked.
 const IGNOREFILE: &str = ".trivyignore.yaml";

@@ -14,13 +14,13 @@ pub use cyclonedx::document as cyclonedx;
 pub use spdx::document as spdx;
 
 use super::builtin::from_registry;
-use super::date::seconds_of;
 use super::inventory::Inventory;
 use super::licence::Licences;
 use super::osdb::Database;
 use super::platforms::Image;
 use crate::audit::Crate;
-use crate::git::rfc3339;
+use crate::time::rfc3339;
+use crate::time::seconds_of;
 
 /// What an image is made of, in neither format yet.
 #[derive(Debug)]

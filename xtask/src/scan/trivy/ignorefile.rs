@@ -1,6 +1,6 @@
 //! Trivy's own list of what is overlooked.
 
-use crate::scan::date::Date;
+use crate::time::Date;
 
 /// Checks `.trivyignore.yaml`: every entry has an id, a reason (`statement`) and a day (`expired_at`)
 /// that is not over. Of YAML only what such a list needs is understood; all else is an error.

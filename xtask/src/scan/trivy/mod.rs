@@ -16,10 +16,10 @@ pub use answer::{read, read_config};
 pub use fetch::Fetch;
 pub use ignorefile::check as check_ignorefile;
 
-use super::date::Date;
 use crate::error::Fault;
 use crate::process::{Cmd, find};
 use crate::settings::TrivyPin;
+use crate::time::Date;
 
 /// The engine's name.
 pub const NAME: &str = "trivy";
