@@ -92,8 +92,14 @@ impl Target {
 
     /// A client for the registry of `to`.
     pub fn client(&self, to: &Reference, ui: Ui) -> Result<Client> {
+        self.client_for(to, &[], ui)
+    }
+
+    /// The same where other registries have a part in it; a token that is handed in is for that of `to`.
+    pub fn client_for(&self, to: &Reference, others: &[&Reference], ui: Ui) -> Result<Client> {
         let given = if self.token_stdin { Some(self.given(to)?) } else { None };
-        let plain_http = if self.plain_http { vec![to.registry().to_owned()] } else { Vec::new() };
+        let all = others.iter().copied().chain([to]).filter(|_| self.plain_http);
+        let plain_http = all.map(|reference| reference.registry().to_owned()).collect();
         let on_wait: crate::registry::OnWait = std::sync::Arc::new(move |wait| {
             ui.warn(&format!("{}; trying again in {:.1} s", wait.why, wait.delay.as_secs_f32()));
         });

@@ -1,26 +1,27 @@
 //! The steps of a promotion: the same manifest bytes under the environment's tag.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
+use super::Place;
 use super::copy::Copy;
-use super::record::{Record, records};
+use super::record::{History, Record};
 use crate::digest::Digest;
 use crate::error::Fault;
-use crate::image::oci::{Annotations, Descriptor};
+use crate::git::{now, rfc3339};
+use crate::image::oci::{self, Index};
 use crate::plan::Action;
-use crate::process::Cmd;
-use crate::publish::{Sent, attach};
 use crate::registry::{Client, Reference};
-use crate::settings::{Bytes, Environment};
+use crate::settings::Bytes;
 use crate::ui::Progress;
 use crate::verify::{Demands, State, verify};
 
 /// How long after a promotion the tag is looked at once more: two that begin at the same moment have both
-/// written by then.
+/// written by then. Longer where the registry takes long to write.
 const SETTLE: Duration = Duration::from_millis(300);
+const SETTLE_AT_MOST: Duration = Duration::from_secs(10);
 
 /// One step.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub enum Step {
     Demands,
     /// Brings the image with all that refers to it into the environment's repository.
     Copy,
+    /// Holds the copy against the same demands.
+    Verify,
     /// Puts the manifest under the environment's tag.
     Tag,
     /// Attaches the record to the image.
@@ -43,19 +46,15 @@ pub struct Setup {
     /// The image, by tag or digest.
     pub image: Reference,
     /// The environment.
-    pub to: Environment,
-    /// Its tag in its repository.
-    pub place: Reference,
-    /// The environment that the image must run in now, and its tag.
-    pub from: Option<(String, Reference)>,
-    /// The environment that the image must have been in, and its tag.
-    pub after: Option<(String, Reference)>,
+    pub to: Place,
+    /// The environment that the image must run in now.
+    pub from: Option<Place>,
+    /// The environment that the image must have been in.
+    pub after: Option<Place>,
     /// What is asked of the image.
     pub demands: Demands,
     /// Who promotes.
     pub by: String,
-    /// When, RFC 3339.
-    pub at: String,
     /// The run's URL.
     pub run: Option<String>,
     /// A folder for files of our own.
@@ -67,148 +66,240 @@ pub struct Setup {
 /// What the steps hand on.
 #[derive(Debug)]
 pub struct Work {
-    /// The same for every step.
-    pub setup: Setup,
-    /// The client.
-    pub client: Client,
-    /// The image's digest, when found.
-    pub digest: Option<Digest>,
-    /// What ran in the environment before.
+    setup: Setup,
+    client: Client,
+    digest: Option<Digest>,
+    previous: Option<Digest>,
+    /// The record of the beginning, its digest, and when the tag was written.
+    written: Option<(Record, Digest, String)>,
+    record: Option<Record>,
+}
+
+/// What came of a promotion.
+#[derive(Debug)]
+pub struct Promoted {
+    /// The image.
+    pub digest: Digest,
+    /// What ran in the environment when the promotion began; the image itself where it ran there already.
     pub previous: Option<Digest>,
+    /// Who brought it there and when, which may have been an earlier run.
+    pub record: Record,
 }
 
 impl Work {
+    /// Work that is to be done.
+    pub fn new(setup: Setup, client: Client) -> Self {
+        Self { setup, client, digest: None, previous: None, written: None, record: None }
+    }
+
+    /// What came of it, after all steps.
+    pub fn promoted(self) -> Result<Promoted> {
+        let (Some(digest), Some(record)) = (self.digest, self.record) else {
+            return Err(anyhow::anyhow!("no image was promoted"));
+        };
+        Ok(Promoted { digest, previous: self.previous, record })
+    }
+
     fn digest(&self) -> Result<Digest> {
         self.digest.ok_or_else(|| anyhow::anyhow!("the image was not looked for"))
     }
 
-    fn running(&self, place: &Reference) -> Result<Option<Digest>> {
-        Ok(self.client.head_manifest(place)?.map(|head| head.digest))
+    fn running(&self, place: &Place) -> Result<Option<Digest>> {
+        Ok(self.client.head_manifest(&place.at)?.map(|head| head.digest))
     }
 
     fn find(&mut self) -> Result<String> {
         let digest = self.client.manifest(&self.setup.image)?.digest;
-        self.previous = self.running(&self.setup.place)?;
+        self.previous = self.running(&self.setup.to)?;
         self.digest = Some(digest);
-        let before = self.previous.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
-        Ok(format!("{digest}; {} runs {before}", self.setup.to.name))
+        Ok(format!("{digest}; {} runs {}", self.setup.to.environment.name, or_nothing(self.previous)))
     }
 
     fn demands(&self) -> Result<String> {
         let (digest, setup) = (self.digest()?, &self.setup);
-        let gate = |what: String| Fault::gate(what).at(setup.image.with_digest(digest));
-        if let Some((name, place)) = &setup.from
-            && self.running(place)? != Some(digest)
+        self.runs_in_from(digest)?;
+        if let Some(after) = &setup.after
+            && self.running(after)? != Some(digest)
+            && !History::read(&self.client, after, &digest)?.has_been_there()
         {
-            return Err(gate(format!("it does not run in {name}"))
-                .cure("cargo xtask environments shows what does")
+            let (after, to) = (&after.environment.name, &setup.to.environment.name);
+            return Err(Fault::gate(format!("it has never been in {after}, and {to} wants that"))
+                .at(setup.image.with_digest(digest))
+                .cure(format!("cargo xtask promote {digest} --to {after}"))
                 .into());
         }
-        if let Some((name, place)) = &setup.after
-            && self.running(place)? != Some(digest)
-            && !records(&self.client, &setup.image, &digest)?.iter().any(|record| record.to == *name)
-        {
-            return Err(gate(format!("it has never been in {name}, and {} wants that", setup.to.name))
-                .cure(format!("cargo xtask promote {digest} --to {name}"))
-                .into());
+        self.verify(&setup.image)
+    }
+
+    /// That the environment which it is taken from still has it: that may change while it is checked.
+    fn runs_in_from(&self, digest: Digest) -> Result<()> {
+        let Some(from) = &self.setup.from else { return Ok(()) };
+        let now = self.running(from)?;
+        if now == Some(digest) {
+            return Ok(());
         }
-        let checks =
-            verify(&self.client, &setup.image, &digest, &setup.demands, &setup.folder, setup.plain_http)?;
+        let what = format!("it does not run in {}: {} does", from.environment.name, or_nothing(now));
+        Err(Fault::gate(what)
+            .at(self.setup.image.with_digest(digest))
+            .cure("cargo xtask environments shows what runs where; promote again what is meant")
+            .into())
+    }
+
+    fn verify(&self, at: &Reference) -> Result<String> {
+        let (digest, setup) = (self.digest()?, &self.setup);
+        let checks = verify(&self.client, at, &digest, &setup.demands, &setup.folder, setup.plain_http)?;
         let failed: Vec<_> = checks.iter().filter(|check| check.state == State::Failed).collect();
         if failed.is_empty() {
-            let held: Vec<_> =
-                checks.iter().filter(|check| check.state == State::Ok).map(|check| check.name).collect();
-            return Ok(held.join(", "));
+            let held = checks.iter().filter(|check| check.state == State::Ok).map(|check| check.name);
+            return Ok(held.collect::<Vec<_>>().join(", "));
         }
         let lines: Vec<_> = failed.iter().map(|check| format!("{}: {}", check.name, check.detail)).collect();
-        Err(gate(format!("{} does not take it: {}", setup.to.name, lines.join("; "))).into())
+        let what = format!("{} does not take it: {}", setup.to.environment.name, lines.join("; "));
+        Err(Fault::gate(what).at(at.with_digest(digest)).into())
     }
 
-    fn copy(&self, digest: &Digest) -> Result<String> {
-        let folder = self.setup.folder.join("copy");
-        let copy =
-            Copy { client: &self.client, from: &self.setup.image, to: &self.setup.place, folder: &folder };
-        Ok(format!("{} sent", Bytes(copy.image(digest)?)))
+    fn copy(&self) -> Result<String> {
+        let (from, to, folder) = (&self.setup.image, &self.setup.to.at, self.setup.folder.join("copy"));
+        let mut copy = Copy { client: &self.client, from, to, folder: &folder, sent: 0, referrers: 0 };
+        copy.image(&self.digest()?)?;
+        Ok(format!("{} that refer to it; {} sent", copy.referrers, Bytes(copy.sent)))
     }
 
-    fn tag(&self) -> Result<String> {
-        let (digest, place) = (self.digest()?, &self.setup.place);
-        let manifest = self.client.manifest(&self.setup.image.with_digest(digest))?;
-        if self.previous == Some(digest) && self.running(place)? == Some(digest) {
-            return Ok("it runs there already".to_owned());
+    fn tag(&mut self) -> Result<String> {
+        let digest = self.digest()?;
+        if self.previous == Some(digest) {
+            return match self.running(&self.setup.to)? {
+                Some(now) if now == digest => Ok("it runs there already".to_owned()),
+                now => Err(self.lost(now)),
+            };
         }
-        self.client.put_manifest_if(place, &manifest.bytes, &manifest.media_type, &mut || {
-            let now = self.running(place)?;
+        self.runs_in_from(digest)?;
+        let record = self.record_of(digest);
+        let begun = record.begin(&self.client, &self.setup.to)?;
+        let took = self.write(digest)?;
+        self.written = Some((record, begun, rfc3339(now())));
+        std::thread::sleep(SETTLE.max(took * 2).min(SETTLE_AT_MOST));
+        let now = self.running(&self.setup.to)?;
+        if now != Some(digest) {
+            return Err(self.lost(now));
+        }
+        self.is_whole(digest)?;
+        Ok(self.setup.to.at.to_string())
+    }
+
+    /// Puts the image under the environment's tag, if what ran there still does; how long the try took that
+    /// arrived.
+    fn write(&self, digest: Digest) -> Result<Duration> {
+        let manifest = self.client.manifest(&self.setup.image.with_digest(digest))?;
+        let mut looked = Instant::now();
+        let mut may = || {
+            looked = Instant::now();
+            let now = self.running(&self.setup.to)?;
             match now == Some(digest) {
                 // An earlier try arrived, and only its answer was lost; or another run wants the same.
                 true => Ok(false),
                 false if now == self.previous => Ok(true),
                 false => Err(self.lost(now)),
             }
-        })?;
-        std::thread::sleep(SETTLE);
-        let now = self.client.manifest(place)?.digest;
-        if now != digest {
-            return Err(self.lost(Some(now)));
+        };
+        self.client.put_manifest_if(&self.setup.to.at, &manifest.bytes, &manifest.media_type, &mut may)?;
+        Ok(looked.elapsed())
+    }
+
+    /// That nobody deleted parts of the image while it was promoted.
+    fn is_whole(&self, digest: Digest) -> Result<()> {
+        let at = &self.setup.to.at;
+        let top = self.client.manifest(&at.with_digest(digest))?;
+        if oci::is_index(&top.media_type) {
+            let index: Index = oci::from_bytes(&digest.to_string(), &top.bytes)?;
+            for entry in &index.manifests {
+                if self.client.head_manifest(&at.with_digest(entry.digest))?.is_none() {
+                    return Err(Fault::failed(format!("it is incomplete: {} is gone", entry.digest))
+                        .at(at)
+                        .cure("it was deleted meanwhile: publish it again, or promote another version")
+                        .into());
+                }
+            }
         }
-        Ok(place.to_string())
+        Ok(())
     }
 
     fn lost(&self, now: Option<Digest>) -> anyhow::Error {
-        let now = now.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
-        Fault::failed(format!(
-            "another promotion to {} came in between: {now} runs there",
-            self.setup.to.name
-        ))
-        .at(&self.setup.place)
-        .cure("see what runs there, cargo xtask environments, and promote again if it is still wanted")
-        .into()
+        let what = format!(
+            "another promotion to {} came in between: {} runs there",
+            self.setup.to.environment.name,
+            or_nothing(now)
+        );
+        Fault::failed(what)
+            .at(&self.setup.to.at)
+            .cure("see what runs there, cargo xtask environments, and promote again if it is still wanted")
+            .into()
     }
 
-    fn record(&self) -> Result<String> {
-        let (digest, setup) = (self.digest()?, &self.setup);
-        if self.previous == Some(digest) {
-            return Ok("nothing changed".to_owned());
-        }
-        let record = Record {
-            to: setup.to.name.clone(),
-            from: setup.from.as_ref().map(|(name, _)| name.clone()),
+    /// The record of a promotion by this run, now.
+    fn record_of(&self, digest: Digest) -> Record {
+        let setup = &self.setup;
+        Record {
+            to: setup.to.environment.name.clone(),
+            place: setup.to.at.to_string(),
+            from: setup.from.as_ref().map(|from| from.environment.name.clone()),
             digest,
-            previous: self.previous,
+            previous: self.previous.filter(|previous| *previous != digest),
             by: setup.by.clone(),
-            at: setup.at.clone(),
+            at: rfc3339(now()),
             run: setup.run.clone(),
-        };
-        let artifact = record.artifact()?;
-        let mut sent = Sent::default();
-        let mut done = None;
-        // At the image too where the environment has a repository of its own: `after` asks there.
-        for at in [&setup.place, &setup.image] {
-            if done.replace(at.name()).is_some_and(|name| name == at.name()) {
-                continue;
-            }
-            let manifest = self.client.manifest(&at.with_digest(digest))?;
-            let (media_type, size) = (manifest.media_type, manifest.bytes.len() as u64);
-            let annotations = Annotations::new();
-            let subject = Descriptor { media_type, digest, size, platform: None, annotations };
-            attach(&self.client, at, &subject, std::slice::from_ref(&artifact), &mut sent)?;
+            begun: None,
         }
-        Ok(format!("by {} at {}", record.by, record.at))
     }
+
+    fn record(&mut self) -> Result<String> {
+        let (digest, to) = (self.digest()?, &self.setup.to);
+        let record = match &self.written {
+            Some((record, begun, at)) => Record { at: at.clone(), begun: Some(*begun), ..record.clone() },
+            None => match self.of_earlier_run(digest)? {
+                Ok(there) => {
+                    let outcome = format!("by {} at {}, as it was", there.by, there.at);
+                    self.record = Some(there);
+                    return Ok(outcome);
+                }
+                Err(missing) => missing,
+            },
+        };
+        record.end(&self.client, to).context(
+            Fault::failed("it runs there, and that is not recorded")
+                .at(&to.at)
+                .cure("the same command again records it"),
+        )?;
+        let outcome = format!("by {} at {}", record.by, record.at);
+        self.record = Some(record);
+        Ok(outcome)
+    }
+
+    /// How the image came to run there before this run: the record of it, or else the one that is missing,
+    /// because a run broke off after it wrote the tag, or somebody wrote it by other means.
+    fn of_earlier_run(&self, digest: Digest) -> Result<Result<Record, Record>> {
+        let history = History::read(&self.client, &self.setup.to, &digest)?;
+        Ok(match (history.current(), history.broken_off()) {
+            (Some(record), _) => Ok(record.clone()),
+            (None, Some((begun, record))) => Err(Record { begun: Some(*begun), ..record.clone() }),
+            (None, None) => Err(self.record_of(digest)),
+        })
+    }
+}
+
+fn or_nothing(digest: Option<Digest>) -> String {
+    digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string())
 }
 
 impl Action for Step {
     type State = Work;
 
-    fn command(&self) -> Option<&Cmd> {
-        None
-    }
-
     fn run(&self, work: &mut Work, _: &Progress) -> Result<String> {
         match self {
             Self::Find => work.find(),
             Self::Demands => work.demands(),
-            Self::Copy => work.copy(&work.digest()?),
+            Self::Copy => work.copy(),
+            Self::Verify => work.verify(&work.setup.to.at),
             Self::Tag => work.tag(),
             Self::Record => work.record(),
         }

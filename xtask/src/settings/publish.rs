@@ -8,7 +8,7 @@ use super::reader::{parsed, wrong};
 use crate::tags::{Kind, Motion, RefKind, Rule, motion_of};
 
 /// Where a version runs: the image under one more tag, or in another repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     /// Its name, for `--to` and `--from`.
     pub name: String,

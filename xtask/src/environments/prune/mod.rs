@@ -1,0 +1,11 @@
+//! What of a repository may go: versions beyond those that are kept, and nothing that something kept reaches.
+
+mod keep;
+mod listing;
+mod reach;
+mod remove;
+mod sweep;
+
+pub use keep::Keep;
+pub use remove::{Removed, remove};
+pub use sweep::sweep;
