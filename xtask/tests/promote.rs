@@ -200,6 +200,7 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
         workshop.run(&["promote", "1.0.0", "--to", "prod"]).code(2).says("environments: staging, production");
         workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("never been in staging");
         workshop.run(&["promote", "1.0.0", "--to", "staging", "--dry-run"]).code(0).says("owner/app:staging");
+        workshop.run(&["promote", "--to=staging", "--", "--help"]).code(2).says("'--help' is not a tag");
         assert_eq!(tagged(&registry, "owner/app", "staging"), None);
         let report = workshop.run(&["promote", "1.0.0", "--to", "staging", "--json"]).code(0).json();
         assert_eq!((&report["digest"], &report["previous"]), (&json!(first), &Value::Null));

@@ -173,7 +173,7 @@ fn a_prune_that_is_killed_is_ended_by_the_next() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let kills = std::env::var("XTASK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8_u32);
-    let mut took = Duration::from_millis(1000);
+    let mut took = Duration::from_secs(1);
     let mut broken_off = 0;
     for kill in 0..kills {
         let (workshop, digests) = workshop(&registry, 3);

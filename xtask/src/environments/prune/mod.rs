@@ -7,5 +7,6 @@ mod remove;
 mod sweep;
 
 pub use keep::Keep;
+pub use listing::JOURNAL;
 pub use remove::{Removed, remove};
 pub use sweep::sweep;
