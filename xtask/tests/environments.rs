@@ -63,14 +63,14 @@ fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
     let (workshop, digests) = workshop(&registry, &["1.0.0", "1.1.0"]);
     let to_production = || workshop.run(&["promote", "1.0.0", "--to", "production"]);
     // Whoever may push to the images' repository may say there what they like.
-    let lie = |place: &str| {
-        let annotations = json!({
-            "xtask.promotion.to": "canary", "xtask.promotion.place": format!("{registry}/canary/app:{place}"),
-            "xtask.promotion.digest": digests[0], "xtask.promotion.by": "eve", "xtask.promotion.at": "2026-01-02T03:04:05Z",
-        });
-        refer(&registry, "owner/app", &digests[0], RECORD, &annotations);
-    };
-    lie("canary");
+    let annotations = json!({
+        "xtask.promotion.to": "canary",
+        "xtask.promotion.place": format!("{registry}/canary/app:canary"),
+        "xtask.promotion.digest": digests[0],
+        "xtask.promotion.by": "eve",
+        "xtask.promotion.at": "2026-01-02T03:04:05Z",
+    });
+    refer(&registry, "owner/app", &digests[0], RECORD, &annotations);
     to_production().code(3).says("it has never been in canary").says("--to canary");
     workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(0);
     // What was said elsewhere stayed there, and what is said is of its own place.
