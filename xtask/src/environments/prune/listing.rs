@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
+use super::at_once::each;
 use crate::digest::Digest;
 use crate::registry::{Client, Reference};
 
@@ -27,20 +28,22 @@ pub struct Listing {
 impl Listing {
     /// Asks the registry.
     pub fn read(client: &Client, repository: &Reference) -> Result<Self> {
+        let tags = client.tags(repository)?;
+        let heads = each(&tags, |tag| {
+            let at = repository.with_listed_tag(tag);
+            at.map(|at| client.head_manifest(&at).with_context(|| format!("what {tag} names"))).transpose()
+        })?;
         let mut listing = Self::default();
-        for tag in client.tags(repository)? {
-            let Some(at) = repository.with_listed_tag(&tag) else {
-                listing.nameless.push(tag);
-                continue;
-            };
-            // A tag may be listed and name nothing: it has just been deleted, or is being written.
-            let Some(head) = client.head_manifest(&at)? else { continue };
-            if tag == JOURNAL {
-                listing.journal = Some(head.digest);
-            } else if let Some(subject) = subject_of_tag(&tag) {
-                listing.attached.entry(subject).or_default().push((tag, head.digest));
-            } else {
-                listing.images.insert(tag, head.digest);
+        for (tag, head) in tags.into_iter().zip(heads) {
+            match head {
+                None => listing.nameless.push(tag),
+                // It has just been deleted, or is being written.
+                Some(None) => {}
+                Some(Some(head)) if tag == JOURNAL => listing.journal = Some(head.digest),
+                Some(Some(head)) => match subject_of_tag(&tag) {
+                    Some(subject) => listing.attached.entry(subject).or_default().push((tag, head.digest)),
+                    None => drop(listing.images.insert(tag, head.digest)),
+                },
             }
         }
         Ok(listing)
