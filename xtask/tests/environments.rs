@@ -269,3 +269,35 @@ fn into_another_repository_goes_all_that_refers_to_it_whenever_it_is_killed() {
         assert!(crane.status.success(), "{crane:?}");
     }
 }
+
+#[test]
+fn one_request_in_five_goes_wrong_and_promotions_do_not() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
+    proxy.chaos(20, 7);
+    let count = std::env::var("XTASK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8_usize);
+    let mut done = 0;
+    for number in 0..count {
+        let (version, digest) = ([("1.0.0", &digests[0]), ("1.1.0", &digests[1])])[number % 2];
+        let environment = ["canary", "staging"][number / 2 % 2];
+        let ran = workshop.run(&["promote", version, "--to", environment, "--json"]);
+        let repository = if environment == "canary" { "canary/app" } else { "owner/app" };
+        match ran.code {
+            Some(0) => {
+                done += 1;
+                assert_eq!(tagged(&live.registry(), repository, environment).as_ref(), Some(digest));
+                assert!(ran.json()["at"].is_string());
+            }
+            Some(1) => eprintln!("{version} {environment}:\n{}", ran.stderr),
+            _ => panic!("{ran:?}"),
+        }
+    }
+    eprintln!("{done} of {count} promoted, {} of {} requests faulty", proxy.went_wrong(), proxy.seen().len());
+    assert!(done * 100 >= count * 95, "{done} of {count}");
+    proxy.chaos(0, 1);
+    for name in ["canary", "staging"] {
+        let row = environment(&workshop, name);
+        assert!(row["since"].is_string(), "{row}");
+    }
+}

@@ -187,7 +187,8 @@ fn settings(registry: &str) -> String {
 
 #[test]
 fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
-    for live in [Live::docker(), Live::crane()].into_iter().flatten() {
+    let with_api = support::go_program("referrers-registry").and_then(|path| Live::of_program(&path));
+    for live in [Live::docker(), Live::crane(), with_api].into_iter().flatten() {
         let registry = live.registry();
         let mut workshop = Workshop::new(1);
         workshop.hello.write("xtask/image.toml", &settings(&registry));
