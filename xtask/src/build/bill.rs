@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{Build, Target, linked, static_binary};
+use super::{Build, Target, static_binary};
 use crate::audit::Audit;
 
-/// The binary of a target with the list of its crates in it, and the number of those.
-pub fn with_bill(build: &Build, target: &Target) -> Result<(PathBuf, usize)> {
+/// The binary of a target with the list of its crates in it, and the number of those. `list` is what the
+/// command of [`super::linked`] answers.
+pub fn with_bill(build: &Build, target: &Target, list: &str) -> Result<(PathBuf, usize)> {
     let plain = static_binary(build, target)?;
-    let audit = Audit::of_tree(&linked(&build.root, &build.package, target.triple).read()?)?;
+    let audit = Audit::of_tree(list)?;
     let bytes = fs::read(&plain).with_context(|| plain.display().to_string())?;
     let bytes = audit.put_into(&bytes).with_context(|| plain.display().to_string())?;
     let finished = build.finished(target);

@@ -94,7 +94,7 @@ impl Build {
 }
 
 /// Cargo's folder; a relative one starts where cargo runs.
-fn cargo_home(root: &Path) -> PathBuf {
+pub(super) fn cargo_home(root: &Path) -> PathBuf {
     let home = || env::home_dir().unwrap_or_default().join(".cargo");
     root.join(env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from))
 }

@@ -131,9 +131,30 @@ pub fn no_c(tree: &str) -> Result<usize, Fault> {
     Ok(crates.len())
 }
 
+/// The crates in cargo's tree that come from a folder outside `root`: no commit of the workspace says what
+/// is in them.
+pub fn strays(tree: &str, root: &Path) -> BTreeSet<String> {
+    let strays = tree.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(' ')?;
+        let (krate, rest) = rest.split_once(" (")?;
+        let (place, _) = rest.split_once(')')?;
+        let place = Path::new(place);
+        (place.is_absolute() && !place.starts_with(root)).then(|| format!("{krate} ({})", place.display()))
+    });
+    strays.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn crates_of_other_folders_are_found() {
+        let tree = "0 app v0.1.0 (/ws/app)\n1 own v1.0.0 (/ws-other/own)\n1 git v1.0.0 (https://a.example/x#1)\n\
+                    2 own v1.0.0 (/ws-other/own) (*)\n1 reg v1.0.0 (registry `x`)\n1 mac v1.0.0 (proc-macro)\n";
+        let found: Vec<_> = strays(tree, Path::new("/ws")).into_iter().collect();
+        assert_eq!(found, ["own v1.0.0 (/ws-other/own)"]);
+    }
 
     #[test]
     fn c_is_found_with_the_path_to_it() {

@@ -4,6 +4,7 @@ mod bill;
 mod cargo;
 mod elf;
 mod graph;
+mod outside;
 mod steps;
 mod toolchain;
 

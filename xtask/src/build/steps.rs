@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::graph::strays;
+use super::outside::outside;
 use super::{Build, Target, Toolchain, cannot_add, compiling, linked, no_c, static_binary, tree, with_bill};
 use crate::plan::{Action, Plan};
 use crate::platform::Platform;
@@ -33,6 +35,8 @@ pub struct Work {
     pub toolchain: Toolchain,
     /// The target of each platform.
     pub targets: Vec<Target>,
+    /// What cargo lists as linked for each platform, asked while it compiled.
+    pub lists: BTreeMap<Platform, Result<String>>,
     /// Each platform's binary, when built.
     pub binaries: BTreeMap<Platform, PathBuf>,
     /// Wall-clock seconds until the binaries were there.
@@ -46,8 +50,10 @@ impl Work {
     pub fn new(build: Build, toolchain: Toolchain, targets: Vec<Target>) -> Self {
         let binaries = BTreeMap::new();
         let stand_ins = targets.iter().filter(|target| target.triple.ends_with("-gnu"));
-        let notes = stand_ins.map(|target| stand_in(target.platform.musl_target(), target.triple)).collect();
-        Self { build, toolchain, targets, binaries, seconds: 0.0, notes }
+        let stand_ins = stand_ins.map(|target| stand_in(target.platform.musl_target(), target.triple));
+        let notes = stand_ins.chain(outside(&build.root)).collect();
+        let lists = BTreeMap::new();
+        Self { build, toolchain, targets, lists, binaries, seconds: 0.0, notes }
     }
 
     /// Adds the steps that build to a plan; `wrap` makes them the plan's own.
@@ -98,8 +104,22 @@ impl Work {
     fn compile(&mut self, progress: &Progress) -> Result<String> {
         let started = Instant::now();
         // The targets may have changed since the plan: one that could not be added has a stand-in.
-        follow_cargo(&self.command(), progress)?;
-        self.seconds = started.elapsed().as_secs_f64();
+        let (compiled, lists) = std::thread::scope(|scope| {
+            // Neither needs the other, and asking takes as long as a build in which nothing changed.
+            let lists = self.targets.iter().map(|target| {
+                let list = linked(&self.build.root, &self.build.package, target.triple);
+                (target.platform, scope.spawn(move || list.read()))
+            });
+            let lists: Vec<_> = lists.collect();
+            let compiled = follow_cargo(&self.command(), progress);
+            self.seconds = started.elapsed().as_secs_f64();
+            let ended = lists.into_iter().map(|(platform, list)| {
+                (platform, list.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            });
+            (compiled, ended.collect())
+        });
+        compiled?;
+        self.lists = lists;
         self.binaries.clear();
         for target in &self.targets {
             self.binaries.insert(target.platform, static_binary(&self.build, target)?);
@@ -110,7 +130,9 @@ impl Work {
 
     fn audit(&mut self, platform: Platform) -> Result<String> {
         let target = self.targets.iter().find(|target| target.platform == platform);
-        let (path, crates) = with_bill(&self.build, target.context("no binary of this platform was built")?)?;
+        let target = target.context("no binary of this platform was built")?;
+        let list = self.lists.remove(&platform).context("nobody asked cargo for the crates")??;
+        let (path, crates) = with_bill(&self.build, target, &list)?;
         self.binaries.insert(platform, path);
         Ok(format!("{crates} crates listed in the section .dep-v0"))
     }
@@ -130,7 +152,11 @@ impl Action for Step {
     fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
         match self {
             Self::Graph(cmd) => {
-                let crates = no_c(&cmd.read()?)?;
+                let tree = cmd.read()?;
+                let crates = no_c(&tree)?;
+                work.notes.extend(strays(&tree, &work.build.root).into_iter().map(|stray| {
+                    format!("the crate {stray} lies outside the workspace: no commit says what the image has of it")
+                }));
                 Ok(format!("no C in it; {crates} crate{}", if crates == 1 { "" } else { "s" }))
             }
             Self::AddTarget(target, cmd) => work.add_target(target, cmd, progress),

@@ -26,17 +26,38 @@ pub struct Toolchain {
     pub rustup: Option<String>,
 }
 
+/// The rustc that cargo will call.
+fn rustc() -> Cmd {
+    let beside = || beside_cargo().map(|(rustc, _)| rustc.into_os_string());
+    let program = env::var_os("RUSTC").or_else(beside).unwrap_or_else(|| OsString::from("rustc"));
+    Cmd::new(program).shown_as("rustc")
+}
+
+/// rustc and its sysroot, where the cargo that called us lies in a toolchain's own folder: asking that one
+/// saves going through rustup's proxy, which would come to the same.
+fn beside_cargo() -> Option<(PathBuf, PathBuf)> {
+    let set = |name| env::var_os(name).is_some();
+    if set("RUSTC") || set("RUSTC_WRAPPER") || set("CARGO_BUILD_RUSTC") {
+        return None;
+    }
+    let cargo = PathBuf::from(env::var_os("CARGO")?);
+    let rustc = cargo.with_file_name(format!("rustc{}", env::consts::EXE_SUFFIX));
+    let sysroot = cargo.parent()?.parent()?.to_owned();
+    (rustc.is_file() && sysroot.join("lib/rustlib").is_dir()).then_some((rustc, sysroot))
+}
+
 impl Toolchain {
     /// Asks rustc and looks into its folder.
     pub fn read() -> Result<Self> {
-        // `cargo run` hands on the toolchain it was called with; the proxies find the same one otherwise.
-        let rustc = || Cmd::new(env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc")));
-        let verbose = rustc().arg("-vV").read().context("ask rustc for its version")?;
+        let rustc = rustc();
+        let verbose = rustc.clone().arg("-vV").read().context("ask rustc for its version")?;
         let field = |name: &str| {
             verbose.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
         };
-        let sysroot =
-            PathBuf::from(rustc().args(["--print", "sysroot"]).read().context("ask rustc for its folder")?);
+        let sysroot = match beside_cargo() {
+            Some((_, sysroot)) => sysroot,
+            None => rustc.args(["--print", "sysroot"]).read().context("ask rustc for its folder")?.into(),
+        };
         let targets = sysroot.join("lib").join("rustlib");
         let mut installed = BTreeSet::new();
         for entry in targets.read_dir().with_context(|| targets.display().to_string())? {

@@ -172,15 +172,21 @@ impl Flags {
             None => BaseName::parse(&settings.base, &workspace.root)?,
         };
         let engine = self.engine(&workspace)?;
-        let toolchain = Toolchain::read()?;
+        // Three programs answer three questions that do not depend on each other.
+        let (toolchain, metadata, source) = std::thread::scope(|scope| {
+            let toolchain = scope.spawn(Toolchain::read);
+            let source = scope.spawn(|| Source::read(&workspace.root));
+            let metadata = build::metadata(&workspace.root);
+            (joined(toolchain), metadata, joined(source))
+        });
+        let toolchain = toolchain?;
         let targets = match engine {
             Engine::Native => build::choose(&platforms, &toolchain)?,
             // They are built in the container; here their names alone are needed.
             Engine::Buildx => platforms.iter().map(|&platform| Target::musl(platform)).collect(),
         };
-        let metadata = build::metadata(&workspace.root)?;
-        let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
-        let source = Source::read(&workspace.root)?;
+        let package = Package::find(&metadata?, &settings.package, settings.binary.as_deref())?;
+        let source = source?;
         let loader = ["docker", "podman"]
             .into_iter()
             .find(|program| self.load && find(program).is_some() && Cmd::new(program).arg("info").succeeds());
@@ -423,6 +429,10 @@ impl Flags {
         ui::write_outputs(&report.markdown(), &outputs)?;
         Ok(report.verdict()?)
     }
+}
+
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// A path as a person near it would write it.

@@ -10,7 +10,7 @@ use super::assemble::assemble;
 use super::compare;
 use super::layout::Layout;
 use super::work::{Work, clear};
-use crate::build::{Build, follow_cargo, with_bill};
+use crate::build::{Build, follow_cargo, linked, with_bill};
 use crate::error::Fault;
 use crate::process::{Cmd, find};
 use crate::ui::Progress;
@@ -35,8 +35,10 @@ impl Verify {
         // Targets may have changed since the plan, where one could not be added.
         let cmd = self.build.command(&work.build.targets, &work.build.toolchain);
         follow_cargo(&cmd, progress)?;
-        let outputs =
-            work.build.targets.iter().map(|target| Ok((target.platform, with_bill(&self.build, target)?.0)));
+        let outputs = work.build.targets.iter().map(|target| {
+            let list = linked(&self.build.root, &self.build.package, target.triple).read()?;
+            Ok((target.platform, with_bill(&self.build, target, &list)?.0))
+        });
         let binaries: BTreeMap<_, _> = outputs.collect::<Result<_>>()?;
         let second = Layout::create(&self.copy.with_file_name("verify-image"))?;
         copy_base(work, &second)?;

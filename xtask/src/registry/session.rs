@@ -267,8 +267,10 @@ impl Session {
             redirects: Redirects::None,
         };
         match self.send(&mut call) {
+            Ok(told) if told.status == answer.status => self.refusal(told, call.scopes, false),
+            // What is refused in two ways within a moment was not refused for good.
             Ok(told) if told.status.is_client_error() || told.status.is_server_error() => {
-                self.refusal(told, call.scopes, false)
+                Trouble::passing(Passing::Busy(None), self.refusal(told, call.scopes, false).error)
             }
             Ok(told) => {
                 let what = format!("the registry refused HEAD (status {}) and not GET", answer.status);

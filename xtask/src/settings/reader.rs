@@ -61,7 +61,8 @@ fn did_you_mean(word: &str, known: &[String]) -> String {
 }
 
 /// Line and column, both from 1, the column in characters, of a byte offset.
-fn line_column(text: &str, offset: usize) -> (usize, usize) {
+/// Line and column of an offset in bytes, both counted from one.
+pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..offset.min(text.len())];
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let line = before.split(|byte| *byte == b'\n').count();

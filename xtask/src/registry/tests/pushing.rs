@@ -66,6 +66,8 @@ fn a_rate_limit_on_a_question_without_a_body_is_told_from_a_missing_right() {
     proxy.on("HEAD", "/blobs/", 1, Fault::Answer(403, Vec::new(), limit));
     proxy.on("GET", "/blobs/", 1, Fault::Answer(403, Vec::new(), limit));
     assert!(client.has_blob(&image, &digest).unwrap());
+    proxy.on("HEAD", "/blobs/", 1, Fault::Answer(403, Vec::new(), limit));
+    assert!(!client.has_blob(&image, &Digest::of(b"not there")).unwrap());
     proxy.on("HEAD", "/blobs/", 1, Fault::Answer(403, Vec::new(), denied));
     proxy.on("GET", "/blobs/", 1, Fault::Answer(403, Vec::new(), denied));
     let text = shown(&client.has_blob(&image, &digest).unwrap_err());

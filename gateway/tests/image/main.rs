@@ -1,7 +1,10 @@
 //! The gateway's image, from both engines, run the way an operator would.
 
-#[path = "../../xtask/tests/support/have.rs"]
+#[path = "../../../xtask/tests/support/have.rs"]
 mod have;
+#[path = "../../../xtask/tests/support/live.rs"]
+mod live;
+mod release;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
