@@ -276,7 +276,7 @@ fn one_request_in_five_goes_wrong_and_promotions_do_not() {
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
     proxy.chaos(20, 7);
-    let count = std::env::var("XTASK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8_usize);
+    let count = std::env::var("XTASK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4_usize);
     let mut done = 0;
     for number in 0..count {
         let (version, digest) = ([("1.0.0", &digests[0]), ("1.1.0", &digests[1])])[number % 2];

@@ -227,3 +227,31 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
         workshop.run(&["promote", &first, "--to", "production"]).code(0).says("runs there already");
     }
 }
+
+#[test]
+fn where_a_signature_is_wanted_it_goes_along_and_is_verified_on_both_sides() {
+    for live in [Live::docker(), Live::crane()].into_iter().flatten() {
+        let registry = live.registry();
+        let mut workshop = Workshop::new(1);
+        let text = format!(
+            "package = \"hello\"\nrepository = \"{registry}/owner/app\"\n[[environments]]\nname = \"production\"\n\
+             repository = \"{registry}/prod/app\"\nsigned = true\nkey = \"cosign.pub\"\n"
+        );
+        workshop.hello.write("xtask/image.toml", &text);
+        if key_pair(&workshop).is_none() {
+            return;
+        }
+        let repository = format!("{registry}/owner/app");
+        workshop.publish(&repository, &["1.0.0"]).code(0);
+        workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("does not take it: ");
+        assert_eq!(tagged(&registry, "prod/app", "production"), None);
+        workshop.image(2, 1000);
+        let args = ["publish", "--repository", &repository, "--tag", "1.1.0", "--sign", "key"];
+        let mut publish = workshop.command(&args);
+        Ran::of(publish.env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key")).code(0);
+        workshop.run(&["promote", "1.1.0", "--to", "production"]).code(0).says("signature");
+        let image = format!("{registry}/prod/app:production");
+        let report = workshop.run(&["verify", "--json", &image, "--key", "cosign.pub"]).code(0).json();
+        assert_eq!(check(&report, "signature").0, "ok", "{report}");
+    }
+}

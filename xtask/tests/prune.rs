@@ -160,6 +160,23 @@ fn what_is_promoted_meanwhile_stays() {
 }
 
 #[test]
+fn through_a_registry_that_fails_nothing_kept_is_lost() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let (workshop, _) = workshop(&proxy.registry(), 3);
+    proxy.chaos(20, 11);
+    let ran = workshop.run(&["prune", "--keep", "1", "--delete"]);
+    eprintln!("{} of {} requests faulty", proxy.went_wrong(), proxy.seen().len());
+    proxy.chaos(0, 1);
+    assert!(matches!(ran.code, Some(0 | 1)), "{ran:?}");
+    is_clean(&workshop, &live.registry(), "1.3.0");
+    workshop.run(&["prune", "--keep", "1", "--delete"]).code(0);
+    for tag in ["1.1.0", "1.2.0", "xtask-prune"] {
+        assert_eq!(tagged(&live.registry(), "owner/app", tag), None, "{tag}: {ran:?}");
+    }
+}
+
+#[test]
 fn a_registry_that_deletes_nothing_says_so_before_anything_is_written() {
     let Some(live) = Live::docker_with("", false) else { return };
     let (workshop, _) = workshop(&live.registry(), 2);
