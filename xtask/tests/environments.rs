@@ -208,6 +208,30 @@ fn a_tag_that_was_written_by_other_means_has_no_record_until_it_is_promoted() {
     assert!(environment(&workshop, "staging")["since"].is_string());
 }
 
+#[test]
+fn what_is_pruned_elsewhere_can_still_be_rolled_back_to() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let (workshop, digests) = workshop(&registry, &["1.0.0", "1.1.0"]);
+    let text = settings(&registry).replace("after = \"canary\"", "after = \"staging\"");
+    workshop.hello.write("xtask/image.toml", &text);
+    for version in ["1.0.0", "1.1.0"] {
+        workshop.run(&["promote", version, "--to", "staging"]).code(0);
+        workshop.run(&["promote", "--from", "staging", "--to", "production"]).code(0);
+    }
+    workshop.run(&["prune", "--keep", "1", "--delete"]).code(0);
+    let there = format!("{registry}/prod/app@{}", digests[0]);
+    workshop
+        .run(&["promote", &digests[0], "--to", "production"])
+        .code(1)
+        .says(&format!("cargo xtask promote {there} --to production"));
+    workshop.run(&["promote", &there, "--to", "production"]).code(0);
+    assert_eq!(tagged(&registry, "prod/app", "production").as_ref(), Some(&digests[0]));
+    let row = environment(&workshop, "production");
+    assert_eq!((&row["previous"], row["since"].is_string()), (&json!(digests[1]), true));
+    workshop.run(&["promote", "1.0.0", "--to", "production"]).code(1).says("there is no such image");
+}
+
 /// What refers to an image and its platforms, but for records: digests.
 fn referrers(registry: &str, repository: &str, digest: &str) -> Vec<String> {
     let all = listed(registry, repository, digest);
@@ -276,11 +300,11 @@ fn one_request_in_five_goes_wrong_and_promotions_do_not() {
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
     proxy.chaos(20, 7);
-    let count = std::env::var("XTASK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4_usize);
+    let count = std::env::var("XTASK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_usize);
     let mut done = 0;
     for number in 0..count {
-        let (version, digest) = ([("1.0.0", &digests[0]), ("1.1.0", &digests[1])])[number % 2];
-        let environment = ["canary", "staging"][number / 2 % 2];
+        let (version, digest) = ([("1.0.0", &digests[0]), ("1.1.0", &digests[1])])[number / 2 % 2];
+        let environment = ["canary", "staging"][number % 2];
         let ran = workshop.run(&["promote", version, "--to", environment, "--json"]);
         let repository = if environment == "canary" { "canary/app" } else { "owner/app" };
         match ran.code {
@@ -296,7 +320,7 @@ fn one_request_in_five_goes_wrong_and_promotions_do_not() {
     eprintln!("{done} of {count} promoted, {} of {} requests faulty", proxy.went_wrong(), proxy.seen().len());
     assert!(done * 100 >= count * 95, "{done} of {count}");
     proxy.chaos(0, 1);
-    for name in ["canary", "staging"] {
+    for name in ["canary", "staging"].iter().take(done) {
         let row = environment(&workshop, name);
         assert!(row["since"].is_string(), "{row}");
     }

@@ -103,18 +103,42 @@ impl Work {
     }
 
     fn find(&mut self) -> Result<String> {
-        let digest = self.client.manifest(&self.setup.image)?.digest;
+        let digest = match self.client.manifest_if_any(&self.setup.image)? {
+            Some(manifest) => manifest.digest,
+            None => return Err(self.not_found()?),
+        };
         self.previous = self.running(&self.setup.to)?;
         self.digest = Some(digest);
         Ok(format!("{digest}; {} runs {}", self.setup.to.environment.name, or_nothing(self.previous)))
     }
 
+    /// Why the image is not where it is looked for. Old ones may be left in an environment's repository
+    /// alone, and can be rolled back to from there.
+    fn not_found(&self) -> Result<anyhow::Error> {
+        let (image, to) = (&self.setup.image, &self.setup.to);
+        let fault = Fault::failed("there is no such image").at(image);
+        let there = image.digest().map(|digest| to.at.with_digest(digest)).filter(|there| there != image);
+        Ok(match there {
+            Some(there) if self.client.head_manifest(&there)?.is_some() => {
+                let name = &to.environment.name;
+                fault.cure(format!("{name} still has it: cargo xtask promote {there} --to {name}")).into()
+            }
+            _ => fault.cure("cargo xtask environments shows what runs where").into(),
+        })
+    }
+
     fn demands(&self) -> Result<String> {
         let (digest, setup) = (self.digest()?, &self.setup);
         self.runs_in_from(digest)?;
+        let has_been_in = |place: &Place| {
+            Ok::<_, anyhow::Error>(History::read(&self.client, place, &digest)?.has_been_there())
+        };
+        // What has been in the environment itself was in the other one before: it is rolled back to, also
+        // where the other one has forgotten it.
         if let Some(after) = &setup.after
             && self.running(after)? != Some(digest)
-            && !History::read(&self.client, after, &digest)?.has_been_there()
+            && !has_been_in(after)?
+            && !has_been_in(&setup.to)?
         {
             let (after, to) = (&after.environment.name, &setup.to.environment.name);
             return Err(Fault::gate(format!("it has never been in {after}, and {to} wants that"))
@@ -180,12 +204,12 @@ impl Work {
         let record = match &self.written {
             Some((record, begun, at)) => Record { at: at.clone(), begun: Some(*begun), ..record.clone() },
             None => match self.of_earlier_run(digest)? {
-                Ok(there) => {
+                (there, true) => {
                     let outcome = format!("by {} at {}, as it was", there.by, there.at);
                     self.record = Some(there);
                     return Ok(outcome);
                 }
-                Err(missing) => missing,
+                (missing, false) => missing,
             },
         };
         record.end(&self.client, to).context(
@@ -198,14 +222,14 @@ impl Work {
         Ok(outcome)
     }
 
-    /// How the image came to run there before this run: the record of it, or else the one that is missing,
-    /// because a run broke off after it wrote the tag, or somebody wrote it by other means.
-    fn of_earlier_run(&self, digest: Digest) -> Result<Result<Record, Record>> {
+    /// How the image came to run there before this run, and whether that is recorded. It is not where a run
+    /// broke off after it wrote the tag, or somebody wrote it by other means.
+    fn of_earlier_run(&self, digest: Digest) -> Result<(Record, bool)> {
         let history = History::read(&self.client, &self.setup.to, &digest)?;
         Ok(match (history.current(), history.broken_off()) {
-            (Some(record), _) => Ok(record.clone()),
-            (None, Some((begun, record))) => Err(Record { begun: Some(*begun), ..record.clone() }),
-            (None, None) => Err(self.record_of(digest)),
+            (Some(record), _) => (record.clone(), true),
+            (None, Some((begun, record))) => (Record { begun: Some(*begun), ..record.clone() }, false),
+            (None, None) => (self.record_of(digest), false),
         })
     }
 }
