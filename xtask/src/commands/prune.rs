@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::publish::Target;
 use crate::environments::Places;
-use crate::environments::prune::{Keep, Removed, remove, sweep};
+use crate::environments::prune::{Keep, Removed, Sweep, remove, sweep};
 use crate::error::Fault;
 use crate::settings::Workspace;
 use crate::ui::{self, Table, Ui};
@@ -91,23 +91,36 @@ impl Flags {
             ui::print(&format!("{report:#}\n"));
             return Ok(());
         }
-        let mut table = Table::new(&["tag", "what happens"]);
-        let word = if self.delete { "deleted" } else { "would go" };
-        for tag in &found.tags {
-            table.row([tag.as_str(), word]);
-        }
-        for tag in &found.held {
-            table.row([tag.as_str(), "stays: a kept tag names the same image"]);
-        }
-        let hint = if self.delete { "" } else { "; --delete does it" };
-        ui::print(&format!("{table}\n{count} manifests {word}, {} tags stay{hint}\n", found.kept));
-        if found.remains > 0 {
-            ui::print(&format!("{} of them are left of a prune that broke off\n", found.remains));
-        }
-        if !removed.spared.is_empty() {
-            let spared = removed.spared.len();
-            ui::print(&format!("{spared} of them stay: something was tagged meanwhile that needs them\n"));
-        }
+        ui::print(&shown(&found, &removed, self.delete));
         Ok(())
     }
+}
+
+/// What went or would go, for a person.
+fn shown(found: &Sweep, removed: &Removed, delete: bool) -> String {
+    let mut table = Table::new(&["tag", "what happens"]);
+    for tag in &found.tags {
+        let spared = found.listing.images.get(tag).is_some_and(|digest| removed.spared.contains(digest));
+        table.row([
+            tag.as_str(),
+            match (delete, spared) {
+                (_, true) => "stays: something was tagged meanwhile that needs it",
+                (true, false) => "deleted",
+                (false, false) => "would go",
+            },
+        ]);
+    }
+    for tag in &found.held {
+        table.row([tag.as_str(), "stays: something kept is it or leads there"]);
+    }
+    let count = found.manifests().count();
+    let mut text = if delete {
+        format!("{table}\n{} of {count} manifests deleted\n", removed.deleted)
+    } else {
+        format!("{table}\n{count} manifests would go, {} tags stay; --delete does it\n", found.kept)
+    };
+    if found.remains > 0 {
+        text += &format!("{} of them are left of a prune that broke off\n", found.remains);
+    }
+    text
 }

@@ -10,4 +10,4 @@ mod sweep;
 pub use keep::Keep;
 pub use listing::JOURNAL;
 pub use remove::{Removed, remove};
-pub use sweep::sweep;
+pub use sweep::{Sweep, sweep};
