@@ -71,6 +71,14 @@ fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
         "xtask.promotion.at": "2026-01-02T03:04:05Z",
     });
     refer(&registry, "owner/app", &digests[0], RECORD, &annotations);
+    // Nor does it help to call the record something else, where it is listed or tagged.
+    let path = format!("/v2/owner/app/manifests/sha256-{}", &digests[0][7..]);
+    let (_, list) = get(&registry, &path);
+    let list = String::from_utf8(list).unwrap();
+    let record = listed(&registry, "owner/app", &digests[0]).last().unwrap()["digest"].clone();
+    let (_, record) = get(&registry, &format!("/v2/owner/app/manifests/{}", record.as_str().unwrap()));
+    put(&registry, &format!("{path}.sig"), MANIFEST, &record);
+    put(&registry, &path, INDEX, list.replace(RECORD, "application/x.note").as_bytes());
     to_production().code(3).says("it has never been in canary").says("--to canary");
     workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(0);
     // What was said elsewhere stayed there, and what is said is of its own place.
@@ -82,6 +90,7 @@ fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
             .collect()
     };
     assert_eq!(records("canary/app"), [format!("{registry}/canary/app:canary")]);
+    assert_eq!(tagged(&registry, "canary/app", &format!("sha256-{}.sig", &digests[0][7..])), None);
     workshop.run(&["promote", "1.1.0", "--to", "canary"]).code(0);
     to_production().code(0);
     assert_eq!(records("prod/app"), [format!("{registry}/prod/app:production")]);

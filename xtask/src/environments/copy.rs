@@ -49,12 +49,11 @@ impl Copy<'_> {
         while let Some(subject) = subjects.pop() {
             for referrer in self.client.referrers(self.from, &subject, None)? {
                 // A list that is kept under a tag may name anything, also what is gone.
-                let refers = |manifest: registry::Manifest| subject_of(&manifest.bytes) == Some(subject);
+                let refers = |manifest: registry::Manifest| {
+                    subject_of(&manifest.bytes) == Some(subject) && !is_record(&manifest.bytes)
+                };
                 let at = self.from.with_digest(referrer.digest);
-                if is_record(&referrer)
-                    || !seen.insert(referrer.digest)
-                    || !self.client.manifest_if_any(&at)?.is_some_and(refers)
-                {
+                if !seen.insert(referrer.digest) || !self.client.manifest_if_any(&at)?.is_some_and(refers) {
                     continue;
                 }
                 let manifest = self.below(&referrer.digest, 0, &mut subjects)?;
@@ -81,6 +80,12 @@ impl Copy<'_> {
             let index: Index = oci::from_bytes(&digest.to_string(), &manifest.bytes)?;
             for entry in &index.manifests {
                 let entry = self.below(&entry.digest, depth + 1, all)?;
+                if is_record(&entry.bytes) {
+                    return Err(Fault::gate("a record of a promotion is hidden in it")
+                        .at(self.from.with_digest(*digest))
+                        .cure("records are made by promotions alone: find out who pushed this")
+                        .into());
+                }
                 self.put(&entry)?;
             }
         } else {
@@ -95,6 +100,9 @@ impl Copy<'_> {
         let (from, to) = (self.from.with_tag(tag)?, self.to.with_tag(tag)?);
         let Some(head) = self.client.head_manifest(&from)? else { return Ok(()) };
         let manifest = self.below(&head.digest, 0, &mut Vec::new())?;
+        if is_record(&manifest.bytes) {
+            return Ok(());
+        }
         let layers = |manifest: &registry::Manifest| -> BTreeSet<Digest> {
             let image = serde_json::from_slice::<Manifest>(&manifest.bytes);
             image

@@ -5,7 +5,7 @@
 //! place that it was made for, and counts nowhere else: copying an image takes its records along.
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Place;
 use crate::digest::Digest;
@@ -19,9 +19,23 @@ const DONE: &str = "application/vnd.xtask.promotion.v1+json";
 const BEGUN: &str = "application/vnd.xtask.promotion-begun.v1+json";
 const PREFIX: &str = "xtask.promotion.";
 
-/// Whether a referrer is a record of a promotion.
-pub fn is_record(referrer: &Referrer) -> bool {
-    referrer.artifact_type.as_deref().is_some_and(|kind| kind == DONE || kind == BEGUN)
+/// Whether a manifest is a record, by what it says itself: lists of referrers may say otherwise. Registries
+/// go by the artifact's type, or else by the config's.
+pub fn is_record(manifest: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Types {
+        #[serde(rename = "artifactType")]
+        artifact: Option<String>,
+        config: Option<Config>,
+    }
+    #[derive(Deserialize)]
+    struct Config {
+        #[serde(rename = "mediaType")]
+        media_type: Option<String>,
+    }
+    let Ok(types) = serde_json::from_slice::<Types>(manifest) else { return false };
+    let of_config = types.config.and_then(|config| config.media_type);
+    [types.artifact, of_config].into_iter().flatten().any(|kind| kind == DONE || kind == BEGUN)
 }
 
 /// That an image was promoted, or is about to be.
@@ -128,12 +142,12 @@ impl History {
                 && record.digest == *digest
         };
         let mut history = Self::default();
-        for referrer in referrers.iter().filter(|referrer| is_record(referrer)) {
+        for referrer in referrers {
             let Some(record) = Record::of(referrer).filter(counts) else { continue };
-            if referrer.artifact_type.as_deref() == Some(DONE) {
-                history.done.push(record);
-            } else {
-                history.begun.push((referrer.digest, record));
+            match referrer.artifact_type.as_deref() {
+                Some(DONE) => history.done.push(record),
+                Some(BEGUN) => history.begun.push((referrer.digest, record)),
+                _ => {}
             }
         }
         history.done.sort_by(|a, b| a.at.cmp(&b.at));
@@ -201,6 +215,19 @@ mod tests {
         let referrer = referrer(DONE, &record);
         assert_eq!(Record::of(&referrer), Some(record));
         assert_eq!(Record::of(&Referrer { annotations: Annotations::new(), ..referrer }), None);
+    }
+
+    #[test]
+    fn a_manifest_says_itself_whether_it_is_a_record() {
+        for (manifest, expected) in [
+            (format!(r#"{{"artifactType":"{DONE}"}}"#), true),
+            (format!(r#"{{"artifactType":"x","config":{{"mediaType":"{BEGUN}"}}}}"#), true),
+            (r#"{"artifactType":"x","config":{"mediaType":"y"}}"#.to_owned(), false),
+            (r#"{"config":null}"#.to_owned(), false),
+            ("[".to_owned(), false),
+        ] {
+            assert_eq!(is_record(manifest.as_bytes()), expected, "{manifest}");
+        }
     }
 
     #[test]
