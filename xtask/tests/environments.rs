@@ -177,6 +177,23 @@ fn what_it_is_taken_from_must_run_there_until_the_end() {
 }
 
 #[test]
+fn a_tag_that_moves_meanwhile_changes_nothing_about_what_is_promoted() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
+    let (_, other) = get(&live.registry(), "/v2/owner/app/manifests/1.1.0");
+    proxy.on("GET", "/blobs/", 1, Fault::Slow(1500));
+    let report = thread::scope(|scope| {
+        let run = scope.spawn(|| workshop.run(&["promote", "1.0.0", "--to", "canary", "--json"]));
+        wait_for(&proxy, "GET", "/blobs/");
+        put(&live.registry(), "/v2/owner/app/manifests/1.0.0", INDEX, &other);
+        run.join().unwrap().code(0).json()
+    });
+    assert_eq!(report["digest"], digests[0]);
+    assert_eq!(tagged(&live.registry(), "canary/app", "canary").as_ref(), Some(&digests[0]));
+}
+
+#[test]
 fn a_promotion_that_was_killed_before_its_record_is_recorded_by_the_next() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
