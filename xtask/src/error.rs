@@ -145,7 +145,7 @@ pub fn render(error: &anyhow::Error) -> String {
             for fault in faults {
                 out.push_str(&format!("error: {}\n", plain_line(&fault.to_string())));
                 if let Some(cure) = &fault.cure {
-                    out.push_str(&format!("  help: {cure}\n"));
+                    out.push_str(&format!("  help: {}\n", plain(cure)));
                 }
             }
             first = false;
@@ -164,7 +164,7 @@ pub fn render(error: &anyhow::Error) -> String {
         }
     }
     for cure in cures {
-        out.push_str(&format!("  help: {}\n", cure.replace('\n', "\n        ")));
+        out.push_str(&format!("  help: {}\n", plain(&cure).replace('\n', "\n        ")));
     }
     out
 }

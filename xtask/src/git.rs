@@ -8,9 +8,8 @@ use semver::{BuildMetadata, Prerelease, Version};
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
-
-/// The end of the year 9999, the last that RFC 3339 can write.
-const LAST_TIME: u64 = 253_402_300_799;
+use crate::tags::{run_tag, version_of};
+pub use crate::time::{now, rfc3339};
 
 /// The source's place in history. Without a repository all of it is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,8 +24,10 @@ pub struct Source {
     pub nearest: Option<(Version, u64)>,
     /// Why nothing is known, where nothing is.
     pub missing: Option<String>,
-    /// Commits in all; none where the clone is shallow and cannot count.
+    /// Commits in all, where no version tag is below; none where the clone is shallow and cannot count.
     pub commits: Option<u64>,
+    /// Whether history is cut off somewhere below the commit.
+    pub shallow: bool,
 }
 
 impl Source {
@@ -63,28 +64,30 @@ impl Source {
             })?;
             source.revision = Some(revision.to_owned());
             source.dirty = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
-            // Of several on one commit git describes by any; and `v1` is a tag that moves.
-            let here = git(&["tag", "--points-at", "HEAD"]).unwrap_or_default();
-            let here = here.lines().filter_map(|tag| Version::parse(tag.strip_prefix('v')?).ok()).max();
-            source.nearest = here.map(|version| (version, 0)).or_else(|| {
-                let pattern = "v[0-9]*.[0-9]*.[0-9]*";
-                git(&["describe", "--tags", "--long", "--match", pattern, "--abbrev=7"])
-                    .as_deref()
-                    .and_then(parse_describe)
-            });
-            let shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
-            if !shallow {
+            source.nearest = nearest(git, run_tag().as_deref());
+            source.shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
+            // Counted over all of history, and needed where no tag begins the count.
+            if !source.shallow && source.nearest.is_none() {
                 source.commits = git(&["rev-list", "--count", "HEAD"]).and_then(|count| count.parse().ok());
             }
         }
         if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
             let text = epoch.to_string_lossy();
-            let time = text.parse().ok().filter(|time| *time <= LAST_TIME);
+            let time = text.parse().ok().filter(|time| *time <= crate::time::LAST);
             source.time = time.ok_or_else(|| {
                 Fault::usage(format!("SOURCE_DATE_EPOCH is '{text}', not a number of seconds since 1970"))
             })?;
         }
         Ok(source)
+    }
+
+    /// Why the version may be wrong, and what to do about it.
+    pub fn doubt(&self) -> Option<&'static str> {
+        let is_tagged = self.nearest.as_ref().is_some_and(|(_, ahead)| *ahead == 0);
+        (self.shallow && !is_tagged).then_some(
+            "this clone is shallow: version tags and commits are missing, and the version is made of what is \
+             left; in a workflow give actions/checkout 'fetch-depth: 0', elsewhere git fetch --unshallow --tags",
+        )
     }
 
     /// The commit, marked where the files differ from it.
@@ -116,67 +119,40 @@ impl Source {
     }
 }
 
+/// The version tag nearest below the commit, and the commits since. Of several on one commit it is `wanted`,
+/// the one that the run is for, else the highest.
+fn nearest(git: impl Fn(&[&str]) -> Option<String>, wanted: Option<&str>) -> Option<(Version, u64)> {
+    let on = |commit: &str| {
+        let tags = git(&["tag", "--points-at", commit])?;
+        let wanted = wanted.filter(|wanted| tags.lines().any(|tag| tag == *wanted)).and_then(version_of);
+        wanted.or_else(|| tags.lines().filter_map(version_of).max())
+    };
+    if let Some(version) = on("HEAD") {
+        return Some((version, 0));
+    }
+    // What only looks like a version would hide those below it.
+    let names = ["v[0-9]*", "[0-9]*"];
+    let below = git(&["tag", "--merged", "HEAD", "--list", names[0], names[1]])?;
+    let others = below.lines().filter(|tag| version_of(tag).is_none());
+    let others: Vec<_> = others.map(|tag| format!("--exclude={tag}")).collect();
+    let mut args =
+        vec!["describe", "--tags", "--long", "--abbrev=7", "--match", names[0], "--match", names[1]];
+    args.extend(others.iter().map(String::as_str));
+    let described = git(&args)?;
+    let (tag, ahead) = parse_describe(&described)?;
+    Some((on(&format!("refs/tags/{tag}^{{commit}}"))?, ahead))
+}
+
 /// `v1.2.3-4-gabcdef0`: a tag, the commits since, the commit.
-fn parse_describe(text: &str) -> Option<(Version, u64)> {
+fn parse_describe(text: &str) -> Option<(&str, u64)> {
     let (rest, _) = text.rsplit_once("-g")?;
     let (tag, ahead) = rest.rsplit_once('-')?;
-    Some((Version::parse(tag.strip_prefix('v')?).ok()?, ahead.parse().ok()?))
-}
-
-/// A time as RFC 3339 has it, in UTC.
-pub fn rfc3339(time: u64) -> String {
-    let (days, second) = (time / 86_400, time % 86_400);
-    // Days counted in eras of 400 years from the first of March of the year 0.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// The day of an RFC 3339 time, counted from 1970-01-01; none where it begins with no date.
-pub fn day_of(text: &str) -> Option<u64> {
-    let mut parts = text.get(..10)?.splitn(3, '-').map(|part| part.parse::<u64>().ok());
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // The same count of days as above, the other way.
-    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    Some(era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468)
-}
-
-/// The time now, in seconds since 1970.
-pub fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    Some((tag, ahead.parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times() {
-        for (time, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_709_210_096, "2024-02-29T12:34:56Z"),
-            (4_102_444_799, "2099-12-31T23:59:59Z"),
-        ] {
-            assert_eq!(rfc3339(time), text);
-            assert_eq!(day_of(text), Some(time / 86_400));
-        }
-        for bad in ["", "2026", "2026-13-01", "yesterday", "2026-1-1", "1969-12-31"] {
-            assert_eq!(day_of(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn versions() {
@@ -185,7 +161,7 @@ mod tests {
             let source = Source {
                 revision: Some("0123456789abcdef".to_owned()),
                 dirty,
-                nearest: parse_describe(described),
+                nearest: parse_describe(described).and_then(|(tag, ahead)| Some((version_of(tag)?, ahead))),
                 commits,
                 ..Source::default()
             };

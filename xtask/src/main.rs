@@ -12,6 +12,7 @@ mod environments;
 mod error;
 mod git;
 mod image;
+mod mask;
 mod plan;
 mod platform;
 mod process;
@@ -20,6 +21,7 @@ mod registry;
 mod scan;
 mod settings;
 mod tags;
+mod time;
 mod ui;
 mod verify;
 

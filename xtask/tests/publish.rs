@@ -5,6 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 
+use support::fault_proxy::FaultProxy;
 use support::live::Live;
 use support::published::{Workshop, get, is_whole, tagged};
 
@@ -79,38 +80,6 @@ fn a_version_is_never_overwritten_by_other_bytes() {
 }
 
 #[test]
-fn moving_tags_only_go_forward() {
-    let Some(live) = Live::docker() else { return };
-    let mut workshop = Workshop::new(1);
-    let repository = format!("{}/owner/app", live.registry());
-    let mut digests = Vec::new();
-    let versions = [
-        ("1.1.0", "1.1", "1"),
-        ("1.2.0", "1.2", "1"),
-        ("1.1.1", "1.1", "1"),
-        ("1.10.0", "1.10", "1"),
-        ("2.0.0-rc.1", "2.0", "2"),
-    ];
-    for (seed, (version, minor, major)) in versions.into_iter().enumerate() {
-        workshop.image(seed as u64 + 1, 1000);
-        digests.push(workshop.digest.clone());
-        let tags = if version.contains('-') { vec![version] } else { vec![version, minor, major, "latest"] };
-        let report = workshop.publish(&repository, &tags).code(0).json();
-        if version == "1.1.1" {
-            let state = |tag: &str| states(&report).into_iter().find(|(name, _)| name == tag).unwrap().1;
-            assert_eq!(state("1.1"), "moved");
-            assert_eq!(
-                (state("1"), state("latest")),
-                ("left: 1.2.0 is out".into(), "left: 1.2.0 is out".into())
-            );
-        }
-    }
-    for (tag, of) in [("1.1", 2), ("1.2", 1), ("1", 3), ("latest", 3), ("2.0.0-rc.1", 4)] {
-        assert_eq!(tagged(&live.registry(), "owner/app", tag).as_ref(), Some(&digests[of]), "{tag}");
-    }
-}
-
-#[test]
 fn without_a_passing_scan_of_the_same_image_a_reason_is_wanted() {
     let Some(live) = Live::docker() else { return };
     let workshop = Workshop::new(7);
@@ -149,6 +118,8 @@ fn the_tags_are_derived_and_must_be_about_this_very_image() {
     workshop.hello.write("xtask/image.toml", &settings);
     workshop.hello.commit();
     workshop.run(&["publish"]).code(2).says("the image's revision is").says("cargo xtask image");
+    support::published::layout(&workshop.hello.layout(), 7, 1000, &json!({}));
+    workshop.run(&["publish"]).code(2).says("the image's revision is not named");
     workshop.hello.git(&["tag", "v0.3.0"]);
     workshop.image(7, 1000);
     let plan = workshop.run(&["publish", "--dry-run"]).code(0).stdout;
@@ -159,6 +130,28 @@ fn the_tags_are_derived_and_must_be_about_this_very_image() {
     workshop.hello.git(&["tag", "--delete", "v0.3.0"]);
     workshop.hello.git(&["tag", "v0.4.0"]);
     workshop.run(&["publish"]).code(2).says("0.4.0").says("0.3.0");
+}
+
+#[test]
+fn a_layer_that_was_changed_after_the_scan_is_not_sent() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let workshop = Workshop::new(7);
+    let repository = format!("{}/owner/app", proxy.registry());
+    let blobs = std::fs::read_dir(workshop.hello.layout().join("blobs/sha256")).unwrap().flatten();
+    let largest = blobs.max_by_key(|blob| blob.metadata().unwrap().len()).unwrap().path();
+    let mut bytes = std::fs::read(&largest).unwrap();
+    bytes[50_000] ^= 1;
+    std::fs::write(&largest, bytes).unwrap();
+    let name = largest.file_name().unwrap().to_str().unwrap().to_owned();
+    let ran = workshop.publish(&repository, &["1.0.0"]).code(3);
+    ran.says(&largest.display().to_string())
+        .says(&format!("not sha256:{name} any more"))
+        .says("make the image again");
+    assert_eq!(
+        (proxy.count("PUT", "/manifests/"), get(&live.registry(), "/v2/owner/app/tags/list").0),
+        (0, 404)
+    );
 }
 
 #[test]
@@ -173,6 +166,11 @@ fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
         dir.display().to_string()
     });
     std::fs::remove_dir_all(workshop.hello.layout()).unwrap();
+    workshop.hello.write("other/file", "not of a layout");
+    let other = workshop.hello.path().join("other").display().to_string();
+    let args =
+        ["publish", "--repository", &repository, "--tag", "1.0.0", "--image", &other, "--merge", &parts[1]];
+    workshop.run(&args).code(2).says("name an empty or a new folder for the joined image: --image DIR");
     let args =
         ["publish", "--json", "--repository", &repository, "--tag", "1.0.0", "--merge", &parts[1], &parts[0]];
     std::fs::remove_file(workshop.hello.path().join("target/xtask/scan.json")).unwrap();

@@ -81,8 +81,8 @@ fn one_request_in_five_goes_wrong_and_publishing_does_not() {
                 let version = format!("1.{}.{}", number / 10, number % 10);
                 let minor = format!("1.{}", number / 10);
                 let tags = [&version, &minor, "1", "latest"].map(|tag| ["--tag", tag]).concat();
-                let args =
-                    ["publish", "--json", "--token-stdin", "--user", "user", "--repository", &repository];
+                let args = ["publish", "--json", "--token-stdin", "--user", "user", "--timeout", "3"];
+                let args = [&args[..], &["--repository", &repository]].concat();
                 let mut run = workshop.command(&[&args[..], &tags[..]].concat());
                 run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
                 let mut child = run.spawn().unwrap();
@@ -107,8 +107,15 @@ fn one_request_in_five_goes_wrong_and_publishing_does_not() {
         } else {
             assert_eq!(ran.code, Some(1), "{ran:?}");
             eprintln!("{version} ended in an error:\n{}", ran.stderr);
-            let named =
-                ["rate limit", "in trouble", "the connection", "ended", "kept moving", "fewer requests"];
+            let named = [
+                "no data for",
+                "rate limit",
+                "in trouble",
+                "the connection",
+                "ended",
+                "kept moving",
+                "fewer requests",
+            ];
             assert!(named.iter().any(|cause| ran.stderr.contains(cause)), "{}", ran.stderr);
         }
     }

@@ -98,6 +98,7 @@ fn bad_crates_are_caught_by_both_engines_and_mended_ones_pass() {
     }
     bills(&good);
     ignoring(&bad);
+    yanked(&good);
     hiding(&good);
     with_trivy(&bad, &good);
 }
@@ -141,6 +142,30 @@ fn bills(good: &Hello) {
             assert_eq!(seen, crates);
         }
     }
+}
+
+/// What an index says was taken back is a warning; one that does not answer, or nobody asked, is told.
+fn yanked(good: &Hello) {
+    let server = support::files(|path| match path {
+        "/sm/al/smallvec" => Some(b"{\"vers\":\"1.15.1\",\"yanked\":true}".to_vec()),
+        "/sp/in/spin" => Some(b"{\"vers\":\"0.5.2\",\"yanked\":false}".to_vec()),
+        _ => None,
+    });
+    good.write("xtask/image.toml", &format!("{SETTINGS}index = 'http://{server}'\n"));
+    let report = scan(good, &["--json", "--yanked"]).code(0).json();
+    let found = |name: &str| {
+        let mut findings = report["findings"].as_array().unwrap().iter();
+        findings.find(|one| one["id"] == "XT-YANKED" && one["subject"] == name)
+    };
+    let smallvec = found("smallvec").unwrap();
+    assert_eq!((&smallvec["kind"], &smallvec["fails"]), (&json!("notice"), &json!(false)));
+    assert!(smallvec["note"].as_str().unwrap().contains("took this version back"), "{smallvec}");
+    assert!(found("spin").is_none() && report["yanked"].as_str().unwrap().contains("looked up at"));
+    let report = scan(good, &["--json"]).code(0).json();
+    assert_eq!(report["yanked"], "not looked up: not asked for");
+    good.write("xtask/image.toml", &format!("{SETTINGS}yanked = true\nindex = 'http://127.0.0.1:1'\n"));
+    scan(good, &[]).code(0).says("yanked versions were not looked up");
+    good.write("xtask/image.toml", SETTINGS);
 }
 
 fn ignoring(bad: &Hello) {
@@ -280,7 +305,11 @@ fn with_trivy(bad: &Hello, good: &Hello) {
         for platform in report["platforms"].as_array().unwrap() {
             assert_eq!(platform["crates"], platform["trivy_crates"], "all of them seen");
         }
+        // The config has a health check, which Trivy looks for in the history alone.
+        assert_eq!(report["findings"], json!([]));
     }
+    overlooked(bad, &trivy);
+    distributions(good, &trivy);
     // An old database, and one that knows nothing of this: the one is told, the other is what it is.
     good.write("xtask/image.toml", &SETTINGS.replace("36500", "3"));
     trivy(good, &["--engine", "trivy"]).code(3).says("Trivy's database is of 2026-08-21");
@@ -291,6 +320,88 @@ fn with_trivy(bad: &Hello, good: &Hello) {
     // A program of that name that answers with nothing at all.
     fs::remove_file(good.path().join(".trivyignore.yaml")).unwrap();
     impostor(good);
+}
+
+/// A distribution that gets no updates, or that Trivy does not know, is as bad as an image that says nothing.
+fn distributions(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
+    let kept = good.path().join("target/kept");
+    copy(&good.layout(), &kept);
+    let status = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.24-11\n\n";
+    good.write("base/status", status);
+    let file =
+        |source: &str, target: &str| format!("[[files]]\nsource = 'base/{source}'\ntarget = '{target}'\n");
+    for (release, version, id) in [
+        ("ID=debian\nVERSION_ID=9\n", "9.13\n", Some("XT-END-OF-LIFE")),
+        ("ID=debian\nVERSION_ID=12\n", "12.5\n", None),
+        ("ID=nobodys\nVERSION_ID=1\n", "", Some("XT-UNKNOWN-SYSTEM")),
+    ] {
+        good.write("base/os-release", release);
+        good.write("base/version", version);
+        let mut settings = SETTINGS.to_owned();
+        settings.push_str(&file("os-release", "/etc/os-release"));
+        settings.push_str(&file("status", "/var/lib/dpkg/status"));
+        if !version.is_empty() {
+            settings.push_str(&file("version", "/etc/debian_version"));
+        }
+        good.write("xtask/image.toml", &settings);
+        good.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
+        let ran = trivy(good, &["--json"]);
+        match id {
+            None => drop(ran.code(0)),
+            Some(id) => {
+                let report = ran.code(3).json();
+                let found = finding(&report, id).unwrap_or_else(|| panic!("{id}: {report:#}"));
+                let subject = &found["subject"];
+                let entry = format!(
+                    "[[scan.ignore]]\nid = '{id}'\nsubject = {subject}\nreason = 'a test'\nexpires = '{}'\n",
+                    in_days(9)
+                );
+                good.write("xtask/image.toml", &format!("{settings}{entry}"));
+                trivy(good, &[]).code(0);
+            }
+        }
+    }
+    good.write("xtask/image.toml", SETTINGS);
+    fs::remove_dir_all(good.layout()).unwrap();
+    copy(&kept, &good.layout());
+}
+
+/// What a VEX document says not to matter passes both engines and is shown; without the builtin engine too.
+fn overlooked(bad: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
+    let ids = CRATES.iter().map(|row| (row.1, row.2, row.3));
+    let statements: Vec<_> = ids
+        .chain([("RUSTSEC-2020-0060", "futures-task", "0.3.4")])
+        .map(|(id, name, version)| {
+            let aliases = aliases_of(id);
+            json!({ "vulnerability": { "name": aliases[0], "aliases": aliases },
+                "products": [{ "@id": format!("pkg:cargo/{name}@{version}") }],
+                "status": "not_affected", "justification": "vulnerable_code_not_in_execute_path" })
+        })
+        .collect();
+    let document = json!({ "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.org/vex/1",
+        "author": "a test", "timestamp": "2026-01-01T00:00:00Z", "version": 1, "statements": statements });
+    bad.write("vex.json", &document.to_string());
+    bad.write("xtask/image.toml", &format!("{SETTINGS}vex = ['vex.json']\n"));
+    for engine in ["auto", "trivy", "builtin"] {
+        let report = trivy(bad, &["--engine", engine, "--json"]).code(0).json();
+        for (_, id, ..) in CRATES {
+            let found = aliases_of(id).iter().find_map(|alias| finding(&report, alias)).cloned();
+            let found = found.unwrap_or_else(|| panic!("{engine} {id}: {report:#}"));
+            let why = found["ignored"].as_str().unwrap_or_default();
+            assert!(why.contains("VEX: not_affected, vulnerable_code_not_in"), "{engine} {found:#}");
+            assert_eq!(found["fails"], false);
+        }
+    }
+    // A statement about another version is none about this.
+    bad.write("vex.json", &document.to_string().replace("spin@0.5.1", "spin@0.5.2"));
+    let report = trivy(bad, &["--json"]).code(3).json();
+    assert_eq!(finding(&report, "RUSTSEC-2019-0013").unwrap()["fails"], true);
+    // A reason is wanted, and a document that is there.
+    bad.write("vex.json", &document.to_string().replace("justification", "x"));
+    trivy(bad, &["--engine", "builtin"]).code(3).says("without a reason");
+    fs::remove_file(bad.path().join("vex.json")).unwrap();
+    trivy(bad, &["--engine", "builtin"]).code(3).says("vex.json: the VEX document cannot be read");
+    bad.write("xtask/image.toml", SETTINGS);
 }
 
 /// Trivy's name, another program: what it does not see does not pass.
@@ -325,7 +436,6 @@ fn impostor(_: &Hello) {}
 #[cfg(unix)]
 #[test]
 fn a_pinned_download_is_run_only_if_it_is_the_one() {
-    use std::io::Write as _;
     let hello = Hello::new();
     if !have_targets() {
         return;
@@ -341,22 +451,12 @@ fn a_pinned_download_is_run_only_if_it_is_the_one() {
     let mut archive = Vec::new();
     let tar = tar.into_inner().unwrap();
     flate2::read::GzEncoder::new(&tar[..], flate2::Compression::fast()).read_to_end(&mut archive).unwrap();
-    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = server.local_addr().unwrap().port();
     let body = archive.clone();
-    std::thread::spawn(move || {
-        for stream in server.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
-        }
-    });
+    let server = support::files(move |_| Some(body.clone()));
     let scan = |sha256: &str| {
         let machine = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         let pin = format!(
-            "[scan.trivy]\nversion = '0.74.0'\nurl = 'http://127.0.0.1:{port}/trivy_{{version}}_{{machine}}.tar.gz'\n\
+            "[scan.trivy]\nversion = '0.74.0'\nurl = 'http://{server}/trivy_{{version}}_{{machine}}.tar.gz'\n\
              sha256 = {{ {machine} = '{sha256}' }}\n"
         );
         hello.write("xtask/image.toml", &format!("{SETTINGS}{pin}"));

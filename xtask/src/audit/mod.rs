@@ -32,8 +32,11 @@ const LONGEST: u64 = 8 << 20;
 /// The most crates that a list may have; large programs have a thousand.
 const MOST_CRATES: usize = 10_000;
 
+/// The longest name of a crate, in bytes: its folder could not be called longer. crates.io allows 64.
+const LONGEST_NAME: usize = 255;
+
 /// The most crates of a way to one that are named.
-const LONGEST_PATH: usize = 64;
+const LONGEST_PATH: usize = 32;
 
 /// Written as `format`: procedural macros are not taken for linked crates (auditable-serde's revision 1).
 const FORMAT: u32 = 1;
@@ -135,18 +138,16 @@ impl Audit {
         if count > MOST_CRATES {
             return Err(Fault::failed(format!("the list has {count} crates; {MOST_CRATES} is the limit")));
         }
+        if let Some(package) = self.packages.iter().find(|package| package.name.len() > LONGEST_NAME) {
+            let what = format!("a crate's name of {} bytes; {LONGEST_NAME} is the limit", package.name.len());
+            return Err(Fault::failed(what));
+        }
         let strays = self.packages.iter().flat_map(|package| &package.dependencies).any(|&at| at >= count);
         let roots = self.packages.iter().filter(|package| package.root).count();
         if strays || roots > 1 {
             return Err(Fault::failed("the list of crates contradicts itself"));
         }
         Ok(())
-    }
-
-    /// The shortest way from the root to the crate at this place, both ends included, as `name` or, for
-    /// a crate that is there twice, `name@version`. Cycles do no harm.
-    pub fn path_to(&self, wanted: usize) -> Vec<String> {
-        self.paths().to(wanted)
     }
 
     /// The ways to all crates, found once.
@@ -185,7 +186,8 @@ pub struct Paths<'a> {
 }
 
 impl Paths<'_> {
-    /// The way to the crate at this place, as [`Audit::path_to`] has it; its end, where it is very long.
+    /// The shortest way from the root to the crate at this place, both ends included, as `name` or, for
+    /// a crate that is there twice, `name@version`; its end, where it is very long. Cycles do no harm.
     pub fn to(&self, wanted: usize) -> Vec<String> {
         let way = std::iter::successors(Some(wanted), |&at| self.above[at]).take(LONGEST_PATH);
         let mut path: Vec<_> = way.map(|at| self.label(at)).collect();
@@ -219,7 +221,7 @@ mod tests {
         let shorter = Audit::of_tree("0 app v0.1.0 (/ws/app)\n").unwrap();
         assert_eq!(shorter.put_into(&binary).unwrap(), shorter.put_into(&section::tests::elf()).unwrap());
         let old = audit.packages.iter().position(|package| package.version == Version::new(0, 4, 0)).unwrap();
-        assert_eq!(audit.path_to(old), ["app", "old", "bytes@0.4.0"]);
+        assert_eq!(audit.paths().to(old), ["app", "old", "bytes@0.4.0"]);
         assert!(Audit::of_binary(&section::tests::elf()).unwrap().is_none());
     }
 
@@ -251,6 +253,6 @@ mod tests {
         let mut audit = Audit::of_tree(TREE).unwrap();
         let last = audit.packages.len() - 1;
         audit.packages[last].dependencies = vec![0];
-        assert_eq!(audit.path_to(0), ["app"]);
+        assert_eq!(audit.paths().to(0), ["app"]);
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Candidate, Comparison, Times, compare, table};
 use crate::build::{Package, metadata};
 use crate::error::Fault;
-use crate::process::{Cmd, find};
+use crate::process::{Cmd, Need, find};
 use crate::settings::{Bytes, Workspace};
 use crate::ui::{self, Ui};
 
@@ -128,6 +128,7 @@ impl Bench {
     fn publish(&self, name: &str) -> Result<serde_json::Value> {
         let cmd =
             Cmd::new(self.xtask.clone()).args(["publish", "--json", "--tag", "1.0.0", "--sign", "none"]);
+        let cmd = cmd.needs(Need::Registry);
         let cmd = cmd.args(["--allow-unscanned", "measured"]);
         let cmd = cmd.arg("--repository").arg(format!("{}/{name}", self.registry));
         Ok(serde_json::from_str(&cmd.read()?)?)

@@ -416,6 +416,7 @@ impl Flags {
                 rfc3339(facts.source.time)
             )
         }));
+        report.notes.extend(facts.source.doubt().map(str::to_owned));
         for note in &report.notes {
             ui.warn(note);
         }

@@ -13,5 +13,6 @@ pub mod publish;
 pub mod sbom;
 pub mod scan;
 pub mod tags;
+pub mod target;
 pub mod verify;
 pub mod version;

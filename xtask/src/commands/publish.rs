@@ -1,20 +1,20 @@
 //! `cargo xtask publish`: the very bytes of the layout into a registry.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
+pub use super::target::Target;
 use super::version::Facts;
 use crate::digest::Digest;
 use crate::error::Fault;
 use crate::image::layout::Lock;
 use crate::plan::Plan;
-use crate::publish::{Mode, Parameters, Parcel, Report, Scan, Setup, Signer, Step, Work, merge, need_cosign};
-use crate::registry::auth::Given;
-use crate::registry::retry::Policy;
-use crate::registry::{Client, Options, Reference, Secret};
+use crate::publish::{
+    Mode, Parameters, Parcel, Report, Said, Scan, Setup, Signer, Step, Work, merge, need_cosign,
+};
+use crate::registry::Reference;
 use crate::settings::Bytes;
 use crate::tags::{Motion, Tag, version_of, version_tag};
 use crate::ui::{self, Ui};
@@ -55,68 +55,6 @@ pub struct Flags {
     json: bool,
 }
 
-/// Which repository, and how it is spoken to.
-#[derive(Args, Debug, Default)]
-pub struct Target {
-    /// The repository, ghcr.io/OWNER/NAME [default: xtask/image.toml's]
-    #[arg(long, value_name = "NAME")]
-    pub repository: Option<String>,
-    /// Speak to the registry without TLS; those on this machine always are
-    #[arg(long)]
-    pub plain_http: bool,
-    /// Read a token for the registry from standard input
-    #[arg(long)]
-    pub token_stdin: bool,
-    /// The user that goes with the token; not needed at ghcr.io
-    #[arg(long, value_name = "NAME", requires = "token_stdin")]
-    pub user: Option<String>,
-}
-
-impl Target {
-    /// The repository, of the flag or of the settings. GitHub gives owners' names with capitals; image
-    /// names have none.
-    pub fn repository(&self, settings: Option<&str>) -> Result<Reference> {
-        let name = self.repository.as_deref().or(settings).ok_or_else(|| {
-            Fault::usage("no repository is named")
-                .at(crate::settings::FILE)
-                .cure("repository = \"ghcr.io/OWNER/NAME\" there, or --repository ghcr.io/OWNER/NAME")
-        })?;
-        let reference: Reference = name.to_lowercase().parse()?;
-        if reference.tag().is_some() || reference.digest().is_some() {
-            return Err(Fault::usage(format!("'{name}' is an image, and a repository is wanted"))
-                .cure(format!("write {}", reference.name()))
-                .into());
-        }
-        Ok(reference)
-    }
-
-    /// A client for the registry of `to`.
-    pub fn client(&self, to: &Reference, ui: Ui) -> Result<Client> {
-        self.client_for(to, &[], ui)
-    }
-
-    /// The same where other registries have a part in it; a token that is handed in is for that of `to`.
-    pub fn client_for(&self, to: &Reference, others: &[&Reference], ui: Ui) -> Result<Client> {
-        let given = if self.token_stdin { Some(self.given(to)?) } else { None };
-        let all = others.iter().copied().chain([to]).filter(|_| self.plain_http);
-        let plain_http = all.map(|reference| reference.registry().to_owned()).collect();
-        let on_wait: crate::registry::OnWait = std::sync::Arc::new(move |wait| {
-            ui.warn(&format!("{}; trying again in {:.1} s", wait.why, wait.delay.as_secs_f32()));
-        });
-        // Sending a blob takes three requests that must all succeed in one try, and registries fail in
-        // bursts: more tries than a pull makes.
-        let policy = Policy { attempts: 10, ..Policy::default() };
-        Ok(Client::new(Options { plain_http, given, policy, on_wait: Some(on_wait), ..Options::default() }))
-    }
-
-    fn given(&self, to: &Reference) -> Result<Given> {
-        let mut text = String::new();
-        // Tokens are short; more than this is some other file.
-        std::io::stdin().take(64 * 1024).read_to_string(&mut text).context("the token on standard input")?;
-        Ok(Given { registry: to.registry().to_owned(), user: self.user.clone(), secret: Secret::new(text) })
-    }
-}
-
 impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
@@ -141,9 +79,9 @@ impl Flags {
         }
         let parcel = read(&dir)?;
         let tags = self.tags(&facts, &parcel)?;
-        let setup = self.setup(&facts, to, tags, &parcel)?;
+        let setup = self.setup(&facts, to, tags, &parcel, ui)?;
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let signer = self.sign.signer(get)?;
+        let signer = self.sign.signer(get, |path| Path::new(path).is_file())?;
         if signer.is_some() {
             need_cosign()?;
         }
@@ -177,10 +115,11 @@ impl Flags {
                 .at(parcel.layout.dir().display())
                 .cure("make it of this source: cargo xtask image --platform all; or name the tags: --tag TAG")
         };
-        if let (Some(image), Some(now)) = (parcel.label("revision"), facts.source.revision())
-            && image != now
-        {
-            return Err(other("revision", image, &now).into());
+        if let Some(now) = facts.source.revision() {
+            let image = parcel.label("revision").unwrap_or("not named");
+            if image != now {
+                return Err(other("revision", image, &now).into());
+            }
         }
         let version = parcel.label("version").map(str::to_owned);
         for tag in derived.iter().filter(|tag| tag.motion == Motion::Fixed && tag.rule != "version") {
@@ -192,7 +131,7 @@ impl Flags {
         Ok(derived)
     }
 
-    fn setup(&self, facts: &Facts, to: Reference, tags: Vec<Tag>, parcel: &Parcel) -> Result<Setup> {
+    fn setup(&self, facts: &Facts, to: Reference, tags: Vec<Tag>, parcel: &Parcel, ui: Ui) -> Result<Setup> {
         for tag in &tags {
             to.with_tag(&tag.name)?;
         }
@@ -201,11 +140,22 @@ impl Flags {
         let version = version.or_else(|| version_of(parcel.label("version")?));
         let base = parcel.label("base.name").and_then(|name| name.parse::<Reference>().ok());
         let own = facts.package.target_dir.join("xtask");
+        let scan = match Scan::read(&own.join("scan.json")) {
+            // Whoever publishes without a scan may do so because the scanner left something broken.
+            Err(error) if self.allow_unscanned.is_some() => {
+                ui.warn(&format!("{error:#}; the image counts as not scanned"));
+                None
+            }
+            read => read?,
+        };
+        let passed = scan.as_ref().is_some_and(|scan| scan.passed && scan.digest == parcel.digest());
+        // A reason that was not needed is none that a consumer should read.
+        let unscanned = self.allow_unscanned.clone().filter(|_| !passed);
         Ok(Setup {
             from: base.filter(|base| base.registry() == to.registry() && base.name() != to.name()),
-            scan: Scan::read(&own.join("scan.json"))?,
-            unscanned: self.allow_unscanned.clone(),
-            parameters: self.parameters(facts, parcel),
+            scan,
+            parameters: parameters(facts, parcel, unscanned.clone()),
+            unscanned,
             sboms: sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),
             folder: own,
             plain_http: self.target.plain_http,
@@ -214,26 +164,25 @@ impl Flags {
             version,
         })
     }
+}
 
-    fn parameters(&self, facts: &Facts, parcel: &Parcel) -> Parameters {
-        let root = &facts.workspace.root;
-        let files =
-            ["Cargo.lock", "rust-toolchain.toml", crate::settings::FILE].into_iter().filter_map(|name| {
-                let bytes = std::fs::read(root.join(name)).ok()?;
-                Some((name.to_owned(), Digest::of(&bytes)))
-            });
-        let specs = parcel.manifests.iter().filter_map(|entry| entry.platform.as_ref());
-        Parameters {
-            package: facts.package.name.clone(),
-            binary: facts.package.binary.clone(),
-            source: facts.package.repository.clone(),
-            revision: facts.source.revision.clone(),
-            dirty: facts.source.dirty,
-            unscanned: self.allow_unscanned.clone(),
-            files: files.collect(),
-            run: facts.event.run.clone(),
-            platforms: specs.map(ToString::to_string).collect(),
-        }
+fn parameters(facts: &Facts, parcel: &Parcel, unscanned: Option<String>) -> Parameters {
+    let root = &facts.workspace.root;
+    let files = ["Cargo.lock", "rust-toolchain.toml", crate::settings::FILE].into_iter().filter_map(|name| {
+        let bytes = std::fs::read(root.join(name)).ok()?;
+        Some((name.to_owned(), Digest::of(&bytes)))
+    });
+    let specs = parcel.manifests.iter().filter_map(|entry| entry.platform.as_ref());
+    Parameters {
+        package: facts.package.name.clone(),
+        binary: facts.package.binary.clone(),
+        source: facts.package.repository.clone(),
+        revision: facts.source.revision.clone(),
+        dirty: facts.source.dirty,
+        unscanned,
+        files: files.collect(),
+        run: facts.event.run.clone(),
+        platforms: specs.map(ToString::to_string).collect(),
     }
 }
 
@@ -272,7 +221,8 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
     plan.step("blobs", reason, [&layout], Step::Blobs);
     let reason = format!("{} platforms, then {}", parcel.manifests.len(), parcel.digest());
     plan.step("manifests", reason, [&layout], Step::Manifests);
-    let attached = setup.scan.iter().map(|_| "scan").chain(setup.sboms.iter().map(|_| "SBOM"));
+    let scan = setup.scan.iter().filter(|scan| scan.digest == parcel.digest());
+    let attached = scan.map(|_| "scan").chain(setup.sboms.iter().map(|_| "SBOM"));
     let attached: Vec<_> = std::iter::once("provenance").chain(attached).collect();
     plan.step(
         "attach",
@@ -283,9 +233,16 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
     if let Some(signer) = signer {
         let image = setup.to.with_digest(parcel.digest()).to_string();
         let command = signer.command(&image, &setup.folder, setup.plain_http);
-        let attest = signer.attest(&image, &setup.folder, setup.plain_http);
+        let attest = |said| {
+            let command = signer.attest(said, &image, &setup.folder, setup.plain_http);
+            Step::Attest(signer.clone(), said, command)
+        };
         plan.step("sign", "the index and every platform", [&image], Step::Sign(signer.clone(), command));
-        plan.step("attest", "the provenance, signed as well", ["attach"], Step::Attest(signer, attest));
+        plan.step("attest", "the provenance, signed as well", ["attach"], attest(Said::Provenance));
+        if attached.len() > 1 {
+            let reason = format!("signed as well, by their digests: {}", attached[1..].join(", "));
+            plan.step("attest-documents", reason, ["attach"], attest(Said::Documents));
+        }
     }
     let names = |forward: bool| {
         let of = |tag: &&Tag| matches!(tag.motion, Motion::Forward { .. }) == forward;

@@ -12,12 +12,12 @@ use crate::image::layout::Lock;
 use crate::image::oci::PlatformSpec;
 use crate::plan::{Action, Plan};
 use crate::registry::{Client, Options};
-use crate::scan::bom::{self, Bom};
+use crate::scan::bom::{self, Bom, Name};
 use crate::scan::builtin::blind_spots;
 use crate::scan::inventory::{self, Inventory};
 use crate::scan::licence::{self, Licences};
 use crate::scan::platforms;
-use crate::scan::source::Source;
+use crate::scan::source::{Source, same};
 use crate::settings::Workspace;
 use crate::ui::{self, Progress, Ui};
 
@@ -73,7 +73,8 @@ enum Step {
 /// What the steps hand on.
 #[derive(Debug)]
 struct Work {
-    name: String,
+    /// The repository, where the image has one; other images are called as they call themselves.
+    repository: Option<String>,
     room: PathBuf,
     output: PathBuf,
     inventories: Vec<Inventory>,
@@ -92,13 +93,12 @@ impl Flags {
             Some(text) => {
                 Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
             }
-            None => Source::Layout(own, None),
+            None => Source::Layout(own.clone(), None),
         };
-        let package = &workspace.settings.package;
-        let repository = workspace.settings.repository.as_ref().unwrap_or(package);
-        let name = match &source {
-            Source::Registry(reference) => reference.name(),
-            Source::Layout(..) | Source::Archive(_) => repository.clone(),
+        let repository = match &source {
+            Source::Registry(reference) => Some(reference.name()),
+            Source::Layout(dir, _) if same(dir, &own) => workspace.settings.repository.clone(),
+            Source::Layout(..) | Source::Archive(_) => None,
         };
         let output = self.output.clone().unwrap_or_else(|| target.join("sbom"));
         let mut plan = Plan::new("sbom");
@@ -119,7 +119,7 @@ impl Flags {
         })?;
         let (inventories, written) = (Vec::new(), Vec::new());
         let room = target.join("xtask").join("scan-image");
-        let mut work = Work { name, room, output, inventories, licences: Licences::new(), written };
+        let mut work = Work { repository, room, output, inventories, licences: Licences::new(), written };
         let steps = plan.run(&mut work, ui)?;
         if self.json {
             let documents: Vec<_> = work
@@ -175,7 +175,9 @@ impl Work {
         let at = || self.output.display().to_string();
         fs::create_dir_all(&self.output).with_context(at)?;
         for inventory in &self.inventories {
-            let bom = Bom::of(&self.name, inventory, &self.licences);
+            let named = || Name::of_image(&inventory.image);
+            let name = self.repository.clone().map_or_else(named, Name::of_repository);
+            let bom = Bom::of(&name, inventory, &self.licences);
             let document = match format {
                 Format::Cyclonedx => bom::cyclonedx(&bom),
                 Format::Spdx => bom::spdx(&bom),
@@ -183,9 +185,11 @@ impl Work {
             let platform = inventory.image.platform.clone();
             // What a foreign config calls its platform is no path.
             let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
-            let short = self.name.rsplit('/').next().unwrap_or(&self.name);
+            let in_name = |char: &char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
+            let short: String = name.short().chars().filter(in_name).take(100).collect();
             let name = format!(
-                "{short}-{}-{}.{}",
+                "{}-{}-{}.{}",
+                short.trim_start_matches('.'),
                 plain(&platform.os),
                 plain(&platform.architecture),
                 format.ending()

@@ -1,32 +1,28 @@
 //! `cargo xtask scan`: whether an image may be shipped, and proof of what was looked at.
 
+mod known;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
-use crate::build::{self, Package};
 use crate::error::{self, Fault, Faults};
 use crate::image::layout::Lock;
-use crate::plan::{Action as _, Plan};
-use crate::platform::{Choice, Platform};
+use crate::plan::Action as _;
+use crate::platform::Choice;
 use crate::publish::record;
 use crate::scan::builtin;
 use crate::scan::date::Date;
-use crate::scan::facts;
 use crate::scan::gate::Rules;
 use crate::scan::report::Report;
 use crate::scan::sarif;
 use crate::scan::severity::Severity;
-use crate::scan::source::Source;
-use crate::scan::trivy::{self, Fetch, Trivy};
+use crate::scan::trivy;
 use crate::scan::work::{Setup, Step, Work};
-use crate::settings::{self, Workspace};
 use crate::ui::{self, Ui};
-
-/// Trivy's own list of what is overlooked.
-const IGNOREFILE: &str = ".trivyignore.yaml";
+use known::{Known, needs_trivy};
 
 /// Look for known vulnerabilities, secrets and weak settings in an image
 #[derive(Args, Debug)]
@@ -64,6 +60,9 @@ pub struct Flags {
     /// Use Trivy's database as it is here and fetch none; too old a one does not pass
     #[arg(long)]
     offline: bool,
+    /// Ask the registry's index which versions of crates were taken back; in CI that is done anyway
+    #[arg(long, conflicts_with = "offline")]
+    yanked: bool,
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -96,23 +95,6 @@ enum Format {
     Markdown,
 }
 
-/// Trivy, how it is driven, and how it is fetched first where it is not here.
-type Ready = (Trivy, trivy::Options, Option<Fetch>);
-
-/// Everything that the plan depends on, read before it is made.
-#[derive(Debug)]
-struct Known {
-    workspace: Workspace,
-    target_dir: PathBuf,
-    source: Source,
-    name: String,
-    /// The program's path, where the image is this workspace's own.
-    own: Option<String>,
-    platforms: Option<Vec<Platform>>,
-    trivy: Option<Ready>,
-    partial: Option<Fault>,
-}
-
 impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
@@ -136,7 +118,7 @@ impl Flags {
         let settings = &workspace.settings.scan;
         let setup = Setup {
             work: target_dir.join("xtask").join("scan-image"),
-            expected: own,
+            expected: own.filter(|own| own.here).map(|own| own.path),
             platforms,
             rules: Rules {
                 severity: self.severity.clone().unwrap_or_else(|| settings.severity.clone()),
@@ -145,6 +127,7 @@ impl Flags {
             },
             max_age: settings.max_age,
             licences: settings.licences.clone(),
+            vex: settings.vex.clone(),
             trivy: trivy.map(|(trivy, options, _)| (trivy, options)),
             partial,
             today: Date::today(),
@@ -157,21 +140,32 @@ impl Flags {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;
         }
         let (steps, ended) = match plan.run(&mut work, ui) {
-            Ok(steps) => (steps, Vec::new()),
-            // What a gate of one step says is told as the scan's result is, with what was found until then.
-            Err(error) if error::kind(&error) == error::Kind::Gate => {
+            Ok(steps) => (steps, None),
+            // However a step ends, the result is told, with what was found until then.
+            Err(error) => {
                 let notes = work.notes.clone();
                 Step::Gate.run(&mut work, &ui.step("gate", "what was found until then"))?;
                 work.notes = notes;
-                (Vec::new(), as_faults(error))
+                (Vec::new(), Some(error))
             }
-            Err(error) => return Err(error),
         };
         let mut faults = std::mem::take(&mut work.faults);
-        faults.extend(ended);
+        let complete = ended.is_none();
+        // A step that failed is the command's failure; a gate of one is a fault among the others.
+        let failed = match ended {
+            Some(error) if error::kind(&error) == error::Kind::Gate => {
+                faults.extend(as_faults(error));
+                None
+            }
+            Some(error) => {
+                faults.push(Fault::failed(format!("the scan did not come to its end: {error:#}")));
+                Some(error)
+            }
+            None => None,
+        };
         let blind = faults.len();
         faults.extend(work.setup.rules.verdict(&work.findings));
-        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults, blind };
+        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults, blind, complete };
         // What `cargo xtask publish` wants to see. An image that it could not take leaves nothing, and the
         // verdict here stands all the same.
         let ran: Vec<_> = work.engines.iter().map(|engine| engine.name).collect();
@@ -186,6 +180,13 @@ impl Flags {
             ui.warn(&format!("publish will ask for another scan: {error:#}"));
         }
         self.tell(&report, ui)?;
+        if let Some(error) = failed {
+            faults.remove(blind - 1);
+            if !faults.is_empty() {
+                ui::error(&error::render(&Faults(faults).into()));
+            }
+            return Err(error);
+        }
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
     }
 
@@ -201,138 +202,6 @@ impl Flags {
             None if !ran.contains(&builtin::NAME) => Some("the builtin engine did not run".to_owned()),
             None => None,
         }
-    }
-
-    fn facts(&self) -> Result<Known> {
-        let workspace = Workspace::find()?;
-        let metadata = build::metadata(&workspace.root)?;
-        let target_dir = metadata.target_directory.clone().into_std_path_buf();
-        let default = target_dir.join("image");
-        let source = match &self.image {
-            Some(text) => {
-                Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
-            }
-            None if default.join("oci-layout").is_file() => Source::Layout(default.clone(), None),
-            None => {
-                return Err(Fault::usage("there is no image yet")
-                    .at(default.display())
-                    .cure("cargo xtask image --platform all makes it; --image names another one")
-                    .into());
-            }
-        };
-        let is_own = matches!(&source, Source::Layout(dir, None) if same(dir, &default));
-        let (mut own, mut platforms) = (None, None);
-        if is_own {
-            let settings = &workspace.settings;
-            let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
-            let path = settings.container.path.clone();
-            own = Some(path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary)));
-            platforms = Some(settings.platforms.clone());
-        }
-        if let Some(choice) = &self.platform {
-            platforms = Some(choice.resolve(&workspace.settings.platforms)?);
-        }
-        let (trivy, partial) = self.trivy(&workspace, &target_dir)?;
-        let name = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
-        Ok(Known { workspace, target_dir, source, name, own, platforms, trivy, partial })
-    }
-
-    /// Trivy and how it is driven; and what to say where the builtin engine alone is not enough.
-    fn trivy(&self, workspace: &Workspace, target_dir: &Path) -> Result<(Option<Ready>, Option<Fault>)> {
-        if self.engine == EngineFlag::Builtin {
-            return Ok((None, None));
-        }
-        let settings = &workspace.settings.scan;
-        let required = self.engine == EngineFlag::Trivy || needs_trivy(workspace);
-        let tools = target_dir.join("xtask").join("tools");
-        let fetch = || settings.trivy.as_ref().and_then(|pin| Fetch::of(pin, &tools));
-        let (found, fetch) = match Trivy::find()? {
-            Some(trivy) => (Some(trivy), None),
-            None => match fetch() {
-                Some(fetch) => (Some(fetch.trivy()), Some(fetch)),
-                None => (settings.trivy.as_ref().and_then(Trivy::in_docker), None),
-            },
-        };
-        let Some(trivy) = found else {
-            if required {
-                return Err(Fault::gate("Trivy is required here, and there is none on PATH")
-                    .cure(Trivy::cure())
-                    .into());
-            }
-            let partial = Fault::gate(
-                "the image has parts that the builtin engine knows nothing of, and Trivy is not here",
-            )
-            .cure(Trivy::cure());
-            return Ok((None, Some(partial)));
-        };
-        let ignorefile = workspace.root.join(IGNOREFILE);
-        let ignorefile = ignorefile.is_file().then_some(ignorefile);
-        if let Some(path) = &ignorefile {
-            let text = fs::read_to_string(path).with_context(|| IGNOREFILE.to_owned())?;
-            let wrong = trivy::check_ignorefile(&text, Date::today());
-            if !wrong.is_empty() {
-                let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE)).collect();
-                return Err(Faults(faults).into());
-            }
-        }
-        let below = |path: &String| workspace.root.join(path);
-        let options = trivy::Options {
-            offline: self.offline,
-            // A container has no place of its own that outlives it.
-            cache: settings
-                .cache
-                .as_ref()
-                .map(below)
-                .or_else(|| trivy.image.is_some().then(|| tools.join("trivy-cache"))),
-            databases: settings.databases.clone(),
-            vex: settings.vex.iter().map(below).collect(),
-            ignore_unfixed: settings.ignore_unfixed,
-            ignorefile,
-            dir: target_dir.join("xtask").join("trivy"),
-        };
-        Ok((Some((trivy, options, fetch)), None))
-    }
-
-    fn plan(&self, facts: &Known) -> Plan<Step> {
-        let mut plan = Plan::new("scan");
-        let platforms = match &facts.platforms {
-            Some(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-            None => "every platform in it".to_owned(),
-        };
-        let reason = format!("{platforms}, each manifest by its digest");
-        plan.step("image", reason, [facts.name.clone()], Step::Image(facts.source.clone()));
-        let reason = "every layer is read whole; its bytes must be those that its digest names";
-        plan.step("inventory", reason, ["image"], Step::Inventory);
-        if self.engine != EngineFlag::Trivy {
-            let reason = "RustSec's facts and the rules for users, modes, secrets; no tool, no network";
-            plan.step("builtin", reason, ["inventory", facts::FILE], Step::Builtin);
-        }
-        if facts.own.is_some() && !facts.workspace.settings.scan.licences.is_empty() {
-            let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
-            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences);
-        }
-        if let Some((trivy, options, fetch)) = &facts.trivy {
-            if let Some(fetch) = fetch {
-                let reason =
-                    format!("there is no Trivy on PATH; {} comes once, by its digest", trivy.version);
-                plan.step("fetch", reason, [fetch.url.clone()], Step::Fetch(fetch.clone()));
-            }
-            let reason =
-                format!("Trivy {} asks about each manifest, and must see the same crates", trivy.version);
-            let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST", &[]);
-            plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
-            if facts.own.is_some() {
-                for name in [facts.workspace.settings.buildx.dockerfile.as_str(), "deploy"] {
-                    let path = facts.workspace.root.join(name);
-                    if path.exists() {
-                        let cmd = trivy.config(options, &path);
-                        plan.step("config", "how it is built and deployed", [name], Step::Config(cmd));
-                    }
-                }
-            }
-        }
-        plan.step("gate", "one finding for all of its names; then the rules", ["scan"], Step::Gate);
-        plan
     }
 
     fn tell(&self, report: &Report<'_>, ui: Ui) -> Result<()> {
@@ -386,23 +255,10 @@ fn as_faults(error: anyhow::Error) -> Vec<Fault> {
     }
 }
 
-/// Whether a scan without Trivy is not enough: where the settings say so, else in CI.
-fn needs_trivy(workspace: &Workspace) -> bool {
-    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-    workspace.settings.scan.require_trivy.unwrap_or(in_ci)
-}
-
-/// Whether two paths are one place.
-fn same(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::source::Source;
     use clap::Parser;
 
     #[derive(Parser)]

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::publish::Target;
 use crate::error::Fault;
-use crate::publish::Trust;
+use crate::publish::{Trust, private_folder};
 use crate::registry::Reference;
 use crate::settings::Workspace;
 use crate::ui::{self, Table, Ui};
@@ -35,6 +35,18 @@ pub struct Flags {
     /// There must be a bill of materials
     #[arg(long)]
     require_sbom: bool,
+    /// Take an image too whose provenance says why it was published without a passing scan
+    #[arg(long, conflicts_with = "scanned_within")]
+    allow_unscanned: bool,
+    /// Read a token for the registry from standard input
+    #[arg(long)]
+    token_stdin: bool,
+    /// The user that goes with the token; not needed at ghcr.io
+    #[arg(long, value_name = "NAME", requires = "token_stdin")]
+    user: Option<String>,
+    /// Seconds of a registry's silence after which a request counts as failed [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: Option<u64>,
     /// Speak to the registry without TLS; those on this machine always are
     #[arg(long)]
     plain_http: bool,
@@ -84,20 +96,29 @@ impl Flags {
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find().ok();
         let at = image(&self.image, workspace.as_ref())?;
-        let target = Target { plain_http: self.plain_http, ..Target::default() };
+        let target = Target {
+            plain_http: self.plain_http,
+            token_stdin: self.token_stdin,
+            user: self.user.clone(),
+            timeout: self.timeout,
+            ..Target::default()
+        };
         let ui = Ui::detect();
         let client = target.client(&at, ui)?;
         let digest = client.manifest(&at)?.digest;
         let demands = Demands {
             trust: self.trust.trust(),
             signed: false,
+            scanned: !self.allow_unscanned,
             scanned_within_days: self.scanned_within,
             builder: self.builder.clone(),
             sbom: self.require_sbom,
         };
-        let folder = std::env::temp_dir().join(format!("xtask-verify-{}", std::process::id()));
+        let folder = workspace.map(|workspace| workspace.root.join("target/xtask"));
+        let temporary = if folder.is_none() { Some(private_folder()?) } else { None };
+        let folder = folder.or(temporary.clone()).unwrap_or_default();
         let checks = verify(&client, &at, &digest, &demands, &folder, self.plain_http);
-        if folder.exists() {
+        if let Some(folder) = temporary {
             std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
         }
         let checks = checks?;

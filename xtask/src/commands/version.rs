@@ -8,12 +8,12 @@ use crate::build::{self, Package};
 use crate::git::Source;
 use crate::settings::Workspace;
 use crate::tags::{self, Event};
-use crate::ui;
+use crate::ui::{self, Ui};
 
 /// Say which version this source is
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The version tag on this commit (v1.2.3); else the next patch's 1.2.4-dev.N+gSHA, N commits after it.
+The version tag on this commit (v1.2.3 or 1.2.3); else the next patch's 1.2.4-dev.N+gSHA, N commits after it.
 
 Examples:
   cargo xtask version
@@ -48,7 +48,10 @@ impl Facts {
         let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
         let source = Source::read(&workspace.root)?;
         let event = Event::read(&workspace.root);
-        tags::check(&event, &package.version, &package.name, source.dirty)?;
+        tags::check(&event, &source, &package.version, &package.name)?;
+        if let Some(doubt) = source.doubt() {
+            Ui::detect().warn(doubt);
+        }
         let version = source.version(&package.version);
         Ok(Self { workspace, package, source, event, version })
     }

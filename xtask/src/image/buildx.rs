@@ -21,8 +21,8 @@ use super::oci::{self, Annotations, Descriptor, Index, Manifest};
 use crate::digest::{Digest, Hasher};
 use crate::error::Fault;
 use crate::platform::Platform;
-use crate::process::Cmd;
-use crate::settings::{Buildx, Bytes};
+use crate::process::{Cmd, Need};
+use crate::settings::{Buildx, Bytes, Secret};
 
 /// The named context by which the Dockerfile sees a base that is a layout on disk.
 const BASE_CONTEXT: &str = "xtask-base";
@@ -88,6 +88,10 @@ pub fn command(request: &Request<'_>) -> Cmd {
     }
     if options.network.as_deref() == Some("host") {
         cmd = cmd.args(["--allow", "network.host"]);
+    }
+    cmd = cmd.needs(Need::ActionsCache);
+    for name in options.secrets.iter().filter_map(Secret::variable) {
+        cmd = cmd.keep(name);
     }
     let secrets: Vec<_> = options.secrets.iter().map(|secret| secret.0.clone()).collect();
     for (flag, values) in
@@ -282,7 +286,6 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
 
     #[test]
     fn every_setting_has_its_argument_and_no_secret_its_value() {
@@ -290,7 +293,10 @@ mod tests {
             builder: Some("k8s".to_owned()),
             network: Some("host".to_owned()),
             contexts: BTreeMap::from([("rust:1".to_owned(), "docker-image://local/rust".to_owned())]),
-            secrets: vec![Secret("id=ca,src=/ca.pem".to_owned())],
+            secrets: vec![
+                Secret("id=ca,src=/ca.pem".to_owned()),
+                Secret("id=gh,env=GITHUB_TOKEN".to_owned()),
+            ],
             cache_from: vec!["type=gha".to_owned()],
             cache_to: vec!["type=gha,mode=max".to_owned()],
             ..Buildx::default()
@@ -308,8 +314,21 @@ mod tests {
             --platform linux/amd64,linux/arm64 --output type=oci,dest=/ws/out --file /ws/Dockerfile \
             --build-arg SOURCE_DATE_EPOCH=7 --build-arg BASE=xtask-base --build-context rust:1=docker-image://local/rust --build-context \
             xtask-base=oci-layout:///base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 \
-            --builder k8s --network host --allow network.host --secret id=ca,src=/ca.pem --cache-from type=gha \
+            --builder k8s --network host --allow network.host --secret id=ca,src=/ca.pem --secret id=gh,env=GITHUB_TOKEN --cache-from type=gha \
             --cache-to type=gha,mode=max --label 'a=b c' /ws";
-        assert_eq!(command(&request).to_string(), expected);
+        let command = command(&request);
+        assert_eq!(command.to_string(), expected);
+        let withheld: Vec<_> = command.withheld().collect();
+        for (name, left) in [
+            ("ACTIONS_RUNTIME_TOKEN", true),
+            ("ACTIONS_RESULTS_URL", true),
+            ("ACTIONS_CACHE_URL", true),
+            ("GITHUB_TOKEN", true),
+            ("GHCR_TOKEN", false),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", false),
+            ("COSIGN_PASSWORD", false),
+        ] {
+            assert_eq!(!withheld.contains(&name), left, "{name}");
+        }
     }
 }

@@ -64,7 +64,10 @@ impl Layout {
                 name.to_string_lossy()
             ));
         }
-        let index = fs::read(dir.join(INDEX_FILE)).ok();
+        let mut bytes = Vec::new();
+        let index = open(&dir.join(INDEX_FILE), INDEX_FILE).ok();
+        let index =
+            index.and_then(|file| file.take(MAX_DOCUMENT).read_to_end(&mut bytes).ok()).map(|_| bytes);
         let index = index.and_then(|bytes| serde_json::from_slice::<Index>(&bytes).ok());
         match index {
             Some(index) if !index.annotations.contains_key(OURS) => {
@@ -135,11 +138,7 @@ impl Layout {
     /// Opens a blob for reading.
     pub fn blob(&self, digest: &Digest) -> Result<File> {
         let path = self.blob_path(digest);
-        // A pipe would keep whoever opens it waiting.
-        if path.metadata().is_ok_and(|meta| !meta.is_file()) {
-            bail!(Fault::failed("the blob is not a regular file").at(path.display()));
-        }
-        File::open(&path).with_context(|| Fault::failed("the layout lacks this blob").at(path.display()))
+        open(&path, "the layout lacks this blob")
     }
 
     /// A small blob's bytes, checked against its descriptor.
@@ -164,8 +163,7 @@ impl Layout {
     pub fn index(&self) -> Result<Index> {
         let path = self.dir.join(INDEX_FILE);
         let mut bytes = Vec::new();
-        File::open(&path)
-            .with_context(|| path.display().to_string())?
+        open(&path, "the layout has no index.json")?
             .take(MAX_DOCUMENT + 1)
             .read_to_end(&mut bytes)
             .with_context(|| path.display().to_string())?;
@@ -230,12 +228,23 @@ impl Layout {
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let partial = self.dir.join(format!("{PARTIAL}{name}"));
         let path = self.dir.join(name);
-        if fs::read(&path).is_ok_and(|old| old == bytes) {
+        let mut old = Vec::new();
+        let read = open(&path, name)
+            .is_ok_and(|file| file.take(bytes.len() as u64 + 1).read_to_end(&mut old).is_ok());
+        if read && old == bytes {
             return Ok(());
         }
         fs::write(&partial, bytes).with_context(|| partial.display().to_string())?;
         fs::rename(&partial, &path).with_context(|| path.display().to_string())
     }
+}
+
+/// Opens a regular file; a pipe would keep whoever opens it waiting. `lacks` is what to say without it.
+fn open(path: &Path, lacks: &str) -> Result<File> {
+    if path.metadata().is_ok_and(|meta| !meta.is_file()) {
+        return Err(Fault::failed("this is not a regular file").at(path.display()).into());
+    }
+    File::open(path).with_context(|| Fault::failed(lacks).at(path.display()))
 }
 
 /// A blob being written; it appears in the layout only when it is complete.

@@ -3,6 +3,7 @@
 //! A [`Cmd`] is data: a plan shows it, a test compares it, and only here does it become a process.
 //! Arguments are never glued into a string, and nothing secret is ever an argument.
 
+mod env;
 mod run;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
+pub use env::Need;
+
 /// A command line with its environment, not yet run.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cmd {
@@ -21,6 +24,8 @@ pub struct Cmd {
     args: Vec<OsString>,
     env: BTreeMap<String, Option<OsString>>,
     secret_env: BTreeMap<String, OsString>,
+    needs: Vec<Need>,
+    keeps: Vec<String>,
     stdin: Option<Vec<u8>>,
     dir: Option<PathBuf>,
     limit: Option<Duration>,
@@ -35,6 +40,8 @@ impl Cmd {
             args: Vec::new(),
             env: BTreeMap::new(),
             secret_env: BTreeMap::new(),
+            needs: Vec::new(),
+            keeps: Vec::new(),
             stdin: None,
             dir: None,
             limit: None,
@@ -80,6 +87,20 @@ impl Cmd {
     #[must_use]
     pub fn secret_env(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
         self.secret_env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Leaves the child the secrets of this process that it needs; without this it has none of them.
+    #[must_use]
+    pub fn needs(mut self, need: Need) -> Self {
+        self.needs.push(need);
+        self
+    }
+
+    /// Leaves the child this variable, secret or not.
+    #[must_use]
+    pub fn keep(mut self, name: impl Into<String>) -> Self {
+        self.keeps.push(name.into());
         self
     }
 

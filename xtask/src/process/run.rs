@@ -36,6 +36,9 @@ impl std::error::Error for ChildFailed {}
 impl Cmd {
     fn expression(&self) -> duct::Expression {
         let mut expression = duct::cmd(self.program.clone(), &self.args).unchecked();
+        for name in self.withheld() {
+            expression = expression.env_remove(name);
+        }
         for (name, value) in &self.env {
             expression = match value {
                 Some(value) => expression.env(name, value),

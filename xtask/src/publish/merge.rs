@@ -19,6 +19,9 @@ use crate::platform::Platform;
 pub fn merge(dirs: &[PathBuf], output: &Path) -> Result<Digest> {
     let parcels = dirs.iter().map(|dir| Parcel::read(dir)).collect::<Result<Vec<_>>>()?;
     let manifests = join(&parcels)?;
+    // Where it goes is called otherwise here than where an image is made.
+    Layout::may_write(output)
+        .map_err(|fault| fault.cure("name an empty or a new folder for the joined image: --image DIR"))?;
     let layout = Layout::create(output)?;
     for parcel in &parcels {
         for blob in parcel.blobs.iter().chain(&parcel.manifests) {

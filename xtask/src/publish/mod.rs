@@ -1,22 +1,30 @@
 //! Publishing: the very bytes of a layout into a registry, what is said of them, and their tags.
 
+mod access;
 mod attach;
+mod documents;
 mod merge;
 mod moving;
 mod parcel;
 mod provenance;
+mod release;
 mod report;
 mod scan;
 mod send;
 mod sign;
+mod signing;
+mod trust;
 mod work;
 
+pub use access::{Access, private_folder};
 pub use attach::{Artifact, PROVENANCE, SBOM, SCAN, attach};
+pub use documents::listed;
 pub use merge::merge;
 pub use parcel::Parcel;
 pub use provenance::Parameters;
 pub use report::Report;
 pub use scan::{Scan, record};
 pub use send::Sent;
-pub use sign::{Access, Mode, SIGNATURE, Signer, Trust, need_cosign};
+pub use sign::{Mode, Signer, need_cosign};
+pub use trust::{SIGNATURE, Said, Trust};
 pub use work::{Setup, Step, Work};

@@ -1,8 +1,11 @@
 //! Tags in a registry: a version stays what it is, a moving tag only goes forward.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use semver::Version;
 
+use super::release::release_of;
 use super::report::TagState;
 use crate::digest::Digest;
 use crate::error::Fault;
@@ -11,6 +14,10 @@ use crate::tags::{Motion, Tag};
 
 /// How often a moving tag is looked at again when others move it at the same time.
 const ROUNDS: usize = 8;
+
+/// How often a list of tags is asked for that lacks what was put a moment ago, and the growing wait between.
+const LOOKS: u32 = 8;
+const BETWEEN: Duration = Duration::from_millis(200);
 
 /// The manifest that is to be tagged.
 #[derive(Debug, Clone, Copy)]
@@ -49,14 +56,16 @@ pub fn put(client: &Client, at: &Reference, tagged: Tagged<'_>, motion: &Motion)
 }
 
 /// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the
-/// same line. Registries know no conditional writes: after writing, the tags are read again, and what
-/// another run has published in between gets the tag.
+/// same line, by its tags or by what the image says that has the tag now. Registries know no conditional
+/// writes: after writing, the tags are read again, and what another run has published in between gets the
+/// tag. `known` are tags that the registry has: a list without them decides nothing.
 pub fn forward(
     client: &Client,
     at: &Reference,
     tag: &Tag,
     version: &Version,
     tagged: Tagged<'_>,
+    known: &[&str],
 ) -> Result<TagState> {
     // The tag is not this version's: it is a pre-release, or of another line.
     if !tag.motion.covers(&tag.name, version) {
@@ -65,17 +74,25 @@ pub fn forward(
     let mut state = TagState::Unchanged;
     let mut wrote = false;
     for _ in 0..ROUNDS {
-        let higher = higher_rival(client, at, tag, version)?;
         let current = client.head_manifest(at)?.map(|head| head.digest);
-        match higher {
-            None if current == Some(tagged.digest) => return Ok(state),
-            None => {
+        let known = known.iter().copied().chain(current.map(|_| tag.name.as_str()));
+        let tags = listed(client, at, &known.collect::<Vec<_>>())?;
+        match (higher_rival(client, at, tag, version, &tags)?, current) {
+            (None, Some(current)) if current == tagged.digest => return Ok(state),
+            (None, current) => {
+                // Not every version has a tag of its own that says which it is.
+                let named = current.map(|digest| release_of(client, at, &digest)).transpose()?.flatten();
+                if let Some(named) =
+                    named.filter(|named| named > version && tag.motion.covers(&tag.name, named))
+                {
+                    return Ok(TagState::Left(named.to_string()));
+                }
                 client.put_manifest(at, tagged.bytes, tagged.media_type)?;
                 state = if current.is_some() { TagState::Moved } else { TagState::Created };
             }
             // What stands there was somebody's choice, perhaps a rollback; only our own step is undone.
-            Some((rival, _)) if !wrote => return Ok(TagState::Left(rival.to_string())),
-            Some((rival, digest)) => {
+            (Some((rival, _)), _) if !wrote => return Ok(TagState::Left(rival.to_string())),
+            (Some((rival, digest)), current) => {
                 state = TagState::Left(rival.to_string());
                 if current == Some(digest) {
                     return Ok(state);
@@ -89,6 +106,23 @@ pub fn forward(
     Err(Fault::failed("others kept moving this tag").at(at).cure("run it again when they are done").into())
 }
 
+/// The registry's tags, with those that it is known to have: a list may come late, or from a cache.
+fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<Vec<String>> {
+    let mut lacks = String::new();
+    for look in 0..LOOKS {
+        std::thread::sleep(BETWEEN * look);
+        let tags = client.tags(at)?;
+        match known.iter().find(|name| !tags.iter().any(|tag| tag == *name)) {
+            None => return Ok(tags),
+            Some(name) => (*name).clone_into(&mut lacks),
+        }
+    }
+    Err(Fault::failed(format!("the registry has the tag {lacks}, and its list of tags does not"))
+        .at(at)
+        .cure("which version is the highest cannot be told, and this tag was not moved: publish again later")
+        .into())
+}
+
 /// The highest version above `version` that competes for a tag, and what it names. A version whose tag is
 /// listed and names nothing is being published just now, by a run that moves the tag itself in a moment.
 fn higher_rival(
@@ -96,8 +130,9 @@ fn higher_rival(
     at: &Reference,
     tag: &Tag,
     version: &Version,
+    tags: &[String],
 ) -> Result<Option<(Version, Digest)>> {
-    for (rival, name) in rivals(tag, &client.tags(at)?).into_iter().rev() {
+    for (rival, name) in rivals(tag, tags).into_iter().rev() {
         if rival <= *version {
             break;
         }

@@ -9,10 +9,13 @@ use serde_json::Value;
 use super::parcel::Parcel;
 use crate::digest::Digest;
 use crate::error::Fault;
-use crate::git::{now, rfc3339};
+use crate::time::{now, rfc3339, seconds_of};
 
 /// The kind of document that is read here; later versions only add keys.
 const SCHEMA: &str = "xtask.scan/1";
+
+/// How far the clocks of two machines may be apart, in seconds.
+const SKEW: u64 = 300;
 
 /// What a scan found of an image. The file may say more; all of it is attached to the image.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +27,9 @@ pub struct Scan {
     pub passed: bool,
     /// When it was scanned, RFC 3339.
     pub time: String,
+    /// The same in seconds since 1970.
+    #[serde(skip)]
+    pub seconds: u64,
     /// The file, as it is.
     #[serde(skip)]
     pub bytes: Vec<u8>,
@@ -37,18 +43,25 @@ impl Scan {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
-        Self::parse(bytes).with_context(|| path.display().to_string()).map(Some)
+        Self::parse(bytes, now()).with_context(|| path.display().to_string()).map(Some)
     }
 
-    /// Reads a result from its bytes.
-    pub fn parse(bytes: Vec<u8>) -> Result<Self> {
+    /// Reads a result from its bytes. An error where it is none, or where it says that it was made after
+    /// `now`, in seconds since 1970, by more than clocks differ.
+    pub fn parse(bytes: Vec<u8>, now: u64) -> Result<Self> {
+        const AGAIN: &str = "scan again: cargo xtask scan";
         let mut scan: Self = serde_json::from_slice(&bytes)
-            .with_context(|| Fault::failed("this is no result of a scan").cure("cargo xtask scan"))?;
+            .with_context(|| Fault::failed("this is no result of a scan").cure(AGAIN))?;
         if scan.schema != SCHEMA {
-            return Err(Fault::failed(format!("its schema is {}, and {SCHEMA} is read here", scan.schema))
-                .cure("scan again: cargo xtask scan")
-                .into());
+            let what = format!("its schema is {}, and {SCHEMA} is read here", scan.schema);
+            return Err(Fault::failed(what).cure(AGAIN).into());
         }
+        let wrong = |what: &str| Fault::failed(format!("its time is '{}', {what}", scan.time)).cure(AGAIN);
+        let seconds = seconds_of(&scan.time).ok_or_else(|| wrong("which is no time of RFC 3339"))?;
+        if seconds > now.saturating_add(SKEW) {
+            return Err(wrong("which is yet to come: a clock is wrong, or it was made up").into());
+        }
+        scan.seconds = seconds;
         scan.bytes = bytes;
         Ok(scan)
     }
@@ -105,6 +118,9 @@ mod tests {
     use super::*;
     use crate::error::Kind;
 
+    /// 2026-01-01T00:00:00Z.
+    const NOW: u64 = 1_767_225_600;
+
     #[test]
     fn only_a_passing_scan_of_the_same_digest_opens_the_gate() {
         let digest = Digest::of(b"image");
@@ -112,7 +128,7 @@ mod tests {
             let text = format!(
                 r#"{{"schema":"{SCHEMA}","digest":"{digest}","passed":{passed},"time":"2026-01-01T00:00:00Z","more":1}}"#
             );
-            Scan::parse(text.into_bytes()).unwrap()
+            Scan::parse(text.into_bytes(), NOW).unwrap()
         };
         let other = Digest::of(b"other");
         let cases = [
@@ -132,8 +148,31 @@ mod tests {
                 (found, _) => panic!("{scan:?}: {found:?}"),
             }
         }
-        for bad in ["{}", "[]", r#"{"schema":"xtask.scan/2","digest":"sha256:00","passed":true,"time":""}"#] {
-            assert!(Scan::parse(bad.into()).is_err(), "{bad}");
+    }
+
+    #[test]
+    fn what_is_no_result_or_not_of_this_time_is_an_error() {
+        let of = |schema: &str, time: &str| {
+            let digest = Digest::of(b"image");
+            format!(r#"{{"schema":"{schema}","digest":"{digest}","passed":true,"time":"{time}"}}"#)
+        };
+        for (text, expected) in [
+            (of(SCHEMA, "2026-01-01T00:05:00Z"), None),
+            (of(SCHEMA, "2026-01-01T00:05:01Z"), Some("yet to come")),
+            (of(SCHEMA, "9999-12-31T23:59:59Z"), Some("yet to come")),
+            (of(SCHEMA, "2026-01-01"), Some("no time of RFC 3339")),
+            (of(SCHEMA, ""), Some("no time of RFC 3339")),
+            (of("xtask.scan/2", "2026-01-01T00:00:00Z"), Some("its schema is")),
+            ("{}".to_owned(), Some("no result of a scan")),
+            ("[]".to_owned(), Some("no result of a scan")),
+            (String::new(), Some("no result of a scan")),
+        ] {
+            let found = Scan::parse(text.clone().into_bytes(), NOW).err().map(|error| format!("{error:#}"));
+            match (&found, expected) {
+                (None, None) => {}
+                (Some(found), Some(words)) => assert!(found.contains(words), "{text}: {found}"),
+                _ => panic!("{text}: {found:?}"),
+            }
         }
     }
 }

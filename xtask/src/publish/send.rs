@@ -1,13 +1,15 @@
 //! Blobs into a registry: several at once, what is there skipped, what another repository has mounted.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::io::{self, BufReader, Read, Write as _};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 
 use super::parcel::Parcel;
+use crate::digest::{Digest, Hasher};
+use crate::error::Fault;
 use crate::image::oci::Descriptor;
 use crate::registry::{Client, Pushed, Reference};
 use crate::settings::Bytes;
@@ -108,8 +110,80 @@ fn send_one(
         return Ok(None);
     }
     let path = parcel.layout.blob_path(&blob.digest);
+    let changed = Arc::new(AtomicBool::new(false));
     let mut open = || -> io::Result<Box<dyn Read>> {
-        Ok(Box::new(BufReader::with_capacity(1 << 18, File::open(&path)?)))
+        let file = BufReader::with_capacity(1 << 18, File::open(&path)?);
+        Ok(Box::new(Known::new(file, blob, &changed)))
     };
-    client.push_blob(to, &mut open, &blob.digest, blob.size, note).map(Some)
+    client.push_blob(to, &mut open, &blob.digest, blob.size, note).map(Some).map_err(|error| {
+        if !changed.load(Ordering::Relaxed) {
+            return error;
+        }
+        let what =
+            format!("its bytes are not {} any more: it was changed after the image was made", blob.digest);
+        let cure = "no tag was touched; make the image again, and scan it: cargo xtask image --platform all";
+        Fault::gate(what).at(path.display()).cure(cure).into()
+    })
+}
+
+/// The bytes of a blob, held against its digest while they are read: the last of them come only where all
+/// are right, so that a registry never has enough to keep what was not scanned.
+struct Known<R> {
+    inner: R,
+    left: u64,
+    hasher: Option<Hasher>,
+    digest: Digest,
+    changed: Arc<AtomicBool>,
+}
+
+impl<R: Read> Known<R> {
+    fn new(inner: R, blob: &Descriptor, changed: &Arc<AtomicBool>) -> Self {
+        let (hasher, changed) = (Some(Hasher::new()), Arc::clone(changed));
+        Self { inner, left: blob.size, hasher, digest: blob.digest, changed }
+    }
+}
+
+impl<R: Read> Read for Known<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.inner.read(&mut buffer[..most])?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.write_all(&buffer[..read])?;
+        }
+        self.left -= read as u64;
+        let ended = self.left == 0 || read == 0 && !buffer.is_empty();
+        if ended && self.hasher.take().is_some_and(|hasher| hasher.finish().0 != self.digest) {
+            self.changed.store(true, Ordering::Relaxed);
+            return Err(io::Error::other(format!("its bytes are not {}", self.digest)));
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_others_are_not_given_to_the_end() {
+        let blob = Descriptor::of("layer", b"scanned");
+        for (bytes, right) in [
+            (&b"scanned"[..], true),
+            (b"scanned and more", true),
+            (b"changed", false),
+            (b"scan", false),
+            (b"", false),
+        ] {
+            let changed = Arc::new(AtomicBool::new(false));
+            let mut read = Vec::new();
+            // In pieces, as a connection takes them.
+            let mut known = Known::new(io::BufReader::with_capacity(3, bytes), &blob, &changed);
+            let ended = known.read_to_end(&mut read);
+            assert_eq!((ended.is_ok(), changed.load(Ordering::Relaxed)), (right, !right), "{bytes:?}");
+            assert!(read == b"scanned" || !right && read.len() < 7, "{read:?}");
+        }
+        let empty = Descriptor::of("layer", b"");
+        let changed = Arc::new(AtomicBool::new(false));
+        assert_eq!(Known::new(&b""[..], &empty, &changed).read(&mut [0; 4]).unwrap(), 0);
+    }
 }

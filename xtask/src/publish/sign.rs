@@ -1,22 +1,14 @@
 //! Signatures, by cosign: keyless where a CI vouches for the run, a key pair elsewhere.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use serde_json::Value;
 
+use super::trust::{Said, Trust};
 use crate::error::Fault;
-use crate::process::{Cmd, find};
-use crate::registry::auth::{Found, HELPER};
-use crate::registry::base64;
-
-/// The artifact type of what cosign attaches.
-pub const SIGNATURE: &str = "application/vnd.dev.sigstore.bundle";
-
-/// Cosign's word for SLSA v1 provenance.
-const PROVENANCE_TYPE: &str = "slsaprovenance1";
+use crate::process::{Cmd, Need, find};
 
 /// A signing config that names no service: with a key pair, nothing is told to a public log.
 const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
@@ -45,25 +37,55 @@ pub enum Signer {
 }
 
 impl Mode {
-    /// The signer; none where nothing is to be signed. `get` answers for environment variables.
-    pub fn signer(self, get: impl Fn(&str) -> Option<String>) -> Result<Option<Signer>, Fault> {
-        let key = get("COSIGN_KEY").map(|key| {
-            let pem = key.trim_start().starts_with("-----BEGIN");
-            Signer::Key(if pem { "env://COSIGN_KEY".to_owned() } else { key })
-        });
+    /// The signer; none where nothing is to be signed. `get` answers for environment variables, `is_file` for
+    /// paths.
+    pub fn signer(
+        self,
+        get: impl Fn(&str) -> Option<String>,
+        is_file: impl Fn(&str) -> bool,
+    ) -> Result<Option<Signer>, Fault> {
+        let key = || get("COSIGN_KEY").map(|key| key_name(&key, &is_file).map(Signer::Key)).transpose();
         let in_job = get("ACTIONS_ID_TOKEN_REQUEST_URL").is_some();
         match self {
             Self::None => Ok(None),
             Self::Auto | Self::Keyless if in_job => Ok(Some(Signer::Keyless)),
-            Self::Auto => Ok(key),
+            Self::Auto => key(),
             Self::Keyless => Err(Fault::usage("--sign keyless: no CI vouches for this run")
                 .cure("in GitHub Actions, give the job 'permissions: id-token: write'; elsewhere: --sign key")),
-            Self::Key => key.map(Some).ok_or_else(|| {
+            Self::Key => key()?.map(Some).ok_or_else(|| {
                 Fault::usage("--sign key: COSIGN_KEY is not set")
                     .cure("cosign generate-key-pair; then COSIGN_KEY is the file or its content, COSIGN_PASSWORD its password")
             }),
         }
     }
+}
+
+/// What cosign's `--key` may be told of COSIGN_KEY: arguments, plans and errors show it, so that whatever is
+/// neither a file nor a KMS URI, and so perhaps a key, goes nowhere.
+fn key_name(key: &str, is_file: impl Fn(&str) -> bool) -> Result<String, Fault> {
+    let wrong = |what: &str| Fault::usage(format!("COSIGN_KEY {what}")).at("environment");
+    if key.trim_start().starts_with("-----BEGIN") {
+        Ok("env://COSIGN_KEY".to_owned())
+    } else if key.contains("pin-value") {
+        Err(wrong("holds the PIN of a token").cure("take it out, and set COSIGN_PKCS11_PIN to it"))
+    } else if is_file(key) || is_uri(key) {
+        Ok(key.to_owned())
+    } else {
+        Err(wrong("is neither a key in PEM, nor a file that is there, nor a KMS URI").cure(
+            "cosign generate-key-pair makes cosign.key: COSIGN_KEY is that path, or the file's whole content",
+        ))
+    }
+}
+
+/// Whether a key is named as a URI with nothing in it that could be a password.
+pub(super) fn is_uri(key: &str) -> bool {
+    let word = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    let has_scheme =
+        key.starts_with("pkcs11:") || key.split_once("://").is_some_and(|(scheme, _)| word(scheme));
+    has_scheme && !key.contains(['@', '\n']) && !key.contains("pin-value")
 }
 
 /// An error where cosign is not here.
@@ -79,14 +101,7 @@ impl Signer {
     /// The command that signs an image and each of its platforms. `folder` is for a file of ours.
     pub fn command(&self, image: &str, folder: &Path, plain_http: bool) -> Cmd {
         let cmd = Cmd::new("cosign").args(["sign", "--yes", "--recursive"]);
-        let cmd = match self {
-            Self::Keyless => cmd,
-            Self::Key(key) => {
-                cmd.args(["--key", key]).arg("--signing-config").arg(folder.join("signing-config.json"))
-            }
-        };
-        let cmd = if plain_http { cmd.arg("--allow-http-registry") } else { cmd };
-        cmd.arg(image)
+        self.finish(cmd, image, folder, plain_http)
     }
 
     /// Writes what the command reads.
@@ -99,125 +114,33 @@ impl Signer {
         fs::write(&path, NO_SERVICES).with_context(|| path.display().to_string())
     }
 
-    /// The command that signs the provenance, which is at [`Self::predicate`], and attaches it so.
-    pub fn attest(&self, image: &str, folder: &Path, plain_http: bool) -> Cmd {
-        let cmd = Cmd::new("cosign").args(["attest", "--yes", "--type", PROVENANCE_TYPE]);
-        let cmd = cmd.arg("--predicate").arg(Self::predicate(folder));
+    /// The command that signs a statement, whose predicate is at [`Said::path`], and attaches it.
+    pub fn attest(&self, said: Said, image: &str, folder: &Path, plain_http: bool) -> Cmd {
+        let cmd = Cmd::new("cosign").args(["attest", "--yes", "--type", said.kind()]);
+        self.finish(cmd.arg("--predicate").arg(said.path(folder)), image, folder, plain_http)
+    }
+
+    fn finish(&self, cmd: Cmd, image: &str, folder: &Path, plain_http: bool) -> Cmd {
         let cmd = match self {
-            Self::Keyless => cmd,
-            Self::Key(key) => {
-                cmd.args(["--key", key]).arg("--signing-config").arg(folder.join("signing-config.json"))
-            }
+            Self::Keyless => cmd.needs(Need::Identity),
+            Self::Key(key) => cmd
+                .needs(Need::Key)
+                .args(["--key", key])
+                .arg("--signing-config")
+                .arg(folder.join("signing-config.json")),
         };
         let cmd = if plain_http { cmd.arg("--allow-http-registry") } else { cmd };
         cmd.arg(image)
-    }
-
-    /// Where the predicate of the provenance is put for cosign.
-    pub fn predicate(folder: &Path) -> PathBuf {
-        folder.join("provenance.json")
     }
 
     /// What this signer's own signatures are verified with. Keyless ones tell of their run, so that each run
     /// makes its own.
     pub fn trust(&self, folder: &Path) -> Result<Option<Trust>> {
         let Self::Key(key) = self else { return Ok(None) };
-        let public = Cmd::new("cosign").args(["public-key", "--key", key]).read()?;
+        let public = Cmd::new("cosign").args(["public-key", "--key", key]).needs(Need::Key).read()?;
         let path = folder.join("signing-key.pub");
         fs::write(&path, public).with_context(|| path.display().to_string())?;
         Ok(Some(Trust::Key(path.display().to_string())))
-    }
-}
-
-/// Whose signature is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// A public key: a file or a KMS URI.
-    Key(String),
-    /// A run: its workflow's URL, and who vouched for it.
-    Identity {
-        /// A regular expression for the certificate's identity.
-        identity: String,
-        /// The issuer's URL.
-        issuer: String,
-    },
-}
-
-impl Trust {
-    /// The command that verifies an image's signature.
-    pub fn command(&self, image: &str, plain_http: bool) -> Cmd {
-        self.of("verify", image, plain_http)
-    }
-
-    /// The statements about an image's provenance that are signed so; none where cosign finds none.
-    pub fn statements(&self, image: &str, plain_http: bool, access: &Access) -> Vec<Value> {
-        let cmd = self.of("verify-attestation", image, plain_http).args(["--type", PROVENANCE_TYPE]);
-        let text = access.lend(cmd).read().unwrap_or_default();
-        let statement = |line: &str| {
-            let envelope: Value = serde_json::from_str(line).ok()?;
-            serde_json::from_slice(&base64::decode(envelope["payload"].as_str()?)?).ok()
-        };
-        text.lines().filter_map(statement).collect()
-    }
-
-    fn of(&self, verb: &str, image: &str, plain_http: bool) -> Cmd {
-        let cmd = Cmd::new("cosign").arg(verb);
-        let cmd = match self {
-            // With a key pair nothing was told to the public log.
-            Self::Key(key) => cmd.args(["--key", key, "--insecure-ignore-tlog"]),
-            Self::Identity { identity, issuer } => {
-                cmd.args(["--certificate-identity-regexp", identity, "--certificate-oidc-issuer", issuer])
-            }
-        };
-        let cmd = if plain_http { cmd.arg("--allow-http-registry") } else { cmd };
-        cmd.arg(image).limit(std::time::Duration::from_mins(2))
-    }
-}
-
-/// Lends the registry's credentials to a child that reads Docker's file: through a credential helper that
-/// is this program, so that no token is in a file or an argument.
-#[derive(Debug)]
-pub struct Access {
-    folder: PathBuf,
-    registry: String,
-    found: Found,
-}
-
-impl Access {
-    /// Access to a registry with the credential that was found for it.
-    pub fn new(folder: &Path, registry: &str, found: Found) -> Self {
-        Self { folder: folder.join("credentials"), registry: registry.to_owned(), found }
-    }
-
-    /// The same command, with the credential at hand. What the child finds by itself is left to it.
-    pub fn lend(&self, cmd: Cmd) -> Cmd {
-        if !self.found.is_ours() {
-            return cmd;
-        }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path =
-            std::env::join_paths(std::iter::once(self.folder.clone()).chain(std::env::split_paths(&path)));
-        let cmd = cmd.env("DOCKER_CONFIG", self.folder.as_os_str());
-        let cmd = cmd.env("PATH", path.unwrap_or_default());
-        self.found.lend(cmd)
-    }
-
-    /// Puts the helper and the file that names it in place.
-    pub fn prepare(&self) -> Result<()> {
-        if !self.found.is_ours() {
-            return Ok(());
-        }
-        let at = || self.folder.display().to_string();
-        fs::create_dir_all(&self.folder).with_context(at)?;
-        let program = self.folder.join(format!("docker-credential-{HELPER}{}", std::env::consts::EXE_SUFFIX));
-        let own = std::env::current_exe().context("this program's own path")?;
-        // Made anew each time: the program may have been built again.
-        drop(fs::remove_file(&program));
-        if fs::hard_link(&own, &program).is_err() {
-            fs::copy(&own, &program).with_context(|| program.display().to_string())?;
-        }
-        let config = serde_json::json!({ "credHelpers": { &self.registry: HELPER } });
-        fs::write(self.folder.join("config.json"), config.to_string()).with_context(at)
     }
 }
 
@@ -233,7 +156,15 @@ mod tests {
         let pem = ("COSIGN_KEY", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----");
         let file = ("COSIGN_KEY", "cosign.key");
         let key = |text: &str| Ok(Some(Signer::Key(text.to_owned())));
-        let cases: [Case<'_>; 9] = [
+        let other = ("COSIGN_KEY", "hunter2-secret");
+        let cases: [Case<'_>; 16] = [
+            (Mode::Auto, &[other], Err("neither a key in PEM")),
+            (Mode::None, &[other], Ok(None)),
+            (Mode::Key, &[("COSIGN_KEY", "://hunter2")], Err("neither a key in PEM")),
+            (Mode::Key, &[("COSIGN_KEY", "hunter2\nx://y")], Err("neither a key in PEM")),
+            (Mode::Key, &[("COSIGN_KEY", "https://u:hunter2@host")], Err("neither a key in PEM")),
+            (Mode::Key, &[("COSIGN_KEY", "pkcs11:token=a?pin-value=hunter2")], Err("COSIGN_PKCS11_PIN")),
+            (Mode::Key, &[("COSIGN_KEY", "pkcs11:token=a;id=%01")], key("pkcs11:token=a;id=%01")),
             (Mode::Auto, &[], Ok(None)),
             (Mode::Auto, &[job, file], Ok(Some(Signer::Keyless))),
             (Mode::Auto, &[pem], key("env://COSIGN_KEY")),
@@ -248,9 +179,12 @@ mod tests {
             let get = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
             };
-            match (mode.signer(get), expected) {
+            match (mode.signer(get, |path| path == "cosign.key"), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{mode:?}"),
-                (Err(found), Err(expected)) => assert!(found.to_string().contains(expected), "{found}"),
+                (Err(found), Err(expected)) => {
+                    let text = crate::error::render(&found.into());
+                    assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
+                }
                 (found, _) => panic!("{mode:?} {variables:?}: {found:?}"),
             }
         }

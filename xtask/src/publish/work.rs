@@ -12,7 +12,8 @@ use super::provenance::{self, Parameters};
 use super::report::{Attached, TagRow, TagState};
 use super::scan::{self, Scan};
 use super::send::{self, Sent};
-use super::sign::{Access, Signer};
+use super::sign::Signer;
+use super::trust::Said;
 use crate::error::Fault;
 use crate::image::oci::Annotations;
 use crate::plan::Action;
@@ -37,8 +38,8 @@ pub enum Step {
     Attach,
     /// Signs the image and its platforms.
     Sign(Signer, Cmd),
-    /// Signs the provenance.
-    Attest(Signer, Cmd),
+    /// Signs a statement about the image.
+    Attest(Signer, Said, Cmd),
     /// Puts the version's tag and those that depend on no other.
     Tags,
     /// Moves the moving tags forward.
@@ -120,7 +121,7 @@ impl Work {
         Ok(self.parcel.digest().to_string())
     }
 
-    fn artifacts(&self) -> Result<Vec<Artifact>> {
+    pub(super) fn artifacts(&self) -> Result<Vec<Artifact>> {
         let statement = provenance::statement(&self.setup.to.name(), &self.parcel, &self.setup.parameters)?;
         let of_predicate = (attach::PREDICATE.to_owned(), provenance::PREDICATE_TYPE.to_owned());
         let annotations = Annotations::from([of_predicate]);
@@ -152,50 +153,6 @@ impl Work {
         Ok(kinds.join(", "))
     }
 
-    fn sign(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
-        let setup = &self.setup;
-        let image = setup.to.with_digest(self.parcel.digest()).to_string();
-        let access = self.access()?;
-        signer.prepare(&setup.folder)?;
-        if let Some(trust) = signer.trust(&setup.folder)?
-            && access.lend(trust.command(&image, setup.plain_http)).succeeds()
-        {
-            return Ok("this key has signed it already".to_owned());
-        }
-        access.lend(command.clone()).follow(|line| progress.output(line))?;
-        Ok(match signer {
-            Signer::Keyless => "by this job's identity".to_owned(),
-            Signer::Key(key) => format!("with {key}"),
-        })
-    }
-
-    fn attest(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
-        let setup = &self.setup;
-        let image = setup.to.with_digest(self.parcel.digest()).to_string();
-        let access = self.access()?;
-        let statement = provenance::statement(&setup.to.name(), &self.parcel, &setup.parameters)?;
-        let statement: serde_json::Value = serde_json::from_slice(&statement)?;
-        if let Some(trust) = signer.trust(&setup.folder)? {
-            let known = trust.statements(&image, setup.plain_http, &access);
-            if known.iter().any(|one| one["predicate"] == statement["predicate"]) {
-                return Ok("this key has signed it already".to_owned());
-            }
-        }
-        let path = Signer::predicate(&setup.folder);
-        std::fs::write(&path, statement["predicate"].to_string())
-            .with_context(|| path.display().to_string())?;
-        access.lend(command.clone()).follow(|line| progress.output(line))?;
-        Ok("signed provenance".to_owned())
-    }
-
-    fn access(&self) -> Result<Access> {
-        let setup = &self.setup;
-        let found = self.client.credentials(&setup.to)?;
-        let access = Access::new(&setup.folder, setup.to.registry(), found);
-        access.prepare()?;
-        Ok(access)
-    }
-
     /// A registry may have taken a blob and lost it, and still take the manifests above it.
     fn check_blobs(&self) -> Result<()> {
         for blob in &self.parcel.blobs {
@@ -220,6 +177,8 @@ impl Work {
         let media_type = self.parcel.top.media_type.clone();
         let tagged = Tagged { bytes: &bytes, media_type: &media_type, digest: self.parcel.digest() };
         let mut names = Vec::new();
+        let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed);
+        let known: Vec<_> = fixed.map(|tag| tag.name.as_str()).collect();
         let mut tags: Vec<_> = self.setup.tags.iter().filter(|tag| self.moves(tag) == moving).collect();
         // The version first: everything else may then be made from it again.
         tags.sort_by_key(|tag| tag.motion != Motion::Fixed);
@@ -227,7 +186,7 @@ impl Work {
         for tag in tags {
             let at = self.tag(tag)?;
             let state = match &self.setup.version {
-                Some(version) if moving => moving::forward(&self.client, &at, tag, version, tagged)?,
+                Some(version) if moving => moving::forward(&self.client, &at, tag, version, tagged, &known)?,
                 _ => moving::put(&self.client, &at, tagged, &tag.motion)?,
             };
             names.push(tag.name.clone());
@@ -277,7 +236,7 @@ impl Action for Step {
 
     fn command(&self) -> Option<&Cmd> {
         match self {
-            Self::Sign(_, command) | Self::Attest(_, command) => Some(command),
+            Self::Sign(_, command) | Self::Attest(_, _, command) => Some(command),
             _ => None,
         }
     }
@@ -297,7 +256,7 @@ impl Action for Step {
             Self::Manifests => work.manifests(),
             Self::Attach => work.attach(),
             Self::Sign(signer, command) => work.sign(signer, command, progress),
-            Self::Attest(signer, command) => work.attest(signer, command, progress),
+            Self::Attest(signer, said, command) => work.attest(signer, *said, command, progress),
             Self::Tags => work.put_tags(false),
             Self::Moving => work.put_tags(true),
             Self::ReadBack => work.read_back(),

@@ -266,7 +266,7 @@ fn handed_in(environment: &Environment, given: &Given) -> Result<Found> {
         None => {
             let what = format!("a token for {} needs the name of its user", given.registry);
             return Err(Fault::usage(what)
-                .cure("name the user as well, or log in with 'docker login'")
+                .cure("name the user as well, --user NAME, or log in with 'docker login'")
                 .into());
         }
     };

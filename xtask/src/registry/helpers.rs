@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::auth::Credential;
 use super::secret::Secret;
 use crate::error::Fault;
-use crate::process::Cmd;
+use crate::process::{Cmd, Need};
 
 /// The longest a helper may take: some ask their owner to unlock a keychain.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -47,7 +47,7 @@ pub(super) fn get(
     }
     // Docker Hub's credentials are kept under the URL of its first API.
     let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
-    let mut cmd = Cmd::new(program).arg("get").stdin(server).limit(LIMIT);
+    let mut cmd = Cmd::new(program).arg("get").stdin(server).needs(Need::Registry).limit(LIMIT);
     if let Some(path) = path {
         cmd = cmd.env("PATH", path);
     }

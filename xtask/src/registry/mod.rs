@@ -34,7 +34,7 @@ pub mod wire;
 
 pub use blob::Sink;
 pub use client::{Client, Options};
-pub use download::download;
+pub use download::{Downloads, download};
 pub use pull::Manifest;
 pub use push::Pushed;
 pub use reference::Reference;

@@ -54,6 +54,11 @@ impl Reference {
         format!("{}/{}", self.registry, self.repository)
     }
 
+    /// Whether an image can have this tag (distribution-spec, "Pulling manifests").
+    pub fn is_tag(tag: &str) -> bool {
+        check_tag(tag, tag).is_ok()
+    }
+
     /// The same repository with this tag and no digest.
     pub fn with_tag(&self, tag: &str) -> Result<Self, Fault> {
         check_tag(tag, tag)?;
@@ -103,6 +108,14 @@ impl FromStr for Reference {
     type Err = Fault;
 
     fn from_str(text: &str) -> Result<Self, Fault> {
+        if let Some(host) = after_user(text) {
+            let what =
+                format!("'***@{host}' is not an image name: '@' stands before a digest and nothing else");
+            return Err(Fault::usage(what).cure(
+                "digests read sha256:<64 hex digits>; a user and a token are no part of a name: docker login, or \
+                 --token-stdin --user NAME",
+            ));
+        }
         let wrong = |what: &str| Fault::usage(format!("'{text}' is not an image name: {what}"));
         if let Some((scheme, rest)) = text.split_once("://") {
             return Err(wrong(&format!("it starts with a scheme, {scheme}://")).cure(format!("write {rest}")));
@@ -146,6 +159,17 @@ impl FromStr for Reference {
         }
         Ok(Self { registry: registry.to_owned(), repository, tag: tag.map(str::to_owned), digest })
     }
+}
+
+/// What comes behind a user, and perhaps a password, as a URL has them; none where there is no user.
+fn after_user(text: &str) -> Option<&str> {
+    let is_digest = |text: &str| {
+        text.split_once(':').is_some_and(|(algorithm, hex)| {
+            ["sha256", "sha512"].contains(&algorithm) && !hex.contains(['/', '.'])
+        })
+    };
+    let name = text.rsplit_once('@').filter(|(_, digest)| is_digest(digest)).map_or(text, |(name, _)| name);
+    name.rsplit_once('@').map(|(_, host)| host)
 }
 
 /// Docker's rule: a first part with a dot or a colon, or `localhost`, is a registry.
@@ -212,6 +236,12 @@ fn check_tag(tag: &str, text: &str) -> Result<(), Fault> {
     if right {
         return Ok(());
     }
+    // Before the sign there may be a password.
+    let shown = |text: &str| match text.rsplit_once('@') {
+        Some((_, host)) => format!("***@{host}"),
+        None => text.to_owned(),
+    };
+    let (text, tag) = (shown(text), shown(tag));
     Err(Fault::usage(format!("'{text}': '{tag}' is not a tag"))
         .cure("tags are up to 128 letters, digits, '_', '.' and '-', and start with none of the last two"))
 }
@@ -290,7 +320,8 @@ mod tests {
             ("a:é", "is not a tag"),
             (&long_tag, "is not a tag"),
             ("a@sha512:00", "is not a digest"),
-            ("a@", "is not a digest"),
+            ("a@", "before a digest and nothing else"),
+            ("a@host", "before a digest and nothing else"),
             (&upper_digest, "is not a digest"),
             (&long, "longer than 255"),
             ("docker://alpine", "starts with a scheme"),
@@ -300,6 +331,25 @@ mod tests {
             let error = text.parse::<Reference>().unwrap_err();
             assert!(error.to_string().contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_token_in_a_name_is_not_repeated() {
+        for text in [
+            "u:hunter2@ghcr.io/o/a",
+            "hunter2@ghcr.io/o/a:1",
+            "https://u:hunter2@ghcr.io/o/a",
+            &format!("u:hunter2@ghcr.io/o/a@sha256:{HEX}"),
+            "u:hunter2@sha256.io/o/a",
+            "u:hunter2@sha256:80/o/a",
+            "u:hunter2@x@ghcr.io/a",
+            "u:hunter2@",
+        ] {
+            let text = crate::error::render(&text.parse::<Reference>().unwrap_err().into());
+            assert!(!text.contains("hunter2") && text.contains("--token-stdin"), "{text}");
+        }
+        let reference: Reference = "ghcr.io/a/b".parse().unwrap();
+        assert!(!reference.with_tag("u:hunter2@ghcr.io").unwrap_err().to_string().contains("hunter2"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::token::{self, Cache, Scope, Token};
 use super::url;
 use super::wire::{Answer, Ask, Payload, Redirects, Wire};
 use crate::error::Fault;
+use crate::mask;
 
 /// The most that is read of a refusal, and of a token service's answer.
 const MOST_OF_REFUSAL: u64 = 64 * 1024;
@@ -113,6 +114,9 @@ impl Session {
         }
         // Not under the lock: a helper may ask its owner something.
         let found = auth::find(&self.environment, self.given.as_ref(), &self.registry, repository)?;
+        for secret in found.credential.iter().flat_map(Credential::secrets) {
+            mask::remember(secret.expose());
+        }
         self.state().found.insert(repository.to_owned(), found.clone());
         Ok(found)
     }
@@ -229,8 +233,11 @@ impl Session {
         }
         let at = url::shown(&answer.url);
         let body = answer.read(MOST_OF_TOKEN)?;
-        token::read(&body, self.clock.now())
-            .ok_or_else(|| Trouble::lasting(Fault::failed("the token service's answer has no token").at(at)))
+        let token = token::read(&body, self.clock.now()).ok_or_else(|| {
+            Trouble::lasting(Fault::failed("the token service's answer has no token").at(at))
+        })?;
+        mask::remember(token.value.expose());
+        Ok(token)
     }
 
     /// The token service of a challenge, which must be as safe as the registry: what goes there is a

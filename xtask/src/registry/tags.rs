@@ -1,7 +1,7 @@
 //! Listing tags (distribution-spec, "Listing Tags"), and lists in pages in general.
 
 use anyhow::Result;
-use serde::Deserialize;
+use serde_json::Value;
 use ureq::http::header::LINK;
 use ureq::http::{Method, Uri};
 
@@ -20,12 +20,8 @@ pub(super) const MOST_OF_LIST: u64 = 16 * 1024 * 1024;
 
 impl Client {
     /// All tags of the repository of `reference`, as the registry orders them; none where it does not
-    /// know the repository. An error beyond 100 pages or 16 MiB.
+    /// know the repository. An error beyond 100 pages or 16 MiB, and where an answer has no list.
     pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct Page {
-            tags: Option<Vec<String>>,
-        }
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let first = session.url(&format!("v2/{}/tags/list?n=1000", reference.repository()));
         let mut next = Some(first.map_err(|trouble| trouble.error)?);
@@ -58,15 +54,29 @@ impl Client {
                 return Err(Fault::failed("the list of tags breaks off").at(url::shown(&page)).into());
             };
             left = left.saturating_sub(body.len() as u64);
-            let read: Page = serde_json::from_slice(&body)
-                .map_err(|_| Fault::failed("the list of tags cannot be read").at(url::shown(&page)))?;
-            tags.extend(read.tags.unwrap_or_default());
+            let read = page_of(&body);
+            tags.extend(read.ok_or_else(|| {
+                Fault::failed("the registry answers with something that is no list of tags")
+                    .at(url::shown(&page))
+            })?);
             next = following;
         }
         Err(Fault::failed(format!("the list of tags has more than {MOST_PAGES} pages"))
             .at(reference.name())
             .into())
     }
+}
+
+/// The tags of one answer, which must have a list of them; some registries give null for an empty one. A name
+/// that no image can have is left out: nobody can ask for it, and it may be meant for a terminal.
+fn page_of(body: &[u8]) -> Option<Vec<String>> {
+    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    let mut tags: Vec<String> = match answer.get_mut("tags")?.take() {
+        Value::Null => Vec::new(),
+        tags => serde_json::from_value(tags).ok()?,
+    };
+    tags.retain(|tag| Reference::is_tag(tag));
+    Some(tags)
 }
 
 /// The page after this one, which must be on the registry itself.
@@ -110,6 +120,25 @@ fn next_link(value: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_told_from_what_is_none() {
+        for (body, expected) in [
+            (r#"{"name":"a","tags":["1","2"]}"#, Some(2)),
+            (r#"{"tags":[]}"#, Some(0)),
+            (r#"{"tags":["1.2.3","9.9.9+x","\u001b[31m","","a/b"]}"#, Some(1)),
+            (r#"{"name":"a","tags":null}"#, Some(0)),
+            ("{}", None),
+            (r#"{"errors":[]}"#, None),
+            (r#"{"tags":"1"}"#, None),
+            (r#"{"tags":[1]}"#, None),
+            ("[]", None),
+            ("<html>", None),
+            ("", None),
+        ] {
+            assert_eq!(page_of(body.as_bytes()).map(|tags| tags.len()), expected, "{body}");
+        }
+    }
 
     #[test]
     fn the_next_page_is_found_among_links() {

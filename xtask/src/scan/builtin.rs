@@ -120,9 +120,13 @@ fn mute<'a>(inventory: &'a Inventory, expected: Option<&'a str>) -> impl Iterato
 /// What this engine does not cover in an image; empty where it covers all of it.
 pub fn not_covered(inventory: &Inventory) -> Vec<String> {
     let mut lines = Vec::new();
-    if !inventory.databases.is_empty() {
-        let kinds: Vec<_> =
-            inventory.databases.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
+    if inventory.databases.contains(&Database::Rpm) {
+        let platform = &inventory.image.platform;
+        lines.push(format!("{platform}: a database of RPM packages, which is not read here"));
+    }
+    let kinds = inventory.databases.iter().filter(|kind| **kind != Database::Rpm);
+    let kinds: Vec<_> = kinds.map(|kind| format!("{kind:?}").to_lowercase()).collect();
+    if !kinds.is_empty() {
         lines.push(format!(
             "{}: {} packages of the operating system ({}): there are no advisories for them here",
             inventory.image.platform,
@@ -172,7 +176,7 @@ pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
 /// Whether a crate is one that RustSec may speak of. Its names are crates.io's, which other tools write as
 /// `registry` or by its addresses, and a mirror serves the same crates; a crate of one's own, or one from
 /// git, may share a name by chance.
-fn from_registry(package: &Crate) -> bool {
+pub fn from_registry(package: &Crate) -> bool {
     let source = package.source.trim_start_matches("registry+").trim_start_matches("sparse+");
     let address = source.trim_start_matches("https://");
     let known = ["crates.io", "index.crates.io", "static.crates.io", "github.com/rust-lang/crates.io-index"];
@@ -182,6 +186,23 @@ fn from_registry(package: &Crate) -> bool {
         })
 }
 
+/// An architecture of images (Go's `GOARCH`) by the name that Rust and its advisories give it. Variants of
+/// one architecture are one there.
+fn arch(name: &str) -> &str {
+    match name {
+        "amd64" => "x86_64",
+        "386" => "x86",
+        "arm64" => "aarch64",
+        "ppc64" | "ppc64le" => "powerpc64",
+        "ppc" => "powerpc",
+        "mipsle" => "mips",
+        "mips64le" => "mips64",
+        "loong64" => "loongarch64",
+        // arm, mips, mips64, riscv64 and s390x have one name in both; what is not known stays as it is.
+        other => other,
+    }
+}
+
 fn finding(
     inventory: &Inventory,
     program: &Program,
@@ -189,11 +210,7 @@ fn finding(
     (place, package): (usize, &Crate),
     advisory: &Advisory,
 ) -> Finding {
-    let arch = match inventory.image.platform.architecture.as_str() {
-        "amd64" => "x86_64",
-        "arm64" => "aarch64",
-        other => other,
-    };
+    let arch = arch(&inventory.image.platform.architecture);
     let elsewhere = !advisory.concerns(arch);
     let build = package.kind == crate::audit::Kind::Build;
     let (kind, severity, note) = match &advisory.informational {
@@ -214,5 +231,25 @@ fn finding(
         link: advisory.link(),
         platforms: [inventory.image.platform.to_string()].into(),
         ..Finding::new(kind, &advisory.id, severity, NAME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn architectures_go_by_rusts_names() {
+        for (image, rust) in [
+            ("amd64", "x86_64"),
+            ("386", "x86"),
+            ("arm64", "aarch64"),
+            ("arm", "arm"),
+            ("ppc64le", "powerpc64"),
+            ("riscv64", "riscv64"),
+            ("new", "new"),
+        ] {
+            assert_eq!(arch(image), rust);
+        }
     }
 }

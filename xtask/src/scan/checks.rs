@@ -12,6 +12,9 @@ use super::severity::Severity;
 /// Names of variables whose value is seldom for everybody.
 const SECRET_NAMES: [&str; 6] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY"];
 
+/// The rule about a missing health check.
+pub const HEALTH: &str = "XT-HEALTH";
+
 const SET_USER_ID: u32 = 0o4000;
 const SET_GROUP_ID: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
@@ -45,10 +48,9 @@ fn config(config: &Value) -> Vec<Finding> {
         let note = "who this is shows only when it runs, and it may be root: a number from 1 to 4294967295 is wanted";
         all.push(found(Kind::Config, "XT-ROOT", Severity::High, "User", note));
     }
-    let check = get("Healthcheck").and_then(|check| check.get("Test")).and_then(Value::as_array);
-    if check.is_none_or(|check| check.is_empty() || check[0] == "NONE") {
+    if !has_health_check(config) {
         let note = "Docker cannot tell whether the service still answers";
-        all.push(found(Kind::Config, "XT-HEALTH", Severity::Low, "Healthcheck", note));
+        all.push(found(Kind::Config, HEALTH, Severity::Low, "Healthcheck", note));
     }
     for entry in get("Env").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
@@ -71,6 +73,12 @@ fn config(config: &Value) -> Vec<Finding> {
         }
     }
     all
+}
+
+/// Whether an image's config has a health check that is not turned off.
+pub fn has_health_check(config: &Value) -> bool {
+    let check = config.pointer("/config/Healthcheck/Test").and_then(Value::as_array);
+    check.is_some_and(|check| check.first().is_some_and(|word| word != "NONE"))
 }
 
 /// Whether this is a user's number as every engine reads it, and not root's.
@@ -126,9 +134,16 @@ fn files(inventory: &Inventory) -> Vec<Finding> {
         }
     }
     for (path, kinds) in &inventory.rootfs.buried {
+        // Of a file with another meaning the secrets stand here, also where nothing hides it.
+        let content = inventory.rootfs.nodes.get(path).map(|node| &node.content);
+        let seen = matches!(content, Some(Content::Packages(_) | Content::Release(_)));
         let path = format!("/{path}");
         for kind in kinds {
-            let note = format!("{kind}, hidden by an upper layer and still in the image");
+            let note = if seen {
+                (*kind).to_owned()
+            } else {
+                format!("{kind}, hidden by an upper layer and still in the image")
+            };
             let secret = found(Kind::Secret, "XT-SECRET", Severity::Critical, &path, &note);
             all.push(Finding { place: path.clone(), ..secret });
         }

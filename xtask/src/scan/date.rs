@@ -88,6 +88,48 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
+/// The end of the year 9999, the last that RFC 3339 can write.
+const LAST: u64 = 253_402_300_799;
+
+/// An RFC 3339 time in seconds since 1970, fractions cut off; none where it is none, or lies outside of the
+/// years 1970 to 9999.
+pub fn seconds_of(text: &str) -> Option<u64> {
+    let number = |from: usize, to: usize| {
+        let digits = text.get(from..to).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<u64>().ok()
+    };
+    let at = |place: usize| text.as_bytes().get(place).map(u8::to_ascii_uppercase);
+    if at(10) != Some(b'T') || at(13) != Some(b':') || at(16) != Some(b':') {
+        return None;
+    }
+    let days = text.get(..10)?.parse::<Date>().ok()?.since(Date::of_seconds(0));
+    let days = u64::try_from(days).ok()?;
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let fraction = text.get(19..)?;
+    let digits =
+        fraction.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let zone = if digits > 0 { fraction.get(digits + 1..)? } else { fraction };
+    let shift = |text: &str| {
+        let (hours, minutes) = text.split_once(':')?;
+        let part = |text: &str, most: u64| {
+            let two = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<u64>().ok().filter(|number| two && *number <= most)
+        };
+        Some(part(hours, 23)? * 3_600 + part(minutes, 59)? * 60)
+    };
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let time = days * 86_400 + hour * 3_600 + minute * 60 + second.min(59);
+    let time = match (zone, zone.strip_prefix('+'), zone.strip_prefix('-')) {
+        ("Z" | "z", _, _) => time,
+        (_, Some(east), _) => time.checked_sub(shift(east)?)?,
+        (_, _, Some(west)) => time + shift(west)?,
+        _ => return None,
+    };
+    (time <= LAST).then_some(time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +155,30 @@ mod tests {
             assert!(bad.parse::<Date>().is_err(), "{bad}");
         }
         assert_eq!(Date::of_seconds(86_399), "1970-01-01".parse().unwrap());
+    }
+
+    #[test]
+    fn times_of_others() {
+        for (text, expected) in [
+            ("2024-02-29T12:34:56Z", Some("2024-02-29T12:34:56Z")),
+            ("2024-02-29T12:34:56.789123456Z", Some("2024-02-29T12:34:56Z")),
+            ("2024-02-29t23:34:56z", Some("2024-02-29T23:34:56Z")),
+            ("2024-02-29T23:34:56-02:30", Some("2024-03-01T02:04:56Z")),
+            ("2024-02-29T00:34:56.5+01:00", Some("2024-02-28T23:34:56Z")),
+            ("2024-12-31T23:59:60Z", Some("2024-12-31T23:59:59Z")),
+            ("1970-01-01T00:00:00+01:00", None),
+            ("0001-01-01T00:00:00Z", None),
+            ("2023-02-29T00:00:00Z", None),
+            ("2024-02-29T24:00:00Z", None),
+            ("2024-02-29T12:34:56", None),
+            ("2024-02-29T12:34:56.Z", None),
+            ("2024-02-29T12:34:56+1:00", None),
+            ("2024-02-29T12:34:56é", None),
+            ("2024-02-29 12:34:56Z", None),
+            ("2024-02-29", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds_of(text).map(crate::git::rfc3339).as_deref(), expected, "{text}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::cvss;
 use super::date::Date;
 use super::range;
 use super::severity::Severity;
+use crate::digest::Digest;
 use crate::error::Fault;
 
 /// Where the facts are, below the workspace's root.
@@ -36,6 +37,10 @@ pub struct Head {
     pub date: Date,
     /// How many there are: a file that was cut short is noticed.
     pub advisories: usize,
+    /// The digest of all lines below: one that was changed by hand or in a merge is noticed. Files that were
+    /// made elsewhere may lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Digest>,
 }
 
 /// One advisory.
@@ -107,7 +112,8 @@ pub struct Facts {
 impl Facts {
     /// Facts from this source.
     pub fn new(source: String, commit: Option<String>, date: Date, advisories: Vec<Advisory>) -> Self {
-        let head = Head { schema: SCHEMA.to_owned(), source, commit, date, advisories: advisories.len() };
+        let (schema, count) = (SCHEMA.to_owned(), advisories.len());
+        let head = Head { schema, source, commit, date, advisories: count, body: None };
         Self { head, by_crate: index(advisories) }
     }
 
@@ -123,12 +129,12 @@ impl Facts {
 
     /// Reads the format that [`Facts::print`] writes.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut lines = text.lines();
-        let head: Head = serde_json::from_str(lines.next().unwrap_or_default()).context("line 1")?;
+        let (first, body) = text.split_once('\n').unwrap_or((text, ""));
+        let head: Head = serde_json::from_str(first).context("line 1")?;
         if head.schema != SCHEMA {
             return Err(Fault::failed(format!("line 1: '{}' is not '{SCHEMA}'", head.schema)).into());
         }
-        let advisories = (2..).zip(lines).map(|(number, line)| {
+        let advisories = (2..).zip(body.lines()).map(|(number, line)| {
             serde_json::from_str::<Advisory>(line).with_context(|| format!("line {number}"))
         });
         let advisories = advisories.collect::<Result<Vec<_>>>()?;
@@ -150,18 +156,25 @@ impl Facts {
             let what = format!("line {number}: {} does not come after {}", pair[1].id, pair[0].id);
             return Err(Fault::failed(what).into());
         }
+        // Git may have turned the ends of lines into those of another system.
+        let unix = body.replace("\r\n", "\n");
+        if let Some(promised) = head.body.filter(|promised| *promised != Digest::of(unix.as_bytes())) {
+            let what = format!("the lines below the first are not those that it promises ({promised})");
+            return Err(Fault::failed(what).into());
+        }
         Ok(Self { head, by_crate: index(advisories) })
     }
 
     /// The file's text.
     pub fn print(&self) -> Result<String> {
-        let mut out = serde_json::to_string(&self.head)? + "\n";
+        let mut body = String::new();
         let mut all: Vec<_> = self.all().collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         for advisory in all {
-            writeln!(out, "{}", serde_json::to_string(advisory)?)?;
+            writeln!(body, "{}", serde_json::to_string(advisory)?)?;
         }
-        Ok(out)
+        let head = Head { body: Some(Digest::of(body.as_bytes())), ..self.head.clone() };
+        Ok(format!("{}\n{body}", serde_json::to_string(&head)?))
     }
 
     /// Every advisory, sorted by crate.
@@ -243,6 +256,9 @@ mod tests {
         assert!(Facts::parse(first).unwrap_err().to_string().contains("promises 1"));
         assert!(Facts::parse("").is_err());
         assert!(Facts::parse(&text.replace("advisories/1", "advisories/2")).is_err());
+        let edited = Facts::parse(&text.replace(">=1.2", ">=1.1")).unwrap_err().to_string();
+        assert!(edited.contains("not those that it promises"), "{edited}");
+        assert!(Facts::parse(&text.replace('\n', "\r\n")).is_ok());
     }
 
     #[test]

@@ -103,6 +103,8 @@ impl Finding {
         // What one engine only notes and another counts as a vulnerability is one.
         self.kind = self.kind.min(other.kind);
         self.severity = self.severity.known_or_worse(other.severity);
+        // What one engine leaves out by a rule of its own, another still found.
+        self.ignored = self.ignored.take().filter(|_| other.ignored.is_some());
         self.platforms.extend(other.platforms);
         self.found_by.extend(other.found_by);
         let fill = |own: &mut String, other: String| {

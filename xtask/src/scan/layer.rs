@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use flate2::bufread::MultiGzDecoder;
 use tar::EntryType;
 
+use super::zstd;
 use crate::digest::{Digest, Hasher};
 use crate::error::Fault;
 use crate::image::oci::Descriptor;
@@ -111,9 +112,10 @@ pub fn read(
 fn unpack<'a>(packed: &'a mut impl io::BufRead, layer: &Descriptor) -> Result<Box<dyn Read + 'a>, Fault> {
     match layer.media_type.as_str() {
         TAR | DOCKER_TAR => Ok(Box::new(packed)),
+        kind if kind.ends_with("zstd") => Ok(Box::new(zstd::Decoder::new(packed))),
         kind if kind.ends_with("gzip") => Ok(Box::new(MultiGzDecoder::new(packed))),
         kind => Err(Fault::failed(format!("a layer of the type '{kind}' cannot be read"))
-            .cure("layers in plain tar or gzip can; push the image again without zstd or encryption")),
+            .cure("layers in plain tar, gzip or zstd can; push the image again without encryption")),
     }
 }
 

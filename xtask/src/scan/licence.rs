@@ -13,8 +13,17 @@ use super::severity::Severity;
 use crate::build::cargo;
 use crate::platform::Platform;
 
-/// The licence expression of each crate, by name and version.
-pub type Licences = BTreeMap<(String, String), String>;
+/// What cargo knows of each crate, by name and version.
+pub type Licences = BTreeMap<(String, String), Known>;
+
+/// What cargo knows of a crate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Known {
+    /// Its licence expression.
+    pub license: Option<String>,
+    /// Where it is from, as in Cargo.lock; none for one of the workspace's own.
+    pub source: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -25,7 +34,8 @@ struct Metadata {
 struct Package {
     name: String,
     version: String,
-    license: Option<String>,
+    #[serde(flatten)]
+    known: Known,
 }
 
 /// Asks cargo for the licences of everything in the workspace's lock file.
@@ -35,26 +45,31 @@ pub fn of_workspace(root: &Path) -> Result<Licences> {
     // Without the filter cargo would fetch what only other systems need.
     let cmd = cargo().args(["metadata", "--format-version", "1", "--locked"]).args(targets).dir(root);
     let metadata: Metadata = serde_json::from_slice(&cmd.read_bytes().context("ask cargo for licences")?)?;
-    let with = |package: Package| Some(((package.name, package.version), package.license?));
-    Ok(metadata.packages.into_iter().filter_map(with).collect())
+    let with = |package: Package| ((package.name, package.version), package.known);
+    Ok(metadata.packages.into_iter().map(with).collect())
 }
 
 /// The crates whose licence the list does not allow, or that have none.
 pub fn findings(inventory: &Inventory, licences: &Licences, allowed: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (program, audit) in inventory.audited() {
+        let paths = audit.paths();
         for (place, package) in audit.packages.iter().enumerate().filter(|(_, package)| !package.root) {
-            let expression = licences.get(&(package.name.clone(), package.version.to_string()));
+            let known = licences.get(&(package.name.clone(), package.version.to_string()));
+            let expression = known.and_then(|known| known.license.as_deref());
             if expression.is_some_and(|expression| allows(expression, allowed)) {
                 continue;
             }
             findings.push(Finding {
                 subject: package.name.clone(),
                 version: package.version.to_string(),
-                path: audit.path_to(place),
+                path: paths.to(place),
                 place: program.path.clone(),
                 note: expression.map_or_else(
                     || {
+                        if known.is_some() {
+                            return "it names no licence".to_owned();
+                        }
                         "not in Cargo.lock, so that its licence is not known; perhaps the image is older"
                             .to_owned()
                     },

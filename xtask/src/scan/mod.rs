@@ -8,6 +8,7 @@ pub mod date;
 pub mod facts;
 pub mod finding;
 pub mod gate;
+pub mod held;
 pub mod import;
 pub mod inventory;
 mod layer;
@@ -24,4 +25,8 @@ pub mod source;
 #[cfg(test)]
 mod tests;
 pub mod trivy;
+mod vex;
+mod view;
 pub mod work;
+pub mod yanked;
+mod zstd;

@@ -71,6 +71,11 @@ impl Database {
         }
     }
 
+    /// Bytes of it that [`Database::read`] needs at most.
+    pub fn longest(self) -> u64 {
+        if self == Self::Rpm { 16 } else { LONGEST }
+    }
+
     /// Reads the database, `size` bytes long.
     pub fn read(self, content: &mut dyn Read, size: u64) -> Result<Packages> {
         if self == Self::Rpm {
@@ -78,7 +83,9 @@ impl Database {
             let mut head = Vec::new();
             content.take(16).read_to_end(&mut head).context("the package database is cut short")?;
             if !is_rpm(&head) {
-                return Err(Fault::failed("this is no database of RPM packages").into());
+                return Err(Fault::failed("this is no database of RPM packages, though it is called one")
+                    .cure("whether the image has such packages cannot be told: take the file out of the layer that brings it, or take a base whose database is whole")
+                    .into());
             }
             return Ok(Packages { database: self, list: Vec::new() });
         }
@@ -90,10 +97,13 @@ impl Database {
         let mut bytes = Vec::new();
         content.take(LONGEST).read_to_end(&mut bytes).context("the package database is cut short")?;
         let text = String::from_utf8_lossy(&bytes);
-        let list = match self {
+        let list: Vec<_> = match self {
             Self::Apk => stanzas(&text, ["P:", "V:", "A:"], None),
             _ => stanzas(&text, ["Package:", "Version:", "Architecture:"], Some("Status:")),
         };
+        if list.iter().any(|package| package.name.is_empty()) {
+            return Err(Fault::failed("the package database has a package without a name").into());
+        }
         Ok(Packages { database: self, list })
     }
 }
@@ -139,6 +149,7 @@ mod tests {
         assert_eq!(read(Database::Dpkg, dpkg), ["libc6 2.36-9 amd64", "bare 2 "]);
         assert_eq!(read(Database::Apk, apk), ["musl 1.2.5-r0 x86_64", "busybox 1.36 "]);
         assert!(Database::Dpkg.read(&mut std::io::empty(), LONGEST + 1).is_err());
+        assert!(Database::Apk.read(&mut &b"P:\nV:1\n"[..], 1).is_err());
         let berkeley = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x61, 0x15, 6, 0];
         for (content, good) in [
             (&b""[..], false),

@@ -13,6 +13,11 @@ use crate::error::{Fault, plain_line};
 use crate::plan;
 use crate::ui::{Table, seconds};
 
+/// The most findings that a table shows. GitHub takes a summary of one MiB.
+const MOST_ROWS: usize = 500;
+/// The longest way to a crate that a table shows whole, in bytes.
+const LONGEST_WAY: usize = 400;
+
 /// An engine that ran.
 #[derive(Clone, Debug, Serialize)]
 pub struct Engine {
@@ -49,6 +54,8 @@ pub struct PlatformReport {
     pub starts: Option<String>,
     /// Crates that are linked.
     pub crates: usize,
+    /// What the list of crates is worth: `held`, `taken` or `wrong`; none where nobody looked.
+    pub list: Option<&'static str>,
     /// Crates that Trivy saw.
     pub trivy_crates: Option<usize>,
     /// Packages of the operating system.
@@ -73,6 +80,7 @@ impl PlatformReport {
             audited: inventory.audited().count(),
             starts: inventory.started(),
             crates: inventory.crates(),
+            list: None,
             trivy_crates: None,
             packages: inventory.packages.len(),
             databases: inventory.databases.iter().copied().collect(),
@@ -95,6 +103,8 @@ pub struct Report<'a> {
     pub faults: &'a [Fault],
     /// How many of those, the first ones, are about what was not seen; the verdict is not.
     pub blind: usize,
+    /// Whether every step came to its end.
+    pub complete: bool,
 }
 
 impl Report<'_> {
@@ -135,7 +145,7 @@ impl Report<'_> {
             "found by",
             "link",
         ]);
-        for finding in &self.work.findings {
+        for finding in self.work.findings.iter().take(MOST_ROWS) {
             let by: Vec<_> = finding.found_by.iter().copied().collect();
             let cells = [
                 self.state(finding).to_owned(),
@@ -153,6 +163,14 @@ impl Report<'_> {
         table
     }
 
+    /// What the table leaves out.
+    fn more(&self) -> String {
+        match self.work.findings.len().saturating_sub(MOST_ROWS) {
+            0 => String::new(),
+            more => format!("\nand {more} more: --format json has all\n"),
+        }
+    }
+
     fn state(&self, finding: &Finding) -> &'static str {
         match () {
             () if finding.ignored.is_some() => "ignored",
@@ -166,16 +184,20 @@ impl Report<'_> {
             self.work.engines.iter().map(|e| format!("{} {} of {}", e.name, e.version, e.database)).collect();
         let platforms: Vec<_> =
             self.work.platforms.iter().map(|p| format!("{} ({} crates)", p.platform, p.crates)).collect();
-        let state = if self.faults.is_empty() { "passes" } else { "does not pass" };
+        let state = match (self.complete, self.faults.is_empty()) {
+            (true, true) => "passes",
+            (true, false) => "does not pass",
+            (false, _) => "does not pass, and the scan was not finished",
+        };
         plain_line(&format!("{} {state}: {}; {}", self.image, platforms.join(", "), knows.join(", ")))
     }
 
     /// For a terminal.
     pub fn table(&self) -> String {
         let findings = if self.work.findings.is_empty() {
-            "no findings\n".to_owned()
+            if self.complete { "no findings\n" } else { "no findings until then\n" }.to_owned()
         } else {
-            self.findings().to_string()
+            format!("{}{}", self.findings(), self.more())
         };
         format!("{}\n{findings}\n{}\n", self.platforms(), self.verdict())
     }
@@ -184,9 +206,9 @@ impl Report<'_> {
     pub fn markdown(&self) -> String {
         let mut out = format!("### Scan\n\n{}\n\n{}", self.verdict(), self.platforms().markdown());
         if self.work.findings.is_empty() {
-            out.push_str("\nNo findings.\n");
+            out.push_str(if self.complete { "\nNo findings.\n" } else { "\nNo findings until then.\n" });
         } else {
-            out.push_str(&format!("\n{}", self.findings().markdown()));
+            out.push_str(&format!("\n{}{}", self.findings().markdown(), self.more()));
         }
         for fault in self.faults {
             out.push_str(&format!("\n- {}", plain_line(&fault.to_string())));
@@ -216,8 +238,10 @@ impl Report<'_> {
             "command": "scan",
             "image": self.image,
             "passes": self.faults.is_empty(),
+            "complete": self.complete,
             "faults": self.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "engines": self.work.engines,
+            "yanked": self.work.yanked,
             "platforms": self.work.platforms,
             "findings": findings,
             "notes": self.work.notes,
@@ -229,8 +253,10 @@ impl Report<'_> {
 /// The way to a crate, or what else there is to say.
 fn how(finding: &Finding) -> String {
     let mut parts = Vec::new();
-    if finding.path.len() > 1 {
-        parts.push(finding.path.join(" > "));
+    if let [first, .., last] = &finding.path[..] {
+        let way = finding.path.join(" > ");
+        let long = way.len() > LONGEST_WAY;
+        parts.push(if long { format!("{first} > … > {last}") } else { way });
     } else if matches!(finding.kind, Kind::Vulnerability | Kind::Notice) && !finding.place.is_empty() {
         parts.push(finding.place.clone());
     }

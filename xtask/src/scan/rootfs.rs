@@ -13,7 +13,7 @@ use crate::error::Fault;
 
 /// The longest program that is looked into, in bytes. One program is in memory at a time.
 const LONGEST_PROGRAM: u64 = 512 << 20;
-/// The longest file that is searched for secrets.
+/// The longest file that is in memory as a whole, and what of os-release(5) is read.
 const LONGEST_TEXT: u64 = 1 << 20;
 
 const WHITEOUT: &str = ".wh.";
@@ -234,23 +234,21 @@ fn look(entry: &Entry, content: &mut dyn Read) -> Result<(Content, Vec<&'static 
         };
         return Ok((content, Vec::new()));
     }
-    let mut found = Vec::new();
-    if entry.size <= LONGEST_TEXT {
-        content.read_to_end(&mut start).context("the file is cut short")?;
-        found = secrets::find(&entry.path, &start);
-    }
-    if let Some(kind) = osdb::Database::at(&entry.path) {
-        return Ok((Content::Packages(kind.read(&mut start.as_slice().chain(content), entry.size)?), found));
-    }
-    if ["etc/os-release", "usr/lib/os-release"].contains(&entry.path.as_str()) {
-        let mut bytes = Vec::new();
-        start
-            .as_slice()
-            .chain(content)
-            .take(LONGEST_TEXT)
-            .read_to_end(&mut bytes)
-            .context("the file is cut short")?;
-        return Ok((Content::Release(String::from_utf8_lossy(&bytes).into_owned()), found));
+    let database = osdb::Database::at(&entry.path);
+    // Of these the whole is needed.
+    let whole = database.map_or(LONGEST_TEXT, osdb::Database::longest);
+    content.take(whole.saturating_sub(16)).read_to_end(&mut start).context("the file is cut short")?;
+    let known = match database {
+        Some(kind) => Some(Content::Packages(kind.read(&mut start.as_slice(), entry.size)?)),
+        None if ["etc/os-release", "usr/lib/os-release"].contains(&entry.path.as_str()) => {
+            Some(Content::Release(String::from_utf8_lossy(&start).into_owned()))
+        }
+        None => None,
+    };
+    let mut all = start.as_slice().chain(content);
+    let found = secrets::find(&entry.path, entry.size, &mut all).context("the file is cut short")?;
+    if let Some(known) = known {
+        return Ok((known, found));
     }
     Ok(if found.is_empty() { (Content::Plain, found) } else { (Content::Secrets(found), Vec::new()) })
 }

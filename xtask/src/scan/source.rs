@@ -85,7 +85,7 @@ fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&
             return Err(Fault::failed("its indexes nest too deep, or have too much in them").into());
         }
         if descriptor.is_index() {
-            let index: Index = oci::from_bytes("the index", &bytes)?;
+            let index: Index = oci::from_bytes(&format!("the index {}", descriptor.digest), &bytes)?;
             // The last is looked at first.
             for entry in index.manifests.into_iter().rev() {
                 if super::platforms::is_attestation(&entry) {
@@ -97,8 +97,15 @@ fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&
             continue;
         }
         layout.put(&descriptor.media_type, &bytes)?;
-        let manifest: Manifest = oci::from_bytes("the manifest", &bytes)?;
+        let what = format!("the manifest {}", descriptor.digest);
+        let manifest: Manifest = oci::from_bytes(&what, &bytes)?;
         for blob in manifest.layers.iter().chain([&manifest.config]) {
+            // Its tar would be longer still, and a registry that sends without end would fill the disk.
+            let limit = Limits::default().unpacked;
+            if blob.size > limit {
+                let what = format!("a blob of {} bytes is over the limit of {limit}", blob.size);
+                return Err(Fault::failed(what).at(blob.digest).into());
+            }
             if !layout.has(&blob.digest, blob.size) {
                 let mut writer = layout.writer()?;
                 let progress =
@@ -250,4 +257,12 @@ fn join(name: &str, target: &str) -> String {
         }
     }
     at.join("/")
+}
+
+/// Whether two paths are one place.
+pub fn same(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
 }

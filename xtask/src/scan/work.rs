@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -11,15 +11,16 @@ use super::date::Date;
 use super::facts::Facts;
 use super::finding::{Finding, merge};
 use super::gate::Rules;
+use super::held::{self, Own, Worth};
 use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
 use super::source::Source;
 use super::trivy::{self, Fetch, Trivy};
-use super::{builtin, checks, licence};
+use super::vex::Vex;
+use super::{builtin, checks, licence, view, yanked};
 use crate::error::Fault;
 use crate::image::layout::Layout;
-use crate::image::oci::{Annotations, Descriptor, Index, MANIFEST};
 use crate::plan::Action;
 use crate::platform::Platform;
 use crate::process::Cmd;
@@ -33,8 +34,12 @@ pub enum Step {
     Image(Source),
     /// Reads every layer of every platform.
     Inventory,
+    /// Holds the lists in programs against this workspace's source.
+    Lists(Own),
     /// Holds the crates against RustSec's facts, and the set-up against the rules.
     Builtin,
+    /// Asks this index which versions their makers took back.
+    Yanked(String),
     /// Holds the licences of crates against the list.
     Licences,
     /// Fetches Trivy where it is not installed.
@@ -64,6 +69,8 @@ pub struct Setup {
     pub max_age: u64,
     /// Licences that are allowed; any where empty.
     pub licences: Vec<String>,
+    /// VEX documents, below the root.
+    pub vex: Vec<String>,
     /// Trivy, where it is part of the plan.
     pub trivy: Option<(Trivy, trivy::Options)>,
     /// Whether what the builtin engine does not cover is left uncovered, and why Trivy is not there.
@@ -91,6 +98,8 @@ pub struct Work {
     pub platforms: Vec<PlatformReport>,
     /// The engines that ran, and what they know.
     pub engines: Vec<Engine>,
+    /// Whether anybody asked which versions of crates were taken back.
+    pub yanked: String,
 }
 
 impl Work {
@@ -107,6 +116,7 @@ impl Work {
             notes: Vec::new(),
             platforms: Vec::new(),
             engines: Vec::new(),
+            yanked: "not looked up: not asked for".to_owned(),
         }
     }
 
@@ -180,6 +190,22 @@ impl Work {
         Ok(format!("{crates} crates in {} platforms", self.inventories.len()))
     }
 
+    fn lists(&mut self, own: &Own) -> Result<String> {
+        let (mut held, mut taken) = (0, BTreeSet::new());
+        for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
+            let worth = held::hold(&self.setup.root, own, inventory)?;
+            report.list = Some(worth.name());
+            match worth {
+                Worth::Held => held += 1,
+                Worth::Taken(why) => drop(taken.insert(why)),
+                Worth::Wrong(fault) => self.faults.push(fault),
+            }
+        }
+        let notes = taken.iter().map(|why| format!("the lists of crates were taken at their word: {why}"));
+        self.notes.extend(notes);
+        Ok(format!("{held} of {} lists are what the source gives", self.inventories.len()))
+    }
+
     fn builtin(&mut self) -> Result<String> {
         let facts = Facts::read(&self.setup.root)?;
         if let Err(fault) = facts.check_age(self.setup.today, self.setup.max_age) {
@@ -217,6 +243,28 @@ impl Work {
         ))
     }
 
+    /// That the index does not answer is told and fails nothing: a version that is taken back is a warning.
+    fn yanked(&mut self, index: &str) -> String {
+        let asked = yanked::asked(&self.inventories);
+        match yanked::look_up(index, &asked) {
+            Ok(said) => {
+                self.yanked = format!("{} crates looked up at {index}", asked.len());
+                let found = self.inventories.iter().flat_map(|inventory| yanked::findings(inventory, &said));
+                self.found.extend(found);
+                format!(
+                    "{} of {} crates have versions that are not offered any more",
+                    said.len(),
+                    asked.len()
+                )
+            }
+            Err(error) => {
+                self.yanked = format!("not looked up: {error:#}");
+                self.notes.push(format!("yanked versions were {}", self.yanked));
+                "not looked up".to_owned()
+            }
+        }
+    }
+
     fn licences(&mut self) -> Result<String> {
         let licences = licence::of_workspace(&self.setup.root)?;
         let before = self.found.len();
@@ -232,7 +280,7 @@ impl Work {
             fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         }
         let layout = Layout::open(&self.layout()?.dir().canonicalize()?)?;
-        let dir = readable(&layout, &self.images, &options.dir)?;
+        let dir = view::readable(&layout, &self.images, &options.dir)?;
         let mut crates = BTreeSet::new();
         let before = self.found.len();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
@@ -273,47 +321,24 @@ impl Work {
         let (faults, notes) = self.setup.rules.overlook(&mut self.findings, self.setup.today);
         self.faults.extend(faults);
         self.notes.extend(notes);
+        for path in &self.setup.vex {
+            match Vex::read(&self.setup.root, path) {
+                Ok(Some(vex)) => {
+                    if vex.apply(&mut self.findings) == 0 {
+                        self.notes.push(format!("{path}: no statement in it keeps a finding from counting"));
+                    }
+                }
+                Ok(None) => {
+                    let what =
+                        format!("{path} is not OpenVEX: what the builtin engine finds counts all the same");
+                    self.notes.push(what);
+                }
+                Err(error) => self.faults.push(Fault::gate(format!("{error:#}")).at(path)),
+            }
+        }
         let failing = self.findings.iter().filter(|finding| self.setup.rules.fails(finding)).count();
         format!("{} findings, {failing} of which fail", self.findings.len())
     }
-}
-
-/// A layout in which every image stands at the top, which is all that Trivy finds: this one, or one
-/// beside it that shares its blobs.
-fn readable(layout: &Layout, images: &[Image], work: &Path) -> Result<PathBuf> {
-    let dir = layout.dir().canonicalize().with_context(|| layout.dir().display().to_string())?;
-    if images.iter().all(|image| image.top) {
-        return Ok(dir);
-    }
-    let view = work.join("view");
-    crate::image::work::clear(&view)?;
-    let at = || view.display().to_string();
-    fs::create_dir_all(&view).with_context(at)?;
-    share(&dir.join("blobs"), &view.join("blobs")).with_context(at)?;
-    let manifests = images.iter().map(|image| -> Result<Descriptor> {
-        let size = layout.blob_path(&image.digest).metadata()?.len();
-        let platform = Some(image.platform.clone());
-        Ok(Descriptor { digest: image.digest, size, platform, ..Descriptor::of(MANIFEST, b"") })
-    });
-    let index = Index::new(manifests.collect::<Result<_>>()?, Annotations::new());
-    fs::write(view.join("index.json"), crate::image::oci::to_bytes(&index)?).with_context(at)?;
-    fs::write(view.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#).with_context(at)?;
-    Ok(view)
-}
-
-#[cfg(unix)]
-fn share(from: &Path, to: &Path) -> Result<()> {
-    Ok(std::os::unix::fs::symlink(from, to)?)
-}
-
-#[cfg(not(unix))]
-fn share(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to.join("sha256"))?;
-    for entry in from.join("sha256").read_dir()? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join("sha256").join(entry.file_name()))?;
-    }
-    Ok(())
 }
 
 impl Action for Step {
@@ -330,7 +355,9 @@ impl Action for Step {
         match self {
             Self::Image(source) => work.image(source, progress),
             Self::Inventory => work.inventory(),
+            Self::Lists(own) => work.lists(own),
             Self::Builtin => work.builtin(),
+            Self::Yanked(index) => Ok(work.yanked(index)),
             Self::Licences => work.licences(),
             Self::Fetch(fetch) => fetch.run(),
             Self::Trivy(_) => work.trivy(progress),

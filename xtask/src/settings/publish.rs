@@ -2,7 +2,7 @@
 
 use toml_span::de_helpers::TableHelper;
 use toml_span::value::Value;
-use toml_span::{DeserError, Deserialize};
+use toml_span::{DeserError, Deserialize, Spanned};
 
 use super::reader::{parsed, wrong};
 use crate::tags::{Kind, RefKind, Rule};
@@ -13,7 +13,7 @@ impl<'de> Deserialize<'de> for Rule {
         let mut table = TableHelper::new(value)?;
         let kind = table.required_s::<String>("type");
         let kind = kind.ok().and_then(|kind| match kind.value.as_str() {
-            "semver" => table.required("pattern").ok().map(Kind::Semver),
+            "semver" => required(&mut table, "pattern", Rule::check_pattern).map(Kind::Semver),
             "ref" => {
                 let event = parsed::<RefKind>(&mut table, "event");
                 if event.is_none() && !table.errors.iter().any(|error| error.span.start > span.start) {
@@ -24,23 +24,55 @@ impl<'de> Deserialize<'de> for Rule {
             "edge" => Some(Kind::Edge(table.optional("branch"))),
             "sha" => Some(Kind::Sha { long: table.optional("long").unwrap_or(false) }),
             "schedule" => {
-                Some(Kind::Schedule(table.optional("pattern").unwrap_or_else(|| "nightly".to_owned())))
+                let pattern = optional(&mut table, "pattern", Rule::check_template);
+                Some(Kind::Schedule(pattern.unwrap_or_else(|| "nightly".to_owned())))
             }
-            "raw" => table.required("value").ok().map(Kind::Raw),
+            "raw" => required(&mut table, "value", Rule::check_template).map(Kind::Raw),
             other => {
-                let what = format!("type '{other}' is not semver, ref, edge, sha, schedule or raw");
+                let what = match other {
+                    "match" => "type 'match' needs regular expressions, which are not read here: type = \"raw\" with {{tag}}".to_owned(),
+                    "pep440" => "type 'pep440' is for Python's versions; cargo's are type = \"semver\"".to_owned(),
+                    _ => format!("type '{other}' is not semver, ref, edge, sha, schedule or raw"),
+                };
                 table.errors.push(wrong(kind.span, what));
+                // Its other keys say nothing to the other kinds.
+                for key in ["pattern", "group", "value"] {
+                    drop(table.take(key));
+                }
                 None
             }
         });
         let rule = Self {
             kind: kind.unwrap_or(Kind::Sha { long: false }),
-            prefix: table.optional("prefix"),
-            suffix: table.optional("suffix"),
+            prefix: optional(&mut table, "prefix", Rule::check_template),
+            suffix: optional(&mut table, "suffix", Rule::check_template),
             priority: table.optional("priority"),
-            enable: table.optional("enable"),
+            enable: optional(&mut table, "enable", Rule::check_template),
         };
         table.finalize(None)?;
         Ok(rule)
+    }
+}
+
+type Check = fn(&str) -> Result<(), String>;
+
+fn required(table: &mut TableHelper<'_>, name: &'static str, check: Check) -> Option<String> {
+    let text = table.required_s::<String>(name).ok()?;
+    checked(table, text, check)
+}
+
+fn optional(table: &mut TableHelper<'_>, name: &'static str, check: Check) -> Option<String> {
+    let text = table.optional_s::<String>(name)?;
+    checked(table, text, check)
+}
+
+/// A template, or none with a word why.
+fn checked(table: &mut TableHelper<'_>, text: Spanned<String>, check: Check) -> Option<String> {
+    match check(&text.value) {
+        Ok(()) => Some(text.value),
+        Err(what) => {
+            table.errors.push(wrong(text.span, what));
+            None
+        }
     }
 }

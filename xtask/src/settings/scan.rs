@@ -23,6 +23,11 @@ pub struct Scan {
     pub max_age: u64,
     /// Whether Trivy must be there; in CI (`CI=true`) it must where unset.
     pub require_trivy: Option<bool>,
+    /// Whether the registry's index is asked which versions of crates were taken back; in CI it is where
+    /// unset.
+    pub yanked: Option<bool>,
+    /// The index that is asked, of crates.io or a mirror of it (sparse protocol).
+    pub index: String,
     /// Where Trivy gets its database, the first that answers; its own places where unset.
     pub databases: Vec<String>,
     /// Where Trivy keeps its database; its own place where unset.
@@ -44,10 +49,12 @@ pub struct Scan {
 pub struct TrivyPin {
     /// Its version.
     pub version: semver::Version,
-    /// Where its archives (tar, gzip) are; `{version}` and `{machine}` stand for parts of the name. A
+    /// Where its archives (tar, gzip) are, its makers' place where unset; `{version}`, `{machine}`
+    /// (`linux-x86_64`) and `{archive}` (`Linux-64bit`, as its makers say) stand for parts of the name. A
     /// company's mirror goes here.
     pub url: Option<String>,
-    /// The archives' digests by machine: `linux-x86_64`, `linux-aarch64`, `macos-aarch64`.
+    /// The archives' digests by machine: `linux-x86_64`, `linux-aarch64`, `macos-aarch64`. Those of the
+    /// version that the tests use are known.
     pub sha256: BTreeMap<String, Digest>,
     /// Its image, by digest, for where Docker answers and nothing could be fetched.
     pub image: Option<String>,
@@ -87,6 +94,8 @@ impl Default for Scan {
             unknown: Unrated::Fail,
             max_age: 30,
             require_trivy: None,
+            yanked: None,
+            index: "https://index.crates.io".to_owned(),
             databases: Vec::new(),
             cache: None,
             vex: Vec::new(),
@@ -127,6 +136,8 @@ impl<'de> Deserialize<'de> for Scan {
             unknown: parsed(&mut table, "unknown").unwrap_or_default(),
             max_age: table.optional("max-age").unwrap_or(default.max_age),
             require_trivy: table.optional("require-trivy"),
+            yanked: table.optional("yanked"),
+            index: table.optional("index").unwrap_or(default.index),
             databases: table.optional("databases").unwrap_or_default(),
             cache: table.optional("cache"),
             vex: table.optional("vex").unwrap_or_default(),

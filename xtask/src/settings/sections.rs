@@ -188,6 +188,13 @@ impl Default for Buildx {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
+impl Secret {
+    /// The environment variable that holds it, where one does.
+    pub fn variable(&self) -> Option<&str> {
+        self.0.split(',').find_map(|pair| pair.strip_prefix("env="))
+    }
+}
+
 impl std::str::FromStr for Secret {
     type Err = String;
 
@@ -206,6 +213,10 @@ impl std::str::FromStr for Secret {
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
         let mut table = TableHelper::new(value)?;
+        if let Some((flavor, _)) = table.take("flavor") {
+            let what = "flavor is not read: latest = \"auto\" stands alone, and each of [[tags]] has its own prefix and suffix";
+            table.errors.push(wrong(flavor.span, what));
+        }
         let package = table.required("package");
         let platforms = not_empty(&mut table, "platforms").unwrap_or_else(|| Platform::ALL.to_vec());
         let repository = repository(&mut table);

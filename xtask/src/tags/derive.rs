@@ -8,6 +8,7 @@ use super::rule::{Kind, Latest, RefKind, Rule};
 use super::template::{date, fill, sanitise};
 use super::version_tag;
 use crate::error::Fault;
+use crate::registry::Reference;
 
 /// What tags are derived from.
 #[derive(Clone, Debug)]
@@ -58,9 +59,9 @@ pub fn derive(facts: &Facts<'_>) -> Result<Derived, Fault> {
     let mut tags: Vec<Tag> = Vec::new();
     let mut latest = None;
     for rule in rules {
-        let Some((tag, of_release)) = apply(rule, facts)? else { continue };
+        let Some(Given { tag, of_release, around }) = apply(rule, facts)? else { continue };
         if latest.is_none() {
-            latest = Some((of_release, rule.prefix().to_owned(), rule.suffix().to_owned()));
+            latest = Some((of_release, around));
         }
         if !tags.iter().any(|other| other.name == tag.name) {
             tags.push(tag);
@@ -71,26 +72,42 @@ pub fn derive(facts: &Facts<'_>) -> Result<Derived, Fault> {
         tags.push(Tag { name, rule: "version".to_owned(), motion: Motion::Fixed });
     }
     let wanted = match facts.latest {
-        Latest::Auto => latest.as_ref().is_some_and(|(of_release, _, _)| *of_release),
+        Latest::Auto => latest.as_ref().is_some_and(|(of_release, _)| *of_release),
         Latest::Always => true,
         Latest::Never => false,
     };
     if wanted && !tags.iter().any(|tag| tag.name == "latest") {
-        let (_, prefix, suffix) = latest.unwrap_or_default();
+        let (_, (prefix, suffix)) = latest.unwrap_or_default();
         let motion = Motion::latest(&prefix, &suffix);
         tags.push(Tag { name: "latest".to_owned(), rule: "latest".to_owned(), motion });
     }
     Ok(Derived { tags })
 }
 
-/// The tag that a rule gives, and whether `latest` goes with it.
-fn apply(rule: &Rule, facts: &Facts<'_>) -> Result<Option<(Tag, bool)>, Fault> {
+/// What a rule gives.
+struct Given {
+    tag: Tag,
+    /// Whether `latest` goes with it.
+    of_release: bool,
+    /// What the rule has put before and behind.
+    around: (String, String),
+}
+
+fn apply(rule: &Rule, facts: &Facts<'_>) -> Result<Option<Given>, Fault> {
     let fill_in = |text: &str| fill(text, |name| global(name, facts));
-    if let Some(enable) = &rule.enable
-        && fill_in(enable)?.trim() == "false"
-    {
-        return Ok(None);
+    if let Some(enable) = &rule.enable {
+        match fill_in(enable)?.trim() {
+            "true" => {}
+            "false" => return Ok(None),
+            other => {
+                return Err(Fault::usage(format!(
+                    "enable = \"{enable}\" reads '{other}', not true or false"
+                ))
+                .at(crate::settings::FILE));
+            }
+        }
     }
+    let (prefix, suffix) = (fill_in(rule.prefix())?, fill_in(rule.suffix())?);
     let reference = facts.event.reference.as_ref();
     let mut motion = Motion::Free;
     let mut of_release = false;
@@ -110,8 +127,8 @@ fn apply(rule: &Rule, facts: &Facts<'_>) -> Result<Option<(Tag, bool)>, Fault> {
                 Some(_) => Motion::Fixed,
                 None => Motion::Forward {
                     pattern: pattern.to_owned(),
-                    prefix: rule.prefix().to_owned(),
-                    suffix: rule.suffix().to_owned(),
+                    prefix: prefix.clone(),
+                    suffix: suffix.clone(),
                 },
             };
             value
@@ -146,7 +163,7 @@ fn apply(rule: &Rule, facts: &Facts<'_>) -> Result<Option<(Tag, bool)>, Fault> {
     if value.is_empty() {
         return Ok(None);
     }
-    let name = sanitise(&format!("{}{value}{}", rule.prefix(), rule.suffix()));
+    let name = sanitise(&format!("{prefix}{value}{suffix}"));
     // A branch `1.2` must not take the tag that the releases of 1.2 move.
     if matches!(rule.kind, Kind::Ref(RefKind::Branch | RefKind::Pr) | Kind::Edge(_))
         && motion_of(&name) != Motion::Free
@@ -155,7 +172,13 @@ fn apply(rule: &Rule, facts: &Facts<'_>) -> Result<Option<(Tag, bool)>, Fault> {
             .at(crate::settings::FILE)
             .cure("give the rule a prefix: prefix = \"branch-\""));
     }
-    Ok(Some((Tag { name, rule: rule.kind.to_string(), motion }, of_release)))
+    if !Reference::is_tag(&name) {
+        return Err(Fault::usage(format!("{} gives '{name}', which no image can be tagged with", rule.kind))
+            .at(crate::settings::FILE)
+            .cure("tags are up to 128 characters and begin with a letter, a digit or '_': give the rule a prefix, or the branch a shorter name"));
+    }
+    let tag = Tag { name, rule: rule.kind.to_string(), motion };
+    Ok(Some(Given { tag, of_release, around: (prefix, suffix) }))
 }
 
 /// What templates may name.
@@ -174,35 +197,13 @@ fn global(name: &str, facts: &Facts<'_>) -> Option<String> {
         })),
         "base_ref" => Some(facts.event.base.clone().unwrap_or_default()),
         "is_default_branch" => Some(facts.event.is_default_branch().to_string()),
+        "is_not_default_branch" => Some((!facts.event.is_default_branch()).to_string()),
         // Versions below 1 promise nothing to each other: a tag `0` would say that they do.
         "is_stable" => Some((facts.version.major > 0).to_string()),
         "sha" => Some(facts.revision.unwrap_or_default().chars().take(7).collect()),
         "version" => Some(version_tag(facts.version)),
         _ => date(name, facts.time),
     }
-}
-
-/// A version tag in git must be the crate's version, and what it is on must be what is committed.
-pub fn check(event: &Event, of_crate: &Version, package: &str, dirty: bool) -> Result<(), Fault> {
-    let Some(Ref::Tag(tag)) = &event.reference else { return Ok(()) };
-    let Some(version) = tag.strip_prefix('v').and_then(|text| Version::parse(text).ok()) else {
-        return Ok(());
-    };
-    if version != *of_crate {
-        return Err(Fault::usage(format!(
-            "the tag says {version} and Cargo.toml of {package} says {of_crate}"
-        ))
-        .at(tag)
-        .cure(format!(
-            "set version = \"{version}\" in Cargo.toml and move the tag there, or tag v{of_crate}"
-        )));
-    }
-    if dirty && event.run.is_some() {
-        return Err(Fault::usage("files differ from the commit that is tagged")
-            .at(tag)
-            .cure("git status lists them; publish a version from a clean checkout"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -321,6 +322,8 @@ mod tests {
         let bare = Rule { prefix: Some(String::new()), priority: Some(2000), ..rule("sha") };
         // What is first decides about `latest`.
         assert_eq!(of(vec![rule("semver {{version}}"), bare], Latest::Auto), ["0123456", "1.2.3"]);
+        let branched = Rule { prefix: Some("{{tag}}-".into()), ..rule("sha") };
+        assert_eq!(of(vec![branched], Latest::Auto), ["v1.2.3-0123456"]);
         let never = Rule { enable: Some("{{is_default_branch}}".into()), ..rule("raw x") };
         assert_eq!(of(vec![never, rule("raw y")], Latest::Auto), ["y"]);
         let unknown = names(&[rule("raw {{nope}}")], &tag, Latest::Auto).unwrap_err();
@@ -330,21 +333,20 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_and_the_crate_must_agree() {
-        let version = Version::new(1, 2, 3);
-        for (on, expected) in [
-            ("push tag v1.2.3", None),
-            ("push tag v1.2.4", Some("v1.2.4: the tag says 1.2.4 and Cargo.toml of x says 1.2.3")),
-            ("push tag other", None),
-            ("push branch v1.2.4", None),
-        ] {
-            let found = check(&event(on), &version, "x", true).err().map(|fault| fault.to_string());
-            assert_eq!(found.as_deref(), expected, "{on}");
+    fn what_cannot_be_a_tag_is_an_error() {
+        let long = format!("push branch {}", "x".repeat(129));
+        for branch in ["push branch -x", "push branch .x", "push branch @x", &long] {
+            let fault = names(&[rule("branch")], &event(branch), Latest::Auto).unwrap_err();
+            assert!(fault.contains("no image can be tagged with"), "{branch}: {fault}");
+            let prefixed = Rule { prefix: Some("b".into()), ..rule("branch") };
+            assert_eq!(
+                names(&[prefixed], &event(branch), Latest::Auto).is_ok(),
+                branch.len() < 100,
+                "{branch}"
+            );
         }
-        let on_github = Event { run: Some(super::super::Run::default()), ..event("push tag v1.2.3") };
-        assert!(
-            check(&on_github, &version, "x", true).is_err()
-                && check(&on_github, &version, "x", false).is_ok()
-        );
+        let unclear = Rule { enable: Some("{{branch}}".into()), ..rule("raw x") };
+        let fault = names(&[unclear], &event("push branch main"), Latest::Auto).unwrap_err();
+        assert!(fault.contains("reads 'main', not true or false"), "{fault}");
     }
 }

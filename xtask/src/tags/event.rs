@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use semver::Version;
-
+use super::motion::version_of;
 use crate::process::Cmd;
 
 /// What is being published, by git's names.
@@ -127,6 +126,15 @@ impl Event {
     }
 }
 
+/// The tag that a run of GitHub Actions is for, where it is for one.
+pub fn run_tag() -> Option<String> {
+    let get = |name: &str| std::env::var(name).ok();
+    match parse_ref(&get("GITHUB_REF").filter(|_| get("GITHUB_ACTIONS").as_deref() == Some("true"))?)? {
+        Ref::Tag(tag) => Some(tag),
+        Ref::Branch(_) | Ref::Pull(_) => None,
+    }
+}
+
 fn parse_ref(text: &str) -> Option<Ref> {
     let rest = text.strip_prefix("refs/")?;
     if let Some(branch) = rest.strip_prefix("heads/") {
@@ -141,8 +149,8 @@ fn parse_ref(text: &str) -> Option<Ref> {
 
 /// The highest version among tags, a line each.
 fn highest(tags: &str) -> Option<String> {
-    let version = |tag: &str| Version::parse(tag.strip_prefix('v')?).ok();
-    tags.lines().filter(|tag| version(tag).is_some()).max_by_key(|tag| version(tag)).map(str::to_owned)
+    let versions = tags.lines().filter(|tag| version_of(tag).is_some());
+    versions.max_by_key(|tag| version_of(tag)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -184,6 +192,8 @@ mod tests {
         for (tags, expected) in [
             ("v1.2.3-rc.1\nv1.2.3\nv1\nother", Some("v1.2.3")),
             ("v1.10.0\nv1.9.0", Some("v1.10.0")),
+            ("1.10.0\nv1.9.0", Some("1.10.0")),
+            ("v1.2.3.4\nv1.2.3", Some("v1.2.3")),
             ("v1\n", None),
         ] {
             assert_eq!(highest(tags).as_deref(), expected);

@@ -2,14 +2,16 @@
 //!
 //! Pure but for [`Event::read`]. What it adds to those rules is how each tag may move ([`Motion`]).
 
+mod agree;
 mod derive;
 mod event;
 mod motion;
 mod rule;
 mod template;
 
-pub use derive::{Derived, Facts, Tag, check, derive};
-pub use event::{Event, Run};
+pub use agree::check;
+pub use derive::{Derived, Facts, Tag, derive};
+pub use event::{Event, Run, run_tag};
 pub use motion::{Motion, motion_of, version_of};
 pub use rule::{Kind, Latest, RefKind, Rule};
 

@@ -57,7 +57,7 @@ impl Motion {
 pub(super) fn render(pattern: &str, version: &Version, raw: &str) -> Option<String> {
     let value = |name: &str| match name {
         "raw" => Some(raw.to_owned()),
-        "version" => Some(Version { build: semver::BuildMetadata::EMPTY, ..version.clone() }.to_string()),
+        "version" => Some(version.to_string()),
         "major" => Some(version.major.to_string()),
         "minor" => Some(version.minor.to_string()),
         "patch" => Some(version.patch.to_string()),
@@ -66,9 +66,11 @@ pub(super) fn render(pattern: &str, version: &Version, raw: &str) -> Option<Stri
     fill(pattern, value).ok()
 }
 
-/// The version that a tag is: `1.2.3`, `v1.2.3-rc.1`.
+/// The version that a tag is: `1.2.3`, `v1.2.3-rc.1`. What follows a `+` orders nothing (semver, 10), and no
+/// image can be tagged with it: it is left out.
 pub fn version_of(tag: &str) -> Option<Version> {
-    Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()
+    let version = Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()?;
+    Some(Version { build: semver::BuildMetadata::EMPTY, ..version })
 }
 
 /// How a tag may move that somebody named, by its form alone.
@@ -94,6 +96,22 @@ pub fn motion_of(tag: &str) -> Motion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_has_a_v_or_not_and_no_build() {
+        for (tag, expected) in [
+            ("v1.2.3", Some("1.2.3")),
+            ("1.2.3-rc.1", Some("1.2.3-rc.1")),
+            ("v1.2.3+build.5", Some("1.2.3")),
+            ("v1.2.3.4", None),
+            ("v1.2", None),
+            ("vv1.2.3", None),
+            ("V1.2.3", None),
+            ("v01.2.3", None),
+        ] {
+            assert_eq!(version_of(tag).map(|version| version.to_string()).as_deref(), expected, "{tag}");
+        }
+    }
 
     #[test]
     fn tags_that_somebody_names() {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::template::check;
+
 /// One rule; each gives at most one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -61,7 +63,32 @@ pub enum Latest {
     Never,
 }
 
+/// What semver patterns may name.
+const OF_VERSIONS: [&str; 5] = ["version", "major", "minor", "patch", "raw"];
+
+/// What other templates may name, beside dates.
+const OF_RUNS: [&str; 8] = [
+    "branch",
+    "tag",
+    "base_ref",
+    "sha",
+    "version",
+    "is_default_branch",
+    "is_not_default_branch",
+    "is_stable",
+];
+
 impl Rule {
+    /// What is wrong with the pattern of a semver rule.
+    pub fn check_pattern(text: &str) -> Result<(), String> {
+        check(text, &OF_VERSIONS)
+    }
+
+    /// What is wrong with another template: a value, a schedule's pattern, a condition.
+    pub fn check_template(text: &str) -> Result<(), String> {
+        check(text, &OF_RUNS)
+    }
+
     /// A rule of this kind with nothing else set.
     pub fn of(kind: Kind) -> Self {
         Self { kind, prefix: None, suffix: None, priority: None, enable: None }

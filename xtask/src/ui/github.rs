@@ -25,7 +25,8 @@ fn append(variable: &str, text: &str) -> Result<()> {
         .append(true)
         .open(&path)
         .with_context(|| format!("{variable}: {}", path.display()))?;
-    file.write_all(text.as_bytes()).with_context(|| format!("{variable}: {}", path.display()))
+    file.write_all(crate::mask::mask(text).as_bytes())
+        .with_context(|| format!("{variable}: {}", path.display()))
 }
 
 /// A text as the data of a workflow command.

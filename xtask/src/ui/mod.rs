@@ -12,6 +12,8 @@ pub use github::write_outputs;
 pub use progress::Progress;
 pub use table::Table;
 
+use crate::mask::mask;
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -61,12 +63,12 @@ impl Ui {
 
 /// One line on standard error. A reader that went away is no reason to stop the work.
 pub fn line(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", mask(text));
 }
 
 /// Text on standard output. A reader that went away is no reason to stop the work.
 pub fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().write_all(mask(text).as_bytes());
 }
 
 /// Seconds, with as many decimals as they deserve.
@@ -86,5 +88,5 @@ pub fn error(text: &str) {
         line(&format!("::error::{}", github::escape(first)));
     }
     let red = console::style("error:").red().bold().for_stderr().to_string();
-    let _ = std::io::stderr().write_all(text.replace("error:", &red).as_bytes());
+    let _ = std::io::stderr().write_all(mask(text).replace("error:", &red).as_bytes());
 }

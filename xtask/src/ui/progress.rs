@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Mode, line, seconds};
+use crate::mask::mask;
 
 /// A step that is running. Dropped without [`Progress::done`], it is shown as failed.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Progress {
     /// What the step is doing now: the crate being compiled, the blob being fetched.
     pub fn detail(&self, text: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text.to_owned());
+            bar.set_message(mask(text));
         }
     }
 

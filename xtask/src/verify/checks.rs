@@ -7,15 +7,16 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::documents::{Found, sbom, scanned};
 use super::statement::{document, provenance};
 use crate::digest::Digest;
-use crate::error::render;
-use crate::git::{day_of, now};
+use crate::error::{plain_line, render};
 use crate::image::oci::{self, Annotations, Index, Manifest};
 use crate::process::Cmd;
-use crate::publish::{Access, PROVENANCE, SBOM, SCAN, SIGNATURE, Scan, Trust};
+use crate::publish::{Access, PROVENANCE, SBOM, SCAN, SIGNATURE, Said, Trust, listed};
 use crate::registry::{Client, Reference, Referrer, Sink};
 use crate::settings::Bytes;
+use crate::time::now;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +48,8 @@ pub struct Demands {
     pub trust: Option<Trust>,
     /// Whether there must be one, whoever's.
     pub signed: bool,
+    /// Whether it must have passed a scan, even where its provenance says why it was published without.
+    pub scanned: bool,
     /// The most days since it was scanned.
     pub scanned_within_days: Option<u64>,
     /// The builder that provenance must name, or the beginning of its name.
@@ -65,6 +68,15 @@ pub fn verify(
     folder: &Path,
     plain_http: bool,
 ) -> Result<Vec<Check>> {
+    let access = match &demands.trust {
+        None => None,
+        Some(trust) => {
+            crate::publish::need_cosign()?;
+            trust.check()?;
+            Some(Access::new(folder, at.registry(), client.credentials(at)?)?)
+        }
+    };
+    let trusted = demands.trust.as_ref().zip(access.as_ref());
     let (whole, annotations) = match whole(client, at, digest) {
         Ok((detail, annotations)) => (check("complete", State::Ok, detail), annotations),
         Err(error) => (check("complete", State::Failed, one_line(&error)), Annotations::new()),
@@ -73,30 +85,36 @@ pub fn verify(
     let of = |kind: &str| {
         referrers.iter().filter(|one| one.artifact_type.as_deref() == Some(kind)).collect::<Vec<_>>()
     };
-    let access = Access::new(folder, at.registry(), client.credentials(at)?);
     let image = at.with_digest(*digest).to_string();
-    let statements = match &demands.trust {
-        None => None,
-        Some(trust) => {
-            crate::publish::need_cosign()?;
-            access.prepare()?;
-            Some(trust.statements(&image, plain_http, &access))
-        }
-    };
+    let signed_as =
+        |said: Said| trusted.map(|(trust, access)| trust.statements(said, &image, plain_http, access));
+    let statements = signed_as(Said::Provenance);
+    let documents = signed_as(Said::Documents).map(|statements| listed(&statements));
     let (said, unscanned) =
         said(client, at, digest, &of(PROVENANCE), &annotations, demands, statements.as_deref());
-    let scanned = scanned(client, at, digest, &of(SCAN), unscanned, demands);
-    let sbom = sbom(client, at, &of(SBOM), demands.sbom);
-    let signed = signed(&referrers, demands, |trust| access.lend(trust.command(&image, plain_http)));
+    let read = |kind: &str| {
+        let one = |referrer: &&Referrer| {
+            let bytes = document(client, at, referrer).map_err(|error| one_line(&error))?;
+            let name = (kind.to_owned(), Digest::of(&bytes));
+            let vouched = documents.as_ref().is_none_or(|documents| documents.contains(&name));
+            Ok(if vouched { Found::Document(bytes) } else { Found::Unsigned })
+        };
+        of(kind).iter().map(one).collect::<Vec<_>>()
+    };
+    let scanned = scanned(read(SCAN), digest, unscanned, demands, now());
+    let sbom = sbom(read(SBOM), demands.sbom);
+    let command = trusted.map(|(trust, access)| access.lend(trust.command(&image, plain_http)));
+    let signed = signed(&referrers, demands, command);
     Ok(vec![whole, said, scanned, sbom, signed])
 }
 
-fn check(name: &'static str, state: State, detail: impl Into<String>) -> Check {
-    Check { name, state, detail: detail.into() }
+pub(super) fn check(name: &'static str, state: State, detail: impl Into<String>) -> Check {
+    // Part of it may be what somebody attached to the image.
+    Check { name, state, detail: plain_line(&detail.into()) }
 }
 
 /// An error as a table shows it.
-fn one_line(error: &anyhow::Error) -> String {
+pub(super) fn one_line(error: &anyhow::Error) -> String {
     render(error).lines().map(str::trim).collect::<Vec<_>>().join("; ").replace("error: ", "")
 }
 
@@ -156,7 +174,9 @@ fn said(
 ) -> (Check, Option<String>) {
     const NAME: &str = "provenance";
     let mut why = "there is none".to_owned();
-    // Several runs may have published the same bytes; one that holds is enough.
+    let mut unscanned = None;
+    // Several runs may have published the same bytes; one that holds is enough, and one that had a passing
+    // scan says more than one that went around it.
     for referrer in found.iter().rev() {
         let read = document(client, at, referrer).map_err(|error| one_line(&error));
         let is_signed = |bytes: &[u8]| {
@@ -191,85 +211,29 @@ fn said(
         }
         let how = if signed.is_some() { ", signed" } else { "" };
         let detail = format!("by {} from {}{how}", said.builder, shown(said.revision.as_ref()));
-        return (check(NAME, State::Ok, detail), said.unscanned);
+        let check = check(NAME, State::Ok, detail);
+        match said.unscanned {
+            None => return (check, None),
+            Some(reason) => drop(unscanned.get_or_insert((check, reason))),
+        }
     }
-    (check(NAME, State::Failed, why), None)
+    match unscanned {
+        Some((check, reason)) => (check, Some(reason)),
+        None => (check(NAME, State::Failed, why), None),
+    }
 }
 
 fn shown(text: Option<&String>) -> &str {
     text.map_or("an unknown commit", String::as_str)
 }
 
-fn scanned(
-    client: &Client,
-    at: &Reference,
-    digest: &Digest,
-    found: &[&Referrer],
-    unscanned: Option<String>,
-    demands: &Demands,
-) -> Check {
-    const NAME: &str = "scan";
-    let mut newest: Option<Scan> = None;
-    let mut why = "there is none".to_owned();
-    for referrer in found {
-        let read = document(client, at, referrer).and_then(Scan::parse);
-        match read {
-            Ok(scan) if scan.digest != *digest => why = format!("it is of another image, {}", scan.digest),
-            Ok(scan) => {
-                if newest.as_ref().is_none_or(|other| other.time < scan.time) {
-                    newest = Some(scan);
-                }
-            }
-            Err(error) => why = one_line(&error),
-        }
-    }
-    let Some(scan) = newest else {
-        return match unscanned.filter(|_| demands.scanned_within_days.is_none()) {
-            Some(reason) => check(NAME, State::Absent, format!("published without one: {reason}")),
-            None => check(NAME, State::Failed, why),
-        };
-    };
-    if !scan.passed {
-        return check(NAME, State::Failed, format!("the image did not pass at {}", scan.time));
-    }
-    if let Some(most) = demands.scanned_within_days {
-        match day_of(&scan.time).map(|day| (now() / 86_400).saturating_sub(day)) {
-            Some(age) if age <= most => {}
-            Some(age) => {
-                return check(NAME, State::Failed, format!("it is {age} days old, and {most} are allowed"));
-            }
-            None => return check(NAME, State::Failed, format!("its time is '{}'", scan.time)),
-        }
-    }
-    check(NAME, State::Ok, format!("passed at {}", scan.time))
-}
-
-fn sbom(client: &Client, at: &Reference, found: &[&Referrer], wanted: bool) -> Check {
-    const NAME: &str = "sbom";
-    for referrer in found {
-        let read = document(client, at, referrer).map_err(|error| one_line(&error)).and_then(|bytes| {
-            let document: serde_json::Value =
-                serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-            if document["bomFormat"] == "CycloneDX" { Ok(()) } else { Err("it is not CycloneDX".to_owned()) }
-        });
-        if let Err(why) = read {
-            return check(NAME, State::Failed, why);
-        }
-    }
-    match (found.len(), wanted) {
-        (0, true) => check(NAME, State::Failed, "there is none"),
-        (0, false) => check(NAME, State::Absent, "there is none"),
-        (count, _) => check(NAME, State::Ok, format!("{count} CycloneDX")),
-    }
-}
-
-fn signed(referrers: &[Referrer], demands: &Demands, command: impl Fn(&Trust) -> Cmd) -> Check {
+fn signed(referrers: &[Referrer], demands: &Demands, command: Option<Cmd>) -> Check {
     const NAME: &str = "signature";
     let is_signature = |one: &&Referrer| {
         let kind = one.artifact_type.as_deref().unwrap_or_default();
         kind.starts_with(SIGNATURE)
     };
-    let Some(trust) = &demands.trust else {
+    let Some(command) = command else {
         return match (referrers.iter().filter(is_signature).count(), demands.signed) {
             (0, false) => check(NAME, State::Absent, "there is none"),
             (0, true) => check(NAME, State::Failed, "there is none"),
@@ -277,7 +241,7 @@ fn signed(referrers: &[Referrer], demands: &Demands, command: impl Fn(&Trust) ->
             (_, false) => check(NAME, State::Absent, "not verified: --key or --identity says whose"),
         };
     };
-    match command(trust).read_bytes() {
+    match command.read_bytes() {
         Ok(_) => check(NAME, State::Ok, "cosign verifies it"),
         Err(error) => check(NAME, State::Failed, last_line(&error)),
     }

@@ -211,7 +211,14 @@ struct Answer {
 
 impl Shared {
     fn serve(&self, mut client: &TcpStream) -> io::Result<()> {
-        let Some(request) = read_head(&mut client)? else { return Ok(()) };
+        let Some(mut request) = read_head(&mut client)? else { return Ok(()) };
+        // As an HTTP proxy on the way to any host, it is that host.
+        if request.seen.method == "CONNECT" {
+            client.read_exact(&mut [0])?;
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+            let Some(inner) = read_head(&mut client)? else { return Ok(()) };
+            request = inner;
+        }
         let (fault, refusal) = {
             let mut state = self.state.lock().expect("no other thread panicked");
             state.seen.push(request.seen.clone());
@@ -394,7 +401,7 @@ impl State {
         let few = usize::try_from(next(2000)).unwrap_or_default();
         let limit = r#"{"errors":[{"code":"DENIED","message":"You have exceeded a secondary rate limit"}]}"#;
         let busy = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"retry-after: 880.092\u00b5s, allowed: 44000/minute"}]}"#;
-        Some(match next(9) {
+        Some(match next(10) {
             0 => Fault::Answer(429, vec![("Retry-After", "0".to_owned())], busy),
             1 => Fault::Answer(403, Vec::new(), limit),
             2 => Fault::Answer(500, Vec::new(), ""),
@@ -404,6 +411,7 @@ impl State {
             6 if seen.method == "GET" => Fault::CutAnswer(few),
             7 if seen.method == "GET" => Fault::Reset(few),
             8 => Fault::Slow(few as u64 / 10),
+            9 if seen.method == "GET" => Fault::Stall(few),
             _ => Fault::LoseAnswer,
         })
     }

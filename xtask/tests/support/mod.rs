@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod fault_proxy;
+pub mod forge;
 mod have;
 pub mod live;
 pub mod published;
@@ -129,6 +130,29 @@ pub fn xtask(dir: &Path) -> Command {
         }
     }
     command
+}
+
+/// A server of files on this machine, for as long as the test runs: its address. `find` has the content of a
+/// path; where it has none, the answer is 404.
+pub fn files(find: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> std::net::SocketAddr {
+    use std::io::{Read as _, Write as _};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 4096];
+            let read = stream.read(&mut asked).unwrap_or(0);
+            let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
+            let body = find(asked.split(' ').nth(1).unwrap_or_default());
+            let state = if body.is_some() { "200 OK" } else { "404 Not Found" };
+            let body = body.unwrap_or_default();
+            let head =
+                format!("HTTP/1.1 {state}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+    address
 }
 
 /// Copies a folder with all that is in it.

@@ -26,7 +26,7 @@ pub fn document(bom: &Bom<'_>) -> Value {
             "component": {
                 "type": "container",
                 "bom-ref": own,
-                "name": bom.name,
+                "name": bom.name.text,
                 "version": bom.image.digest.to_string(),
                 "purl": own,
                 "properties": [{ "name": "xtask:platform", "value": bom.image.platform.to_string() }],
@@ -43,7 +43,10 @@ fn component(one: &Component) -> Value {
         Kind::Crate | Kind::Package => "library",
         Kind::System => "operating-system",
     };
-    let mut value = json!({ "type": kind, "bom-ref": one.key, "name": one.name, "version": one.version });
+    let mut value = json!({ "type": kind, "bom-ref": one.key, "name": one.name });
+    if !one.version.is_empty() {
+        value["version"] = json!(one.version);
+    }
     if !one.purl.is_empty() {
         value["purl"] = json!(one.purl);
     }

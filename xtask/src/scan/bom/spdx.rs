@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Bom, Component, Kind};
+use super::{Bom, Component, Escaped, Kind};
 
 const UNKNOWN: &str = "NOASSERTION";
 
@@ -12,7 +12,7 @@ pub fn document(bom: &Bom<'_>) -> Value {
     let digest = bom.image.digest;
     let mut packages = vec![json!({
         "SPDXID": own,
-        "name": bom.name,
+        "name": bom.name.text,
         "versionInfo": digest.to_string(),
         "downloadLocation": UNKNOWN,
         "filesAnalyzed": false,
@@ -34,8 +34,8 @@ pub fn document(bom: &Bom<'_>) -> Value {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
-        "name": format!("{} {}", bom.name, bom.image.platform),
-        "documentNamespace": format!("https://spdx.org/spdxdocs/{}-{}", bom.short(), digest.hex()),
+        "name": format!("{} {}", bom.name.text, bom.image.platform),
+        "documentNamespace": format!("https://spdx.org/spdxdocs/{}-{}", Escaped(bom.name.short()), digest.hex()),
         "creationInfo": {
             "created": bom.created,
             "creators": [concat!("Tool: xtask-", env!("CARGO_PKG_VERSION"))],
@@ -51,27 +51,19 @@ fn package(one: &Component) -> Value {
         Kind::Crate | Kind::Package => "LIBRARY",
         Kind::System => "OPERATING-SYSTEM",
     };
-    let place = match one.kind {
-        Kind::Crate
-            if !one.key.ends_with("-git")
-                && !one.key.ends_with("-local")
-                && !one.key.ends_with("-registry") =>
-        {
-            format!("https://crates.io/api/v1/crates/{}/{}/download", one.name, one.version)
-        }
-        _ => UNKNOWN.to_owned(),
-    };
     let mut value = json!({
         "SPDXID": id(&one.key),
         "name": one.name,
-        "versionInfo": one.version,
-        "downloadLocation": place,
+        "downloadLocation": one.download.as_deref().unwrap_or(UNKNOWN),
         "filesAnalyzed": false,
         "licenseConcluded": UNKNOWN,
         "licenseDeclared": one.licence.as_deref().unwrap_or(UNKNOWN),
         "copyrightText": UNKNOWN,
         "primaryPackagePurpose": purpose,
     });
+    if !one.version.is_empty() {
+        value["versionInfo"] = json!(one.version);
+    }
     if !one.purl.is_empty() {
         value["externalRefs"] = json!([purl(&one.purl)]);
     }

@@ -213,11 +213,18 @@ fn bytes_are_those_that_their_names_say() {
         Packed { descriptor: layout.put(LAYER_GZIP, &blob).unwrap(), diff_id: Digest::of(&tar) }
     });
     assert!(found.contains("unpacked to its end"), "{found}");
-    let found = outcome(|layout| Packed {
-        descriptor: layout.put("application/vnd.oci.image.layer.v1.tar+zstd", b"x").unwrap(),
-        diff_id: Digest::of(b""),
-    });
-    assert!(found.contains("cannot be read"), "{found}");
+    for (kind, blob, expected) in [
+        ("tar+encrypted", &b"x"[..], "cannot be read"),
+        ("tar+zstd", b"x", "zstd: "),
+        ("tar+zstd", include_bytes!("../fixture/text.zst"), "damaged"),
+    ] {
+        let kind = format!("application/vnd.oci.image.layer.v1.{kind}");
+        let found = outcome(|layout| Packed {
+            descriptor: layout.put(&kind, blob).unwrap(),
+            diff_id: Digest::of(b""),
+        });
+        assert!(found.contains(expected), "{kind}: {found}");
+    }
 }
 
 #[test]
@@ -392,4 +399,13 @@ fn a_blob_is_a_file() {
         packed
     });
     assert!(found.contains("not a regular file"), "{found}");
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    for name in ["index.json", "oci-layout"] {
+        let path = temp.path().join(name);
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(layout.index().is_err() && Layout::may_write(temp.path()).is_ok(), "{name}");
+        assert_eq!(Layout::open(temp.path()).is_ok(), name == "index.json");
+    }
 }

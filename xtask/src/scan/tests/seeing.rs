@@ -82,13 +82,36 @@ fn upper_layers_hide_and_secrets_stay() {
     let ids: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.id, finding.place)).collect();
     assert_eq!(ids, ["XT-SETUID /bin/app", "XT-WRITABLE /srv/open", "XT-SECRET /root/key"]);
     assert!(found[2].note.contains("still in the image"));
+    // In a long file, and in one that is read for something else and that nothing hides.
+    let mut long = vec![b' '; 3 << 20];
+    long.extend_from_slice(key.as_bytes());
+    let release = Tar::default().file("etc/os-release", 0o644, format!("ID=x\n{key}").as_bytes());
+    let found = checks::findings(&inventory(&[release.file("srv/long", 0o644, &long).end()]));
+    let notes: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.place, finding.note)).collect();
+    assert_eq!(notes, ["/srv/long a private key", "/etc/os-release a private key"]);
+}
+
+#[test]
+fn layers_in_zstd_are_read_as_others_are() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let tar =
+        Tar::default().file("bin/app", 0o755, &program()).file("long", 0o644, &vec![b'x'; 300_000]).end();
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    let blob = ruzstd::encoding::compress_to_vec(&tar[..], level);
+    let descriptor = layout.put("application/vnd.oci.image.layer.v1.tar+zstd", &blob).unwrap();
+    let packed = Packed { descriptor, diff_id: crate::digest::Digest::of(&tar) };
+    publish(&layout, vec![image(&layout, "amd64", &[packed])]);
+    let taken = look(temp.path()).unwrap().remove(0);
+    assert_eq!((taken.crates(), taken.rootfs.nodes.len()), (3, 2));
 }
 
 #[test]
 fn licences_that_are_not_on_the_list() {
     let taken = inventory(&[Tar::default().file("bin/app", 0o755, &program()).end()]);
     let key = |name: &str, version: &str| (name.to_owned(), version.to_owned());
-    let licences = [(key("h2", "0.3.0"), "MIT".to_owned())].into();
+    let licences =
+        [(key("h2", "0.3.0"), licence::Known { license: Some("MIT".to_owned()), source: None })].into();
     let found = licence::findings(&taken, &licences, &["MIT".to_owned()]);
     let shown: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.subject, finding.note)).collect();
     assert_eq!(

@@ -6,51 +6,106 @@ use std::rc::Rc;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use super::coverage::{UNKNOWN_SYSTEM, check_packages, system};
 use super::{NAME, TESTED};
 use crate::error::Fault;
+use crate::scan::checks;
 use crate::scan::finding::{Finding, Kind};
 use crate::scan::inventory::Inventory;
 use crate::scan::severity::Severity;
+use crate::scan::vex;
+
+/// The place of what is wrong with an image's own settings.
+const CONFIG: &str = "config";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Report {
+pub(super) struct Report {
     schema_version: u32,
     #[serde(default)]
-    metadata: Metadata,
+    pub(super) metadata: Metadata,
     #[serde(default)]
-    results: Vec<Outcome>,
+    pub(super) results: Vec<Outcome>,
 }
 
 #[derive(Default, Deserialize)]
-struct Metadata {
+pub(super) struct Metadata {
     #[serde(rename = "ImageID", default)]
     image_id: String,
+    #[serde(rename = "OS", default)]
+    pub(super) system: Option<System>,
+}
+
+/// The distribution, as Trivy sees it.
+#[derive(Deserialize)]
+pub(super) struct System {
+    #[serde(rename = "Family", default)]
+    family: String,
+    #[serde(rename = "Name", default)]
+    version: String,
+    #[serde(rename = "EOSL", default)]
+    pub(super) ended: bool,
+}
+
+impl System {
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.family, self.version).trim().to_owned()
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Outcome {
+pub(super) struct Outcome {
     #[serde(default)]
     target: String,
     #[serde(default)]
-    class: String,
+    pub(super) class: String,
     #[serde(default)]
     r#type: String,
     #[serde(default)]
-    packages: Vec<Package>,
+    pub(super) packages: Vec<Package>,
     #[serde(default)]
     vulnerabilities: Vec<Vulnerability>,
     #[serde(default)]
     misconfigurations: Vec<Misconfiguration>,
     #[serde(default)]
     secrets: Vec<SecretFound>,
+    #[serde(rename = "ExperimentalModifiedFindings", default)]
+    suppressed: Vec<Suppressed>,
+}
+
+/// What was found and left out by a list or a statement.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Suppressed {
+    r#type: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    statement: String,
+    #[serde(default)]
+    source: String,
+    finding: serde_json::Value,
+}
+
+impl Suppressed {
+    fn why(&self) -> String {
+        if self.status == "ignored" {
+            return format!("{} ({})", self.statement, self.source);
+        }
+        vex::ignored(&self.status, &self.statement, &self.source)
+    }
+
+    fn vulnerability(&self) -> Option<Vulnerability> {
+        let is_one = self.r#type == "vulnerability";
+        is_one.then(|| Vulnerability::deserialize(&self.finding).ok()).flatten()
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Package {
-    name: String,
+pub(super) struct Package {
+    pub(super) name: String,
     #[serde(default)]
     version: String,
 }
@@ -135,30 +190,22 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
             .cure("trivy image --list-all-pkgs shows what it looks at")
             .into());
     }
-    let packages: BTreeSet<_> = report
-        .results
-        .iter()
-        .filter(|outcome| outcome.class == "os-pkgs")
-        .flat_map(|outcome| &outcome.packages)
-        .map(|package| &package.name)
-        .collect();
-    if let Some(package) = inventory.packages.iter().find(|package| !packages.contains(&package.name)) {
-        let what = format!(
-            "Trivy saw {} packages of the operating system of {}: {} is not among them",
-            packages.len(),
-            inventory.packages.len(),
-            package.name
-        );
-        return Err(Fault::gate(what).at(platform).cure("is its database of packages whole?").into());
-    }
-    // What is in a database of RPM packages only Trivy knows; without one of them it saw none of it.
-    if !inventory.databases.is_empty() && packages.is_empty() {
-        return Err(Fault::gate("there is a database of packages, and Trivy saw no package in it")
-            .at(platform)
-            .cure("is its database of packages whole?")
-            .into());
-    }
     let mut findings = findings(&report, Some(&platform));
+    // Trivy takes the image's history for its Dockerfile, in which a check that only the config has is
+    // missing. The builtin rule looks at the config.
+    let checked = checks::has_health_check(&inventory.image.config);
+    findings.retain(|finding| !(checked && is_health(finding)));
+    for finding in findings.iter_mut().filter(|finding| is_health(finding)) {
+        finding.aliases.insert(checks::HEALTH.to_owned());
+        "Healthcheck".clone_into(&mut finding.subject);
+        finding.place.clear();
+    }
+    let blind = system(&report, inventory, &platform);
+    let known = blind.as_ref().is_none_or(|finding| finding.id != UNKNOWN_SYSTEM);
+    findings.extend(blind);
+    if known {
+        check_packages(&report, inventory, &platform)?;
+    }
     let mut places = BTreeMap::new();
     for (program, audit) in inventory.audited() {
         let paths = Rc::new(audit.paths());
@@ -172,6 +219,13 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         finding.path = places.get(&key).map(|(paths, at)| paths.to(*at)).unwrap_or_default();
     }
     Ok(Answer { crates: seen.len(), findings })
+}
+
+/// Whether it is Trivy's rule about a missing health check, and about the image's own config.
+fn is_health(finding: &Finding) -> bool {
+    finding.kind == Kind::Config
+        && finding.place == CONFIG
+        && ["DS-0026", "DS026", "AVD-DS-0026"].contains(&finding.id.as_str())
 }
 
 /// Reads the answer about files of the source.
@@ -198,7 +252,7 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
     for outcome in &report.results {
         // An image's own settings go by a path of this machine otherwise.
         let place = match outcome.target.as_str() {
-            target if target.contains("@sha256:") => "config".to_owned(),
+            target if target.contains("@sha256:") => CONFIG.to_owned(),
             target if platform.is_some() && !target.starts_with('/') => format!("/{target}"),
             target => target.to_owned(),
         };
@@ -206,7 +260,11 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
             let platforms = platform.map(str::to_owned).into_iter().collect();
             findings.push(Finding { place: place.clone(), platforms, ..finding });
         };
-        for found in &outcome.vulnerabilities {
+        let suppressed =
+            outcome.suppressed.iter().filter_map(|one| Some((one.vulnerability()?, Some(one.why()))));
+        let suppressed: Vec<_> = suppressed.collect();
+        let open = outcome.vulnerabilities.iter().map(|found| (found, None));
+        for (found, ignored) in open.chain(suppressed.iter().map(|(found, why)| (found, why.clone()))) {
             // Advisories of distributions are about many vulnerabilities at once, and no other name of one.
             let one =
                 |id: &&String| ["CVE-", "GHSA-", "RUSTSEC-"].iter().any(|prefix| id.starts_with(prefix));
@@ -216,6 +274,7 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
                 version: found.installed.clone(),
                 fixed: found.fixed.clone(),
                 link: found.link.clone(),
+                ignored,
                 ..Finding::new(Kind::Vulnerability, &found.id, severity(&found.severity), NAME)
             });
         }

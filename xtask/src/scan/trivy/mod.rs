@@ -1,6 +1,7 @@
 //! Trivy: asked for one manifest at a time, and believed only where it saw what is there.
 
 mod answer;
+mod coverage;
 mod fetch;
 mod ignorefile;
 
@@ -85,7 +86,7 @@ impl Trivy {
     /// How to get it.
     pub fn cure() -> String {
         format!(
-            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or pin a download in [scan.trivy] of xtask/image.toml, or scan with the builtin engine alone: --engine builtin"
+            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or let it be fetched: version = \"{TESTED}\" in [scan.trivy] of xtask/image.toml, or scan with the builtin engine alone: --engine builtin"
         )
     }
 
@@ -148,6 +149,10 @@ impl Trivy {
         }
         for vex in &options.vex {
             cmd = cmd.arg("--vex").arg(vex);
+        }
+        // What it leaves out by a list or a statement is to be told.
+        if !options.vex.is_empty() || options.ignorefile.is_some() {
+            cmd = cmd.arg("--show-suppressed");
         }
         if options.ignore_unfixed {
             cmd = cmd.arg("--ignore-unfixed");

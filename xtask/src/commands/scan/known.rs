@@ -1,0 +1,195 @@
+//! What a scan depends on, read before anything is done, and the plan that comes of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::{EngineFlag, Flags};
+use crate::build::{self, Package};
+use crate::error::{Fault, Faults};
+use crate::plan::Plan;
+use crate::platform::Platform;
+use crate::scan::date::Date;
+use crate::scan::facts;
+use crate::scan::held::Own;
+use crate::scan::source::{Source, same};
+use crate::scan::trivy::{self, Fetch, Trivy};
+use crate::scan::work::Step;
+use crate::settings::{self, Workspace};
+
+/// Trivy's own list of what is overlooked.
+const IGNOREFILE: &str = ".trivyignore.yaml";
+
+/// Trivy, how it is driven, and how it is fetched first where it is not here.
+type Ready = (Trivy, trivy::Options, Option<Fetch>);
+
+/// Everything that the plan depends on, read before it is made.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) workspace: Workspace,
+    pub(super) target_dir: PathBuf,
+    pub(super) source: Source,
+    pub(super) name: String,
+    /// The workspace's program; none where there is no such package and the image is not of it either.
+    pub(super) own: Option<Own>,
+    pub(super) platforms: Option<Vec<Platform>>,
+    pub(super) trivy: Option<Ready>,
+    pub(super) partial: Option<Fault>,
+}
+
+impl Flags {
+    pub(super) fn facts(&self) -> Result<Known> {
+        let workspace = Workspace::find()?;
+        let metadata = build::metadata(&workspace.root)?;
+        let target_dir = metadata.target_directory.clone().into_std_path_buf();
+        let default = target_dir.join("image");
+        let source = match &self.image {
+            Some(text) => {
+                Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
+            }
+            None if default.join("oci-layout").is_file() => Source::Layout(default.clone(), None),
+            None => {
+                return Err(Fault::usage("there is no image yet")
+                    .at(default.display())
+                    .cure("cargo xtask image --platform all makes it; --image names another one")
+                    .into());
+            }
+        };
+        let is_own = matches!(&source, Source::Layout(dir, None) if same(dir, &default));
+        let settings = &workspace.settings;
+        let mut platforms = is_own.then(|| settings.platforms.clone());
+        let own = match Package::find(&metadata, &settings.package, settings.binary.as_deref()) {
+            Ok(package) => {
+                let path = settings.container.path.clone();
+                let path = path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary));
+                Some(Own { package: package.name, path, here: is_own })
+            }
+            Err(fault) if is_own => return Err(fault.into()),
+            Err(_) => None,
+        };
+        if let Some(choice) = &self.platform {
+            platforms = Some(choice.resolve(&workspace.settings.platforms)?);
+        }
+        let (trivy, partial) = self.trivy(&workspace, &target_dir)?;
+        let name = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
+        Ok(Known { workspace, target_dir, source, name, own, platforms, trivy, partial })
+    }
+
+    /// Trivy and how it is driven; and what to say where the builtin engine alone is not enough.
+    fn trivy(&self, workspace: &Workspace, target_dir: &Path) -> Result<(Option<Ready>, Option<Fault>)> {
+        if self.engine == EngineFlag::Builtin {
+            return Ok((None, None));
+        }
+        let settings = &workspace.settings.scan;
+        let required = self.engine == EngineFlag::Trivy || needs_trivy(workspace);
+        let tools = target_dir.join("xtask").join("tools");
+        let fetch = || settings.trivy.as_ref().map_or(Ok(None), |pin| Fetch::of(pin, &tools));
+        let (found, fetch) = match Trivy::find()? {
+            Some(trivy) => (Some(trivy), None),
+            None => match fetch()? {
+                Some(fetch) => (Some(fetch.trivy()), Some(fetch)),
+                None => (settings.trivy.as_ref().and_then(Trivy::in_docker), None),
+            },
+        };
+        let Some(trivy) = found else {
+            if required {
+                return Err(Fault::gate("Trivy is required here, and there is none on PATH")
+                    .cure(Trivy::cure())
+                    .into());
+            }
+            let partial = Fault::gate(
+                "the image has parts that the builtin engine knows nothing of, and Trivy is not here",
+            )
+            .cure(Trivy::cure());
+            return Ok((None, Some(partial)));
+        };
+        let ignorefile = workspace.root.join(IGNOREFILE);
+        let ignorefile = ignorefile.is_file().then_some(ignorefile);
+        if let Some(path) = &ignorefile {
+            let text = fs::read_to_string(path).with_context(|| IGNOREFILE.to_owned())?;
+            let wrong = trivy::check_ignorefile(&text, Date::today());
+            if !wrong.is_empty() {
+                let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE)).collect();
+                return Err(Faults(faults).into());
+            }
+        }
+        let below = |path: &String| workspace.root.join(path);
+        let options = trivy::Options {
+            offline: self.offline,
+            // A container has no place of its own that outlives it.
+            cache: settings
+                .cache
+                .as_ref()
+                .map(below)
+                .or_else(|| trivy.image.is_some().then(|| tools.join("trivy-cache"))),
+            databases: settings.databases.clone(),
+            vex: settings.vex.iter().map(below).collect(),
+            ignore_unfixed: settings.ignore_unfixed,
+            ignorefile,
+            dir: target_dir.join("xtask").join("trivy"),
+        };
+        Ok((Some((trivy, options, fetch)), None))
+    }
+
+    pub(super) fn plan(&self, facts: &Known) -> Plan<Step> {
+        let mut plan = Plan::new("scan");
+        let platforms = match &facts.platforms {
+            Some(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            None => "every platform in it".to_owned(),
+        };
+        let reason = format!("{platforms}, each manifest by its digest");
+        plan.step("image", reason, [facts.name.clone()], Step::Image(facts.source.clone()));
+        let reason = "every layer is read whole; its bytes must be those that its digest names";
+        plan.step("inventory", reason, ["image"], Step::Inventory);
+        if let Some(own) = &facts.own {
+            let reason = "the lists in programs against this workspace's source, where they are of it";
+            plan.step("lists", reason, ["inventory", "Cargo.lock"], Step::Lists(own.clone()));
+        }
+        if self.engine != EngineFlag::Trivy {
+            let reason = "RustSec's facts and the rules for users, modes, secrets; no tool, no network";
+            plan.step("builtin", reason, ["inventory", facts::FILE], Step::Builtin);
+        }
+        let settings = &facts.workspace.settings.scan;
+        if self.yanked || !self.offline && settings.yanked.unwrap_or_else(in_ci) {
+            let reason = "versions that their makers took back are a warning";
+            plan.step("yanked", reason, [settings.index.clone()], Step::Yanked(settings.index.clone()));
+        }
+        let here = facts.own.as_ref().is_some_and(|own| own.here);
+        if here && !facts.workspace.settings.scan.licences.is_empty() {
+            let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
+            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences);
+        }
+        if let Some((trivy, options, fetch)) = &facts.trivy {
+            if let Some(fetch) = fetch {
+                let reason =
+                    format!("there is no Trivy on PATH; {} comes once, by its digest", trivy.version);
+                plan.step("fetch", reason, [fetch.url.clone()], Step::Fetch(fetch.clone()));
+            }
+            let reason =
+                format!("Trivy {} asks about each manifest, and must see the same crates", trivy.version);
+            let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST", &[]);
+            plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
+            if here {
+                for name in [facts.workspace.settings.buildx.dockerfile.as_str(), "deploy"] {
+                    let path = facts.workspace.root.join(name);
+                    if path.exists() {
+                        let cmd = trivy.config(options, &path);
+                        plan.step("config", "how it is built and deployed", [name], Step::Config(cmd));
+                    }
+                }
+            }
+        }
+        plan.step("gate", "one finding for all of its names; then the rules", ["scan"], Step::Gate);
+        plan
+    }
+}
+
+/// Whether a scan without Trivy is not enough: where the settings say so, else in CI.
+pub(super) fn needs_trivy(workspace: &Workspace) -> bool {
+    workspace.settings.scan.require_trivy.unwrap_or_else(in_ci)
+}
+
+fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}

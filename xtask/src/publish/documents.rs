@@ -1,0 +1,49 @@
+//! The signed list of the documents about an image. Documents are long and a public log is not for them: a
+//! signature over their digests says as much.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::attach::Artifact;
+use crate::digest::Digest;
+
+/// The predicate: the type and digest of each document.
+pub fn predicate(artifacts: &[Artifact]) -> Value {
+    let document = |artifact: &Artifact| {
+        let digest = Digest::of(&artifact.bytes);
+        json!({ "mediaType": artifact.kind, "digest": { "sha256": digest.hex() } })
+    };
+    json!({ "documents": artifacts.iter().map(document).collect::<Vec<_>>() })
+}
+
+/// The documents that statements list, each by its type and digest.
+pub fn listed(statements: &[Value]) -> BTreeSet<(String, Digest)> {
+    let lists = statements.iter().filter_map(|one| one.pointer("/predicate/documents")?.as_array());
+    let document = |one: &Value| {
+        let hex = one.pointer("/digest/sha256")?.as_str()?;
+        Some((one["mediaType"].as_str()?.to_owned(), format!("sha256:{hex}").parse().ok()?))
+    };
+    lists.flatten().filter_map(document).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attach::{SBOM, SCAN};
+    use super::*;
+    use crate::image::oci::Annotations;
+
+    #[test]
+    fn a_list_names_what_was_attached_and_nothing_else() {
+        let artifact = |kind: &'static str, bytes: &[u8]| Artifact {
+            kind,
+            bytes: bytes.to_vec(),
+            annotations: Annotations::new(),
+        };
+        let predicate = predicate(&[artifact(SCAN, b"scan"), artifact(SBOM, b"sbom")]);
+        let statement = json!({ "predicate": predicate });
+        let all = listed(&[statement, json!({}), json!({ "predicate": { "documents": [{}, 5] } })]);
+        let expected = [(SBOM.to_owned(), Digest::of(b"sbom")), (SCAN.to_owned(), Digest::of(b"scan"))];
+        assert_eq!(all, expected.into());
+    }
+}
