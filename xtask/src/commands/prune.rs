@@ -8,7 +8,7 @@ use clap::Args;
 use super::publish::Target;
 use crate::environments::Places;
 use crate::environments::prune::{Keep, Removed, Sweep, remove, sweep};
-use crate::error::Fault;
+use crate::error::{Fault, plain_line};
 use crate::settings::Workspace;
 use crate::ui::{self, Table, Ui};
 
@@ -64,7 +64,7 @@ impl Flags {
         let keep = Keep { versions: self.keep, tags, drop: self.drop.clone() };
         let found = sweep(&client, &repository, &keep)?;
         for note in &found.notes {
-            ui.warn(note);
+            ui.warn(&plain_line(note));
         }
         let count = found.manifests().count();
         let mut removed = Removed::default();

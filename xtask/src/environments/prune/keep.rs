@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
+use crate::registry::Reference;
 use crate::tags::version_of;
 
 /// What stays.
@@ -23,7 +24,8 @@ impl Keep {
         let mut releases: Vec<(Version, &String)> = Vec::new();
         let mut others = Vec::new();
         let mut leaving = BTreeSet::new();
-        for tag in tags {
+        // What breaks the rules for tags is somebody else's, and no version.
+        for tag in tags.into_iter().filter(|tag| Reference::is_tag(tag)) {
             match version_of(tag) {
                 Some(version) if version.pre.is_empty() => releases.push((version, tag)),
                 Some(version) => others.push((version, tag)),
@@ -62,6 +64,8 @@ mod tests {
             "pr-1",
             "sha-0123456",
             "v1.0.1",
+            "9.9.9+x",
+            "pr-1+x",
         ]
         .map(str::to_owned)
         .into();

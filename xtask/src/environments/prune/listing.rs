@@ -28,7 +28,7 @@ pub struct Listing {
 impl Listing {
     /// Asks the registry.
     pub fn read(client: &Client, repository: &Reference) -> Result<Self> {
-        let tags = client.tags(repository)?;
+        let tags = client.listed_tags(repository)?;
         let heads = each(&tags, |tag| {
             let at = repository.with_listed_tag(tag);
             at.map(|at| client.head_manifest(&at).with_context(|| format!("what {tag} names"))).transpose()
