@@ -187,7 +187,8 @@ fn settings(registry: &str) -> String {
 
 #[test]
 fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
-    for live in [Live::docker(), Live::crane()].into_iter().flatten() {
+    let with_api = support::go_program("referrers-registry").and_then(|path| Live::of_program(&path));
+    for live in [Live::docker(), Live::crane(), with_api].into_iter().flatten() {
         let registry = live.registry();
         let mut workshop = Workshop::new(1);
         workshop.hello.write("xtask/image.toml", &settings(&registry));
@@ -200,6 +201,7 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
         workshop.run(&["promote", "1.0.0", "--to", "prod"]).code(2).says("environments: staging, production");
         workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("never been in staging");
         workshop.run(&["promote", "1.0.0", "--to", "staging", "--dry-run"]).code(0).says("owner/app:staging");
+        workshop.run(&["promote", "--to=staging", "--", "--help"]).code(2).says("'--help' is not a tag");
         assert_eq!(tagged(&registry, "owner/app", "staging"), None);
         let report = workshop.run(&["promote", "1.0.0", "--to", "staging", "--json"]).code(0).json();
         assert_eq!((&report["digest"], &report["previous"]), (&json!(first), &Value::Null));
@@ -227,68 +229,29 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
 }
 
 #[test]
-fn of_two_promotions_at_once_one_wins_and_the_other_says_so() {
-    let Some(live) = Live::docker() else { return };
-    let proxy = FaultProxy::start(live.address);
-    let mut workshop = Workshop::new(1);
-    workshop.hello.write("xtask/image.toml", &settings(&proxy.registry()));
-    let repository = format!("{}/owner/app", proxy.registry());
-    for (seed, version) in [(1, "1.0.0"), (2, "1.1.0")] {
-        workshop.image(seed, 1000);
-        workshop.publish(&repository, &[version]).code(0);
-    }
-    // Both have seen that nothing runs there before either writes.
-    proxy.on("GET", "/manifests/1.", 2, Fault::Slow(200));
-    let runs = std::thread::scope(|scope| {
-        let promote = |version: &'static str| {
-            let workshop = &workshop;
-            scope.spawn(move || (version, workshop.run(&["promote", version, "--to", "staging"])))
-        };
-        [promote("1.0.0"), promote("1.1.0")].map(|run| run.join().unwrap())
-    });
-    let runs_there = tagged(&live.registry(), "owner/app", "staging").unwrap();
-    let mut won = 0;
-    for (version, run) in runs {
-        let this = tagged(&live.registry(), "owner/app", version).unwrap();
-        if run.code == Some(0) {
-            won += 1;
-            assert_eq!(this, runs_there, "{version} says that it won: {}", run.stderr);
-        } else {
-            run.code(1).says("another promotion to staging came in between");
+fn where_a_signature_is_wanted_it_goes_along_and_is_verified_on_both_sides() {
+    for live in [Live::docker(), Live::crane()].into_iter().flatten() {
+        let registry = live.registry();
+        let mut workshop = Workshop::new(1);
+        let text = format!(
+            "package = \"hello\"\nrepository = \"{registry}/owner/app\"\n[[environments]]\nname = \"production\"\n\
+             repository = \"{registry}/prod/app\"\nsigned = true\nkey = \"cosign.pub\"\n"
+        );
+        workshop.hello.write("xtask/image.toml", &text);
+        if key_pair(&workshop).is_none() {
+            return;
         }
-    }
-    assert_eq!(won, 1);
-}
-
-#[test]
-fn pruning_leaves_all_that_something_kept_leads_to() {
-    let Some(live) = Live::docker() else { return };
-    let registry = live.registry();
-    let mut workshop = Workshop::new(1);
-    workshop.hello.write("xtask/image.toml", &settings(&registry));
-    let repository = format!("{registry}/owner/app");
-    let mut digests = Vec::new();
-    for seed in 1..=4_u64 {
-        workshop.image(seed, 1000);
-        digests.push(workshop.digest.clone());
-        let version = format!("1.{seed}.0");
-        workshop.publish(&repository, &[&version, "latest"]).code(0);
-    }
-    // The first is old, and runs in an environment; the second has a tag that stays.
-    workshop.run(&["promote", "1.1.0", "--to", "staging"]).code(0);
-    let (_, bytes) = get(&registry, "/v2/owner/app/manifests/1.2.0");
-    put(&registry, "/v2/owner/app/manifests/lts", "application/vnd.oci.image.index.v1+json", &bytes);
-    let args = ["prune", "--keep", "1", "--json"];
-    let report = workshop.run(&args).code(0).json();
-    assert_eq!((&report["tags"], &report["held"]), (&json!(["1.3.0"]), &json!(["1.1.0", "1.2.0"])));
-    assert_eq!(report["deleted"], 0);
-    assert!(tagged(&registry, "owner/app", "1.3.0").is_some(), "a dry run deletes nothing");
-    let report = workshop.run(&[&args[..], &["--delete"]].concat()).code(0).json();
-    assert_eq!(report["deleted"], report["manifests"].as_array().unwrap().len());
-    assert_eq!(tagged(&registry, "owner/app", "1.3.0"), None);
-    for tag in ["1.1.0", "1.2.0", "1.4.0", "latest", "staging", "lts"] {
-        let image = format!("{repository}:{tag}");
-        let report = workshop.run(&["verify", "--json", &image]).code(0).json();
-        assert_eq!(check(&report, "provenance").0, "ok", "{tag}");
+        let repository = format!("{registry}/owner/app");
+        workshop.publish(&repository, &["1.0.0"]).code(0);
+        workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("does not take it: ");
+        assert_eq!(tagged(&registry, "prod/app", "production"), None);
+        workshop.image(2, 1000);
+        let args = ["publish", "--repository", &repository, "--tag", "1.1.0", "--sign", "key"];
+        let mut publish = workshop.command(&args);
+        Ran::of(publish.env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key")).code(0);
+        workshop.run(&["promote", "1.1.0", "--to", "production"]).code(0).says("signature");
+        let image = format!("{registry}/prod/app:production");
+        let report = workshop.run(&["verify", "--json", &image, "--key", "cosign.pub"]).code(0).json();
+        assert_eq!(check(&report, "signature").0, "ok", "{report}");
     }
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::publish::Target;
 use crate::digest::Digest;
-use crate::environments::{place, records};
+use crate::environments::{History, Place, Places};
 use crate::image::oci::{self, Index};
-use crate::registry::{Client, Reference};
-use crate::settings::{Environment, Workspace};
+use crate::registry::Client;
+use crate::settings::Workspace;
 use crate::ui::{self, Table, Ui};
 
 /// Show what runs in each environment, and since when
@@ -35,6 +35,8 @@ struct Row {
     version: Option<String>,
     since: Option<String>,
     by: Option<String>,
+    run: Option<String>,
+    from: Option<String>,
     previous: Option<Digest>,
 }
 
@@ -44,10 +46,10 @@ impl Flags {
         let workspace = Workspace::find()?;
         let repository = self.target.repository(workspace.settings.repository.as_deref())?;
         let ui = Ui::detect();
-        let client = self.target.client(&repository, ui)?;
-        let all = workspace.settings.environments.iter();
-        let rows =
-            all.map(|environment| row(&client, environment, &repository)).collect::<Result<Vec<_>>>()?;
+        let places = Places::of(&workspace, &repository)?;
+        let others: Vec<_> = places.all().iter().map(|place| &place.at).collect();
+        let client = self.target.client_for(&repository, &others, ui)?;
+        let rows = places.all().iter().map(|place| row(&client, place)).collect::<Result<Vec<_>>>()?;
         if self.json {
             let report = serde_json::json!({
                 "schema": "xtask.environments/1",
@@ -60,11 +62,12 @@ impl Flags {
         let mut table = Table::new(&["environment", "version", "digest", "since", "by"]);
         for row in rows {
             let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+            let unrecorded = row.digest.map(|_| "unknown (no record)".to_owned());
             table.row([
                 row.environment,
                 or_dash(row.version),
                 or_dash(row.digest.map(|digest| digest.to_string())),
-                or_dash(row.since),
+                or_dash(row.since.or(unrecorded)),
                 or_dash(row.by),
             ]);
         }
@@ -73,30 +76,27 @@ impl Flags {
     }
 }
 
-fn row(client: &Client, environment: &Environment, repository: &Reference) -> Result<Row> {
-    let at = place(environment, repository)?;
+fn row(client: &Client, place: &Place) -> Result<Row> {
     let mut row = Row {
-        environment: environment.name.clone(),
-        reference: at.to_string(),
+        environment: place.environment.name.clone(),
+        reference: place.at.to_string(),
         digest: None,
         version: None,
         since: None,
         by: None,
+        run: None,
+        from: None,
         previous: None,
     };
-    if client.head_manifest(&at)?.is_none() {
-        return Ok(row);
-    }
-    let manifest = client.manifest(&at)?;
+    let Some(manifest) = client.manifest_if_any(&place.at)? else { return Ok(row) };
     if oci::is_index(&manifest.media_type) {
         let index: Index = oci::from_bytes(&manifest.digest.to_string(), &manifest.bytes)?;
         row.version = index.annotations.get("org.opencontainers.image.version").cloned();
     }
-    let records = records(client, &at, &manifest.digest)?;
-    // An image may have been here more than once: the last time is meant.
-    if let Some(last) = records.into_iter().rev().find(|record| record.to == environment.name) {
-        (row.since, row.by, row.previous) = (Some(last.at), Some(last.by), last.previous);
-    }
     row.digest = Some(manifest.digest);
+    if let Some(record) = History::read(client, place, &manifest.digest)?.current().cloned() {
+        (row.since, row.by, row.run) = (Some(record.at), Some(record.by), record.run);
+        (row.from, row.previous) = (record.from, record.previous);
+    }
     Ok(row)
 }

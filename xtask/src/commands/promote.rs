@@ -4,13 +4,12 @@ use anyhow::Result;
 use clap::Args;
 
 use super::publish::Target;
-use super::verify::{TrustFlags, image};
-use crate::environments::{Setup, Step, Work, find, place};
+use super::verify::TrustFlags;
+use crate::environments::{Place, Places, Promoted, Setup, Step, Work};
 use crate::error::Fault;
 use crate::plan::Plan;
 use crate::publish::Trust;
-use crate::registry::Reference;
-use crate::settings::Workspace;
+use crate::settings::{Environment, Workspace};
 use crate::tags::Event;
 use crate::time::{now, rfc3339};
 use crate::ui::{self, Ui};
@@ -58,81 +57,96 @@ impl Flags {
             return Ok(());
         }
         let ui = Ui::detect();
-        let client = self.target.client(&setup.place, ui)?;
-        let mut work = Work { setup, client, digest: None, previous: None };
+        let environments = [&setup.from, &setup.after];
+        let mut others: Vec<_> = environments.into_iter().flatten().map(|place| &place.at).collect();
+        others.push(&setup.image);
+        let client = self.target.client_for(&setup.to.at, &others, ui)?;
+        let to = setup.to.clone();
+        let mut work = Work::new(setup, client);
         let steps = plan.run(&mut work, ui)?;
-        let Some(digest) = work.digest else { return Err(anyhow::anyhow!("no image was promoted")) };
-        let reference = work.setup.place.with_digest(digest).to_string();
+        let Promoted { digest, previous, record } = work.promoted()?;
+        let (name, reference) = (to.environment.name, to.at.with_digest(digest).to_string());
         if self.json {
             let report = serde_json::json!({
                 "schema": "xtask.promote/1",
                 "command": "promote",
-                "environment": work.setup.to.name,
+                "environment": name,
                 "digest": digest,
                 "reference": reference,
-                "previous": work.previous,
-                "by": work.setup.by,
-                "at": work.setup.at,
+                "previous": previous,
+                "by": record.by,
+                "at": record.at,
                 "steps": steps,
             });
             ui::print(&format!("{report:#}\n"));
         } else {
-            let before = work.previous.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
-            ui::print(&format!("\n{} runs {reference}\nbefore: {before}\n", work.setup.to.name));
+            let before = previous.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
+            ui::print(&format!("\n{name} runs {reference}\nbefore: {before}\n"));
         }
-        let summary = format!("### Promoted to {}\n\n`{reference}`\n", work.setup.to.name);
+        let summary = format!("### Promoted to {name}\n\n`{reference}`\n");
         ui::write_outputs(&summary, &[("digest", digest.to_string()), ("reference", reference)])
     }
 
     fn setup(&self, workspace: &Workspace) -> Result<Setup> {
         let repository = self.target.repository(workspace.settings.repository.as_deref())?;
-        let to = find(workspace, &self.to)?.clone();
-        let named = |name: &String| -> Result<(String, Reference), Fault> {
-            Ok((name.clone(), place(find(workspace, name)?, &repository)?))
+        let places = Places::of(workspace, &repository)?;
+        let named = |name: &Option<String>| -> Result<Option<Place>, Fault> {
+            name.as_ref().map(|name| places.find(name).cloned()).transpose()
         };
-        let from = self.from.as_ref().map(named).transpose()?;
-        let after = to.after.as_ref().map(named).transpose()?;
+        let to = places.find(&self.to)?.clone();
+        if let Some(other) = places
+            .all()
+            .iter()
+            .find(|other| other.at == to.at && other.environment.name != to.environment.name)
+        {
+            let (one, other) = (&to.environment.name, &other.environment.name);
+            return Err(Fault::usage(format!("{one} and {other} are the same place")).at(&to.at).into());
+        }
+        let (from, after) = (named(&self.from)?, named(&to.environment.after)?);
         let image = match (&self.image, &from) {
-            (Some(text), _) if text.contains('/') => image(text, Some(workspace))?,
+            (Some(text), _) if text.contains('/') => text.parse()?,
             (Some(text), _) => match text.parse() {
                 Ok(digest) => repository.with_digest(digest),
                 Err(_) => repository.with_tag(text)?,
             },
-            (None, Some((_, place))) => place.clone(),
+            (None, Some(from)) => from.at.clone(),
             (None, None) => return Err(Fault::usage("which image? a version, tag or digest").into()),
         };
+        places.must_know(&image)?;
+        let event = Event::read(&workspace.root);
+        Ok(Setup {
+            by: event.actor.unwrap_or_else(|| "unknown".to_owned()),
+            run: event.run.map(|run| run.url),
+            folder: workspace.root.join("target").join("xtask"),
+            plain_http: self.target.plain_http,
+            demands: self.demands(&to.environment),
+            image,
+            to,
+            from,
+            after,
+        })
+    }
+
+    fn demands(&self, to: &Environment) -> Demands {
         let of_settings = || {
             let issuer = "https://token.actions.githubusercontent.com".to_owned();
             let identity = to.identity.clone().map(|identity| Trust::Identity { identity, issuer });
             to.key.clone().map(Trust::Key).or(identity)
         };
-        let demands = Demands {
+        Demands {
             // A flag adds a demand where the environment has none; it never takes the place of one.
             trust: of_settings().filter(|_| to.signed).or_else(|| self.trust.trust()),
             signed: to.signed,
             scanned_within_days: to.scanned_within_days,
             ..Demands::default()
-        };
-        let event = Event::read(&workspace.root);
-        Ok(Setup {
-            place: place(&to, &repository)?,
-            by: event.actor.unwrap_or_else(|| "unknown".to_owned()),
-            at: rfc3339(now()),
-            run: event.run.map(|run| run.url),
-            folder: workspace.root.join("target").join("xtask"),
-            plain_http: self.target.plain_http,
-            image,
-            to,
-            from,
-            after,
-            demands,
-        })
+        }
     }
 }
 
 fn plan(setup: &Setup) -> Plan<Step> {
     let mut plan = Plan::new("promote");
-    let (to, image, place) = (&setup.to.name, setup.image.to_string(), setup.place.to_string());
+    let (to, place) = (&setup.to.environment.name, setup.to.at.to_string());
+    let image = setup.image.to_string();
     let reason = format!("the image, and what runs in {to} now");
     plan.step("find", reason, [&image, &place], Step::Find);
     plan.step(
@@ -141,16 +155,13 @@ fn plan(setup: &Setup) -> Plan<Step> {
         [crate::settings::FILE, &image],
         Step::Demands,
     );
-    if setup.place.name() != setup.image.name() {
-        let reason = format!("the same bytes and all that refers to them, into {}", setup.place.name());
+    if setup.to.at.name() != setup.image.name() {
+        let name = setup.to.at.name();
+        let reason = format!("the same bytes and all that refers to them, into {name}");
         plan.step("copy", reason, [&image], Step::Copy);
+        plan.step("verify", format!("all of it arrived, and {to} takes it"), [&name], Step::Verify);
     }
     plan.step("tag", format!("the same manifest under {place}"), [&image], Step::Tag);
-    plan.step(
-        "record",
-        format!("by {} at {}, as a referrer of it", setup.by, setup.at),
-        ["tag"],
-        Step::Record,
-    );
+    plan.step("record", format!("by {}, as a referrer of it", setup.by), ["tag"], Step::Record);
     plan
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::publish::Target;
-use crate::environments::{Keep, place, sweep};
-use crate::error::Fault;
+use crate::environments::Places;
+use crate::environments::prune::{Keep, Removed, Sweep, remove, sweep};
+use crate::error::{Fault, plain_line};
 use crate::settings::Workspace;
 use crate::ui::{self, Table, Ui};
 
@@ -46,31 +47,32 @@ impl Flags {
         let repository = self.target.repository(workspace.settings.repository.as_deref())?;
         let ui = Ui::detect();
         let client = self.target.client(&repository, ui)?;
-        let mut tags: BTreeSet<String> = self.keep_tag.iter().cloned().collect();
-        for environment in &workspace.settings.environments {
-            let at = place(environment, &repository)?;
-            if at.name() == repository.name() {
-                tags.extend(at.tag().map(str::to_owned));
-            }
-        }
         if self.drop.iter().any(String::is_empty) {
             return Err(Fault::usage("--drop '' would drop every tag")
                 .cure("name a prefix: --drop pr-")
                 .into());
         }
+        let mut tags: BTreeSet<String> = self.keep_tag.iter().cloned().collect();
+        for tag in &tags {
+            repository.with_tag(tag)?;
+        }
+        for place in Places::of(&workspace, &repository)?.all() {
+            if place.at.name() == repository.name() {
+                tags.extend(place.at.tag().map(str::to_owned));
+            }
+        }
         let keep = Keep { versions: self.keep, tags, drop: self.drop.clone() };
         let found = sweep(&client, &repository, &keep)?;
-        let mut deleted = 0;
+        for note in &found.notes {
+            ui.warn(&plain_line(note));
+        }
+        let count = found.manifests().count();
+        let mut removed = Removed::default();
         if self.delete {
-            let progress =
-                ui.step("delete", &format!("{} manifests of {}", found.manifests.len(), repository.name()));
-            for digest in &found.manifests {
-                let at = repository.with_digest(*digest);
-                deleted += usize::from(client.delete_manifest(&at).with_context(|| {
-                    format!("{deleted} of {} manifests are deleted", found.manifests.len())
-                })?);
-            }
-            progress.done(&format!("{deleted} manifests"));
+            let progress = ui.step("delete", &format!("{count} manifests of {}", repository.name()));
+            let tell = |deleted: usize| progress.detail(&format!("{deleted} of {count}"));
+            removed = remove(&client, &repository, &keep, &found, &tell)?;
+            progress.done(&format!("{} manifests", removed.deleted));
         }
         if self.json {
             let report = serde_json::json!({
@@ -79,24 +81,46 @@ impl Flags {
                 "repository": repository.name(),
                 "tags": found.tags,
                 "held": found.held,
-                "manifests": found.manifests,
+                "manifests": found.manifests().map(|manifest| manifest.digest).collect::<Vec<_>>(),
+                "remains": found.remains,
                 "kept": found.kept,
-                "deleted": deleted,
+                "deleted": removed.deleted,
+                "spared": removed.spared,
+                "notes": found.notes,
             });
             ui::print(&format!("{report:#}\n"));
             return Ok(());
         }
-        let mut table = Table::new(&["tag", "what happens"]);
-        let word = if self.delete { "deleted" } else { "would go" };
-        for tag in &found.tags {
-            table.row([tag.as_str(), word]);
-        }
-        for tag in &found.held {
-            table.row([tag.as_str(), "stays: a kept tag names the same image"]);
-        }
-        let count = found.manifests.len();
-        let hint = if self.delete { "" } else { "; --delete does it" };
-        ui::print(&format!("{table}\n{count} manifests {word}, {} tags stay{hint}\n", found.kept));
+        ui::print(&shown(&found, &removed, self.delete));
         Ok(())
     }
+}
+
+/// What went or would go, for a person.
+fn shown(found: &Sweep, removed: &Removed, delete: bool) -> String {
+    let mut table = Table::new(&["tag", "what happens"]);
+    for tag in &found.tags {
+        let spared = found.listing.images.get(tag).is_some_and(|digest| removed.spared.contains(digest));
+        table.row([
+            tag.as_str(),
+            match (delete, spared) {
+                (_, true) => "stays: something was tagged meanwhile that needs it",
+                (true, false) => "deleted",
+                (false, false) => "would go",
+            },
+        ]);
+    }
+    for tag in &found.held {
+        table.row([tag.as_str(), "stays: something kept is it or leads there"]);
+    }
+    let count = found.manifests().count();
+    let mut text = if delete {
+        format!("{table}\n{} of {count} manifests deleted\n", removed.deleted)
+    } else {
+        format!("{table}\n{count} manifests would go, {} tags stay; --delete does it\n", found.kept)
+    };
+    if found.remains > 0 {
+        text += &format!("{} of them are left of a prune that broke off\n", found.remains);
+    }
+    text
 }

@@ -1,15 +1,26 @@
 //! An image from one repository into another: the same bytes under the same digests, with all that refers
 //! to it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use super::record::is_record;
+use super::subject_of;
 use crate::digest::Digest;
+use crate::error::Fault;
 use crate::image::oci::{self, Descriptor, Index, Manifest};
 use crate::registry::{self, Client, Reference};
+
+/// What cosign adds to `sha256-<hex>` for the tags of signatures, attestations and bills of materials
+/// (cosign's SIGNATURE_SPEC.md), which are no referrers.
+const OF_COSIGN: [&str; 3] = ["sig", "att", "sbom"];
+
+/// How deep indexes lie in indexes; one within another is all that tools make.
+const DEEPEST: usize = 8;
 
 /// One copy on its way.
 pub struct Copy<'a> {
@@ -21,35 +32,90 @@ pub struct Copy<'a> {
     pub to: &'a Reference,
     /// A folder for blobs between two registries.
     pub folder: &'a Path,
+    /// The bytes of blobs that were sent; what is mounted or there is not.
+    pub sent: u64,
+    /// How many manifests that refer to the image or to parts of it went along.
+    pub referrers: usize,
 }
 
 impl Copy<'_> {
-    /// Copies the image and its referrers, and those of its platforms. Gives the bytes of blobs that were
-    /// sent; what is mounted or there is not.
-    pub fn image(&self, digest: &Digest) -> Result<u64> {
-        let top = self.client.manifest(&self.from.with_digest(*digest))?;
-        let mut sent = 0;
-        let mut subjects = vec![*digest];
-        if oci::is_index(&top.media_type) {
-            let index: Index = oci::from_bytes(&digest.to_string(), &top.bytes)?;
+    /// Copies the image, what refers to it or to its platforms, what refers to that, and so on. Records of
+    /// promotions stay: they tell of the repository that they are in.
+    pub fn image(&mut self, digest: &Digest) -> Result<()> {
+        let mut subjects = Vec::new();
+        let top = self.below(digest, 0, &mut subjects)?;
+        self.put(&top)?;
+        let mut seen: BTreeSet<Digest> = subjects.iter().copied().collect();
+        while let Some(subject) = subjects.pop() {
+            for referrer in self.client.referrers(self.from, &subject, None)? {
+                // A list that is kept under a tag may name anything, also what is gone.
+                let refers = |manifest: registry::Manifest| {
+                    subject_of(&manifest.bytes) == Some(subject) && !is_record(&manifest.bytes)
+                };
+                let at = self.from.with_digest(referrer.digest);
+                if !seen.insert(referrer.digest) || !self.client.manifest_if_any(&at)?.is_some_and(refers) {
+                    continue;
+                }
+                let manifest = self.below(&referrer.digest, 0, &mut subjects)?;
+                self.client.put_referrer(self.to, &manifest.bytes, &manifest.media_type)?;
+                self.referrers += 1;
+            }
+            for kind in OF_COSIGN {
+                self.tagged(&format!("sha256-{}.{kind}", subject.hex()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what a manifest leads to, and gives it; it and all manifests below are added to `all`.
+    fn below(&mut self, digest: &Digest, depth: usize, all: &mut Vec<Digest>) -> Result<registry::Manifest> {
+        let manifest = self.client.manifest(&self.from.with_digest(*digest))?;
+        all.push(*digest);
+        if oci::is_index(&manifest.media_type) {
+            if depth == DEEPEST {
+                return Err(Fault::failed(format!("indexes lie in each other more than {DEEPEST} deep"))
+                    .at(self.from.with_digest(*digest))
+                    .into());
+            }
+            let index: Index = oci::from_bytes(&digest.to_string(), &manifest.bytes)?;
             for entry in &index.manifests {
-                let manifest = self.client.manifest(&self.from.with_digest(entry.digest))?;
-                sent += self.blobs(&manifest)?;
-                self.put(&manifest)?;
-                subjects.push(entry.digest);
+                let entry = self.below(&entry.digest, depth + 1, all)?;
+                if is_record(&entry.bytes) {
+                    return Err(Fault::gate("a record of a promotion is hidden in it")
+                        .at(self.from.with_digest(*digest))
+                        .cure("records are made by promotions alone: find out who pushed this")
+                        .into());
+                }
+                self.put(&entry)?;
             }
         } else {
-            sent += self.blobs(&top)?;
+            self.blobs(&manifest)?;
         }
-        self.put(&top)?;
-        for subject in subjects {
-            for referrer in self.client.referrers(self.from, &subject, None)? {
-                let manifest = self.client.manifest(&self.from.with_digest(referrer.digest))?;
-                sent += self.blobs(&manifest)?;
-                self.client.put_referrer(self.to, &manifest.bytes, &manifest.media_type)?;
-            }
+        Ok(manifest)
+    }
+
+    /// Copies what one of cosign's tags names. More signatures may have been made at the other place: those
+    /// stay, as long as none is missing among them.
+    fn tagged(&mut self, tag: &str) -> Result<()> {
+        let (from, to) = (self.from.with_tag(tag)?, self.to.with_tag(tag)?);
+        let Some(head) = self.client.head_manifest(&from)? else { return Ok(()) };
+        let manifest = self.below(&head.digest, 0, &mut Vec::new())?;
+        if is_record(&manifest.bytes) {
+            return Ok(());
         }
-        Ok(sent)
+        let layers = |manifest: &registry::Manifest| -> BTreeSet<Digest> {
+            let image = serde_json::from_slice::<Manifest>(&manifest.bytes);
+            image
+                .map_or_else(|_| BTreeSet::new(), |image| image.layers.iter().map(|one| one.digest).collect())
+        };
+        let there = self.client.manifest_if_any(&to)?;
+        if !there.is_some_and(|there| {
+            there.digest == manifest.digest || layers(&there).is_superset(&layers(&manifest))
+        }) {
+            self.client.put_manifest(&to, &manifest.bytes, &manifest.media_type)?;
+        }
+        self.referrers += 1;
+        Ok(())
     }
 
     fn put(&self, manifest: &registry::Manifest) -> Result<()> {
@@ -60,17 +126,16 @@ impl Copy<'_> {
         Ok(())
     }
 
-    fn blobs(&self, manifest: &registry::Manifest) -> Result<u64> {
+    fn blobs(&mut self, manifest: &registry::Manifest) -> Result<()> {
         let image: Manifest = oci::from_bytes(&manifest.digest.to_string(), &manifest.bytes)?;
-        let mut sent = 0;
         for blob in image.layers.iter().chain([&image.config]) {
             let (client, digest) = (self.client, &blob.digest);
             if !client.has_blob(self.to, digest)? && !client.mount_blob(self.to, self.from, digest)? {
                 self.blob(blob).with_context(|| format!("copy {digest}"))?;
-                sent += blob.size;
+                self.sent += blob.size;
             }
         }
-        Ok(sent)
+        Ok(())
     }
 
     fn blob(&self, blob: &Descriptor) -> Result<()> {

@@ -97,7 +97,7 @@ impl Client {
     }
 
     /// The manifest, or none where the registry knows no such one.
-    pub(super) fn manifest_if_any(&self, reference: &Reference) -> Result<Option<Manifest>> {
+    pub fn manifest_if_any(&self, reference: &Reference) -> Result<Option<Manifest>> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         self.retry(|| {
             let scopes = pull_scope(reference);

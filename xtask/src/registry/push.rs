@@ -218,15 +218,28 @@ impl Client {
     /// Deletes the manifest with the digest of `reference` (distribution-spec, "Deleting Manifests").
     /// False where there is none; an error where the registry does not delete, as ghcr.io does not.
     pub fn delete_manifest(&self, reference: &Reference) -> Result<bool> {
-        let Some(digest) = reference.digest() else {
-            return Err(Fault::usage("manifests are deleted by their digest").at(reference).into());
-        };
+        match reference.digest() {
+            Some(digest) => self.delete(reference, &digest.to_string()),
+            None => Err(Fault::usage("manifests are deleted by their digest").at(reference).into()),
+        }
+    }
+
+    /// Deletes a tag (distribution-spec, "Deleting tags"), which is left over in registries that keep the
+    /// tags of a manifest that is deleted. False where there is none.
+    pub fn delete_tag(&self, reference: &Reference) -> Result<bool> {
+        match reference.tag() {
+            Some(tag) => self.delete(reference, tag),
+            None => Err(Fault::usage("there is no tag to delete").at(reference).into()),
+        }
+    }
+
+    fn delete(&self, reference: &Reference, wanted: &str) -> Result<bool> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = [Scope { repository: reference.repository().to_owned(), action: Action::Delete }];
         self.retry(|| {
             let mut call = Call {
                 method: Method::DELETE,
-                url: session.url(&format!("v2/{}/manifests/{digest}", reference.repository()))?,
+                url: session.url(&format!("v2/{}/manifests/{wanted}", reference.repository()))?,
                 headers: Vec::new(),
                 scopes: &scopes,
                 content: Content::None,

@@ -14,6 +14,9 @@ const DOCKER_HUB: &str = "docker.io";
 const LONGEST_REPOSITORY: usize = 255;
 const LONGEST_TAG: usize = 128;
 
+/// The longest tag that is asked for: registries of others may list longer ones.
+const LONGEST_LISTED_TAG: usize = 2048;
+
 /// Where an image is: a registry, a repository in it, and at most a tag and a digest.
 ///
 /// Reads and prints the full form, so that `alpine` becomes `docker.io/library/alpine`.
@@ -60,6 +63,15 @@ impl Reference {
     pub fn with_tag(&self, tag: &str) -> Result<Self, Fault> {
         check_tag(tag, tag)?;
         Ok(Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
+    }
+
+    /// The same repository with a tag that the registry lists, which may break the rules for tags; none
+    /// where no path of a URL can have it.
+    pub fn with_listed_tag(&self, tag: &str) -> Option<Self> {
+        let right = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=@".contains(&byte);
+        let right = tag.bytes().all(right) && tag.len() <= LONGEST_LISTED_TAG;
+        let named = right && tag.bytes().any(|byte| byte != b'.');
+        named.then(|| Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
     }
 
     /// The same repository with this digest and no tag.
@@ -378,6 +390,16 @@ mod tests {
         assert_eq!(reference.with_digest(digest).to_string(), format!("ghcr.io/a/b@sha256:{HEX}"));
         assert_eq!(reference.with_digest(digest).with_tag("u").unwrap().to_string(), "ghcr.io/a/b:u");
         assert!(reference.with_tag("a/b").is_err());
+        for (listed, expected) in [
+            ("-a+b", true),
+            (&*"t".repeat(200), true),
+            ("..", false),
+            ("", false),
+            ("a/b", false),
+            ("ä", false),
+        ] {
+            assert_eq!(reference.with_listed_tag(listed).is_some(), expected, "{listed}");
+        }
         assert_eq!("a".parse::<Reference>().unwrap().wanted(), "latest");
         assert_eq!(reference.with_digest(digest).wanted(), format!("sha256:{HEX}"));
     }

@@ -20,8 +20,17 @@ pub(super) const MOST_OF_LIST: u64 = 16 * 1024 * 1024;
 
 impl Client {
     /// All tags of the repository of `reference`, as the registry orders them; none where it does not
-    /// know the repository. An error beyond 100 pages or 16 MiB, and where an answer has no list.
+    /// know the repository. An error beyond 100 pages or 16 MiB, and where an answer has no list. A name that
+    /// no image can have is left out: nobody means it, and it may be meant for a terminal.
     pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
+        let mut tags = self.listed_tags(reference)?;
+        tags.retain(|tag| Reference::is_tag(tag));
+        Ok(tags)
+    }
+
+    /// The same with the names that no image can have: an image may have one all the same, where a registry
+    /// is not strict.
+    pub fn listed_tags(&self, reference: &Reference) -> Result<Vec<String>> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let first = session.url(&format!("v2/{}/tags/list?n=1000", reference.repository()));
         let mut next = Some(first.map_err(|trouble| trouble.error)?);
@@ -67,16 +76,13 @@ impl Client {
     }
 }
 
-/// The tags of one answer, which must have a list of them; some registries give null for an empty one. A name
-/// that no image can have is left out: nobody can ask for it, and it may be meant for a terminal.
+/// The tags of one answer, which must have a list of them; some registries give null for an empty one.
 fn page_of(body: &[u8]) -> Option<Vec<String>> {
     let mut answer: Value = serde_json::from_slice(body).ok()?;
-    let mut tags: Vec<String> = match answer.get_mut("tags")?.take() {
-        Value::Null => Vec::new(),
-        tags => serde_json::from_value(tags).ok()?,
-    };
-    tags.retain(|tag| Reference::is_tag(tag));
-    Some(tags)
+    match answer.get_mut("tags")?.take() {
+        Value::Null => Some(Vec::new()),
+        tags => serde_json::from_value(tags).ok(),
+    }
 }
 
 /// The page after this one, which must be on the registry itself.
@@ -126,7 +132,7 @@ mod tests {
         for (body, expected) in [
             (r#"{"name":"a","tags":["1","2"]}"#, Some(2)),
             (r#"{"tags":[]}"#, Some(0)),
-            (r#"{"tags":["1.2.3","9.9.9+x","\u001b[31m","","a/b"]}"#, Some(1)),
+            (r#"{"tags":["1.2.3","9.9.9+x","\u001b[31m","","a/b"]}"#, Some(5)),
             (r#"{"name":"a","tags":null}"#, Some(0)),
             ("{}", None),
             (r#"{"errors":[]}"#, None),

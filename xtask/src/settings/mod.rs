@@ -1,7 +1,9 @@
 //! `xtask/image.toml`: all that xtask knows of the workspace that it serves.
 
+mod environments;
 mod publish;
 mod reader;
+mod regex;
 mod scan;
 mod sections;
 mod size;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::error::Fault;
-pub use publish::Environment;
+pub use environments::Environment;
 pub use reader::line_column;
 pub use scan::{Ignore, TrivyPin, Unrated};
 pub use sections::{Budgets, Buildx, Container, ExtraFile, Healthcheck, Port, Secret, Settings};

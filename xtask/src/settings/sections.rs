@@ -7,7 +7,7 @@ use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize, Span};
 
 use super::NETWORKS;
-use super::publish::Environment;
+use super::environments::{Entries, Environment, together};
 use super::reader::{Strings, parsed, parsed_list, wrong};
 use super::scan::Scan;
 use super::size::Bytes;
@@ -219,10 +219,14 @@ impl<'de> Deserialize<'de> for Settings {
         }
         let package = table.required("package");
         let platforms = not_empty(&mut table, "platforms").unwrap_or_else(|| Platform::ALL.to_vec());
+        let repository = repository(&mut table);
+        let entries = table.optional::<Entries>("environments").unwrap_or_default();
+        let (environments, errors) = together(entries, repository.as_deref());
+        table.errors.extend(errors);
         let settings = Self {
             package: package.unwrap_or_default(),
             binary: table.optional("binary"),
-            repository: repository(&mut table),
+            repository,
             platforms: Platform::ALL.into_iter().filter(|platform| platforms.contains(platform)).collect(),
             base: table.optional("base").unwrap_or_else(|| "scratch".to_owned()),
             container: table.optional("container").unwrap_or_default(),
@@ -233,7 +237,7 @@ impl<'de> Deserialize<'de> for Settings {
             scan: table.optional("scan").unwrap_or_default(),
             tags: table.optional("tags").unwrap_or_default(),
             latest: parsed(&mut table, "latest").unwrap_or_default(),
-            environments: table.optional("environments").unwrap_or_default(),
+            environments,
         };
         table.finalize(None)?;
         Ok(settings)
@@ -294,7 +298,7 @@ fn network(table: &mut TableHelper<'_>) -> Option<String> {
 }
 
 /// The image's name: a repository alone, in lower case, as registries take it and owners may not write it.
-fn repository(table: &mut TableHelper<'_>) -> Option<String> {
+pub(super) fn repository(table: &mut TableHelper<'_>) -> Option<String> {
     let mut name = table.optional_s::<String>("repository")?;
     name.value.make_ascii_lowercase();
     match name.value.parse::<Reference>() {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 pub(crate) struct Live {
     child: Child,
     pub(crate) address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Live {
@@ -71,7 +71,18 @@ impl Live {
         });
         // A pipe that nobody empties would stop it one day.
         std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { child, address: address.expect("the registry says where it listens"), _folder: folder })
+        Some(Self { child, address: address.expect("the registry says where it listens"), folder })
+    }
+
+    /// The digests of all manifests of a repository, with a tag or without, as Debian's docker-registry
+    /// keeps them.
+    #[allow(dead_code, reason = "most tests ask for what has a name")]
+    pub(crate) fn revisions(&self, repository: &str) -> std::collections::BTreeSet<String> {
+        let repository = format!("data/docker/registry/v2/repositories/{repository}");
+        let folder = self.folder.path().join(repository).join("_manifests/revisions/sha256");
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let there = entries.filter(|entry| entry.path().join("link").exists());
+        there.map(|entry| format!("sha256:{}", entry.file_name().to_string_lossy())).collect()
     }
 
     /// Its `host:port`, as in an image name.

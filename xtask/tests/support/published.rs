@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Hello, Ran};
 
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// `sha256:` and 64 digits.
 pub fn digest(bytes: &[u8]) -> String {
@@ -179,6 +179,36 @@ pub fn put(registry: &str, path: &str, media_type: &str, body: &[u8]) {
 pub fn tagged(registry: &str, repository: &str, tag: &str) -> Option<String> {
     let (status, body) = get(registry, &format!("/v2/{repository}/manifests/{tag}"));
     (status == 200).then(|| digest(&body))
+}
+
+/// What a registry's list under the tag `sha256-<hex>` has of this digest.
+pub fn listed(registry: &str, repository: &str, digest: &str) -> Vec<Value> {
+    let (_, list) = get(registry, &format!("/v2/{repository}/manifests/sha256-{}", &digest[7..]));
+    let list: Value = serde_json::from_slice(&list).unwrap_or_default();
+    list["manifests"].as_array().cloned().unwrap_or_default()
+}
+
+/// Puts a manifest that refers to `subject`, with this artifact type and these annotations, past every
+/// client, into a repository that has the blob `{}`; and into the list under the tag. Gives its digest.
+pub fn refer(registry: &str, repository: &str, subject: &str, kind: &str, annotations: &Value) -> String {
+    const EMPTY: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let (_, bytes) = get(registry, &format!("/v2/{repository}/manifests/{subject}"));
+    let empty = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": EMPTY, "size": 2 });
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": kind, "config": empty, "layers": [empty],
+        "subject": { "mediaType": INDEX, "digest": subject, "size": bytes.len() }, "annotations": annotations,
+    })
+    .to_string();
+    let name = digest(manifest.as_bytes());
+    put(registry, &format!("/v2/{repository}/manifests/{name}"), MANIFEST, manifest.as_bytes());
+    let mut entries = listed(registry, repository, subject);
+    entries.push(json!({
+        "mediaType": MANIFEST, "digest": name, "size": manifest.len(), "artifactType": kind,
+        "annotations": annotations,
+    }));
+    let list = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string();
+    put(registry, &format!("/v2/{repository}/manifests/sha256-{}", &subject[7..]), INDEX, list.as_bytes());
+    name
 }
 
 /// Whether all that a tag leads to is there: the index, its manifests, their blobs.

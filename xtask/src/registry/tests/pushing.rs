@@ -161,9 +161,10 @@ fn tags_are_listed_over_all_pages() {
     push_image(&client, &image.with_tag("u").unwrap(), b"layer");
     assert_eq!(client.tags(&image).unwrap(), ["t", "u"]);
     let link = |target: &str| vec![("Link", format!(r#"<{target}>; rel="next""#))];
-    let page = r#"{"name":"a/b","tags":["s"]}"#;
-    proxy.on("GET", "n=1000", 1, Fault::Answer(200, link("/v2/a/b/tags/list?n=2&last=s"), page));
+    let page = r#"{"name":"a/b","tags":["s","9.9.9+x"]}"#;
+    proxy.on("GET", "n=1000", 2, Fault::Answer(200, link("/v2/a/b/tags/list?n=2&last=s"), page));
     assert_eq!(client.tags(&image).unwrap(), ["s", "t", "u"]);
+    assert_eq!(client.listed_tags(&image).unwrap(), ["s", "9.9.9+x", "t", "u"]);
     proxy.on("GET", "n=1000", 1, Fault::Answer(200, link("http://127.0.0.2:1/v2/a/b/tags/list"), page));
     let error = client.tags(&image).unwrap_err();
     assert!(shown(&error).contains("goes on at another host"));

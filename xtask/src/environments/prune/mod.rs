@@ -1,0 +1,13 @@
+//! What of a repository may go: versions beyond those that are kept, and nothing that something kept reaches.
+
+mod at_once;
+mod graph;
+mod keep;
+mod listing;
+mod remove;
+mod sweep;
+
+pub use keep::Keep;
+pub use listing::JOURNAL;
+pub use remove::{Removed, remove};
+pub use sweep::{Sweep, sweep};
