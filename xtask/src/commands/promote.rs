@@ -11,7 +11,6 @@ use crate::plan::Plan;
 use crate::publish::Trust;
 use crate::settings::{Environment, Workspace};
 use crate::tags::Event;
-use crate::time::{now, rfc3339};
 use crate::ui::{self, Ui};
 use crate::verify::Demands;
 

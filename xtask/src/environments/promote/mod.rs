@@ -10,10 +10,10 @@ use super::record::{History, Record};
 use super::{Place, copy::Copy};
 use crate::digest::Digest;
 use crate::error::Fault;
-use crate::git::{now, rfc3339};
 use crate::plan::Action;
 use crate::registry::{Client, Reference};
 use crate::settings::Bytes;
+use crate::time::{now, rfc3339};
 use crate::ui::Progress;
 use crate::verify::{Demands, State, verify};
 

@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::{Work, or_nothing};
 use crate::digest::Digest;
 use crate::error::Fault;
-use crate::git::{now, rfc3339};
 use crate::image::oci::{self, Index};
+use crate::time::{now, rfc3339};
 
 /// How long after a promotion the tag is looked at once more: two that begin at the same moment have both
 /// written by then. Longer where the registry takes long to write.
