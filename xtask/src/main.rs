@@ -21,6 +21,7 @@ mod registry;
 mod scan;
 mod settings;
 mod tags;
+mod threads;
 mod time;
 mod ui;
 mod verify;

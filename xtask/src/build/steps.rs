@@ -10,6 +10,7 @@ use super::{Build, Target, Toolchain, cannot_add, compiling, linked, no_c, stati
 use crate::plan::{Action, Plan};
 use crate::platform::Platform;
 use crate::process::Cmd;
+use crate::threads::joined;
 use crate::ui::Progress;
 use anyhow::{Context as _, Result};
 
@@ -113,9 +114,7 @@ impl Work {
             let lists: Vec<_> = lists.collect();
             let compiled = follow_cargo(&self.command(), progress);
             self.seconds = started.elapsed().as_secs_f64();
-            let ended = lists.into_iter().map(|(platform, list)| {
-                (platform, list.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            });
+            let ended = lists.into_iter().map(|(platform, list)| (platform, joined(list)));
             (compiled, ended.collect())
         });
         compiled?;

@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::platform::Choice;
 use crate::process::{Cmd, find};
 use crate::settings::{Buildx, Secret, Settings, Workspace};
+use crate::threads::joined;
 use crate::time::rfc3339;
 use crate::ui::{self, Ui};
 
@@ -431,10 +432,6 @@ impl Flags {
         ui::write_outputs(&report.markdown(), &outputs)?;
         Ok(report.verdict()?)
     }
-}
-
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// A path as a person near it would write it.

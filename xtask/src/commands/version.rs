@@ -8,6 +8,7 @@ use crate::build::{self, Package};
 use crate::git::Source;
 use crate::settings::Workspace;
 use crate::tags::{self, Event};
+use crate::threads::joined;
 use crate::ui::{self, Ui};
 
 /// Say which version this source is
@@ -43,11 +44,15 @@ impl Facts {
     /// Reads them; an error where git's tag and Cargo.toml disagree.
     pub fn read() -> Result<Self> {
         let workspace = Workspace::find()?;
-        let metadata = build::metadata(&workspace.root)?;
+        // Cargo and git are asked at the same time.
+        let (metadata, source, event) = std::thread::scope(|scope| {
+            let source = scope.spawn(|| Source::read(&workspace.root));
+            let event = scope.spawn(|| Event::read(&workspace.root));
+            (build::metadata(&workspace.root), joined(source), joined(event))
+        });
         let settings = &workspace.settings;
-        let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
-        let source = Source::read(&workspace.root)?;
-        let event = Event::read(&workspace.root);
+        let package = Package::find(&metadata?, &settings.package, settings.binary.as_deref())?;
+        let source = source?;
         tags::check(&event, &source, &package.version, &package.name)?;
         if let Some(doubt) = source.doubt() {
             Ui::detect().warn(doubt);

@@ -11,6 +11,7 @@ use super::send::Sent;
 use crate::digest::Digest;
 use crate::image::oci::{self, Annotations, Descriptor};
 use crate::registry::{Client, Pushed, Reference};
+use crate::threads::each;
 
 /// SLSA provenance: an in-toto statement.
 pub const PROVENANCE: &str = "application/vnd.in-toto+json";
@@ -66,14 +67,8 @@ pub fn attach(
     sent: &mut Sent,
 ) -> Result<Vec<Digest>> {
     let blobs = artifacts.iter().map(|artifact| &artifact.bytes[..]).chain([EMPTY]);
-    let blobs: BTreeSet<&[u8]> = blobs.collect();
-    let pushed = std::thread::scope(|scope| {
-        let threads: Vec<_> = blobs.iter().map(|bytes| scope.spawn(|| push(client, to, bytes))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect::<Result<Vec<_>>>()
-    })?;
+    let blobs: Vec<&[u8]> = blobs.collect::<BTreeSet<_>>().into_iter().collect();
+    let pushed = each(&blobs, |bytes| push(client, to, bytes))?;
     for (bytes, pushed) in blobs.iter().zip(pushed) {
         sent.add(bytes.len() as u64, pushed);
     }

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write as _};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::Result;
 
@@ -13,10 +13,8 @@ use crate::error::Fault;
 use crate::image::oci::Descriptor;
 use crate::registry::{Client, Pushed, Reference};
 use crate::settings::Bytes;
+use crate::threads::each;
 use crate::ui::Progress;
-
-/// Blobs that are on their way at the same time: enough to fill a line, few enough for every registry.
-const AT_ONCE: usize = 4;
 
 /// What sending came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,42 +54,22 @@ pub fn send(
 ) -> Result<Sent> {
     let total = parcel.bytes();
     let moved = AtomicU64::new(0);
-    let next = AtomicUsize::new(0);
-    let outcome = Mutex::new((Sent::default(), None::<anyhow::Error>));
-    let work = || {
-        loop {
-            let Some(blob) = parcel.blobs.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-            let told = AtomicU64::new(0);
-            let note = |bytes: u64| {
-                // A blob that is sent again counts from its start once more.
-                let before = told.swap(bytes, Ordering::Relaxed);
-                let all = moved.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
-                progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
-            };
-            let result = send_one(client, to, from, parcel, blob, &note);
-            let mut outcome = outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match result {
-                Ok(Some(pushed)) => outcome.0.add(blob.size, pushed),
-                Ok(None) => {
-                    outcome.0.add(blob.size, Pushed::Present);
-                    outcome.0.mounted += 1;
-                }
-                Err(error) => {
-                    // The others stop after what they are at.
-                    next.store(parcel.blobs.len(), Ordering::Relaxed);
-                    outcome.1.get_or_insert(error);
-                    return;
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(parcel.blobs.len()) {
-            scope.spawn(work);
-        }
-    });
-    let (sent, error) = outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    error.map_or(Ok(sent), Err)
+    let pushed = each(&parcel.blobs, |blob| {
+        let told = AtomicU64::new(0);
+        let note = |bytes: u64| {
+            // A blob that is sent again counts from its start once more.
+            let before = told.swap(bytes, Ordering::Relaxed);
+            let all = moved.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
+            progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
+        };
+        send_one(client, to, from, parcel, blob, &note)
+    })?;
+    let mut sent = Sent::default();
+    for (blob, pushed) in parcel.blobs.iter().zip(pushed) {
+        sent.add(blob.size, pushed.unwrap_or(Pushed::Present));
+        sent.mounted += usize::from(pushed.is_none());
+    }
+    Ok(sent)
 }
 
 /// How one blob got there; none where it was mounted.

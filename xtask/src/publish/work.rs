@@ -15,12 +15,13 @@ use super::send::{self, Sent};
 use super::sign::Signer;
 use super::trust::Said;
 use crate::error::Fault;
-use crate::image::oci::Annotations;
+use crate::image::oci::{Annotations, Descriptor};
 use crate::plan::Action;
 use crate::process::Cmd;
 use crate::registry::{Client, Reference};
 use crate::settings::Bytes;
 use crate::tags::{Motion, Tag};
+use crate::threads::each;
 use crate::ui::Progress;
 
 /// One step.
@@ -112,12 +113,16 @@ impl Work {
     }
 
     fn manifests(&self) -> Result<String> {
-        for entry in self.parcel.manifests.iter().chain([&self.parcel.top]) {
+        let put = |entry: &Descriptor| {
             let at = self.setup.to.with_digest(entry.digest);
             if self.client.head_manifest(&at)?.is_none_or(|head| head.digest != entry.digest) {
                 self.client.put_manifest(&at, &self.parcel.layout.read(entry)?, &entry.media_type)?;
             }
-        }
+            Ok(())
+        };
+        each(&self.parcel.manifests, put)?;
+        // A registry takes an index only when it has what that names.
+        put(&self.parcel.top)?;
         Ok(self.parcel.digest().to_string())
     }
 
@@ -155,18 +160,16 @@ impl Work {
 
     /// A registry may have taken a blob and lost it, and still take the manifests above it.
     fn check_blobs(&self) -> Result<()> {
-        for blob in &self.parcel.blobs {
-            if !self.client.has_blob(&self.setup.to, &blob.digest)? {
-                return Err(Fault::failed(format!(
-                    "the registry took the blob {} and does not have it",
-                    blob.digest
-                ))
+        let is_there = |blob: &Descriptor| {
+            if self.client.has_blob(&self.setup.to, &blob.digest)? {
+                return Ok(());
+            }
+            Err(Fault::failed(format!("the registry took the blob {} and does not have it", blob.digest))
                 .at(self.setup.to.name())
                 .cure("no tag was touched; publish again, and ask who runs the registry if it stays so")
-                .into());
-            }
-        }
-        Ok(())
+                .into())
+        };
+        each(&self.parcel.blobs, is_there).map(drop)
     }
 
     fn put_tags(&mut self, moving: bool) -> Result<String> {
@@ -203,10 +206,9 @@ impl Work {
 
     fn read_back(&self) -> Result<String> {
         let to = &self.setup.to;
-        for entry in self.parcel.manifests.iter().chain([&self.parcel.top]) {
-            // The client holds what comes against the digest that was asked for.
-            self.client.manifest(&to.with_digest(entry.digest))?;
-        }
+        let all: Vec<_> = self.parcel.manifests.iter().chain([&self.parcel.top]).collect();
+        // The client holds what comes against the digest that was asked for.
+        each(&all, |entry| self.client.manifest(&to.with_digest(entry.digest)).map(drop))?;
         let digest = self.parcel.digest();
         for tag in self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed) {
             let at = self.tag(tag)?;

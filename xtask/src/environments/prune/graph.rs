@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::at_once::each;
 use super::listing::Listing;
 use crate::digest::Digest;
 use crate::environments::subject_of;
 use crate::image::oci::{self, Annotations, Descriptor, Index};
 use crate::registry::{Client, Reference};
+use crate::threads::each;
 
 /// A manifest, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 
-use super::at_once::each;
 use crate::digest::Digest;
 use crate::registry::{Client, Reference};
+use crate::threads::each;
 
 /// The tag of the list of what a prune is about to delete (see [`super::remove()`]).
 pub const JOURNAL: &str = "xtask-prune";

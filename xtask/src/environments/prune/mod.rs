@@ -1,6 +1,5 @@
 //! What of a repository may go: versions beyond those that are kept, and nothing that something kept reaches.
 
-mod at_once;
 mod graph;
 mod keep;
 mod listing;

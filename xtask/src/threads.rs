@@ -1,11 +1,12 @@
-//! Asking a registry many things at once.
+//! Several things at once, on threads that end before their caller goes on.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use anyhow::Result;
 
-/// Requests under way at the same time: more of them make registries say 429.
+/// Requests under way at the same time: enough to fill a line, and more of them make registries say 429.
 const AT_ONCE: usize = 8;
 
 /// What `ask` says to each of `items`, in their order; the first error ends it.
@@ -38,6 +39,11 @@ pub fn each<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R> + Sync)
     }
     answers.sort_by_key(|(number, _)| *number);
     Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+}
+
+/// What a thread came to; its panic goes on in this one.
+pub fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 #[cfg(test)]
