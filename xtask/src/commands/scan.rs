@@ -111,14 +111,14 @@ impl Flags {
             return Ok(());
         }
         let ui = Ui::detect();
-        let Known { workspace, target_dir, name, own, platforms, trivy, partial, .. } = facts;
+        let Known { workspace, target_dir, name, own, layout, platforms, trivy, partial, .. } = facts;
         let _lock = Lock::take(&target_dir.join("xtask").join("scan"), || {
             ui.warn("another scan of this workspace is running; waiting for it to end");
         })?;
         let settings = &workspace.settings.scan;
         let setup = Setup {
             work: target_dir.join("xtask").join("scan-image"),
-            expected: own.filter(|own| own.here).map(|own| own.path),
+            expected: own.filter(|_| layout.is_some()).map(|own| own.path),
             platforms,
             rules: Rules {
                 severity: self.severity.clone().unwrap_or_else(|| settings.severity.clone()),
@@ -136,7 +136,7 @@ impl Flags {
         let mut work = Work::new(setup);
         // A scan that does not come to its end must not leave an older one's word in its place.
         let result = target_dir.join("xtask").join("scan.json");
-        if work.setup.expected.is_some() && result.exists() {
+        if layout.is_some() && result.exists() {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;
         }
         let (steps, ended) = match plan.run(&mut work, ui) {
@@ -170,12 +170,12 @@ impl Flags {
         // verdict here stands all the same.
         let ran: Vec<_> = work.engines.iter().map(|engine| engine.name).collect();
         if let Some(why) = self.looser(&settings.severity, needs_trivy(&workspace), &ran)
-            && work.setup.expected.is_some()
+            && layout.is_some()
             && faults.is_empty()
         {
             ui.warn(&format!("publish will ask for another scan: {why}"));
-        } else if work.setup.expected.is_some()
-            && let Err(error) = record(&result, &target_dir.join("image"), report.json(), faults.is_empty())
+        } else if let Some(dir) = &layout
+            && let Err(error) = record(&result, dir, report.json(), faults.is_empty())
         {
             ui.warn(&format!("publish will ask for another scan: {error:#}"));
         }

@@ -22,6 +22,8 @@ const DECIDES: [&str; 3] = ["Cargo.lock", ":(glob)**/Cargo.toml", ".cargo"];
 pub struct Own {
     /// The package that it is of.
     pub package: String,
+    /// The title of its images (image-spec annotations.md).
+    pub title: String,
     /// Its path in the image.
     pub path: String,
     /// Whether the image was made here (`target/image`).

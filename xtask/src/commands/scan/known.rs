@@ -10,6 +10,7 @@ use crate::build::{self, Package};
 use crate::error::{Fault, Faults};
 use crate::plan::Plan;
 use crate::platform::Platform;
+use crate::publish::Parcel;
 use crate::scan::facts;
 use crate::scan::held::Own;
 use crate::scan::source::{Source, same};
@@ -33,6 +34,8 @@ pub(super) struct Known {
     pub(super) name: String,
     /// The workspace's program; none where there is no such package and the image is not of it either.
     pub(super) own: Option<Own>,
+    /// The layout, where `cargo xtask publish` could take it: this workspace's own.
+    pub(super) layout: Option<PathBuf>,
     pub(super) platforms: Option<Vec<Platform>>,
     pub(super) trivy: Option<Ready>,
     pub(super) partial: Option<Fault>,
@@ -63,17 +66,24 @@ impl Flags {
             Ok(package) => {
                 let path = settings.container.path.clone();
                 let path = path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary));
-                Some(Own { package: package.name, path, here: is_own })
+                let title = settings.labels.get("org.opencontainers.image.title").cloned();
+                let title = title.unwrap_or(package.binary);
+                Some(Own { package: package.name, title, path, here: is_own })
             }
             Err(fault) if is_own => return Err(fault.into()),
             Err(_) => None,
+        };
+        let layout = match &source {
+            Source::Layout(dir, None) if is_own => Some(dir.clone()),
+            Source::Layout(dir, None) => own.as_ref().and_then(|own| is_of(dir, own).then(|| dir.clone())),
+            _ => None,
         };
         if let Some(choice) = &self.platform {
             platforms = Some(choice.resolve(&workspace.settings.platforms)?);
         }
         let (trivy, partial) = self.trivy(&workspace, &target_dir)?;
         let name = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
-        Ok(Known { workspace, target_dir, source, name, own, platforms, trivy, partial })
+        Ok(Known { workspace, target_dir, source, name, own, layout, platforms, trivy, partial })
     }
 
     /// Trivy and how it is driven; and what to say where the builtin engine alone is not enough.
@@ -192,4 +202,10 @@ pub(super) fn needs_trivy(workspace: &Workspace) -> bool {
 
 fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+/// Whether an image in a layout says that it is this workspace's: then it must have what such an image has,
+/// and may be published on the scan's word. What cannot be read is for the scan to say.
+fn is_of(dir: &Path, own: &Own) -> bool {
+    Parcel::read(dir).is_ok_and(|parcel| parcel.label("title") == Some(&*own.title))
 }
