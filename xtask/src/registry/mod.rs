@@ -14,6 +14,7 @@ mod download;
 mod failure;
 mod helpers;
 mod http_date;
+mod pace;
 mod pull;
 mod push;
 mod reference;

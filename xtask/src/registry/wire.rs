@@ -13,6 +13,7 @@ use ureq::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use ureq::{Agent, BodyReader, Proxy, ProxyProtocol, SendBody};
 
 use super::failure::{self, Place};
+use super::pace::{Pace, Paced};
 use super::reference::is_loopback;
 use super::retry::Trouble;
 use super::tls;
@@ -29,6 +30,13 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Between two pieces of data, in either direction.
     pub idle: Duration,
+}
+
+impl Timeouts {
+    /// How long a body may take before its pace counts, and the head of an answer in all.
+    fn transfer(&self) -> Duration {
+        self.idle.saturating_mul(2)
+    }
 }
 
 impl Default for Timeouts {
@@ -80,7 +88,7 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     /// Where it came from after all redirects.
     pub(super) url: Uri,
-    pub(super) body: BodyReader<'static>,
+    pub(super) body: Paced<BodyReader<'static>>,
     place: Place,
 }
 
@@ -171,7 +179,8 @@ impl Wire {
             Payload::None => agent.run(request.body(()).map_err(unsound)?),
             Payload::Bytes(bytes) => agent.run(request.body(*bytes).map_err(unsound)?),
             Payload::Stream(reader, length) => {
-                let mut exact = Exact { reader: *reader, left: *length };
+                let pace = Pace::new(self.timeouts.transfer());
+                let mut exact = Exact { reader: *reader, left: *length, pace };
                 agent.run(request.body(SendBody::from_reader(&mut exact)).map_err(unsound)?)
             }
         };
@@ -182,6 +191,7 @@ impl Wire {
         let (parts, body) = response.into_parts();
         // The size of what is read is bounded where it is read.
         let body = body.into_with_config().limit(u64::MAX).reader();
+        let body = Paced { inner: body, pace: Pace::new(self.timeouts.transfer()) };
         Ok(Answer { status: parts.status, headers: parts.headers, url: url.clone(), body, place })
     }
 
@@ -208,6 +218,7 @@ impl Wire {
             .proxy(proxy)
             .timeout_resolve(Some(self.timeouts.connect))
             .timeout_connect(Some(self.timeouts.connect))
+            .timeout_recv_response(Some(self.timeouts.transfer()))
             .timeout_per_read(Some(self.timeouts.idle))
             .timeout_per_write(Some(self.timeouts.idle));
         if with_tls {
@@ -247,6 +258,7 @@ fn redirect(answer: &Answer, method: &Method, redirects: Redirects) -> Option<Re
 struct Exact<'a> {
     reader: &'a mut dyn Read,
     left: u64,
+    pace: Pace,
 }
 
 impl Read for Exact<'_> {
@@ -261,6 +273,8 @@ impl Read for Exact<'_> {
         };
         let read = read.map_err(|error| io::Error::other(failure::SourceFailed(error)))?;
         self.left -= read as u64;
+        // What is asked for next is asked for when the server has taken what came before.
+        self.pace.came(read)?;
         Ok(read)
     }
 }

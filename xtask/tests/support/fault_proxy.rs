@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Reset(usize),
     /// So many bytes of the registry's answer, then silence.
     Stall(usize),
+    /// The registry's answer a byte at a time, with so many milliseconds between.
+    Drip(u64),
     /// The registry's answer with one bit of this byte of its body flipped.
     Corrupt(usize),
     /// The registry's answer with this header instead of its own.
@@ -313,6 +315,13 @@ impl Shared {
                 client.write_all(&answer.body[..bytes])?;
                 self.wait_for_the_end();
                 return Ok(());
+            }
+            Some(Fault::Drip(millis)) => {
+                client.write_all(answer.head.as_bytes())?;
+                return answer.body.iter().try_for_each(|byte| {
+                    thread::sleep(std::time::Duration::from_millis(*millis));
+                    client.write_all(&[*byte])
+                });
             }
             _ => {}
         }

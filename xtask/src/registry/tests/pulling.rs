@@ -109,6 +109,19 @@ fn silence_ends_after_the_idle_time_and_the_rest_is_fetched() {
 }
 
 #[test]
+fn what_drips_is_given_up_though_it_is_never_silent() {
+    let Some(stage) = Stage::new() else { return };
+    stage.proxy.on("GET", "/blobs/", 1, Fault::Drip(20));
+    let idle = Timeouts { connect: Duration::from_secs(10), idle: Duration::from_millis(200) };
+    let (client, _) = client(&stage.registry, None);
+    let client = Client::new(Options { timeouts: idle, ..client.options.clone() });
+    let started = std::time::Instant::now();
+    assert_eq!(stage.pull_layer(&client).unwrap(), stage.layer);
+    assert!(started.elapsed() < Duration::from_mins(1));
+    assert!(stage.proxy.count("GET", "/blobs/") >= 2);
+}
+
+#[test]
 fn wrong_bytes_are_fetched_again_once_and_then_are_an_error() {
     let Some(stage) = Stage::new() else { return };
     let (client, _) = client(&stage.registry, None);
