@@ -6,6 +6,7 @@ use serde_json::json;
 use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::osdb::Database;
+use super::start;
 use super::work::Work;
 use crate::digest::Digest;
 use crate::error::{Fault, plain_line};
@@ -78,7 +79,7 @@ impl PlatformReport {
             paths: inventory.rootfs.nodes.len(),
             programs: inventory.programs.len(),
             audited: inventory.audited().count(),
-            starts: inventory.started(),
+            starts: start::file(inventory),
             crates: inventory.crates(),
             list: None,
             trivy_crates: None,

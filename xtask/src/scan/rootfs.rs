@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
+use super::form::Form;
 use super::layer::{Entry, Kind};
 use super::{osdb, secrets};
 use crate::audit::{self, Audit};
@@ -15,6 +17,16 @@ use crate::error::Fault;
 const LONGEST_PROGRAM: u64 = 512 << 20;
 /// The longest file that is in memory as a whole, and what of os-release(5) is read.
 const LONGEST_TEXT: u64 = 1 << 20;
+/// The longest list of a package's files, and what a layer may have of them, in bytes. One with all of a
+/// large TeX has 14 MB of lists.
+const LONGEST_LIST: u64 = 8 << 20;
+const MOST_LISTED: usize = 64 << 20;
+/// The most crates in all lists of an image, layers that hide each other counted too. Large images have a
+/// few thousand, and each takes memory for every finding about it.
+const MOST_CRATES: usize = 50_000;
+
+/// What tells of a file what it is, in bytes: a script's first line is the longest.
+const BEGINNING: u64 = 512;
 
 const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
@@ -27,6 +39,8 @@ pub struct Rootfs {
     /// Files with secrets that an upper layer hides, or that are known for something else: whoever pulls
     /// the image has them all the same.
     pub buried: BTreeMap<String, Vec<&'static str>>,
+    /// Crates in the lists of all programs that were read.
+    crates: usize,
 }
 
 /// What is at a path.
@@ -36,6 +50,8 @@ pub struct Node {
     pub kind: Kind,
     /// Permission bits.
     pub mode: u32,
+    /// What a kernel takes it for.
+    pub form: Form,
     /// What was found in it.
     pub content: Content,
 }
@@ -47,11 +63,13 @@ pub enum Content {
     #[default]
     Plain,
     /// A program, and the list of crates that it carries.
-    Program(Option<Audit>),
+    Program(Option<Arc<Audit>>),
     /// A program that could not be looked into, and why.
     Unreadable(String),
     /// Packages of an operating system.
     Packages(osdb::Packages),
+    /// The files of one package, a line each.
+    Listed(Box<str>),
     /// What the operating system says of itself (os-release(5)).
     Release(String),
     /// Secrets, by kind.
@@ -72,6 +90,8 @@ pub struct Layer {
     gone: Vec<String>,
     emptied: Vec<String>,
     secrets: BTreeMap<String, Vec<&'static str>>,
+    crates: usize,
+    listed: usize,
 }
 
 impl Layer {
@@ -91,9 +111,10 @@ impl Layer {
             return Ok(());
         }
         let mut mode = entry.mode;
+        let mut form = Form::Data;
         let content = match &entry.kind {
             Kind::File => {
-                let (content, secrets) = look(&entry, content)?;
+                let (content, secrets) = look(&entry, content, &mut form)?;
                 if !secrets.is_empty() {
                     self.secrets.insert(entry.path.clone(), secrets);
                 }
@@ -105,6 +126,7 @@ impl Layer {
                     target.ok_or_else(|| Fault::failed("a hard link to a file that is not there"))?;
                 // One file with two names has one mode.
                 mode = target.mode;
+                form = target.form.clone();
                 match (osdb::Database::at(&entry.path), &target.content) {
                     // What was read under another name was not read as this.
                     (Some(_), Content::Plain | Content::Secrets(_)) => {
@@ -115,15 +137,24 @@ impl Layer {
             }
             _ => Content::Plain,
         };
-        let node = Node { kind: entry.kind, mode, content };
-        let folder = node.kind == Kind::Folder;
-        let above = entry.path.match_indices('/').filter_map(|(at, _)| self.nodes.get(&entry.path[..at]));
-        let below_it = format!("{}/", entry.path);
-        let mut inside =
-            self.nodes.range(below_it.clone()..).take_while(|(path, _)| path.starts_with(&below_it));
-        if above.into_iter().any(|node| node.kind != Kind::Folder) || !folder && inside.next().is_some() {
-            return Err(Fault::gate("a path of the layer leads through what is no folder").into());
+        match &content {
+            Content::Program(Some(audit)) => self.crates += audit.packages.len(),
+            Content::Listed(text) => self.listed += text.len(),
+            _ => {}
         }
+        if self.crates + below.crates > MOST_CRATES {
+            let what =
+                format!("the lists in the image's programs have more than {MOST_CRATES} crates in all");
+            return Err(Fault::gate(what).into());
+        }
+        if self.listed > MOST_LISTED {
+            let what = format!(
+                "the lists of packages' files in the layer are over the limit of {MOST_LISTED} bytes"
+            );
+            return Err(Fault::gate(what).into());
+        }
+        let folder = entry.kind == Kind::Folder;
+        let node = Node { kind: entry.kind, mode, form, content };
         let before = self.nodes.insert(entry.path, node);
         // Nobody's tool writes that, and only the last would be seen here.
         if before.is_some_and(|before| !folder || before.kind != Kind::Folder) {
@@ -131,11 +162,27 @@ impl Layer {
         }
         Ok(())
     }
+
+    /// An error where something lies below what is no folder. That is asked once, with all paths known: asked
+    /// for each of them, deep ones would take very long.
+    fn check(&self) -> Result<(), Fault> {
+        for (path, _) in self.nodes.iter().filter(|(_, node)| node.kind != Kind::Folder) {
+            let below = format!("{path}/");
+            let next = self.nodes.range(below.clone()..).next();
+            if let Some((inside, _)) = next.filter(|(inside, _)| inside.starts_with(&below)) {
+                let what = format!("the layer has '{inside}', whose path leads through what is no folder");
+                return Err(Fault::gate(what));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Rootfs {
     /// Lays a layer on top.
-    pub fn apply(&mut self, layer: Layer) {
+    pub fn apply(&mut self, layer: Layer) -> Result<(), Fault> {
+        layer.check()?;
+        self.crates += layer.crates;
         let secrets: Vec<_> = self
             .nodes
             .iter()
@@ -152,6 +199,7 @@ impl Rootfs {
                 self.buried.insert(path, kinds);
             }
         }
+        Ok(())
     }
 
     fn lay(&mut self, layer: Layer) {
@@ -219,9 +267,10 @@ fn remove_below(nodes: &mut BTreeMap<String, Node>, folder: &str) {
 }
 
 /// What is in a file, and the secrets in one that is known for something else.
-fn look(entry: &Entry, content: &mut dyn Read) -> Result<(Content, Vec<&'static str>)> {
+fn look(entry: &Entry, content: &mut dyn Read, form: &mut Form) -> Result<(Content, Vec<&'static str>)> {
     let mut start = Vec::new();
-    content.take(16).read_to_end(&mut start).context("the file is cut short")?;
+    content.take(BEGINNING).read_to_end(&mut start).context("the file is cut short")?;
+    *form = Form::of(&start);
     if audit::executable(&start) {
         if entry.size > LONGEST_PROGRAM {
             let why = format!("it is longer than {LONGEST_PROGRAM} bytes");
@@ -229,20 +278,23 @@ fn look(entry: &Entry, content: &mut dyn Read) -> Result<(Content, Vec<&'static 
         }
         content.take(LONGEST_PROGRAM).read_to_end(&mut start).context("the file is cut short")?;
         let content = match Audit::of_binary(&start) {
-            Ok(audit) => Content::Program(audit),
+            Ok(audit) => Content::Program(audit.map(Arc::new)),
             Err(error) => Content::Unreadable(format!("{error:#}")),
         };
         return Ok((content, Vec::new()));
     }
     let database = osdb::Database::at(&entry.path);
+    let is_list = osdb::package_of_list(&entry.path).is_some();
     // Of these the whole is needed.
-    let whole = database.map_or(LONGEST_TEXT, osdb::Database::longest);
-    content.take(whole.saturating_sub(16)).read_to_end(&mut start).context("the file is cut short")?;
+    let whole = if is_list { LONGEST_LIST } else { LONGEST_TEXT };
+    let whole = database.map_or(whole, osdb::Database::longest);
+    content.take(whole.saturating_sub(BEGINNING)).read_to_end(&mut start).context("the file is cut short")?;
     let known = match database {
         Some(kind) => Some(Content::Packages(kind.read(&mut start.as_slice(), entry.size)?)),
         None if ["etc/os-release", "usr/lib/os-release"].contains(&entry.path.as_str()) => {
             Some(Content::Release(String::from_utf8_lossy(&start).into_owned()))
         }
+        None if is_list => Some(Content::Listed(String::from_utf8_lossy(&start).into())),
         None => None,
     };
     let mut all = start.as_slice().chain(content);
@@ -266,7 +318,7 @@ mod tests {
         for (path, kind) in entries {
             layer.add(entry(path, kind.clone()), &mut std::io::empty(), rootfs).unwrap();
         }
-        rootfs.apply(layer);
+        rootfs.apply(layer).unwrap();
     }
 
     fn paths(rootfs: &Rootfs) -> Vec<&str> {

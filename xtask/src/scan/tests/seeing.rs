@@ -17,7 +17,7 @@ fn inventory(layers: &[Vec<u8>]) -> Inventory {
 #[test]
 fn a_program_says_what_is_in_it() {
     let taken = inventory(&[Tar::default().file("bin/app", 0o755, &program()).end()]);
-    assert_eq!((taken.crates(), taken.started().as_deref()), (3, Some("/bin/app")));
+    assert_eq!((taken.crates(), crate::scan::start::file(&taken).as_deref()), (3, Some("/bin/app")));
     assert!(blind_spots(&taken, Some("/bin/app"), false).is_empty());
     assert!(not_covered(&taken).is_empty());
     let facts = r#"{"schema":"xtask.advisories/1","source":"test","date":"2026-01-01","advisories":2}
