@@ -23,7 +23,7 @@ pub use merge::merge;
 pub use parcel::Parcel;
 pub use provenance::Parameters;
 pub use report::Report;
-pub use scan::{Scan, record};
+pub use scan::{Scan, gate as scan_gate, record};
 pub use send::Sent;
 pub use sign::{Mode, Signer, need_cosign};
 pub use trust::{SIGNATURE, Said, Trust};

@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::publish::Parcel;
 use crate::scan::facts;
+use crate::scan::gate::{in_ci, needs_trivy};
 use crate::scan::held::Own;
 use crate::scan::source::{Source, same};
 use crate::scan::trivy::{self, Fetch, Trivy};
@@ -39,6 +40,10 @@ pub(super) struct Known {
     pub(super) platforms: Option<Vec<Platform>>,
     pub(super) trivy: Option<Ready>,
     pub(super) partial: Option<Fault>,
+    /// Why Trivy cannot be driven as the settings want it. The rest is looked at, and told, all the same.
+    pub(super) refused: Option<anyhow::Error>,
+    /// Where the result is left for `cargo xtask publish`.
+    pub(super) result: PathBuf,
 }
 
 impl Flags {
@@ -78,12 +83,32 @@ impl Flags {
             Source::Layout(dir, None) => own.as_ref().and_then(|own| is_of(dir, own).then(|| dir.clone())),
             _ => None,
         };
+        let result = target_dir.join("xtask").join("scan.json");
+        // A scan that does not come to its end must not leave an older one's word in its place.
+        if layout.is_some() && !self.dry_run && result.exists() {
+            fs::remove_file(&result).with_context(|| result.display().to_string())?;
+        }
         if let Some(choice) = &self.platform {
             platforms = Some(choice.resolve(&workspace.settings.platforms)?);
         }
-        let (trivy, partial) = self.trivy(&workspace, &target_dir)?;
+        let (trivy, partial, refused) = match self.trivy(&workspace, &target_dir) {
+            Ok((trivy, partial)) => (trivy, partial, None),
+            Err(error) => (None, None, Some(error)),
+        };
         let name = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
-        Ok(Known { workspace, target_dir, source, name, own, layout, platforms, trivy, partial })
+        Ok(Known {
+            workspace,
+            target_dir,
+            source,
+            name,
+            own,
+            layout,
+            platforms,
+            trivy,
+            partial,
+            refused,
+            result,
+        })
     }
 
     /// Trivy and how it is driven; and what to say where the builtin engine alone is not enough.
@@ -92,7 +117,7 @@ impl Flags {
             return Ok((None, None));
         }
         let settings = &workspace.settings.scan;
-        let required = self.engine == EngineFlag::Trivy || needs_trivy(workspace);
+        let required = self.engine == EngineFlag::Trivy || needs_trivy(settings);
         let tools = target_dir.join("xtask").join("tools");
         let fetch = || settings.trivy.as_ref().map_or(Ok(None), |pin| Fetch::of(pin, &tools));
         let (found, fetch) = match Trivy::find()? {
@@ -193,15 +218,6 @@ impl Flags {
         plan.step("gate", "one finding for all of its names; then the rules", ["scan"], Step::Gate);
         plan
     }
-}
-
-/// Whether a scan without Trivy is not enough: where the settings say so, else in CI.
-pub(super) fn needs_trivy(workspace: &Workspace) -> bool {
-    workspace.settings.scan.require_trivy.unwrap_or_else(in_ci)
-}
-
-fn in_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
 /// Whether an image in a layout says that it is this workspace's: then it must have what such an image has,
