@@ -71,8 +71,8 @@ impl Flags {
         let _lock = if self.dry_run || !dir.exists() && self.merge.is_empty() {
             None
         } else {
-            Some(Lock::take(&dir, || {
-                ui.warn(&format!("another run is writing {}; waiting for it to end", dir.display()));
+            Some(Lock::take(&dir, |by| {
+                ui.warn(&format!("another run ({by}) is writing {}; waiting for it to end", dir.display()));
             })?)
         };
         if !self.merge.is_empty() {

@@ -23,6 +23,7 @@ use crate::scan::work::{Setup, Step, Work};
 use crate::time::Date;
 use crate::ui::{self, Ui};
 use known::Known;
+pub(super) use known::no_image;
 
 /// Look for known vulnerabilities, secrets and weak settings in an image
 #[derive(Args, Debug)]
@@ -114,8 +115,8 @@ impl Flags {
         }
         let ui = Ui::detect();
         let Known { workspace, target_dir, name, own, layout, platforms, trivy, partial, result, .. } = facts;
-        let _lock = Lock::take(&target_dir.join("xtask").join("scan"), || {
-            ui.warn("another scan of this workspace is running; waiting for it to end");
+        let _lock = Lock::take(&target_dir.join("xtask").join("scan"), |by| {
+            ui.warn(&format!("another scan of this workspace is running ({by}); waiting for it to end"));
         })?;
         let settings = &workspace.settings.scan;
         let setup = Setup {
@@ -128,6 +129,7 @@ impl Flags {
                 ignore: settings.ignore.clone(),
             },
             max_age: settings.max_age,
+            min_advisories: settings.min_advisories,
             licences: settings.licences.clone(),
             vex: settings.vex.clone(),
             trivy: trivy.map(|(trivy, options, _)| (trivy, options)),

@@ -26,7 +26,12 @@ impl fmt::Debug for Downloads {
 impl Downloads {
     /// Connections on which failed requests are repeated so often.
     pub fn new(policy: Policy) -> Self {
-        Self { wire: Wire::new(Timeouts::default(), None), policy }
+        Self::with(policy, Timeouts::default())
+    }
+
+    /// The same for a server that is given other times to answer.
+    pub fn with(policy: Policy, timeouts: Timeouts) -> Self {
+        Self { wire: Wire::new(timeouts, None), policy }
     }
 
     /// The bytes at `address`, at most `limit` of them, over https, or over http from this machine; none

@@ -17,6 +17,9 @@ use crate::error::Fault;
 /// The engine's name.
 pub const NAME: &str = "builtin";
 
+/// The most findings about one image. Each may name a long way to its crate.
+const MOST_FINDINGS: usize = 10_000;
+
 /// What keeps a clean answer from meaning anything: each reason on its own. `expected` is the path of
 /// the program that must be there, where it is known; `packages_count` says whether somebody knows the
 /// packages of the operating system, so that an image without any crate is not an unknown one.
@@ -160,21 +163,26 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
     lines
 }
 
-/// The advisories that the image's crates are affected by.
-pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// The advisories that the image's crates are affected by, each once for a version of a crate, however many
+/// programs have that. An image with very many is refused.
+pub fn findings(inventory: &Inventory, facts: &Facts) -> Result<Vec<Finding>, Fault> {
+    let (mut findings, mut seen) = (Vec::new(), BTreeSet::new());
     for (program, audit) in inventory.audited() {
         let paths = audit.paths();
-        for (place, package) in audit.packages.iter().enumerate() {
-            if !is_asked(package) {
-                continue;
-            }
+        for (place, package) in audit.packages.iter().enumerate().filter(|(_, package)| is_asked(package)) {
             for advisory in facts.about(&package.name, &package.version) {
+                if !seen.insert((&advisory.id, &package.version, package.kind == crate::audit::Kind::Build)) {
+                    continue;
+                }
+                if findings.len() == MOST_FINDINGS {
+                    let what = format!("more than {MOST_FINDINGS} advisories are about crates of this image");
+                    return Err(Fault::gate(what).at(&inventory.image.platform));
+                }
                 findings.push(finding(inventory, program, &paths, (place, package), advisory));
             }
         }
     }
-    findings
+    Ok(findings)
 }
 
 /// Whether the advisories are asked about a crate. A copy in a folder may be one of crates.io's, vendored, and

@@ -4,16 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::layer::{self, Kind, Limits};
 use crate::digest::Digest;
-use crate::error::Fault;
+use crate::error::{self, Fault};
 use crate::image::layout::Layout;
 use crate::image::oci::{self, Annotations, Descriptor, Index, MANIFEST, MAX_DOCUMENT, Manifest};
-use crate::registry::{Client, Reference};
+use crate::registry::retry::Policy;
+use crate::registry::wire::Timeouts;
+use crate::registry::{Client, Options, Reference};
 
 /// An image by where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,22 +60,53 @@ impl Source {
         tell: &dyn Fn(&str),
     ) -> Result<(Layout, Option<Digest>)> {
         match self {
-            Self::Layout(dir, digest) => Ok((Layout::open(dir)?, *digest)),
+            Self::Layout(dir, digest) => {
+                let open = || Fault::gate("the image cannot be looked at").at(dir.display());
+                Ok((Layout::open(dir).with_context(open)?, *digest))
+            }
             Self::Archive(path) => {
                 // What an earlier archive had must not stand in for what this one lacks.
                 crate::image::work::clear(work)?;
                 let layout = Layout::create(work)?;
-                let index = unpack(path, &layout).with_context(|| path.display().to_string())?;
+                let refused = || Fault::gate("the image cannot be looked at").at(path.display());
+                let index = unpack(path, &layout).map_err(|error| {
+                    let usage = error::kind(&error) == error::Kind::Usage;
+                    if usage { error.context(path.display().to_string()) } else { error.context(refused()) }
+                })?;
                 layout.publish(&index)?;
                 Ok((layout, None))
             }
             Self::Registry(reference) => {
+                // What the registry has is looked at, and not what it had once.
+                crate::image::work::clear(work)?;
                 let layout = Layout::create(work)?;
-                let index = pull(client, reference, &layout, tell).with_context(|| reference.to_string())?;
+                let pulled = pull(client, reference, &layout, tell).map_err(|error| {
+                    let wrong = error::of_content(&error) || error::kind(&error) == error::Kind::Gate;
+                    if wrong {
+                        error.context(refused(reference))
+                    } else {
+                        error.context(reference.to_string())
+                    }
+                });
+                let index = pulled?;
                 layout.publish(&index)?;
                 Ok((layout, None))
             }
         }
+    }
+}
+
+/// What is said of an image that a registry has, and that is wrong in itself.
+fn refused(reference: &Reference) -> Fault {
+    Fault::gate("the image cannot be looked at").at(reference)
+}
+
+/// How long a registry is waited for: whoever scans waits, and others for them.
+pub fn patience() -> Options {
+    Options {
+        policy: Policy { attempts: 3, total: Duration::from_secs(30), ..Policy::default() },
+        timeouts: Timeouts { idle: Duration::from_secs(20), ..Timeouts::default() },
+        ..Options::default()
     }
 }
 
@@ -82,41 +117,59 @@ fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&
     let (mut manifests, mut waiting) = (Vec::new(), vec![(first, top.bytes, 0)]);
     while let Some((descriptor, bytes, depth)) = waiting.pop() {
         if depth > 4 || manifests.len() > super::platforms::MOST {
-            return Err(Fault::failed("its indexes nest too deep, or have too much in them").into());
+            return Err(Fault::gate("its indexes nest too deep, or have too much in them").into());
         }
         if descriptor.is_index() {
-            let index: Index = oci::from_bytes(&format!("the index {}", descriptor.digest), &bytes)?;
+            let index: Index =
+                document(&format!("the index {}", descriptor.digest), &bytes, &descriptor.media_type)?;
             // The last is looked at first.
             for entry in index.manifests.into_iter().rev() {
                 if super::platforms::is_attestation(&entry) {
                     continue;
                 }
-                let manifest = client.manifest(&reference.with_digest(entry.digest))?;
+                let below = reference.with_digest(entry.digest);
+                let lacks = || matches!(client.head_manifest(&below), Ok(None));
+                let manifest = client.manifest(&below).map_err(|error| missing(error, lacks))?;
                 waiting.push((entry, manifest.bytes, depth + 1));
             }
             continue;
         }
         layout.put(&descriptor.media_type, &bytes)?;
         let what = format!("the manifest {}", descriptor.digest);
-        let manifest: Manifest = oci::from_bytes(&what, &bytes)?;
+        let manifest: Manifest = document(&what, &bytes, &descriptor.media_type)?;
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             // Its tar would be longer still, and a registry that sends without end would fill the disk.
             let limit = Limits::default().unpacked;
             if blob.size > limit {
                 let what = format!("a blob of {} bytes is over the limit of {limit}", blob.size);
-                return Err(Fault::failed(what).at(blob.digest).into());
+                return Err(Fault::gate(what).at(blob.digest).into());
             }
             if !layout.has(&blob.digest, blob.size) {
                 let mut writer = layout.writer()?;
                 let progress =
                     |bytes: u64| tell(&format!("{}: {bytes} of {} bytes", blob.digest.short(), blob.size));
-                client.blob(reference, &blob.digest, blob.size, &mut writer, &progress)?;
+                let lacks = || matches!(client.has_blob(reference, &blob.digest), Ok(false));
+                client
+                    .blob(reference, &blob.digest, blob.size, &mut writer, &progress)
+                    .map_err(|error| missing(error, lacks))?;
                 writer.commit_as(blob)?;
             }
         }
         manifests.push(descriptor);
     }
     Ok(Index::new(manifests, Annotations::new()))
+}
+
+/// A document of an image, which is wrong in itself where it cannot be read.
+fn document<T: DeserializeOwned>(what: &str, bytes: &[u8], media_type: &str) -> Result<T> {
+    oci::from_bytes(what, bytes)
+        .with_context(|| Fault::gate(format!("not a document of the type {media_type}")))
+}
+
+/// The error, or that the registry lacks what the image names: asking later brings the same.
+fn missing(error: anyhow::Error, lacks: impl Fn() -> bool) -> anyhow::Error {
+    let passes = error::of_content(&error) || !lacks();
+    if passes { error } else { error.context(Fault::gate("the registry lacks a part of the image")) }
 }
 
 /// Docker's list of the images in an archive.

@@ -14,7 +14,7 @@ use super::held::{self, Own, Worth};
 use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
-use super::source::Source;
+use super::source::{self, Source};
 use super::trivy::{self, Fetch, Trivy};
 use super::vex::Vex;
 use super::{builtin, checks, licence, view, yanked};
@@ -23,7 +23,7 @@ use crate::image::layout::Layout;
 use crate::plan::Action;
 use crate::platform::Platform;
 use crate::process::Cmd;
-use crate::registry::{Client, Options};
+use crate::registry::Client;
 use crate::time::Date;
 use crate::ui::Progress;
 
@@ -67,6 +67,8 @@ pub struct Setup {
     pub rules: Rules,
     /// Days that advisories may be old.
     pub max_age: u64,
+    /// The fewest advisories that the builtin engine may know.
+    pub min_advisories: u64,
     /// Licences that are allowed; any where empty.
     pub licences: Vec<String>,
     /// VEX documents, below the root.
@@ -126,7 +128,7 @@ impl Work {
 
     /// Finds the platforms; an image that lacks one that must be there does not pass.
     fn image(&mut self, source: &Source, progress: &Progress) -> Result<String> {
-        let client = Client::new(Options::default());
+        let client = Client::new(source::patience());
         let (layout, only) = source.bring(&client, &self.setup.work, &|text| progress.detail(text))?;
         let refused = || Fault::gate("the image cannot be looked at").at(layout.dir().display());
         let found = platforms::find(&layout, only).with_context(refused)?;
@@ -211,10 +213,13 @@ impl Work {
         if let Err(fault) = facts.check_age(self.setup.today, self.setup.max_age) {
             self.faults.push(fault);
         }
+        if let Err(fault) = facts.check_count(self.setup.min_advisories) {
+            self.faults.push(fault);
+        }
         let before = self.found.len();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
             let started = Instant::now();
-            self.found.extend(builtin::findings(inventory, &facts));
+            self.found.extend(builtin::findings(inventory, &facts)?);
             self.found.extend(checks::findings(inventory));
             report.seconds += started.elapsed().as_secs_f64();
             report.not_covered = builtin::not_covered(inventory);
@@ -231,7 +236,7 @@ impl Work {
         self.engines.push(Engine {
             name: builtin::NAME,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            database: facts.head.date,
+            database: facts.day(),
             commit: facts.head.commit.clone(),
             advisories: Some(facts.head.advisories),
         });
@@ -239,7 +244,7 @@ impl Work {
             "{} findings; {} advisories of {}",
             self.found.len() - before,
             facts.head.advisories,
-            facts.head.date
+            facts.day()
         ))
     }
 

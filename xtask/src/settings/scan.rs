@@ -21,6 +21,8 @@ pub struct Scan {
     pub unknown: Unrated,
     /// Days that a database of advisories may be old; 30 where unset.
     pub max_age: u64,
+    /// The fewest advisories that the builtin engine may know; 500 where unset.
+    pub min_advisories: u64,
     /// Whether Trivy must be there; in CI (`CI=true`) it must where unset.
     pub require_trivy: Option<bool>,
     /// Whether the registry's index is asked which versions of crates were taken back; in CI it is where
@@ -93,6 +95,7 @@ impl Default for Scan {
             severity: vec![Severity::Critical, Severity::High],
             unknown: Unrated::Fail,
             max_age: 30,
+            min_advisories: 500,
             require_trivy: None,
             yanked: None,
             index: "https://index.crates.io".to_owned(),
@@ -135,6 +138,7 @@ impl<'de> Deserialize<'de> for Scan {
             severity: severity.unwrap_or(default.severity),
             unknown: parsed(&mut table, "unknown").unwrap_or_default(),
             max_age: table.optional("max-age").unwrap_or(default.max_age),
+            min_advisories: table.optional("min-advisories").unwrap_or(default.min_advisories),
             require_trivy: table.optional("require-trivy"),
             yanked: table.optional("yanked"),
             index: table.optional("index").unwrap_or(default.index),

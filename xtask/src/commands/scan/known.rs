@@ -57,12 +57,7 @@ impl Flags {
                 Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
             }
             None if default.join("oci-layout").is_file() => Source::Layout(default.clone(), None),
-            None => {
-                return Err(Fault::usage("there is no image yet")
-                    .at(default.display())
-                    .cure("cargo xtask image --platform all makes it; --image names another one")
-                    .into());
-            }
+            None => return Err(no_image(&default).into()),
         };
         let is_own = matches!(&source, Source::Layout(dir, None) if same(dir, &default));
         let settings = &workspace.settings;
@@ -218,6 +213,13 @@ impl Flags {
         plan.step("gate", "one finding for all of its names; then the rules", ["scan"], Step::Gate);
         plan
     }
+}
+
+/// That there is nothing at the place where `cargo xtask image` leaves the workspace's image.
+pub fn no_image(place: &Path) -> Fault {
+    Fault::usage("there is no image yet")
+        .at(place.display())
+        .cure("cargo xtask image --platform all makes it; --image names another one")
 }
 
 /// Whether an image in a layout says that it is this workspace's: then it must have what such an image has,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::scan::builtin::{blind_spots, findings, not_covered};
 use crate::scan::checks;
-use crate::scan::facts::Facts;
+use crate::scan::facts::{Facts, document};
 use crate::scan::licence;
 
 fn inventory(layers: &[Vec<u8>]) -> Inventory {
@@ -20,10 +20,12 @@ fn a_program_says_what_is_in_it() {
     assert_eq!((taken.crates(), crate::scan::start::file(&taken).as_deref()), (3, Some("/bin/app")));
     assert!(blind_spots(&taken, Some("/bin/app"), false).is_empty());
     assert!(not_covered(&taken).is_empty());
-    let facts = r#"{"schema":"xtask.advisories/1","source":"test","date":"2026-01-01","advisories":2}
-{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01","patched":[">= 2"],"cvss":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}
-{"id":"RUSTSEC-2","package":"app","date":"2026-01-01"}"#;
-    let found = findings(&taken, &Facts::parse(facts).unwrap());
+    let lines = [
+        r#"{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01","patched":[">= 2"],"cvss":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}"#,
+        r#"{"id":"RUSTSEC-2","package":"app","date":"2026-01-01"}"#,
+    ];
+    let facts = document("2026-01-01", &lines.map(str::to_owned));
+    let found = findings(&taken, &Facts::parse(&facts).unwrap()).unwrap();
     assert_eq!(found.len(), 1, "the workspace's own crates are not crates.io's");
     assert_eq!((found[0].path.join(" > "), found[0].fixed.as_str()), ("app > bytes".to_owned(), ">=2"));
 }

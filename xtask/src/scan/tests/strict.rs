@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::scan::builtin::{self, bare, blind_spots};
-use crate::scan::facts::Facts;
+use crate::scan::facts::{Facts, document};
 use crate::scan::gate::Rules;
 use crate::scan::{checks, finding, licence, report, trivy, work};
 
@@ -128,9 +128,8 @@ fn a_list_that_is_too_long_is_a_fault() {
 
 #[test]
 fn where_a_crate_is_from_and_what_it_is_for() {
-    let facts = r#"{"schema":"xtask.advisories/1","source":"test","date":"2026-01-01","advisories":1}
-{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01"}"#;
-    let facts = Facts::parse(facts).unwrap();
+    let line = r#"{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01"}"#.to_owned();
+    let facts = Facts::parse(&document("2026-01-01", &[line])).unwrap();
     for (source, asked) in [
         ("crates.io", true),
         ("registry", true),
@@ -148,7 +147,7 @@ fn where_a_crate_is_from_and_what_it_is_for() {
         }
         let tar = Tar::default().file("bin/app", 0o755, &audit.put_into(&elf()).unwrap());
         let taken = inventory(tar).unwrap();
-        assert_eq!(builtin::findings(&taken, &facts).len(), usize::from(asked), "{source}");
+        assert_eq!(builtin::findings(&taken, &facts).unwrap().len(), usize::from(asked), "{source}");
         let gaps = builtin::not_covered(&taken).join("");
         assert_eq!(gaps.contains("1 crates that are not crates.io's"), !asked, "{source}: {gaps}");
     }
@@ -186,6 +185,7 @@ fn long_names_and_long_ways_take_no_longer() {
         platforms: None,
         rules: Rules { severity: Vec::new(), unknown: crate::settings::Unrated::Fail, ignore: Vec::new() },
         max_age: 1,
+        min_advisories: 1,
         licences: Vec::new(),
         vex: Vec::new(),
         trivy: None,
