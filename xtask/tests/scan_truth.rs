@@ -236,6 +236,9 @@ fn a_pass_goes_where_another_scan_cannot_be_begun_or_says_less() {
         let summary = fs::read_to_string(hello.path().join("summary")).unwrap();
         assert!(summary.contains("does not pass"), "{summary}");
     }
+    fs::remove_file(hello.path().join(".trivyignore.yaml")).unwrap();
+    hello.write("xtask/image.toml", &format!("{SETTINGS}cache = '/dev/null'\n"));
+    auto("", &with).code(2).says("'/dev/null' is not a folder");
     // Packages of an operating system are known to Trivy alone.
     hello.write("status", "Package: base\nStatus: install ok installed\nVersion: 1\n");
     let base = "[[files]]\nsource = 'status'\ntarget = '/var/lib/dpkg/status'\n";

@@ -359,7 +359,8 @@ mod tests {
     }
 
     /// The fixture's right-hand side is what the crate `rustsec` 0.34 says of each version: which advisories
-    /// affect it, and how they are rated. Half the versions stand at the edge of a range.
+    /// affect it, and how they are rated. Half the versions stand at the edge of a range. `xtask/tests/support/verdicts`
+    /// makes it anew (docs/scan.md).
     #[test]
     fn every_verdict_is_that_of_the_rustsec_crate() {
         let facts = Facts::parse(include_str!("fixture/advisories.jsonl")).unwrap();

@@ -145,6 +145,13 @@ impl Flags {
             }
         }
         let below = |path: &String| workspace.root.join(path);
+        if let Some(path) = settings.cache.as_ref().filter(|path| is_no_folder(&below(path))) {
+            let what = format!("[scan] cache: '{path}' is not a folder, and none can be made there");
+            return Err(Fault::usage(what)
+                .at(settings::FILE)
+                .cure("name a folder, or a place for a new one")
+                .into());
+        }
         let options = trivy::Options {
             offline: self.offline,
             // A container has no place of its own that outlives it.
@@ -215,6 +222,11 @@ impl Flags {
     }
 }
 
+/// Whether a path leads to or through something that is no folder.
+fn is_no_folder(path: &Path) -> bool {
+    path.ancestors().find(|part| part.symlink_metadata().is_ok()).is_some_and(|part| !part.is_dir())
+}
+
 /// That there is nothing at the place where `cargo xtask image` leaves the workspace's image.
 pub fn no_image(place: &Path) -> Fault {
     Fault::usage("there is no image yet")
@@ -226,4 +238,20 @@ pub fn no_image(place: &Path) -> Fault {
 /// and may be published on the scan's word. What cannot be read is for the scan to say.
 fn is_of(dir: &Path, own: &Own) -> bool {
     Parcel::read(dir).is_ok_and(|parcel| parcel.label("title") == Some(&*own.title))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_lies_where_a_folder_can_be() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("file"), "").unwrap();
+        for (path, bad) in
+            [("", false), ("new", false), ("new/deep", false), ("file", true), ("file/x", true)]
+        {
+            assert_eq!(is_no_folder(&temp.path().join(path)), bad, "{path}");
+        }
+    }
 }
