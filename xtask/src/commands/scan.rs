@@ -31,7 +31,7 @@ pub(super) use known::no_image;
 Examples:
   cargo xtask scan                                  the image in target/image, every platform
   cargo xtask scan --platform host                  where only this machine's platform was built
-  cargo xtask scan --image python:3.11-slim         anyone's image, in a registry
+  cargo xtask scan --image nginx:1.29-bookworm      anyone's image, in a registry
   cargo xtask scan --image image.tar --offline      an archive, without the network
   cargo xtask scan --format sarif --output out.sarif
 

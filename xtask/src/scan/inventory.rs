@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
+use super::changes::Layer;
 use super::form::Form;
 use super::layer::{self, Limits};
 use super::osdb::{Database, Package};
 use super::platforms::Image;
-use super::rootfs::{Content, Layer, Rootfs};
+use super::rootfs::{Content, Rootfs};
 use crate::audit::Audit;
 use crate::image::layout::Layout;
 

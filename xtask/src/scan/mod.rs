@@ -1,7 +1,9 @@
 //! Looking at an image: what is in it, what is known of that, and whether that is good enough.
 
+mod archive;
 pub mod bom;
 pub mod builtin;
+mod changes;
 pub mod checks;
 mod cvss;
 pub mod facts;

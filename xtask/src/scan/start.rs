@@ -14,7 +14,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// Interpreters of interpreters that Linux follows.
 const DEEPEST: usize = 5;
 
-const REBUILD: &str = "cargo xtask image makes it anew with the list of crates in it";
+const REBUILD: &str = "build it with the list of crates in it (cargo xtask image, or cargo auditable), or install it from a package of the operating system";
 const RENAME: &str = "name a program of the image in Entrypoint or Cmd";
 
 /// What is wrong with a start: where, what, and what to do.
