@@ -3,10 +3,12 @@
 use semver::Version;
 
 use super::event::{Event, Ref};
+use super::globals::{commit, global, own_versions};
 use super::motion::{Motion, latest, render, version_of};
-use super::names::{Names, fold, reserved};
+use super::names::{Names, fold};
+use super::owner::{belongs, reserved};
 use super::rule::{Kind, Latest, RefKind, Rule};
-use super::template::{date, fill, sanitise};
+use super::template::{fill, sanitise};
 use super::version_tag;
 use crate::error::Fault;
 use crate::registry::Reference;
@@ -206,29 +208,6 @@ fn of_version(
     Ok(Some(Given { tag, of_release, around }))
 }
 
-/// Whose a name is that a rule gives which is not about versions; `own` are the versions that it may name.
-pub(super) fn belongs(rule: &Rule, name: &str, names: &Names, own: &[Version]) -> Option<&'static str> {
-    let judged = names.judge(name);
-    match (&rule.kind, &judged.motion) {
-        (Kind::Semver(_) | Kind::Ref(RefKind::Tag), _) | (_, Motion::Free) => None,
-        (Kind::Sha { .. } | Kind::Raw(_), Motion::Once) => None,
-        (_, Motion::Once) => Some("commits"),
-        // It only ever goes forward, to releases of its line.
-        (Kind::Raw(_), Motion::Forward { .. }) => None,
-        (Kind::Raw(_), Motion::Fixed) if judged.version.is_some_and(|version| own.contains(&version)) => None,
-        _ => Some("releases"),
-    }
-}
-
-/// The source's version, and that of git's tag which the run is for.
-fn own_versions(facts: &Facts<'_>) -> Vec<Version> {
-    let of_run = match &facts.event.reference {
-        Some(Ref::Tag(name)) => version_of(name),
-        _ => None,
-    };
-    version_of(&version_tag(facts.version)).into_iter().chain(of_run).collect()
-}
-
 fn checked(given: Given, rule: &Rule) -> Result<Given, Fault> {
     let name = &given.tag.name;
     if let Some(owner) = reserved(name) {
@@ -242,38 +221,6 @@ fn checked(given: Given, rule: &Rule) -> Result<Given, Fault> {
             .cure("tags are up to 128 characters and begin with a letter, a digit or '_': give the rule a prefix, or the branch a shorter name"));
     }
     Ok(given)
-}
-
-/// The commit, marked where files differ from it: what has its bare name is what the commit gives.
-fn commit(facts: &Facts<'_>, long: bool) -> String {
-    let revision = facts.revision.unwrap_or_default();
-    let mark = if facts.dirty && !revision.is_empty() { "-dirty" } else { "" };
-    format!("{}{mark}", revision.get(..7).filter(|_| !long).unwrap_or(revision))
-}
-
-/// What templates may name.
-fn global(name: &str, facts: &Facts<'_>) -> Option<String> {
-    let of_ref = |wanted: fn(&Ref) -> Option<&String>| {
-        facts.event.reference.as_ref().and_then(wanted).cloned().unwrap_or_default()
-    };
-    match name {
-        "branch" => Some(of_ref(|reference| match reference {
-            Ref::Branch(name) => Some(name),
-            _ => None,
-        })),
-        "tag" => Some(of_ref(|reference| match reference {
-            Ref::Tag(name) => Some(name),
-            _ => None,
-        })),
-        "base_ref" => Some(facts.event.base.clone().unwrap_or_default()),
-        "is_default_branch" => Some(facts.event.is_default_branch().to_string()),
-        "is_not_default_branch" => Some((!facts.event.is_default_branch()).to_string()),
-        // Versions below 1 promise nothing to each other: a tag `0` would say that they do.
-        "is_stable" => Some((facts.version.major > 0).to_string()),
-        "sha" => Some(commit(facts, false)),
-        "version" => Some(version_tag(facts.version)),
-        _ => date(name, facts.time),
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! Which names belong to releases, to commits and to machinery, by the rules of the settings.
+//! Which names are versions, moving tags and commits, by the rules of the settings.
+
+use semver::Version;
 
 use super::motion::{Motion, latest, stem, version_of};
 use super::rule::{Kind, RefKind, Rule};
 use super::template::sanitise;
 use crate::error::Fault;
-use semver::Version;
 
 /// What moving tags are made of where no rule says more.
 const LINES: [&str; 2] = ["{{major}}.{{minor}}", "{{major}}"];
@@ -169,15 +170,6 @@ fn is_commit(name: &str, prefix: &str, suffix: &str) -> bool {
     })
 }
 
-/// Whose a name is that no image and no environment can have: tags that lists of referrers, cosign and
-/// `cargo xtask prune` write (distribution-spec, "Referrers Tag Schema").
-pub fn reserved(tag: &str) -> Option<&'static str> {
-    if tag.starts_with("sha256-") || tag.starts_with("sha512-") {
-        return Some("lists of what is attached to an image");
-    }
-    (tag == crate::environments::prune::JOURNAL).then_some("cargo xtask prune")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,19 +218,6 @@ mod tests {
             assert_eq!(judged.motion.word(), word, "{name}");
             assert_eq!(judged.version.map(|version| version.to_string()).unwrap_or_default(), version);
             assert_eq!(judged.twin.unwrap_or_default(), twin, "{name}");
-        }
-    }
-
-    #[test]
-    fn names_of_machinery() {
-        for (tag, expected) in [
-            ("sha256-aa", true),
-            ("sha256-aa.sig", true),
-            ("xtask-prune", true),
-            ("sha-0123456", false),
-            ("xtask-prune-2", false),
-        ] {
-            assert_eq!(reserved(tag).is_some(), expected, "{tag}");
         }
     }
 
