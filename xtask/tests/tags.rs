@@ -153,7 +153,7 @@ fn a_registry_that_drops_a_tag_is_found_out() {
         Fault::Answer(201, vec![("Location", "/".into()), ("Docker-Content-Digest", digest.to_owned())], "")
     };
     for (tag, words) in [("main", "and not what was put"), ("latest", "and it still names")] {
-        proxy.on("PUT", &format!("/manifests/{tag}"), 20, taken(&workshop.digest));
+        proxy.on("PUT", format!("/manifests/{tag}"), 20, taken(&workshop.digest));
         let ran = workshop.publish(&repository, &["1.1.0", tag]).code(1);
         ran.says(words).says(&first).says("the registry loses what it took");
     }

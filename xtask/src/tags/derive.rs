@@ -323,6 +323,52 @@ mod tests {
     }
 
     #[test]
+    fn other_rules_give_the_sources_own_version_alone() {
+        let slim = Rule { suffix: Some("-slim".into()), ..rule("semver {{major}}") };
+        for (given, expected) in [
+            (rule("raw {{version}}"), Ok("1.2.4-dev.4-g0123456")),
+            (rule("raw {{tag}}"), Ok("v1.2.3")),
+            (rule("raw latest"), Ok("latest")),
+            (rule("raw 1.5.0"), Err("belongs to releases")),
+            (rule("raw 1.2.4-slim"), Err("belongs to releases")),
+            (Rule { suffix: Some("-slim".into()), ..rule("raw 1.2.3") }, Ok("1.2.3-slim")),
+            (rule("schedule {{date 'YYYY'}}"), Err("belongs to releases")),
+            (rule("raw sha256-aa"), Err("belongs to lists")),
+        ] {
+            let found = names(&[given.clone(), slim.clone()], &event("schedule tag v1.2.3"), Latest::Never);
+            match (found, expected) {
+                (Ok(found), Ok(name)) => assert!(found.iter().any(|tag| tag == name), "{found:?}"),
+                (Err(found), Err(words)) => assert!(found.contains(words), "{found}"),
+                (found, _) => panic!("{given:?}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_commits_name_is_marked_where_files_differ_from_it() {
+        let version = Version::new(1, 2, 3);
+        let rules = [rule("sha"), rule("sha long"), rule("raw x-{{sha}}")];
+        for (dirty, expected) in [
+            (false, ["x-0123456 free", "sha-0123456 commit", &format!("sha-{REVISION} commit")]),
+            (true, ["x-0123456-dirty free", "sha-0123456-dirty free", &format!("sha-{REVISION}-dirty free")]),
+        ] {
+            let facts = Facts {
+                rules: &rules,
+                latest: Latest::Never,
+                event: &Event::default(),
+                version: &version,
+                revision: Some(REVISION),
+                dirty,
+                time: 0,
+            };
+            let tags = derive(&facts).unwrap().tags;
+            let found: Vec<_> =
+                tags.iter().map(|tag| format!("{} {}", tag.name, tag.motion.word())).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
     fn without_rules_it_is_schedule_branch_tag_and_pull_request() {
         for (on, expected) in [
             ("schedule branch main", vec!["nightly", "main"]),

@@ -37,30 +37,47 @@ pub fn check_rules(rules: &[Rule], environments: &[(&str, &str)]) -> Vec<(usize,
         let value = match &rule.kind {
             Kind::Raw(value) | Kind::Schedule(value) => sample(value)?,
             Kind::Edge(_) => "edge".to_owned(),
-            _ => return None,
+            _ => return of_family(rule, environments),
         };
         let name = sanitise(&format!("{}{value}{}", sample(rule.prefix())?, sample(rule.suffix())?));
         if let Some(owner) = belongs(rule, &name, &names, &[]).or(reserved(&name)) {
-            let dated =
-                value.contains("2026").then_some("; dates without dots are no versions: {{date 'YYYYMMDD'}}");
-            let cure = dated.unwrap_or_default();
+            let dated = if value.contains("2026") {
+                "; dates without dots are no versions: {{date 'YYYYMMDD'}}"
+            } else {
+                ""
+            };
             return Some(format!(
-                "{} gives tags such as '{name}', which belong to {owner}: give it a prefix{cure}",
+                "{} gives tags such as '{name}', which belong to {owner}: give it a prefix{dated}",
                 rule.kind
             ));
         }
-        let (_, environment) = environments.iter().find(|(tag, _)| *tag == name)?;
-        Some(format!(
-            "{} gives the tag '{name}', which says what runs in the environment {environment}: give it a prefix, and promote to the environment",
-            rule.kind
-        ))
+        let (tag, environment) = environments.iter().find(|(tag, _)| *tag == name)?;
+        Some(of_environment(rule, tag, environment))
     };
     rules.iter().enumerate().filter_map(|(number, rule)| Some((number, wrong(rule)?))).collect()
 }
 
-/// A template with a day in it for dates; none where the run decides.
+/// What is wrong with a rule that gives a version or a line of versions which is an environment's tag.
+fn of_family(rule: &Rule, environments: &[(&str, &str)]) -> Option<String> {
+    let own = |text: &str| Ok(sample(text).unwrap_or_default());
+    let names = sample(rule.prefix())
+        .zip(sample(rule.suffix()))
+        .and_then(|_| Names::of(std::slice::from_ref(rule), own).ok())?;
+    let (tag, environment) = environments.iter().find(|(tag, _)| names.judge(tag).motion != Motion::Free)?;
+    Some(of_environment(rule, tag, environment))
+}
+
+fn of_environment(rule: &Rule, tag: &str, environment: &str) -> String {
+    let kind = &rule.kind;
+    format!(
+        "{kind} gives the tag '{tag}', which says what runs in the environment {environment}: give the rule a prefix, or the environment another tag"
+    )
+}
+
+/// A template with a day and a commit in it; none where the run decides more.
 fn sample(text: &str) -> Option<String> {
-    fill(text, |name| date(name, SAMPLE)).ok()
+    let value = |name: &str| if name == "sha" { Some("abcdef0".to_owned()) } else { date(name, SAMPLE) };
+    fill(text, value).ok()
 }
 
 /// Whose a name is that no image and no environment can have: tags that lists of referrers, cosign and
@@ -98,13 +115,17 @@ mod tests {
             (schedule("{{date 'YYYY.MM'}}"), "", "", "{{date 'YYYYMMDD'}}"),
             (schedule("{{date 'YYYYMMDD'}}"), "", "", ""),
             (schedule("{{date 'YYYY.MM.DD'}}"), "night-", "", ""),
+            (schedule("{{date 'YYYY.MM.DD'}}-{{sha}}"), "", "", "which belong to releases"),
+            (Kind::Semver("live".into()), "", "", "what runs in the environment production"),
+            (Kind::Semver("{{version}}".into()), "live-", "", "the tag 'live-1'"),
+            (Kind::Ref(RefKind::Branch), "", "", ""),
             (schedule("1.0"), "", "-slim", "'1.0-slim', which belong to releases"),
             (Kind::Edge(None), "", "", ""),
             (Kind::Edge(None), "{{branch}}-", "", ""),
             (Kind::Sha { long: false }, "", "", ""),
         ] {
             let rules = [slim.clone(), rule(kind, prefix, suffix)];
-            let found = check_rules(&rules, &[("live", "production")]);
+            let found = check_rules(&rules, &[("live", "production"), ("live-1", "one")]);
             match &found[..] {
                 [] => assert_eq!(expected, "", "{rules:?}"),
                 [(1, what)] => assert!(!expected.is_empty() && what.contains(expected), "{what}"),
