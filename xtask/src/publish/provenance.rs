@@ -47,9 +47,11 @@ pub struct Parameters {
 pub fn statement(repository: &str, parcel: &Parcel, parameters: &Parameters) -> Result<Vec<u8>> {
     let subjects = std::iter::once(&parcel.top).chain(&parcel.manifests);
     let subject = |digest: &Digest| json!({ "name": repository, "digest": { "sha256": digest.hex() } });
-    let run = parameters.run.as_ref();
     let origin = &parameters.origin;
-    let source = run.map(|run| run.repository.clone()).or_else(|| parameters.source.clone());
+    // A run that publishes an image of another commit has not built it.
+    let run = parameters.run.as_ref().filter(|_| origin.is_here);
+    let labelled = parcel.label("source").filter(|_| !origin.is_here).map(str::to_owned);
+    let source = run.map(|run| run.repository.clone()).or(labelled).or_else(|| parameters.source.clone());
     let mut external = json!({
         "package": parameters.package,
         "binary": parameters.binary,
@@ -75,8 +77,6 @@ pub fn statement(repository: &str, parcel: &Parcel, parameters: &Parameters) -> 
     );
     let file = |(name, digest): &(String, Digest)| json!({ "uri": format!("file:{name}"), "digest": { "sha256": digest.hex() } });
     materials.extend(parameters.files.iter().map(file));
-    // A run that publishes an image of another commit has not built it.
-    let run = run.filter(|_| origin.is_here);
     let builder = match run {
         Some(run) => format!("https://github.com/{}", run.workflow),
         None if origin.is_here => LOCAL_BUILDER.to_owned(),
