@@ -29,14 +29,27 @@ pub struct Source {
     pub shallow: bool,
 }
 
+/// Settings of people that change what git prints or counts, as they are where nobody has set them.
+const PLAIN: [&str; 6] = [
+    "column.ui=never",
+    "column.tag=never",
+    "color.ui=never",
+    "log.showSignature=false",
+    "core.quotePath=true",
+    "status.showUntrackedFiles=normal",
+];
+
+/// Git in this folder, whose output is read by a program.
+pub fn command(root: &Path) -> Cmd {
+    let settings = PLAIN.iter().flat_map(|setting| ["-c", *setting]);
+    Cmd::new("git").args(settings).dir(root).limit(Duration::from_mins(1))
+}
+
 impl Source {
     /// Reads the repository that tracks `root`, if there is one. A repository that git refuses to read
     /// is an error: the image would lose its revision and get another digest in silence.
     pub fn read(root: &Path) -> Result<Self> {
-        let run = |args: &[&str]| {
-            let cmd = Cmd::new("git").args(["-c", "log.showSignature=false"]).args(args.iter().copied());
-            cmd.dir(root).limit(Duration::from_mins(1)).read()
-        };
+        let run = |args: &[&str]| command(root).args(args.iter().copied()).read();
         let git = |args: &[&str]| run(args).ok();
         let mut source = Self::default();
         if !root.ancestors().any(|dir| dir.join(".git").exists()) {

@@ -127,6 +127,20 @@ fn one_request_in_five_goes_wrong_and_publishing_does_not() {
         done.len()
     );
     assert!(rate >= 95, "{rate} %");
+    // What was published is what a consumer takes, asked of the registry itself.
+    let consumer = Workshop::with(1, 1000);
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some((_, version, _, ran)) = ended.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if ran.code == Some(0) {
+                        consumer.run(&["verify", &format!("{registry}/user/image:{version}")]).code(0);
+                    }
+                }
+            });
+        }
+    });
     if done.len() == count {
         let last = ended.iter().max_by_key(|(number, ..)| *number).unwrap();
         for tag in ["latest", "1"] {

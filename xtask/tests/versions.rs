@@ -52,6 +52,28 @@ fn the_nearest_tag_that_is_a_version_decides() {
 }
 
 #[test]
+fn gits_settings_change_nothing() {
+    let history = History::new().tag("v0.2.0", 2).tag("v0.2.1", 2).tag("v0.2.2", 2);
+    let settings = [
+        ("column.ui", "always"),
+        ("column.tag", "always"),
+        ("color.ui", "always"),
+        ("log.showSignature", "true"),
+        ("status.showUntrackedFiles", "no"),
+    ];
+    for (name, value) in settings {
+        history.0.git(&["config", name, value]);
+    }
+    history.version("0.2.3-dev.2+g");
+    history.0.write("new.rs", "");
+    assert!(history.run(&["version"], None).code(0).stdout.ends_with(".dirty\n"));
+    let history = History::new().tag("v0.3.0", 0).tag("v0.3.0-rc.1", 0);
+    history.0.git(&["config", "column.ui", "always"]);
+    history.version("0.3.0\n");
+    assert!(history.run(&["tags"], None).code(0).stdout.contains("v0.3.0 "));
+}
+
+#[test]
 fn a_tag_here_is_the_crates_version_whatever_the_run_is_for() {
     let history = History::new().tag("v9.9.9", 0);
     for reference in [None, Some("refs/heads/main"), Some("refs/tags/v9.9.9")] {

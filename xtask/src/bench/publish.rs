@@ -127,7 +127,7 @@ impl Bench {
     /// Publishes into this repository; gives the report.
     fn publish(&self, name: &str) -> Result<serde_json::Value> {
         let cmd =
-            Cmd::new(self.xtask.clone()).args(["publish", "--json", "--tag", "1.0.0", "--sign", "none"]);
+            Cmd::new(self.xtask.clone()).args(["publish", "--json", "--tag", "bench", "--sign", "none"]);
         let cmd = cmd.needs(Need::Registry);
         let cmd = cmd.args(["--allow-unscanned", "measured"]);
         let cmd = cmd.arg("--repository").arg(format!("{}/{name}", self.registry));
@@ -135,7 +135,7 @@ impl Bench {
     }
 
     fn crane(&self, name: &str) -> Result<()> {
-        let image = format!("{}/{name}:1.0.0", self.registry);
+        let image = format!("{}/{name}:bench", self.registry);
         // crane takes all that the layout's index.json lists.
         let cmd = Cmd::new("crane").args(["push", "--index"]).arg(self.image.as_os_str()).arg(image);
         cmd.read().map(drop)

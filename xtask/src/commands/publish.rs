@@ -12,7 +12,8 @@ use crate::error::Fault;
 use crate::image::layout::Lock;
 use crate::plan::Plan;
 use crate::publish::{
-    Mode, Parameters, Parcel, Report, Said, Scan, Setup, Signer, Step, Work, merge, need_cosign, scan_gate,
+    Mode, Origin, Parameters, Parcel, Report, Said, Scan, Setup, Signer, Step, Work, check_version, merge,
+    need_cosign, scan_gate,
 };
 use crate::registry::Reference;
 use crate::scan::gate::needs_trivy;
@@ -79,7 +80,7 @@ impl Flags {
             merge(&self.merge, &dir)?;
         }
         let parcel = read(&dir)?;
-        let tags = self.tags(&facts, &parcel)?;
+        let tags = self.tags(&facts, &to, &parcel, ui)?;
         let setup = self.setup(&facts, to, tags, &parcel, ui)?;
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let signer = self.sign.signer(get, |path| Path::new(path).is_file())?;
@@ -106,11 +107,15 @@ impl Flags {
     }
 
     /// The tags of the flags, or those of the rules, which must be about the very image that is there.
-    fn tags(&self, facts: &Facts, parcel: &Parcel) -> Result<Vec<Tag>> {
+    fn tags(&self, facts: &Facts, to: &Reference, parcel: &Parcel, ui: Ui) -> Result<Vec<Tag>> {
         if !self.tag.is_empty() {
-            return Ok(self.tag.iter().map(|name| Tag::named(name)).collect());
+            let tags = super::tags::named(facts, to, &self.tag)?;
+            if let Some(doubt) = check_version(parcel.label("version"), &tags)? {
+                ui.warn(&doubt);
+            }
+            return Ok(tags);
         }
-        let derived = super::tags::of(facts)?.tags;
+        let derived = super::tags::of(facts, Some(to))?.tags;
         let other = |what: &str, image: &str, now: &str| {
             Fault::usage(format!("the image's {what} is {image}, and the source's is {now}"))
                 .at(parcel.layout.dir().display())
@@ -122,10 +127,10 @@ impl Flags {
                 return Err(other("revision", image, &now).into());
             }
         }
-        let version = parcel.label("version").map(str::to_owned);
+        let image = parcel.label("version");
         for tag in derived.iter().filter(|tag| tag.motion == Motion::Fixed && tag.rule != "version") {
-            let (Some(image), Some(now)) = (&version, version_of(&tag.name)) else { continue };
-            if image.replace('+', "-") != version_tag(&now) {
+            let (Some(image), Some(now)) = (image, &tag.version) else { continue };
+            if image.replace('+', "-") != version_tag(now) {
                 return Err(other("version", image, &now.to_string()).into());
             }
         }
@@ -137,8 +142,12 @@ impl Flags {
             to.with_tag(&tag.name)?;
         }
         let fixed = tags.iter().filter(|tag| tag.motion == Motion::Fixed);
-        let version = fixed.filter_map(|tag| version_of(&tag.name)).max();
+        let version = fixed.filter_map(|tag| tag.version.clone()).max();
         let version = version.or_else(|| version_of(parcel.label("version")?));
+        let origin = Origin::of(parcel.label("revision"), &facts.source);
+        if let Some(doubt) = origin.doubt() {
+            ui.warn(&doubt);
+        }
         let base = parcel.label("base.name").and_then(|name| name.parse::<Reference>().ok());
         let own = facts.package.target_dir.join("xtask");
         let scan = match Scan::read(&own.join("scan.json")) {
@@ -157,7 +166,7 @@ impl Flags {
             from: base.filter(|base| base.registry() == to.registry() && base.name() != to.name()),
             scan,
             needs_trivy,
-            parameters: parameters(facts, parcel, unscanned.clone()),
+            parameters: parameters(facts, origin, parcel, unscanned.clone()),
             unscanned,
             sboms: sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),
             folder: own,
@@ -169,7 +178,7 @@ impl Flags {
     }
 }
 
-fn parameters(facts: &Facts, parcel: &Parcel, unscanned: Option<String>) -> Parameters {
+fn parameters(facts: &Facts, origin: Origin, parcel: &Parcel, unscanned: Option<String>) -> Parameters {
     let root = &facts.workspace.root;
     let files = ["Cargo.lock", "rust-toolchain.toml", crate::settings::FILE].into_iter().filter_map(|name| {
         let bytes = std::fs::read(root.join(name)).ok()?;
@@ -180,12 +189,11 @@ fn parameters(facts: &Facts, parcel: &Parcel, unscanned: Option<String>) -> Para
         package: facts.package.name.clone(),
         binary: facts.package.binary.clone(),
         source: facts.package.repository.clone(),
-        revision: facts.source.revision.clone(),
-        dirty: facts.source.dirty,
         unscanned,
-        files: files.collect(),
+        files: if origin.has_files() { files.collect() } else { Vec::new() },
         run: facts.event.run.clone(),
         platforms: specs.map(ToString::to_string).collect(),
+        origin,
     }
 }
 

@@ -6,7 +6,8 @@ use clap::Args;
 use super::version::Facts;
 use crate::error::Fault;
 use crate::image::facts::labels;
-use crate::tags::{self, Derived, Rule};
+use crate::registry::Reference;
+use crate::tags::{self, Derived, Rule, Tag};
 use crate::ui::{self, Table};
 
 /// Say which tags the image would be published under
@@ -24,26 +25,66 @@ pub struct Flags {
     json: bool,
 }
 
-/// The tags of this source and event.
-pub fn of(facts: &Facts) -> Result<Derived, Fault> {
+/// The tags of this source and event, for the repository `to`.
+pub fn of(facts: &Facts, to: Option<&Reference>) -> Result<Derived> {
+    let derived = with(facts, tags::derive)?;
+    for tag in &derived.tags {
+        refuse_place(facts, to, tag)?;
+    }
+    Ok(derived)
+}
+
+/// Tags that somebody names, for the repository `to`.
+pub fn named(facts: &Facts, to: &Reference, names: &[String]) -> Result<Vec<Tag>> {
+    let one = |name: &String| {
+        let tag = with(facts, |facts| tags::named(facts, name))?;
+        refuse_place(facts, Some(to), &tag)?;
+        Ok(tag)
+    };
+    names.iter().map(one).collect()
+}
+
+fn with<T>(facts: &Facts, what: impl Fn(&tags::Facts<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
     let settings = &facts.workspace.settings;
     let defaults = Rule::defaults();
     let rules = if settings.tags.is_empty() { &defaults } else { &settings.tags };
-    tags::derive(&tags::Facts {
+    what(&tags::Facts {
         rules,
         latest: settings.latest,
         event: &facts.event,
         version: &facts.version,
         revision: facts.source.revision.as_deref(),
+        dirty: facts.source.dirty,
         time: facts.source.time,
     })
+}
+
+/// Refuses a tag that says what runs in an environment: only what meets its demands comes there.
+fn refuse_place(facts: &Facts, to: Option<&Reference>, tag: &Tag) -> Result<()> {
+    for environment in &facts.workspace.settings.environments {
+        let own = environment.repository.as_deref().map(str::parse::<Reference>).transpose()?;
+        let is_here = own.is_none_or(|own| to.is_some_and(|to| to.name() == own.name()));
+        if is_here && environment.tag == tag.name {
+            let (name, tag, rule) = (&environment.name, &tag.name, &tag.rule);
+            return Err(Fault::usage(format!(
+                "{rule} gives the tag '{tag}', which says what runs in the environment {name}"
+            ))
+            .at(crate::settings::FILE)
+            .cure(format!(
+                "publish it under another tag, and then: cargo xtask promote TAG --to {name}; a rule takes a prefix"
+            ))
+            .into());
+        }
+    }
+    Ok(())
 }
 
 impl Flags {
     /// Derives and tells.
     pub fn run(self) -> Result<()> {
         let facts = Facts::read()?;
-        let derived = of(&facts)?;
+        let to = facts.workspace.settings.repository.as_deref().map(str::parse).transpose()?;
+        let derived = of(&facts, to.as_ref())?;
         let repository = facts.workspace.settings.repository.as_ref().map(|name| name.to_lowercase());
         let reference = |tag: &str| repository.as_ref().map(|repository| format!("{repository}:{tag}"));
         let names: Vec<_> = derived.tags.iter().map(|tag| tag.name.clone()).collect();

@@ -72,9 +72,8 @@ fn copy_base(work: &Work, to: &Layout) -> Result<()> {
 
 /// Copies what makes up the source: what git tracks or would, or without git everything but cargo's folder.
 pub fn copy_source(root: &Path, to: &Path) -> Result<()> {
-    let listed = Cmd::new("git")
+    let listed = crate::git::command(root)
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .dir(root)
         .read_bytes()
         .ok()
         .filter(|list| find("git").is_some() && !list.is_empty());

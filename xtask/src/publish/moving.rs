@@ -19,6 +19,11 @@ const ROUNDS: usize = 8;
 const LOOKS: u32 = 8;
 const BETWEEN: Duration = Duration::from_millis(200);
 
+/// How often a tag is looked at that was put a moment ago.
+const LOOKS_AFTER: u32 = 4;
+
+const LOSES: &str = "the registry loses what it took: ask who runs it, and publish again";
+
 /// The manifest that is to be tagged.
 #[derive(Debug, Clone, Copy)]
 pub struct Tagged<'a> {
@@ -30,29 +35,69 @@ pub struct Tagged<'a> {
     pub digest: Digest,
 }
 
-/// An error where the registry has other bytes under a version's tag; whether it has these already.
-pub fn check_fixed(client: &Client, at: &Reference, digest: &Digest) -> Result<bool> {
-    match client.head_manifest(at)? {
-        None => Ok(false),
-        Some(head) if head.digest == *digest => Ok(true),
-        Some(head) => Err(Fault::gate(format!("this version is published with other bytes, {}", head.digest))
-            .at(at)
-            .cure("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")
-            .into()),
+/// An error where the registry has other bytes under a version's tag, in either of its spellings; whether it
+/// has these already.
+pub fn check_fixed(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) -> Result<bool> {
+    let mut there = false;
+    for name in [Some(&tag.name), tag.twin.as_ref()].into_iter().flatten() {
+        let at = to.with_tag(name)?;
+        match client.head_manifest(&at)? {
+            None => {}
+            Some(head) if head.digest == *digest => there |= *name == tag.name,
+            Some(head) => {
+                return Err(Fault::gate(format!("this version is published with other bytes, {}", head.digest))
+                    .at(at)
+                    .cure("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")
+                    .into());
+            }
+        }
     }
+    Ok(there)
 }
 
-/// Puts a tag that does not depend on others.
-pub fn put(client: &Client, at: &Reference, tagged: Tagged<'_>, motion: &Motion) -> Result<TagState> {
-    let current = client.head_manifest(at)?.map(|head| head.digest);
-    if current == Some(tagged.digest) {
-        return Ok(TagState::Unchanged);
+/// Puts a tag that does not depend on others into the repository `to`.
+pub fn put(client: &Client, to: &Reference, tag: &Tag, tagged: Tagged<'_>) -> Result<TagState> {
+    let at = to.with_tag(&tag.name)?;
+    let current = || Ok::<_, anyhow::Error>(client.head_manifest(&at)?.map(|head| head.digest));
+    let before = current()?;
+    match before {
+        Some(digest) if digest == tagged.digest => return Ok(TagState::Unchanged),
+        Some(digest) if tag.motion == Motion::Once => return Ok(TagState::Taken(digest)),
+        _ => {}
     }
-    // None where an earlier try arrived and only its answer was lost.
-    client.put_manifest_if(at, tagged.bytes, tagged.media_type, &mut || {
-        Ok(*motion != Motion::Fixed || !check_fixed(client, at, &tagged.digest)?)
+    // None where an earlier try arrived and only its answer was lost, or another run came first.
+    let put = client.put_manifest_if(&at, tagged.bytes, tagged.media_type, &mut || match tag.motion {
+        Motion::Fixed => Ok(!check_fixed(client, to, tag, &tagged.digest)?),
+        Motion::Once => Ok(current()?.is_none()),
+        _ => Ok(true),
     })?;
-    Ok(if current.is_some() { TagState::Moved } else { TagState::Created })
+    if put.is_none()
+        && tag.motion == Motion::Once
+        && let Some(other) = current()?.filter(|digest| *digest != tagged.digest)
+    {
+        return Ok(TagState::Taken(other));
+    }
+    Ok(if before.is_some() { TagState::Moved } else { TagState::Created })
+}
+
+/// An error where a tag that was put does not name `digest`. What names it is asked for again a few times: a
+/// registry may answer late.
+pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()> {
+    let mut found = None;
+    for look in 0..LOOKS_AFTER {
+        std::thread::sleep(BETWEEN * look);
+        found = client.head_manifest(at)?.map(|head| head.digest);
+        if found == Some(*digest) {
+            return Ok(());
+        }
+    }
+    Err(match found {
+        None => Fault::failed("the registry took this tag and does not have it").at(at).cure(LOSES),
+        Some(other) => Fault::failed(format!("this tag names {other}, and not what was put, {digest}"))
+            .at(at)
+            .cure("another run may have come in between; if none has, the registry loses what it took: ask who runs it, and publish again"),
+    }
+    .into())
 }
 
 /// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the
@@ -73,8 +118,12 @@ pub fn forward(
     }
     let mut state = TagState::Unchanged;
     let mut wrote = false;
+    // What the tag named when it was written, and how often it still does.
+    let (mut before, mut lost) = (None, 0);
     for _ in 0..ROUNDS {
         let current = client.head_manifest(at)?.map(|head| head.digest);
+        lost += usize::from(wrote && current == before);
+        before = current;
         let known = known.iter().copied().chain(current.map(|_| tag.name.as_str()));
         let tags = listed(client, at, &known.collect::<Vec<_>>())?;
         match (higher_rival(client, at, tag, version, &tags)?, current) {
@@ -103,7 +152,15 @@ pub fn forward(
         }
         wrote = true;
     }
-    Err(Fault::failed("others kept moving this tag").at(at).cure("run it again when they are done").into())
+    Err(if lost + 1 == ROUNDS {
+        let named = before.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
+        Fault::failed(format!("the registry took this tag {ROUNDS} times, and it still names {named}"))
+            .at(at)
+            .cure(LOSES)
+    } else {
+        Fault::failed("others kept moving this tag").at(at).cure("run it again when they are done")
+    }
+    .into())
 }
 
 /// The registry's tags, with those that it is known to have: a list may come late, or from a cache.
@@ -154,6 +211,7 @@ fn rivals(tag: &Tag, tags: &[String]) -> Vec<(Version, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tags::Names;
 
     #[test]
     fn the_registrys_own_tags_decide() {
@@ -168,8 +226,11 @@ mod tests {
             ("2", None),
             ("main", None),
         ] {
-            let found = rivals(&Tag::named(tag), &tags).pop().map(|(_, name)| name);
-            assert_eq!(found.as_deref(), expected, "{tag}");
+            let motion = Names::plain().judge(tag).motion;
+            let (name, rule) = (tag.to_owned(), String::new());
+            let tag = Tag { name, rule, motion, version: None, twin: None };
+            let found = rivals(&tag, &tags).pop().map(|(_, name)| name);
+            assert_eq!(found.as_deref(), expected, "{tag:?}");
         }
     }
 }

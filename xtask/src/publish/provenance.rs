@@ -5,6 +5,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::origin::Origin;
 use super::parcel::Parcel;
 use crate::digest::Digest;
 use crate::image::oci;
@@ -18,9 +19,11 @@ const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 const BUILD_TYPE: &str = "urn:cargo-xtask:image:v1";
 /// Who builds where no CI does.
 const LOCAL_BUILDER: &str = "urn:cargo-xtask:local";
+/// Who builds where an image is published from another source than its own.
+const UNKNOWN_BUILDER: &str = "urn:cargo-xtask:unknown";
 
 /// What went into a build, beside the image itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Parameters {
     /// The cargo package.
     pub package: String,
@@ -28,13 +31,11 @@ pub struct Parameters {
     pub binary: String,
     /// The repository with the source.
     pub source: Option<String>,
-    /// The commit.
-    pub revision: Option<String>,
-    /// Whether files differed from it.
-    pub dirty: bool,
+    /// The source that the image is of.
+    pub origin: Origin,
     /// Why the image was published without a passing scan.
     pub unscanned: Option<String>,
-    /// Files that decide what is built: their names and digests.
+    /// Files that decide what is built: their names and digests; none where those here may be others.
     pub files: Vec<(String, Digest)>,
     /// The run, in CI.
     pub run: Option<Run>,
@@ -46,8 +47,11 @@ pub struct Parameters {
 pub fn statement(repository: &str, parcel: &Parcel, parameters: &Parameters) -> Result<Vec<u8>> {
     let subjects = std::iter::once(&parcel.top).chain(&parcel.manifests);
     let subject = |digest: &Digest| json!({ "name": repository, "digest": { "sha256": digest.hex() } });
-    let run = parameters.run.as_ref();
-    let source = run.map(|run| run.repository.clone()).or_else(|| parameters.source.clone());
+    let origin = &parameters.origin;
+    // A run that publishes an image of another commit has not built it.
+    let run = parameters.run.as_ref().filter(|_| origin.is_here);
+    let labelled = parcel.label("source").filter(|_| !origin.is_here).map(str::to_owned);
+    let source = run.map(|run| run.repository.clone()).or(labelled).or_else(|| parameters.source.clone());
     let mut external = json!({
         "package": parameters.package,
         "binary": parameters.binary,
@@ -58,11 +62,11 @@ pub fn statement(repository: &str, parcel: &Parcel, parameters: &Parameters) -> 
         external["allowUnscanned"] = json!(reason);
     }
     let mut materials = Vec::new();
-    if let Some(revision) = &parameters.revision {
+    if let Some(revision) = &origin.revision {
         materials.push(json!({
             "uri": source.map_or_else(|| "git+file:.".to_owned(), |source| format!("git+{source}")),
             "digest": { "gitCommit": revision },
-            "annotations": { "dirty": parameters.dirty },
+            "annotations": { "dirty": origin.dirty },
         }));
     }
     let base = parcel
@@ -73,8 +77,11 @@ pub fn statement(repository: &str, parcel: &Parcel, parameters: &Parameters) -> 
     );
     let file = |(name, digest): &(String, Digest)| json!({ "uri": format!("file:{name}"), "digest": { "sha256": digest.hex() } });
     materials.extend(parameters.files.iter().map(file));
-    let builder =
-        run.map_or_else(|| LOCAL_BUILDER.to_owned(), |run| format!("https://github.com/{}", run.workflow));
+    let builder = match run {
+        Some(run) => format!("https://github.com/{}", run.workflow),
+        None if origin.is_here => LOCAL_BUILDER.to_owned(),
+        None => UNKNOWN_BUILDER.to_owned(),
+    };
     let mut details =
         json!({ "builder": { "id": builder, "version": { "xtask": env!("CARGO_PKG_VERSION") } } });
     if let Some(run) = run {

@@ -19,17 +19,25 @@ pub enum TagState {
     Unchanged,
     /// It stays where it is: this higher version is out.
     Left(String),
+    /// It stays where it is: it names this, which the same commit gave before.
+    Taken(Digest),
     /// It stays where it is: it is not for this version, which is a pre-release or of another line.
     NotOurs,
 }
 
 impl TagState {
+    /// Whether it names this image now, as far as this run has decided about it.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Created | Self::Moved | Self::Unchanged)
+    }
+
     fn words(&self) -> String {
         match self {
             Self::Created => "created".to_owned(),
             Self::Moved => "moved".to_owned(),
             Self::Unchanged => "unchanged".to_owned(),
             Self::Left(version) => format!("left: {version} is out"),
+            Self::Taken(digest) => format!("left: it names {digest}"),
             Self::NotOurs => "left: not for this version".to_owned(),
         }
     }
@@ -46,7 +54,7 @@ impl Serialize for TagState {
 pub struct TagRow {
     /// The tag.
     pub tag: String,
-    /// `version`, `moving` or `free`.
+    /// `version`, `moving`, `commit` or `free`.
     pub moves: &'static str,
     /// What happened.
     pub state: TagState,

@@ -9,7 +9,7 @@ use super::attach::{self, Artifact};
 use super::moving::{self, Tagged};
 use super::parcel::Parcel;
 use super::provenance::{self, Parameters};
-use super::report::{Attached, TagRow, TagState};
+use super::report::{Attached, TagRow};
 use super::scan::{self, Scan};
 use super::send::{self, Sent};
 use super::sign::Signer;
@@ -107,7 +107,8 @@ impl Work {
         self.client.check_push(&self.setup.to)?;
         let mut there = 0;
         for tag in self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed) {
-            there += u32::from(moving::check_fixed(&self.client, &self.tag(tag)?, &self.parcel.digest())?);
+            let digest = self.parcel.digest();
+            there += u32::from(moving::check_fixed(&self.client, &self.setup.to, tag, &digest)?);
         }
         let source = self.client.credentials(&self.setup.to)?.source;
         let state = if there > 0 { "; this version is there already, with these bytes" } else { "" };
@@ -189,10 +190,12 @@ impl Work {
         tags.sort_by_key(|tag| tag.motion != Motion::Fixed);
         let mut rows = Vec::new();
         for tag in tags {
-            let at = self.tag(tag)?;
+            let (client, to) = (&self.client, &self.setup.to);
             let state = match &self.setup.version {
-                Some(version) if moving => moving::forward(&self.client, &at, tag, version, tagged, &known)?,
-                _ => moving::put(&self.client, &at, tagged, &tag.motion)?,
+                Some(version) if moving => {
+                    moving::forward(client, &self.tag(tag)?, tag, version, tagged, &known)?
+                }
+                _ => moving::put(client, to, tag, tagged)?,
             };
             names.push(tag.name.clone());
             rows.push(TagRow { tag: tag.name.clone(), moves: tag.motion.word(), state });
@@ -222,12 +225,13 @@ impl Work {
                     .into());
             }
         }
-        // Whoever comes last has the others; but each of them must be there.
-        for row in &self.rows {
+        // The tags that were moved forward may be on a higher version by now, but each must be there.
+        for row in self.rows.iter().filter(|row| row.state.is_ours()) {
             let at = to.with_tag(&row.tag)?;
-            if !matches!(row.state, TagState::Left(_) | TagState::NotOurs)
-                && self.client.head_manifest(&at)?.is_none()
-            {
+            let moved = self.setup.tags.iter().any(|tag| tag.name == row.tag && self.moves(tag));
+            if !moved {
+                moving::check_put(&self.client, &at, &digest)?;
+            } else if self.client.head_manifest(&at)?.is_none() {
                 return Err(Fault::failed("the registry took this tag and does not have it").at(&at).into());
             }
         }

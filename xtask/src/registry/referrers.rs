@@ -224,9 +224,21 @@ fn fallback(reference: &Reference, subject: &Digest) -> Result<Reference, Fault>
 }
 
 /// Whether what has the fallback tag is a list of referrers. Some registries take `sha256-<hex>` for the
-/// digest and give the subject itself.
+/// digest and give the subject itself; and somebody may have put an image there, whose index says for which
+/// platforms its entries are, or what it is itself. A list does neither (distribution-spec, "Referrers Tag
+/// Schema").
 fn is_fallback(manifest: &Manifest, subject: &Digest) -> bool {
-    manifest.media_type == INDEX_TYPE && manifest.digest != *subject
+    let of_image = |entry: &Value| entry.get("platform").is_some_and(|platform| !platform.is_null());
+    let is_list = |index: Value| {
+        let says = |key: &str| index.get(key).is_some_and(|value| !value.is_null());
+        let entries = index.get("manifests").and_then(Value::as_array);
+        !says("artifactType")
+            && !says("subject")
+            && !entries.is_some_and(|entries| entries.iter().any(of_image))
+    };
+    manifest.media_type == INDEX_TYPE
+        && manifest.digest != *subject
+        && serde_json::from_slice(&manifest.bytes).is_ok_and(is_list)
 }
 
 /// The entries of an index that can be read; none where it is no index.
@@ -290,6 +302,25 @@ mod tests {
         assert_eq!((found[0].artifact_type.as_deref(), found[1].annotations["k"].as_str()), (None, "v"));
         for no_index in ["<html>", "{}", "[]", r#"{"manifests":null}"#] {
             assert_eq!(entries(no_index.as_bytes()), None, "{no_index}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_no_list_of_referrers() {
+        let platform = r#","platform":{"os":"linux","architecture":"amd64"}"#;
+        for (index, media_type, expected) in [
+            (json!({ "manifests": [entry('a', ""), entry('b', r#","platform":null"#)] }), INDEX_TYPE, true),
+            (json!({ "manifests": [], "annotations": {} }), INDEX_TYPE, true),
+            (json!({ "manifests": [entry('a', "")] }), MANIFEST_TYPES[1], false),
+            (json!({ "manifests": [entry('a', ""), entry('b', platform)] }), INDEX_TYPE, false),
+            (json!({ "manifests": [], "artifactType": "x" }), INDEX_TYPE, false),
+            (json!({ "manifests": [], "subject": {} }), INDEX_TYPE, false),
+        ] {
+            let bytes = index.to_string().into_bytes();
+            let digest = Digest::of(&bytes);
+            let manifest = Manifest { bytes, media_type: media_type.to_owned(), digest };
+            assert_eq!(is_fallback(&manifest, &Digest::of(b"subject")), expected, "{index}");
+            assert!(!is_fallback(&manifest, &digest), "{index}");
         }
     }
 

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -12,7 +11,6 @@ use crate::audit::Audit;
 use crate::build::linked;
 use crate::error::Fault;
 use crate::platform::Platform;
-use crate::process::Cmd;
 
 /// What decides which crates are linked, as git's pathspecs.
 const DECIDES: [&str; 3] = ["Cargo.lock", ":(glob)**/Cargo.toml", ".cargo"];
@@ -81,8 +79,7 @@ fn same_as(root: &Path, revision: &str, paths: &[&str]) -> Option<bool> {
     if revision.len() < 40 || !revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    let git =
-        |args: &[&str]| Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_mins(1));
+    let git = |args: &[&str]| crate::git::command(root).args(args.iter().copied());
     if !git(&["cat-file", "-e", &format!("{revision}^{{commit}}")]).succeeds() {
         return None;
     }

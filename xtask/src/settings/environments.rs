@@ -10,7 +10,7 @@ use super::reader::wrong;
 use super::regex::check_regex;
 use super::sections::repository;
 use crate::registry::Reference;
-use crate::tags::{Motion, motion_of};
+use crate::tags::{Motion, Names, reserved};
 
 /// Where a version runs: the image under one more tag, or in another repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,13 +103,14 @@ fn alone(environment: &Environment, span: Span, tag: Span) -> impl Iterator<Item
         format!("'{}' is not a tag, which is up to 128 letters, digits, '_', '.' and '-'", environment.tag);
     let of_releases =
         format!("an environment cannot have the tag '{}', which belongs to releases", environment.tag);
+    let owner = reserved(&environment.tag).unwrap_or_default();
     let of_digests =
-        format!("an environment cannot have the tag '{}', which belongs to other things", environment.tag);
+        format!("an environment cannot have the tag '{}', which belongs to {owner}", environment.tag);
     let whose = key.is_some() || identity.is_some();
     [
         (!name.is_empty() && !is_tag, tag, no_tag),
-        (is_tag && motion_of(&environment.tag) != Motion::Free, tag, of_releases),
-        (is_reserved(&environment.tag), tag, of_digests),
+        (is_tag && Names::plain().judge(&environment.tag).motion != Motion::Free, tag, of_releases),
+        (reserved(&environment.tag).is_some(), tag, of_digests),
         (*signed && !whose, span, "signed = true wants to know by whom: key or identity".to_owned()),
         (
             !*signed && whose,
@@ -124,11 +125,6 @@ fn alone(environment: &Environment, span: Span, tag: Span) -> impl Iterator<Item
     ]
     .into_iter()
     .filter_map(|(is_wrong, span, what)| is_wrong.then(|| wrong(span, what)))
-}
-
-/// Tags that the referrers' lists and `cargo xtask prune` have.
-fn is_reserved(tag: &str) -> bool {
-    tag.starts_with("sha256-") || tag == crate::environments::prune::JOURNAL
 }
 
 /// Whether the environments fit together; `repository` is the image's.

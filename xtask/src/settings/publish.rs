@@ -4,8 +4,9 @@ use toml_span::de_helpers::TableHelper;
 use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize, Spanned};
 
+use super::environments::Environment;
 use super::reader::{parsed, wrong};
-use crate::tags::{Kind, RefKind, Rule};
+use crate::tags::{Kind, RefKind, Rule, check_rules};
 
 impl<'de> Deserialize<'de> for Rule {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
@@ -52,6 +53,23 @@ impl<'de> Deserialize<'de> for Rule {
         table.finalize(None)?;
         Ok(rule)
     }
+}
+
+/// The rules, none of which may give a tag that belongs to something else; `repository` is the image's.
+pub(super) fn rules(
+    table: &mut TableHelper<'_>,
+    repository: Option<&str>,
+    environments: &[Environment],
+) -> Vec<Rule> {
+    let rules = table.optional::<Vec<Spanned<Rule>>>("tags").unwrap_or_default();
+    let (rules, spans): (Vec<_>, Vec<_>) = rules.into_iter().map(|rule| (rule.value, rule.span)).unzip();
+    let here = environments
+        .iter()
+        .filter(|environment| environment.repository.as_deref().is_none_or(|own| Some(own) == repository));
+    let here: Vec<_> = here.map(|one| (one.tag.as_str(), one.name.as_str())).collect();
+    let mistakes = check_rules(&rules, &here).into_iter();
+    table.errors.extend(mistakes.filter_map(|(number, what)| Some(wrong(*spans.get(number)?, what))));
+    rules
 }
 
 type Check = fn(&str) -> Result<(), String>;

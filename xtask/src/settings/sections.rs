@@ -8,6 +8,7 @@ use toml_span::{DeserError, Deserialize, Span};
 
 use super::NETWORKS;
 use super::environments::{Entries, Environment, together};
+use super::publish::rules;
 use super::reader::{Strings, parsed, parsed_list, wrong};
 use super::scan::Scan;
 use super::size::Bytes;
@@ -223,6 +224,7 @@ impl<'de> Deserialize<'de> for Settings {
         let entries = table.optional::<Entries>("environments").unwrap_or_default();
         let (environments, errors) = together(entries, repository.as_deref());
         table.errors.extend(errors);
+        let tags = rules(&mut table, repository.as_deref(), &environments);
         let settings = Self {
             package: package.unwrap_or_default(),
             binary: table.optional("binary"),
@@ -235,7 +237,7 @@ impl<'de> Deserialize<'de> for Settings {
             budgets: table.optional("budgets").unwrap_or_default(),
             buildx: table.optional("buildx").unwrap_or_default(),
             scan: table.optional("scan").unwrap_or_default(),
-            tags: table.optional("tags").unwrap_or_default(),
+            tags,
             latest: parsed(&mut table, "latest").unwrap_or_default(),
             environments,
         };

@@ -3,9 +3,12 @@
 use semver::Version;
 
 use super::event::{Event, Ref};
-use super::motion::{Motion, motion_of, render, version_of};
+use super::globals::{commit, global, own_versions};
+use super::motion::{Motion, latest, render, version_of};
+use super::names::{Names, fold};
+use super::owner::{belongs, reserved};
 use super::rule::{Kind, Latest, RefKind, Rule};
-use super::template::{date, fill, sanitise};
+use super::template::{fill, sanitise};
 use super::version_tag;
 use crate::error::Fault;
 use crate::registry::Reference;
@@ -23,6 +26,8 @@ pub struct Facts<'a> {
     pub version: &'a Version,
     /// The commit.
     pub revision: Option<&'a str>,
+    /// Whether files differ from it.
+    pub dirty: bool,
     /// The commit's time, in seconds since 1970.
     pub time: u64,
 }
@@ -36,13 +41,10 @@ pub struct Tag {
     pub rule: String,
     /// How it may move.
     pub motion: Motion,
-}
-
-impl Tag {
-    /// A tag that somebody named.
-    pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), rule: "--tag".to_owned(), motion: motion_of(name) }
-    }
+    /// The version that it is for.
+    pub version: Option<Version>,
+    /// The version's other spelling, with a `v` or without.
+    pub twin: Option<String>,
 }
 
 /// The tags, the first of which is the image's version (docker/metadata-action's output `version`).
@@ -54,14 +56,15 @@ pub struct Derived {
 
 /// Derives the tags. Where no rule gives one, it is the version.
 pub fn derive(facts: &Facts<'_>) -> Result<Derived, Fault> {
+    let names = names(facts)?;
     let mut rules: Vec<_> = facts.rules.iter().collect();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority()));
     let mut tags: Vec<Tag> = Vec::new();
-    let mut latest = None;
+    let mut first = None;
     for rule in rules {
-        let Some(Given { tag, of_release, around }) = apply(rule, facts)? else { continue };
-        if latest.is_none() {
-            latest = Some((of_release, around));
+        let Some(Given { tag, of_release, around }) = apply(rule, facts, &names)? else { continue };
+        if first.is_none() {
+            first = Some((of_release, around));
         }
         if !tags.iter().any(|other| other.name == tag.name) {
             tags.push(tag);
@@ -69,19 +72,37 @@ pub fn derive(facts: &Facts<'_>) -> Result<Derived, Fault> {
     }
     if tags.is_empty() {
         let name = version_tag(facts.version);
-        tags.push(Tag { name, rule: "version".to_owned(), motion: Motion::Fixed });
+        let (version, twin) = (version_of(&name), names.judge(&name).twin);
+        tags.push(Tag { name, rule: "version".to_owned(), motion: Motion::Fixed, version, twin });
     }
     let wanted = match facts.latest {
-        Latest::Auto => latest.as_ref().is_some_and(|(of_release, _)| *of_release),
+        Latest::Auto => first.as_ref().is_some_and(|(of_release, _)| *of_release),
         Latest::Always => true,
         Latest::Never => false,
     };
     if wanted && !tags.iter().any(|tag| tag.name == "latest") {
-        let (_, (prefix, suffix)) = latest.unwrap_or_default();
-        let motion = Motion::latest(&prefix, &suffix);
-        tags.push(Tag { name: "latest".to_owned(), rule: "latest".to_owned(), motion });
+        let (_, (prefix, suffix)) = first.unwrap_or_default();
+        let motion = latest(&prefix, &suffix);
+        let (name, rule) = ("latest".to_owned(), "latest".to_owned());
+        tags.push(Tag { name, rule, motion, version: None, twin: None });
     }
     Ok(Derived { tags })
+}
+
+/// A tag that somebody names, judged by the rules. An error where no image can have it.
+pub fn named(facts: &Facts<'_>, name: &str) -> Result<Tag, Fault> {
+    if let Some(owner) = reserved(name) {
+        return Err(Fault::usage(format!("the tag '{name}' belongs to {owner}"))
+            .at("--tag")
+            .cure("choose another name"));
+    }
+    let judged = names(facts)?.judge(name);
+    let (motion, version, twin) = (judged.motion, judged.version, judged.twin);
+    Ok(Tag { name: name.to_owned(), rule: "--tag".to_owned(), motion, version, twin })
+}
+
+fn names(facts: &Facts<'_>) -> Result<Names, Fault> {
+    Names::of(facts.rules, |text| fill(text, |name| global(name, facts)))
 }
 
 /// What a rule gives.
@@ -93,7 +114,7 @@ struct Given {
     around: (String, String),
 }
 
-fn apply(rule: &Rule, facts: &Facts<'_>) -> Result<Option<Given>, Fault> {
+fn apply(rule: &Rule, facts: &Facts<'_>, names: &Names) -> Result<Option<Given>, Fault> {
     let fill_in = |text: &str| fill(text, |name| global(name, facts));
     if let Some(enable) = &rule.enable {
         match fill_in(enable)?.trim() {
@@ -109,101 +130,97 @@ fn apply(rule: &Rule, facts: &Facts<'_>) -> Result<Option<Given>, Fault> {
     }
     let (prefix, suffix) = (fill_in(rule.prefix())?, fill_in(rule.suffix())?);
     let reference = facts.event.reference.as_ref();
-    let mut motion = Motion::Free;
-    let mut of_release = false;
+    if let (Kind::Semver(pattern), Some(Ref::Tag(raw))) = (&rule.kind, reference) {
+        return of_version(pattern, (&prefix, &suffix), &raw.replace('/', "-"), names)?
+            .map(|given| checked(given, rule))
+            .transpose();
+    }
     let value = match (&rule.kind, reference) {
-        (Kind::Semver(pattern), Some(Ref::Tag(raw))) => {
-            let raw = raw.replace('/', "-");
-            let Some(version) = version_of(&raw) else { return Ok(None) };
-            of_release = version.pre.is_empty();
-            // A pre-release has no line: `2.0` and `2` stay with the releases.
-            let pattern = if of_release || pattern.trim() == "{{raw}}" { pattern } else { "{{version}}" };
-            let value = render(pattern, &version, &raw).ok_or_else(|| {
-                Fault::usage(format!("'{pattern}' is not a pattern for versions"))
-                    .at(crate::settings::FILE)
-                    .cure("write {{version}}, {{major}}.{{minor}}, {{major}}, {{patch}} or {{raw}}")
-            })?;
-            motion = match version_of(&value) {
-                Some(_) => Motion::Fixed,
-                None => Motion::Forward {
-                    pattern: pattern.to_owned(),
-                    prefix: prefix.clone(),
-                    suffix: suffix.clone(),
-                },
-            };
-            value
-        }
         (Kind::Ref(RefKind::Branch), Some(Ref::Branch(name)))
-        | (Kind::Ref(RefKind::Pr), Some(Ref::Pull(name))) => name.clone(),
-        (Kind::Ref(RefKind::Tag), Some(Ref::Tag(name))) => {
-            // As there, whatever the tag says; here a pre-release is none the less no `latest`.
-            of_release = version_of(name).is_none_or(|version| version.pre.is_empty());
-            motion = motion_of(name);
-            name.clone()
-        }
+        | (Kind::Ref(RefKind::Pr), Some(Ref::Pull(name)))
+        | (Kind::Ref(RefKind::Tag), Some(Ref::Tag(name))) => name.clone(),
         (Kind::Edge(branch), Some(Ref::Branch(name)))
             if branch.as_ref().or(facts.event.default_branch.as_ref()) == Some(name) =>
         {
             "edge".to_owned()
         }
-        (Kind::Sha { long }, _) => match facts.revision {
-            Some(revision) => {
-                revision[..if *long { revision.len() } else { revision.len().min(7) }].to_owned()
-            }
-            None => return Ok(None),
-        },
+        (Kind::Sha { long }, _) => commit(facts, *long),
         (Kind::Schedule(pattern), _) if facts.event.name == "schedule" => fill_in(pattern)?,
-        (Kind::Raw(value), _) => {
-            let value = fill_in(value)?;
-            motion = motion_of(&value);
-            value
-        }
+        (Kind::Raw(value), _) => fill_in(value)?,
         _ => return Ok(None),
     };
     if value.is_empty() {
         return Ok(None);
     }
     let name = sanitise(&format!("{prefix}{value}{suffix}"));
-    // A branch `1.2` must not take the tag that the releases of 1.2 move.
-    if matches!(rule.kind, Kind::Ref(RefKind::Branch | RefKind::Pr) | Kind::Edge(_))
-        && motion_of(&name) != Motion::Free
-    {
-        return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to releases", rule.kind))
+    let judged = names.judge(&name);
+    if let Some(whose) = belongs(rule, &name, names, &own_versions(facts)) {
+        return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to {whose}", rule.kind))
+            .at(crate::settings::FILE)
+            .cure(
+                "give the rule a prefix that no rule for versions has: prefix = \"branch-\"; dates without \
+                 dots are no versions: {{date 'YYYYMMDD'}}",
+            ));
+    }
+    let (mut of_release, mut around, mut motion) = (false, Default::default(), judged.motion);
+    match &rule.kind {
+        Kind::Ref(RefKind::Tag) => {
+            // As docker/metadata-action, whatever the tag says; but a pre-release is no `latest`.
+            of_release = version_of(&value).is_none_or(|version| version.pre.is_empty());
+            around = (sanitise(&prefix), sanitise(&suffix));
+        }
+        // What differs from the commit has no place of its own, and moves.
+        Kind::Sha { .. } => motion = if facts.dirty { Motion::Free } else { Motion::Once },
+        _ => {}
+    }
+    let (version, twin) = (judged.version, judged.twin);
+    let tag = Tag { name, rule: rule.kind.to_string(), motion, version, twin };
+    checked(Given { tag, of_release, around }, rule).map(Some)
+}
+
+/// What a semver rule makes of git's tag `raw`; nothing where that is no version.
+fn of_version(
+    pattern: &str,
+    (prefix, suffix): (&str, &str),
+    raw: &str,
+    names: &Names,
+) -> Result<Option<Given>, Fault> {
+    let Some(version) = version_of(raw) else { return Ok(None) };
+    let of_release = version.pre.is_empty();
+    // A pre-release has no line: `2.0` and `2` stay with the releases.
+    let pattern = if of_release || pattern.trim() == "{{raw}}" { pattern } else { "{{version}}" };
+    let (prefix, core, suffix) = fold(prefix, pattern, suffix);
+    let value = render(&core, &version, raw).ok_or_else(|| {
+        Fault::usage(format!("'{pattern}' is not a pattern for versions"))
+            .at(crate::settings::FILE)
+            .cure("write {{version}}, {{major}}.{{minor}}, {{major}}, {{patch}} or {{raw}}")
+    })?;
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let name = sanitise(&format!("{prefix}{value}{suffix}"));
+    let around = (prefix.clone(), suffix.clone());
+    let (motion, twin) = match version_of(&value) {
+        Some(_) => (Motion::Fixed, names.judge(&name).twin),
+        None => (Motion::Forward { pattern: core, prefix, suffix }, None),
+    };
+    let tag = Tag { name, rule: format!("semver {pattern}"), motion, version: Some(version), twin };
+    Ok(Some(Given { tag, of_release, around }))
+}
+
+fn checked(given: Given, rule: &Rule) -> Result<Given, Fault> {
+    let name = &given.tag.name;
+    if let Some(owner) = reserved(name) {
+        return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to {owner}", rule.kind))
             .at(crate::settings::FILE)
             .cure("give the rule a prefix: prefix = \"branch-\""));
     }
-    if !Reference::is_tag(&name) {
+    if !Reference::is_tag(name) {
         return Err(Fault::usage(format!("{} gives '{name}', which no image can be tagged with", rule.kind))
             .at(crate::settings::FILE)
             .cure("tags are up to 128 characters and begin with a letter, a digit or '_': give the rule a prefix, or the branch a shorter name"));
     }
-    let tag = Tag { name, rule: rule.kind.to_string(), motion };
-    Ok(Some(Given { tag, of_release, around: (prefix, suffix) }))
-}
-
-/// What templates may name.
-fn global(name: &str, facts: &Facts<'_>) -> Option<String> {
-    let of_ref = |wanted: fn(&Ref) -> Option<&String>| {
-        facts.event.reference.as_ref().and_then(wanted).cloned().unwrap_or_default()
-    };
-    match name {
-        "branch" => Some(of_ref(|reference| match reference {
-            Ref::Branch(name) => Some(name),
-            _ => None,
-        })),
-        "tag" => Some(of_ref(|reference| match reference {
-            Ref::Tag(name) => Some(name),
-            _ => None,
-        })),
-        "base_ref" => Some(facts.event.base.clone().unwrap_or_default()),
-        "is_default_branch" => Some(facts.event.is_default_branch().to_string()),
-        "is_not_default_branch" => Some((!facts.event.is_default_branch()).to_string()),
-        // Versions below 1 promise nothing to each other: a tag `0` would say that they do.
-        "is_stable" => Some((facts.version.major > 0).to_string()),
-        "sha" => Some(facts.revision.unwrap_or_default().chars().take(7).collect()),
-        "version" => Some(version_tag(facts.version)),
-        _ => date(name, facts.time),
-    }
+    Ok(given)
 }
 
 #[cfg(test)]
@@ -240,8 +257,15 @@ mod tests {
 
     fn names(rules: &[Rule], event: &Event, latest: Latest) -> Result<Vec<String>, String> {
         let version = Version::parse("1.2.4-dev.4+g0123456").unwrap();
-        let facts =
-            Facts { rules, latest, event, version: &version, revision: Some(REVISION), time: 1_709_210_096 };
+        let facts = Facts {
+            rules,
+            latest,
+            event,
+            version: &version,
+            revision: Some(REVISION),
+            dirty: false,
+            time: 1_709_210_096,
+        };
         let derived = derive(&facts).map_err(|fault| fault.to_string())?;
         Ok(derived.tags.into_iter().map(|tag| tag.name).collect())
     }
@@ -295,6 +319,52 @@ mod tests {
             let fault =
                 names(&[rule("branch")], &event(&format!("push branch {branch}")), Latest::Auto).unwrap_err();
             assert!(fault.contains("belongs to releases"), "{branch}: {fault}");
+        }
+    }
+
+    #[test]
+    fn other_rules_give_the_sources_own_version_alone() {
+        let slim = Rule { suffix: Some("-slim".into()), ..rule("semver {{major}}") };
+        for (given, expected) in [
+            (rule("raw {{version}}"), Ok("1.2.4-dev.4-g0123456")),
+            (rule("raw {{tag}}"), Ok("v1.2.3")),
+            (rule("raw latest"), Ok("latest")),
+            (rule("raw 1.5.0"), Err("belongs to releases")),
+            (rule("raw 1.2.4-slim"), Err("belongs to releases")),
+            (Rule { suffix: Some("-slim".into()), ..rule("raw 1.2.3") }, Ok("1.2.3-slim")),
+            (rule("schedule {{date 'YYYY'}}"), Err("belongs to releases")),
+            (rule("raw sha256-aa"), Err("belongs to lists")),
+        ] {
+            let found = names(&[given.clone(), slim.clone()], &event("schedule tag v1.2.3"), Latest::Never);
+            match (found, expected) {
+                (Ok(found), Ok(name)) => assert!(found.iter().any(|tag| tag == name), "{found:?}"),
+                (Err(found), Err(words)) => assert!(found.contains(words), "{found}"),
+                (found, _) => panic!("{given:?}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_commits_name_is_marked_where_files_differ_from_it() {
+        let version = Version::new(1, 2, 3);
+        let rules = [rule("sha"), rule("sha long"), rule("raw x-{{sha}}")];
+        for (dirty, expected) in [
+            (false, ["x-0123456 free", "sha-0123456 commit", &format!("sha-{REVISION} commit")]),
+            (true, ["x-0123456-dirty free", "sha-0123456-dirty free", &format!("sha-{REVISION}-dirty free")]),
+        ] {
+            let facts = Facts {
+                rules: &rules,
+                latest: Latest::Never,
+                event: &Event::default(),
+                version: &version,
+                revision: Some(REVISION),
+                dirty,
+                time: 0,
+            };
+            let tags = derive(&facts).unwrap().tags;
+            let found: Vec<_> =
+                tags.iter().map(|tag| format!("{} {}", tag.name, tag.motion.word())).collect();
+            assert_eq!(found, expected);
         }
     }
 

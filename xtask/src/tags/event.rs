@@ -1,10 +1,9 @@
 //! What set a run off: the one place that reads GitHub's variables for it, and git where there are none.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::motion::version_of;
-use crate::process::Cmd;
+use crate::git::command;
 
 /// What is being published, by git's names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,8 +100,7 @@ impl Event {
 
     fn of_git(root: &Path) -> Self {
         let git = |args: &[&str]| {
-            let cmd = Cmd::new("git").args(args.iter().copied()).dir(root).limit(Duration::from_mins(1));
-            cmd.read().ok().filter(|text| !text.is_empty())
+            command(root).args(args.iter().copied()).read().ok().filter(|text| !text.is_empty())
         };
         let tags = git(&["tag", "--points-at", "HEAD"]).unwrap_or_default();
         let branch = git(&["symbolic-ref", "--quiet", "--short", "HEAD"]);

@@ -5,14 +5,19 @@
 mod agree;
 mod derive;
 mod event;
+mod globals;
 mod motion;
+mod names;
+mod owner;
 mod rule;
 mod template;
 
 pub use agree::check;
-pub use derive::{Derived, Facts, Tag, derive};
+pub use derive::{Derived, Facts, Tag, derive, named};
 pub use event::{Event, Run, run_tag};
-pub use motion::{Motion, motion_of, version_of};
+pub use motion::{Motion, version_of};
+pub use names::Names;
+pub use owner::{check_rules, reserved};
 pub use rule::{Kind, Latest, RefKind, Rule};
 
 use semver::Version;

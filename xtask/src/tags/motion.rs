@@ -18,20 +18,18 @@ pub enum Motion {
         /// What the rule puts behind it.
         suffix: String,
     },
-    /// A branch, a pull request, a commit: whoever comes last.
+    /// A commit: whoever comes first, since the same commit may give other bytes once it has a version.
+    Once,
+    /// A branch, a pull request: whoever comes last.
     Free,
 }
 
 impl Motion {
-    /// A tag that stands for the highest of all versions.
-    pub(super) fn latest(prefix: &str, suffix: &str) -> Self {
-        Self::Forward { pattern: "latest".to_owned(), prefix: prefix.to_owned(), suffix: suffix.to_owned() }
-    }
-
     /// The version of the tag `other` in the registry, if the two compete for `tag`; never a pre-release.
     pub fn rival(&self, tag: &str, other: &str) -> Option<Version> {
         let Self::Forward { pattern, prefix, suffix } = self else { return None };
-        let version = version_of(other.strip_prefix(prefix.as_str())?.strip_suffix(suffix.as_str())?)?;
+        // One version may be spelled in two ways, and a tag `v1` must not go back behind `1.2.0`.
+        let version = version_of(other.strip_prefix(stem(prefix))?.strip_suffix(suffix.as_str())?)?;
         let is_latest = pattern == "latest";
         let same = || Some(format!("{prefix}{}{suffix}", render(pattern, &version, other)?) == tag);
         (version.pre.is_empty() && (is_latest || same()?)).then_some(version)
@@ -48,6 +46,7 @@ impl Motion {
         match self {
             Self::Fixed => "version",
             Self::Forward { .. } => "moving",
+            Self::Once => "commit",
             Self::Free => "free",
         }
     }
@@ -73,29 +72,25 @@ pub fn version_of(tag: &str) -> Option<Version> {
     Some(Version { build: semver::BuildMetadata::EMPTY, ..version })
 }
 
-/// How a tag may move that somebody named, by its form alone.
-pub fn motion_of(tag: &str) -> Motion {
-    let forward = |pattern: &str| Motion::Forward {
-        pattern: pattern.to_owned(),
-        prefix: if tag.starts_with('v') { "v" } else { "" }.to_owned(),
-        suffix: String::new(),
-    };
-    if version_of(tag).is_some() {
-        return Motion::Fixed;
-    }
-    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let parts: Vec<_> = tag.strip_prefix('v').unwrap_or(tag).split('.').collect();
-    match &parts[..] {
-        ["latest"] => Motion::latest("", ""),
-        [major] if number(major) => forward("{{major}}"),
-        [major, minor] if number(major) && number(minor) => forward("{{major}}.{{minor}}"),
-        _ => Motion::Free,
-    }
+/// A tag that stands for the highest of all versions that have this around them.
+pub(super) fn latest(prefix: &str, suffix: &str) -> Motion {
+    Motion::Forward { pattern: "latest".to_owned(), prefix: prefix.to_owned(), suffix: suffix.to_owned() }
+}
+
+/// What is before a version and its `v`.
+pub(super) fn stem(prefix: &str) -> &str {
+    let bare = prefix.strip_suffix('v');
+    bare.filter(|bare| !bare.ends_with(|c: char| c.is_ascii_alphanumeric())).unwrap_or(prefix)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Names;
     use super::*;
+
+    fn motion_of(tag: &str) -> Motion {
+        Names::plain().judge(tag).motion
+    }
 
     #[test]
     fn a_version_has_a_v_or_not_and_no_build() {
@@ -125,6 +120,7 @@ mod tests {
             ("main", "free"),
             ("1.x", "free"),
             ("v", "free"),
+            ("01", "free"),
         ] {
             assert_eq!(motion_of(tag).word(), word, "{tag}");
         }
@@ -164,7 +160,11 @@ mod tests {
             (&minor, "1.2", "1.2", None),
             (&minor, "1.2", "main", None),
             (&minor, "1.2", "v1.2.3", Some("1.2.3")),
-            (&Motion::latest("", ""), "latest", "7.0.0", Some("7.0.0")),
+            (&motion_of("v1"), "v1", "1.2.0", Some("1.2.0")),
+            (&motion_of("v1"), "v1", "v1.2.0", Some("1.2.0")),
+            (&rules("{{major}}", "app-v", ""), "app-v1", "app-1.2.0", Some("1.2.0")),
+            (&rules("{{major}}", "dev", ""), "dev1", "de1.2.0", None),
+            (&latest("", ""), "latest", "7.0.0", Some("7.0.0")),
             (&rules("{{major}}", "", "-slim"), "1-slim", "1.2.3-slim", Some("1.2.3")),
             (&rules("{{major}}", "", "-slim"), "1-slim", "1.2.3", None),
             (&Motion::Fixed, "1.2.3", "1.2.3", None),

@@ -136,6 +136,16 @@ fn a_tag_that_is_no_list_is_neither_read_nor_overwritten() {
     let text = shown(&client.put_referrer(&image, &ours, MANIFEST_TYPES[1]).unwrap_err());
     assert!(text.contains("the tag for it is taken"), "{text}");
     assert_eq!(client.manifest(&tag).unwrap(), manifest);
+    // Somebody's image of several platforms is no list either.
+    let entry = json!({
+        "mediaType": MANIFEST_TYPES[1], "digest": manifest.digest, "size": manifest.bytes.len(),
+        "platform": { "os": "linux", "architecture": "amd64" },
+    });
+    let index = json!({ "schemaVersion": 2, "mediaType": MANIFEST_TYPES[0], "manifests": [entry] });
+    client.put_manifest(&tag, index.to_string().as_bytes(), MANIFEST_TYPES[0]).unwrap();
+    assert_eq!(client.referrers(&image, &subject, None).unwrap(), []);
+    let text = shown(&client.put_referrer(&image, &ours, MANIFEST_TYPES[1]).unwrap_err());
+    assert!(text.contains("the tag for it is taken"), "{text}");
     let error = client.put_referrer(&image, &manifest.bytes, MANIFEST_TYPES[1]).unwrap_err();
     assert!(shown(&error).contains("refers to no subject"));
 }
