@@ -111,7 +111,7 @@ impl Flags {
             return Ok(());
         }
         let ui = Ui::detect();
-        let Known { workspace, target_dir, name, own, layout, platforms, trivy, partial, .. } = facts;
+        let Known { workspace, target_dir, name, own, layout, platforms, trivy, partial, notes, .. } = facts;
         let _lock = Lock::take(&target_dir.join("xtask").join("scan"), || {
             ui.warn("another scan of this workspace is running; waiting for it to end");
         })?;
@@ -134,6 +134,7 @@ impl Flags {
             root: workspace.root.clone(),
         };
         let mut work = Work::new(setup);
+        work.notes = notes;
         // A scan that does not come to its end must not leave an older one's word in its place.
         let result = target_dir.join("xtask").join("scan.json");
         if layout.is_some() && result.exists() {

@@ -1,7 +1,6 @@
 //! The steps of a scan: each reads what the ones before it left and leaves its own.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -15,7 +14,7 @@ use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
 use super::source::Source;
-use super::trivy::{self, Fetch, Trivy};
+use super::trivy::{self, Deployed, Fetch, Knowledge, Trivy};
 use super::vex::Vex;
 use super::{builtin, checks, licence, view, yanked};
 use crate::error::Fault;
@@ -47,7 +46,7 @@ pub enum Step {
     /// Asks Trivy about each platform's manifest.
     Trivy(Cmd),
     /// Asks Trivy about files of the source.
-    Config(Cmd),
+    Config(Cmd, Deployed),
     /// Merges what was found and decides.
     Gate,
 }
@@ -276,22 +275,26 @@ impl Work {
 
     fn trivy(&mut self, progress: &Progress) -> Result<String> {
         let Some((trivy, options)) = self.setup.trivy.clone() else { return Ok("not there".to_owned()) };
-        for dir in std::iter::once(&options.dir).chain(&options.cache) {
-            fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-        }
+        options.prepare()?;
         let layout = Layout::open(&self.layout()?.dir().canonicalize()?)?;
         let dir = view::readable(&layout, &self.images, &options.dir)?;
         let mut crates = BTreeSet::new();
         let before = self.found.len();
+        let mut knowledge = None;
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
             let target = format!("{}@{}", dir.display(), inventory.image.digest);
             progress.detail(&target);
             let cmd = trivy.image(&options, &target, &[layout.dir(), &dir]);
-            let ended = || {
-                Fault::gate(format!("Trivy did not finish with {}", inventory.image.platform))
-                    .cure(Trivy::cure())
-            };
-            let answer = trivy::read(&cmd.read_bytes().with_context(ended)?, inventory)?;
+            let what = format!("Trivy did not finish with {}", inventory.image.platform);
+            let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
+            let answer = trivy::read(&json, inventory)?;
+            // Only now is the database the one that the answer was made with.
+            if knowledge.is_none() {
+                knowledge = Some(Knowledge::read(options.cache.as_deref())?);
+            }
+            if let Some(Err(fault)) = knowledge.as_ref().map(|knowledge| knowledge.check(&answer.asked)) {
+                self.faults.push(fault);
+            }
             crates.insert(answer.crates);
             report.trivy_crates = Some(answer.crates);
             self.found.extend(answer.findings);
@@ -305,14 +308,17 @@ impl Work {
         Ok(format!("{} findings; database of {database}", self.found.len() - before))
     }
 
-    fn config(&mut self, cmd: &Cmd) -> Result<String> {
+    fn config(&mut self, cmd: &Cmd, deployed: &Deployed) -> Result<String> {
         if let Some((_, options)) = &self.setup.trivy {
-            fs::create_dir_all(&options.dir).with_context(|| options.dir.display().to_string())?;
+            options.prepare()?;
         }
-        let ended = || Fault::gate("Trivy did not finish with the files for deployment").cure(Trivy::cure());
-        let findings = trivy::read_config(&cmd.read_bytes().with_context(ended)?)?;
-        let count = findings.len();
-        self.found.extend(findings);
+        let what = format!("Trivy did not finish with {}", deployed.name);
+        let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
+        let looked = deployed.read(&json)?;
+        let count = looked.findings.len();
+        self.found.extend(looked.findings);
+        self.faults.extend(looked.faults);
+        self.notes.extend(looked.notes);
         Ok(format!("{count} findings"))
     }
 
@@ -346,7 +352,7 @@ impl Action for Step {
 
     fn command(&self) -> Option<&Cmd> {
         match self {
-            Self::Trivy(cmd) | Self::Config(cmd) => Some(cmd),
+            Self::Trivy(cmd) | Self::Config(cmd, _) => Some(cmd),
             _ => None,
         }
     }
@@ -361,7 +367,7 @@ impl Action for Step {
             Self::Licences => work.licences(),
             Self::Fetch(fetch) => fetch.run(),
             Self::Trivy(_) => work.trivy(progress),
-            Self::Config(cmd) => work.config(cmd),
+            Self::Config(cmd, deployed) => work.config(cmd, deployed),
             Self::Gate => Ok(work.gate()),
         }
     }

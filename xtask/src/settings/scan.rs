@@ -34,6 +34,9 @@ pub struct Scan {
     pub cache: Option<String>,
     /// VEX documents for Trivy, below the workspace's root.
     pub vex: Vec<String>,
+    /// Files and folders that say how the image is deployed, which Trivy looks at; `deploy`, if it is
+    /// there, where unset.
+    pub deploy: Option<Vec<String>>,
     /// Whether vulnerabilities without a mended version are left out of Trivy's findings.
     pub ignore_unfixed: bool,
     /// SPDX identifiers of the licences that linked crates may have; any where unset.
@@ -71,7 +74,7 @@ pub enum Unrated {
 }
 
 /// The days ahead until which a finding may be overlooked: a year, and then somebody looks again.
-const LONGEST_IGNORE: i64 = 366;
+pub const LONGEST_IGNORE: i64 = 366;
 
 /// One finding that is overlooked for some time.
 #[derive(Debug, Clone)]
@@ -99,6 +102,7 @@ impl Default for Scan {
             databases: Vec::new(),
             cache: None,
             vex: Vec::new(),
+            deploy: None,
             ignore_unfixed: false,
             licences: Vec::new(),
             trivy: None,
@@ -141,6 +145,7 @@ impl<'de> Deserialize<'de> for Scan {
             databases: table.optional("databases").unwrap_or_default(),
             cache: table.optional("cache"),
             vex: table.optional("vex").unwrap_or_default(),
+            deploy: table.optional("deploy"),
             ignore_unfixed: table.optional("ignore-unfixed").unwrap_or_default(),
             licences: table.optional("licences").unwrap_or_default(),
             trivy: table.optional("trivy"),

@@ -1,10 +1,14 @@
 //! Trivy: asked for one manifest at a time, and believed only where it saw what is there.
 
 mod answer;
+mod bolt;
 mod coverage;
+mod database;
+mod deployed;
 mod fetch;
 mod ignorefile;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,9 +16,11 @@ use anyhow::{Context as _, Result};
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 
-pub use answer::{read, read_config};
+pub use answer::read;
+pub use database::Knowledge;
+pub use deployed::Deployed;
 pub use fetch::Fetch;
-pub use ignorefile::check as check_ignorefile;
+pub use ignorefile::{FILE as IGNOREFILE, IgnoreList, LONGEST as LONGEST_IGNOREFILE};
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
@@ -55,10 +61,27 @@ pub struct Options {
     pub vex: Vec<PathBuf>,
     /// Leaves out what has no mended version.
     pub ignore_unfixed: bool,
-    /// A checked list of what is overlooked.
-    pub ignorefile: Option<PathBuf>,
+    /// What is overlooked.
+    pub ignore: IgnoreList,
     /// An empty folder to run in: Trivy reads settings and lists from where it stands.
     pub dir: PathBuf,
+}
+
+impl Options {
+    /// The list that Trivy is given.
+    fn ignorefile(&self) -> PathBuf {
+        self.dir.join("ignore.yaml")
+    }
+
+    /// Makes what Trivy is told to use, and takes away what an earlier run may have left for it to read.
+    pub fn prepare(&self) -> Result<()> {
+        crate::image::work::clear(&self.dir)?;
+        for dir in std::iter::once(&self.dir).chain(&self.cache) {
+            fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        }
+        let file = self.ignorefile();
+        fs::write(&file, self.ignore.for_trivy()).with_context(|| file.display().to_string())
+    }
 }
 
 impl Trivy {
@@ -86,8 +109,25 @@ impl Trivy {
     /// How to get it.
     pub fn cure() -> String {
         format!(
-            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or let it be fetched: version = \"{TESTED}\" in [scan.trivy] of xtask/image.toml, or scan with the builtin engine alone: --engine builtin"
+            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or let it be fetched: version = \"{TESTED}\" in [scan.trivy] of xtask/image.toml"
         )
+    }
+
+    /// The error of one that is here and ended badly, with what to do, by what it said.
+    pub fn ended(error: anyhow::Error, what: String) -> anyhow::Error {
+        let cure = Self::cure_for(&format!("{error:#}"));
+        error.context(Fault::gate(what).cure(cure))
+    }
+
+    fn cure_for(said: &str) -> String {
+        let said = said.to_lowercase();
+        if ["db error", "vulnerability db", "database", "trivy.db", "--skip-db-update"]
+            .iter()
+            .any(|word| said.contains(word))
+        {
+            return "its database is the trouble: scan without --offline, from places that answer (databases in [scan] of xtask/image.toml), or with a cache that has one (cache)".to_owned();
+        }
+        format!("its own words say why; the tested version is {TESTED}")
     }
 
     /// Trivy from its own image, where Docker answers; none elsewhere.
@@ -111,8 +151,8 @@ impl Trivy {
         for path in std::iter::once(&options.dir).chain(&options.cache) {
             cmd = cmd.args(["--volume", &volume(path, "")]);
         }
-        let lists = options.ignorefile.iter().chain(&options.vex).map(PathBuf::as_path);
-        for path in sees.iter().copied().chain(lists) {
+        let documents = options.vex.iter().map(PathBuf::as_path);
+        for path in sees.iter().copied().chain(documents) {
             cmd = cmd.args(["--volume", &volume(path, ":ro")]);
         }
         cmd.args(["--workdir", &options.dir.display().to_string(), image])
@@ -150,24 +190,36 @@ impl Trivy {
         for vex in &options.vex {
             cmd = cmd.arg("--vex").arg(vex);
         }
-        // What it leaves out by a list or a statement is to be told.
-        if !options.vex.is_empty() || options.ignorefile.is_some() {
-            cmd = cmd.arg("--show-suppressed");
-        }
         if options.ignore_unfixed {
             cmd = cmd.arg("--ignore-unfixed");
         }
-        if let Some(file) = &options.ignorefile {
-            cmd = cmd.arg("--ignorefile").arg(file);
-        }
-        cmd.args(["--input", target])
+        Self::overlooking(cmd, options).args(["--input", target])
+    }
+
+    /// What it leaves out by a list or a statement is to be told; without a list of its own it would look
+    /// for others.
+    fn overlooking(cmd: Cmd, options: &Options) -> Cmd {
+        cmd.arg("--show-suppressed").arg("--ignorefile").arg(options.ignorefile())
     }
 
     /// The command that checks a Dockerfile or a folder of files for deployment.
+    ///
+    /// Trivy's verb `config` would not tell what the list leaves out. What passes is told too, so that
+    /// every file that was looked at is named.
     pub fn config(&self, options: &Options, path: &Path) -> Cmd {
-        self.base(options, "config", &[path])
-            .args(["--format", "json", "--exit-code", "0", "--skip-check-update"])
-            .arg(path)
+        let cmd = self
+            .base(options, "filesystem", &[path])
+            .args([
+                "--format",
+                "json",
+                "--exit-code",
+                "0",
+                "--scanners",
+                "misconfig",
+                "--include-non-failures",
+            ])
+            .args(["--skip-version-check", "--skip-check-update", "--offline-scan"]);
+        Self::overlooking(cmd, options).arg(path)
     }
 
     /// The day of Trivy's database.
@@ -243,6 +295,7 @@ mod tests {
             "--skip-db-update",
             "--db-repository one --db-repository two",
             "--input layout@sha256:abc",
+            "--ignorefile /work/ignore.yaml",
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }
