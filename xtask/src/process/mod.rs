@@ -5,6 +5,7 @@
 
 mod env;
 mod run;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -14,7 +14,7 @@ use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
 use super::source::Source;
-use super::trivy::{self, Deployed, Fetch, Knowledge, Trivy};
+use super::trivy::{self, Asked, Deployed, Fetch, Knowledge, Trivy};
 use super::vex::Vex;
 use super::{builtin, checks, licence, view, yanked};
 use crate::error::Fault;
@@ -280,7 +280,7 @@ impl Work {
         let dir = view::readable(&layout, &self.images, &options.dir)?;
         let mut crates = BTreeSet::new();
         let before = self.found.len();
-        let mut knowledge = None;
+        let mut asked = Asked::default();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
             let target = format!("{}@{}", dir.display(), inventory.image.digest);
             progress.detail(&target);
@@ -288,17 +288,13 @@ impl Work {
             let what = format!("Trivy did not finish with {}", inventory.image.platform);
             let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
             let answer = trivy::read(&json, inventory)?;
-            // Only now is the database the one that the answer was made with.
-            if knowledge.is_none() {
-                knowledge = Some(Knowledge::read(options.cache.as_deref())?);
-            }
-            if let Some(Err(fault)) = knowledge.as_ref().map(|knowledge| knowledge.check(&answer.asked)) {
-                self.faults.push(fault);
-            }
+            asked.extend(answer.asked);
             crates.insert(answer.crates);
             report.trivy_crates = Some(answer.crates);
             self.found.extend(answer.findings);
         }
+        // Only now is the database the one that the answers were made with.
+        self.faults.extend(Knowledge::read(options.cache.as_deref())?.check(&asked).err());
         let database = trivy.database(&options)?;
         if let Err(fault) = Trivy::check_age(database, self.setup.today, self.setup.max_age) {
             self.faults.push(fault);

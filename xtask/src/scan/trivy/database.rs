@@ -49,8 +49,8 @@ const ECOSYSTEMS: [(&str, &str); 12] = [
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     ecosystems: BTreeSet<&'static str>,
-    /// The distribution whose packages it saw, and its version.
-    system: Option<(String, String)>,
+    /// The distributions whose packages it saw, and their versions.
+    systems: BTreeSet<(String, String)>,
 }
 
 impl Asked {
@@ -63,7 +63,14 @@ impl Asked {
             has_system |= outcome.class == SYSTEM;
         }
         let system = report.metadata.system.as_ref().filter(|_| has_system);
-        Self { ecosystems, system: system.map(|one| (one.family.clone(), one.version.clone())) }
+        let systems = system.map(|one| (one.family.clone(), one.version.clone())).into_iter().collect();
+        Self { ecosystems, systems }
+    }
+
+    /// Both: what it was asked about in several images.
+    pub fn extend(&mut self, other: Self) {
+        self.ecosystems.extend(other.ecosystems);
+        self.systems.extend(other.systems);
     }
 }
 
@@ -96,10 +103,10 @@ impl Knowledge {
             rests.any(|rest| rest.starts_with("::"))
         };
         let ecosystems = asked.ecosystems.iter().filter(|ecosystem| !knows(ecosystem));
-        let system = asked.system.iter().filter(|(family, version)| !self.knows(family, version));
+        let systems = asked.systems.iter().filter(|(family, version)| !self.knows(family, version));
         let none: Vec<_> = ecosystems
             .map(|ecosystem| format!("{ecosystem} packages"))
-            .chain(system.map(|(family, version)| format!("{family} {version}")))
+            .chain(systems.map(|(family, version)| format!("{family} {version}")))
             .collect();
         if none.is_empty() {
             return Ok(());

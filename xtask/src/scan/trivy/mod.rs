@@ -17,7 +17,7 @@ use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 pub use answer::read;
-pub use database::Knowledge;
+pub use database::{Asked, Knowledge};
 pub use deployed::Deployed;
 pub use fetch::Fetch;
 pub use ignorefile::{FILE as IGNOREFILE, IgnoreList, LONGEST as LONGEST_IGNOREFILE};
@@ -120,6 +120,8 @@ impl Trivy {
     }
 
     fn cure_for(said: &str) -> String {
+        // Its own lines alone: the command line speaks of databases too.
+        let said: String = said.lines().filter(|line| line.starts_with("| ")).collect();
         let said = said.to_lowercase();
         if ["db error", "vulnerability db", "database", "trivy.db", "--skip-db-update"]
             .iter()
@@ -277,6 +279,19 @@ struct DatabaseInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_to_do_is_about_what_was_wrong() {
+        let database = "| FATAL run error: init error: DB error: failed to download vulnerability DB";
+        for (said, expected) in [
+            (format!("exit status: 1: trivy --skip-db-update\n{database}"), "its database is the trouble"),
+            ("exit status: 1: trivy --skip-db-update\n| FATAL unable to open".to_owned(), "its own words"),
+            ("ended after its time limit".to_owned(), "its own words"),
+        ] {
+            assert!(Trivy::cure_for(&said).contains(expected), "{said}");
+        }
+        assert!(!Trivy::cure().contains("builtin"), "that opens no gate for an image with other packages");
+    }
 
     #[test]
     fn the_command_sees_everything_and_nothing_of_this_folder() {
