@@ -326,16 +326,18 @@ impl Work {
         for path in &self.setup.vex {
             match Vex::read(&self.setup.root, path) {
                 Ok(Some(vex)) => {
-                    if vex.apply(&mut self.findings) == 0 {
+                    vex.apply(&mut self.findings);
+                    if vex.honoured(&self.findings) == 0 {
                         self.notes.push(format!("{path}: no statement in it keeps a finding from counting"));
                     }
+                    self.notes.extend(vex.notes);
                 }
                 Ok(None) => {
                     let what =
                         format!("{path} is not OpenVEX: what the builtin engine finds counts all the same");
                     self.notes.push(what);
                 }
-                Err(error) => self.faults.push(Fault::gate(format!("{error:#}")).at(path)),
+                Err(error) => self.faults.push(Fault::gate(format!("{error:#}"))),
             }
         }
         let failing = self.findings.iter().filter(|finding| self.setup.rules.fails(finding)).count();

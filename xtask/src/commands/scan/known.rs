@@ -149,7 +149,8 @@ impl Flags {
                 .map(below)
                 .or_else(|| trivy.image.is_some().then(|| tools.join("trivy-cache"))),
             databases: settings.databases.clone(),
-            vex: settings.vex.iter().map(below).collect(),
+            root: workspace.root.clone(),
+            vex: settings.vex.clone(),
             ignore_unfixed: settings.ignore_unfixed,
             ignore: ignored(&workspace.root)?,
             // Its own folder even where the cache is beside it: it is emptied before each run.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::coverage::{UNKNOWN_SYSTEM, check_packages, system};
 use super::database::Asked;
 use super::ignorefile::FILE as IGNOREFILE;
-use super::{NAME, TESTED};
+use super::{NAME, Options, TESTED};
 use crate::error::Fault;
 use crate::scan::checks;
 use crate::scan::finding::{Finding, Kind};
@@ -97,7 +97,7 @@ impl Suppressed {
         if self.status == "ignored" {
             return format!("{} ({IGNOREFILE})", self.statement);
         }
-        vex::ignored(&self.status, &self.statement, &self.source)
+        vex::ignored(&self.status, &self.statement, Options::vex_name(&self.source))
     }
 
     /// What it is about, where it is of this kind.

@@ -9,7 +9,7 @@ mod fetch;
 mod ignorefile;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -24,6 +24,7 @@ pub use ignorefile::{FILE as IGNOREFILE, IgnoreList, LONGEST as LONGEST_IGNOREFI
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
+use crate::scan::vex::Vex;
 use crate::settings::TrivyPin;
 use crate::time::Date;
 
@@ -57,8 +58,10 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// Where the database comes from, in order.
     pub databases: Vec<String>,
-    /// VEX documents.
-    pub vex: Vec<PathBuf>,
+    /// The workspace's root.
+    pub root: PathBuf,
+    /// VEX documents, below the root.
+    pub vex: Vec<String>,
     /// Leaves out what has no mended version.
     pub ignore_unfixed: bool,
     /// What is overlooked.
@@ -73,11 +76,33 @@ impl Options {
         self.dir.join("ignore.yaml")
     }
 
+    /// A document's copy, under a path that Trivy's answers can be read by.
+    fn vex_file(&self, name: &str) -> PathBuf {
+        let parts = Path::new(name).components().filter_map(|part| match part {
+            Component::Normal(part) => Some(part),
+            _ => None,
+        });
+        self.dir.join("vex").join(parts.collect::<PathBuf>())
+    }
+
+    /// What Trivy calls such a copy, as the settings name it.
+    pub(in crate::scan) fn vex_name(source: &str) -> &str {
+        source.rsplit_once("/trivy/run/vex/").map_or(source, |(_, name)| name)
+    }
+
     /// Makes what Trivy is told to use, and takes away what an earlier run may have left for it to read.
     pub fn prepare(&self) -> Result<()> {
         crate::image::work::clear(&self.dir)?;
         for dir in std::iter::once(&self.dir).chain(&self.cache) {
             fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        }
+        for name in &self.vex {
+            let copy = self.vex_file(name);
+            fs::create_dir_all(copy.parent().unwrap_or(&self.dir))?;
+            match Vex::read(&self.root, name)? {
+                Some(vex) => fs::write(&copy, vex.for_trivy).with_context(|| copy.display().to_string())?,
+                None => drop(fs::copy(self.root.join(name), &copy).with_context(|| name.clone())?),
+            }
         }
         let file = self.ignorefile();
         fs::write(&file, self.ignore.for_trivy()).with_context(|| file.display().to_string())
@@ -153,8 +178,7 @@ impl Trivy {
         for path in std::iter::once(&options.dir).chain(&options.cache) {
             cmd = cmd.args(["--volume", &volume(path, "")]);
         }
-        let documents = options.vex.iter().map(PathBuf::as_path);
-        for path in sees.iter().copied().chain(documents) {
+        for path in sees {
             cmd = cmd.args(["--volume", &volume(path, ":ro")]);
         }
         cmd.args(["--workdir", &options.dir.display().to_string(), image])
@@ -190,7 +214,7 @@ impl Trivy {
             cmd = cmd.args(["--db-repository", database]);
         }
         for vex in &options.vex {
-            cmd = cmd.arg("--vex").arg(vex);
+            cmd = cmd.arg("--vex").arg(options.vex_file(vex));
         }
         if options.ignore_unfixed {
             cmd = cmd.arg("--ignore-unfixed");
