@@ -101,6 +101,9 @@ impl Flags {
         if let Some(Err(what)) = self.severity.as_deref().map(Severity::check) {
             return Err(Fault::usage(format!("--severity: {what}")).into());
         }
+        if self.json && !matches!(self.format, Format::Table | Format::Json) {
+            return Err(Fault::usage("--json and another --format: one of them").into());
+        }
         if let Some(path) = &self.output {
             ready(path, self.dry_run)?;
         }

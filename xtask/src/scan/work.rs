@@ -39,8 +39,8 @@ pub enum Step {
     Builtin,
     /// Asks this index which versions their makers took back.
     Yanked(String),
-    /// Holds the licences of crates against the list.
-    Licences,
+    /// Holds the licences of crates against the list; true for the image that is built here.
+    Licences(bool),
     /// Fetches Trivy where it is not installed.
     Fetch(Fetch),
     /// Asks Trivy about each platform's manifest.
@@ -264,11 +264,21 @@ impl Work {
         }
     }
 
-    fn licences(&mut self) -> Result<String> {
+    fn licences(&mut self, here: bool) -> Result<String> {
         let licences = licence::of_workspace(&self.setup.root)?;
         let before = self.found.len();
-        for inventory in &self.inventories {
-            self.found.extend(licence::findings(inventory, &licences, &self.setup.licences));
+        for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
+            let allowed = &self.setup.licences;
+            let (found, unknown) = licence::findings(inventory, &licences, allowed, here);
+            self.found.extend(found);
+            if unknown > 0 {
+                let platform = &inventory.image.platform;
+                let gap = format!(
+                    "{platform}: licences of {unknown} crates that are not in this workspace's Cargo.lock"
+                );
+                self.notes.push(format!("not looked at: {gap}"));
+                report.not_covered.push(gap);
+            }
         }
         Ok(format!("{} that are not allowed", self.found.len() - before))
     }
@@ -362,7 +372,7 @@ impl Action for Step {
             Self::Lists(own) => work.lists(own),
             Self::Builtin => work.builtin(),
             Self::Yanked(index) => Ok(work.yanked(index)),
-            Self::Licences => work.licences(),
+            Self::Licences(here) => work.licences(*here),
             Self::Fetch(fetch) => fetch.run(),
             Self::Trivy(_) => work.trivy(progress),
             Self::Config(cmd, deployed) => work.config(cmd, deployed),

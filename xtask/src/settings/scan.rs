@@ -8,6 +8,7 @@ use toml_span::{DeserError, Deserialize};
 
 use super::reader::{Strings, parsed, parsed_list, wrong};
 use crate::digest::Digest;
+use crate::mask::has_login;
 use crate::scan::severity::Severity;
 use crate::time::Date;
 
@@ -72,6 +73,9 @@ pub enum Unrated {
     /// A warning.
     Warn,
 }
+
+/// What is said of an address with a login in it; the address itself is not.
+const LOGIN: &str = "a login has no place in an address: it is shown wherever the address is. Trivy takes TRIVY_USERNAME and TRIVY_PASSWORD, or what docker login left";
 
 /// The days ahead until which a finding may be overlooked: a year, and then somebody looks again.
 pub const LONGEST_IGNORE: i64 = 366;
@@ -151,6 +155,10 @@ impl<'de> Deserialize<'de> for Scan {
             trivy: table.optional("trivy"),
             ignore: table.optional("ignore").unwrap_or_default(),
         };
+        let addresses = scan.databases.iter().map(|one| ("databases", one));
+        for (key, _) in addresses.chain([("index", &scan.index)]).filter(|(_, one)| has_login(one)) {
+            table.errors.push(wrong(at, format!("{key}: {LOGIN}")));
+        }
         table.finalize(None)?;
         Ok(scan)
     }
@@ -161,7 +169,10 @@ impl<'de> Deserialize<'de> for TrivyPin {
         let span = value.span;
         let mut table = TableHelper::new(value)?;
         let version = parsed(&mut table, "version");
-        let (url, image) = (table.optional("url"), image(&mut table));
+        let (url, image) = (table.optional::<String>("url"), image(&mut table));
+        if url.as_deref().is_some_and(has_login) {
+            table.errors.push(wrong(span, format!("url: {LOGIN}")));
+        }
         let mut sha256 = BTreeMap::new();
         for (machine, hex) in table.optional::<Strings>("sha256").unwrap_or_default().0 {
             match format!("sha256:{}", hex.trim_start_matches("sha256:")).parse::<Digest>() {
@@ -261,6 +272,19 @@ mod tests {
         let text = format!("[[ignore]]\nid = 'XT-SETUID'\nreason = 'x'\nexpires = '{}'\n", day(1));
         assert!(reader::read::<Scan>(Path::new("x"), &text).is_err());
         assert!(reader::read::<Scan>(Path::new("x"), &format!("{text}subject = '/bin/su'\n")).is_ok());
+    }
+
+    #[test]
+    fn a_login_is_refused_and_not_repeated() {
+        for text in [
+            "index = 'http://me:hunter2@host'",
+            "databases = ['host/db:2', 'me:hunter2@host/db']",
+            "[trivy]\nversion = '0.74.0'\nurl = 'https://me:hunter2@host/{version}'",
+        ] {
+            let told = render(&reader::read::<Scan>(Path::new("x"), text).unwrap_err().into());
+            assert!(told.contains("a login has no place") && !told.contains("hunter2"), "{told}");
+        }
+        assert!(reader::read::<Scan>(Path::new("x"), "databases = ['host/db@sha256:00']").is_ok());
     }
 
     #[test]

@@ -183,9 +183,9 @@ impl Flags {
             plan.step("yanked", reason, [settings.index.clone()], Step::Yanked(settings.index.clone()));
         }
         let here = facts.own.as_ref().is_some_and(|own| own.here);
-        if here && !facts.workspace.settings.scan.licences.is_empty() {
+        if !facts.workspace.settings.scan.licences.is_empty() {
             let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
-            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences);
+            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences(here));
         }
         if let Some((trivy, options, fetch)) = &facts.trivy {
             if let Some(fetch) = fetch {
