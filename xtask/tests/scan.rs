@@ -586,6 +586,20 @@ fn an_archive_is_scanned_as_a_layout_is() {
     assert_eq!(manifests(&whole), manifests(&archive));
     let sarif = scan(&hello, &["--format", "sarif"]).code(0).json();
     assert_eq!((&sarif["version"], &sarif["runs"][0]["results"]), (&json!("2.1.0"), &json!([])));
+    scan(&hello, &["--json", "--format", "sarif"]).code(2).says("one of them");
+    // A login in an address goes nowhere, and is not said again.
+    let from = hello.run(&["advisories", "update", "--from", "http://me:hunter2@127.0.0.1:1/db.tar"]).code(2);
+    hello.write(
+        "xtask/image.toml",
+        &format!("{SETTINGS}yanked = true\nindex = 'http://me:hunter2@127.0.0.1:1'\n"),
+    );
+    let index = scan(&hello, &[]).code(2).says("a login has no place");
+    assert!(!format!("{from:?}{index:?}").contains("hunter2"), "{from:?}{index:?}");
+    // Of an archive the licences are known as far as the lock file goes.
+    hello.write("xtask/image.toml", &format!("{SETTINGS}licences = ['MIT']\n"));
+    let plan = scan(&hello, &["--dry-run", "--image", "image.tar"]).code(0);
+    assert!(plan.stdout.contains("licences"), "{}", plan.stdout);
+    hello.write("xtask/image.toml", SETTINGS);
     // A part of the archive that is not what its name says.
     let mut bytes = fs::read(hello.path().join("image.tar")).unwrap();
     let gzip = bytes.windows(3).position(|window| window == [0x1f, 0x8b, 8]).unwrap();

@@ -62,7 +62,8 @@ impl Asked {
             ecosystems.extend(of(&outcome.r#type));
             has_system |= outcome.class == SYSTEM;
         }
-        let system = report.metadata.system.as_ref().filter(|_| has_system);
+        // One that gets no more updates is a finding of its own, and may be gone from the database.
+        let system = report.metadata.system.as_ref().filter(|one| has_system && !one.ended);
         let systems = system.map(|one| (one.family.clone(), one.version.clone())).into_iter().collect();
         Self { ecosystems, systems }
     }
