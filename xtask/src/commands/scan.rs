@@ -102,6 +102,9 @@ impl Flags {
         if let Some(Err(what)) = self.severity.as_deref().map(Severity::check) {
             return Err(Fault::usage(format!("--severity: {what}")).into());
         }
+        if self.json && !matches!(self.format, Format::Table | Format::Json) {
+            return Err(Fault::usage("--json and another --format: one of them").into());
+        }
         if let Some(path) = &self.output {
             ready(path, self.dry_run)?;
         }
@@ -114,7 +117,9 @@ impl Flags {
             return Ok(());
         }
         let ui = Ui::detect();
-        let Known { workspace, target_dir, name, own, layout, platforms, trivy, partial, result, .. } = facts;
+        let Known {
+            workspace, target_dir, name, own, layout, platforms, trivy, partial, result, notes, ..
+        } = facts;
         let _lock = Lock::take(&target_dir.join("xtask").join("scan"), |by| {
             ui.warn(&format!("another scan of this workspace is running ({by}); waiting for it to end"));
         })?;
@@ -138,6 +143,7 @@ impl Flags {
             root: workspace.root.clone(),
         };
         let mut work = Work::new(setup);
+        work.notes = notes;
         // What another scan left while this one waited for it.
         if layout.is_some() && result.exists() {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;

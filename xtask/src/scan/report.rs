@@ -190,7 +190,11 @@ impl Report<'_> {
             (true, false) => "does not pass",
             (false, _) => "does not pass, and the scan was not finished",
         };
-        plain_line(&format!("{} {state}: {}; {}", self.image, platforms.join(", "), knows.join(", ")))
+        // A scan that ended early may have seen no platform, and asked no engine.
+        let parts = [platforms.join(", "), knows.join(", ")];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let colon = if parts.is_empty() { "" } else { ": " };
+        plain_line(&format!("{} {state}{colon}{}", self.image, parts.join("; ")))
     }
 
     /// For a terminal.

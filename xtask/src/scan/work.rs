@@ -1,7 +1,6 @@
 //! The steps of a scan: each reads what the ones before it left and leaves its own.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -15,7 +14,7 @@ use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
 use super::source::{self, Source};
-use super::trivy::{self, Fetch, Trivy};
+use super::trivy::{self, Asked, Deployed, Fetch, Knowledge, Trivy};
 use super::vex::Vex;
 use super::{builtin, checks, licence, view, yanked};
 use crate::error::Fault;
@@ -40,14 +39,14 @@ pub enum Step {
     Builtin,
     /// Asks this index which versions their makers took back.
     Yanked(String),
-    /// Holds the licences of crates against the list.
-    Licences,
+    /// Holds the licences of crates against the list; true for the image that is built here.
+    Licences(bool),
     /// Fetches Trivy where it is not installed.
     Fetch(Fetch),
     /// Asks Trivy about each platform's manifest.
     Trivy(Cmd),
     /// Asks Trivy about files of the source.
-    Config(Cmd),
+    Config(Cmd, Deployed),
     /// Merges what was found and decides.
     Gate,
 }
@@ -270,37 +269,47 @@ impl Work {
         }
     }
 
-    fn licences(&mut self) -> Result<String> {
+    fn licences(&mut self, here: bool) -> Result<String> {
         let licences = licence::of_workspace(&self.setup.root)?;
         let before = self.found.len();
-        for inventory in &self.inventories {
-            self.found.extend(licence::findings(inventory, &licences, &self.setup.licences));
+        for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
+            let allowed = &self.setup.licences;
+            let (found, unknown) = licence::findings(inventory, &licences, allowed, here);
+            self.found.extend(found);
+            if unknown > 0 {
+                let platform = &inventory.image.platform;
+                let gap = format!(
+                    "{platform}: licences of {unknown} crates that are not in this workspace's Cargo.lock"
+                );
+                self.notes.push(format!("not looked at: {gap}"));
+                report.not_covered.push(gap);
+            }
         }
         Ok(format!("{} that are not allowed", self.found.len() - before))
     }
 
     fn trivy(&mut self, progress: &Progress) -> Result<String> {
         let Some((trivy, options)) = self.setup.trivy.clone() else { return Ok("not there".to_owned()) };
-        for dir in std::iter::once(&options.dir).chain(&options.cache) {
-            fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-        }
+        options.prepare()?;
         let layout = Layout::open(&self.layout()?.dir().canonicalize()?)?;
         let dir = view::readable(&layout, &self.images, &options.dir)?;
         let mut crates = BTreeSet::new();
         let before = self.found.len();
+        let mut asked = Asked::default();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
             let target = format!("{}@{}", dir.display(), inventory.image.digest);
             progress.detail(&target);
             let cmd = trivy.image(&options, &target, &[layout.dir(), &dir]);
-            let ended = || {
-                Fault::gate(format!("Trivy did not finish with {}", inventory.image.platform))
-                    .cure(Trivy::cure())
-            };
-            let answer = trivy::read(&cmd.read_bytes().with_context(ended)?, inventory)?;
+            let what = format!("Trivy did not finish with {}", inventory.image.platform);
+            let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
+            let answer = trivy::read(&json, inventory)?;
+            asked.extend(answer.asked);
             crates.insert(answer.crates);
             report.trivy_crates = Some(answer.crates);
             self.found.extend(answer.findings);
         }
+        // Only now is the database the one that the answers were made with.
+        self.faults.extend(Knowledge::read(options.cache.as_deref())?.check(&asked).err());
         let database = trivy.database(&options)?;
         if let Err(fault) = Trivy::check_age(database, self.setup.today, self.setup.max_age) {
             self.faults.push(fault);
@@ -310,14 +319,17 @@ impl Work {
         Ok(format!("{} findings; database of {database}", self.found.len() - before))
     }
 
-    fn config(&mut self, cmd: &Cmd) -> Result<String> {
+    fn config(&mut self, cmd: &Cmd, deployed: &Deployed) -> Result<String> {
         if let Some((_, options)) = &self.setup.trivy {
-            fs::create_dir_all(&options.dir).with_context(|| options.dir.display().to_string())?;
+            options.prepare()?;
         }
-        let ended = || Fault::gate("Trivy did not finish with the files for deployment").cure(Trivy::cure());
-        let findings = trivy::read_config(&cmd.read_bytes().with_context(ended)?)?;
-        let count = findings.len();
-        self.found.extend(findings);
+        let what = format!("Trivy did not finish with {}", deployed.name);
+        let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
+        let looked = deployed.read(&json)?;
+        let count = looked.findings.len();
+        self.found.extend(looked.findings);
+        self.faults.extend(looked.faults);
+        self.notes.extend(looked.notes);
         Ok(format!("{count} findings"))
     }
 
@@ -329,16 +341,18 @@ impl Work {
         for path in &self.setup.vex {
             match Vex::read(&self.setup.root, path) {
                 Ok(Some(vex)) => {
-                    if vex.apply(&mut self.findings) == 0 {
+                    vex.apply(&mut self.findings);
+                    if vex.honoured(&self.findings) == 0 {
                         self.notes.push(format!("{path}: no statement in it keeps a finding from counting"));
                     }
+                    self.notes.extend(vex.notes);
                 }
                 Ok(None) => {
                     let what =
                         format!("{path} is not OpenVEX: what the builtin engine finds counts all the same");
                     self.notes.push(what);
                 }
-                Err(error) => self.faults.push(Fault::gate(format!("{error:#}")).at(path)),
+                Err(error) => self.faults.push(Fault::gate(format!("{error:#}"))),
             }
         }
         let failing = self.findings.iter().filter(|finding| self.setup.rules.fails(finding)).count();
@@ -351,7 +365,7 @@ impl Action for Step {
 
     fn command(&self) -> Option<&Cmd> {
         match self {
-            Self::Trivy(cmd) | Self::Config(cmd) => Some(cmd),
+            Self::Trivy(cmd) | Self::Config(cmd, _) => Some(cmd),
             _ => None,
         }
     }
@@ -363,10 +377,10 @@ impl Action for Step {
             Self::Lists(own) => work.lists(own),
             Self::Builtin => work.builtin(),
             Self::Yanked(index) => Ok(work.yanked(index)),
-            Self::Licences => work.licences(),
+            Self::Licences(here) => work.licences(*here),
             Self::Fetch(fetch) => fetch.run(),
             Self::Trivy(_) => work.trivy(progress),
-            Self::Config(cmd) => work.config(cmd),
+            Self::Config(cmd, deployed) => work.config(cmd, deployed),
             Self::Gate => Ok(work.gate()),
         }
     }

@@ -1,6 +1,7 @@
 //! What a scan depends on, read before anything is done, and the plan that comes of it.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -15,13 +16,14 @@ use crate::scan::facts;
 use crate::scan::gate::{in_ci, needs_trivy};
 use crate::scan::held::Own;
 use crate::scan::source::{Source, same};
-use crate::scan::trivy::{self, Fetch, Trivy};
+use crate::scan::trivy::{self, Deployed, Fetch, IGNOREFILE, IgnoreList, LONGEST_IGNOREFILE, Trivy};
 use crate::scan::work::Step;
 use crate::settings::{self, Workspace};
 use crate::time::Date;
 
-/// Trivy's own list of what is overlooked.
-const IGNOREFILE: &str = ".trivyignore.yaml";
+/// How an image is built and deployed, where the settings name nothing else.
+const DOCKERFILE: &str = "Dockerfile";
+const DEPLOY: &str = "deploy";
 
 /// Trivy, how it is driven, and how it is fetched first where it is not here.
 type Ready = (Trivy, trivy::Options, Option<Fetch>);
@@ -44,6 +46,9 @@ pub(super) struct Known {
     pub(super) refused: Option<anyhow::Error>,
     /// Where the result is left for `cargo xtask publish`.
     pub(super) result: PathBuf,
+    /// The files beside the image that Trivy looks at; none where the image is another.
+    pub(super) deployed: Vec<Deployed>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Flags {
@@ -91,6 +96,14 @@ impl Flags {
             Err(error) => (None, None, Some(error)),
         };
         let name = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
+        let (mut files, mut notes) = (Vec::new(), Vec::new());
+        if is_own && trivy.is_some() {
+            let (there, absent) = deployed(&workspace)?;
+            files = there;
+            if !absent.is_empty() {
+                notes.push(format!("not looked at, since it is not there: {}", absent.join(", ")));
+            }
+        }
         Ok(Known {
             workspace,
             target_dir,
@@ -103,6 +116,8 @@ impl Flags {
             partial,
             refused,
             result,
+            notes,
+            deployed: files,
         })
     }
 
@@ -134,16 +149,6 @@ impl Flags {
             .cure(Trivy::cure());
             return Ok((None, Some(partial)));
         };
-        let ignorefile = workspace.root.join(IGNOREFILE);
-        let ignorefile = ignorefile.is_file().then_some(ignorefile);
-        if let Some(path) = &ignorefile {
-            let text = fs::read_to_string(path).with_context(|| IGNOREFILE.to_owned())?;
-            let wrong = trivy::check_ignorefile(&text, Date::today());
-            if !wrong.is_empty() {
-                let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE)).collect();
-                return Err(Faults(faults).into());
-            }
-        }
         let below = |path: &String| workspace.root.join(path);
         if let Some(path) = settings.cache.as_ref().filter(|path| is_no_folder(&below(path))) {
             let what = format!("[scan] cache: '{path}' is not a folder, and none can be made there");
@@ -161,10 +166,12 @@ impl Flags {
                 .map(below)
                 .or_else(|| trivy.image.is_some().then(|| tools.join("trivy-cache"))),
             databases: settings.databases.clone(),
-            vex: settings.vex.iter().map(below).collect(),
+            root: workspace.root.clone(),
+            vex: settings.vex.clone(),
             ignore_unfixed: settings.ignore_unfixed,
-            ignorefile,
-            dir: target_dir.join("xtask").join("trivy"),
+            ignore: ignored(&workspace.root)?,
+            // Its own folder even where the cache is beside it: it is emptied before each run.
+            dir: target_dir.join("xtask").join("trivy").join("run"),
         };
         Ok((Some((trivy, options, fetch)), None))
     }
@@ -193,9 +200,9 @@ impl Flags {
             plan.step("yanked", reason, [settings.index.clone()], Step::Yanked(settings.index.clone()));
         }
         let here = facts.own.as_ref().is_some_and(|own| own.here);
-        if here && !facts.workspace.settings.scan.licences.is_empty() {
+        if !facts.workspace.settings.scan.licences.is_empty() {
             let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
-            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences);
+            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences(here));
         }
         if let Some((trivy, options, fetch)) = &facts.trivy {
             if let Some(fetch) = fetch {
@@ -208,18 +215,63 @@ impl Flags {
             let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST", &[]);
             plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
             if here {
-                for name in [facts.workspace.settings.buildx.dockerfile.as_str(), "deploy"] {
-                    let path = facts.workspace.root.join(name);
-                    if path.exists() {
-                        let cmd = trivy.config(options, &path);
-                        plan.step("config", "how it is built and deployed", [name], Step::Config(cmd));
-                    }
+                for deployed in &facts.deployed {
+                    let cmd = trivy.config(options, &deployed.path);
+                    let reason = "how it is built and deployed; each file must be among those that Trivy saw";
+                    plan.step("config", reason, [&deployed.name], Step::Config(cmd, deployed.clone()));
                 }
             }
         }
         plan.step("gate", "one finding for all of its names; then the rules", ["scan"], Step::Gate);
         plan
     }
+}
+
+/// What the list of what is overlooked says; nothing where there is none.
+fn ignored(root: &Path) -> Result<IgnoreList> {
+    let path = root.join(IGNOREFILE);
+    if path.symlink_metadata().is_err() {
+        return Ok(IgnoreList::default());
+    }
+    let odd = || Fault::gate("the list of what is overlooked cannot be read").at(IGNOREFILE);
+    let mut text = String::new();
+    fs::File::open(&path)
+        .and_then(|file| file.take(LONGEST_IGNOREFILE + 1).read_to_string(&mut text))
+        .with_context(odd)?;
+    if text.len() as u64 > LONGEST_IGNOREFILE {
+        return Err(odd().cure(format!("{LONGEST_IGNOREFILE} bytes are the most")).into());
+    }
+    let wrong = match IgnoreList::parse(&text, Date::today()) {
+        Ok(list) => return Ok(list),
+        Err(wrong) => wrong,
+    };
+    let cure = "docs/scan.md has the shape of an entry: id, statement and expired_at, each on its line";
+    let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE).cure(cure)).collect();
+    Err(Faults(faults).into())
+}
+
+/// The files and folders that Trivy is to look at beside the image, and the names of those by default that
+/// are not there. One that the settings name must be.
+fn deployed(workspace: &Workspace) -> Result<(Vec<Deployed>, Vec<&str>), Fault> {
+    let settings = &workspace.settings;
+    let dockerfile = settings.buildx.dockerfile.as_str();
+    let named = settings.scan.deploy.iter().flatten().map(|name| (name.as_str(), true));
+    let usual = [(dockerfile, dockerfile != DOCKERFILE)].into_iter();
+    let usual = usual.chain(settings.scan.deploy.is_none().then_some((DEPLOY, false)));
+    let (mut there, mut absent) = (Vec::new(), Vec::new());
+    for (name, must) in usual.chain(named) {
+        let path = workspace.root.join(name);
+        if path.exists() {
+            there.push(Deployed { name: name.to_owned(), path });
+        } else if must {
+            return Err(Fault::usage(format!("'{name}' is to be looked at, and is not there"))
+                .at(settings::FILE)
+                .cure("deploy in [scan] and dockerfile in [buildx] name what is"));
+        } else {
+            absent.push(name);
+        }
+    }
+    Ok((there, absent))
 }
 
 /// Whether a path leads to or through something that is no folder.

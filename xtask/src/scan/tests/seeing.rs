@@ -114,10 +114,18 @@ fn licences_that_are_not_on_the_list() {
     let key = |name: &str, version: &str| (name.to_owned(), version.to_owned());
     let licences =
         [(key("h2", "0.3.0"), licence::Known { license: Some("MIT".to_owned()), source: None })].into();
-    let found = licence::findings(&taken, &licences, &["MIT".to_owned()]);
+    let (found, _) = licence::findings(&taken, &licences, &["MIT".to_owned()], true);
     let shown: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.subject, finding.note)).collect();
     assert_eq!(
         shown,
         ["bytes not in Cargo.lock, so that its licence is not known; perhaps the image is older"]
     );
+    // In another image that is not known, also where a crate of that name is known from elsewhere.
+    let (found, unknown) = licence::findings(&taken, &licences, &["MIT".to_owned()], false);
+    assert_eq!((found.len(), unknown), (0, 2));
+    let source = Some("registry+https://github.com/rust-lang/crates.io-index".to_owned());
+    let licences =
+        [(key("h2", "0.3.0"), licence::Known { license: Some("GPL-3.0".to_owned()), source })].into();
+    let (found, unknown) = licence::findings(&taken, &licences, &["MIT".to_owned()], false);
+    assert_eq!((found.len(), unknown), (1, 1));
 }
