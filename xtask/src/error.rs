@@ -24,11 +24,12 @@ pub struct Fault {
     what: String,
     place: Option<String>,
     cure: Option<String>,
+    of_content: bool,
 }
 
 impl Fault {
     fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), place: None, cure: None }
+        Self { kind, what: what.into(), place: None, cure: None, of_content: false }
     }
 
     /// The work failed: exit code 1.
@@ -57,6 +58,14 @@ impl Fault {
     #[must_use]
     pub fn cure(mut self, cure: impl Into<String>) -> Self {
         self.cure = Some(cure.into());
+        self
+    }
+
+    /// It is about what was sent, which is wrong in itself, and not about sending it: asking again, or later,
+    /// brings the same.
+    #[must_use]
+    pub fn of_content(mut self) -> Self {
+        self.of_content = true;
         self
     }
 
@@ -134,6 +143,12 @@ pub fn kind(error: &anyhow::Error) -> Kind {
     Kind::Failed
 }
 
+/// Whether an error is about content that is wrong in itself ([`Fault::of_content`]).
+pub fn of_content(error: &anyhow::Error) -> bool {
+    let whole = error.downcast_ref::<Fault>().is_some_and(|fault| fault.of_content);
+    whole || error.chain().any(|cause| cause.downcast_ref::<Fault>().is_some_and(|fault| fault.of_content))
+}
+
 /// The error as a person reads it: an `error:` line a fault, its causes indented below, the cure last.
 pub fn render(error: &anyhow::Error) -> String {
     let mut out = String::new();
@@ -191,6 +206,13 @@ mod tests {
         for (error, expected) in cases {
             assert_eq!(kind(&error), expected, "{error:#}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_in_itself_is_known_below_any_context() {
+        let error = anyhow::Error::new(Fault::failed("other bytes").of_content()).context("step");
+        assert!(of_content(&error) && of_content(&error.context(Fault::gate("no"))));
+        assert!(!of_content(&Fault::failed("no answer").into()));
     }
 
     #[test]

@@ -39,9 +39,37 @@ pub fn mask(text: &str) -> String {
     found.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
 }
 
+/// Whether an address has a login in it (`me:password@host`), which is shown wherever the address is; an
+/// `@` before a digest is none.
+pub fn has_login(address: &str) -> bool {
+    address.match_indices('@').any(|(at, _)| !address[at + 1..].starts_with("sha256:"))
+}
+
+/// An address without the login in it.
+pub fn without_login(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((_, host)) if has_login(address) => format!("***@{host}"),
+        _ => address.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_is_not_shown() {
+        for (address, shown) in [
+            ("http://me:hunter2@host/x", "***@host/x"),
+            ("http://me:a/b@c@host/x", "***@host/x"),
+            ("me:hunter2@host/db:2", "***@host/db:2"),
+            ("host/db@sha256:00", "host/db@sha256:00"),
+            ("https://host/x", "https://host/x"),
+        ] {
+            assert_eq!(without_login(address), shown);
+            assert_eq!(has_login(address), shown != address);
+        }
+    }
 
     #[test]
     fn what_is_remembered_is_shown_in_no_form() {

@@ -91,10 +91,7 @@ fn bad_crates_are_caught_by_both_engines_and_mended_ones_pass() {
     let report = scan(&good, &["--json", "--severity", "critical,high,medium,low"]).code(0).json();
     assert!(CRATES.iter().all(|(_, id, ..)| finding(&report, id).is_none()), "{report:#}");
     for platform in report["platforms"].as_array().unwrap() {
-        assert!(
-            platform["crates"].as_u64().unwrap() > 5 && platform["seconds"].as_f64().unwrap() < 3.0,
-            "{platform}"
-        );
+        assert!(platform["crates"].as_u64().unwrap() > 5 && platform["seconds"].is_f64(), "{platform}");
     }
     bills(&good);
     ignoring(&bad);
@@ -165,6 +162,13 @@ fn yanked(good: &Hello) {
     assert_eq!(report["yanked"], "not looked up: not asked for");
     good.write("xtask/image.toml", &format!("{SETTINGS}yanked = true\nindex = 'http://127.0.0.1:1'\n"));
     scan(good, &[]).code(0).says("yanked versions were not looked up");
+    // An index that takes the question and answers nothing costs a warning, and little time.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let index = format!("yanked = true\nindex = 'http://{}'\n", silent.local_addr().unwrap());
+    good.write("xtask/image.toml", &format!("{SETTINGS}{index}"));
+    let started = std::time::Instant::now();
+    scan(good, &[]).code(0).says("yanked versions were not looked up");
+    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
     good.write("xtask/image.toml", SETTINGS);
 }
 
@@ -309,16 +313,31 @@ fn with_trivy(bad: &Hello, good: &Hello) {
         assert_eq!(report["findings"], json!([]));
     }
     overlooked(bad, &trivy);
+    listed(bad, &trivy);
+    deployed(good, &trivy);
     distributions(good, &trivy);
-    // An old database, and one that knows nothing of this: the one is told, the other is what it is.
+    // A fresh database without an advisory finds nothing in anything.
+    let whole = fs::read_to_string(&yaml).unwrap();
+    for (name, expected) in [("cargo::facts", "about cargo packages"), ("vulnerability", "")] {
+        let others = whole.replace(&format!("bucket: {name}\n"), "bucket: another\n");
+        fs::write(&yaml, others).unwrap();
+        fs::remove_dir_all(&cache).unwrap();
+        make("2026-08-21");
+        let ran = trivy(good, &["--json"]);
+        if expected.is_empty() {
+            ran.code(0)
+        } else {
+            ran.code(3).says(expected)
+        };
+    }
+    fs::write(&yaml, whole).unwrap();
+    fs::remove_dir_all(&cache).unwrap();
+    make("2026-08-21");
+    // One that is too old.
     good.write("xtask/image.toml", &SETTINGS.replace("36500", "3"));
     trivy(good, &["--engine", "trivy"]).code(3).says("Trivy's database is of 2026-08-21");
     good.write("xtask/image.toml", SETTINGS);
-    // Entries of Trivy's own list need a reason and a day.
-    good.write(".trivyignore.yaml", "vulnerabilities:\n  - id: CVE-1\n    statement: why\n");
-    trivy(good, &[]).code(3).says("no day on which it ends");
     // A program of that name that answers with nothing at all.
-    fs::remove_file(good.path().join(".trivyignore.yaml")).unwrap();
     impostor(good);
 }
 
@@ -397,11 +416,91 @@ fn overlooked(bad: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
     let report = trivy(bad, &["--json"]).code(3).json();
     assert_eq!(finding(&report, "RUSTSEC-2019-0013").unwrap()["fails"], true);
     // A reason is wanted, and a document that is there.
-    bad.write("vex.json", &document.to_string().replace("justification", "x"));
-    trivy(bad, &["--engine", "builtin"]).code(3).says("without a reason");
+    for engine in ["trivy", "builtin"] {
+        bad.write("vex.json", &document.to_string().replace("justification", "x"));
+        trivy(bad, &["--engine", engine]).code(3).says("without a reason");
+        // A statement about every version there will ever be is none either.
+        bad.write("vex.json", &document.to_string().replace("spin@0.5.1", "spin"));
+        trivy(bad, &["--engine", engine]).code(3).says("a package URL with a version");
+    }
     fs::remove_file(bad.path().join("vex.json")).unwrap();
     trivy(bad, &["--engine", "builtin"]).code(3).says("vex.json: the VEX document cannot be read");
     bad.write("xtask/image.toml", SETTINGS);
+}
+
+/// What Trivy's own list says is overlooked with a reason and a day, and nothing else is, however the list
+/// is written.
+fn listed(bad: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
+    let day = in_days(30);
+    let entry = |id: &str| format!("  - id: {id}\n    statement: a test\n    expired_at: {day}\n");
+    let ids: Vec<_> = CRATES.iter().flat_map(|row| aliases_of(row.1)).collect();
+    let all: Vec<_> = ids.iter().map(|id| entry(id)).collect();
+    let good = format!("vulnerabilities:\n{}", all.concat());
+    bad.write(".trivyignore.yaml", &good);
+    // Where Trivy looks for lists of its own accord, nothing is read.
+    bad.write(".trivyignore", "CVE-2021-25900\n");
+    let report = trivy(bad, &["--engine", "trivy", "--json"]).code(0).json();
+    let found = report["findings"].as_array().unwrap();
+    let why = format!("a test (until {day}) (.trivyignore.yaml)");
+    let about = |name: &str| found.iter().find(|one| one["subject"] == name).unwrap();
+    assert!(CRATES.iter().all(|row| about(row.2)["ignored"] == why.as_str()), "{report:#}");
+    // The builtin engine has no such list.
+    trivy(bad, &[]).code(3);
+    let first = &ids[0];
+    for (other, expected) in [
+        (format!("vulnerabilities:\n  - id: {first}\n    statement: why\n"), "no day on which it ends"),
+        (good.replace(&day, "9999-12-31"), "366 are the most"),
+        (format!("{good}  - id:\t{first}\n"), "a tab or a control"),
+        (format!("{good}  - ? id\n    : {first}\n"), "not understood"),
+        (good.replacen("a test", &format!("ok\r  - id: {first}"), 1), "a tab or a control"),
+        (good.replacen("statement: a test\n", "statement: \"a\n", 1), "not understood"),
+        (
+            good.replacen(
+                &format!("a test\n    expired_at: {day}\n"),
+                &format!("\"a\n    expired_at: {day} #\"\n"),
+                1,
+            ),
+            "not understood",
+        ),
+    ] {
+        bad.write(".trivyignore.yaml", &other);
+        trivy(bad, &["--engine", "trivy"]).code(3).says(expected);
+    }
+    fs::remove_file(bad.path().join(".trivyignore.yaml")).unwrap();
+    fs::remove_file(bad.path().join(".trivyignore")).unwrap();
+}
+
+/// Every file that says how the image is deployed is looked at, and what a list leaves out is told.
+fn deployed(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\nspec:\n  containers:\n    - name: x\n      image: x:1\n      \
+        securityContext:\n        privileged: true\n";
+    good.write("deploy/pod.yaml", pod);
+    let report = trivy(good, &["--json"]).code(3).json();
+    let found = report["findings"].as_array().unwrap();
+    let failing: Vec<_> = found.iter().filter(|one| one["fails"] == true).collect();
+    assert!(failing.iter().all(|one| one["place"] == "deploy/pod.yaml"), "{report:#}");
+    let entries = failing.iter().map(|one| {
+        let (id, day) = (one["id"].as_str().unwrap(), in_days(9));
+        format!("  - id: {id}\n    statement: a test\n    expired_at: {day}\n    paths:\n      - pod.yaml\n")
+    });
+    let entries: std::collections::BTreeSet<_> = entries.collect();
+    let list = format!("misconfigurations:\n{}", entries.into_iter().collect::<String>());
+    good.write(".trivyignore.yaml", &list);
+    let again = trivy(good, &["--json"]).code(0).json();
+    assert_eq!(again["findings"].as_array().unwrap().len(), found.len(), "none of them is gone");
+    let ignored = again["findings"].as_array().unwrap().iter().filter(|one| one["ignored"].is_string());
+    assert_eq!(ignored.count(), failing.len());
+    for (name, text) in [("broken.yaml", "a: [\n"), ("pod.yaml.tmpl", pod)] {
+        good.write(&format!("deploy/{name}"), text);
+        trivy(good, &[]).code(3).says(&format!("deploy/{name}: Trivy did not look at this file"));
+        fs::remove_file(good.path().join("deploy").join(name)).unwrap();
+    }
+    fs::remove_file(good.path().join(".trivyignore.yaml")).unwrap();
+    fs::remove_dir_all(good.path().join("deploy")).unwrap();
+    trivy(good, &[]).code(0).says("not looked at, since it is not there: Dockerfile, deploy");
+    good.write("xtask/image.toml", &format!("{SETTINGS}deploy = ['deploy']\n"));
+    trivy(good, &[]).code(2).says("'deploy' is to be looked at, and is not there");
+    good.write("xtask/image.toml", SETTINGS);
 }
 
 /// Trivy's name, another program: what it does not see does not pass.
@@ -491,6 +590,20 @@ fn an_archive_is_scanned_as_a_layout_is() {
     assert_eq!(manifests(&whole), manifests(&archive));
     let sarif = scan(&hello, &["--format", "sarif"]).code(0).json();
     assert_eq!((&sarif["version"], &sarif["runs"][0]["results"]), (&json!("2.1.0"), &json!([])));
+    scan(&hello, &["--json", "--format", "sarif"]).code(2).says("one of them");
+    // A login in an address goes nowhere, and is not said again.
+    let from = hello.run(&["advisories", "update", "--from", "http://me:hunter2@127.0.0.1:1/db.tar"]).code(2);
+    hello.write(
+        "xtask/image.toml",
+        &format!("{SETTINGS}yanked = true\nindex = 'http://me:hunter2@127.0.0.1:1'\n"),
+    );
+    let index = scan(&hello, &[]).code(2).says("a login has no place");
+    assert!(!format!("{from:?}{index:?}").contains("hunter2"), "{from:?}{index:?}");
+    // Of an archive the licences are known as far as the lock file goes.
+    hello.write("xtask/image.toml", &format!("{SETTINGS}licences = ['MIT']\n"));
+    let plan = scan(&hello, &["--dry-run", "--image", "image.tar"]).code(0);
+    assert!(plan.stdout.contains("licences"), "{}", plan.stdout);
+    hello.write("xtask/image.toml", SETTINGS);
     // A part of the archive that is not what its name says.
     let mut bytes = fs::read(hello.path().join("image.tar")).unwrap();
     let gzip = bytes.windows(3).position(|window| window == [0x1f, 0x8b, 8]).unwrap();
@@ -510,10 +623,7 @@ fn facts() -> String {
         advisory["date"].as_str().unwrap() <= "2026-08-21"
     };
     let lines: Vec<_> = text.lines().skip(1).filter(known).collect();
-    let head = json!({
-        "schema": "xtask.advisories/1", "source": "a test", "date": "2026-08-21", "advisories": lines.len(),
-    });
-    format!("{head}\n{}\n", lines.join("\n"))
+    support::facts("2026-08-21", &lines)
 }
 
 fn advisories() -> Vec<Value> {
@@ -550,6 +660,7 @@ fn facts_as_yaml() -> String {
     }
     format!(
         "- bucket: data-source\n  pairs:\n    - key: cargo::facts\n      value:\n        ID: facts\n        Name: facts\n\
+         - bucket: debian 12\n  pairs:\n    - bucket: nothing\n      pairs:\n        - key: CVE-1\n          value:\n            FixedVersion: '1'\n\
          - bucket: cargo::facts\n  pairs:\n{crates}- bucket: vulnerability\n  pairs:\n{ratings}"
     )
 }

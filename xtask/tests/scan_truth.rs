@@ -9,10 +9,7 @@ use std::fs;
 use serde_json::{Value, json};
 use support::{Hello, Ran, forge, have_targets};
 
-const SETTINGS: &str =
-    "package = 'hello'\n[container.healthcheck]\ncommand = ['/usr/bin/hello']\n[scan]\nmax-age = 36500\n";
-const ONE_FACT: &str = "{\"schema\":\"xtask.advisories/1\",\"source\":\"a test\",\"date\":\"2026-08-21\",\"advisories\":1}\n\
-    {\"id\":\"RUSTSEC-2021-0001\",\"package\":\"none\",\"date\":\"2021-01-01\"}\n";
+const SETTINGS: &str = "package = 'hello'\n[container.healthcheck]\ncommand = ['/usr/bin/hello']\n[scan]\nmax-age = 36500\nmin-advisories = 1\n";
 
 /// A workspace with a commit, and its image.
 fn workspace() -> Option<Hello> {
@@ -21,7 +18,7 @@ fn workspace() -> Option<Hello> {
     }
     let hello = Hello::new();
     hello.write("xtask/image.toml", SETTINGS);
-    hello.write("xtask/advisories.jsonl", ONE_FACT);
+    hello.write("xtask/advisories.jsonl", &support::one_fact());
     hello.commit();
     hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
     Some(hello)
@@ -59,7 +56,23 @@ fn a_list_is_held_against_the_source_that_the_image_is_of() {
         config["config"]["Labels"]["org.opencontainers.image.revision"] = json!("0".repeat(40));
     };
     forge::configs(&hello.layout(), claim);
-    scan(&hello, &[]).code(0).says("000000000000, which is no commit of this workspace");
+    // What was made here is of what is here, whatever it says; of another image nobody can tell.
+    scan(&hello, &[]).code(3).says("nothing links hello 0.3.0");
+    let elsewhere = hello.path().join("target/other");
+    support::copy(&hello.layout(), &elsewhere);
+    scan(&hello, &["--image", "target/other"])
+        .code(0)
+        .says("000000000000, which is no commit of this workspace");
+    for label in [Some(format!("{}-dirty", "0".repeat(40))), None] {
+        forge::configs(&hello.layout(), |config| {
+            let labels = config["config"]["Labels"].as_object_mut().unwrap();
+            labels.remove("org.opencontainers.image.revision");
+            labels.extend(
+                label.clone().map(|label| ("org.opencontainers.image.revision".to_owned(), json!(label))),
+            );
+        });
+        scan(&hello, &[]).code(3).says("nothing links hello 0.3.0").says("cargo xtask image makes it anew");
+    }
     // The same lists under this commit's name.
     let head = fs::read_to_string(hello.path().join(".git/refs/heads/master"))
         .or_else(|_| fs::read_to_string(hello.path().join(".git/refs/heads/main")))
@@ -110,7 +123,7 @@ fn every_gate_is_told_and_a_step_that_fails_leaves_a_report() {
     // Without any advisories the step itself ends at the gate: what was seen before it is told all the same.
     fs::remove_file(hello.path().join("xtask/advisories.jsonl")).unwrap();
     scan(&hello, &[]).code(3).says("nothing for linux/arm64").says("no advisories").says("not finished");
-    hello.write("xtask/advisories.jsonl", ONE_FACT);
+    hello.write("xtask/advisories.jsonl", &support::one_fact());
     // A step that fails: exit code 1, and neither document says that all is well.
     let pin = "[scan.trivy]\nversion = '0.74.0'\nurl = 'http://127.0.0.1:1/{version}_{machine}.tar.gz'\nsha256 = { ";
     let machine = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
@@ -172,7 +185,7 @@ fn keys(document: &Value) -> BTreeSet<String> {
 fn every_key_of_the_document_is_explained() {
     let Some(hello) = workspace() else { return };
     // Without a health check there is something to find.
-    hello.write("xtask/image.toml", "package = 'hello'\n[scan]\nmax-age = 36500\n");
+    hello.write("xtask/image.toml", "package = 'hello'\n[scan]\nmax-age = 36500\nmin-advisories = 1\n");
     hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
     scan(&hello, &["--json"]).code(0);
     let file = fs::read_to_string(hello.path().join("target/xtask/scan.json")).unwrap();
@@ -187,11 +200,73 @@ fn every_key_of_the_document_is_explained() {
 }
 
 #[test]
+fn a_pass_goes_where_another_scan_cannot_be_begun_or_says_less() {
+    let Some(hello) = workspace() else { return };
+    let word = hello.path().join("target/xtask/scan.json");
+    let read =
+        |path: &std::path::Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let auto = |ci: &str, path: &str| {
+        let mut command = hello.command();
+        command.env("CI", ci).env("PATH", path).args(["scan", "--offline", "--json", "--output", "report"]);
+        command.env("GITHUB_STEP_SUMMARY", hello.path().join("summary"));
+        Ran::of(&mut command)
+    };
+    let path = std::env::var_os("PATH").unwrap();
+    let dirs = std::env::split_paths(&path).filter(|dir| !dir.join("trivy").is_file());
+    let without = std::env::join_paths(dirs).unwrap().into_string().unwrap();
+    let bin = hello.path().join("bin");
+    let with = format!("{}:{without}", bin.display());
+    hello.write("bin/trivy", "#!/bin/sh\necho '{\"Version\":\"0.74.0\"}'\n");
+    hello.write(
+        ".trivyignore.yaml",
+        "vulnerabilities:\n  - id: CVE-1\n    statement: why\n    expired_at: 2020-01-01\n",
+    );
+    make_executable(&bin.join("trivy"));
+    for (ci, path, expected) in
+        [("", &with, ".trivyignore.yaml"), ("true", &without, "Trivy is required here")]
+    {
+        scan(&hello, &[]).code(0);
+        assert_eq!(read(&word)["passed"], true);
+        fs::write(hello.path().join("summary"), "").unwrap();
+        auto(ci, path).code(3).says(expected);
+        assert_eq!(read(&word)["passed"], false);
+        let report = read(&hello.path().join("report"));
+        assert!(report["passes"] == false && report["faults"].to_string().contains(expected), "{report:#}");
+        assert_eq!(report["platforms"].as_array().unwrap().len(), 2, "the rest is looked at all the same");
+        let summary = fs::read_to_string(hello.path().join("summary")).unwrap();
+        assert!(summary.contains("does not pass"), "{summary}");
+    }
+    fs::remove_file(hello.path().join(".trivyignore.yaml")).unwrap();
+    hello.write("xtask/image.toml", &format!("{SETTINGS}cache = '/dev/null'\n"));
+    auto("", &with).code(2).says("'/dev/null' is not a folder");
+    // Packages of an operating system are known to Trivy alone.
+    hello.write("status", "Package: base\nStatus: install ok installed\nVersion: 1\n");
+    let base = "[[files]]\nsource = 'status'\ntarget = '/var/lib/dpkg/status'\n";
+    hello.write("xtask/image.toml", &format!("{SETTINGS}{base}"));
+    hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
+    scan(&hello, &[]).code(0).says("publish will ask for another scan: the image has parts that");
+    assert!(!word.exists());
+}
+
+#[cfg(unix)]
+fn make_executable(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &std::path::Path) {}
+
+#[test]
 fn publish_takes_the_word_of_a_real_scan_of_the_very_image() {
     let Some(registry) = support::live::Live::docker() else { return };
     let Some(hello) = workspace() else { return };
     let to = format!("{}/scan/word", registry.address);
-    let publish = || hello.run(&["publish", "--repository", &to, "--tag", "one", "--sign", "none"]);
+    let publish = || {
+        let mut command = hello.command();
+        command.env_remove("CI").args(["publish", "--repository", &to, "--tag", "one", "--sign", "none"]);
+        Ran::of(&mut command)
+    };
     publish().code(3).says("has not been scanned");
     hello.write("xtask/image.toml", &SETTINGS.replace("36500", "3"));
     scan(&hello, &[]).code(3);
@@ -201,6 +276,9 @@ fn publish_takes_the_word_of_a_real_scan_of_the_very_image() {
     scan(&hello, &["--severity", "critical"]).code(0).says("publish will ask for another scan");
     publish().code(3).says("has not been scanned");
     scan(&hello, &[]).code(0);
+    let mut in_ci = hello.command();
+    in_ci.env("CI", "true").args(["publish", "--repository", &to, "--tag", "one", "--sign", "none"]);
+    Ran::of(&mut in_ci).code(3).says("scanned without Trivy, which is required here");
     publish().code(0);
     // The word is about one image.
     hello.write("hello/src/main.rs", "fn main() { println!(\"another\"); }\n");

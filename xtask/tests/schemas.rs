@@ -70,9 +70,7 @@ fn documents_are_valid() {
     let Some((python, schema)) = validators() else { return };
     let hello = Hello::new();
     hello.write("xtask/image.toml", "package = 'hello'\n");
-    let fact = "{\"schema\":\"xtask.advisories/1\",\"source\":\"a test\",\"date\":\"2020-01-01\",\"advisories\":1}\n\
-        {\"id\":\"RUSTSEC-2021-0001\",\"package\":\"none\",\"date\":\"2021-01-01\"}\n";
-    hello.write("xtask/advisories.jsonl", fact);
+    hello.write("xtask/advisories.jsonl", &support::one_fact());
     hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
     // Somebody else's, who does not keep to what is usual.
     let foreign = hello.path().join("target/foreign");

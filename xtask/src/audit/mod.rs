@@ -142,6 +142,14 @@ impl Audit {
             let what = format!("a crate's name of {} bytes; {LONGEST_NAME} is the limit", package.name.len());
             return Err(Fault::failed(what));
         }
+        // One crate many times makes a short image of a long list, and as many findings.
+        let mut seen = BTreeSet::new();
+        let key =
+            |package: &'_ Crate| (package.name.clone(), package.version.clone(), package.source.clone());
+        if let Some(package) = self.packages.iter().find(|package| !seen.insert(key(package))) {
+            let what = format!("the list of crates has {} {} twice", package.name, package.version);
+            return Err(Fault::failed(what));
+        }
         let strays = self.packages.iter().flat_map(|package| &package.dependencies).any(|&at| at >= count);
         let roots = self.packages.iter().filter(|package| package.root).count();
         if strays || roots > 1 {

@@ -276,10 +276,11 @@ fn place(number: u64) -> Result<usize, Malformed> {
 pub mod tests {
     use super::*;
 
-    /// A header, one segment of four bytes, the names of sections, and their table.
+    /// A header for x86-64, one segment of four bytes, the names of sections, and their table.
     pub fn elf() -> Vec<u8> {
         let mut elf = vec![0; 64 + 56];
         elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        elf[18] = 62;
         (elf[32], elf[54], elf[56]) = (64, 56, 1);
         (elf[64 + 8], elf[64 + 32]) = (120, 4);
         elf.extend_from_slice(b"code");

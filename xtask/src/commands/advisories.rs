@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use crate::error::Fault;
+use crate::mask::{has_login, without_login};
 use crate::plan::{Action, Plan};
 use crate::registry::download;
 use crate::scan::facts::{FILE, Facts};
@@ -66,6 +67,12 @@ impl Flags {
         let Verb::Update(update) = self.action;
         let workspace = Workspace::find()?;
         let source = update.from.unwrap_or_else(|| SOURCE.to_owned());
+        if is_url(&source) && has_login(&source) {
+            return Err(Fault::usage("--from: a login in an address is shown wherever the address is")
+                .at(without_login(&source))
+                .cure("fetch it with a program that knows the login, and give the file")
+                .into());
+        }
         if !is_url(&source) && !Path::new(&source).exists() {
             return Err(Fault::usage("--from: there is no such folder or file").at(source).into());
         }

@@ -142,10 +142,11 @@ impl Flags {
         let output = self.output(&facts);
         // One for the folders that runs share, one for a layout that may belong to another workspace.
         let own = facts.package.target_dir.join("image");
-        let waiting =
-            |dir: &Path| ui.warn(&format!("another run is writing {}; waiting for it to end", dir.display()));
-        let _own = Lock::take(&own, || waiting(&own))?;
-        let _other = (output != own).then(|| Lock::take(&output, || waiting(&output))).transpose()?;
+        let waiting = |dir: &Path, by: &str| {
+            ui.warn(&format!("another run ({by}) is writing {}; waiting for it to end", dir.display()));
+        };
+        let _own = Lock::take(&own, |by| waiting(&own, by))?;
+        let _other = (output != own).then(|| Lock::take(&output, |by| waiting(&output, by))).transpose()?;
         let mut work = Work::new(setup, facts.build_work())?;
         let mut ran = plan.run(&mut work, ui);
         if let Err(error) = &ran

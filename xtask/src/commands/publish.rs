@@ -13,9 +13,10 @@ use crate::image::layout::Lock;
 use crate::plan::Plan;
 use crate::publish::{
     Mode, Origin, Parameters, Parcel, Report, Said, Scan, Setup, Signer, Step, Work, check_version, merge,
-    need_cosign,
+    need_cosign, scan_gate,
 };
 use crate::registry::Reference;
+use crate::scan::gate::needs_trivy;
 use crate::settings::Bytes;
 use crate::tags::{Motion, Tag, version_of, version_tag};
 use crate::ui::{self, Ui};
@@ -71,8 +72,8 @@ impl Flags {
         let _lock = if self.dry_run || !dir.exists() && self.merge.is_empty() {
             None
         } else {
-            Some(Lock::take(&dir, || {
-                ui.warn(&format!("another run is writing {}; waiting for it to end", dir.display()));
+            Some(Lock::take(&dir, |by| {
+                ui.warn(&format!("another run ({by}) is writing {}; waiting for it to end", dir.display()));
             })?)
         };
         if !self.merge.is_empty() {
@@ -157,12 +158,14 @@ impl Flags {
             }
             read => read?,
         };
-        let passed = scan.as_ref().is_some_and(|scan| scan.passed && scan.digest == parcel.digest());
+        let needs_trivy = needs_trivy(&facts.workspace.settings.scan);
+        let passed = scan_gate(scan.as_ref(), &parcel.digest(), needs_trivy, None).is_ok();
         // A reason that was not needed is none that a consumer should read.
         let unscanned = self.allow_unscanned.clone().filter(|_| !passed);
         Ok(Setup {
             from: base.filter(|base| base.registry() == to.registry() && base.name() != to.name()),
             scan,
+            needs_trivy,
             parameters: parameters(facts, origin, parcel, unscanned.clone()),
             unscanned,
             sboms: sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),

@@ -6,18 +6,19 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
+use super::scan::no_image;
 use crate::build;
 use crate::error::{Fault, Faults};
 use crate::image::layout::Lock;
 use crate::image::oci::PlatformSpec;
 use crate::plan::{Action, Plan};
-use crate::registry::{Client, Options};
+use crate::registry::Client;
 use crate::scan::bom::{self, Bom, Name};
 use crate::scan::builtin::blind_spots;
 use crate::scan::inventory::{self, Inventory};
 use crate::scan::licence::{self, Licences};
 use crate::scan::platforms;
-use crate::scan::source::{Source, same};
+use crate::scan::source::{Source, patience, same};
 use crate::settings::Workspace;
 use crate::ui::{self, Progress, Ui};
 
@@ -93,7 +94,8 @@ impl Flags {
             Some(text) => {
                 Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
             }
-            None => Source::Layout(own.clone(), None),
+            None if own.join("oci-layout").is_file() => Source::Layout(own.clone(), None),
+            None => return Err(no_image(&own).into()),
         };
         let repository = match &source {
             Source::Registry(reference) => Some(reference.name()),
@@ -114,8 +116,8 @@ impl Flags {
             return Ok(());
         }
         let ui = Ui::detect();
-        let _lock = Lock::take(&target.join("xtask").join("scan"), || {
-            ui.warn("a scan of this workspace is running; waiting for it to end");
+        let _lock = Lock::take(&target.join("xtask").join("scan"), |by| {
+            ui.warn(&format!("a scan of this workspace is running ({by}); waiting for it to end"));
         })?;
         let (inventories, written) = (Vec::new(), Vec::new());
         let room = target.join("xtask").join("scan-image");
@@ -146,7 +148,7 @@ impl Action for Step {
     fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
         match self {
             Self::Look(source) => {
-                let client = Client::new(Options::default());
+                let client = Client::new(patience());
                 let (layout, only) = source.bring(&client, &work.room, &|text| progress.detail(text))?;
                 let found = platforms::find(&layout, only)?;
                 for image in &found.images {

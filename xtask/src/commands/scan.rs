@@ -14,7 +14,7 @@ use crate::plan::Action as _;
 use crate::platform::Choice;
 use crate::publish::record;
 use crate::scan::builtin;
-use crate::scan::gate::Rules;
+use crate::scan::gate::{Rules, needs_trivy};
 use crate::scan::report::Report;
 use crate::scan::sarif;
 use crate::scan::severity::Severity;
@@ -22,7 +22,8 @@ use crate::scan::trivy;
 use crate::scan::work::{Setup, Step, Work};
 use crate::time::Date;
 use crate::ui::{self, Ui};
-use known::{Known, needs_trivy};
+use known::Known;
+pub(super) use known::no_image;
 
 /// Look for known vulnerabilities, secrets and weak settings in an image
 #[derive(Args, Debug)]
@@ -30,7 +31,7 @@ use known::{Known, needs_trivy};
 Examples:
   cargo xtask scan                                  the image in target/image, every platform
   cargo xtask scan --platform host                  where only this machine's platform was built
-  cargo xtask scan --image python:3.11-slim         anyone's image, in a registry
+  cargo xtask scan --image nginx:1.29-bookworm      anyone's image, in a registry
   cargo xtask scan --image image.tar --offline      an archive, without the network
   cargo xtask scan --format sarif --output out.sarif
 
@@ -101,19 +102,26 @@ impl Flags {
         if let Some(Err(what)) = self.severity.as_deref().map(Severity::check) {
             return Err(Fault::usage(format!("--severity: {what}")).into());
         }
+        if self.json && !matches!(self.format, Format::Table | Format::Json) {
+            return Err(Fault::usage("--json and another --format: one of them").into());
+        }
         if let Some(path) = &self.output {
             ready(path, self.dry_run)?;
         }
-        let facts = self.facts()?;
+        let mut facts = self.facts()?;
         let plan = self.plan(&facts);
+        let refused = facts.refused.take();
         if self.dry_run {
+            refused.map_or(Ok(()), Err)?;
             ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
             return Ok(());
         }
         let ui = Ui::detect();
-        let Known { workspace, target_dir, name, own, layout, platforms, trivy, partial, .. } = facts;
-        let _lock = Lock::take(&target_dir.join("xtask").join("scan"), || {
-            ui.warn("another scan of this workspace is running; waiting for it to end");
+        let Known {
+            workspace, target_dir, name, own, layout, platforms, trivy, partial, result, notes, ..
+        } = facts;
+        let _lock = Lock::take(&target_dir.join("xtask").join("scan"), |by| {
+            ui.warn(&format!("another scan of this workspace is running ({by}); waiting for it to end"));
         })?;
         let settings = &workspace.settings.scan;
         let setup = Setup {
@@ -126,6 +134,7 @@ impl Flags {
                 ignore: settings.ignore.clone(),
             },
             max_age: settings.max_age,
+            min_advisories: settings.min_advisories,
             licences: settings.licences.clone(),
             vex: settings.vex.clone(),
             trivy: trivy.map(|(trivy, options, _)| (trivy, options)),
@@ -134,12 +143,20 @@ impl Flags {
             root: workspace.root.clone(),
         };
         let mut work = Work::new(setup);
-        // A scan that does not come to its end must not leave an older one's word in its place.
-        let result = target_dir.join("xtask").join("scan.json");
+        work.notes = notes;
+        // What another scan left while this one waited for it.
         if layout.is_some() && result.exists() {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;
         }
-        let (steps, ended) = match plan.run(&mut work, ui) {
+        let ran = match refused {
+            Some(error) if error::kind(&error) != error::Kind::Gate => Err(error),
+            Some(error) => {
+                work.faults.extend(as_faults(error));
+                plan.run(&mut work, ui)
+            }
+            None => plan.run(&mut work, ui),
+        };
+        let (steps, ended) = match ran {
             Ok(steps) => (steps, None),
             // However a step ends, the result is told, with what was found until then.
             Err(error) => {
@@ -169,7 +186,8 @@ impl Flags {
         // What `cargo xtask publish` wants to see. An image that it could not take leaves nothing, and the
         // verdict here stands all the same.
         let ran: Vec<_> = work.engines.iter().map(|engine| engine.name).collect();
-        if let Some(why) = self.looser(&settings.severity, needs_trivy(&workspace), &ran)
+        let gaps = work.platforms.iter().any(|platform| !platform.not_covered.is_empty());
+        if let Some(why) = self.looser(&settings.severity, needs_trivy(settings), gaps, &ran)
             && layout.is_some()
             && faults.is_empty()
         {
@@ -190,8 +208,9 @@ impl Flags {
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
     }
 
-    /// Why this scan says less than the settings ask for, so that nothing may be published on its word.
-    fn looser(&self, severity: &[Severity], needs_trivy: bool, ran: &[&str]) -> Option<String> {
+    /// Why this scan says less than the settings ask for, so that nothing may be published on its word. `gaps`
+    /// says that the builtin engine alone does not know all of the image.
+    fn looser(&self, severity: &[Severity], needs_trivy: bool, gaps: bool, ran: &[&str]) -> Option<String> {
         let skipped =
             severity.iter().find(|one| self.severity.as_ref().is_some_and(|list| !list.contains(one)));
         match skipped {
@@ -200,6 +219,9 @@ impl Flags {
                 Some("Trivy is required, and it did not run".to_owned())
             }
             None if !ran.contains(&builtin::NAME) => Some("the builtin engine did not run".to_owned()),
+            None if gaps && !ran.contains(&trivy::NAME) => {
+                Some("the image has parts that the builtin engine knows nothing of".to_owned())
+            }
             None => None,
         }
     }
@@ -304,15 +326,21 @@ mod tests {
     #[test]
     fn a_looser_scan_opens_no_gate() {
         let settings = [Severity::Critical, Severity::High];
-        for (line, needs_trivy, ran, good) in [
-            ("", false, &["builtin"][..], true),
-            ("", true, &["builtin", "trivy"], true),
-            ("--severity critical,high,medium", false, &["builtin"], true),
-            ("--severity critical", false, &["builtin"], false),
-            ("--engine builtin", true, &["builtin"], false),
-            ("--engine trivy", true, &["trivy"], false),
+        for (line, needs_trivy, gaps, ran, good) in [
+            ("", false, false, &["builtin"][..], true),
+            ("", true, false, &["builtin", "trivy"], true),
+            ("", true, true, &["builtin", "trivy"], true),
+            ("--severity critical,high,medium", false, false, &["builtin"], true),
+            ("--severity critical", false, false, &["builtin"], false),
+            ("--engine builtin", true, false, &["builtin"], false),
+            ("--engine builtin", false, true, &["builtin"], false),
+            ("--engine trivy", true, false, &["trivy"], false),
         ] {
-            assert_eq!(flags(line).looser(&settings, needs_trivy, ran).is_none(), good, "{line}");
+            assert_eq!(
+                flags(line).looser(&settings, needs_trivy, gaps, ran).is_none(),
+                good,
+                "{line} {gaps}"
+            );
         }
     }
 }

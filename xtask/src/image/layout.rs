@@ -18,6 +18,8 @@ use crate::error::Fault;
 const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_FILE: &str = "index.json";
+/// What is read of what the holder of a lock says of itself, in bytes.
+const LONGEST_HOLDER: u64 = 1000;
 const PARTIAL: &str = ".partial-";
 /// The annotation of `index.json` by which a layout is known to be ours.
 const OURS: &str = "xtask";
@@ -321,8 +323,9 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the layout at `dir`, calling `waiting` once if another run has it.
-    pub fn take(dir: &Path, waiting: impl FnOnce()) -> Result<Self> {
+    /// Takes the lock of the layout at `dir`, calling `waiting` once if another run has it, with what that run
+    /// says of itself; an empty text where that cannot be read.
+    pub fn take(dir: &Path, waiting: impl FnOnce(&str)) -> Result<Self> {
         // By its real path: a link to the folder is the same layout.
         let dir = dir
             .canonicalize()
@@ -333,17 +336,27 @@ impl Lock {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
         }
-        let file = File::create(&path).with_context(|| path.display().to_string())?;
+        let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = options.with_context(|| path.display().to_string())?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
-                waiting();
+                let mut holder = String::new();
+                // Some systems let nobody else read a file that is locked.
+                let _ = (&mut file).take(LONGEST_HOLDER).read_to_string(&mut holder);
+                waiting(&holder);
                 file.lock().with_context(|| path.display().to_string())?;
             }
             Err(fs::TryLockError::Error(error)) => {
                 return Err(error).with_context(|| path.display().to_string());
             }
         }
+        // The command alone: what else stands in its line may be a secret.
+        let command = std::env::args_os().nth(1).unwrap_or_default();
+        let holder = format!("process {}, cargo xtask {}", std::process::id(), command.to_string_lossy());
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
+        written.with_context(|| path.display().to_string())?;
         Ok(Self { _file: file })
     }
 }

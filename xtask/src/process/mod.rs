@@ -5,6 +5,7 @@
 
 mod env;
 mod run;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -199,7 +200,16 @@ fn redact(arg: &str) -> String {
     };
     let fields: Vec<_> = arg.split(',').map(field).collect();
     let joined = fields.join(",");
-    let Some((scheme, rest)) = joined.split_once("://") else { return joined };
+    let Some((scheme, rest)) = joined.split_once("://") else {
+        return match joined.split_once('@') {
+            Some((user, host))
+                if user.contains(':') && !user.contains('/') && !host.starts_with("sha256:") =>
+            {
+                format!("***@{host}")
+            }
+            _ => joined,
+        };
+    };
     match rest.split_once('@') {
         Some((user, host)) if user.contains(':') && !user.contains('/') => format!("{scheme}://***@{host}"),
         _ => joined,
@@ -241,6 +251,9 @@ mod tests {
             ("x=https://me:S3CR3T@host/r.git", "x=https://***@host/r.git"),
             ("base=oci-layout:///dir@sha256:ab", "base=oci-layout:///dir@sha256:ab"),
             ("id=token,env=NAME", "id=token,env=NAME"),
+            ("me:S3CR3T@host/db", "***@host/db"),
+            ("name:tag@sha256:ab", "name:tag@sha256:ab"),
+            ("git@host:x", "git@host:x"),
             ("org.opencontainers.image.title=a,b", "org.opencontainers.image.title=a,b"),
         ] {
             assert_eq!(Cmd::new("x").arg(arg).argv()[1], shown);

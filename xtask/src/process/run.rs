@@ -2,14 +2,22 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::Cmd;
+use super::{Cmd, tree};
 
+/// The longest answer of a child, in bytes; Trivy's about a large image has some ten million.
+const LONGEST_ANSWER: u64 = 256 << 20;
+/// The longest line that is handed on whole, in bytes.
+const LONGEST_LINE: u64 = 1 << 20;
+/// Bytes of what a child says beside its answer that are kept for the error.
+const TAIL_BYTES: usize = 64 << 10;
+/// How long a child that has nothing more to say may take to end.
+const GOING: Duration = Duration::from_secs(10);
 /// Lines of a failed child's output that are kept for the error.
 const TAIL_LINES: usize = 25;
 
@@ -34,7 +42,7 @@ impl fmt::Display for ChildFailed {
 impl std::error::Error for ChildFailed {}
 
 impl Cmd {
-    fn expression(&self) -> duct::Expression {
+    pub(super) fn expression(&self) -> duct::Expression {
         let mut expression = duct::cmd(self.program.clone(), &self.args).unchecked();
         for name in self.withheld() {
             expression = expression.env_remove(name);
@@ -78,22 +86,64 @@ impl Cmd {
         Ok(text)
     }
 
-    /// Runs it and gives its standard output as it is.
+    /// Runs it and gives its standard output as it is. One that says more than can be kept is ended, and
+    /// that is an error.
     pub fn read_bytes(&self) -> Result<Vec<u8>> {
-        let handle =
-            self.expression().stdout_capture().stderr_capture().start().with_context(|| self.starting())?;
-        if let Some(limit) = self.limit
-            && handle.wait_timeout(limit)?.is_none()
-        {
-            handle.kill()?;
+        self.read_at_most(LONGEST_ANSWER)
+    }
+
+    fn read_at_most(&self, longest: u64) -> Result<Vec<u8>> {
+        let started = Instant::now();
+        let (stdout, answer) = std::io::pipe()?;
+        let (stderr, beside) = std::io::pipe()?;
+        // The expression goes at once: as long as it has the pipes' other ends, they have no end.
+        let handle = self.expression().stdout_file(answer).stderr_file(beside).start();
+        let handle = handle.with_context(|| self.starting())?;
+        let (to, from) = mpsc::channel();
+        let on_stderr = to.clone();
+        // On their own: something that the child left behind may keep the pipes open for ever.
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let read = stdout.take(longest + 1).read_to_end(&mut bytes);
+            let _ = to.send(Part::Answer(read.map(|_| bytes)));
+        });
+        std::thread::spawn(move || drop(on_stderr.send(Part::Beside(last_bytes(stderr)))));
+        let (mut bytes, mut said) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            let left = self.limit.map_or(Duration::MAX, |limit| limit.saturating_sub(started.elapsed()));
+            match from.recv_timeout(left) {
+                Ok(Part::Answer(read)) => {
+                    bytes = read.with_context(|| format!("{self}: reading its output"))?;
+                    if bytes.len() as u64 > longest {
+                        end(&handle);
+                        return Err(
+                            self.failed(format!("ended after more than {longest} bytes of output"), [])
+                        );
+                    }
+                }
+                Ok(Part::Beside(last)) => said = last,
+                Err(_) => {
+                    end(&handle);
+                    return Err(self.over_limit([]));
+                }
+            }
+        }
+        let left =
+            self.limit.map_or(Duration::MAX, |limit| limit.saturating_sub(started.elapsed()).max(GOING));
+        let deadline = started.checked_add(started.elapsed().saturating_add(left));
+        let output = match deadline {
+            Some(deadline) => handle.wait_deadline(deadline)?,
+            None => Some(handle.wait()?),
+        };
+        let Some(output) = output else {
+            end(&handle);
             return Err(self.over_limit([]));
-        }
-        let output = handle.into_output()?;
+        };
         if output.status.success() {
-            return Ok(output.stdout);
+            return Ok(bytes);
         }
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<_> = stderr.lines().map(str::to_owned).collect();
+        let text = String::from_utf8_lossy(&said);
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
         let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].to_vec();
         Err(self.failed(output.status.to_string(), tail))
     }
@@ -115,6 +165,7 @@ impl Cmd {
             scope.spawn(move || {
                 if wait.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
                     // The child may end by itself at this very moment; then there is nothing to end.
+                    tree::end(&watched.pids());
                     let _ = watched.kill();
                 }
             });
@@ -140,10 +191,37 @@ impl Cmd {
     }
 }
 
+/// What one of the threads that read has read.
+enum Part {
+    Answer(std::io::Result<Vec<u8>>),
+    Beside(Vec<u8>),
+}
+
+fn end(handle: &duct::Handle) {
+    tree::end(&handle.pids());
+    // It is waited for by nobody: it may hang in the kernel.
+    let _ = handle.kill();
+}
+
+/// The last of what there is to read.
+fn last_bytes(mut from: impl Read) -> Vec<u8> {
+    let (mut last, mut buffer) = (Vec::new(), vec![0; 8192]);
+    while let Ok(read) = from.read(&mut buffer) {
+        if read == 0 {
+            break;
+        }
+        last.extend_from_slice(&buffer[..read]);
+        if last.len() > 2 * TAIL_BYTES {
+            last.drain(..last.len() - TAIL_BYTES);
+        }
+    }
+    last
+}
+
 fn read_lines(reader: &duct::ReaderHandle, mut on_line: impl FnMut(&str)) -> std::io::Result<()> {
     let mut buffered = BufReader::new(reader);
     let mut raw = Vec::new();
-    while buffered.read_until(b'\n', &mut raw)? > 0 {
+    while buffered.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut raw)? > 0 {
         on_line(String::from_utf8_lossy(&raw).trim_end_matches(['\n', '\r']));
         raw.clear();
     }
@@ -175,6 +253,40 @@ mod tests {
             assert!(error.to_string().contains("time limit of 0.05 s"), "{error}");
         }
         assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn an_answer_without_end_is_stopped() {
+        let flood = Cmd::new("sh").args(["-c", "cat /dev/zero"]);
+        let error = flood.read_at_most(1 << 20).unwrap_err().to_string();
+        assert!(error.contains("more than 1048576 bytes"), "{error}");
+        let exact = Cmd::new("sh").args(["-c", "printf 12345678"]);
+        assert_eq!(exact.read_at_most(8).unwrap(), b"12345678");
+        assert!(exact.read_at_most(7).is_err());
+        // What it says beside its answer is not kept whole, nor is a line without an end.
+        let loud = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2; exit 1";
+        let error = Cmd::new("sh").args(["-c", loud]).read().unwrap_err();
+        let failed = error.downcast_ref::<ChildFailed>().unwrap();
+        assert_eq!(failed.tail.last().unwrap(), "last");
+        assert!(error.to_string().len() < 3 * TAIL_BYTES);
+        let mut lengths = Vec::new();
+        Cmd::new("sh").args(["-c", loud]).follow(|line| lengths.push(line.len())).unwrap_err();
+        assert_eq!(lengths.iter().sum::<usize>(), 3_000_004);
+        assert!(lengths.iter().all(|length| *length <= 1 << 20), "{lengths:?}");
+    }
+
+    #[test]
+    fn what_a_child_started_ends_with_it() {
+        let temp = tempfile::tempdir().unwrap();
+        for (number, follow) in [(0, false), (1, true)] {
+            let mark = temp.path().join(number.to_string());
+            let script = format!("(sleep 1.5; echo > '{}') & sleep 60; true", mark.display());
+            let cmd = Cmd::new("sh").args(["-c", &script]).limit(Duration::from_millis(200));
+            let error = if follow { cmd.follow(|_| ()) } else { cmd.read().map(drop) };
+            assert!(error.unwrap_err().to_string().contains("time limit of 0.2 s"));
+            std::thread::sleep(Duration::from_secs(2));
+            assert!(!mark.exists(), "it is still there");
+        }
     }
 
     #[test]

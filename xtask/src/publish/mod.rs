@@ -25,7 +25,7 @@ pub use origin::{Origin, check_version};
 pub use parcel::Parcel;
 pub use provenance::Parameters;
 pub use report::Report;
-pub use scan::{Scan, record};
+pub use scan::{Scan, gate as scan_gate, record};
 pub use send::Sent;
 pub use sign::{Mode, Signer, need_cosign};
 pub use trust::{SIGNATURE, Said, Trust};

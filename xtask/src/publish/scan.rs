@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::parcel::Parcel;
 use crate::digest::Digest;
 use crate::error::Fault;
+use crate::scan::trivy;
 use crate::time::{now, rfc3339, seconds_of};
 
 /// The kind of document that is read here; later versions only add keys.
@@ -25,6 +26,9 @@ pub struct Scan {
     pub digest: Digest,
     /// Whether the image passed.
     pub passed: bool,
+    /// What looked at it.
+    #[serde(default)]
+    engines: Vec<Engine>,
     /// When it was scanned, RFC 3339.
     pub time: String,
     /// The same in seconds since 1970.
@@ -35,7 +39,18 @@ pub struct Scan {
     pub bytes: Vec<u8>,
 }
 
+/// An engine that scanned.
+#[derive(Debug, Clone, Deserialize)]
+struct Engine {
+    name: String,
+}
+
 impl Scan {
+    /// Whether Trivy was among what looked at the image.
+    fn has_trivy(&self) -> bool {
+        self.engines.iter().any(|engine| engine.name == trivy::NAME)
+    }
+
     /// Reads the result at `path`; none where there is no such file.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let bytes = match std::fs::read(path) {
@@ -96,9 +111,18 @@ pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Res
     std::fs::write(path, format!("{report:#}\n")).with_context(|| path.display().to_string())
 }
 
-/// Whether an image may be published: a scan of this very digest passed, or somebody says why without.
-pub fn gate(scan: Option<&Scan>, digest: &Digest, unscanned: Option<&str>) -> Result<String, Fault> {
+/// Whether an image may be published: a scan of this very digest passed, with Trivy where that is required
+/// here (`needs_trivy`), or somebody says why without.
+pub fn gate(
+    scan: Option<&Scan>,
+    digest: &Digest,
+    needs_trivy: bool,
+    unscanned: Option<&str>,
+) -> Result<String, Fault> {
     let no = match scan {
+        Some(scan) if scan.digest == *digest && scan.passed && needs_trivy && !scan.has_trivy() => {
+            "the image was scanned without Trivy, which is required here".to_owned()
+        }
         Some(scan) if scan.digest == *digest && scan.passed => return Ok(format!("passed at {}", scan.time)),
         Some(scan) if scan.digest == *digest => "the image did not pass its scan".to_owned(),
         Some(scan) => format!("the scan is of another image, {}", scan.digest),
@@ -124,23 +148,32 @@ mod tests {
     #[test]
     fn only_a_passing_scan_of_the_same_digest_opens_the_gate() {
         let digest = Digest::of(b"image");
-        let scan = |digest: &Digest, passed: bool| {
+        let by = |digest: &Digest, passed: bool, engine: &str| {
             let text = format!(
-                r#"{{"schema":"{SCHEMA}","digest":"{digest}","passed":{passed},"time":"2026-01-01T00:00:00Z","more":1}}"#
+                r#"{{"schema":"{SCHEMA}","digest":"{digest}","passed":{passed},"time":"2026-01-01T00:00:00Z","engines":[{{"name":"{engine}","more":1}}]}}"#
             );
             Scan::parse(text.into_bytes(), NOW).unwrap()
         };
+        let scan = |digest: &Digest, passed: bool| by(digest, passed, "builtin");
         let other = Digest::of(b"other");
         let cases = [
-            (Some(scan(&digest, true)), None, Ok("passed at 2026")),
-            (Some(scan(&digest, false)), None, Err((Kind::Gate, "did not pass"))),
-            (Some(scan(&other, true)), None, Err((Kind::Gate, "another image"))),
-            (None, None, Err((Kind::Gate, "not been scanned"))),
-            (None, Some("hotfix"), Ok("not been scanned; allowed: hotfix")),
-            (None, Some(" "), Err((Kind::Usage, "a reason"))),
+            (Some(scan(&digest, true)), false, None, Ok("passed at 2026")),
+            (Some(scan(&digest, false)), false, None, Err((Kind::Gate, "did not pass"))),
+            (Some(scan(&other, true)), false, None, Err((Kind::Gate, "another image"))),
+            (None, false, None, Err((Kind::Gate, "not been scanned"))),
+            (None, false, Some("hotfix"), Ok("not been scanned; allowed: hotfix")),
+            (None, false, Some(" "), Err((Kind::Usage, "a reason"))),
+            (Some(scan(&digest, true)), true, None, Err((Kind::Gate, "without Trivy"))),
+            (Some(by(&digest, true, "trivy")), true, None, Ok("passed at 2026")),
+            (
+                Some(scan(&digest, true)),
+                true,
+                Some("hotfix"),
+                Ok("without Trivy, which is required here; allowed"),
+            ),
         ];
-        for (scan, unscanned, expected) in cases {
-            match (gate(scan.as_ref(), &digest, unscanned), expected) {
+        for (scan, needs_trivy, unscanned, expected) in cases {
+            match (gate(scan.as_ref(), &digest, needs_trivy, unscanned), expected) {
                 (Ok(said), Ok(words)) => assert!(said.contains(words), "{said}"),
                 (Err(fault), Err((kind, words))) => {
                     assert!(fault.kind() == kind && fault.to_string().contains(words), "{fault}");

@@ -62,6 +62,8 @@ pub struct Setup {
     pub version: Option<Version>,
     /// The scan's result.
     pub scan: Option<Scan>,
+    /// Whether a scan without Trivy is not enough.
+    pub needs_trivy: bool,
     /// Why a passing scan is not needed.
     pub unscanned: Option<String>,
     /// What provenance tells.
@@ -251,7 +253,8 @@ impl Action for Step {
         let setup = &work.setup;
         match self {
             Self::Gate => {
-                Ok(scan::gate(setup.scan.as_ref(), &work.parcel.digest(), setup.unscanned.as_deref())?)
+                let (scan, digest) = (setup.scan.as_ref(), work.parcel.digest());
+                Ok(scan::gate(scan, &digest, setup.needs_trivy, setup.unscanned.as_deref())?)
             }
             Self::Rights => work.rights(),
             Self::Blobs => {

@@ -70,6 +70,7 @@ impl Client {
             if started_over {
                 return Err(Fault::failed(format!("the registry sends other bytes than {digest}: {seen}"))
                     .at(reference.name())
+                    .of_content()
                     .cure("the registry's storage, or a proxy in between, is damaged: push the image again")
                     .into());
             }
@@ -132,7 +133,8 @@ impl Download<'_> {
         }
         if at < self.size {
             let what = format!("the answer ended after {at} of {} bytes", self.size);
-            return Err(Trouble::passing(Passing::Broken, Fault::failed(what).at(url::shown(&answer.url))));
+            let fault = Fault::failed(what).at(url::shown(&answer.url)).of_content();
+            return Err(Trouble::passing(Passing::Broken, fault));
         }
         Ok(())
     }
@@ -163,7 +165,7 @@ impl Download<'_> {
     fn wrong_size(&self, answer: &Answer, announced: Option<u64>) -> Trouble {
         let seen = announced.map_or_else(|| "more".to_owned(), |end| format!("{end} bytes"));
         let what = format!("the manifest says {} bytes, and the registry sends {seen}", self.size);
-        Trouble::lasting(Fault::failed(what).at(url::shown(&answer.url)))
+        Trouble::lasting(Fault::failed(what).at(url::shown(&answer.url)).of_content())
     }
 }
 

@@ -26,19 +26,24 @@ impl fmt::Debug for Downloads {
 impl Downloads {
     /// Connections on which failed requests are repeated so often.
     pub fn new(policy: Policy) -> Self {
-        Self { wire: Wire::new(Timeouts::default(), None), policy }
+        Self::with(policy, Timeouts::default())
+    }
+
+    /// The same for a server that is given other times to answer.
+    pub fn with(policy: Policy, timeouts: Timeouts) -> Self {
+        Self { wire: Wire::new(timeouts, None), policy }
     }
 
     /// The bytes at `address`, at most `limit` of them, over https, or over http from this machine; none
     /// where the server has nothing of that name.
     pub fn get(&self, address: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let parsed = url::parse(address).ok_or_else(|| Fault::usage(format!("'{address}' is not a URL")))?;
+        let shown = crate::mask::without_login(address);
+        let parsed = url::parse(address).ok_or_else(|| Fault::usage(format!("'{shown}' is not a URL")))?;
         let authority = parsed.authority().map_or("", |authority| authority.as_str());
         if !url::is_tls(&parsed) && !is_loopback(authority) {
-            return Err(Fault::usage(format!(
-                "'{address}' is not https: anybody on the way could change it"
-            ))
-            .into());
+            return Err(
+                Fault::usage(format!("'{shown}' is not https: anybody on the way could change it")).into()
+            );
         }
         self.policy.run(&SystemClock, None, || {
             let ask = Ask {

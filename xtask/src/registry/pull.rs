@@ -157,9 +157,11 @@ fn read_manifest(answer: Answer, reference: &Reference) -> Result<Result<Manifes
     if let Some(wanted) = reference.digest().or(named)
         && wanted != digest
     {
-        return Ok(Err(Fault::failed(format!("the manifest should be {wanted} and is {digest}")).at(at)));
+        let what = format!("the manifest should be {wanted} and is {digest}");
+        return Ok(Err(Fault::failed(what).at(at).of_content()));
     }
-    let media_type = media_type(announced, &bytes).map_err(|fault| Trouble::lasting(fault.at(at)))?;
+    let media_type =
+        media_type(announced, &bytes).map_err(|fault| Trouble::lasting(fault.at(at).of_content()))?;
     Ok(Ok(Manifest { bytes, media_type, digest }))
 }
 

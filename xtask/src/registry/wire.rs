@@ -106,9 +106,8 @@ impl Answer {
     /// The whole body, which must not be longer than `limit` bytes.
     pub(super) fn read(mut self, limit: u64) -> Result<Vec<u8>, Trouble> {
         let too_long = || {
-            Trouble::lasting(
-                Fault::failed(format!("the answer is longer than {limit} bytes")).at(url::shown(&self.url)),
-            )
+            let what = format!("the answer is longer than {limit} bytes");
+            Trouble::lasting(Fault::failed(what).at(url::shown(&self.url)).of_content())
         };
         if self.length().is_some_and(|length| length > limit) {
             return Err(too_long());

@@ -5,15 +5,20 @@ use std::collections::BTreeSet;
 
 use super::facts::{Advisory, Facts};
 use super::finding::{Finding, Kind};
+use super::form::machine;
 use super::inventory::{Inventory, Program};
 use super::osdb::Database;
 use super::rootfs::Content;
 use super::severity::Severity;
+use super::start;
 use crate::audit::{Crate, Paths};
 use crate::error::Fault;
 
 /// The engine's name.
 pub const NAME: &str = "builtin";
+
+/// The most findings about one image. Each may name a long way to its crate.
+const MOST_FINDINGS: usize = 10_000;
 
 /// What keeps a clean answer from meaning anything: each reason on its own. `expected` is the path of
 /// the program that must be there, where it is known; `packages_count` says whether somebody knows the
@@ -25,6 +30,10 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
         faults.push(Fault::gate(what).at(format!("{on} {place}")).cure(cure));
     };
     let rebuild = "cargo xtask image makes it anew with the list of crates in it";
+    if inventory.image.platform.os != "linux" {
+        let what = "programs of other systems than Linux are not looked into".to_owned();
+        fault("image", what, "leave this platform out of the image, or publish it on its own");
+    }
     if let Some(path) = expected {
         let found = inventory.rootfs.resolve(path).map(|(path, _)| format!("/{path}"));
         if !inventory.programs.iter().any(|program| Some(&program.path) == found.as_ref()) {
@@ -47,12 +56,18 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
             fault(&program.path, "the program's list of crates is empty".to_owned(), rebuild);
         }
     }
-    for program in mute(inventory, expected) {
+    let mute: Vec<_> = mute(inventory, expected).map(|program| &*program.path).collect();
+    for path in &mute {
         let what = "the program does not say which crates are in it: it has no section .dep-v0".to_owned();
-        fault(&program.path, what, rebuild);
+        fault(path, what, rebuild);
     }
-    if let Some(command) = missing_start(inventory) {
-        fault(&command, "the container starts this, and it is not in the image".to_owned(), rebuild);
+    let foreign = foreign(inventory, expected);
+    for (program, what) in &foreign {
+        fault(&program.path, what.clone(), "build the image again for this platform");
+    }
+    let known: Vec<_> = mute.into_iter().chain(foreign.iter().map(|(program, _)| &*program.path)).collect();
+    for (place, what, cure) in start::wrong(inventory, &known) {
+        fault(&place, what, cure);
     }
     for kind in empty_databases(inventory) {
         let what = format!("the database of packages ({kind:?}) has no package in it").to_lowercase();
@@ -72,30 +87,6 @@ pub fn bare(inventory: &Inventory) -> bool {
     inventory.packages.is_empty() && !inventory.databases.contains(&Database::Rpm)
 }
 
-/// What the container starts, where that is not in the image.
-fn missing_start(inventory: &Inventory) -> Option<String> {
-    if inventory.started().is_some() {
-        return None;
-    }
-    let word = |key: &str| {
-        let config = inventory.image.config.pointer(key);
-        config.and_then(|list| list.get(0)).and_then(|word| word.as_str()).map(str::to_owned)
-    };
-    let command = word("/config/Entrypoint").or_else(|| word("/config/Cmd"))?;
-    // A bare name is looked for on the container's PATH.
-    let paths = inventory.image.config.pointer("/config/Env").and_then(|env| env.as_array());
-    let path =
-        paths.into_iter().flatten().filter_map(|entry| entry.as_str()?.strip_prefix("PATH=")).next_back();
-    let path = path.unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    let folder = inventory.image.config.pointer("/config/WorkingDir").and_then(|dir| dir.as_str());
-    let mut dirs: Vec<_> = if command.contains('/') { Vec::new() } else { path.split(':').collect() };
-    if command.contains('/') && !command.starts_with('/') {
-        dirs.push(folder.filter(|dir| !dir.is_empty()).unwrap_or("/"));
-    }
-    let there = dirs.iter().any(|dir| inventory.rootfs.resolve(&format!("{dir}/{command}")).is_some());
-    (!there).then_some(command)
-}
-
 /// The kinds of database of which no package is known, though they can be read.
 fn empty_databases(inventory: &Inventory) -> impl Iterator<Item = Database> {
     let has = |kind: Database| {
@@ -104,6 +95,17 @@ fn empty_databases(inventory: &Inventory) -> impl Iterator<Item = Database> {
         })
     };
     inventory.databases.iter().copied().filter(move |kind| *kind != Database::Rpm && !has(*kind))
+}
+
+/// Programs with a list, and the expected one, that the platform's machines cannot run. Which crates are in
+/// them says nothing of what does run there.
+fn foreign<'a>(inventory: &'a Inventory, expected: Option<&str>) -> Vec<(&'a Program, String)> {
+    let found = expected.and_then(|path| inventory.rootfs.resolve(path)).map(|(path, _)| format!("/{path}"));
+    let arch = &inventory.image.platform.architecture;
+    let Some(wanted) = machine(arch) else { return Vec::new() };
+    let counts = |program: &&Program| program.audit.is_some() || Some(&program.path) == found.as_ref();
+    let of = inventory.programs.iter().filter(counts).filter(|program| program.machine != wanted);
+    of.map(|program| (program, start::foreign(program.machine, arch))).collect()
 }
 
 /// Programs that say nothing and ought to: the expected one, and on a base without packages all that may
@@ -134,9 +136,14 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
             kinds.join(", ")
         ));
     }
+    if start::is_script(inventory) {
+        let platform = &inventory.image.platform;
+        lines
+            .push(format!("{platform}: the container starts a script, and what that starts is not followed"));
+    }
     let all = inventory.audited().flat_map(|(_, audit)| &audit.packages);
     let unasked: BTreeSet<_> = all
-        .filter(|package| !package.root && package.source != "local" && !from_registry(package))
+        .filter(|package| !package.root && !is_asked(package))
         .map(|package| (&package.name, &package.version, &package.source))
         .collect();
     if !unasked.is_empty() {
@@ -156,21 +163,32 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
     lines
 }
 
-/// The advisories that the image's crates are affected by.
-pub fn findings(inventory: &Inventory, facts: &Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// The advisories that the image's crates are affected by, each once for a version of a crate, however many
+/// programs have that. An image with very many is refused.
+pub fn findings(inventory: &Inventory, facts: &Facts) -> Result<Vec<Finding>, Fault> {
+    let (mut findings, mut seen) = (Vec::new(), BTreeSet::new());
     for (program, audit) in inventory.audited() {
         let paths = audit.paths();
-        for (place, package) in audit.packages.iter().enumerate() {
-            if !from_registry(package) {
-                continue;
-            }
+        for (place, package) in audit.packages.iter().enumerate().filter(|(_, package)| is_asked(package)) {
             for advisory in facts.about(&package.name, &package.version) {
+                if !seen.insert((&advisory.id, &package.version, package.kind == crate::audit::Kind::Build)) {
+                    continue;
+                }
+                if findings.len() == MOST_FINDINGS {
+                    let what = format!("more than {MOST_FINDINGS} advisories are about crates of this image");
+                    return Err(Fault::gate(what).at(&inventory.image.platform));
+                }
                 findings.push(finding(inventory, program, &paths, (place, package), advisory));
             }
         }
     }
-    findings
+    Ok(findings)
+}
+
+/// Whether the advisories are asked about a crate. A copy in a folder may be one of crates.io's, vendored, and
+/// is taken for it by its name; the one that the program is of is not.
+fn is_asked(package: &Crate) -> bool {
+    from_registry(package) || package.source == "local" && !package.root
 }
 
 /// Whether a crate is one that RustSec may speak of. Its names are crates.io's, which other tools write as

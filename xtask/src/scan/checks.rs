@@ -136,7 +136,7 @@ fn files(inventory: &Inventory) -> Vec<Finding> {
     for (path, kinds) in &inventory.rootfs.buried {
         // Of a file with another meaning the secrets stand here, also where nothing hides it.
         let content = inventory.rootfs.nodes.get(path).map(|node| &node.content);
-        let seen = matches!(content, Some(Content::Packages(_) | Content::Release(_)));
+        let seen = matches!(content, Some(Content::Packages(_) | Content::Release(_) | Content::Listed(_)));
         let path = format!("/{path}");
         for kind in kinds {
             let note = if seen {

@@ -37,8 +37,7 @@ pub struct Head {
     pub date: Date,
     /// How many there are: a file that was cut short is noticed.
     pub advisories: usize,
-    /// The digest of all lines below: one that was changed by hand or in a merge is noticed. Files that were
-    /// made elsewhere may lack it.
+    /// The digest of all lines below: one that was changed by hand or in a merge is noticed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Digest>,
 }
@@ -158,7 +157,10 @@ impl Facts {
         }
         // Git may have turned the ends of lines into those of another system.
         let unix = body.replace("\r\n", "\n");
-        if let Some(promised) = head.body.filter(|promised| *promised != Digest::of(unix.as_bytes())) {
+        let promised = head.body.ok_or_else(|| {
+            Fault::failed("line 1: the key 'body' is missing, the digest of all lines below")
+        })?;
+        if promised != Digest::of(unix.as_bytes()) {
             let what = format!("the lines below the first are not those that it promises ({promised})");
             return Err(Fault::failed(what).into());
         }
@@ -187,10 +189,28 @@ impl Facts {
         self.by_crate.get(name).into_iter().flatten().filter(|advisory| advisory.affects(version))
     }
 
+    /// The day of what is known: the newest advisory's own. One in the head that is later was written by hand, or
+    /// is that of files that were copied.
+    pub fn day(&self) -> Date {
+        self.all().map(|advisory| advisory.date).max().unwrap_or(self.head.date).min(self.head.date)
+    }
+
+    /// An error where there are fewer advisories than `least`: a handful of them would let everything pass.
+    pub fn check_count(&self, least: u64) -> Result<(), Fault> {
+        let count = self.head.advisories as u64;
+        if count < least {
+            let what = format!("there are {count} advisories; {least} are wanted at least");
+            return Err(Fault::gate(what)
+                .at(FILE)
+                .cure("cargo xtask advisories update, or [scan] min-advisories in xtask/image.toml"));
+        }
+        Ok(())
+    }
+
     /// An error where these facts are older than those that they take the place of, or a tenth fewer.
     pub fn check_follows(&self, old: &Self, fewer: bool) -> Result<(), Fault> {
-        if old.head.date > self.head.date {
-            let what = format!("{FILE} is of {}, the source of {}", old.head.date, self.head.date);
+        if old.day() > self.day() {
+            let what = format!("{FILE} is of {}, the source of {}", old.day(), self.day());
             return Err(Fault::failed(what).cure(format!("to go back, delete {FILE} first")));
         }
         let (before, after) = (old.head.advisories, self.head.advisories);
@@ -203,13 +223,11 @@ impl Facts {
 
     /// An error where the facts are older than `days` on the day `today`.
     pub fn check_age(&self, today: Date, days: u64) -> Result<(), Fault> {
-        let age = today.since(self.head.date);
+        let age = today.since(self.day());
         // A date to come is no proof of freshness either.
         if i64::try_from(days).is_ok_and(|days| age > days) || age < -1 {
-            let what = format!(
-                "the advisories are of {}, {age} days old; at most {days} are allowed",
-                self.head.date
-            );
+            let what =
+                format!("the advisories are of {}, {age} days old; at most {days} are allowed", self.day());
             return Err(Fault::gate(what)
                 .at(FILE)
                 .cure("cargo xtask advisories update, or [scan] max-age in xtask/image.toml"));
@@ -226,6 +244,18 @@ fn index(advisories: Vec<Advisory>) -> BTreeMap<String, Vec<Advisory>> {
     by_crate
 }
 
+/// The file's text with these lines below the first.
+#[cfg(test)]
+pub fn document(date: &str, lines: &[String]) -> String {
+    let body: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    let digest = Digest::of(body.as_bytes());
+    let count = lines.len();
+    let head = serde_json::json!({
+        "schema": SCHEMA, "source": "test", "date": date, "advisories": count, "body": digest,
+    });
+    format!("{head}\n{body}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,7 +264,7 @@ mod tests {
         let advisory = Advisory {
             id: "RUSTSEC-2024-0001".to_owned(),
             package: "x".to_owned(),
-            date: "2024-01-01".parse().unwrap(),
+            date: "2024-06-01".parse().unwrap(),
             aliases: vec!["CVE-2024-1".to_owned()],
             patched: vec![VersionReq::parse(">= 1.2").unwrap()],
             unaffected: Vec::new(),
@@ -259,15 +289,13 @@ mod tests {
         let edited = Facts::parse(&text.replace(">=1.2", ">=1.1")).unwrap_err().to_string();
         assert!(edited.contains("not those that it promises"), "{edited}");
         assert!(Facts::parse(&text.replace('\n', "\r\n")).is_ok());
+        let at = text.find(",\"body\"").unwrap();
+        let without = format!("{}{}", &text[..at], &text[text.find('}').unwrap()..]);
+        assert!(Facts::parse(&without).unwrap_err().to_string().contains("'body' is missing"));
     }
 
     #[test]
     fn ids_ascend_and_there_are_some() {
-        let head = |count| {
-            format!(
-                r#"{{"schema":"xtask.advisories/1","source":"t","date":"2026-01-01","advisories":{count}}}"#
-            )
-        };
         for (ids, good) in [
             (&[][..], false),
             (&["A-1"], true),
@@ -275,9 +303,9 @@ mod tests {
             (&["A-2", "A-1"], false),
             (&["A-1", "A-1"], false),
         ] {
-            let line = |id| format!("\n{{\"id\":\"{id}\",\"package\":\"x\",\"date\":\"2026-01-01\"}}");
-            let text = head(ids.len()) + &ids.iter().map(line).collect::<String>();
-            assert_eq!(Facts::parse(&text).is_ok(), good, "{ids:?}");
+            let line = |id: &&str| format!("{{\"id\":\"{id}\",\"package\":\"x\",\"date\":\"2026-01-01\"}}");
+            let lines: Vec<_> = ids.iter().map(line).collect();
+            assert_eq!(Facts::parse(&document("2026-01-01", &lines)).is_ok(), good, "{ids:?}");
         }
     }
 
@@ -286,6 +314,7 @@ mod tests {
         let of = |date: &str, count: usize| {
             let mut facts = facts();
             facts.head.date = date.parse().unwrap();
+            facts.by_crate.values_mut().flatten().for_each(|one| one.date = facts.head.date);
             facts.head.advisories = count;
             facts
         };
@@ -315,10 +344,23 @@ mod tests {
         assert!(facts().check_age(day("2024-06-08"), 7).is_ok());
         assert!(facts().check_age(day("2024-06-09"), 7).is_err());
         assert!(facts().check_age(day("2024-05-01"), 7).is_err());
+        // A day that no advisory bears out makes nothing younger.
+        let mut dressed_up = facts();
+        dressed_up.head.date = day("2026-01-01");
+        assert!(dressed_up.check_age(day("2026-01-01"), 7).is_err());
+        assert_eq!(dressed_up.day(), day("2024-06-01"));
+    }
+
+    #[test]
+    fn a_handful_of_facts_is_refused() {
+        for (least, good) in [(0, true), (1, true), (2, false)] {
+            assert_eq!(facts().check_count(least).is_ok(), good, "{least}");
+        }
     }
 
     /// The fixture's right-hand side is what the crate `rustsec` 0.34 says of each version: which advisories
-    /// affect it, and how they are rated. Half the versions stand at the edge of a range.
+    /// affect it, and how they are rated. Half the versions stand at the edge of a range. `xtask/tests/support/verdicts`
+    /// makes it anew (docs/scan.md).
     #[test]
     fn every_verdict_is_that_of_the_rustsec_crate() {
         let facts = Facts::parse(include_str!("fixture/advisories.jsonl")).unwrap();

@@ -3,7 +3,7 @@
 use super::finding::{Finding, Kind};
 use super::severity::Severity;
 use crate::error::Fault;
-use crate::settings::{FILE, Ignore, Unrated};
+use crate::settings::{FILE, Ignore, Scan, Unrated};
 use crate::time::Date;
 
 /// What fails.
@@ -83,6 +83,16 @@ impl Rules {
             "take a mended version (cargo update -p CRATE); what cannot be mended now goes into [[scan.ignore]] of {FILE} with id, reason and expires"
         )))
     }
+}
+
+/// Whether a scan without Trivy is not enough: where the settings say so, else in CI.
+pub fn needs_trivy(settings: &Scan) -> bool {
+    settings.require_trivy.unwrap_or_else(in_ci)
+}
+
+/// Whether this is a run of a CI service, which all set `CI=true`.
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
 #[cfg(test)]

@@ -53,18 +53,22 @@ impl Worth {
 /// Why a list that differs proves nothing; none where it proves that the list is wrong: where the image's
 /// commit has the same Cargo.lock and manifests as are here. `same` says that of a commit, or that nobody
 /// knows it.
-fn doubt(revision: Option<&str>, same: impl Fn(&str) -> Option<bool>) -> Option<String> {
+///
+/// An image that was made `here` is of the files that are here, whatever it says: one that differs is old, or
+/// somebody else's. Only a commit of before, with other manifests, explains another list.
+fn doubt(revision: Option<&str>, here: bool, same: impl Fn(&str) -> Option<bool>) -> Option<String> {
     let Some(name) = revision else {
-        return Some("the image names no commit that it was made from".to_owned());
+        return (!here).then(|| "the image names no commit that it was made from".to_owned());
     };
     if name.ends_with("-dirty") {
-        return Some("the image was made from files that differ from their commit".to_owned());
+        return (!here).then(|| "the image was made from files that differ from their commit".to_owned());
     }
     match same(name) {
         Some(true) => None,
         Some(false) => {
             Some("Cargo.lock or a Cargo.toml is not the one of the commit that the image is of".to_owned())
         }
+        None if here => None,
         None => Some(format!("the image is of {}, which is no commit of this workspace", short(name))),
     }
 }
@@ -91,7 +95,7 @@ fn short(revision: &str) -> String {
 
 /// Holds the list of a platform's program against what cargo says is linked.
 pub fn hold(root: &Path, own: &Own, inventory: &Inventory) -> Result<Worth> {
-    let doubt = doubt(revision(inventory), |commit| same_as(root, commit, &DECIDES));
+    let doubt = doubt(revision(inventory), own.here, |commit| same_as(root, commit, &DECIDES));
     if let Some(why) = doubt.as_ref().filter(|_| !own.here) {
         return Ok(Worth::Taken(why.clone()));
     }
@@ -181,14 +185,18 @@ mod tests {
 
     #[test]
     fn a_difference_counts_where_the_source_is_the_images() {
-        for (revision, same, counts) in [
-            (Some("abc"), Some(true), true),
-            (Some("abc"), Some(false), false),
-            (Some("abc"), None, false),
-            (Some("abc-dirty"), Some(true), false),
-            (None, Some(true), false),
+        for (revision, same, counts, here) in [
+            (Some("abc"), Some(true), true, true),
+            (Some("abc"), Some(false), false, false),
+            (Some("abc"), None, false, true),
+            (Some("abc-dirty"), Some(true), false, true),
+            (Some("abc-dirty"), None, false, true),
+            (None, Some(true), false, true),
         ] {
-            assert_eq!(doubt(revision, |_| same).is_none(), counts, "{revision:?} {same:?}");
+            for (made_here, counts) in [(false, counts), (true, here)] {
+                let doubt = doubt(revision, made_here, |_| same);
+                assert_eq!(doubt.is_none(), counts, "{revision:?} {same:?} {made_here}");
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! its authors.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -20,6 +20,8 @@ use crate::time::Date;
 /// The longest advisory, and the longest database, in bytes unpacked.
 const LONGEST_FILE: u64 = 1 << 20;
 const LONGEST_DATABASE: u64 = 256 << 20;
+/// Bytes of zeros that end a tar (POSIX ustar).
+const END_OF_TAR: usize = 1024;
 
 /// Reads a folder that has the database's `crates` in it.
 pub fn of_folder(dir: &Path, source: &str) -> Result<Facts> {
@@ -38,22 +40,32 @@ pub fn of_folder(dir: &Path, source: &str) -> Result<Facts> {
             }
         }
     }
-    let git = |args: &[&str]| Cmd::new("git").args(args.iter().copied()).dir(dir).read().ok();
-    let commit = dir.join(".git").exists().then(|| git(&["log", "-1", "--format=%H %ct"])).flatten();
-    let commit = commit.as_deref().and_then(|line| line.split_once(' '));
-    let day = commit.and_then(|(_, seconds)| seconds.parse().ok()).map(Date::of_seconds);
-    finish(source, commit.map(|(id, _)| id.to_owned()), day, advisories)
+    let commit = || Cmd::new("git").args(["log", "-1", "--format=%H"]).dir(dir).read().ok();
+    let commit = dir.join(".git").exists().then(commit).flatten();
+    finish(source, commit.map(|id| id.trim().to_owned()), advisories)
 }
 
 /// Reads a tar, compressed with gzip or not, that has the database's `crates` in it somewhere.
 pub fn of_tar(bytes: &[u8], source: &str) -> Result<Facts> {
-    let reader: Box<dyn Read> = if bytes.starts_with(&[0x1f, 0x8b]) {
-        Box::new(GzDecoder::new(bytes))
-    } else {
-        Box::new(Cursor::new(bytes))
-    };
-    let mut tar = tar::Archive::new(reader.take(LONGEST_DATABASE));
-    let (mut advisories, mut newest, mut commit) = (Vec::new(), None, None);
+    let reader: Box<dyn Read> =
+        if bytes.starts_with(&[0x1f, 0x8b]) { Box::new(GzDecoder::new(bytes)) } else { Box::new(bytes) };
+    let mut unpacked = Vec::new();
+    reader
+        .take(LONGEST_DATABASE + 1)
+        .read_to_end(&mut unpacked)
+        .context("the tar is damaged or cut short")?;
+    if unpacked.len() as u64 > LONGEST_DATABASE {
+        let what = format!("the tar unpacks to more than {LONGEST_DATABASE} bytes");
+        return Err(Fault::failed(what).at(source).into());
+    }
+    // What was cut where an entry ends looks whole otherwise.
+    let end = unpacked.len().checked_sub(END_OF_TAR).and_then(|from| unpacked.get(from..));
+    if !end.is_some_and(|end| end.iter().all(|byte| *byte == 0)) {
+        let what = "the tar is cut short: it does not end with the two empty blocks that end a tar";
+        return Err(Fault::failed(what).at(source).cure("fetch it again").into());
+    }
+    let mut tar = tar::Archive::new(&unpacked[..]);
+    let (mut advisories, mut commit) = (Vec::new(), None);
     for entry in tar.entries().context("this is not a tar")? {
         let mut entry = entry.context("the tar is damaged")?;
         if entry.header().entry_type().is_pax_global_extensions() {
@@ -70,20 +82,14 @@ pub fn of_tar(bytes: &[u8], source: &str) -> Result<Facts> {
         if wanted && entry.header().entry_type().is_file() {
             let at = || path.display().to_string();
             let mut text = String::new();
-            newest = newest.max(entry.header().mtime().ok());
             entry.by_ref().take(LONGEST_FILE).read_to_string(&mut text).with_context(at)?;
             advisories.push(advisory(&text).with_context(at)?);
         }
     }
-    finish(source, commit, newest.map(Date::of_seconds), advisories)
+    finish(source, commit, advisories)
 }
 
-fn finish(
-    source: &str,
-    commit: Option<String>,
-    day: Option<Date>,
-    mut advisories: Vec<Advisory>,
-) -> Result<Facts> {
+fn finish(source: &str, commit: Option<String>, mut advisories: Vec<Advisory>) -> Result<Facts> {
     advisories.sort_by(|a, b| a.id.cmp(&b.id));
     if let Some(pair) = advisories.windows(2).find(|pair| pair[0].id == pair[1].id) {
         return Err(Fault::failed(format!("{} is there twice", pair[0].id)).into());
@@ -92,12 +98,9 @@ fn finish(
     let Some(newest) = newest else {
         return Err(Fault::failed("no advisory was found: no crates/NAME/ID.md").at(source).into());
     };
-    // The files' times are those of the commit where git made the tar, and of nothing in particular
-    // elsewhere; a day to come is not believed. Too old a day errs on the safe side.
-    let today = Date::today();
-    let newest = newest.min(today);
-    let day = day.filter(|day| *day <= today && *day >= newest).unwrap_or(newest);
-    Ok(Facts::new(source.to_owned(), commit, day, advisories))
+    // Files and commits have new times where an old database was packed or committed again. Too old a day errs
+    // on the safe side, and one to come is not believed.
+    Ok(Facts::new(source.to_owned(), commit, newest.min(Date::today()), advisories))
 }
 
 /// One advisory's facts.
@@ -165,8 +168,28 @@ mod tests {
     #[test]
     fn a_day_to_come_is_not_the_facts_day() {
         let text = "```toml\n[advisory]\nid = \"A-1\"\npackage = \"x\"\ndate = \"2999-01-02\"\n```\n";
-        let day = finish("here", None, None, vec![advisory(text).unwrap()]).unwrap().head.date;
+        let day = finish("here", None, vec![advisory(text).unwrap()]).unwrap().head.date;
         assert!(day <= Date::today(), "{day}");
+    }
+
+    #[test]
+    fn a_tar_is_whole_and_its_files_times_say_nothing() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (id, day) in [("A-1", "2020-01-02"), ("A-2", "2021-03-04")] {
+            let text =
+                format!("```toml\n[advisory]\nid = \"{id}\"\npackage = \"x\"\ndate = \"{day}\"\n```\n");
+            let mut header = tar::Header::new_ustar();
+            header.set_size(text.len() as u64);
+            header.set_mtime(4_000_000_000);
+            tar.append_data(&mut header, format!("db/crates/x/{id}.md"), text.as_bytes()).unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        let facts = of_tar(&tar, "here").unwrap();
+        assert_eq!((facts.all().count(), facts.head.date.to_string()), (2, "2021-03-04".to_owned()));
+        for at in [1024, tar.len() - 1024] {
+            let error = of_tar(&tar[..at], "here").unwrap_err().to_string();
+            assert!(error.contains("cut short"), "{at}: {error}");
+        }
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! What is in one platform's image, as far as the builtin scanner can tell.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 
+use super::changes::Layer;
+use super::form::Form;
 use super::layer::{self, Limits};
 use super::osdb::{Database, Package};
 use super::platforms::Image;
-use super::rootfs::{Content, Layer, Rootfs};
+use super::rootfs::{Content, Rootfs};
 use crate::audit::Audit;
 use crate::image::layout::Layout;
 
@@ -34,8 +36,10 @@ pub struct Program {
     pub path: String,
     /// Whether it may be run.
     pub executable: bool,
+    /// The machine that it is for (`e_machine` of the System V ABI).
+    pub machine: u16,
     /// The crates that are linked into it; none where it does not say.
-    pub audit: Option<Audit>,
+    pub audit: Option<Arc<Audit>>,
     /// Why it could not be looked into.
     pub unreadable: Option<String>,
 }
@@ -51,13 +55,14 @@ pub fn take(layout: &Layout, image: &Image) -> Result<Inventory> {
             layer.add(entry, content, &rootfs)
         })
         .with_context(what)?;
-        rootfs.apply(layer);
+        rootfs.apply(layer).with_context(what)?;
     }
     let (mut programs, mut databases, mut packages) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for (path, node) in rootfs.files() {
         let program = |audit, unreadable| Program {
             path: format!("/{path}"),
             executable: node.executable(),
+            machine: if let Form::Elf(machine) = node.form { machine } else { 0 },
             audit,
             unreadable,
         };
@@ -68,7 +73,7 @@ pub fn take(layout: &Layout, image: &Image) -> Result<Inventory> {
                 databases.insert(found.database);
                 packages.extend(found.list.iter().cloned());
             }
-            Content::Plain | Content::Secrets(_) | Content::Release(_) => {}
+            Content::Plain | Content::Secrets(_) | Content::Release(_) | Content::Listed(_) => {}
         }
     }
     Ok(Inventory {
@@ -83,18 +88,7 @@ pub fn take(layout: &Layout, image: &Image) -> Result<Inventory> {
 impl Inventory {
     /// The programs that say what is linked into them.
     pub fn audited(&self) -> impl Iterator<Item = (&Program, &Audit)> {
-        self.programs.iter().filter_map(|program| program.audit.as_ref().map(|audit| (program, audit)))
-    }
-
-    /// The file that the container starts, links followed; none where the config names none, or one that
-    /// is not there.
-    pub fn started(&self) -> Option<String> {
-        let list = |key: &str| {
-            self.image.config.pointer(key).and_then(Value::as_array).filter(|list| !list.is_empty())
-        };
-        let command = list("/config/Entrypoint").or_else(|| list("/config/Cmd"))?;
-        let (path, _) = self.rootfs.resolve(command.first()?.as_str()?)?;
-        Some(format!("/{path}"))
+        self.programs.iter().filter_map(|program| program.audit.as_deref().map(|audit| (program, audit)))
     }
 
     /// What the operating system says of itself, by key (os-release(5)).

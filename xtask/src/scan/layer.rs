@@ -38,6 +38,10 @@ impl Default for Limits {
 
 /// The longest name or other header of an entry.
 const LONGEST_HEADER: u64 = 1 << 20;
+/// The longest path and target of a link, which is Linux's own limit (`PATH_MAX`), and the most folders of a
+/// path; nobody could unpack a longer one.
+const LONGEST_PATH: usize = 4096;
+const DEEPEST: usize = 512;
 
 /// One entry of a layer.
 #[derive(Debug)]
@@ -313,6 +317,14 @@ fn text(bytes: Vec<u8>) -> Result<String, Fault> {
         let name = String::from_utf8_lossy(error.as_bytes());
         Fault::gate(format!("a name in the layer is not UTF-8: {}", name.escape_debug()))
     })?;
+    if text.len() > LONGEST_PATH || text.matches('/').count() > DEEPEST {
+        let what = format!(
+            "a name in the layer of {} bytes and {} folders; {LONGEST_PATH} and {DEEPEST} are the limits",
+            text.len(),
+            text.matches('/').count()
+        );
+        return Err(Fault::gate(what));
+    }
     if text.contains(char::is_control) {
         let what = format!("a name in the layer has control characters in it: '{}'", text.escape_debug());
         return Err(Fault::gate(what));

@@ -1,12 +1,12 @@
 //! Licences of the linked crates against a list (SPDX specification, annex D: licence expressions).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::builtin::NAME;
+use super::builtin::{NAME, from_registry};
 use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::severity::Severity;
@@ -49,13 +49,26 @@ pub fn of_workspace(root: &Path) -> Result<Licences> {
     Ok(metadata.packages.into_iter().map(with).collect())
 }
 
-/// The crates whose licence the list does not allow, or that have none.
-pub fn findings(inventory: &Inventory, licences: &Licences, allowed: &[String]) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// The crates whose licence the list does not allow, or that have none; and the number of those of which
+/// nobody here knows it. In the image that is built here (`here`) there are none of those: they fail.
+pub fn findings(
+    inventory: &Inventory,
+    licences: &Licences,
+    allowed: &[String],
+    here: bool,
+) -> (Vec<Finding>, usize) {
+    let (mut findings, mut unknown) = (Vec::new(), BTreeSet::new());
     for (program, audit) in inventory.audited() {
         let paths = audit.paths();
         for (place, package) in audit.packages.iter().enumerate().filter(|(_, package)| !package.root) {
-            let known = licences.get(&(package.name.clone(), package.version.to_string()));
+            let name = (package.name.clone(), package.version.to_string());
+            // In anybody else's image a crate of the same name may come from elsewhere.
+            let same = |known: &&Known| here || from_registry(package) == known.source.is_some();
+            let known = licences.get(&name).filter(same);
+            if known.is_none() && !here {
+                unknown.insert(name);
+                continue;
+            }
             let expression = known.and_then(|known| known.license.as_deref());
             if expression.is_some_and(|expression| allows(expression, allowed)) {
                 continue;
@@ -80,7 +93,7 @@ pub fn findings(inventory: &Inventory, licences: &Licences, allowed: &[String]) 
             });
         }
     }
-    findings
+    (findings, unknown.len())
 }
 
 /// Whether an expression can be met with the licences of the list. What cannot be read is not allowed.

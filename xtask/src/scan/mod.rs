@@ -1,11 +1,14 @@
 //! Looking at an image: what is in it, what is known of that, and whether that is good enough.
 
+mod archive;
 pub mod bom;
 pub mod builtin;
+mod changes;
 pub mod checks;
 mod cvss;
 pub mod facts;
 pub mod finding;
+mod form;
 pub mod gate;
 pub mod held;
 pub mod import;
@@ -13,6 +16,7 @@ pub mod inventory;
 mod layer;
 pub mod licence;
 mod osdb;
+mod owned;
 pub mod platforms;
 mod range;
 pub mod report;
@@ -21,6 +25,7 @@ pub mod sarif;
 mod secrets;
 pub mod severity;
 pub mod source;
+mod start;
 #[cfg(test)]
 mod tests;
 pub mod trivy;

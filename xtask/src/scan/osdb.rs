@@ -43,6 +43,8 @@ pub struct Packages {
     pub database: Database,
     /// What is installed.
     pub list: Vec<Package>,
+    /// The files that are of those, where the database says so itself.
+    pub files: Vec<String>,
 }
 
 /// One package of an operating system.
@@ -87,7 +89,7 @@ impl Database {
                     .cure("whether the image has such packages cannot be told: take the file out of the layer that brings it, or take a base whose database is whole")
                     .into());
             }
-            return Ok(Packages { database: self, list: Vec::new() });
+            return Ok(Packages { database: self, list: Vec::new(), files: Vec::new() });
         }
         if size > LONGEST {
             return Err(
@@ -104,8 +106,40 @@ impl Database {
         if list.iter().any(|package| package.name.is_empty()) {
             return Err(Fault::failed("the package database has a package without a name").into());
         }
-        Ok(Packages { database: self, list })
+        let files = if self == Self::Apk { apk_files(&text) } else { Vec::new() };
+        Ok(Packages { database: self, list, files })
     }
+}
+
+/// The folder and the name of the package whose files are listed at a path: dpkg's own lists, and the sums
+/// that distroless images keep instead.
+pub fn package_of_list(path: &str) -> Option<(&str, &str)> {
+    let lists = [("var/lib/dpkg/info/", ".list"), ("var/lib/dpkg/status.d/", ".md5sums")];
+    lists.iter().find_map(|(folder, ending)| {
+        let name = path.strip_prefix(folder)?.strip_suffix(ending)?;
+        (!name.is_empty() && !name.contains('/')).then_some((*folder, name))
+    })
+}
+
+/// The path in a line of such a list; sums have 32 digits and two spaces before it.
+pub fn listed(line: &str) -> &str {
+    match line.split_at_checked(32) {
+        Some((sum, rest)) if sum.bytes().all(|byte| byte.is_ascii_hexdigit()) => rest.trim_start(),
+        _ => line,
+    }
+}
+
+/// The files in an apk database: `F:` names a folder, and each `R:` behind it a file in that.
+fn apk_files(text: &str) -> Vec<String> {
+    let (mut files, mut folder) = (Vec::new(), "");
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("F:") {
+            folder = name;
+        } else if let Some(name) = line.strip_prefix("R:") {
+            files.push(format!("{folder}/{name}"));
+        }
+    }
+    files
 }
 
 /// Whether a file begins as one of rpm's three kinds of database does: SQLite, ndb, Berkeley DB.
@@ -160,6 +194,29 @@ mod tests {
         ] {
             assert_eq!(Database::Rpm.read(&mut &content[..], 1).is_ok(), good, "{content:?}");
         }
+    }
+
+    #[test]
+    fn which_files_are_of_packages() {
+        for (path, expected) in [
+            ("var/lib/dpkg/info/bash.list", Some("bash")),
+            ("var/lib/dpkg/info/libc6:amd64.list", Some("libc6:amd64")),
+            ("var/lib/dpkg/status.d/base.md5sums", Some("base")),
+            ("var/lib/dpkg/info/bash.md5sums", None),
+            ("var/lib/dpkg/info/.list", None),
+            ("var/lib/dpkg/info/x/y.list", None),
+        ] {
+            assert_eq!(package_of_list(path).map(|(_, name)| name), expected, "{path}");
+        }
+        let sum = "d41d8cd98f00b204e9800998ecf8427e";
+        for (line, expected) in [
+            ("/bin/bash".to_owned(), "/bin/bash"),
+            (format!("{sum}  usr/bin/x"), "usr/bin/x"),
+            (format!("/{sum}"), &format!("/{sum}")),
+        ] {
+            assert_eq!(listed(&line), expected);
+        }
+        assert_eq!(apk_files("P:musl\nF:lib\nR:ld\nR:libc\nF:\nR:init\n"), ["lib/ld", "lib/libc", "/init"]);
     }
 
     #[test]

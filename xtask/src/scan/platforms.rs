@@ -13,6 +13,8 @@ use crate::image::oci::{self, Descriptor, Index, Manifest, PlatformSpec};
 
 /// Manifests of one image that are followed.
 pub const MOST: usize = 100;
+/// Layers of one image; container engines take 127 at most.
+const MOST_LAYERS: usize = 500;
 /// Indexes within indexes.
 const DEEPEST: usize = 4;
 
@@ -138,6 +140,10 @@ fn image(layout: &Layout, entry: &Descriptor) -> Result<Option<Image>> {
     {
         let what = format!("the index says that it is for {claimed}, its config says {platform}");
         return Err(Fault::failed(what).into());
+    }
+    if manifest.layers.len() > MOST_LAYERS {
+        let what = format!("it has {} layers; {MOST_LAYERS} are the limit", manifest.layers.len());
+        return Err(Fault::gate(what).into());
     }
     let diff_ids: Vec<Digest> = match config.pointer("/rootfs/diff_ids") {
         Some(list) => serde_json::from_value(list.clone()).context("rootfs.diff_ids of the config")?,

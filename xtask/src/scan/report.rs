@@ -6,6 +6,7 @@ use serde_json::json;
 use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::osdb::Database;
+use super::start;
 use super::work::Work;
 use crate::digest::Digest;
 use crate::error::{Fault, plain_line};
@@ -78,7 +79,7 @@ impl PlatformReport {
             paths: inventory.rootfs.nodes.len(),
             programs: inventory.programs.len(),
             audited: inventory.audited().count(),
-            starts: inventory.started(),
+            starts: start::file(inventory),
             crates: inventory.crates(),
             list: None,
             trivy_crates: None,
@@ -189,7 +190,11 @@ impl Report<'_> {
             (true, false) => "does not pass",
             (false, _) => "does not pass, and the scan was not finished",
         };
-        plain_line(&format!("{} {state}: {}; {}", self.image, platforms.join(", "), knows.join(", ")))
+        // A scan that ended early may have seen no platform, and asked no engine.
+        let parts = [platforms.join(", "), knows.join(", ")];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let colon = if parts.is_empty() { "" } else { ": " };
+        plain_line(&format!("{} {state}{colon}{}", self.image, parts.join("; ")))
     }
 
     /// For a terminal.

@@ -2,22 +2,14 @@
 //! Changesets"), kept as facts about each path.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
-
-use super::layer::{Entry, Kind};
-use super::{osdb, secrets};
-use crate::audit::{self, Audit};
+use super::changes::Layer;
+use super::form::Form;
+use super::layer::Kind;
+use super::osdb;
+use crate::audit::Audit;
 use crate::error::Fault;
-
-/// The longest program that is looked into, in bytes. One program is in memory at a time.
-const LONGEST_PROGRAM: u64 = 512 << 20;
-/// The longest file that is in memory as a whole, and what of os-release(5) is read.
-const LONGEST_TEXT: u64 = 1 << 20;
-
-const WHITEOUT: &str = ".wh.";
-const OPAQUE: &str = ".wh..wh..opq";
 
 /// All paths of an image.
 #[derive(Debug, Default)]
@@ -27,6 +19,8 @@ pub struct Rootfs {
     /// Files with secrets that an upper layer hides, or that are known for something else: whoever pulls
     /// the image has them all the same.
     pub buried: BTreeMap<String, Vec<&'static str>>,
+    /// Crates in the lists of all programs that were read.
+    pub(super) crates: usize,
 }
 
 /// What is at a path.
@@ -36,6 +30,8 @@ pub struct Node {
     pub kind: Kind,
     /// Permission bits.
     pub mode: u32,
+    /// What a kernel takes it for.
+    pub form: Form,
     /// What was found in it.
     pub content: Content,
 }
@@ -47,11 +43,13 @@ pub enum Content {
     #[default]
     Plain,
     /// A program, and the list of crates that it carries.
-    Program(Option<Audit>),
+    Program(Option<Arc<Audit>>),
     /// A program that could not be looked into, and why.
     Unreadable(String),
     /// Packages of an operating system.
     Packages(osdb::Packages),
+    /// The files of one package, a line each.
+    Listed(Box<str>),
     /// What the operating system says of itself (os-release(5)).
     Release(String),
     /// Secrets, by kind.
@@ -65,77 +63,11 @@ impl Node {
     }
 }
 
-/// One layer being read.
-#[derive(Debug, Default)]
-pub struct Layer {
-    nodes: BTreeMap<String, Node>,
-    gone: Vec<String>,
-    emptied: Vec<String>,
-    secrets: BTreeMap<String, Vec<&'static str>>,
-}
-
-impl Layer {
-    /// Takes in an entry.
-    pub fn add(&mut self, entry: Entry, content: &mut dyn Read, below: &Rootfs) -> Result<()> {
-        let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
-        if name == OPAQUE {
-            self.emptied.push(folder.to_owned());
-            return Ok(());
-        }
-        if let Some(hidden) = name.strip_prefix(WHITEOUT) {
-            if ["", ".", ".."].contains(&hidden) {
-                return Err(Fault::gate("this hides a file without a name").into());
-            }
-            let slash = if folder.is_empty() { "" } else { "/" };
-            self.gone.push(format!("{folder}{slash}{hidden}"));
-            return Ok(());
-        }
-        let mut mode = entry.mode;
-        let content = match &entry.kind {
-            Kind::File => {
-                let (content, secrets) = look(&entry, content)?;
-                if !secrets.is_empty() {
-                    self.secrets.insert(entry.path.clone(), secrets);
-                }
-                content
-            }
-            Kind::Hardlink(target) => {
-                let target = self.nodes.get(target).or_else(|| below.nodes.get(target));
-                let target =
-                    target.ok_or_else(|| Fault::failed("a hard link to a file that is not there"))?;
-                // One file with two names has one mode.
-                mode = target.mode;
-                match (osdb::Database::at(&entry.path), &target.content) {
-                    // What was read under another name was not read as this.
-                    (Some(_), Content::Plain | Content::Secrets(_)) => {
-                        return Err(Fault::gate("a package database that is a link to another file").into());
-                    }
-                    (_, content) => content.clone(),
-                }
-            }
-            _ => Content::Plain,
-        };
-        let node = Node { kind: entry.kind, mode, content };
-        let folder = node.kind == Kind::Folder;
-        let above = entry.path.match_indices('/').filter_map(|(at, _)| self.nodes.get(&entry.path[..at]));
-        let below_it = format!("{}/", entry.path);
-        let mut inside =
-            self.nodes.range(below_it.clone()..).take_while(|(path, _)| path.starts_with(&below_it));
-        if above.into_iter().any(|node| node.kind != Kind::Folder) || !folder && inside.next().is_some() {
-            return Err(Fault::gate("a path of the layer leads through what is no folder").into());
-        }
-        let before = self.nodes.insert(entry.path, node);
-        // Nobody's tool writes that, and only the last would be seen here.
-        if before.is_some_and(|before| !folder || before.kind != Kind::Folder) {
-            return Err(Fault::gate("the layer has two of this name").into());
-        }
-        Ok(())
-    }
-}
-
 impl Rootfs {
     /// Lays a layer on top.
-    pub fn apply(&mut self, layer: Layer) {
+    pub fn apply(&mut self, layer: Layer) -> Result<(), Fault> {
+        layer.check()?;
+        self.crates += layer.crates;
         let secrets: Vec<_> = self
             .nodes
             .iter()
@@ -152,6 +84,7 @@ impl Rootfs {
                 self.buried.insert(path, kinds);
             }
         }
+        Ok(())
     }
 
     fn lay(&mut self, layer: Layer) {
@@ -218,43 +151,9 @@ fn remove_below(nodes: &mut BTreeMap<String, Node>, folder: &str) {
     }
 }
 
-/// What is in a file, and the secrets in one that is known for something else.
-fn look(entry: &Entry, content: &mut dyn Read) -> Result<(Content, Vec<&'static str>)> {
-    let mut start = Vec::new();
-    content.take(16).read_to_end(&mut start).context("the file is cut short")?;
-    if audit::executable(&start) {
-        if entry.size > LONGEST_PROGRAM {
-            let why = format!("it is longer than {LONGEST_PROGRAM} bytes");
-            return Ok((Content::Unreadable(why), Vec::new()));
-        }
-        content.take(LONGEST_PROGRAM).read_to_end(&mut start).context("the file is cut short")?;
-        let content = match Audit::of_binary(&start) {
-            Ok(audit) => Content::Program(audit),
-            Err(error) => Content::Unreadable(format!("{error:#}")),
-        };
-        return Ok((content, Vec::new()));
-    }
-    let database = osdb::Database::at(&entry.path);
-    // Of these the whole is needed.
-    let whole = database.map_or(LONGEST_TEXT, osdb::Database::longest);
-    content.take(whole.saturating_sub(16)).read_to_end(&mut start).context("the file is cut short")?;
-    let known = match database {
-        Some(kind) => Some(Content::Packages(kind.read(&mut start.as_slice(), entry.size)?)),
-        None if ["etc/os-release", "usr/lib/os-release"].contains(&entry.path.as_str()) => {
-            Some(Content::Release(String::from_utf8_lossy(&start).into_owned()))
-        }
-        None => None,
-    };
-    let mut all = start.as_slice().chain(content);
-    let found = secrets::find(&entry.path, entry.size, &mut all).context("the file is cut short")?;
-    if let Some(known) = known {
-        return Ok((known, found));
-    }
-    Ok(if found.is_empty() { (Content::Plain, found) } else { (Content::Secrets(found), Vec::new()) })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::layer::Entry;
     use super::*;
 
     fn entry(path: &str, kind: Kind) -> Entry {
@@ -266,7 +165,7 @@ mod tests {
         for (path, kind) in entries {
             layer.add(entry(path, kind.clone()), &mut std::io::empty(), rootfs).unwrap();
         }
-        rootfs.apply(layer);
+        rootfs.apply(layer).unwrap();
     }
 
     fn paths(rootfs: &Rootfs) -> Vec<&str> {

@@ -1,19 +1,20 @@
 //! Where an image is, and bringing it into a layout on this disk, where every engine can read it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::layer::{self, Kind, Limits};
+use super::archive::unpack;
+use super::layer::Limits;
 use crate::digest::Digest;
-use crate::error::Fault;
+use crate::error::{self, Fault};
 use crate::image::layout::Layout;
-use crate::image::oci::{self, Annotations, Descriptor, Index, MANIFEST, MAX_DOCUMENT, Manifest};
-use crate::registry::{Client, Reference};
+use crate::image::oci::{self, Annotations, Descriptor, Index, Manifest};
+use crate::registry::retry::Policy;
+use crate::registry::wire::Timeouts;
+use crate::registry::{Client, Options, Reference};
 
 /// An image by where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,22 +57,53 @@ impl Source {
         tell: &dyn Fn(&str),
     ) -> Result<(Layout, Option<Digest>)> {
         match self {
-            Self::Layout(dir, digest) => Ok((Layout::open(dir)?, *digest)),
+            Self::Layout(dir, digest) => {
+                let open = || Fault::gate("the image cannot be looked at").at(dir.display());
+                Ok((Layout::open(dir).with_context(open)?, *digest))
+            }
             Self::Archive(path) => {
                 // What an earlier archive had must not stand in for what this one lacks.
                 crate::image::work::clear(work)?;
                 let layout = Layout::create(work)?;
-                let index = unpack(path, &layout).with_context(|| path.display().to_string())?;
+                let refused = || Fault::gate("the image cannot be looked at").at(path.display());
+                let index = unpack(path, &layout).map_err(|error| {
+                    let usage = error::kind(&error) == error::Kind::Usage;
+                    if usage { error.context(path.display().to_string()) } else { error.context(refused()) }
+                })?;
                 layout.publish(&index)?;
                 Ok((layout, None))
             }
             Self::Registry(reference) => {
+                // What the registry has is looked at, and not what it had once.
+                crate::image::work::clear(work)?;
                 let layout = Layout::create(work)?;
-                let index = pull(client, reference, &layout, tell).with_context(|| reference.to_string())?;
+                let pulled = pull(client, reference, &layout, tell).map_err(|error| {
+                    let wrong = error::of_content(&error) || error::kind(&error) == error::Kind::Gate;
+                    if wrong {
+                        error.context(refused(reference))
+                    } else {
+                        error.context(reference.to_string())
+                    }
+                });
+                let index = pulled?;
                 layout.publish(&index)?;
                 Ok((layout, None))
             }
         }
+    }
+}
+
+/// What is said of an image that a registry has, and that is wrong in itself.
+fn refused(reference: &Reference) -> Fault {
+    Fault::gate("the image cannot be looked at").at(reference)
+}
+
+/// How long a registry is waited for: whoever scans waits, and others for them.
+pub fn patience() -> Options {
+    Options {
+        policy: Policy { attempts: 3, total: Duration::from_secs(30), ..Policy::default() },
+        timeouts: Timeouts { idle: Duration::from_secs(20), ..Timeouts::default() },
+        ..Options::default()
     }
 }
 
@@ -82,35 +114,41 @@ fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&
     let (mut manifests, mut waiting) = (Vec::new(), vec![(first, top.bytes, 0)]);
     while let Some((descriptor, bytes, depth)) = waiting.pop() {
         if depth > 4 || manifests.len() > super::platforms::MOST {
-            return Err(Fault::failed("its indexes nest too deep, or have too much in them").into());
+            return Err(Fault::gate("its indexes nest too deep, or have too much in them").into());
         }
         if descriptor.is_index() {
-            let index: Index = oci::from_bytes(&format!("the index {}", descriptor.digest), &bytes)?;
+            let index: Index =
+                document(&format!("the index {}", descriptor.digest), &bytes, &descriptor.media_type)?;
             // The last is looked at first.
             for entry in index.manifests.into_iter().rev() {
                 if super::platforms::is_attestation(&entry) {
                     continue;
                 }
-                let manifest = client.manifest(&reference.with_digest(entry.digest))?;
+                let below = reference.with_digest(entry.digest);
+                let lacks = || matches!(client.head_manifest(&below), Ok(None));
+                let manifest = client.manifest(&below).map_err(|error| missing(error, lacks))?;
                 waiting.push((entry, manifest.bytes, depth + 1));
             }
             continue;
         }
         layout.put(&descriptor.media_type, &bytes)?;
         let what = format!("the manifest {}", descriptor.digest);
-        let manifest: Manifest = oci::from_bytes(&what, &bytes)?;
+        let manifest: Manifest = document(&what, &bytes, &descriptor.media_type)?;
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             // Its tar would be longer still, and a registry that sends without end would fill the disk.
             let limit = Limits::default().unpacked;
             if blob.size > limit {
                 let what = format!("a blob of {} bytes is over the limit of {limit}", blob.size);
-                return Err(Fault::failed(what).at(blob.digest).into());
+                return Err(Fault::gate(what).at(blob.digest).into());
             }
             if !layout.has(&blob.digest, blob.size) {
                 let mut writer = layout.writer()?;
                 let progress =
                     |bytes: u64| tell(&format!("{}: {bytes} of {} bytes", blob.digest.short(), blob.size));
-                client.blob(reference, &blob.digest, blob.size, &mut writer, &progress)?;
+                let lacks = || matches!(client.has_blob(reference, &blob.digest), Ok(false));
+                client
+                    .blob(reference, &blob.digest, blob.size, &mut writer, &progress)
+                    .map_err(|error| missing(error, lacks))?;
                 writer.commit_as(blob)?;
             }
         }
@@ -119,144 +157,16 @@ fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&
     Ok(Index::new(manifests, Annotations::new()))
 }
 
-/// Docker's list of the images in an archive.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DockerImage {
-    config: String,
-    layers: Vec<String>,
+/// A document of an image, which is wrong in itself where it cannot be read.
+fn document<T: DeserializeOwned>(what: &str, bytes: &[u8], media_type: &str) -> Result<T> {
+    oci::from_bytes(what, bytes)
+        .with_context(|| Fault::gate(format!("not a document of the type {media_type}")))
 }
 
-/// Puts every file of an archive into the layout, under the digest that it has, whatever its name says.
-fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
-    let mut file = BufReader::with_capacity(1 << 17, File::open(path)?);
-    if io::BufRead::fill_buf(&mut file)?.starts_with(&[0x1f, 0x8b]) {
-        return Err(Fault::usage("the archive is compressed as a whole")
-            .cure("unpack it first: gunzip FILE")
-            .into());
-    }
-    let mut blobs = BTreeMap::new();
-    let mut links = BTreeMap::new();
-    layer::entries(&mut file, Limits::default(), &mut |entry, content| {
-        if blobs.contains_key(&entry.path) || links.contains_key(&entry.path) {
-            return Err(Fault::gate("the archive has two of this name").into());
-        }
-        match entry.kind {
-            Kind::File => {
-                let mut blob = layout.writer()?;
-                io::copy(content, &mut blob).context("the archive is cut short")?;
-                blobs.insert(entry.path, blob.commit()?);
-            }
-            // Older Dockers name equal layers by links to one of them.
-            Kind::Symlink(target) => drop(links.insert(entry.path, target)),
-            Kind::Hardlink(target) => drop(links.insert(entry.path, format!("/{target}"))),
-            Kind::Folder | Kind::Other => {}
-        }
-        Ok(())
-    })
-    .with_context(|| Fault::gate("the archive cannot be looked at"))?;
-    let find = |name: &str| {
-        let target = links.get(name).map(|target| join(name, target));
-        blobs.get(target.as_deref().unwrap_or(name)).copied()
-    };
-    let document = |name: &str| -> Result<Option<Vec<u8>>> {
-        let Some((digest, size)) = find(name) else { return Ok(None) };
-        if size > MAX_DOCUMENT {
-            return Err(Fault::failed(format!("{name} is over the limit of {MAX_DOCUMENT} bytes")).into());
-        }
-        let mut bytes = Vec::new();
-        layout.blob(&digest)?.read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
-    };
-    let docker = document("manifest.json")?;
-    if let Some(bytes) = document("index.json")? {
-        let index: Index = oci::from_bytes("index.json", &bytes)?;
-        if let Some(bytes) = docker {
-            let images: Vec<DockerImage> = oci::from_bytes("manifest.json", &bytes)?;
-            let known = manifests(layout, &index)?;
-            for image in &images {
-                let config = find(&image.config).map(|(digest, _)| digest);
-                let layers: Vec<_> =
-                    image.layers.iter().map(|name| find(name).map(|(digest, _)| digest)).collect();
-                let same = |manifest: &Manifest| {
-                    Some(manifest.config.digest) == config
-                        && manifest.layers.iter().map(|layer| Some(layer.digest)).eq(layers.iter().copied())
-                };
-                if !known.iter().any(same) {
-                    let what =
-                        format!("manifest.json names an image ({}) that index.json does not", image.config);
-                    return Err(Fault::gate(what)
-                        .cure("docker load takes the one, podman load the other: save the image again")
-                        .into());
-                }
-            }
-        }
-        return Ok(index);
-    }
-    let bytes = docker.ok_or_else(|| {
-        Fault::failed("it has neither index.json nor manifest.json: this is not an image's archive")
-    })?;
-    let images: Vec<DockerImage> = oci::from_bytes("manifest.json", &bytes)?;
-    let blob = |name: &str, media_type: &str| -> Result<Descriptor, Fault> {
-        let missing = || Fault::failed(format!("manifest.json names '{name}', which is not in the archive"));
-        let (digest, size) = find(name).ok_or_else(missing)?;
-        Ok(Descriptor { digest, size, ..Descriptor::of(media_type, b"") })
-    };
-    let manifests = images.iter().map(|image| {
-        let layers = image.layers.iter().map(|name| {
-            let mut layer = blob(name, layer::TAR)?;
-            let mut magic = Vec::new();
-            layout.blob(&layer.digest)?.take(2).read_to_end(&mut magic)?;
-            if magic == [0x1f, 0x8b] {
-                oci::LAYER_GZIP.clone_into(&mut layer.media_type);
-            }
-            Ok(layer)
-        });
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: MANIFEST.to_owned(),
-            config: blob(&image.config, oci::CONFIG)?,
-            layers: layers.collect::<Result<_>>()?,
-            annotations: Annotations::new(),
-        };
-        layout.put(MANIFEST, &oci::to_bytes(&manifest)?)
-    });
-    Ok(Index::new(manifests.collect::<Result<_>>()?, Annotations::new()))
-}
-
-/// The manifests of the images that an index leads to, as they are looked at later.
-fn manifests(layout: &Layout, index: &Index) -> Result<Vec<Manifest>> {
-    // That every blob is there and nothing nests too deep.
-    layout.reachable(index)?;
-    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
-    let mut waiting = index.manifests.clone();
-    while let Some(entry) = waiting.pop() {
-        if super::platforms::is_attestation(&entry) || !seen.insert((entry.digest, entry.media_type.clone()))
-        {
-            continue;
-        }
-        let what = entry.digest.to_string();
-        if entry.is_index() {
-            waiting.extend(oci::from_bytes::<Index>(&what, &layout.read(&entry)?)?.manifests);
-        } else if entry.is_manifest() {
-            found.push(oci::from_bytes(&what, &layout.read(&entry)?)?);
-        }
-    }
-    Ok(found)
-}
-
-/// A link's target as a path of the archive. The reader of the tar has seen to it that it stays inside.
-fn join(name: &str, target: &str) -> String {
-    let mut at: Vec<_> = if target.starts_with('/') { Vec::new() } else { name.split('/').collect() };
-    at.pop();
-    for part in target.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        if part == ".." {
-            at.pop();
-        } else {
-            at.push(part);
-        }
-    }
-    at.join("/")
+/// The error, or that the registry lacks what the image names: asking later brings the same.
+fn missing(error: anyhow::Error, lacks: impl Fn() -> bool) -> anyhow::Error {
+    let passes = error::of_content(&error) || !lacks();
+    if passes { error } else { error.context(Fault::gate("the registry lacks a part of the image")) }
 }
 
 /// Whether two paths are one place.

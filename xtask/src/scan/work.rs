@@ -1,7 +1,6 @@
 //! The steps of a scan: each reads what the ones before it left and leaves its own.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -14,8 +13,8 @@ use super::held::{self, Own, Worth};
 use super::inventory::{self, Inventory};
 use super::platforms::{self, Image};
 use super::report::{Engine, PlatformReport};
-use super::source::Source;
-use super::trivy::{self, Fetch, Trivy};
+use super::source::{self, Source};
+use super::trivy::{self, Asked, Deployed, Fetch, Knowledge, Trivy};
 use super::vex::Vex;
 use super::{builtin, checks, licence, view, yanked};
 use crate::error::Fault;
@@ -23,7 +22,7 @@ use crate::image::layout::Layout;
 use crate::plan::Action;
 use crate::platform::Platform;
 use crate::process::Cmd;
-use crate::registry::{Client, Options};
+use crate::registry::Client;
 use crate::time::Date;
 use crate::ui::Progress;
 
@@ -40,14 +39,14 @@ pub enum Step {
     Builtin,
     /// Asks this index which versions their makers took back.
     Yanked(String),
-    /// Holds the licences of crates against the list.
-    Licences,
+    /// Holds the licences of crates against the list; true for the image that is built here.
+    Licences(bool),
     /// Fetches Trivy where it is not installed.
     Fetch(Fetch),
     /// Asks Trivy about each platform's manifest.
     Trivy(Cmd),
     /// Asks Trivy about files of the source.
-    Config(Cmd),
+    Config(Cmd, Deployed),
     /// Merges what was found and decides.
     Gate,
 }
@@ -67,6 +66,8 @@ pub struct Setup {
     pub rules: Rules,
     /// Days that advisories may be old.
     pub max_age: u64,
+    /// The fewest advisories that the builtin engine may know.
+    pub min_advisories: u64,
     /// Licences that are allowed; any where empty.
     pub licences: Vec<String>,
     /// VEX documents, below the root.
@@ -126,7 +127,7 @@ impl Work {
 
     /// Finds the platforms; an image that lacks one that must be there does not pass.
     fn image(&mut self, source: &Source, progress: &Progress) -> Result<String> {
-        let client = Client::new(Options::default());
+        let client = Client::new(source::patience());
         let (layout, only) = source.bring(&client, &self.setup.work, &|text| progress.detail(text))?;
         let refused = || Fault::gate("the image cannot be looked at").at(layout.dir().display());
         let found = platforms::find(&layout, only).with_context(refused)?;
@@ -211,10 +212,13 @@ impl Work {
         if let Err(fault) = facts.check_age(self.setup.today, self.setup.max_age) {
             self.faults.push(fault);
         }
+        if let Err(fault) = facts.check_count(self.setup.min_advisories) {
+            self.faults.push(fault);
+        }
         let before = self.found.len();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
             let started = Instant::now();
-            self.found.extend(builtin::findings(inventory, &facts));
+            self.found.extend(builtin::findings(inventory, &facts)?);
             self.found.extend(checks::findings(inventory));
             report.seconds += started.elapsed().as_secs_f64();
             report.not_covered = builtin::not_covered(inventory);
@@ -231,7 +235,7 @@ impl Work {
         self.engines.push(Engine {
             name: builtin::NAME,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            database: facts.head.date,
+            database: facts.day(),
             commit: facts.head.commit.clone(),
             advisories: Some(facts.head.advisories),
         });
@@ -239,7 +243,7 @@ impl Work {
             "{} findings; {} advisories of {}",
             self.found.len() - before,
             facts.head.advisories,
-            facts.head.date
+            facts.day()
         ))
     }
 
@@ -265,37 +269,47 @@ impl Work {
         }
     }
 
-    fn licences(&mut self) -> Result<String> {
+    fn licences(&mut self, here: bool) -> Result<String> {
         let licences = licence::of_workspace(&self.setup.root)?;
         let before = self.found.len();
-        for inventory in &self.inventories {
-            self.found.extend(licence::findings(inventory, &licences, &self.setup.licences));
+        for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
+            let allowed = &self.setup.licences;
+            let (found, unknown) = licence::findings(inventory, &licences, allowed, here);
+            self.found.extend(found);
+            if unknown > 0 {
+                let platform = &inventory.image.platform;
+                let gap = format!(
+                    "{platform}: licences of {unknown} crates that are not in this workspace's Cargo.lock"
+                );
+                self.notes.push(format!("not looked at: {gap}"));
+                report.not_covered.push(gap);
+            }
         }
         Ok(format!("{} that are not allowed", self.found.len() - before))
     }
 
     fn trivy(&mut self, progress: &Progress) -> Result<String> {
         let Some((trivy, options)) = self.setup.trivy.clone() else { return Ok("not there".to_owned()) };
-        for dir in std::iter::once(&options.dir).chain(&options.cache) {
-            fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-        }
+        options.prepare()?;
         let layout = Layout::open(&self.layout()?.dir().canonicalize()?)?;
         let dir = view::readable(&layout, &self.images, &options.dir)?;
         let mut crates = BTreeSet::new();
         let before = self.found.len();
+        let mut asked = Asked::default();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
             let target = format!("{}@{}", dir.display(), inventory.image.digest);
             progress.detail(&target);
             let cmd = trivy.image(&options, &target, &[layout.dir(), &dir]);
-            let ended = || {
-                Fault::gate(format!("Trivy did not finish with {}", inventory.image.platform))
-                    .cure(Trivy::cure())
-            };
-            let answer = trivy::read(&cmd.read_bytes().with_context(ended)?, inventory)?;
+            let what = format!("Trivy did not finish with {}", inventory.image.platform);
+            let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
+            let answer = trivy::read(&json, inventory)?;
+            asked.extend(answer.asked);
             crates.insert(answer.crates);
             report.trivy_crates = Some(answer.crates);
             self.found.extend(answer.findings);
         }
+        // Only now is the database the one that the answers were made with.
+        self.faults.extend(Knowledge::read(options.cache.as_deref())?.check(&asked).err());
         let database = trivy.database(&options)?;
         if let Err(fault) = Trivy::check_age(database, self.setup.today, self.setup.max_age) {
             self.faults.push(fault);
@@ -305,14 +319,17 @@ impl Work {
         Ok(format!("{} findings; database of {database}", self.found.len() - before))
     }
 
-    fn config(&mut self, cmd: &Cmd) -> Result<String> {
+    fn config(&mut self, cmd: &Cmd, deployed: &Deployed) -> Result<String> {
         if let Some((_, options)) = &self.setup.trivy {
-            fs::create_dir_all(&options.dir).with_context(|| options.dir.display().to_string())?;
+            options.prepare()?;
         }
-        let ended = || Fault::gate("Trivy did not finish with the files for deployment").cure(Trivy::cure());
-        let findings = trivy::read_config(&cmd.read_bytes().with_context(ended)?)?;
-        let count = findings.len();
-        self.found.extend(findings);
+        let what = format!("Trivy did not finish with {}", deployed.name);
+        let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
+        let looked = deployed.read(&json)?;
+        let count = looked.findings.len();
+        self.found.extend(looked.findings);
+        self.faults.extend(looked.faults);
+        self.notes.extend(looked.notes);
         Ok(format!("{count} findings"))
     }
 
@@ -324,16 +341,18 @@ impl Work {
         for path in &self.setup.vex {
             match Vex::read(&self.setup.root, path) {
                 Ok(Some(vex)) => {
-                    if vex.apply(&mut self.findings) == 0 {
+                    vex.apply(&mut self.findings);
+                    if vex.honoured(&self.findings) == 0 {
                         self.notes.push(format!("{path}: no statement in it keeps a finding from counting"));
                     }
+                    self.notes.extend(vex.notes);
                 }
                 Ok(None) => {
                     let what =
                         format!("{path} is not OpenVEX: what the builtin engine finds counts all the same");
                     self.notes.push(what);
                 }
-                Err(error) => self.faults.push(Fault::gate(format!("{error:#}")).at(path)),
+                Err(error) => self.faults.push(Fault::gate(format!("{error:#}"))),
             }
         }
         let failing = self.findings.iter().filter(|finding| self.setup.rules.fails(finding)).count();
@@ -346,7 +365,7 @@ impl Action for Step {
 
     fn command(&self) -> Option<&Cmd> {
         match self {
-            Self::Trivy(cmd) | Self::Config(cmd) => Some(cmd),
+            Self::Trivy(cmd) | Self::Config(cmd, _) => Some(cmd),
             _ => None,
         }
     }
@@ -358,10 +377,10 @@ impl Action for Step {
             Self::Lists(own) => work.lists(own),
             Self::Builtin => work.builtin(),
             Self::Yanked(index) => Ok(work.yanked(index)),
-            Self::Licences => work.licences(),
+            Self::Licences(here) => work.licences(*here),
             Self::Fetch(fetch) => fetch.run(),
             Self::Trivy(_) => work.trivy(progress),
-            Self::Config(cmd) => work.config(cmd),
+            Self::Config(cmd, deployed) => work.config(cmd, deployed),
             Self::Gate => Ok(work.gate()),
         }
     }

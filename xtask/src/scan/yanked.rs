@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use semver::Version;
@@ -14,7 +15,7 @@ use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::severity::Severity;
 use crate::error::Fault;
-use crate::registry::{Downloads, retry::Policy};
+use crate::registry::{Downloads, retry::Policy, wire::Timeouts};
 
 /// The rule's name.
 const ID: &str = "XT-YANKED";
@@ -24,6 +25,9 @@ const LONGEST: u64 = 64 << 20;
 const MOST: usize = 2_000;
 /// Questions at one time.
 const AT_ONCE: usize = 8;
+/// No question is asked later than this after the first, and none waits longer: all of it is worth a warning.
+const LAST_QUESTION: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(3);
 
 /// The crates of crates.io in all images, by name.
 pub fn asked<'a>(inventories: &'a [Inventory]) -> BTreeMap<&'a str, BTreeSet<&'a Version>> {
@@ -46,18 +50,24 @@ pub fn look_up(
         let what = format!("the image has {} crates; {MOST} are looked up at most", asked.len());
         return Err(Fault::failed(what).into());
     }
-    let downloads = Downloads::new(Policy { attempts: 3, ..Policy::default() });
+    let started = Instant::now();
+    let policy = Policy { attempts: 2, total: IDLE / 2, ..Policy::default() };
+    let downloads = Downloads::with(policy, Timeouts { connect: IDLE, idle: IDLE });
     let names: Vec<_> = asked.iter().collect();
     let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let work = || -> Result<()> {
         while let Some((name, versions)) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
             let path = path(name).with_context(|| Fault::failed(format!("'{name}' is no crate's name")))?;
             let address = format!("{}/{path}", index.trim_end_matches('/'));
-            let stop = |error| {
+            let stop = |error: anyhow::Error| {
                 // One that does not answer will not answer the other questions either.
                 next.store(names.len(), Ordering::Relaxed);
                 error
             };
+            if started.elapsed() > LAST_QUESTION {
+                let what = format!("not all of it was answered in {} s", LAST_QUESTION.as_secs());
+                return Err(stop(Fault::failed(what).at(index).into()));
+            }
             let file = downloads.get(&address, LONGEST).map_err(stop)?;
             let said = say(file.as_deref().unwrap_or_default(), versions).with_context(|| address.clone());
             for (version, what) in said.map_err(stop)? {

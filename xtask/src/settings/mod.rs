@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use crate::error::Fault;
 pub use environments::Environment;
 pub use reader::line_column;
-pub use scan::{Ignore, TrivyPin, Unrated};
+pub use scan::{Ignore, LONGEST_IGNORE, Scan, TrivyPin, Unrated};
 pub use sections::{Budgets, Buildx, Container, ExtraFile, Healthcheck, Port, Secret, Settings};
 pub use size::Bytes;
 

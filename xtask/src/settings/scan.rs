@@ -8,6 +8,7 @@ use toml_span::{DeserError, Deserialize};
 
 use super::reader::{Strings, parsed, parsed_list, wrong};
 use crate::digest::Digest;
+use crate::mask::has_login;
 use crate::scan::severity::Severity;
 use crate::time::Date;
 
@@ -21,6 +22,8 @@ pub struct Scan {
     pub unknown: Unrated,
     /// Days that a database of advisories may be old; 30 where unset.
     pub max_age: u64,
+    /// The fewest advisories that the builtin engine may know; 500 where unset.
+    pub min_advisories: u64,
     /// Whether Trivy must be there; in CI (`CI=true`) it must where unset.
     pub require_trivy: Option<bool>,
     /// Whether the registry's index is asked which versions of crates were taken back; in CI it is where
@@ -34,6 +37,9 @@ pub struct Scan {
     pub cache: Option<String>,
     /// VEX documents for Trivy, below the workspace's root.
     pub vex: Vec<String>,
+    /// Files and folders that say how the image is deployed, which Trivy looks at; `deploy`, if it is
+    /// there, where unset.
+    pub deploy: Option<Vec<String>>,
     /// Whether vulnerabilities without a mended version are left out of Trivy's findings.
     pub ignore_unfixed: bool,
     /// SPDX identifiers of the licences that linked crates may have; any where unset.
@@ -70,8 +76,11 @@ pub enum Unrated {
     Warn,
 }
 
+/// What is said of an address with a login in it; the address itself is not.
+const LOGIN: &str = "a login has no place in an address: it is shown wherever the address is. Trivy takes TRIVY_USERNAME and TRIVY_PASSWORD, or what docker login left";
+
 /// The days ahead until which a finding may be overlooked: a year, and then somebody looks again.
-const LONGEST_IGNORE: i64 = 366;
+pub const LONGEST_IGNORE: i64 = 366;
 
 /// One finding that is overlooked for some time.
 #[derive(Debug, Clone)]
@@ -93,12 +102,14 @@ impl Default for Scan {
             severity: vec![Severity::Critical, Severity::High],
             unknown: Unrated::Fail,
             max_age: 30,
+            min_advisories: 500,
             require_trivy: None,
             yanked: None,
             index: "https://index.crates.io".to_owned(),
             databases: Vec::new(),
             cache: None,
             vex: Vec::new(),
+            deploy: None,
             ignore_unfixed: false,
             licences: Vec::new(),
             trivy: None,
@@ -135,17 +146,23 @@ impl<'de> Deserialize<'de> for Scan {
             severity: severity.unwrap_or(default.severity),
             unknown: parsed(&mut table, "unknown").unwrap_or_default(),
             max_age: table.optional("max-age").unwrap_or(default.max_age),
+            min_advisories: table.optional("min-advisories").unwrap_or(default.min_advisories),
             require_trivy: table.optional("require-trivy"),
             yanked: table.optional("yanked"),
             index: table.optional("index").unwrap_or(default.index),
             databases: table.optional("databases").unwrap_or_default(),
             cache: table.optional("cache"),
             vex: table.optional("vex").unwrap_or_default(),
+            deploy: table.optional("deploy"),
             ignore_unfixed: table.optional("ignore-unfixed").unwrap_or_default(),
             licences: table.optional("licences").unwrap_or_default(),
             trivy: table.optional("trivy"),
             ignore: table.optional("ignore").unwrap_or_default(),
         };
+        let addresses = scan.databases.iter().map(|one| ("databases", one));
+        for (key, _) in addresses.chain([("index", &scan.index)]).filter(|(_, one)| has_login(one)) {
+            table.errors.push(wrong(at, format!("{key}: {LOGIN}")));
+        }
         table.finalize(None)?;
         Ok(scan)
     }
@@ -156,7 +173,10 @@ impl<'de> Deserialize<'de> for TrivyPin {
         let span = value.span;
         let mut table = TableHelper::new(value)?;
         let version = parsed(&mut table, "version");
-        let (url, image) = (table.optional("url"), image(&mut table));
+        let (url, image) = (table.optional::<String>("url"), image(&mut table));
+        if url.as_deref().is_some_and(has_login) {
+            table.errors.push(wrong(span, format!("url: {LOGIN}")));
+        }
         let mut sha256 = BTreeMap::new();
         for (machine, hex) in table.optional::<Strings>("sha256").unwrap_or_default().0 {
             match format!("sha256:{}", hex.trim_start_matches("sha256:")).parse::<Digest>() {
@@ -256,6 +276,19 @@ mod tests {
         let text = format!("[[ignore]]\nid = 'XT-SETUID'\nreason = 'x'\nexpires = '{}'\n", day(1));
         assert!(reader::read::<Scan>(Path::new("x"), &text).is_err());
         assert!(reader::read::<Scan>(Path::new("x"), &format!("{text}subject = '/bin/su'\n")).is_ok());
+    }
+
+    #[test]
+    fn a_login_is_refused_and_not_repeated() {
+        for text in [
+            "index = 'http://me:hunter2@host'",
+            "databases = ['host/db:2', 'me:hunter2@host/db']",
+            "[trivy]\nversion = '0.74.0'\nurl = 'https://me:hunter2@host/{version}'",
+        ] {
+            let told = render(&reader::read::<Scan>(Path::new("x"), text).unwrap_err().into());
+            assert!(told.contains("a login has no place") && !told.contains("hunter2"), "{told}");
+        }
+        assert!(reader::read::<Scan>(Path::new("x"), "databases = ['host/db@sha256:00']").is_ok());
     }
 
     #[test]

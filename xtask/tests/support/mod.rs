@@ -132,6 +132,21 @@ pub fn xtask(dir: &Path) -> Command {
     command
 }
 
+/// A file of advisories of this day with these lines, one JSON object each.
+pub fn facts(day: &str, lines: &[&str]) -> String {
+    let body: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    let head = serde_json::json!({
+        "schema": "xtask.advisories/1", "source": "a test", "date": day, "advisories": lines.len(),
+        "body": published::digest(body.as_bytes()),
+    });
+    format!("{head}\n{body}")
+}
+
+/// A file of advisories with a single one in it, about a crate that nobody has.
+pub fn one_fact() -> String {
+    facts("2026-08-21", &[r#"{"id":"RUSTSEC-2021-0001","package":"none","date":"2021-01-01"}"#])
+}
+
 /// A server of files on this machine, for as long as the test runs: its address. `find` has the content of a
 /// path; where it has none, the answer is 404.
 pub fn files(find: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> std::net::SocketAddr {

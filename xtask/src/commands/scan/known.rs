@@ -1,6 +1,7 @@
 //! What a scan depends on, read before anything is done, and the plan that comes of it.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -12,15 +13,17 @@ use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::publish::Parcel;
 use crate::scan::facts;
+use crate::scan::gate::{in_ci, needs_trivy};
 use crate::scan::held::Own;
 use crate::scan::source::{Source, same};
-use crate::scan::trivy::{self, Fetch, Trivy};
+use crate::scan::trivy::{self, Deployed, Fetch, IGNOREFILE, IgnoreList, LONGEST_IGNOREFILE, Trivy};
 use crate::scan::work::Step;
 use crate::settings::{self, Workspace};
 use crate::time::Date;
 
-/// Trivy's own list of what is overlooked.
-const IGNOREFILE: &str = ".trivyignore.yaml";
+/// How an image is built and deployed, where the settings name nothing else.
+const DOCKERFILE: &str = "Dockerfile";
+const DEPLOY: &str = "deploy";
 
 /// Trivy, how it is driven, and how it is fetched first where it is not here.
 type Ready = (Trivy, trivy::Options, Option<Fetch>);
@@ -39,6 +42,13 @@ pub(super) struct Known {
     pub(super) platforms: Option<Vec<Platform>>,
     pub(super) trivy: Option<Ready>,
     pub(super) partial: Option<Fault>,
+    /// Why Trivy cannot be driven as the settings want it. The rest is looked at, and told, all the same.
+    pub(super) refused: Option<anyhow::Error>,
+    /// Where the result is left for `cargo xtask publish`.
+    pub(super) result: PathBuf,
+    /// The files beside the image that Trivy looks at; none where the image is another.
+    pub(super) deployed: Vec<Deployed>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Flags {
@@ -52,12 +62,7 @@ impl Flags {
                 Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
             }
             None if default.join("oci-layout").is_file() => Source::Layout(default.clone(), None),
-            None => {
-                return Err(Fault::usage("there is no image yet")
-                    .at(default.display())
-                    .cure("cargo xtask image --platform all makes it; --image names another one")
-                    .into());
-            }
+            None => return Err(no_image(&default).into()),
         };
         let is_own = matches!(&source, Source::Layout(dir, None) if same(dir, &default));
         let settings = &workspace.settings;
@@ -78,12 +83,42 @@ impl Flags {
             Source::Layout(dir, None) => own.as_ref().and_then(|own| is_of(dir, own).then(|| dir.clone())),
             _ => None,
         };
+        let result = target_dir.join("xtask").join("scan.json");
+        // A scan that does not come to its end must not leave an older one's word in its place.
+        if layout.is_some() && !self.dry_run && result.exists() {
+            fs::remove_file(&result).with_context(|| result.display().to_string())?;
+        }
         if let Some(choice) = &self.platform {
             platforms = Some(choice.resolve(&workspace.settings.platforms)?);
         }
-        let (trivy, partial) = self.trivy(&workspace, &target_dir)?;
+        let (trivy, partial, refused) = match self.trivy(&workspace, &target_dir) {
+            Ok((trivy, partial)) => (trivy, partial, None),
+            Err(error) => (None, None, Some(error)),
+        };
         let name = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
-        Ok(Known { workspace, target_dir, source, name, own, layout, platforms, trivy, partial })
+        let (mut files, mut notes) = (Vec::new(), Vec::new());
+        if is_own && trivy.is_some() {
+            let (there, absent) = deployed(&workspace)?;
+            files = there;
+            if !absent.is_empty() {
+                notes.push(format!("not looked at, since it is not there: {}", absent.join(", ")));
+            }
+        }
+        Ok(Known {
+            workspace,
+            target_dir,
+            source,
+            name,
+            own,
+            layout,
+            platforms,
+            trivy,
+            partial,
+            refused,
+            result,
+            notes,
+            deployed: files,
+        })
     }
 
     /// Trivy and how it is driven; and what to say where the builtin engine alone is not enough.
@@ -92,7 +127,7 @@ impl Flags {
             return Ok((None, None));
         }
         let settings = &workspace.settings.scan;
-        let required = self.engine == EngineFlag::Trivy || needs_trivy(workspace);
+        let required = self.engine == EngineFlag::Trivy || needs_trivy(settings);
         let tools = target_dir.join("xtask").join("tools");
         let fetch = || settings.trivy.as_ref().map_or(Ok(None), |pin| Fetch::of(pin, &tools));
         let (found, fetch) = match Trivy::find()? {
@@ -114,17 +149,14 @@ impl Flags {
             .cure(Trivy::cure());
             return Ok((None, Some(partial)));
         };
-        let ignorefile = workspace.root.join(IGNOREFILE);
-        let ignorefile = ignorefile.is_file().then_some(ignorefile);
-        if let Some(path) = &ignorefile {
-            let text = fs::read_to_string(path).with_context(|| IGNOREFILE.to_owned())?;
-            let wrong = trivy::check_ignorefile(&text, Date::today());
-            if !wrong.is_empty() {
-                let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE)).collect();
-                return Err(Faults(faults).into());
-            }
-        }
         let below = |path: &String| workspace.root.join(path);
+        if let Some(path) = settings.cache.as_ref().filter(|path| is_no_folder(&below(path))) {
+            let what = format!("[scan] cache: '{path}' is not a folder, and none can be made there");
+            return Err(Fault::usage(what)
+                .at(settings::FILE)
+                .cure("name a folder, or a place for a new one")
+                .into());
+        }
         let options = trivy::Options {
             offline: self.offline,
             // A container has no place of its own that outlives it.
@@ -134,10 +166,12 @@ impl Flags {
                 .map(below)
                 .or_else(|| trivy.image.is_some().then(|| tools.join("trivy-cache"))),
             databases: settings.databases.clone(),
-            vex: settings.vex.iter().map(below).collect(),
+            root: workspace.root.clone(),
+            vex: settings.vex.clone(),
             ignore_unfixed: settings.ignore_unfixed,
-            ignorefile,
-            dir: target_dir.join("xtask").join("trivy"),
+            ignore: ignored(&workspace.root)?,
+            // Its own folder even where the cache is beside it: it is emptied before each run.
+            dir: target_dir.join("xtask").join("trivy").join("run"),
         };
         Ok((Some((trivy, options, fetch)), None))
     }
@@ -166,9 +200,9 @@ impl Flags {
             plan.step("yanked", reason, [settings.index.clone()], Step::Yanked(settings.index.clone()));
         }
         let here = facts.own.as_ref().is_some_and(|own| own.here);
-        if here && !facts.workspace.settings.scan.licences.is_empty() {
+        if !facts.workspace.settings.scan.licences.is_empty() {
             let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
-            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences);
+            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences(here));
         }
         if let Some((trivy, options, fetch)) = &facts.trivy {
             if let Some(fetch) = fetch {
@@ -181,12 +215,10 @@ impl Flags {
             let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST", &[]);
             plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
             if here {
-                for name in [facts.workspace.settings.buildx.dockerfile.as_str(), "deploy"] {
-                    let path = facts.workspace.root.join(name);
-                    if path.exists() {
-                        let cmd = trivy.config(options, &path);
-                        plan.step("config", "how it is built and deployed", [name], Step::Config(cmd));
-                    }
+                for deployed in &facts.deployed {
+                    let cmd = trivy.config(options, &deployed.path);
+                    let reason = "how it is built and deployed; each file must be among those that Trivy saw";
+                    plan.step("config", reason, [&deployed.name], Step::Config(cmd, deployed.clone()));
                 }
             }
         }
@@ -195,17 +227,83 @@ impl Flags {
     }
 }
 
-/// Whether a scan without Trivy is not enough: where the settings say so, else in CI.
-pub(super) fn needs_trivy(workspace: &Workspace) -> bool {
-    workspace.settings.scan.require_trivy.unwrap_or_else(in_ci)
+/// What the list of what is overlooked says; nothing where there is none.
+fn ignored(root: &Path) -> Result<IgnoreList> {
+    let path = root.join(IGNOREFILE);
+    if path.symlink_metadata().is_err() {
+        return Ok(IgnoreList::default());
+    }
+    let odd = || Fault::gate("the list of what is overlooked cannot be read").at(IGNOREFILE);
+    let mut text = String::new();
+    fs::File::open(&path)
+        .and_then(|file| file.take(LONGEST_IGNOREFILE + 1).read_to_string(&mut text))
+        .with_context(odd)?;
+    if text.len() as u64 > LONGEST_IGNOREFILE {
+        return Err(odd().cure(format!("{LONGEST_IGNOREFILE} bytes are the most")).into());
+    }
+    let wrong = match IgnoreList::parse(&text, Date::today()) {
+        Ok(list) => return Ok(list),
+        Err(wrong) => wrong,
+    };
+    let cure = "docs/scan.md has the shape of an entry: id, statement and expired_at, each on its line";
+    let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE).cure(cure)).collect();
+    Err(Faults(faults).into())
 }
 
-fn in_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| value == "true")
+/// The files and folders that Trivy is to look at beside the image, and the names of those by default that
+/// are not there. One that the settings name must be.
+fn deployed(workspace: &Workspace) -> Result<(Vec<Deployed>, Vec<&str>), Fault> {
+    let settings = &workspace.settings;
+    let dockerfile = settings.buildx.dockerfile.as_str();
+    let named = settings.scan.deploy.iter().flatten().map(|name| (name.as_str(), true));
+    let usual = [(dockerfile, dockerfile != DOCKERFILE)].into_iter();
+    let usual = usual.chain(settings.scan.deploy.is_none().then_some((DEPLOY, false)));
+    let (mut there, mut absent) = (Vec::new(), Vec::new());
+    for (name, must) in usual.chain(named) {
+        let path = workspace.root.join(name);
+        if path.exists() {
+            there.push(Deployed { name: name.to_owned(), path });
+        } else if must {
+            return Err(Fault::usage(format!("'{name}' is to be looked at, and is not there"))
+                .at(settings::FILE)
+                .cure("deploy in [scan] and dockerfile in [buildx] name what is"));
+        } else {
+            absent.push(name);
+        }
+    }
+    Ok((there, absent))
+}
+
+/// Whether a path leads to or through something that is no folder.
+fn is_no_folder(path: &Path) -> bool {
+    path.ancestors().find(|part| part.symlink_metadata().is_ok()).is_some_and(|part| !part.is_dir())
+}
+
+/// That there is nothing at the place where `cargo xtask image` leaves the workspace's image.
+pub fn no_image(place: &Path) -> Fault {
+    Fault::usage("there is no image yet")
+        .at(place.display())
+        .cure("cargo xtask image --platform all makes it; --image names another one")
 }
 
 /// Whether an image in a layout says that it is this workspace's: then it must have what such an image has,
 /// and may be published on the scan's word. What cannot be read is for the scan to say.
 fn is_of(dir: &Path, own: &Own) -> bool {
     Parcel::read(dir).is_ok_and(|parcel| parcel.label("title") == Some(&*own.title))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_lies_where_a_folder_can_be() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("file"), "").unwrap();
+        for (path, bad) in
+            [("", false), ("new", false), ("new/deep", false), ("file", true), ("file/x", true)]
+        {
+            assert_eq!(is_no_folder(&temp.path().join(path)), bad, "{path}");
+        }
+    }
 }

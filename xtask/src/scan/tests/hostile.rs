@@ -187,6 +187,42 @@ fn a_name_without_end_is_bounded() {
         let found = outcome(|layout| pack(layout, &tar));
         assert!(found.contains("over the limit"), "{found}");
     }
+    for (name, good) in [
+        ("a/".repeat(512) + "b", true),
+        ("a/".repeat(513) + "b", false),
+        (vec!["a".repeat(255); 16].join("/"), true),
+        (vec!["a".repeat(255); 17].join("/"), false),
+    ] {
+        let tar = Tar::default().entry(EntryType::GNULongName, "long", "", 0o644, name.as_bytes());
+        let found = outcome(|layout| pack(layout, &tar.file("a", 0o644, b"").end()));
+        assert_eq!(!found.contains("are the limits"), good, "{found}");
+    }
+}
+
+#[test]
+fn many_lists_and_one_crate_many_times_are_bounded() {
+    let list = |count: usize, many: bool| {
+        let mut audit = Audit::of_tree(TREE).unwrap();
+        let one = audit.packages.remove(0);
+        let name = |number: usize| if many { format!("c{number}") } else { "c".to_owned() };
+        let package =
+            |number| crate::audit::Crate { name: name(number), dependencies: Vec::new(), ..one.clone() };
+        audit.packages =
+            (0..count).map(|number| crate::audit::Crate { root: false, ..package(number) }).collect();
+        audit.put_into(&elf()).unwrap()
+    };
+    let long = list(9_000, true);
+    let tar = (0..6).fold(Tar::default(), |tar, number| tar.file(&format!("p{number}"), 0o755, &long));
+    let found = outcome(|layout| pack(layout, &tar.end()));
+    assert!(found.contains("more than 50000 crates"), "{found}");
+    // A further name of a program counts as the program does.
+    let tar = (0..6).fold(Tar::default().file("p", 0o755, &long), |tar, number| {
+        tar.entry(EntryType::Link, &format!("p{number}"), "p", 0o755, b"")
+    });
+    let found = outcome(|layout| pack(layout, &tar.end()));
+    assert!(found.contains("more than 50000 crates"), "{found}");
+    let twice = Audit::of_binary(&list(2, false)).unwrap_err();
+    assert!(format!("{twice:#}").contains("has c 0.1.0 twice"), "{twice:#}");
 }
 
 #[test]

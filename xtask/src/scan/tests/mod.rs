@@ -2,6 +2,7 @@
 
 mod hostile;
 mod seeing;
+mod starting;
 mod strict;
 
 use std::io::Write as _;

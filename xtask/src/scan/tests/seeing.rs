@@ -3,7 +3,7 @@
 use super::*;
 use crate::scan::builtin::{blind_spots, findings, not_covered};
 use crate::scan::checks;
-use crate::scan::facts::Facts;
+use crate::scan::facts::{Facts, document};
 use crate::scan::licence;
 
 fn inventory(layers: &[Vec<u8>]) -> Inventory {
@@ -17,13 +17,15 @@ fn inventory(layers: &[Vec<u8>]) -> Inventory {
 #[test]
 fn a_program_says_what_is_in_it() {
     let taken = inventory(&[Tar::default().file("bin/app", 0o755, &program()).end()]);
-    assert_eq!((taken.crates(), taken.started().as_deref()), (3, Some("/bin/app")));
+    assert_eq!((taken.crates(), crate::scan::start::file(&taken).as_deref()), (3, Some("/bin/app")));
     assert!(blind_spots(&taken, Some("/bin/app"), false).is_empty());
     assert!(not_covered(&taken).is_empty());
-    let facts = r#"{"schema":"xtask.advisories/1","source":"test","date":"2026-01-01","advisories":2}
-{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01","patched":[">= 2"],"cvss":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}
-{"id":"RUSTSEC-2","package":"app","date":"2026-01-01"}"#;
-    let found = findings(&taken, &Facts::parse(facts).unwrap());
+    let lines = [
+        r#"{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01","patched":[">= 2"],"cvss":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}"#,
+        r#"{"id":"RUSTSEC-2","package":"app","date":"2026-01-01"}"#,
+    ];
+    let facts = document("2026-01-01", &lines.map(str::to_owned));
+    let found = findings(&taken, &Facts::parse(&facts).unwrap()).unwrap();
     assert_eq!(found.len(), 1, "the workspace's own crates are not crates.io's");
     assert_eq!((found[0].path.join(" > "), found[0].fixed.as_str()), ("app > bytes".to_owned(), ">=2"));
 }
@@ -112,10 +114,18 @@ fn licences_that_are_not_on_the_list() {
     let key = |name: &str, version: &str| (name.to_owned(), version.to_owned());
     let licences =
         [(key("h2", "0.3.0"), licence::Known { license: Some("MIT".to_owned()), source: None })].into();
-    let found = licence::findings(&taken, &licences, &["MIT".to_owned()]);
+    let (found, _) = licence::findings(&taken, &licences, &["MIT".to_owned()], true);
     let shown: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.subject, finding.note)).collect();
     assert_eq!(
         shown,
         ["bytes not in Cargo.lock, so that its licence is not known; perhaps the image is older"]
     );
+    // In another image that is not known, also where a crate of that name is known from elsewhere.
+    let (found, unknown) = licence::findings(&taken, &licences, &["MIT".to_owned()], false);
+    assert_eq!((found.len(), unknown), (0, 2));
+    let source = Some("registry+https://github.com/rust-lang/crates.io-index".to_owned());
+    let licences =
+        [(key("h2", "0.3.0"), licence::Known { license: Some("GPL-3.0".to_owned()), source })].into();
+    let (found, unknown) = licence::findings(&taken, &licences, &["MIT".to_owned()], false);
+    assert_eq!((found.len(), unknown), (1, 1));
 }

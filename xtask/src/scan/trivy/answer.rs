@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use super::coverage::{UNKNOWN_SYSTEM, check_packages, system};
-use super::{NAME, TESTED};
+use super::database::Asked;
+use super::ignorefile::FILE as IGNOREFILE;
+use super::{NAME, Options, TESTED};
 use crate::error::Fault;
 use crate::scan::checks;
 use crate::scan::finding::{Finding, Kind};
@@ -17,6 +19,8 @@ use crate::scan::vex;
 
 /// The place of what is wrong with an image's own settings.
 const CONFIG: &str = "config";
+/// The class of what the operating system's own packages are.
+pub(super) const SYSTEM: &str = "os-pkgs";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -40,9 +44,9 @@ pub(super) struct Metadata {
 #[derive(Deserialize)]
 pub(super) struct System {
     #[serde(rename = "Family", default)]
-    family: String,
+    pub(super) family: String,
     #[serde(rename = "Name", default)]
-    version: String,
+    pub(super) version: String,
     #[serde(rename = "EOSL", default)]
     pub(super) ended: bool,
 }
@@ -57,11 +61,11 @@ impl System {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Outcome {
     #[serde(default)]
-    target: String,
+    pub(super) target: String,
     #[serde(default)]
     pub(super) class: String,
     #[serde(default)]
-    r#type: String,
+    pub(super) r#type: String,
     #[serde(default)]
     pub(super) packages: Vec<Package>,
     #[serde(default)]
@@ -91,14 +95,15 @@ struct Suppressed {
 impl Suppressed {
     fn why(&self) -> String {
         if self.status == "ignored" {
-            return format!("{} ({})", self.statement, self.source);
+            return format!("{} ({IGNOREFILE})", self.statement);
         }
-        vex::ignored(&self.status, &self.statement, &self.source)
+        vex::ignored(&self.status, &self.statement, Options::vex_name(&self.source))
     }
 
-    fn vulnerability(&self) -> Option<Vulnerability> {
-        let is_one = self.r#type == "vulnerability";
-        is_one.then(|| Vulnerability::deserialize(&self.finding).ok()).flatten()
+    /// What it is about, where it is of this kind.
+    fn of<'de, T: Deserialize<'de>>(&'de self, kind: &str) -> Option<(T, Option<String>)> {
+        let found = (self.r#type == kind).then(|| T::deserialize(&self.finding).ok()).flatten();
+        found.map(|found| (found, Some(self.why())))
     }
 }
 
@@ -110,7 +115,7 @@ pub(super) struct Package {
     version: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Vulnerability {
     #[serde(rename = "VulnerabilityID")]
     id: String,
@@ -128,7 +133,7 @@ struct Vulnerability {
     link: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Misconfiguration {
     #[serde(rename = "ID")]
     id: String,
@@ -142,7 +147,7 @@ struct Misconfiguration {
     link: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct SecretFound {
     #[serde(rename = "RuleID")]
     id: String,
@@ -159,6 +164,8 @@ pub struct Answer {
     pub findings: Vec<Finding>,
     /// Crates in Rust programs.
     pub crates: usize,
+    /// What its database must know something of.
+    pub asked: Asked,
 }
 
 /// Reads the answer about an image, and holds what Trivy saw against what is there.
@@ -218,7 +225,7 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         let key = (finding.place.clone(), finding.subject.clone(), finding.version.clone());
         finding.path = places.get(&key).map(|(paths, at)| paths.to(*at)).unwrap_or_default();
     }
-    Ok(Answer { crates: seen.len(), findings })
+    Ok(Answer { crates: seen.len(), asked: Asked::of(&report), findings })
 }
 
 /// Whether it is Trivy's rule about a missing health check, and about the image's own config.
@@ -228,12 +235,7 @@ fn is_health(finding: &Finding) -> bool {
         && ["DS-0026", "DS026", "AVD-DS-0026"].contains(&finding.id.as_str())
 }
 
-/// Reads the answer about files of the source.
-pub fn read_config(json: &[u8]) -> Result<Vec<Finding>> {
-    Ok(findings(&parse(json)?, None))
-}
-
-fn parse(json: &[u8]) -> Result<Report> {
+pub(super) fn parse(json: &[u8]) -> Result<Report> {
     let odd =
         || Fault::gate("Trivy's answer is not understood").cure(format!("the tested version is {TESTED}"));
     let report: Report = serde_json::from_slice(json).with_context(odd)?;
@@ -247,11 +249,14 @@ fn severity(text: &str) -> Severity {
     text.parse().unwrap_or(Severity::Unknown)
 }
 
-fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
+pub(super) fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for outcome in &report.results {
         // An image's own settings go by a path of this machine otherwise.
         let place = match outcome.target.as_str() {
+            _ if outcome.class == SYSTEM => {
+                report.metadata.system.as_ref().map(System::name).unwrap_or_default()
+            }
             target if target.contains("@sha256:") => CONFIG.to_owned(),
             target if platform.is_some() && !target.starts_with('/') => format!("/{target}"),
             target => target.to_owned(),
@@ -260,11 +265,7 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
             let platforms = platform.map(str::to_owned).into_iter().collect();
             findings.push(Finding { place: place.clone(), platforms, ..finding });
         };
-        let suppressed =
-            outcome.suppressed.iter().filter_map(|one| Some((one.vulnerability()?, Some(one.why()))));
-        let suppressed: Vec<_> = suppressed.collect();
-        let open = outcome.vulnerabilities.iter().map(|found| (found, None));
-        for (found, ignored) in open.chain(suppressed.iter().map(|(found, why)| (found, why.clone()))) {
+        for (found, ignored) in all(&outcome.vulnerabilities, outcome, "vulnerability") {
             // Advisories of distributions are about many vulnerabilities at once, and no other name of one.
             let one =
                 |id: &&String| ["CVE-", "GHSA-", "RUSTSEC-"].iter().any(|prefix| id.starts_with(prefix));
@@ -278,16 +279,19 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
                 ..Finding::new(Kind::Vulnerability, &found.id, severity(&found.severity), NAME)
             });
         }
-        for found in outcome.misconfigurations.iter().filter(|found| found.status == "FAIL") {
+        let misconfigurations = all(&outcome.misconfigurations, outcome, "misconfiguration");
+        for (found, ignored) in misconfigurations.into_iter().filter(|(found, _)| found.status == "FAIL") {
             push(Finding {
+                ignored,
                 subject: place.clone(),
                 note: found.title.clone(),
                 link: found.link.clone(),
                 ..Finding::new(Kind::Config, &found.id, severity(&found.severity), NAME)
             });
         }
-        for found in &outcome.secrets {
+        for (found, ignored) in all(&outcome.secrets, outcome, "secret") {
             push(Finding {
+                ignored,
                 subject: place.clone(),
                 note: found.title.clone(),
                 ..Finding::new(Kind::Secret, &found.id, severity(&found.severity), NAME)
@@ -295,6 +299,16 @@ fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What counts of a kind, and what a list or a statement leaves out, with the reason.
+fn all<T: Clone + for<'de> Deserialize<'de>>(
+    open: &[T],
+    outcome: &Outcome,
+    kind: &str,
+) -> Vec<(T, Option<String>)> {
+    let open = open.iter().map(|found| (found.clone(), None));
+    open.chain(outcome.suppressed.iter().filter_map(|one| one.of(kind))).collect()
 }
 
 #[cfg(test)]

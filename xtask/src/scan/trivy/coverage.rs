@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::NAME;
-use super::answer::{Report, System};
+use super::answer::{Report, SYSTEM, System};
 use crate::error::Fault;
 use crate::scan::finding::{Finding, Kind};
 use crate::scan::inventory::Inventory;
@@ -18,7 +18,7 @@ pub(super) const UNKNOWN_SYSTEM: &str = "XT-UNKNOWN-SYSTEM";
 /// advisories for it at all (or cannot tell which it is), so that no result is of its packages.
 pub(super) fn system(report: &Report, inventory: &Inventory, platform: &str) -> Option<Finding> {
     let system = report.metadata.system.as_ref();
-    let has_packages = report.results.iter().any(|outcome| outcome.class == "os-pkgs");
+    let has_packages = report.results.iter().any(|outcome| outcome.class == SYSTEM);
     let (id, note) = match system {
         Some(system) if system.ended => {
             (ENDED_SYSTEM, "its makers give no more updates, so that advisories about it have stopped")
@@ -43,7 +43,7 @@ pub(super) fn check_packages(report: &Report, inventory: &Inventory, platform: &
     let packages: BTreeSet<_> = report
         .results
         .iter()
-        .filter(|outcome| outcome.class == "os-pkgs")
+        .filter(|outcome| outcome.class == SYSTEM)
         .flat_map(|outcome| &outcome.packages)
         .map(|package| &package.name)
         .collect();

@@ -1,9 +1,13 @@
 //! Trivy: asked for one manifest at a time, and believed only where it saw what is there.
 
 mod answer;
+mod bolt;
 mod coverage;
+mod database;
+mod deployed;
 mod fetch;
 mod ignorefile;
+mod options;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,9 +16,12 @@ use anyhow::{Context as _, Result};
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 
-pub use answer::{read, read_config};
+pub use answer::read;
+pub use database::{Asked, Knowledge};
+pub use deployed::Deployed;
 pub use fetch::Fetch;
-pub use ignorefile::check as check_ignorefile;
+pub use ignorefile::{FILE as IGNOREFILE, IgnoreList, LONGEST as LONGEST_IGNOREFILE};
+pub use options::Options;
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
@@ -42,25 +49,6 @@ pub struct Trivy {
     pub image: Option<String>,
 }
 
-/// How it is driven.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// No network: the database is as it is.
-    pub offline: bool,
-    /// Where the database is.
-    pub cache: Option<PathBuf>,
-    /// Where the database comes from, in order.
-    pub databases: Vec<String>,
-    /// VEX documents.
-    pub vex: Vec<PathBuf>,
-    /// Leaves out what has no mended version.
-    pub ignore_unfixed: bool,
-    /// A checked list of what is overlooked.
-    pub ignorefile: Option<PathBuf>,
-    /// An empty folder to run in: Trivy reads settings and lists from where it stands.
-    pub dir: PathBuf,
-}
-
 impl Trivy {
     /// Trivy on PATH; none where there is none, an error where it is of an unknown version.
     pub fn find() -> Result<Option<Self>> {
@@ -86,8 +74,27 @@ impl Trivy {
     /// How to get it.
     pub fn cure() -> String {
         format!(
-            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or let it be fetched: version = \"{TESTED}\" in [scan.trivy] of xtask/image.toml, or scan with the builtin engine alone: --engine builtin"
+            "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or let it be fetched: version = \"{TESTED}\" in [scan.trivy] of xtask/image.toml"
         )
+    }
+
+    /// The error of one that is here and ended badly, with what to do, by what it said.
+    pub fn ended(error: anyhow::Error, what: String) -> anyhow::Error {
+        let cure = Self::cure_for(&format!("{error:#}"));
+        error.context(Fault::gate(what).cure(cure))
+    }
+
+    fn cure_for(said: &str) -> String {
+        // Its own lines alone: the command line speaks of databases too.
+        let said: String = said.lines().filter(|line| line.starts_with("| ")).collect();
+        let said = said.to_lowercase();
+        if ["db error", "vulnerability db", "database", "trivy.db", "--skip-db-update"]
+            .iter()
+            .any(|word| said.contains(word))
+        {
+            return "its database is the trouble: scan without --offline, from places that answer (databases in [scan] of xtask/image.toml), or with a cache that has one (cache)".to_owned();
+        }
+        format!("its own words say why; the tested version is {TESTED}")
     }
 
     /// Trivy from its own image, where Docker answers; none elsewhere.
@@ -111,8 +118,7 @@ impl Trivy {
         for path in std::iter::once(&options.dir).chain(&options.cache) {
             cmd = cmd.args(["--volume", &volume(path, "")]);
         }
-        let lists = options.ignorefile.iter().chain(&options.vex).map(PathBuf::as_path);
-        for path in sees.iter().copied().chain(lists) {
+        for path in sees {
             cmd = cmd.args(["--volume", &volume(path, ":ro")]);
         }
         cmd.args(["--workdir", &options.dir.display().to_string(), image])
@@ -148,26 +154,38 @@ impl Trivy {
             cmd = cmd.args(["--db-repository", database]);
         }
         for vex in &options.vex {
-            cmd = cmd.arg("--vex").arg(vex);
-        }
-        // What it leaves out by a list or a statement is to be told.
-        if !options.vex.is_empty() || options.ignorefile.is_some() {
-            cmd = cmd.arg("--show-suppressed");
+            cmd = cmd.arg("--vex").arg(options.vex_file(vex));
         }
         if options.ignore_unfixed {
             cmd = cmd.arg("--ignore-unfixed");
         }
-        if let Some(file) = &options.ignorefile {
-            cmd = cmd.arg("--ignorefile").arg(file);
-        }
-        cmd.args(["--input", target])
+        Self::overlooking(cmd, options).args(["--input", target])
+    }
+
+    /// What it leaves out by a list or a statement is to be told; without a list of its own it would look
+    /// for others.
+    fn overlooking(cmd: Cmd, options: &Options) -> Cmd {
+        cmd.arg("--show-suppressed").arg("--ignorefile").arg(options.ignorefile())
     }
 
     /// The command that checks a Dockerfile or a folder of files for deployment.
+    ///
+    /// Trivy's verb `config` would not tell what the list leaves out. What passes is told too, so that
+    /// every file that was looked at is named.
     pub fn config(&self, options: &Options, path: &Path) -> Cmd {
-        self.base(options, "config", &[path])
-            .args(["--format", "json", "--exit-code", "0", "--skip-check-update"])
-            .arg(path)
+        let cmd = self
+            .base(options, "filesystem", &[path])
+            .args([
+                "--format",
+                "json",
+                "--exit-code",
+                "0",
+                "--scanners",
+                "misconfig",
+                "--include-non-failures",
+            ])
+            .args(["--skip-version-check", "--skip-check-update", "--offline-scan"]);
+        Self::overlooking(cmd, options).arg(path)
     }
 
     /// The day of Trivy's database.
@@ -227,6 +245,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_to_do_is_about_what_was_wrong() {
+        let database = "| FATAL run error: init error: DB error: failed to download vulnerability DB";
+        for (said, expected) in [
+            (format!("exit status: 1: trivy --skip-db-update\n{database}"), "its database is the trouble"),
+            ("exit status: 1: trivy --skip-db-update\n| FATAL unable to open".to_owned(), "its own words"),
+            ("ended after its time limit".to_owned(), "its own words"),
+        ] {
+            assert!(Trivy::cure_for(&said).contains(expected), "{said}");
+        }
+        assert!(!Trivy::cure().contains("builtin"), "that opens no gate for an image with other packages");
+    }
+
+    #[test]
     fn the_command_sees_everything_and_nothing_of_this_folder() {
         let trivy = Trivy { program: "/bin/trivy".into(), version: Version::new(0, 74, 0), image: None };
         let options = Options {
@@ -243,6 +274,7 @@ mod tests {
             "--skip-db-update",
             "--db-repository one --db-repository two",
             "--input layout@sha256:abc",
+            "--ignorefile /work/ignore.yaml",
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }

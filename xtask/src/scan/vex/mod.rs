@@ -2,16 +2,19 @@
 //! what Trivy leaves out by them is not brought back by the builtin engine.
 //!
 //! Of the specification the part about crates is honoured: products or subcomponents that are `pkg:cargo/…`.
-//! A statement about anything else is Trivy's alone, and what the builtin engine found stays then.
+//! A statement about anything else is Trivy's alone, and what the builtin engine found stays then. Trivy is
+//! given the statements that count here (`sound`), and no others.
+
+mod sound;
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::finding::{Finding, Kind};
 use crate::error::Fault;
 use crate::image::oci::MAX_DOCUMENT;
+use crate::scan::finding::{Finding, Kind};
 use crate::time::seconds_of;
 
 #[derive(Deserialize)]
@@ -31,6 +34,10 @@ struct Statement {
     justification: String,
     #[serde(rename = "impact_statement", default)]
     impact: String,
+    #[serde(rename = "status_notes", default)]
+    notes: String,
+    #[serde(rename = "action_statement", default)]
+    action: String,
     #[serde(default)]
     timestamp: String,
 }
@@ -72,13 +79,18 @@ struct Identifiers {
 pub struct Vex {
     source: String,
     statements: Vec<Statement>,
+    /// Which statements do not count, and why.
+    pub notes: Vec<String>,
+    /// The document as Trivy is given it.
+    pub for_trivy: String,
 }
 
 impl Vex {
     /// Reads the document at `path` below the workspace's root; none where it is in another format, which
     /// Trivy may know.
     pub fn read(root: &Path, path: &str) -> Result<Option<Self>> {
-        let at = || Fault::gate("the VEX document cannot be read").at(path);
+        let no = "the VEX document cannot be read";
+        let at = || Fault::gate(no).at(path);
         let whole = root.join(path);
         let size = whole.metadata().with_context(at)?.len();
         if size > MAX_DOCUMENT {
@@ -88,42 +100,45 @@ impl Vex {
     }
 
     fn parse(source: &str, bytes: &[u8]) -> Result<Option<Self>> {
-        let value: serde_json::Value = serde_json::from_slice(bytes)?;
+        let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
         let context = value.get("@context").and_then(serde_json::Value::as_str).unwrap_or_default();
         if !context.starts_with("https://openvex.dev/ns") {
             return Ok(None);
         }
+        let listed = value.get_mut("statements").and_then(serde_json::Value::as_array_mut);
+        let notes = listed.map(sound::keep_sound).unwrap_or_default();
+        let for_trivy = value.to_string();
         let document: Document = serde_json::from_value(value)?;
         let mut statements = document.statements;
         for one in &mut statements {
             if one.timestamp.is_empty() {
                 one.timestamp.clone_from(&document.timestamp);
             }
-            let reason = [&one.justification, &one.impact].iter().any(|text| !text.trim().is_empty());
-            if one.status == "not_affected" && !reason {
-                let what = format!("'{}' is said not to matter without a reason", one.vulnerability.name());
-                return Err(Fault::gate(what).cure("justification or impact_statement").into());
-            }
         }
         // Those of one time stay as they stand.
         statements.sort_by_key(|one| seconds_of(&one.timestamp).unwrap_or(0));
-        Ok(Some(Self { source: source.to_owned(), statements }))
+        let notes = notes.into_iter().map(|note| format!("{source}: {note}")).collect();
+        Ok(Some(Self { source: source.to_owned(), statements, notes, for_trivy }))
     }
 
-    /// Marks the findings that the latest statement about them says not to matter; gives their number.
-    pub fn apply(&self, findings: &mut [Finding]) -> usize {
-        let mut count = 0;
+    /// How many findings do not count by this document, whichever engine left them out.
+    pub fn honoured(&self, findings: &[Finding]) -> usize {
+        let mark = format!("({})", self.source);
+        let by = |why: &String| why.starts_with("VEX: ") && why.ends_with(&mark);
+        findings.iter().filter(|finding| finding.ignored.as_ref().is_some_and(by)).count()
+    }
+
+    /// Marks the findings that the latest statement about them says not to matter.
+    pub fn apply(&self, findings: &mut [Finding]) {
         let open = findings.iter_mut().filter(|finding| finding.ignored.is_none());
         for finding in open.filter(|finding| finding.kind == Kind::Vulnerability) {
             let Some(latest) = self.statements.iter().rfind(|one| one.is_about(finding)) else { continue };
             if ["not_affected", "fixed"].contains(&latest.status.as_str()) {
-                let why =
-                    if latest.justification.is_empty() { &latest.impact } else { &latest.justification };
+                let why = [&latest.justification, &latest.impact, &latest.notes, &latest.action];
+                let why = why.into_iter().find(|text| !text.trim().is_empty()).map_or("", |text| text);
                 finding.ignored = Some(ignored(&latest.status, why, &self.source));
-                count += 1;
             }
         }
-        count
     }
 }
 
@@ -131,14 +146,6 @@ impl Vex {
 pub fn ignored(status: &str, why: &str, source: &str) -> String {
     let why = if why.is_empty() { String::new() } else { format!(", {why}") };
     format!("VEX: {status}{why} ({source})")
-}
-
-impl Named {
-    fn name(&self) -> &str {
-        match self {
-            Self::Name(name) | Self::Object { name, .. } => name,
-        }
-    }
 }
 
 impl Product {
@@ -225,14 +232,15 @@ mod tests {
         for (products, good) in [
             (json!([{ "@id": "pkg:cargo/h2@0.3.0" }]), true),
             (json!([{ "@id": "x", "identifiers": { "purl": "pkg:cargo/h2@0.3.0" } }]), true),
-            (json!([{ "@id": "pkg:cargo/h2" }]), true),
+            (json!([{ "@id": "pkg:cargo/h2" }]), false),
             (json!(["pkg:cargo/h2@0.3.0"]), true),
             (json!([{ "@id": "pkg:cargo/h2@0.3.1" }]), false),
             (json!([{ "@id": "pkg:cargo/h2@0.3.0?repository_url=x" }]), false),
             (json!([{ "@id": "pkg:npm/h2@0.3.0" }]), false),
             (json!([]), false),
             (sub("pkg:cargo/app", "pkg:cargo/h2@0.3.0"), true),
-            (sub("pkg:cargo/http@1.0.0", "pkg:cargo/h2"), true),
+            (sub("pkg:cargo/http@1.0.0", "pkg:cargo/h2@0.3.0"), true),
+            (sub("pkg:cargo/http@1.0.0", "pkg:cargo/h2"), false),
             (sub("pkg:cargo/other", "pkg:cargo/h2@0.3.0"), false),
             (sub("pkg:oci/app", "pkg:cargo/h2@0.3.0"), false),
             (sub("pkg:cargo/app", "pkg:cargo/h3@0.3.0"), false),
@@ -263,7 +271,12 @@ mod tests {
         assert_eq!(said, "VEX: not_affected, component_not_present (v.json)");
         let silent = json!({ "@context": "https://openvex.dev/ns/v0.2.0",
             "statements": [{ "vulnerability": "a", "status": "not_affected" }] });
-        assert!(Vex::parse("v", silent.to_string().as_bytes()).is_err());
+        let vex = Vex::parse("v", silent.to_string().as_bytes()).unwrap().unwrap();
+        assert!(
+            vex.notes[0].starts_with("v: the statement that a is not_affected does not count"),
+            "{vex:?}"
+        );
+        assert!(vex.statements.is_empty() && !vex.for_trivy.contains("not_affected"));
         assert!(Vex::parse("v", b"{\"bomFormat\":\"CycloneDX\"}").unwrap().is_none());
         assert!(Vex::parse("v", b"").is_err());
     }

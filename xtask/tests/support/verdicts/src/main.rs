@@ -1,0 +1,30 @@
+//! What the crate `rustsec` says of versions of crates: reads `NAME VERSION` a line, whatever follows, and writes
+//! the same with the advisories of the database in the first argument that affect it, and their ratings.
+
+use std::path::Path;
+
+use rustsec::Database;
+
+fn main() {
+    let database = std::env::args().nth(1).expect("the folder of a RustSec database");
+    let database = Database::open(Path::new(&database)).expect("a RustSec database");
+    for line in std::io::stdin().lines() {
+        let line = line.expect("text");
+        let mut words = line.split(' ');
+        let (Some(name), Some(version)) = (words.next(), words.next()) else { continue };
+        let version: semver::Version = version.parse().expect("a version");
+        let affected = database.iter().filter(|advisory| {
+            advisory.metadata.package.as_str() == name
+                && advisory.metadata.withdrawn.is_none()
+                && advisory.versions.is_vulnerable(&version)
+        });
+        let mut ids: Vec<_> = affected
+            .map(|advisory| {
+                let severity = advisory.severity().map_or("-".to_owned(), |severity| severity.to_string());
+                format!("{}:{severity}", advisory.metadata.id)
+            })
+            .collect();
+        ids.sort();
+        println!("{}", format!("{name} {version} {}", ids.join(",")).trim_end());
+    }
+}
