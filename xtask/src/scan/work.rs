@@ -352,6 +352,8 @@ impl Work {
                         format!("{path} is not OpenVEX: what the builtin engine finds counts all the same");
                     self.notes.push(what);
                 }
+                // Trivy's step ends with the same words.
+                Err(_) if self.setup.trivy.is_some() => {}
                 Err(error) => self.faults.push(Fault::gate(format!("{error:#}"))),
             }
         }

@@ -32,12 +32,6 @@ struct Statement {
     status: String,
     #[serde(default)]
     justification: String,
-    #[serde(rename = "impact_statement", default)]
-    impact: String,
-    #[serde(rename = "status_notes", default)]
-    notes: String,
-    #[serde(rename = "action_statement", default)]
-    action: String,
     #[serde(default)]
     timestamp: String,
 }
@@ -134,9 +128,7 @@ impl Vex {
         for finding in open.filter(|finding| finding.kind == Kind::Vulnerability) {
             let Some(latest) = self.statements.iter().rfind(|one| one.is_about(finding)) else { continue };
             if ["not_affected", "fixed"].contains(&latest.status.as_str()) {
-                let why = [&latest.justification, &latest.impact, &latest.notes, &latest.action];
-                let why = why.into_iter().find(|text| !text.trim().is_empty()).map_or("", |text| text);
-                finding.ignored = Some(ignored(&latest.status, why, &self.source));
+                finding.ignored = Some(ignored(&latest.status, &latest.justification, &self.source));
             }
         }
     }

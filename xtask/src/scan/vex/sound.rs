@@ -17,10 +17,14 @@ pub fn keep_sound(statements: &mut Vec<Value>) -> Vec<String> {
         let vulnerability = &statement["vulnerability"];
         let name = vulnerability.as_str().unwrap_or_else(|| text(vulnerability, "name"));
         let said = format!("the statement that {name} is {status} does not count");
-        if REASONS.iter().all(|key| text(statement, key).trim().is_empty()) {
+        let reason = REASONS.iter().map(|key| text(statement, key)).find(|text| !text.trim().is_empty());
+        let reason = reason.map(Value::from);
+        let Some(reason) = reason else {
             notes.push(format!("{said}: it is without a reason ({})", REASONS.join(", ")));
             return false;
-        }
+        };
+        // Where Trivy takes the reason from that it repeats.
+        statement["justification"] = reason;
         let products = statement.get_mut("products").and_then(Value::as_array_mut);
         let (mut before, mut after) = (0, 0);
         if let Some(products) = products {
