@@ -218,6 +218,41 @@ fn while_one_promotion_waits_another_wins_and_the_first_says_so() {
 }
 
 #[test]
+fn a_registry_that_drops_what_it_took_is_told_from_another_promotion() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
+    for (version, runs_there) in [("1.0.0", "nothing"), ("1.1.0", &digests[0])] {
+        proxy.on("PUT", "/manifests/staging", 1, Fault::Answer(201, Vec::new(), ""));
+        let promote = ["promote", version, "--to", "staging"];
+        let words = format!("the registry took this tag and does not have it: {runs_there} runs there");
+        workshop.run(&promote).code(1).says(&words);
+        workshop.run(&promote).code(0);
+    }
+}
+
+#[test]
+fn what_has_run_there_can_be_rolled_back_to_when_its_scan_is_old() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let (workshop, _) = workshop(&registry, &["1.0.0", "1.1.0"]);
+    let promote = |version: &str| workshop.run(&["promote", version, "--to", "staging"]);
+    for version in ["1.0.0", "1.1.0"] {
+        promote(version).code(0);
+    }
+    let of = |days: u64| {
+        let days = format!("name = \"staging\"\nscanned-within-days = {days}\n");
+        workshop.hello.write("xtask/image.toml", &settings(&registry).replace("name = \"staging\"\n", &days));
+    };
+    of(30);
+    promote("1.0.0").code(0).says("30 are allowed, and staging has run it before");
+    let canary =
+        settings(&registry).replace("name = \"canary\"\n", "name = \"canary\"\nscanned-within-days = 30\n");
+    workshop.hello.write("xtask/image.toml", &canary);
+    workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(3).says("and 30 are allowed");
+}
+
+#[test]
 fn what_it_is_taken_from_must_run_there_until_the_end() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);

@@ -10,9 +10,8 @@ use serde_json::Value;
 use super::documents::{Found, sbom, scanned};
 use super::statement::{document, provenance};
 use crate::digest::Digest;
-use crate::error::{plain_line, render};
+use crate::error::{Fault, plain_line, render};
 use crate::image::oci::{self, Annotations, Index, Manifest};
-use crate::process::Cmd;
 use crate::publish::{Access, PROVENANCE, SBOM, SCAN, SIGNATURE, Said, Trust, listed};
 use crate::registry::{Client, Reference, Referrer, Sink};
 use crate::settings::Bytes;
@@ -28,6 +27,8 @@ pub enum State {
     Failed,
     /// There is nothing to check, and nobody asked for it.
     Absent,
+    /// It does not, and this once that is no reason to refuse the image.
+    Waived,
 }
 
 /// One check.
@@ -50,8 +51,12 @@ pub struct Demands {
     pub signed: bool,
     /// Whether it must have passed a scan, even where its provenance says why it was published without.
     pub scanned: bool,
+    /// Whether one that failed its scan is taken where its provenance says why it was published.
+    pub takes_failed: bool,
     /// The most days since it was scanned.
     pub scanned_within_days: Option<u64>,
+    /// Whether a scan that is older than that is told of and no more.
+    pub takes_older: bool,
     /// The builder that provenance must name, or the beginning of its name.
     pub builder: Option<String>,
     /// Whether there must be a bill of materials.
@@ -68,15 +73,13 @@ pub fn verify(
     folder: &Path,
     plain_http: bool,
 ) -> Result<Vec<Check>> {
-    let access = match &demands.trust {
+    let trusted = match &demands.trust {
         None => None,
         Some(trust) => {
             crate::publish::need_cosign()?;
-            trust.check()?;
-            Some(Access::new(folder, at.registry(), client.credentials(at)?)?)
+            Some((trust, Access::new(folder, at.registry(), client.credentials(at)?)?))
         }
     };
-    let trusted = demands.trust.as_ref().zip(access.as_ref());
     let (whole, annotations) = match whole(client, at, digest) {
         Ok((detail, annotations)) => (check("complete", State::Ok, detail), annotations),
         Err(error) => (check("complete", State::Failed, one_line(&error)), Annotations::new()),
@@ -86,10 +89,13 @@ pub fn verify(
         referrers.iter().filter(|one| one.artifact_type.as_deref() == Some(kind)).collect::<Vec<_>>()
     };
     let image = at.with_digest(*digest).to_string();
-    let signed_as =
-        |said: Said| trusted.map(|(trust, access)| trust.statements(said, &image, plain_http, access));
-    let statements = signed_as(Said::Provenance);
-    let documents = signed_as(Said::Documents).map(|statements| listed(&statements));
+    let signed_as = |said: Said| {
+        let statements =
+            |(trust, access): &(&Trust, Access)| trust.statements(said, &image, plain_http, access);
+        trusted.as_ref().map(statements).transpose()
+    };
+    let statements = signed_as(Said::Provenance)?;
+    let documents = signed_as(Said::Documents)?.map(|statements| listed(&statements));
     let (said, unscanned) =
         said(client, at, digest, &of(PROVENANCE), &annotations, demands, statements.as_deref());
     let read = |kind: &str| {
@@ -103,8 +109,8 @@ pub fn verify(
     };
     let scanned = scanned(read(SCAN), digest, unscanned, demands, now());
     let sbom = sbom(read(SBOM), demands.sbom);
-    let command = trusted.map(|(trust, access)| access.lend(trust.command(&image, plain_http)));
-    let signed = signed(&referrers, demands, command);
+    let answer = trusted.as_ref().map(|(trust, access)| trust.signed(&image, plain_http, access));
+    let signed = signed(&referrers, demands, answer.transpose()?);
     Ok(vec![whole, said, scanned, sbom, signed])
 }
 
@@ -145,6 +151,9 @@ fn whole(client: &Client, at: &Reference, digest: &Digest) -> Result<(String, An
     if oci::is_index(&top.media_type) {
         let index: Index = oci::from_bytes(&digest.to_string(), &top.bytes)?;
         annotations = index.annotations;
+        if index.manifests.is_empty() {
+            return Err(Fault::failed("it is an index that lists no image").into());
+        }
         manifests.clear();
         for entry in &index.manifests {
             let what = entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string);
@@ -227,30 +236,21 @@ fn shown(text: Option<&String>) -> &str {
     text.map_or("an unknown commit", String::as_str)
 }
 
-fn signed(referrers: &[Referrer], demands: &Demands, command: Option<Cmd>) -> Check {
+/// `answer` is what cosign says, where somebody said whose signature is wanted.
+fn signed(referrers: &[Referrer], demands: &Demands, answer: Option<Result<(), String>>) -> Check {
     const NAME: &str = "signature";
     let is_signature = |one: &&Referrer| {
         let kind = one.artifact_type.as_deref().unwrap_or_default();
         kind.starts_with(SIGNATURE)
     };
-    let Some(command) = command else {
-        return match (referrers.iter().filter(is_signature).count(), demands.signed) {
+    match answer {
+        Some(Ok(())) => check(NAME, State::Ok, "cosign verifies it"),
+        Some(Err(why)) => check(NAME, State::Failed, why),
+        None => match (referrers.iter().filter(is_signature).count(), demands.signed) {
             (0, false) => check(NAME, State::Absent, "there is none"),
             (0, true) => check(NAME, State::Failed, "there is none"),
             (_, true) => check(NAME, State::Failed, "nobody said whose is wanted: --key or --identity"),
             (_, false) => check(NAME, State::Absent, "not verified: --key or --identity says whose"),
-        };
-    };
-    match command.read_bytes() {
-        Ok(_) => check(NAME, State::Ok, "cosign verifies it"),
-        Err(error) => check(NAME, State::Failed, last_line(&error)),
+        },
     }
-}
-
-/// What cosign said last; the lines before it repeat it.
-fn last_line(error: &anyhow::Error) -> String {
-    let text = error.to_string();
-    let last =
-        text.lines().rev().filter_map(|line| line.strip_prefix("| ")).find(|line| !line.trim().is_empty());
-    last.map_or_else(|| one_line(error), |line| format!("cosign: {}", line.trim()))
 }

@@ -127,26 +127,29 @@ impl Work {
         })
     }
 
-    fn demands(&self) -> Result<String> {
-        let (digest, setup) = (self.digest()?, &self.setup);
+    fn demands(&mut self) -> Result<String> {
+        let digest = self.digest()?;
         self.runs_in_from(digest)?;
-        let has_been_in = |place: &Place| {
-            Ok::<_, anyhow::Error>(History::read(&self.client, place, &digest)?.has_been_there())
-        };
-        // What has been in the environment itself was in the other one before: it is rolled back to, also
-        // where the other one has forgotten it.
-        if let Some(after) = &setup.after
+        // What has been in the environment itself was in the other one before, and had a young scan then: it
+        // is rolled back to, also where the other one has forgotten it and nobody could scan it again.
+        let rolls_back = self.has_been_in(&self.setup.to, &digest)?;
+        if let Some(after) = &self.setup.after
+            && !rolls_back
             && self.running(after)? != Some(digest)
-            && !has_been_in(after)?
-            && !has_been_in(&setup.to)?
+            && !self.has_been_in(after, &digest)?
         {
-            let (after, to) = (&after.environment.name, &setup.to.environment.name);
+            let (after, to) = (&after.environment.name, &self.setup.to.environment.name);
             return Err(Fault::gate(format!("it has never been in {after}, and {to} wants that"))
-                .at(setup.image.with_digest(digest))
+                .at(self.setup.image.with_digest(digest))
                 .cure(format!("cargo xtask promote {digest} --to {after}"))
                 .into());
         }
-        self.verify(&setup.image)
+        self.setup.demands.takes_older = rolls_back;
+        self.verify(&self.setup.image)
+    }
+
+    fn has_been_in(&self, place: &Place, digest: &Digest) -> Result<bool> {
+        Ok(History::read(&self.client, place, digest)?.has_been_there())
     }
 
     /// That the environment which it is taken from still has it: that may change while it is checked.
@@ -169,7 +172,12 @@ impl Work {
         let failed: Vec<_> = checks.iter().filter(|check| check.state == State::Failed).collect();
         if failed.is_empty() {
             let held = checks.iter().filter(|check| check.state == State::Ok).map(|check| check.name);
-            return Ok(held.collect::<Vec<_>>().join(", "));
+            let held = held.collect::<Vec<_>>().join(", ");
+            let waived = checks.iter().filter(|check| check.state == State::Waived);
+            let to = &setup.to.environment.name;
+            return Ok(waived.fold(held, |text, check| {
+                format!("{text}; {}: {}, and {to} has run it before", check.name, check.detail)
+            }));
         }
         let lines: Vec<_> = failed.iter().map(|check| format!("{}: {}", check.name, check.detail)).collect();
         let what = format!("{} does not take it: {}", setup.to.environment.name, lines.join("; "));
