@@ -169,6 +169,12 @@ fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
     let report = verify(&[&key[..], &["--require-sbom"]].concat()).code(0).json();
     assert!(check(&report, "scan").1.contains("2024-01-02"), "{report:#}");
     assert_eq!(check(&report, "sbom").1, "1 CycloneDX");
+
+    // Whoever has the key publishes the same bytes again, and the later scan counts.
+    let again = publish_signed(&workshop, &repository).code(0).json();
+    assert_eq!(again["digest"], workshop.digest);
+    let report = verify(&key).code(0).json();
+    assert!(check(&report, "scan").1.contains("2025-01-02"), "{report:#}");
 }
 
 #[test]
