@@ -13,7 +13,8 @@ pub(super) enum Found {
     Unsigned,
 }
 
-const UNSIGNED: &str = "it is not signed by whom is wanted";
+/// Why a document does not count that somebody else may have attached.
+pub(super) const UNSIGNED: &str = "it is not signed by whom is wanted";
 
 /// The newest scan's result, which must be of the image `digest`; `unscanned` is why provenance says that
 /// there was none. `now` is in seconds since 1970.
