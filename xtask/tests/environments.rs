@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use support::fault_proxy::{Fault, FaultProxy};
 use support::have_program;
 use support::live::Live;
-use support::published::{INDEX, MANIFEST, Workshop, get, is_whole, listed, put, refer, tagged};
+use support::published::{INDEX, MANIFEST, Workshop, digest, get, is_whole, listed, put, refer, tagged};
 
 const RECORD: &str = "application/vnd.xtask.promotion.v1+json";
 
@@ -104,6 +104,68 @@ fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
         .says("owner/app");
 }
 
+/// Puts a manifest past every client, and into the list of what refers to `subject`. Gives its digest.
+fn hang(registry: &str, subject: &str, media_type: &str, bytes: &str) -> String {
+    let name = digest(bytes.as_bytes());
+    put(registry, &format!("/v2/owner/app/manifests/{name}"), media_type, bytes.as_bytes());
+    let mut entries = listed(registry, "owner/app", subject);
+    entries.push(json!({ "mediaType": media_type, "digest": name, "size": bytes.len() }));
+    let list = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string();
+    put(registry, &format!("/v2/owner/app/manifests/sha256-{}", &subject[7..]), INDEX, list.as_bytes());
+    name
+}
+
+#[test]
+fn no_record_rides_into_an_environment_on_an_honest_image() {
+    let with_api = support::go_program("referrers-registry").and_then(|path| Live::of_program(&path));
+    for live in [Live::docker(), with_api].into_iter().flatten() {
+        let registry = live.registry();
+        let (workshop, digests) = workshop(&registry, &["1.0.0", "1.1.0"]);
+        let (good, bad) = (&digests[0], &digests[1]);
+        let of = |name: &str| {
+            let (_, bytes) = get(&registry, &format!("/v2/owner/app/manifests/{name}"));
+            json!({ "mediaType": INDEX, "digest": name, "size": bytes.len() })
+        };
+        let note = refer(&registry, "owner/app", good, "application/x.note", &json!({}));
+        let (_, note) = get(&registry, &format!("/v2/owner/app/manifests/{note}"));
+        let mut note: Value = serde_json::from_slice(&note).unwrap();
+        let manifest = note.as_object_mut().unwrap();
+        manifest.remove("artifactType");
+        manifest["subject"] = of(bad);
+        manifest["annotations"] = json!({
+            "xtask.promotion.to": "canary",
+            "xtask.promotion.place": format!("{registry}/canary/app:canary"),
+            "xtask.promotion.digest": bad,
+            "xtask.promotion.by": "eve",
+            "xtask.promotion.at": "2026-01-02T03:04:05Z",
+        });
+        let mut config = manifest["config"].clone();
+        config["mediaType"] = json!(RECORD);
+        // Registries in Go read the second of the two, and say that it is a record.
+        let text = note.to_string();
+        let record = format!("{},\"Config\":{config}}}", &text[..text.len() - 1]);
+        let record = hang(&registry, bad, MANIFEST, &record);
+        // Something of the good image that lists the bad one.
+        let list = json!({
+            "schemaVersion": 2, "mediaType": INDEX, "artifactType": "application/x.note",
+            "manifests": [of(bad)], "subject": of(good),
+        });
+        hang(&registry, good, INDEX, &list.to_string());
+        let there = |name: &str| get(&registry, &format!("/v2/canary/app/manifests/{name}")).0;
+        workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(0);
+        assert_eq!((there(bad), there(&record)), (200, 404));
+        workshop.run(&["promote", "1.1.0", "--to", "production"]).code(3).says("has never been in canary");
+        let copy = format!("{registry}/canary/app@{bad}");
+        workshop.run(&["promote", &copy, "--to", "production"]).code(3).says("has never been in canary");
+        // Nor does it come along with its own image, or as a part of something.
+        workshop.run(&["promote", "1.1.0", "--to", "canary"]).code(0);
+        assert_eq!(there(&record), 404);
+        let list = list.to_string().replace(&of(bad).to_string(), &of(&record).to_string());
+        hang(&registry, good, INDEX, &list.replace(bad, &record));
+        workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("find out who pushed this");
+    }
+}
+
 #[test]
 fn of_two_promotions_at_once_one_wins_and_the_other_says_so() {
     let Some(live) = Live::docker() else { return };
@@ -153,6 +215,41 @@ fn while_one_promotion_waits_another_wins_and_the_first_says_so() {
     let row = environment(&workshop, "staging");
     assert_eq!((&row["digest"], &row["previous"]), (&json!(digests[1]), &Value::Null));
     assert!(row["since"].is_string(), "{row}");
+}
+
+#[test]
+fn a_registry_that_drops_what_it_took_is_told_from_another_promotion() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
+    for (version, runs_there) in [("1.0.0", "nothing"), ("1.1.0", &digests[0])] {
+        proxy.on("PUT", "/manifests/staging", 1, Fault::Answer(201, Vec::new(), ""));
+        let promote = ["promote", version, "--to", "staging"];
+        let words = format!("the registry took this tag and does not have it: {runs_there} runs there");
+        workshop.run(&promote).code(1).says(&words);
+        workshop.run(&promote).code(0);
+    }
+}
+
+#[test]
+fn what_has_run_there_can_be_rolled_back_to_when_its_scan_is_old() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let (workshop, _) = workshop(&registry, &["1.0.0", "1.1.0"]);
+    let promote = |version: &str| workshop.run(&["promote", version, "--to", "staging"]);
+    for version in ["1.0.0", "1.1.0"] {
+        promote(version).code(0);
+    }
+    let of = |days: u64| {
+        let days = format!("name = \"staging\"\nscanned-within-days = {days}\n");
+        workshop.hello.write("xtask/image.toml", &settings(&registry).replace("name = \"staging\"\n", &days));
+    };
+    of(30);
+    promote("1.0.0").code(0).says("30 are allowed, and staging has run it before");
+    let canary =
+        settings(&registry).replace("name = \"canary\"\n", "name = \"canary\"\nscanned-within-days = 30\n");
+    workshop.hello.write("xtask/image.toml", &canary);
+    workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(3).says("and 30 are allowed");
 }
 
 #[test]

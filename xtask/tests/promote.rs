@@ -253,5 +253,13 @@ fn where_a_signature_is_wanted_it_goes_along_and_is_verified_on_both_sides() {
         let image = format!("{registry}/prod/app:production");
         let report = workshop.run(&["verify", "--json", &image, "--key", "cosign.pub"]).code(0).json();
         assert_eq!(check(&report, "signature").0, "ok", "{report}");
+        // The key of the settings lies where the workspace begins, wherever somebody stands in it.
+        let mut below = workshop.command(&["promote", "1.1.0", "--to", "production"]);
+        Ran::of(below.current_dir(workshop.hello.path().join("xtask"))).code(0);
+        std::fs::remove_file(workshop.hello.path().join("cosign.pub")).unwrap();
+        workshop
+            .run(&["promote", "1.1.0", "--to", "production"])
+            .code(2)
+            .says("xtask/image.toml: environment 'production': the public key is neither");
     }
 }

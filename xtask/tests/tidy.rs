@@ -46,6 +46,21 @@ fn every_step_of_a_workflow_is_one_xtask_command() {
     }
 }
 
+/// What is demanded of an image is not for a branch to say that somebody runs it from.
+#[test]
+fn what_promotes_reads_the_settings_of_the_default_branch() {
+    let mut workflows = Vec::new();
+    files(&root().join(".github/workflows"), &[".yml", ".yaml"], &mut workflows);
+    for workflow in workflows {
+        let text = fs::read_to_string(&workflow).unwrap();
+        if text.contains("cargo xtask promote") {
+            let checkouts = text.matches("uses: actions/checkout@").count();
+            let of_default = text.matches("ref: ${{ github.event.repository.default_branch }}").count();
+            assert_eq!(checkouts, of_default, "{}", workflow.display());
+        }
+    }
+}
+
 #[test]
 fn nothing_is_left_unfinished() {
     let mut sources = Vec::new();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use support::fault_proxy::{FaultProxy, Guard};
 use support::live::Live;
-use support::published::Workshop;
+use support::published::{INDEX, Workshop, put};
 use support::{Ran, have_program};
 
 fn check(report: &Value, name: &str) -> (String, String) {
@@ -32,6 +32,107 @@ fn publish_signed(workshop: &Workshop, repository: &str) -> Ran {
     Ran::of(publish.env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key"))
 }
 
+/// Cosign itself, in the workspace.
+#[track_caller]
+fn cosign(workshop: &Workshop, args: &[&str]) {
+    let mut command = std::process::Command::new("cosign");
+    command.args(args).current_dir(workshop.hello.path()).env("COSIGN_PASSWORD", "hunter2-key");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A signing config that tells no public log.
+const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
+
+#[test]
+fn a_key_that_signed_something_of_an_image_has_not_signed_the_image() {
+    if !have_program("cosign", "cosign", &["version"]) {
+        return;
+    }
+    for live in [Live::docker(), Live::crane()].into_iter().flatten() {
+        let workshop = Workshop::new(3);
+        cosign(&workshop, &["generate-key-pair"]);
+        let repository = format!("{}/owner/app", live.registry());
+        let image = format!("{repository}:1.0.0");
+        workshop.publish(&repository, &["1.0.0"]).code(0);
+        let verify = || workshop.run(&["verify", "--json", &image, "--key", "cosign.pub"]);
+        fails(verify(), "signature", "cosign: no ");
+        workshop.hello.write("services.json", NO_SERVICES);
+        workshop.hello.write("custom.json", "{}");
+        let by_key = ["--yes", "--key", "cosign.key", "--signing-config", "services.json"];
+        let image = format!("{repository}@{}", workshop.digest);
+        cosign(
+            &workshop,
+            &[&["attest"], &by_key[..], &["--type", "custom", "--predicate", "custom.json", &image]].concat(),
+        );
+        fails(verify(), "signature", "and the image is not");
+        // Which is no reason for a release to go without one.
+        publish_signed(&workshop, &repository).code(0);
+        assert_eq!(check(&verify().code(0).json(), "signature").0, "ok");
+        let by_tag = ["--new-bundle-format=false", "--use-signing-config=false", "--tlog-upload=false"];
+        let other = Workshop::new(4);
+        cosign(&other, &["generate-key-pair"]);
+        let repository = format!("{}/owner/other", live.registry());
+        other.publish(&repository, &["1.0.0"]).code(0);
+        let image = format!("{repository}@{}", other.digest);
+        cosign(&other, &[&["sign", "--yes", "--key", "cosign.key"], &by_tag[..], &[&image]].concat());
+        let report = other.run(&["verify", "--json", &image, "--key", "cosign.pub"]).code(3).json();
+        assert_eq!(check(&report, "signature").0, "ok", "{report:#}");
+    }
+}
+
+#[test]
+fn what_keeps_cosign_from_looking_is_no_missing_signature() {
+    let Some(live) = Live::docker() else { return };
+    if !have_program("cosign", "cosign", &["version"]) {
+        return;
+    }
+    let workshop = Workshop::new(3);
+    cosign(&workshop, &["generate-key-pair"]);
+    let repository = format!("{}/owner/app", live.registry());
+    publish_signed(&workshop, &repository).code(0);
+    workshop.hello.write("garbage.pub", "garbage");
+    let image = format!("{repository}:1.0.0");
+    let ran = workshop.run(&["verify", &image, "--key", "garbage.pub"]).code(1);
+    ran.says("cosign could not tell who has signed it").says("garbage.pub");
+    workshop
+        .run(&["verify", &image, "--key", "missing.pub"])
+        .code(2)
+        .says("--key: the public key is neither");
+}
+
+#[test]
+fn an_image_is_named_by_a_tag_or_a_digest_and_lists_something() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let workshop = Workshop::new(3);
+    let repository = format!("{registry}/owner/app");
+    workshop.publish(&repository, &["1.0.0", "latest"]).code(0);
+    workshop.run(&["verify", &repository]).code(2).says("which image of this repository?").says(":1.2.3");
+    let nothing = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] }).to_string();
+    put(&registry, "/v2/owner/app/manifests/empty", INDEX, nothing.as_bytes());
+    let ran = workshop.run(&["verify", "--json", &format!("{repository}:empty")]);
+    fails(ran, "complete", "lists no image");
+}
+
+#[test]
+fn an_image_that_failed_its_scan_is_promoted_nowhere() {
+    let Some(live) = Live::docker() else { return };
+    let workshop = Workshop::new(3);
+    let repository = format!("{}/owner/app", live.registry());
+    let settings =
+        format!("package = \"hello\"\nrepository = \"{repository}\"\n[[environments]]\nname = \"staging\"\n");
+    workshop.hello.write("xtask/image.toml", &settings);
+    workshop.scan(false);
+    let args = ["publish", "--repository", &repository, "--tag", "1.0.0", "--allow-unscanned", "hotfix"];
+    workshop.run(&args).code(0);
+    let image = format!("{repository}:1.0.0");
+    fails(workshop.run(&["verify", "--json", &image]), "scan", "did not pass");
+    let report = workshop.run(&["verify", "--json", &image, "--allow-unscanned"]).code(0).json();
+    assert_eq!(check(&report, "scan"), ("absent".into(), "published without one: hotfix".into()));
+    workshop.run(&["promote", "1.0.0", "--to", "staging"]).code(3).says("did not pass");
+}
+
 #[test]
 fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
     let Some(live) = Live::docker() else { return };
@@ -39,9 +140,7 @@ fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
         return;
     }
     let workshop = Workshop::new(3);
-    let mut keys = std::process::Command::new("cosign");
-    keys.arg("generate-key-pair").current_dir(workshop.hello.path()).env("COSIGN_PASSWORD", "hunter2-key");
-    assert!(keys.output().unwrap().status.success());
+    cosign(&workshop, &["generate-key-pair"]);
     let repository = format!("{}/owner/app", live.registry());
     let image = format!("{repository}:1.0.0");
     let verify = |more: &[&str]| workshop.run(&[&["verify", "--json", &image], more].concat());
@@ -70,6 +169,12 @@ fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
     let report = verify(&[&key[..], &["--require-sbom"]].concat()).code(0).json();
     assert!(check(&report, "scan").1.contains("2024-01-02"), "{report:#}");
     assert_eq!(check(&report, "sbom").1, "1 CycloneDX");
+
+    // Whoever has the key publishes the same bytes again, and the later scan counts.
+    let again = publish_signed(&workshop, &repository).code(0).json();
+    assert_eq!(again["digest"], workshop.digest);
+    let report = verify(&key).code(0).json();
+    assert!(check(&report, "scan").1.contains("2025-01-02"), "{report:#}");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! `cargo xtask promote`: an image that is published, byte for byte, into an environment.
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::Args;
 
 use super::publish::Target;
-use super::verify::TrustFlags;
+use super::verify::{TrustFlags, image};
 use crate::environments::{Place, Places, Promoted, Setup, Step, Work};
 use crate::error::Fault;
 use crate::plan::Plan;
@@ -103,11 +105,7 @@ impl Flags {
         }
         let (from, after) = (named(&self.from)?, named(&to.environment.after)?);
         let image = match (&self.image, &from) {
-            (Some(text), _) if text.contains('/') => text.parse()?,
-            (Some(text), _) => match text.parse() {
-                Ok(digest) => repository.with_digest(digest),
-                Err(_) => repository.with_tag(text)?,
-            },
+            (Some(text), _) => image(text, || Ok(repository.clone()))?,
             (None, Some(from)) => from.at.clone(),
             (None, None) => return Err(Fault::usage("which image? a version, tag or digest").into()),
         };
@@ -118,7 +116,7 @@ impl Flags {
             run: event.run.map(|run| run.url),
             folder: workspace.root.join("target").join("xtask"),
             plain_http: self.target.plain_http,
-            demands: self.demands(&to.environment),
+            demands: self.demands(&to.environment, &workspace.root)?,
             image,
             to,
             from,
@@ -126,19 +124,28 @@ impl Flags {
         })
     }
 
-    fn demands(&self, to: &Environment) -> Demands {
-        let of_settings = || {
-            let issuer = "https://token.actions.githubusercontent.com".to_owned();
-            let identity = to.identity.clone().map(|identity| Trust::Identity { identity, issuer });
-            to.key.clone().map(Trust::Key).or(identity)
+    fn demands(&self, to: &Environment, root: &Path) -> Result<Demands, Fault> {
+        let of_settings = match (&to.key, &to.identity) {
+            (Some(key), _) => {
+                let place = format!("{}: environment '{}'", crate::settings::FILE, to.name);
+                Some(Trust::key(key, root, place)?)
+            }
+            (None, Some(identity)) => Some(Trust::Identity {
+                identity: identity.clone(),
+                issuer: "https://token.actions.githubusercontent.com".to_owned(),
+            }),
+            (None, None) => None,
         };
-        Demands {
+        Ok(Demands {
             // A flag adds a demand where the environment has none; it never takes the place of one.
-            trust: of_settings().filter(|_| to.signed).or_else(|| self.trust.trust()),
+            trust: match of_settings.filter(|_| to.signed) {
+                Some(trust) => Some(trust),
+                None => self.trust.trust()?,
+            },
             signed: to.signed,
             scanned_within_days: to.scanned_within_days,
             ..Demands::default()
-        }
+        })
     }
 }
 

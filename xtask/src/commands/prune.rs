@@ -81,6 +81,7 @@ impl Flags {
                 "repository": repository.name(),
                 "tags": found.tags,
                 "held": found.held,
+                "held_by": found.held_by,
                 "manifests": found.manifests().map(|manifest| manifest.digest).collect::<Vec<_>>(),
                 "remains": found.remains,
                 "kept": found.kept,
@@ -91,13 +92,13 @@ impl Flags {
             ui::print(&format!("{report:#}\n"));
             return Ok(());
         }
-        ui::print(&shown(&found, &removed, self.delete));
+        ui::print(&shown(&found, &removed, self.delete, &self.drop));
         Ok(())
     }
 }
 
 /// What went or would go, for a person.
-fn shown(found: &Sweep, removed: &Removed, delete: bool) -> String {
+fn shown(found: &Sweep, removed: &Removed, delete: bool, drop: &[String]) -> String {
     let mut table = Table::new(&["tag", "what happens"]);
     for tag in &found.tags {
         let spared = found.listing.images.get(tag).is_some_and(|digest| removed.spared.contains(digest));
@@ -110,8 +111,8 @@ fn shown(found: &Sweep, removed: &Removed, delete: bool) -> String {
             },
         ]);
     }
-    for tag in &found.held {
-        table.row([tag.as_str(), "stays: something kept is it or leads there"]);
+    for (tag, hold) in &found.held_by {
+        table.row([tag.as_str(), &format!("stays: {}", hold.words(drop))]);
     }
     let count = found.manifests().count();
     let mut text = if delete {

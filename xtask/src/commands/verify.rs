@@ -1,5 +1,7 @@
 //! `cargo xtask verify`: what a consumer would check of a published image.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use clap::Args;
 
@@ -17,7 +19,7 @@ use crate::verify::{Demands, State, verify};
 Examples:
   cargo xtask verify ghcr.io/owner/app:1.2.3
   cargo xtask verify ghcr.io/owner/app:1.2.3 --key cosign.pub
-  cargo xtask verify ghcr.io/owner/app@sha256:… --identity '^https://github.com/owner/app/'
+  cargo xtask verify 1.2.3 --identity '^https://github\\.com/owner/app/\\.github/workflows/release\\.yml@refs/tags/v'
 
 Exit codes: 0 all is well, 1 failed, 2 usage or settings, 3 a check does not hold")]
 pub struct Flags {
@@ -71,31 +73,44 @@ pub struct TrustFlags {
 
 impl TrustFlags {
     /// What the flags ask for.
-    pub fn trust(&self) -> Option<Trust> {
+    pub fn trust(&self) -> Result<Option<Trust>, Fault> {
+        if let Some(key) = &self.key {
+            return Trust::key(key, Path::new(""), "--key").map(Some);
+        }
         let identity = self.identity.clone();
-        let of_run = identity.map(|identity| Trust::Identity { identity, issuer: self.issuer.clone() });
-        self.key.clone().map(Trust::Key).or(of_run)
+        Ok(identity.map(|identity| Trust::Identity { identity, issuer: self.issuer.clone() }))
     }
 }
 
-/// The image that a person names: in full, or by a tag or digest of the repository of the settings.
-pub fn image(text: &str, workspace: Option<&Workspace>) -> Result<Reference> {
+/// The image that a person names: in full, or by a tag or digest of `repository`, which is asked for only
+/// then. A repository alone is no image: what `latest` is changes under whoever looks.
+pub fn image(text: &str, repository: impl FnOnce() -> Result<Reference>) -> Result<Reference> {
     if text.contains('/') {
-        return Ok(text.parse()?);
+        let image: Reference = text.parse()?;
+        if image.tag().is_none() && image.digest().is_none() {
+            return Err(Fault::usage("which image of this repository?")
+                .at(&image)
+                .cure(format!("a tag or a digest: {image}:1.2.3, {image}@sha256:…"))
+                .into());
+        }
+        return Ok(image);
     }
-    let repository = workspace.and_then(|workspace| workspace.settings.repository.as_deref());
-    let repository = Target::default().repository(repository)?;
-    Ok(match text.parse() {
-        Ok(digest) => repository.with_digest(digest),
-        Err(_) => repository.with_tag(text)?,
-    })
+    let repository = repository()?;
+    match text.parse() {
+        Ok(digest) => Ok(repository.with_digest(digest)),
+        Err(_) => Ok(repository.with_tag(text)?),
+    }
 }
 
 impl Flags {
     /// Checks, and tells.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find().ok();
-        let at = image(&self.image, workspace.as_ref())?;
+        let at = image(&self.image, || {
+            let repository =
+                workspace.as_ref().and_then(|workspace| workspace.settings.repository.as_deref());
+            Target::default().repository(repository)
+        })?;
         let target = Target {
             plain_http: self.plain_http,
             token_stdin: self.token_stdin,
@@ -107,10 +122,12 @@ impl Flags {
         let client = target.client(&at, ui)?;
         let digest = client.manifest(&at)?.digest;
         let demands = Demands {
-            trust: self.trust.trust(),
+            trust: self.trust.trust()?,
             signed: false,
             scanned: !self.allow_unscanned,
+            takes_failed: self.allow_unscanned,
             scanned_within_days: self.scanned_within,
+            takes_older: false,
             builder: self.builder.clone(),
             sbom: self.require_sbom,
         };
@@ -138,6 +155,7 @@ impl Flags {
                     State::Ok => "ok",
                     State::Failed => "failed",
                     State::Absent => "absent",
+                    State::Waived => "waived",
                 };
                 table.row([check.name, state, &check.detail]);
             }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::record::is_record;
+use super::reading::Reading;
 use super::subject_of;
 use crate::digest::Digest;
 use crate::error::Fault;
@@ -39,26 +39,31 @@ pub struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Copies the image, what refers to it or to its platforms, what refers to that, and so on. Records of
-    /// promotions stay: they tell of the repository that they are in.
+    /// Copies the image, what refers to it or to its platforms, what refers to that, and so on. What a
+    /// referrer lists goes along, and what refers to that does not: anybody can list another image there.
+    /// Records of promotions stay: they tell of the repository that they are in. So does what could be one to
+    /// a reader other than this.
     pub fn image(&mut self, digest: &Digest) -> Result<()> {
         let mut subjects = Vec::new();
         let top = self.below(digest, 0, &mut subjects)?;
+        self.must_be_plain(&top)?;
         self.put(&top)?;
         let mut seen: BTreeSet<Digest> = subjects.iter().copied().collect();
         while let Some(subject) = subjects.pop() {
             for referrer in self.client.referrers(self.from, &subject, None)? {
                 // A list that is kept under a tag may name anything, also what is gone.
                 let refers = |manifest: registry::Manifest| {
-                    subject_of(&manifest.bytes) == Some(subject) && !is_record(&manifest.bytes)
+                    subject_of(&manifest.bytes) == Some(subject)
+                        && Reading::of(&manifest.bytes) == Reading::Plain
                 };
                 let at = self.from.with_digest(referrer.digest);
                 if !seen.insert(referrer.digest) || !self.client.manifest_if_any(&at)?.is_some_and(refers) {
                     continue;
                 }
-                let manifest = self.below(&referrer.digest, 0, &mut subjects)?;
+                let manifest = self.below(&referrer.digest, 0, &mut Vec::new())?;
                 self.client.put_referrer(self.to, &manifest.bytes, &manifest.media_type)?;
                 self.referrers += 1;
+                subjects.push(referrer.digest);
             }
             for kind in OF_COSIGN {
                 self.tagged(&format!("sha256-{}.{kind}", subject.hex()))?;
@@ -80,12 +85,7 @@ impl Copy<'_> {
             let index: Index = oci::from_bytes(&digest.to_string(), &manifest.bytes)?;
             for entry in &index.manifests {
                 let entry = self.below(&entry.digest, depth + 1, all)?;
-                if is_record(&entry.bytes) {
-                    return Err(Fault::gate("a record of a promotion is hidden in it")
-                        .at(self.from.with_digest(*digest))
-                        .cure("records are made by promotions alone: find out who pushed this")
-                        .into());
-                }
+                self.must_be_plain(&entry)?;
                 self.put(&entry)?;
             }
         } else {
@@ -94,13 +94,29 @@ impl Copy<'_> {
         Ok(manifest)
     }
 
+    /// Refuses a part of an image that is more than a part of an image.
+    fn must_be_plain(&self, manifest: &registry::Manifest) -> Result<(), Fault> {
+        let (what, cure) = match Reading::of(&manifest.bytes) {
+            Reading::Plain => return Ok(()),
+            Reading::OfPromotions => (
+                "a record of a promotion is hidden in it",
+                "records are made by promotions alone: find out who pushed this",
+            ),
+            Reading::Ambiguous => (
+                "this manifest says two things: a key of it is there twice, or once more in another case",
+                "no tool writes that by itself: find out who pushed this",
+            ),
+        };
+        Err(Fault::gate(what).at(self.from.with_digest(manifest.digest)).cure(cure))
+    }
+
     /// Copies what one of cosign's tags names. More signatures may have been made at the other place: those
     /// stay, as long as none is missing among them.
     fn tagged(&mut self, tag: &str) -> Result<()> {
         let (from, to) = (self.from.with_tag(tag)?, self.to.with_tag(tag)?);
         let Some(head) = self.client.head_manifest(&from)? else { return Ok(()) };
         let manifest = self.below(&head.digest, 0, &mut Vec::new())?;
-        if is_record(&manifest.bytes) {
+        if Reading::of(&manifest.bytes) != Reading::Plain {
             return Ok(());
         }
         let layers = |manifest: &registry::Manifest| -> BTreeSet<Digest> {

@@ -3,6 +3,7 @@
 mod copy;
 mod promote;
 pub mod prune;
+mod reading;
 mod record;
 
 pub use promote::{Promoted, Setup, Step, Work};

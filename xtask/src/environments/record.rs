@@ -2,41 +2,25 @@
 //!
 //! A promotion leaves two, one before it writes the environment's tag and one after it: where the second
 //! is missing the run broke off in between, and the next one can say what happened. A record names the
-//! place that it was made for, and counts nowhere else: copying an image takes its records along.
+//! place that it was made for, and counts nowhere else. What a list of referrers says of a record counts for
+//! nothing: its own bytes do, in which its digest has a part.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::Place;
+use super::reading::Reading;
+use super::{Place, subject_of};
 use crate::digest::Digest;
 use crate::image::oci::{self, Annotations, Descriptor};
 use crate::publish::{Artifact, Sent, attach};
-use crate::registry::{Client, Referrer};
+use crate::registry::Client;
+use crate::threads::each;
 
 /// The artifact type of the record of a promotion that is done.
 const DONE: &str = "application/vnd.xtask.promotion.v1+json";
 /// That of one that is about to write the tag.
 const BEGUN: &str = "application/vnd.xtask.promotion-begun.v1+json";
 const PREFIX: &str = "xtask.promotion.";
-
-/// Whether a manifest is a record, by what it says itself: lists of referrers may say otherwise. Registries
-/// go by the artifact's type, or else by the config's.
-pub fn is_record(manifest: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Types {
-        #[serde(rename = "artifactType")]
-        artifact: Option<String>,
-        config: Option<Config>,
-    }
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(rename = "mediaType")]
-        media_type: Option<String>,
-    }
-    let Ok(types) = serde_json::from_slice::<Types>(manifest) else { return false };
-    let of_config = types.config.and_then(|config| config.media_type);
-    [types.artifact, of_config].into_iter().flatten().any(|kind| kind == DONE || kind == BEGUN)
-}
 
 /// That an image was promoted, or is about to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -82,11 +66,22 @@ impl Record {
         Ok(Artifact { kind, bytes: oci::to_bytes(self)?, annotations })
     }
 
-    /// The record that a referrer is, from its annotations.
-    fn of(referrer: &Referrer) -> Option<Self> {
-        let get = |name: &str| referrer.annotations.get(&format!("{PREFIX}{name}")).cloned();
+    /// The record that a manifest is, and of what kind; none where it is no record of its subject.
+    fn of(manifest: &[u8]) -> Option<(&'static str, Self)> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Artifact {
+            artifact_type: String,
+            annotations: Annotations,
+        }
+        if Reading::of(manifest) == Reading::Ambiguous {
+            return None;
+        }
+        let artifact: Artifact = serde_json::from_slice(manifest).ok()?;
+        let kind = [DONE, BEGUN].into_iter().find(|kind| *kind == artifact.artifact_type)?;
+        let get = |name: &str| artifact.annotations.get(&format!("{PREFIX}{name}")).cloned();
         let digest = |name: &str| get(name).and_then(|text| text.parse().ok());
-        Some(Self {
+        let record = Self {
             to: get("to")?,
             place: get("place")?,
             from: get("from"),
@@ -96,7 +91,8 @@ impl Record {
             at: get("at")?,
             run: get("run"),
             begun: digest("begun"),
-        })
+        };
+        (subject_of(manifest) == Some(record.digest)).then_some((kind, record))
     }
 
     /// Attaches it before the tag is written; gives its digest.
@@ -132,22 +128,27 @@ pub struct History {
 impl History {
     /// Asks the environment's repository, and no other.
     pub fn read(client: &Client, place: &Place, digest: &Digest) -> Result<Self> {
-        Ok(Self::of(&client.referrers(&place.at, digest, None)?, place, digest))
+        let mut listed = client.referrers(&place.at, digest, None)?;
+        listed.retain(|one| matches!(one.artifact_type.as_deref(), Some(DONE | BEGUN)));
+        // A list that is kept under a tag may name what is gone.
+        let manifests = each(&listed, |one| client.manifest_if_any(&place.at.with_digest(one.digest)))?;
+        let manifests = manifests.into_iter().flatten();
+        Ok(Self::of(manifests.map(|manifest| (manifest.digest, manifest.bytes)), place, digest))
     }
 
-    fn of(referrers: &[Referrer], place: &Place, digest: &Digest) -> Self {
+    /// Of manifests and their digests.
+    fn of(manifests: impl IntoIterator<Item = (Digest, Vec<u8>)>, place: &Place, digest: &Digest) -> Self {
         let counts = |record: &Record| {
             record.to == place.environment.name
                 && record.place == place.at.to_string()
                 && record.digest == *digest
         };
         let mut history = Self::default();
-        for referrer in referrers {
-            let Some(record) = Record::of(referrer).filter(counts) else { continue };
-            match referrer.artifact_type.as_deref() {
-                Some(DONE) => history.done.push(record),
-                Some(BEGUN) => history.begun.push((referrer.digest, record)),
-                _ => {}
+        for (own, bytes) in manifests {
+            match Record::of(&bytes).filter(|(_, record)| counts(record)) {
+                Some((DONE, record)) => history.done.push(record),
+                Some((_, record)) => history.begun.push((own, record)),
+                None => {}
             }
         }
         history.done.sort_by(|a, b| a.at.cmp(&b.at));
@@ -197,36 +198,30 @@ mod tests {
         }
     }
 
-    /// The referrer that a record is; its own digest is that of its time.
-    fn referrer(kind: &'static str, record: &Record) -> Referrer {
-        let artifact = record.artifact(kind).unwrap();
-        Referrer {
-            digest: Digest::of(record.at.as_bytes()),
-            size: 1,
-            media_type: oci::MANIFEST.into(),
-            artifact_type: Some(artifact.kind.into()),
-            annotations: artifact.annotations,
-        }
+    fn manifest(kind: &'static str, record: &Record) -> Vec<u8> {
+        let subject = Descriptor { digest: record.digest, ..Descriptor::of(oci::INDEX, b"") };
+        record.artifact(kind).unwrap().manifest(&subject).unwrap()
+    }
+
+    /// A record's manifest under the digest of its time.
+    fn at(kind: &'static str, record: &Record) -> (Digest, Vec<u8>) {
+        (Digest::of(record.at.as_bytes()), manifest(kind, record))
     }
 
     #[test]
-    fn a_record_is_read_back_from_its_annotations() {
+    fn a_record_is_read_back_from_its_own_bytes_and_from_no_others() {
         let record = record("2026-01-02T03:04:05Z", Some(Digest::of(b"begun")));
-        let referrer = referrer(DONE, &record);
-        assert_eq!(Record::of(&referrer), Some(record));
-        assert_eq!(Record::of(&Referrer { annotations: Annotations::new(), ..referrer }), None);
-    }
-
-    #[test]
-    fn a_manifest_says_itself_whether_it_is_a_record() {
-        for (manifest, expected) in [
-            (format!(r#"{{"artifactType":"{DONE}"}}"#), true),
-            (format!(r#"{{"artifactType":"x","config":{{"mediaType":"{BEGUN}"}}}}"#), true),
-            (r#"{"artifactType":"x","config":{"mediaType":"y"}}"#.to_owned(), false),
-            (r#"{"config":null}"#.to_owned(), false),
-            ("[".to_owned(), false),
+        let good = String::from_utf8(manifest(DONE, &record)).unwrap();
+        assert_eq!(Record::of(good.as_bytes()), Some((DONE, record.clone())));
+        let (this, other) = (record.digest.to_string(), Digest::of(b"other").to_string());
+        for (what, bad) in [
+            ("another kind", good.replacen(DONE, "application/x.note", 1)),
+            ("no annotations", good.replace(PREFIX, "x.")),
+            ("another subject", good.replacen(&this, &other, 2).replacen(&other, &this, 1)),
+            ("two subjects", good.replacen('{', r#"{"Subject":{},"#, 1)),
+            ("garbage", good.replacen('{', "[", 1)),
         ] {
-            assert_eq!(is_record(manifest.as_bytes()), expected, "{manifest}");
+            assert_eq!(Record::of(bad.as_bytes()), None, "{what}: {bad}");
         }
     }
 
@@ -239,17 +234,16 @@ mod tests {
             ("another repository", Record { place: "r.io/dev/app:live".into(), ..right.clone() }, false),
             ("another image", Record { digest: Digest::of(b"x"), ..right.clone() }, false),
         ] {
-            let history = History::of(&[referrer(DONE, &record)], &place(), &right.digest);
+            let history = History::of([at(DONE, &record)], &place(), &right.digest);
             assert_eq!(history.has_been_there(), expected, "{name}");
         }
     }
 
     #[test]
     fn a_promotion_without_an_end_is_seen() {
-        let at = |time: &str| Digest::of(time.as_bytes());
-        let done = |time: &str, of: &str| referrer(DONE, &record(time, Some(at(of))));
-        let begun = |time: &str| referrer(BEGUN, &record(time, None));
-        for (name, referrers, current, broken_off) in [
+        let done = |time: &str, of: &str| at(DONE, &record(time, Some(Digest::of(of.as_bytes()))));
+        let begun = |time: &str| at(BEGUN, &record(time, None));
+        for (name, manifests, current, broken_off) in [
             ("nothing", vec![], None, None),
             ("whole", vec![begun("1"), done("2", "1")], Some("2"), None),
             ("broken off", vec![begun("1")], None, Some("1")),
@@ -257,7 +251,7 @@ mod tests {
             ("in any order", vec![done("6", "5"), begun("5"), done("2", "1"), begun("1")], Some("6"), None),
             ("lost, and then another", vec![begun("1"), begun("3"), done("4", "3")], Some("4"), None),
         ] {
-            let history = History::of(&referrers, &place(), &Digest::of(b"new"));
+            let history = History::of(manifests, &place(), &Digest::of(b"new"));
             assert_eq!(history.current().map(|record| &*record.at), current, "{name}");
             assert_eq!(history.broken_off().map(|(_, record)| &*record.at), broken_off, "{name}");
         }

@@ -39,7 +39,7 @@ pub struct Artifact {
 
 impl Artifact {
     /// The manifest that refers to `subject`: equal documents give equal bytes.
-    fn manifest(&self, subject: &Descriptor) -> Result<Vec<u8>> {
+    pub fn manifest(&self, subject: &Descriptor) -> Result<Vec<u8>> {
         let of = |media_type: &str, bytes: &[u8]| Descriptor::of(media_type, bytes);
         let subject = Descriptor { platform: None, annotations: Annotations::new(), ..subject.clone() };
         let mut manifest = json!({

@@ -13,7 +13,8 @@ pub(super) enum Found {
     Unsigned,
 }
 
-const UNSIGNED: &str = "it is not signed by whom is wanted";
+/// Why a document does not count that somebody else may have attached.
+pub(super) const UNSIGNED: &str = "it is not signed by whom is wanted";
 
 /// The newest scan's result, which must be of the image `digest`; `unscanned` is why provenance says that
 /// there was none. `now` is in seconds since 1970.
@@ -26,11 +27,6 @@ pub(super) fn scanned(
 ) -> Check {
     const NAME: &str = "scan";
     let failed = |why: String| check(NAME, State::Failed, why);
-    if let Some(reason) = unscanned {
-        let wanted = demands.scanned || demands.scanned_within_days.is_some();
-        let state = if wanted { State::Failed } else { State::Absent };
-        return check(NAME, state, format!("published without one: {reason}"));
-    }
     let mut newest: Option<Scan> = None;
     let mut why = "there is none".to_owned();
     for one in found {
@@ -46,13 +42,24 @@ pub(super) fn scanned(
             Err(error) => why = error,
         }
     }
-    let Some(scan) = newest else { return failed(why) };
-    if !scan.passed {
-        return failed(format!("the image did not pass at {}", scan.time));
+    // A scan that failed says more than the reason for publishing the image all the same.
+    if let Some(failure) = newest.as_ref().filter(|scan| !scan.passed)
+        && !(unscanned.is_some() && demands.takes_failed)
+    {
+        return failed(format!("the image did not pass at {}", failure.time));
     }
+    if let Some(reason) = unscanned {
+        let wanted = demands.scanned || demands.scanned_within_days.is_some();
+        let state = if wanted { State::Failed } else { State::Absent };
+        return check(NAME, state, format!("published without one: {reason}"));
+    }
+    let Some(scan) = newest else { return failed(why) };
     let age = now.saturating_sub(scan.seconds) / 86_400;
     match demands.scanned_within_days {
-        Some(most) if age > most => failed(format!("it is {age} days old, and {most} are allowed")),
+        Some(most) if age > most => {
+            let state = if demands.takes_older { State::Waived } else { State::Failed };
+            check(NAME, state, format!("it is {age} days old, and {most} are allowed"))
+        }
         _ => check(NAME, State::Ok, format!("passed at {}", scan.time)),
     }
 }
@@ -109,6 +116,8 @@ mod tests {
         const LATER: &str = "2026-01-08T00:00:00+01:00";
         let strict = Demands { scanned: true, ..Demands::default() };
         let within = |days| Demands { scanned_within_days: Some(days), ..Demands::default() };
+        let again = |days| Demands { takes_older: true, ..within(days) };
+        let takes_failed = Demands { takes_failed: true, ..Demands::default() };
         let lax = Demands::default();
         let good = |time| Ok(scan(b"image", true, time));
         let bad = |time| Ok(scan(b"image", false, time));
@@ -117,6 +126,14 @@ mod tests {
             (vec![good(FIRST)], None, strict.clone(), State::Ok, "passed at 2026-01-01"),
             (vec![good(FIRST)], None, within(9), State::Ok, "passed"),
             (vec![good(FIRST)], None, within(8), State::Failed, "9 days old"),
+            (vec![good(FIRST)], None, again(9), State::Ok, "passed"),
+            (vec![good(FIRST)], None, again(8), State::Waived, "9 days old"),
+            (vec![bad(FIRST)], None, again(8), State::Failed, "did not pass"),
+            (vec![], None, again(8), State::Failed, "there is none"),
+            (vec![good(FIRST)], Some("hotfix"), again(8), State::Failed, "without one: hotfix"),
+            (vec![bad(FIRST)], Some("hotfix"), lax.clone(), State::Failed, "did not pass"),
+            (vec![bad(FIRST)], Some("hotfix"), takes_failed.clone(), State::Absent, "without one: hotfix"),
+            (vec![bad(FIRST)], None, takes_failed, State::Failed, "did not pass"),
             (vec![good(FIRST), bad(LATER)], None, lax.clone(), State::Failed, "did not pass"),
             (vec![bad(LATER), good(FIRST)], None, lax.clone(), State::Failed, "did not pass"),
             (vec![bad(FIRST), good(LATER)], None, lax.clone(), State::Ok, "passed at 2026-01-08"),

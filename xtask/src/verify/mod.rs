@@ -2,6 +2,7 @@
 
 mod checks;
 mod documents;
-mod statement;
+mod provenance;
+mod whole;
 
 pub use checks::{Demands, State, verify};

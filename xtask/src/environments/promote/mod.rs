@@ -1,5 +1,6 @@
 //! The steps of a promotion: the same manifest bytes under the environment's tag.
 
+mod demands;
 mod tag;
 
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use crate::registry::{Client, Reference};
 use crate::settings::Bytes;
 use crate::time::{now, rfc3339};
 use crate::ui::Progress;
-use crate::verify::{Demands, State, verify};
+use crate::verify::Demands;
 
 /// One step.
 #[derive(Debug)]
@@ -125,55 +126,6 @@ impl Work {
             }
             _ => fault.cure("cargo xtask environments shows what runs where").into(),
         })
-    }
-
-    fn demands(&self) -> Result<String> {
-        let (digest, setup) = (self.digest()?, &self.setup);
-        self.runs_in_from(digest)?;
-        let has_been_in = |place: &Place| {
-            Ok::<_, anyhow::Error>(History::read(&self.client, place, &digest)?.has_been_there())
-        };
-        // What has been in the environment itself was in the other one before: it is rolled back to, also
-        // where the other one has forgotten it.
-        if let Some(after) = &setup.after
-            && self.running(after)? != Some(digest)
-            && !has_been_in(after)?
-            && !has_been_in(&setup.to)?
-        {
-            let (after, to) = (&after.environment.name, &setup.to.environment.name);
-            return Err(Fault::gate(format!("it has never been in {after}, and {to} wants that"))
-                .at(setup.image.with_digest(digest))
-                .cure(format!("cargo xtask promote {digest} --to {after}"))
-                .into());
-        }
-        self.verify(&setup.image)
-    }
-
-    /// That the environment which it is taken from still has it: that may change while it is checked.
-    fn runs_in_from(&self, digest: Digest) -> Result<()> {
-        let Some(from) = &self.setup.from else { return Ok(()) };
-        let now = self.running(from)?;
-        if now == Some(digest) {
-            return Ok(());
-        }
-        let what = format!("it does not run in {}: {} does", from.environment.name, or_nothing(now));
-        Err(Fault::gate(what)
-            .at(self.setup.image.with_digest(digest))
-            .cure("cargo xtask environments shows what runs where; promote again what is meant")
-            .into())
-    }
-
-    fn verify(&self, at: &Reference) -> Result<String> {
-        let (digest, setup) = (self.digest()?, &self.setup);
-        let checks = verify(&self.client, at, &digest, &setup.demands, &setup.folder, setup.plain_http)?;
-        let failed: Vec<_> = checks.iter().filter(|check| check.state == State::Failed).collect();
-        if failed.is_empty() {
-            let held = checks.iter().filter(|check| check.state == State::Ok).map(|check| check.name);
-            return Ok(held.collect::<Vec<_>>().join(", "));
-        }
-        let lines: Vec<_> = failed.iter().map(|check| format!("{}: {}", check.name, check.detail)).collect();
-        let what = format!("{} does not take it: {}", setup.to.environment.name, lines.join("; "));
-        Err(Fault::gate(what).at(at.with_digest(digest)).into())
     }
 
     fn copy(&self) -> Result<String> {

@@ -25,7 +25,7 @@ impl Work {
         if self.previous == Some(digest) {
             return match self.running(&self.setup.to)? {
                 Some(now) if now == digest => Ok("it runs there already".to_owned()),
-                now => Err(self.lost(now)),
+                now => Err(self.lost(now, false)),
             };
         }
         self.runs_in_from(digest)?;
@@ -36,7 +36,7 @@ impl Work {
         std::thread::sleep(SETTLE.max(took * 2).min(SETTLE_AT_MOST));
         let now = self.running(&self.setup.to)?;
         if now != Some(digest) {
-            return Err(self.lost(now));
+            return Err(self.lost(now, true));
         }
         self.is_whole(digest)?;
         Ok(self.setup.to.at.to_string())
@@ -54,7 +54,7 @@ impl Work {
                 // An earlier try arrived, and only its answer was lost; or another run wants the same.
                 true => Ok(false),
                 false if now == self.previous => Ok(true),
-                false => Err(self.lost(now)),
+                false => Err(self.lost(now, false)),
             }
         };
         self.client.put_manifest_if(&self.setup.to.at, &manifest.bytes, &manifest.media_type, &mut may)?;
@@ -79,14 +79,24 @@ impl Work {
         Ok(())
     }
 
-    fn lost(&self, now: Option<Digest>) -> anyhow::Error {
+    /// Why the tag names something else. Where that is what it named before the write, nobody came in between.
+    fn lost(&self, now: Option<Digest>, written: bool) -> anyhow::Error {
+        let to = &self.setup.to;
+        if written && now == self.previous {
+            let what =
+                format!("the registry took this tag and does not have it: {} runs there", or_nothing(now));
+            return Fault::failed(what)
+                .at(&to.at)
+                .cure("promote again; where that changes nothing, something in front of the registry drops writes")
+                .into();
+        }
         let what = format!(
             "another promotion to {} came in between: {} runs there",
-            self.setup.to.environment.name,
+            to.environment.name,
             or_nothing(now)
         );
         Fault::failed(what)
-            .at(&self.setup.to.at)
+            .at(&to.at)
             .cure("see what runs there, cargo xtask environments, and promote again if it is still wanted")
             .into()
     }

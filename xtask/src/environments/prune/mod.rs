@@ -1,6 +1,7 @@
 //! What of a repository may go: versions beyond those that are kept, and nothing that something kept reaches.
 
 mod graph;
+mod hold;
 mod keep;
 mod listing;
 mod remove;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::graph::Graph;
+use super::hold::{Hold, holds};
 use super::keep::Keep;
 use super::listing::Listing;
 use crate::digest::Digest;
@@ -25,6 +26,8 @@ pub struct Sweep {
     pub remains: usize,
     /// Tags that were to go, and stay because something kept has the same digest or leads there.
     pub held: Vec<String>,
+    /// What holds each of those.
+    pub held_by: BTreeMap<String, Hold>,
     /// How many tags stay.
     pub kept: usize,
     /// What a person should know.
@@ -68,7 +71,7 @@ fn remains(client: &Client, repository: &Reference, listing: &Listing) -> Result
     Ok(index.manifests.iter().map(|entry| entry.digest).collect())
 }
 
-fn decide(listing: Listing, graph: &Graph, keep: &Keep, remains: &[Digest]) -> Sweep {
+pub(super) fn decide(listing: Listing, graph: &Graph, keep: &Keep, remains: &[Digest]) -> Sweep {
     let mut found = Sweep { notes: notes(&listing), ..Sweep::default() };
     let leaving = keep.leaving(listing.images.keys());
     let staying = listing.images.iter().filter(|(tag, _)| !leaving.contains(*tag));
@@ -97,6 +100,7 @@ fn decide(listing: Listing, graph: &Graph, keep: &Keep, remains: &[Digest]) -> S
             _ => found.held.push(tag.clone()),
         }
     }
+    found.held_by = holds(&found.held, &leaving, &listing, graph);
     found.kept = listing.images.len() - found.tags.len();
     let tops = found.tags.iter().map(|tag| listing.images[tag]);
     let hanging = found.tags.iter().flat_map(|tag| &going[tag]).copied();
@@ -123,12 +127,12 @@ fn notes(listing: &Listing) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::super::graph::tests::{digest, graph};
     use super::*;
 
     /// Tags of images `tag=name`, and attached ones `name#list`.
-    fn listing(words: &str) -> Listing {
+    pub fn listing(words: &str) -> Listing {
         let mut listing = Listing::default();
         for word in words.split_whitespace() {
             if let Some((tag, name)) = word.split_once('=') {
