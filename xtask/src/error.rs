@@ -158,7 +158,8 @@ pub fn render(error: &anyhow::Error) -> String {
     for cause in error.chain() {
         if let Some(Faults(faults)) = cause.downcast_ref::<Faults>() {
             for fault in faults {
-                out.push_str(&format!("error: {}\n", plain_line(&fault.to_string())));
+                // Indented, a line of it cannot be taken for a fault of its own.
+                out.push_str(&format!("error: {}\n", plain(&fault.to_string()).replace('\n', "\n  ")));
                 if let Some(cure) = &fault.cure {
                     out.push_str(&format!("  help: {}\n", plain(cure)));
                 }
@@ -230,7 +231,7 @@ mod tests {
         }
         assert_eq!(plain("a\n::b"), "a\n\\::b");
         let error = Faults(vec![Fault::gate("x\n::stop::y")]).into();
-        assert_eq!(render(&error), "error: x\\n::stop::y\n");
+        assert_eq!(render(&error), "error: x\n  \\::stop::y\n");
     }
 
     #[test]
