@@ -143,7 +143,7 @@ impl Flags {
         // One for the folders that runs share, one for a layout that may belong to another workspace.
         let own = facts.package.target_dir.join("image");
         let waiting = |dir: &Path, by: &str| {
-            ui.warn(&format!("another run ({by}) is writing {}; waiting for it to end", dir.display()));
+            ui.warn(&format!("another run{by} is writing {}; waiting for it to end", dir.display()));
         };
         let _own = Lock::take(&own, |by| waiting(&own, by))?;
         let _other = (output != own).then(|| Lock::take(&output, |by| waiting(&output, by))).transpose()?;

@@ -73,7 +73,7 @@ impl Flags {
             None
         } else {
             Some(Lock::take(&dir, |by| {
-                ui.warn(&format!("another run ({by}) is writing {}; waiting for it to end", dir.display()));
+                ui.warn(&format!("another run{by} is writing {}; waiting for it to end", dir.display()));
             })?)
         };
         if !self.merge.is_empty() {

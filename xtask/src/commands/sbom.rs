@@ -117,7 +117,7 @@ impl Flags {
         }
         let ui = Ui::detect();
         let _lock = Lock::take(&target.join("xtask").join("scan"), |by| {
-            ui.warn(&format!("a scan of this workspace is running ({by}); waiting for it to end"));
+            ui.warn(&format!("a scan of this workspace is running{by}; waiting for it to end"));
         })?;
         let (inventories, written) = (Vec::new(), Vec::new());
         let room = target.join("xtask").join("scan-image");

@@ -121,7 +121,7 @@ impl Flags {
             workspace, target_dir, name, own, layout, platforms, trivy, partial, result, notes, ..
         } = facts;
         let _lock = Lock::take(&target_dir.join("xtask").join("scan"), |by| {
-            ui.warn(&format!("another scan of this workspace is running ({by}); waiting for it to end"));
+            ui.warn(&format!("another scan of this workspace is running{by}; waiting for it to end"));
         })?;
         let settings = &workspace.settings.scan;
         let setup = Setup {

@@ -324,7 +324,7 @@ pub struct Lock {
 
 impl Lock {
     /// Takes the lock of the layout at `dir`, calling `waiting` once if another run has it, with what that run
-    /// says of itself; an empty text where that cannot be read.
+    /// says of itself, in brackets behind a blank; with an empty text where that cannot be read.
     pub fn take(dir: &Path, waiting: impl FnOnce(&str)) -> Result<Self> {
         // By its real path: a link to the folder is the same layout.
         let dir = dir
@@ -344,7 +344,7 @@ impl Lock {
                 let mut holder = String::new();
                 // Some systems let nobody else read a file that is locked.
                 let _ = (&mut file).take(LONGEST_HOLDER).read_to_string(&mut holder);
-                waiting(&holder);
+                waiting(&if holder.is_empty() { holder } else { format!(" ({holder})") });
                 file.lock().with_context(|| path.display().to_string())?;
             }
             Err(fs::TryLockError::Error(error)) => {
