@@ -82,7 +82,8 @@ impl Source {
                     if wrong {
                         error.context(refused(reference))
                     } else {
-                        error.context(reference.to_string())
+                        let what = "a registry was asked, since no folder or file here is called that";
+                        error.context(format!("{reference}: {what}"))
                     }
                 });
                 let index = pulled?;
