@@ -4,10 +4,11 @@ mod support;
 
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use support::published::digest;
 use support::{Hello, Image, Ran, copy, have, have_program, have_targets, root};
 
 /// One crate a severity: its advisory, the version that has it and one that has not.
@@ -272,11 +273,10 @@ fn hiding(good: &Hello) {
 }
 
 fn with_trivy(bad: &Hello, good: &Hello) {
-    let go = if Path::new("/usr/local/go/bin/go").is_file() { "/usr/local/go/bin/go" } else { "go" };
-    if !have_program("trivy", "trivy", &["--version"]) || !have_program("go", go, &["version"]) {
+    if !have_program("trivy", "trivy", &["--version"]) {
         return;
     }
-    let Some(maker) = database_maker(go) else { return };
+    let Some(maker) = support::go_program("trivy-db") else { return };
     let cache = bad.path().join("trivy-cache");
     let yaml = bad.path().join("facts.yaml");
     fs::write(&yaml, facts_as_yaml()).unwrap();
@@ -665,16 +665,6 @@ fn facts_as_yaml() -> String {
     )
 }
 
-/// Builds the program that makes databases, once.
-fn database_maker(go: &str) -> Option<PathBuf> {
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trivy-db");
-    let source = root().join("xtask/tests/support/trivy-db");
-    let built =
-        Command::new(go).args(["build", "-o"]).arg(&out).arg(".").current_dir(source).output().unwrap();
-    let why = String::from_utf8_lossy(&built.stderr).into_owned();
-    have("go", built.status.success(), &why).then_some(out)
-}
-
 /// Writes amd64's binary anew, with other bytes or another mode, under digests that are right.
 fn rewrite(layout: &Path, change: Change) {
     let image = Image::read(layout);
@@ -719,10 +709,4 @@ fn rewrite(layout: &Path, change: Change) {
     let entry = entries.iter_mut().find(|entry| entry["platform"]["architecture"] == "amd64").unwrap();
     set(entry, put);
     fs::write(layout.join("index.json"), index.to_string()).unwrap();
-}
-
-fn digest(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    let hash = sha2::Sha256::digest(bytes);
-    format!("sha256:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat())
 }
