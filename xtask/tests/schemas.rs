@@ -92,7 +92,7 @@ fn documents_are_valid() {
         }
         let sarif = format!("{}.sarif", image.replace('/', "-"));
         let mut command = hello.command();
-        command.env_remove("CI").args(["scan", "--engine", "builtin", "--image", image]);
+        command.args(["scan", "--engine", "builtin", "--image", image]);
         Ran::of(command.args(["--format", "sarif", "--output", &sarif])).code(3);
         files.push(sarif);
     }
