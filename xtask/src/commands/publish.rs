@@ -93,10 +93,10 @@ impl Flags {
             return Ok(());
         }
         let client = self.target.client(&setup.to, ui)?;
-        let mut work = Work::new(setup, parcel, client);
+        let mut work = Work::new(setup, parcel, client)?;
         let steps = plan.run(&mut work, ui)?;
         let (digest, repository) = (work.parcel.digest(), work.setup.to.name());
-        let report = Report::new(repository, digest, work.rows, work.attached, work.sent, steps);
+        let report = Report::new(repository, digest, work.rows, work.attached, work.sending.sent, steps);
         if self.json {
             ui::print(&format!("{:#}\n", serde_json::to_value(&report)?));
         } else {

@@ -12,7 +12,7 @@ use super::reading::Reading;
 use super::{Place, subject_of};
 use crate::digest::Digest;
 use crate::image::oci::{self, Annotations, Descriptor};
-use crate::publish::{Artifact, Sent, attach};
+use crate::publish::{Artifact, attach};
 use crate::registry::Client;
 use crate::threads::each;
 
@@ -111,7 +111,7 @@ impl Record {
         let annotations = Annotations::new();
         let subject = Descriptor { media_type, digest: self.digest, size, platform: None, annotations };
         let artifact = self.artifact(kind)?;
-        let digests = attach(client, &place.at, &subject, &[artifact], &mut Sent::default())?;
+        let digests = attach(client, &place.at, &subject, &[artifact])?;
         digests.first().copied().ok_or_else(|| anyhow::anyhow!("the record was not attached"))
     }
 }

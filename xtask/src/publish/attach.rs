@@ -7,7 +7,6 @@ use std::io::{self, Read};
 use anyhow::Result;
 use serde_json::json;
 
-use super::send::Sent;
 use crate::digest::Digest;
 use crate::image::oci::{self, Annotations, Descriptor};
 use crate::registry::{Client, Pushed, Reference};
@@ -57,26 +56,38 @@ impl Artifact {
     }
 }
 
-/// Attaches documents to `subject` in the repository of `to`; gives the referrers' digests, in order. Their
-/// blobs go side by side; the referrers one after the other, since they may share one list.
+/// Attaches documents to `subject` in the repository of `to`, blobs first; gives the referrers' digests, in
+/// order.
 pub fn attach(
     client: &Client,
     to: &Reference,
     subject: &Descriptor,
     artifacts: &[Artifact],
-    sent: &mut Sent,
 ) -> Result<Vec<Digest>> {
-    let blobs = artifacts.iter().map(|artifact| &artifact.bytes[..]).chain([EMPTY]);
-    let blobs: Vec<&[u8]> = blobs.collect::<BTreeSet<_>>().into_iter().collect();
-    let pushed = each(&blobs, |bytes| push(client, to, bytes))?;
-    for (bytes, pushed) in blobs.iter().zip(pushed) {
-        sent.add(bytes.len() as u64, pushed);
-    }
-    let referrer = |artifact: &Artifact| client.put_referrer(to, &artifact.manifest(subject)?, oci::MANIFEST);
-    artifacts.iter().map(referrer).collect()
+    each(&blobs(artifacts), |bytes| push(client, to, bytes))?;
+    refer(client, to, subject, artifacts)
 }
 
-fn push(client: &Client, to: &Reference, bytes: &[u8]) -> Result<Pushed> {
+/// The blobs of documents, each once.
+pub fn blobs(artifacts: &[Artifact]) -> Vec<&[u8]> {
+    let blobs = artifacts.iter().map(|artifact| &artifact.bytes[..]).chain([EMPTY]);
+    blobs.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Puts the referrers of documents whose blobs are there.
+pub fn refer(
+    client: &Client,
+    to: &Reference,
+    subject: &Descriptor,
+    artifacts: &[Artifact],
+) -> Result<Vec<Digest>> {
+    let manifests = artifacts.iter().map(|artifact| artifact.manifest(subject));
+    let manifests = manifests.collect::<Result<Vec<_>>>()?;
+    client.put_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
+}
+
+/// Sees to it that the repository has a blob that is at hand.
+pub fn push(client: &Client, to: &Reference, bytes: &[u8]) -> Result<Pushed> {
     let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
     client.push_blob(to, &mut open, &Digest::of(bytes), bytes.len() as u64, &|_| ())
 }

@@ -26,7 +26,6 @@ pub use parcel::Parcel;
 pub use provenance::Parameters;
 pub use report::Report;
 pub use scan::{Scan, gate as scan_gate, record};
-pub use send::Sent;
 pub use sign::{Mode, Signer, need_cosign};
 pub use trust::{SIGNATURE, Said, Trust};
 pub use work::{Setup, Step, Work};

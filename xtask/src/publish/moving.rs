@@ -58,26 +58,26 @@ pub fn check_fixed(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) 
 /// Puts a tag that does not depend on others into the repository `to`.
 pub fn put(client: &Client, to: &Reference, tag: &Tag, tagged: Tagged<'_>) -> Result<TagState> {
     let at = to.with_tag(&tag.name)?;
-    let current = || Ok::<_, anyhow::Error>(client.head_manifest(&at)?.map(|head| head.digest));
-    let before = current()?;
-    match before {
-        Some(digest) if digest == tagged.digest => return Ok(TagState::Unchanged),
-        Some(digest) if tag.motion == Motion::Once => return Ok(TagState::Taken(digest)),
-        _ => {}
-    }
-    // None where an earlier try arrived and only its answer was lost, or another run came first.
-    let put = client.put_manifest_if(&at, tagged.bytes, tagged.media_type, &mut || match tag.motion {
-        Motion::Fixed => Ok(!check_fixed(client, to, tag, &tagged.digest)?),
-        Motion::Once => Ok(current()?.is_none()),
-        _ => Ok(true),
+    let ours = tagged.digest;
+    let current = || match tag.motion {
+        Motion::Fixed => Ok(check_fixed(client, to, tag, &ours)?.then_some(ours)),
+        _ => Ok::<_, anyhow::Error>(client.head_manifest(&at)?.map(|head| head.digest)),
+    };
+    // What has the tag before each try: another run may come first, or an earlier try have arrived whose
+    // answer was lost.
+    let mut seen = Vec::new();
+    let put = client.put_manifest_if(&at, tagged.bytes, tagged.media_type, &mut || {
+        let now = current()?;
+        seen.push(now);
+        Ok(now != Some(ours) && (now.is_none() || tag.motion != Motion::Once))
     })?;
-    if put.is_none()
-        && tag.motion == Motion::Once
-        && let Some(other) = current()?.filter(|digest| *digest != tagged.digest)
-    {
-        return Ok(TagState::Taken(other));
-    }
-    Ok(if before.is_some() { TagState::Moved } else { TagState::Created })
+    let (before, last) = (seen.first().copied().flatten(), seen.last().copied().flatten());
+    Ok(match (put, before, last) {
+        (None, _, Some(other)) if other != ours => TagState::Taken(other),
+        (_, Some(digest), _) if digest == ours => TagState::Unchanged,
+        (_, Some(_), _) => TagState::Moved,
+        (_, None, _) => TagState::Created,
+    })
 }
 
 /// An error where a tag that was put does not name `digest`. What names it is asked for again a few times: a

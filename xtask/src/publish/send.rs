@@ -1,5 +1,6 @@
 //! Blobs into a registry: several at once, what is there skipped, what another repository has mounted.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write as _};
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::Result;
 
+use super::attach::push;
 use super::parcel::Parcel;
 use crate::digest::{Digest, Hasher};
 use crate::error::Fault;
@@ -33,7 +35,7 @@ pub struct Sent {
 
 impl Sent {
     /// Counts one more blob.
-    pub fn add(&mut self, size: u64, pushed: Pushed) {
+    fn add(&mut self, size: u64, pushed: Pushed) {
         self.blobs += 1;
         self.bytes += size;
         if pushed == Pushed::Sent {
@@ -43,33 +45,82 @@ impl Sent {
     }
 }
 
-/// Sees to it that the repository `to` has every blob. `from` is a repository of the same registry that
-/// is likely to have some of them.
+/// What a repository has now, and what it had before.
+#[derive(Debug, Default)]
+pub struct Sending {
+    /// In numbers.
+    pub sent: Sent,
+    /// Blobs that were not there before: what a registry has taken it may still lose.
+    pub placed: Vec<Digest>,
+    /// Manifests that are not there.
+    pub lacking: BTreeSet<Digest>,
+}
+
+/// What a repository is asked for.
+enum Item<'a> {
+    Blob(&'a Descriptor),
+    Document(&'a [u8]),
+    Manifest(&'a Descriptor),
+}
+
+/// What came of it.
+enum Came {
+    Blob { size: u64, digest: Digest, pushed: Option<Pushed> },
+    Manifest(Digest, bool),
+}
+
+/// Sees to it that the repository `to` has every blob, of the image and of what is said of it, and asks for
+/// the manifests on the way. `from` is a repository of the same registry that is likely to have some of the
+/// blobs.
 pub fn send(
     client: &Client,
     to: &Reference,
     from: Option<&Reference>,
     parcel: &Parcel,
+    documents: &[&[u8]],
     progress: &Progress,
-) -> Result<Sent> {
+) -> Result<Sending> {
     let total = parcel.bytes();
     let moved = AtomicU64::new(0);
-    let pushed = each(&parcel.blobs, |blob| {
-        let told = AtomicU64::new(0);
-        let note = |bytes: u64| {
-            // A blob that is sent again counts from its start once more.
-            let before = told.swap(bytes, Ordering::Relaxed);
-            let all = moved.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
-            progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
-        };
-        send_one(client, to, from, parcel, blob, &note)
+    let items = parcel.blobs.iter().map(Item::Blob);
+    let items = items.chain(documents.iter().map(|bytes| Item::Document(bytes)));
+    let items = items.chain(parcel.manifests.iter().chain([&parcel.top]).map(Item::Manifest));
+    let came = each(&items.collect::<Vec<_>>(), |item| match item {
+        Item::Blob(blob) => {
+            let told = AtomicU64::new(0);
+            let note = |bytes: u64| {
+                // A blob that is sent again counts from its start once more.
+                let before = told.swap(bytes, Ordering::Relaxed);
+                let all = moved.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
+                progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
+            };
+            let pushed = send_one(client, to, from, parcel, blob, &note)?;
+            Ok(Came::Blob { size: blob.size, digest: blob.digest, pushed })
+        }
+        Item::Document(bytes) => {
+            let pushed = Some(push(client, to, bytes)?);
+            Ok(Came::Blob { size: bytes.len() as u64, digest: Digest::of(bytes), pushed })
+        }
+        Item::Manifest(entry) => {
+            let head = client.head_manifest(&to.with_digest(entry.digest))?;
+            Ok(Came::Manifest(entry.digest, head.is_some_and(|head| head.digest == entry.digest)))
+        }
     })?;
-    let mut sent = Sent::default();
-    for (blob, pushed) in parcel.blobs.iter().zip(pushed) {
-        sent.add(blob.size, pushed.unwrap_or(Pushed::Present));
-        sent.mounted += usize::from(pushed.is_none());
+    let mut sending = Sending::default();
+    for came in came {
+        match came {
+            Came::Manifest(_, true) => {}
+            Came::Manifest(digest, false) => drop(sending.lacking.insert(digest)),
+            Came::Blob { size, digest, pushed } => {
+                sending.sent.add(size, pushed.unwrap_or(Pushed::Present));
+                sending.sent.mounted += usize::from(pushed.is_none());
+                if pushed != Some(Pushed::Present) {
+                    sending.placed.push(digest);
+                }
+            }
+        }
     }
-    Ok(sent)
+    Ok(sending)
 }
 
 /// How one blob got there; none where it was mounted.

@@ -43,8 +43,7 @@ impl Work {
         let image = setup.to.with_digest(self.parcel.digest()).to_string();
         let access = self.access()?;
         let _turn = turn(&setup.folder)?;
-        let artifacts = self.artifacts()?;
-        let (provenance, others) = artifacts.split_first().context("there is no provenance")?;
+        let (provenance, others) = self.artifacts.split_first().context("there is no provenance")?;
         let predicate = match said {
             Said::Provenance => {
                 serde_json::from_slice::<serde_json::Value>(&provenance.bytes)?["predicate"].take()

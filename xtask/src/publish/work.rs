@@ -11,9 +11,10 @@ use super::parcel::Parcel;
 use super::provenance::{self, Parameters};
 use super::report::{Attached, TagRow};
 use super::scan::{self, Scan};
-use super::send::{self, Sent};
+use super::send::{self, Sending};
 use super::sign::Signer;
 use super::trust::Said;
+use crate::digest::Digest;
 use crate::error::Fault;
 use crate::image::oci::{Annotations, Descriptor};
 use crate::plan::Action;
@@ -21,7 +22,7 @@ use crate::process::Cmd;
 use crate::registry::{Client, Reference};
 use crate::settings::Bytes;
 use crate::tags::{Motion, Tag};
-use crate::threads::each;
+use crate::threads::{each, joined};
 use crate::ui::Progress;
 
 /// One step.
@@ -85,8 +86,10 @@ pub struct Work {
     pub parcel: Parcel,
     /// The client.
     pub client: Client,
-    /// What was sent so far.
-    pub sent: Sent,
+    /// What is said of the image.
+    pub artifacts: Vec<Artifact>,
+    /// What was sent so far, and what is lacking.
+    pub sending: Sending,
     /// What was attached so far.
     pub attached: Vec<Attached>,
     /// What happened to each tag so far.
@@ -95,8 +98,10 @@ pub struct Work {
 
 impl Work {
     /// The state before the first step.
-    pub fn new(setup: Setup, parcel: Parcel, client: Client) -> Self {
-        Self { setup, parcel, client, sent: Sent::default(), attached: Vec::new(), rows: Vec::new() }
+    pub fn new(setup: Setup, parcel: Parcel, client: Client) -> Result<Self> {
+        let artifacts = artifacts(&setup, &parcel)?;
+        let (sending, attached, rows) = (Sending::default(), Vec::new(), Vec::new());
+        Ok(Self { setup, parcel, client, artifacts, sending, attached, rows })
     }
 
     fn tag(&self, tag: &Tag) -> Result<Reference, Fault> {
@@ -104,21 +109,24 @@ impl Work {
     }
 
     fn rights(&self) -> Result<String> {
-        self.client.check_push(&self.setup.to)?;
-        let mut there = 0;
-        for tag in self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed) {
-            let digest = self.parcel.digest();
-            there += u32::from(moving::check_fixed(&self.client, &self.setup.to, tag, &digest)?);
-        }
-        let source = self.client.credentials(&self.setup.to)?.source;
-        let state = if there > 0 { "; this version is there already, with these bytes" } else { "" };
+        let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
+        let fixed: Vec<_> = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).collect();
+        let there = std::thread::scope(|scope| {
+            let there = scope.spawn(|| each(&fixed, |tag| moving::check_fixed(client, to, tag, &digest)));
+            // Where both fail, this says more.
+            client.check_push(to)?;
+            joined(there)
+        })?;
+        let source = client.credentials(to)?.source;
+        let state =
+            if there.contains(&true) { "; this version is there already, with these bytes" } else { "" };
         Ok(format!("may push, with {source}{state}"))
     }
 
     fn manifests(&self) -> Result<String> {
         let put = |entry: &Descriptor| {
-            let at = self.setup.to.with_digest(entry.digest);
-            if self.client.head_manifest(&at)?.is_none_or(|head| head.digest != entry.digest) {
+            if self.sending.lacking.contains(&entry.digest) {
+                let at = self.setup.to.with_digest(entry.digest);
                 self.client.put_manifest(&at, &self.parcel.layout.read(entry)?, &entry.media_type)?;
             }
             Ok(())
@@ -129,31 +137,9 @@ impl Work {
         Ok(self.parcel.digest().to_string())
     }
 
-    pub(super) fn artifacts(&self) -> Result<Vec<Artifact>> {
-        let statement = provenance::statement(&self.setup.to.name(), &self.parcel, &self.setup.parameters)?;
-        let of_predicate = (attach::PREDICATE.to_owned(), provenance::PREDICATE_TYPE.to_owned());
-        let annotations = Annotations::from([of_predicate]);
-        let mut artifacts = vec![Artifact { kind: attach::PROVENANCE, bytes: statement, annotations }];
-        if let Some(scan) = self.setup.scan.as_ref().filter(|scan| scan.digest == self.parcel.digest()) {
-            let about = [("passed", scan.passed.to_string()), ("time", scan.time.clone())];
-            let annotations =
-                about.into_iter().map(|(name, value)| (format!("xtask.scan.{name}"), value)).collect();
-            artifacts.push(Artifact { kind: attach::SCAN, bytes: scan.bytes.clone(), annotations });
-        }
-        for path in &self.setup.sboms {
-            let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let annotations = Annotations::from([("org.opencontainers.image.title".to_owned(), name)]);
-            artifacts.push(Artifact { kind: attach::SBOM, bytes, annotations });
-        }
-        Ok(artifacts)
-    }
-
     fn attach(&mut self) -> Result<String> {
-        let artifacts = self.artifacts()?;
-        let (to, top) = (&self.setup.to, &self.parcel.top);
-        let digests = attach::attach(&self.client, to, top, &artifacts, &mut self.sent)?;
-        let attached = artifacts.iter().zip(digests);
+        let digests = attach::refer(&self.client, &self.setup.to, &self.parcel.top, &self.artifacts)?;
+        let attached = self.artifacts.iter().zip(digests);
         self.attached.extend(
             attached.map(|(artifact, digest)| Attached { artifact_type: artifact.kind.to_owned(), digest }),
         );
@@ -163,16 +149,16 @@ impl Work {
 
     /// A registry may have taken a blob and lost it, and still take the manifests above it.
     fn check_blobs(&self) -> Result<()> {
-        let is_there = |blob: &Descriptor| {
-            if self.client.has_blob(&self.setup.to, &blob.digest)? {
+        let is_there = |blob: &Digest| {
+            if self.client.has_blob(&self.setup.to, blob)? {
                 return Ok(());
             }
-            Err(Fault::failed(format!("the registry took the blob {} and does not have it", blob.digest))
+            Err(Fault::failed(format!("the registry took the blob {blob} and does not have it"))
                 .at(self.setup.to.name())
                 .cure("no tag was touched; publish again, and ask who runs the registry if it stays so")
                 .into())
         };
-        each(&self.parcel.blobs, is_there).map(drop)
+        each(&self.sending.placed, is_there).map(drop)
     }
 
     fn put_tags(&mut self, moving: bool) -> Result<String> {
@@ -210,33 +196,78 @@ impl Work {
     }
 
     fn read_back(&self) -> Result<String> {
-        let to = &self.setup.to;
-        let all: Vec<_> = self.parcel.manifests.iter().chain([&self.parcel.top]).collect();
-        // The client holds what comes against the digest that was asked for.
-        each(&all, |entry| self.client.manifest(&to.with_digest(entry.digest)).map(drop))?;
-        let digest = self.parcel.digest();
-        for tag in self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed) {
-            let at = self.tag(tag)?;
-            let found = self.client.manifest(&at)?.digest;
-            if found != digest {
-                return Err(Fault::gate(format!("another run has put {found} here in the meantime"))
-                    .at(&at)
-                    .cure("two builds of one version differ: find out which is right before anyone uses it")
-                    .into());
-            }
-        }
-        // The tags that were moved forward may be on a higher version by now, but each must be there.
-        for row in self.rows.iter().filter(|row| row.state.is_ours()) {
-            let at = to.with_tag(&row.tag)?;
-            let moved = self.setup.tags.iter().any(|tag| tag.name == row.tag && self.moves(tag));
-            if !moved {
-                moving::check_put(&self.client, &at, &digest)?;
-            } else if self.client.head_manifest(&at)?.is_none() {
-                return Err(Fault::failed("the registry took this tag and does not have it").at(&at).into());
-            }
-        }
+        let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(Look::Manifest);
+        let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).map(Look::Version);
+        let is_fixed = |row: &&TagRow| {
+            self.setup.tags.iter().any(|tag| tag.name == row.tag && tag.motion == Motion::Fixed)
+        };
+        let rows = self.rows.iter().filter(|row| row.state.is_ours() && !is_fixed(row)).map(Look::Row);
+        each(&manifests.chain(fixed).chain(rows).collect::<Vec<_>>(), |look| self.look(look))?;
         Ok("the registry has the same bytes".to_owned())
     }
+
+    fn look(&self, look: &Look<'_>) -> Result<()> {
+        let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
+        match look {
+            // The client holds what comes against the digest that was asked for.
+            Look::Manifest(entry) => client.manifest(&to.with_digest(entry.digest)).map(drop),
+            Look::Version(tag) => {
+                let at = self.tag(tag)?;
+                match client.manifest_if_any(&at)?.map(|manifest| manifest.digest) {
+                    Some(found) if found == digest => Ok(()),
+                    Some(found) => Err(Fault::gate(format!(
+                        "another run has put {found} here in the meantime"
+                    ))
+                    .at(&at)
+                    .cure("two builds of one version differ: find out which is right before anyone uses it")
+                    .into()),
+                    None => moving::check_put(client, &at, &digest),
+                }
+            }
+            Look::Row(row) => {
+                let at = to.with_tag(&row.tag)?;
+                let moved = self.setup.tags.iter().any(|tag| tag.name == row.tag && self.moves(tag));
+                if !moved {
+                    return moving::check_put(client, &at, &digest);
+                }
+                // It may be on a higher version by now, but it must be there.
+                match client.head_manifest(&at)? {
+                    Some(_) => Ok(()),
+                    None => {
+                        Err(Fault::failed("the registry took this tag and does not have it").at(&at).into())
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is read back.
+enum Look<'a> {
+    Manifest(&'a Descriptor),
+    Version(&'a Tag),
+    Row(&'a TagRow),
+}
+
+/// What is said of the image, the provenance first.
+fn artifacts(setup: &Setup, parcel: &Parcel) -> Result<Vec<Artifact>> {
+    let statement = provenance::statement(&setup.to.name(), parcel, &setup.parameters)?;
+    let of_predicate = (attach::PREDICATE.to_owned(), provenance::PREDICATE_TYPE.to_owned());
+    let annotations = Annotations::from([of_predicate]);
+    let mut artifacts = vec![Artifact { kind: attach::PROVENANCE, bytes: statement, annotations }];
+    if let Some(scan) = setup.scan.as_ref().filter(|scan| scan.digest == parcel.digest()) {
+        let about = [("passed", scan.passed.to_string()), ("time", scan.time.clone())];
+        let annotations =
+            about.into_iter().map(|(name, value)| (format!("xtask.scan.{name}"), value)).collect();
+        artifacts.push(Artifact { kind: attach::SCAN, bytes: scan.bytes.clone(), annotations });
+    }
+    for path in &setup.sboms {
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let annotations = Annotations::from([("org.opencontainers.image.title".to_owned(), name)]);
+        artifacts.push(Artifact { kind: attach::SBOM, bytes, annotations });
+    }
+    Ok(artifacts)
 }
 
 impl Action for Step {
@@ -259,8 +290,10 @@ impl Action for Step {
             Self::Rights => work.rights(),
             Self::Blobs => {
                 let from = setup.from.as_ref();
-                work.sent = send::send(&work.client, &setup.to, from, &work.parcel, progress)?;
-                Ok(format!("{} of {} sent", Bytes(work.sent.bytes_new), Bytes(work.sent.bytes)))
+                let documents = attach::blobs(&work.artifacts);
+                work.sending = send::send(&work.client, &setup.to, from, &work.parcel, &documents, progress)?;
+                let sent = work.sending.sent;
+                Ok(format!("{} of {} sent", Bytes(sent.bytes_new), Bytes(sent.bytes)))
             }
             Self::Manifests => work.manifests(),
             Self::Attach => work.attach(),

@@ -20,6 +20,7 @@ use super::tags::{MOST_OF_LIST, MOST_PAGES, next_page};
 use super::wire::Redirects;
 use crate::digest::Digest;
 use crate::error::Fault;
+use crate::threads::each;
 
 const INDEX_TYPE: &str = MANIFEST_TYPES[0];
 
@@ -77,6 +78,18 @@ impl About {
     fn kind(&self) -> Option<String> {
         let own = self.artifact_type.clone().filter(|text| !text.is_empty());
         own.or_else(|| self.config.as_ref().map(|config| config.media_type.clone()))
+    }
+
+    /// The manifest's entry in a list.
+    fn entry(self, media_type: &str, digest: &Digest, size: usize) -> Value {
+        let mut entry = json!({ "mediaType": media_type, "digest": digest, "size": size });
+        if let Some(kind) = self.kind() {
+            entry["artifactType"] = Value::from(kind);
+        }
+        if let Some(annotations) = self.annotations.filter(|annotations| !annotations.is_empty()) {
+            entry["annotations"] = json!(annotations);
+        }
+        entry
     }
 }
 
@@ -168,36 +181,60 @@ impl Client {
         Ok(())
     }
 
-    /// Pushes a manifest with a `subject`, so that [`Client::referrers`] of that subject finds it
-    /// (distribution-spec, "Pushing Manifests with Subject").
+    /// Pushes a manifest with a `subject`, as [`Client::put_referrers`] does.
+    pub fn put_referrer(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<Digest> {
+        let digests = self.put_referrers(reference, &[bytes], media_type)?;
+        Ok(digests.first().copied().unwrap_or_else(|| Digest::of(bytes)))
+    }
+
+    /// Pushes manifests with the same `subject`, so that [`Client::referrers`] of that subject finds them
+    /// (distribution-spec, "Pushing Manifests with Subject"); gives their digests.
     ///
     /// Where the registry takes no note of the subject, the fallback index is read, added to, written, and
-    /// read again until the entry is in it; every other entry stays as it is. Registries know no
-    /// conditional writes: of two that write at the very same moment, one may still lose its entry.
-    pub fn put_referrer(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<Digest> {
-        let about: About = serde_json::from_slice(bytes).context("read the manifest to be pushed")?;
-        let Some(Subject { digest: subject }) = about.subject else {
+    /// read again until the entries are in it; every other entry stays as it is. Registries know no
+    /// conditional writes: of two that write at the very same moment, one may still lose its entries.
+    pub fn put_referrers(
+        &self,
+        reference: &Reference,
+        manifests: &[&[u8]],
+        media_type: &str,
+    ) -> Result<Vec<Digest>> {
+        let read =
+            |bytes: &&[u8]| serde_json::from_slice::<About>(bytes).context("read the manifest to be pushed");
+        let abouts = manifests.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let mut subjects = abouts.iter().map(|about| Some(about.subject.as_ref()?.digest));
+        let Some(Some(subject)) = subjects.next() else {
             return Err(Fault::failed("the manifest to be pushed refers to no subject")
                 .at(reference.name())
                 .into());
         };
-        let by_digest = reference.with_digest(Digest::of(bytes));
-        let (digest, noted) = self.put_always(&by_digest, bytes, media_type)?;
-        if noted.is_some_and(|noted| noted.trim() == subject.to_string()) {
-            return Ok(digest);
+        if subjects.any(|other| other != Some(subject)) {
+            return Err(Fault::failed("the manifests to be pushed refer to several subjects, or to none")
+                .at(reference.name())
+                .into());
         }
-        let mut entry = json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() });
-        if let Some(kind) = about.kind() {
-            entry["artifactType"] = Value::from(kind);
+        let put = each(manifests, |bytes| {
+            self.put_always(&reference.with_digest(Digest::of(bytes)), bytes, media_type)
+        })?;
+        let mut entries = Vec::new();
+        for ((bytes, about), (digest, noted)) in manifests.iter().zip(abouts).zip(&put) {
+            if noted.as_ref().is_none_or(|noted| noted.trim() != subject.to_string()) {
+                entries.push(about.entry(media_type, digest, bytes.len()));
+            }
         }
-        if let Some(annotations) = about.annotations.filter(|annotations| !annotations.is_empty()) {
-            entry["annotations"] = json!(annotations);
+        if !entries.is_empty() {
+            self.list_by_tag(reference, &subject, &entries)?;
         }
-        let tag = fallback(reference, &subject)?;
+        Ok(put.into_iter().map(|(digest, _)| digest).collect())
+    }
+
+    /// Sees to it that the index under the fallback tag has these entries.
+    fn list_by_tag(&self, reference: &Reference, subject: &Digest, entries: &[Value]) -> Result<()> {
+        let tag = fallback(reference, subject)?;
         for _ in 0..ROUNDS {
             let current = self.manifest_if_any(&tag)?;
             if let Some(current) = &current
-                && !is_fallback(current, &subject)
+                && !is_fallback(current, subject)
             {
                 return Err(Fault::failed("the registry has no referrers API, and the tag for it is taken")
                     .at(&tag)
@@ -205,13 +242,13 @@ impl Client {
                     .into());
             }
             let current = current.as_ref().map(|manifest| manifest.bytes.as_slice());
-            let Some(updated) = with_entry(current, &entry).context(format!("add to the index {tag}"))?
+            let Some(updated) = with_entries(current, entries).context(format!("add to the index {tag}"))?
             else {
-                return Ok(digest);
+                return Ok(());
             };
             self.put_always(&tag, &updated, INDEX_TYPE)?;
         }
-        Err(Fault::failed(format!("others kept writing this index, and {digest} is not in it"))
+        Err(Fault::failed("others kept writing this index, and what was added is not in it")
             .at(&tag)
             .cure("run it again when nothing else is published")
             .into())
@@ -251,19 +288,22 @@ fn entries(index: &[u8]) -> Option<Vec<Referrer>> {
     Some(manifests?.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect())
 }
 
-/// An index with this entry, the others unchanged; none where it is in it already.
-fn with_entry(index: Option<&[u8]>, entry: &Value) -> Result<Option<Vec<u8>>> {
+/// An index with these entries, the others unchanged; none where they are in it already.
+fn with_entries(index: Option<&[u8]>, entries: &[Value]) -> Result<Option<Vec<u8>>> {
     let mut index: Value = match index {
         Some(bytes) => serde_json::from_slice(bytes).context("read it")?,
         None => json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] }),
     };
     let manifests = index.get_mut("manifests").and_then(Value::as_array_mut);
     let manifests = manifests.ok_or_else(|| Fault::failed("it has no list of manifests"))?;
-    if manifests.contains(entry) {
+    let lacking: Vec<_> = entries.iter().filter(|entry| !manifests.contains(entry)).collect();
+    if lacking.is_empty() {
         return Ok(None);
     }
-    manifests.retain(|other| other.get("digest") != entry.get("digest"));
-    manifests.push(entry.clone());
+    for entry in lacking {
+        manifests.retain(|other| other.get("digest") != entry.get("digest"));
+        manifests.push(entry.clone());
+    }
     Ok(Some(serde_json::to_vec(&index)?))
 }
 
@@ -280,17 +320,17 @@ mod tests {
     #[test]
     fn an_entry_is_added_once_and_others_stay_as_they_are() {
         let first = entry('a', r#","artifactType":"t","x-unknown":[1]"#);
-        let index = with_entry(None, &first).unwrap().unwrap();
+        let index = with_entries(None, std::slice::from_ref(&first)).unwrap().unwrap();
         let second = entry('b', "");
-        let both = with_entry(Some(&index), &second).unwrap().unwrap();
-        assert_eq!(with_entry(Some(&both), &second).unwrap(), None);
+        let both = with_entries(Some(&index), std::slice::from_ref(&second)).unwrap().unwrap();
+        assert_eq!(with_entries(Some(&both), std::slice::from_ref(&second)).unwrap(), None);
         let better = entry('b', r#","artifactType":"u""#);
-        let both = with_entry(Some(&both), &better).unwrap().unwrap();
+        let both = with_entries(Some(&both), std::slice::from_ref(&better)).unwrap().unwrap();
         let read: Value = serde_json::from_slice(&both).unwrap();
         assert_eq!(read["manifests"], json!([first, better]));
         assert_eq!((&read["schemaVersion"], &read["mediaType"]), (&json!(2), &json!(INDEX_TYPE)));
         for bad in ["{}", "[]", "x", r#"{"manifests":{}}"#] {
-            assert!(with_entry(Some(bad.as_bytes()), &second).is_err(), "{bad}");
+            assert!(with_entries(Some(bad.as_bytes()), std::slice::from_ref(&second)).is_err(), "{bad}");
         }
     }
 

@@ -61,6 +61,26 @@ fn without_the_api_the_list_is_kept_under_the_fallback_tag() {
 }
 
 #[test]
+fn several_are_listed_in_one_go() {
+    let Some((_live, proxy, client, image, subject)) = stage() else { return };
+    let kinds = ["application/one", "application/two", "application/three"];
+    let all = kinds.map(|kind| artifact(&client, &image, &subject, kind, "1"));
+    let slices = all.each_ref().map(Vec::as_slice);
+    // The registry takes note of the first that comes, and the list has the others.
+    proxy.on("PUT", "/manifests/sha256:", 1, Fault::Header("OCI-Subject", subject.to_string()));
+    let digests = client.put_referrers(&image, &slices, MANIFEST_TYPES[1]).unwrap();
+    assert_eq!(digests, slices.map(Digest::of));
+    assert_eq!(client.referrers(&image, &subject, None).unwrap().len(), 2);
+    client.put_referrers(&image, &slices, MANIFEST_TYPES[1]).unwrap();
+    let listed = client.referrers(&image, &subject, None).unwrap();
+    let listed: std::collections::BTreeSet<_> = listed.iter().map(|one| one.digest).collect();
+    assert_eq!(listed, digests.iter().copied().collect());
+    let other = artifact(&client, &image, &digests[0], "application/one", "1");
+    let error = client.put_referrers(&image, &[&all[0], &other], MANIFEST_TYPES[1]).unwrap_err();
+    assert!(shown(&error).contains("several subjects"));
+}
+
+#[test]
 fn with_the_api_no_tag_is_written() {
     let Some((_live, proxy, client, image, subject)) = stage() else { return };
     let manifest = artifact(&client, &image, &subject, "application/one", "1");
