@@ -14,7 +14,7 @@ use crate::image::oci::PlatformSpec;
 use crate::plan::{Action, Plan};
 use crate::registry::Client;
 use crate::scan::bom::{self, Bom, Name};
-use crate::scan::builtin::blind_spots;
+use crate::scan::builtin::{Packages, blind_spots};
 use crate::scan::inventory::{self, Inventory};
 use crate::scan::licence::{self, Licences};
 use crate::scan::platforms;
@@ -154,7 +154,7 @@ impl Action for Step {
                 for image in &found.images {
                     let inventory = inventory::take(&layout, image)?;
                     // A bill with a part left out would be worse than none.
-                    let faults = blind_spots(&inventory, None, true);
+                    let faults = blind_spots(&inventory, None, Packages::Read, &[]);
                     if !faults.is_empty() {
                         return Err(Faults(faults).into());
                     }
