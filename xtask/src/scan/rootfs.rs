@@ -8,6 +8,7 @@ use super::changes::Layer;
 use super::form::Form;
 use super::layer::Kind;
 use super::osdb;
+use super::trivy::inline::Comment;
 use crate::audit::Audit;
 use crate::error::Fault;
 
@@ -34,6 +35,8 @@ pub struct Node {
     pub form: Form,
     /// What was found in it.
     pub content: Content,
+    /// Comments in it that Trivy may obey.
+    pub comments: Arc<[Comment]>,
 }
 
 /// What was found in a file.

@@ -314,7 +314,7 @@ impl Work {
             let cmd = trivy.image(&options, &target, &[layout.dir(), &dir]);
             let what = format!("Trivy did not finish with {}", inventory.image.platform);
             let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
-            let answer = trivy::read(&json, inventory)?;
+            let answer = trivy::read(&json, inventory, self.setup.today)?;
             self.faults.extend(answer.nothing_seen(inventory, &report.overlooked));
             asked.extend(answer.asked);
             crates.insert(answer.crates);
@@ -338,7 +338,7 @@ impl Work {
         }
         let what = format!("Trivy did not finish with {}", deployed.name);
         let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
-        let looked = deployed.read(&json)?;
+        let looked = deployed.read(&json, self.setup.today)?;
         let count = looked.findings.len();
         self.found.extend(looked.findings);
         self.faults.extend(looked.faults);

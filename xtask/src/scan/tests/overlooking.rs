@@ -117,7 +117,39 @@ fn trivys_answer_decides_about_packages_that_it_alone_can_read() {
     ] {
         let answer = json!({ "SchemaVersion": 2, "Results": results,
             "Metadata": { "ImageID": taken.image.config_digest, "OS": { "Family": "fedora", "Name": "43" } } });
-        let answer = read(answer.to_string().as_bytes(), &taken).unwrap();
+        let answer = read(answer.to_string().as_bytes(), &taken, TODAY.parse().unwrap()).unwrap();
         assert_eq!(answer.nothing_seen(&taken, &overlooked).is_none(), seen, "{answer:?}");
     }
+}
+
+#[test]
+fn comments_that_an_image_brings_along_do_not_pass_unseen() {
+    use crate::scan::trivy::read;
+    let hides = b"# trivy:ignore:*\nresource \"x\" \"y\" {\n}\n";
+    let says = b"# trivy:ignore:DS-0021:exp:2026-02-01 pinned elsewhere\nRUN apt-get install x\n";
+    let tar = Tar::default()
+        .file("bin/app", 0o755, &program())
+        .file("app/main.tf", 0o644, hides)
+        .file("app/pod.yaml", 0o644, hides)
+        .file("app/Dockerfile", 0o644, says)
+        .file("app/note.txt", 0o644, hides);
+    let mut taken = taken(tar, json!({ "Entrypoint": ["/bin/app"] }));
+    let step = "RUN /bin/sh -c apt-get install x # trivy:ignore:DS-0021 # buildkit";
+    taken.image.config["history"] = json!([{ "created_by": step }]);
+    let crates = taken.audited().flat_map(|(_, audit)| audit.linked());
+    let crates = crates.map(|one| json!({ "Name": one.name, "Version": one.version }));
+    let results = json!([
+        { "Target": "bin/app", "Type": "rustbinary", "Packages": crates.collect::<Vec<_>>() },
+        { "Target": "app/pod.yaml", "Class": "config", "Type": "kubernetes" },
+    ]);
+    let answer = json!({ "SchemaVersion": 2, "Results": results, "Metadata": { "ImageID": taken.image.config_digest } });
+    let answer = read(answer.to_string().as_bytes(), &taken, TODAY.parse().unwrap()).unwrap();
+    let shown: Vec<_> =
+        answer.findings.iter().map(|one| format!("{} {} {:?}", one.id, one.subject, one.ignored)).collect();
+    let expected = [
+        "DS-0021 /app/Dockerfile Some(\"pinned elsewhere (until 2026-02-01)\")",
+        "XT-INLINE-IGNORE /app/main.tf None",
+        "XT-INLINE-IGNORE history None",
+    ];
+    assert_eq!(shown, expected);
 }

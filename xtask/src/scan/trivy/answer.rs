@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::coverage::{UNKNOWN_SYSTEM, check_packages, system};
 use super::database::Asked;
 use super::ignorefile::FILE as IGNOREFILE;
-use super::{NAME, Options, TESTED};
+use super::{NAME, Options, TESTED, hidden};
 use crate::error::Fault;
 use crate::scan::builtin::bare;
 use crate::scan::checks;
@@ -18,6 +18,7 @@ use crate::scan::inventory::Inventory;
 use crate::scan::severity::Severity;
 use crate::scan::unlisted::Overlooked;
 use crate::scan::vex;
+use crate::time::Date;
 
 /// The place of what is wrong with an image's own settings.
 const CONFIG: &str = "config";
@@ -187,8 +188,9 @@ impl Answer {
     }
 }
 
-/// Reads the answer about an image, and holds what Trivy saw against what is there.
-pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
+/// Reads the answer about an image, and holds what Trivy saw against what is there. What comments in its files
+/// hide is told too.
+pub fn read(json: &[u8], inventory: &Inventory, today: Date) -> Result<Answer> {
     let platform = inventory.image.platform.to_string();
     let report = parse(json)?;
     if report.metadata.image_id != inventory.image.config_digest.to_string() {
@@ -226,6 +228,7 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         "Healthcheck".clone_into(&mut finding.subject);
         finding.place.clear();
     }
+    findings.extend(hidden::in_image(&report, inventory, today));
     let blind = system(&report, inventory, &platform);
     let known = blind.as_ref().is_none_or(|finding| finding.id != UNKNOWN_SYSTEM);
     findings.extend(blind);
