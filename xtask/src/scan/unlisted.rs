@@ -11,14 +11,11 @@ use super::inventory::Inventory;
 use super::severity::Severity;
 use super::start;
 use crate::error::Fault;
-use crate::settings::{FILE, Unlisted};
+use crate::settings::{FILE, Unlisted, proposed};
 use crate::time::Date;
 
 /// The rule that such a program breaks.
 const ID: &str = "XT-UNLISTED";
-
-/// Days that an entry lasts which is proposed.
-const PROPOSED: u64 = 90;
 
 /// A program that nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +54,7 @@ impl Silent {
 
     /// What to do, with the lines of the settings that overlook it.
     pub fn cure(&self) -> String {
-        let expires = Date::of_seconds(crate::time::now() + PROPOSED * 86_400);
+        let expires = proposed();
         let mend = if self.starts {
             "build it with the list of crates in it (cargo xtask image, or cargo auditable), or install it from a package of the operating system"
         } else {

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 
 use crate::error::Fault;
 pub use environments::Environment;
-pub use overlooked::{Excuse, Ignore, LONGEST_IGNORE, Unlisted};
+pub use overlooked::{Excuse, Ignore, Unlisted, proposed, too_far};
 pub use reader::line_column;
 pub use scan::{Scan, TrivyPin, Unrated};
 pub use sections::{Budgets, Buildx, Container, ExtraFile, Healthcheck, Port, Secret, Settings};

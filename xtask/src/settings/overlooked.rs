@@ -9,7 +9,19 @@ use super::reader::{line_column, wrong};
 use crate::time::Date;
 
 /// The days ahead until which something may be overlooked: a year, and then somebody looks again.
-pub const LONGEST_IGNORE: i64 = 366;
+const LONGEST_IGNORE: i64 = 366;
+
+/// A day to propose for an entry: soon enough for somebody to remember what it was about.
+pub fn proposed() -> Date {
+    Date::of_seconds(crate::time::now() + 90 * 86_400)
+}
+
+/// That a day is too far ahead, if it is.
+pub fn too_far(day: Date, today: Date) -> Option<String> {
+    let ahead = day.since(today);
+    let far = ahead > LONGEST_IGNORE;
+    far.then(|| format!("{day} is {ahead} days from now; {LONGEST_IGNORE} are the most"))
+}
 
 /// Why something is overlooked, until when, and where that stands.
 #[derive(Debug, Clone)]
@@ -57,15 +69,10 @@ impl Excuse {
 
     /// What is wrong with it, if anything is.
     fn check(&self) -> Option<String> {
-        let ahead = self.expires.since(Date::today());
-        match () {
-            () if self.reason.trim().is_empty() => Some("an entry without a reason".to_owned()),
-            () if ahead > LONGEST_IGNORE => Some(format!(
-                "expires: {} is {ahead} days from now; {LONGEST_IGNORE} are the most",
-                self.expires
-            )),
-            () => None,
+        if self.reason.trim().is_empty() {
+            return Some("an entry without a reason".to_owned());
         }
+        too_far(self.expires, Date::today()).map(|what| format!("expires: {what}"))
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::error::Fault;
 use crate::scan::finding::{Finding, Kind};
 use crate::scan::severity::Severity;
-use crate::settings::LONGEST_IGNORE;
+use crate::settings::{proposed, too_far};
 use crate::time::Date;
 
 /// The most comments of one file that are kept.
@@ -18,8 +18,6 @@ pub const LONGEST: u64 = 64 << 20;
 const ID: &str = "XT-INLINE-IGNORE";
 /// Files in which Trivy obeys no such comment, by its own name for their kind.
 const DEAF: &str = "kubernetes";
-/// Days that a comment lasts which is proposed.
-const PROPOSED: u64 = 90;
 
 /// One comment, as Trivy understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,13 +94,11 @@ impl Comment {
             Ok(day) => day,
             Err(what) => return Some(format!("this tells Trivy to overlook {id}, and {what}")),
         };
-        let ahead = day.since(today);
-        if ahead <= 0 {
+        if day <= today {
             return Some(format!("this told Trivy to overlook {id} until {day}"));
         }
-        if ahead > LONGEST_IGNORE {
-            let most = format!("{LONGEST_IGNORE} are the most");
-            return Some(format!("this tells Trivy to overlook {id} for {ahead} days; {most}"));
+        if let Some(what) = too_far(day, today) {
+            return Some(format!("this tells Trivy to overlook {id}: {what}"));
         }
         let has_reason = self.reason.chars().any(char::is_alphabetic);
         (!has_reason).then(|| format!("this tells Trivy to overlook {id}, and does not say why"))
@@ -128,7 +124,7 @@ pub fn of_source(file: &str, comments: &[Comment], today: Date) -> (Vec<Finding>
         match comment.wrong(today) {
             None => findings.push(comment.finding(file)),
             Some(what) => {
-                let day = Date::of_seconds(crate::time::now() + PROPOSED * 86_400);
+                let day = proposed();
                 let id = if comment.id.contains('*') { "ID" } else { &comment.id };
                 let cure = format!("# trivy:ignore:{id}:exp:{day} and on the same line the reason");
                 faults.push(Fault::gate(what).at(format!("{file}:{}", comment.line)).cure(cure));
@@ -206,7 +202,7 @@ mod tests {
             ("# trivy:ignore:AVD-*:exp:2026-02-01 why", "which is not one id"),
             ("# trivy:ignore:DS-1:exp:2026-01-10 why", "until 2026-01-10"),
             ("# trivy:ignore:DS-1:exp:soon why", "is not a day"),
-            ("# trivy:ignore:DS-1:exp:2027-02-01 why", "387 days; 366 are the most"),
+            ("# trivy:ignore:DS-1:exp:2027-02-01 why", "387 days from now; 366 are the most"),
             ("# trivy:ignore:DS-1:exp:2026-02-01:exp:9999-01-01 why", "366 are the most"),
             ("# trivy:exp:2026-02-01:ignore:A:ignore:* why", "'*', which"),
             ("#/*#trivy:ignore:DS-1", "has no day"),
