@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::builtin::{NAME, bare};
 use super::finding::{Finding, Kind};
@@ -34,12 +34,7 @@ pub struct Overlooked {
     /// Why.
     pub reason: String,
     /// The last day on which it is.
-    #[serde(serialize_with = "as_text")]
     pub expires: Date,
-}
-
-fn as_text<S: Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(date)
 }
 
 impl Silent {

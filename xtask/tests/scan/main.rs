@@ -4,6 +4,7 @@ mod archive;
 mod bills;
 mod comments;
 mod control;
+mod database;
 mod deployed;
 mod distributions;
 mod fetched;

@@ -8,7 +8,7 @@ use crate::settings::{Excuse, Unlisted};
 
 const TODAY: &str = "2026-01-10";
 
-fn taken(tar: Tar, config: serde_json::Value) -> Inventory {
+fn taken(tar: Tar, config: &serde_json::Value) -> Inventory {
     let temp = tempfile::tempdir().unwrap();
     let layout = Layout::create(temp.path()).unwrap();
     publish(&layout, vec![image(&layout, "amd64", &[pack(&layout, &tar.end())])]);
@@ -28,7 +28,8 @@ fn overlooked(taken: &Inventory, expected: Option<&str>, entries: &[Unlisted]) -
 
 fn said(taken: &Inventory, expected: Option<&str>, packages: Packages, entries: &[Unlisted]) -> String {
     let overlooked = overlooked(taken, expected, entries);
-    blind_spots(taken, expected, packages, &overlooked).iter().map(|fault| format!("{fault}\n")).collect()
+    let faults = blind_spots(taken, expected, packages, &overlooked);
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn an_entry_is_for_one_program_and_until_its_day() {
         ("/opt/other", "2026-01-10", &start, nobody),
         ("/opt/other", "2026-01-10", &json!({ "Cmd": ["/bin/tini", "/opt/other"] }), ""),
     ] {
-        let taken = taken(tar(), config.clone());
+        let taken = taken(tar(), config);
         let entries = [entry(path, expires)];
         let said = said(&taken, None, Packages::Asked, &entries);
         assert!(
@@ -93,7 +94,7 @@ fn what_is_overlooked_is_nothing_that_was_seen() {
         // Here Trivy's answer decides.
         (rpm(), None, Packages::Asked, ""),
     ] {
-        let taken = taken(tar, start.clone());
+        let taken = taken(tar, &start);
         let said = said(&taken, expected, packages, &[entry("/bin/app", TODAY)]);
         assert!(
             said.contains(says) && said.is_empty() == says.is_empty(),
@@ -107,7 +108,7 @@ fn trivys_answer_decides_about_packages_that_it_alone_can_read() {
     use crate::scan::trivy::read;
     let program = Tar::default().file("bin/app", 0o755, &elf());
     let program = program.file("var/lib/rpm/rpmdb.sqlite", 0o644, b"SQLite format 3\0");
-    let taken = taken(program, json!({ "Entrypoint": ["/bin/app"] }));
+    let taken = taken(program, &json!({ "Entrypoint": ["/bin/app"] }));
     let overlooked = overlooked(&taken, None, &[entry("/bin/app", TODAY)]);
     assert_eq!(overlooked.len(), 1);
     for (results, seen) in [
@@ -133,7 +134,7 @@ fn comments_that_an_image_brings_along_do_not_pass_unseen() {
         .file("app/pod.yaml", 0o644, hides)
         .file("app/Dockerfile", 0o644, says)
         .file("app/note.txt", 0o644, hides);
-    let mut taken = taken(tar, json!({ "Entrypoint": ["/bin/app"] }));
+    let mut taken = taken(tar, &json!({ "Entrypoint": ["/bin/app"] }));
     let step = "RUN /bin/sh -c apt-get install x # trivy:ignore:DS-0021 # buildkit";
     taken.image.config["history"] = json!([{ "created_by": step }]);
     let crates = taken.audited().flat_map(|(_, audit)| audit.linked());
