@@ -19,12 +19,7 @@ fn a_program_that_nobody_knows_is_overlooked_by_name_and_for_a_time() {
     hello.write("xtask/advisories.jsonl", &facts());
     hello.write("xtask/image.toml", SETTINGS);
     hello.run(&["image", "--engine", "native", "--platform", "linux/amd64"]).code(0);
-    let built = hello.path().join("target/xtask/bin/x86_64-unknown-linux-musl/hello");
-    let mut tool = fs::read(built).unwrap();
-    let at = tool.windows(8).position(|bytes| bytes == b".dep-v0\0").unwrap();
-    tool[at + 1] = b'x';
-    fs::write(hello.path().join("tool"), tool).unwrap();
-    let settings = format!("{SETTINGS}[[files]]\nsource = 'tool'\ntarget = '{TOOL}'\nmode = '0755'\n");
+    let settings = format!("{SETTINGS}{}", forge::unlisted(&hello, TOOL));
     hello.write("xtask/image.toml", &settings);
     hello.run(&["image", "--engine", "native", "--platform", "linux/amd64"]).code(0);
     forge::configs(&hello.layout(), |config| {
@@ -54,6 +49,17 @@ fn a_program_that_nobody_knows_is_overlooked_by_name_and_for_a_time() {
             let result = &ran.json()["runs"][0]["results"][0];
             assert_eq!(result["suppressions"][0]["justification"], why, "{result:#}");
         }
+    }
+    // The bills name it, and say that they know no more.
+    for (format, file) in
+        [("cyclonedx", "hello-linux-amd64.cdx.json"), ("spdx", "hello-linux-amd64.spdx.json")]
+    {
+        hello
+            .run(&["sbom", "--format", format, "--output", "bills"])
+            .code(0)
+            .says("and not what it is made of");
+        let bill = fs::read_to_string(hello.path().join("bills").join(file)).unwrap();
+        assert!(bill.contains(TOOL) && bill.contains("what it is made of is not known"), "{bill}");
     }
     // What an entry may not be is said with its place.
     let line = settings.lines().count() + 1;
