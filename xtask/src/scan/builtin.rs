@@ -33,9 +33,9 @@ pub enum Packages {
 }
 
 /// What keeps a clean answer from meaning anything: each reason on its own. `expected` is the path of
-/// the program that must be there, where it is known; `packages` says which
-/// packages of the operating system somebody knows, so that an image without any crate is not an unknown one.
-/// Programs that are overlooked are none of the reasons, and prove nothing either.
+/// the program that must be there, where it is known; `packages` says which packages of the operating system
+/// somebody knows, so that an image without any crate is not an unknown one. Programs that are overlooked are
+/// none of the reasons, and prove nothing either.
 pub fn blind_spots(
     inventory: &Inventory,
     expected: Option<&str>,

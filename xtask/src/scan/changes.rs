@@ -27,6 +27,9 @@ const MOST_LISTED: usize = 64 << 20;
 /// few thousand, and each takes memory for every finding about it.
 const MOST_CRATES: usize = 50_000;
 
+/// The most comments to Trivy in all files of an image, layers that hide each other counted too.
+const MOST_COMMENTS: usize = 10_000;
+
 /// What tells of a file what it is, in bytes: a script's first line is the longest.
 const BEGINNING: u64 = 512;
 
@@ -41,6 +44,7 @@ pub struct Layer {
     pub(super) emptied: Vec<String>,
     pub(super) secrets: BTreeMap<String, Vec<&'static str>>,
     pub(super) crates: usize,
+    pub(super) comments: usize,
     listed: usize,
 }
 
@@ -93,6 +97,11 @@ impl Layer {
             Content::Program(Some(audit)) => self.crates += audit.packages.len(),
             Content::Listed(text) => self.listed += text.len(),
             _ => {}
+        }
+        self.comments += comments.len();
+        if self.comments + below.comments > MOST_COMMENTS {
+            let what = format!("more than {MOST_COMMENTS} comments in the image's files are for Trivy");
+            return Err(Fault::gate(what).into());
         }
         if self.crates + below.crates > MOST_CRATES {
             let what =

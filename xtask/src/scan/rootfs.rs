@@ -22,6 +22,8 @@ pub struct Rootfs {
     pub buried: BTreeMap<String, Vec<&'static str>>,
     /// Crates in the lists of all programs that were read.
     pub(super) crates: usize,
+    /// Comments to Trivy in all files that were read.
+    pub(super) comments: usize,
 }
 
 /// What is at a path.
@@ -71,6 +73,7 @@ impl Rootfs {
     pub fn apply(&mut self, layer: Layer) -> Result<(), Fault> {
         layer.check()?;
         self.crates += layer.crates;
+        self.comments += layer.comments;
         let secrets: Vec<_> = self
             .nodes
             .iter()

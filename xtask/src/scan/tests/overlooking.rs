@@ -154,3 +154,18 @@ fn comments_that_an_image_brings_along_do_not_pass_unseen() {
     ];
     assert_eq!(shown, expected);
 }
+
+#[test]
+fn very_many_comments_are_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(temp.path()).unwrap();
+    let text = "#trivy:ignore:A\n".repeat(5_000);
+    for (files, good) in [(9, true), (10, false)] {
+        let tar = (0..files)
+            .fold(Tar::default(), |tar, number| tar.file(&format!("{number}.tf"), 0o644, text.as_bytes()));
+        publish(&layout, vec![image(&layout, "amd64", &[pack(&layout, &tar.end())])]);
+        let looked = look(temp.path()).map(|_| ());
+        assert!(looked.is_ok() == good, "{looked:?}");
+        assert!(good || looked.unwrap_err().contains("more than 10000 comments"));
+    }
+}

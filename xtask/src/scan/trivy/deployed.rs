@@ -23,7 +23,7 @@ const HEAD: u64 = 64 << 10;
 /// Names of what Trivy reads as one with other files, or not at all since nothing can be wrong in it.
 const OTHERS: [&str; 2] = ["kustomization.yaml", "kustomization.yml"];
 /// The file that makes a folder a chart of Helm, whose files Trivy looks at as a whole.
-const CHART: &str = "Chart.yaml";
+pub(super) const CHART: &str = "Chart.yaml";
 
 /// A file or folder that is to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,9 +124,9 @@ fn files(dir: &Path) -> Result<(Vec<String>, Vec<String>)> {
     let charts: BTreeSet<_> = charts.filter(|folder| folder.is_empty() || folder.ends_with('/')).collect();
     let (mut must, mut others) = (Vec::new(), Vec::new());
     for (name, kind) in &all {
-        let mut above = charts.iter().filter(|folder| name.starts_with(*folder));
+        let above = charts.iter().filter(|folder| name.starts_with(*folder));
         // A chart within a chart is a part of it.
-        if let Some(chart) = above.by_ref().min_by_key(|folder| folder.len()) {
+        if let Some(chart) = above.min_by_key(|folder| folder.len()) {
             if *name == format!("{chart}{CHART}") {
                 must.push(name.clone());
             }

@@ -1,5 +1,6 @@
 //! What comments keep Trivy from telling: those in files of the source, and those that an image brings along.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -30,9 +31,12 @@ pub(super) fn in_source(
     }
     // Trivy follows no links.
     let files = walk(&deployed.path)?.into_iter().filter(|(_, kind)| kind.is_file());
-    for (file, _) in files {
+    let files: BTreeSet<_> = files.map(|(file, _)| file).collect();
+    for file in &files {
         let name = format!("{}/{file}", deployed.name.trim_end_matches('/'));
-        in_file(&deployed.path.join(&file), &name, &kinds(report, Some(&file)), today, looked)?;
+        let of_chart = inline::is_of_chart(file, |path| files.contains(path));
+        let kinds = if of_chart { Vec::new() } else { kinds(report, Some(file)) };
+        in_file(&deployed.path.join(file), &name, &kinds, today, looked)?;
     }
     Ok(())
 }
@@ -69,7 +73,8 @@ fn kinds<'a>(report: &'a Report, file: Option<&str>) -> Vec<&'a str> {
 pub(super) fn in_image(report: &Report, inventory: &Inventory, today: Date) -> Vec<Finding> {
     let mut all = Vec::new();
     for (path, node) in inventory.rootfs.files().filter(|(_, node)| !node.comments.is_empty()) {
-        if !inline::is_deaf(kinds(report, Some(path)).into_iter()) {
+        let of_chart = inline::is_of_chart(path, |path| inventory.rootfs.nodes.contains_key(path));
+        if of_chart || !inline::is_deaf(kinds(report, Some(path)).into_iter()) {
             all.extend(inline::of_image(&format!("/{path}"), &node.comments, today));
         }
     }

@@ -4,6 +4,7 @@
 //! its history too (pkg/iac/ignore of 0.74.0), and tells nothing of what they silence. So they are read here as
 //! Trivy reads them, and where Trivy is stricter about blanks, as if it were not.
 
+use super::deployed::CHART;
 use crate::error::Fault;
 use crate::scan::finding::{Finding, Kind};
 use crate::scan::severity::Severity;
@@ -16,6 +17,8 @@ pub const MOST: usize = 1_000;
 pub const LONGEST: u64 = 64 << 20;
 /// The rule that a comment breaks which hides something without saying why, and until when.
 const ID: &str = "XT-INLINE-IGNORE";
+/// What they begin with.
+const PREFIXES: [&str; 2] = ["trivy:", "tfsec:"];
 /// Files in which Trivy obeys no such comment, by its own name for their kind.
 const DEAF: &str = "kubernetes";
 
@@ -32,10 +35,12 @@ pub struct Comment {
 /// The comments of a text; no more than one over [`MOST`].
 pub fn read(text: &str) -> Vec<Comment> {
     let mut all = Vec::new();
-    for (line, text) in (1..).zip(text.split('\n')) {
-        if ["trivy:", "tfsec:"].iter().any(|prefix| text.contains(prefix)) {
-            all.extend(on_line(line, text));
-        }
+    let speaks = |text: &str| PREFIXES.iter().any(|prefix| text.contains(prefix));
+    if !speaks(text) {
+        return all;
+    }
+    for (line, text) in (1..).zip(text.split('\n')).filter(|(_, text)| speaks(text)) {
+        all.extend(on_line(line, text));
         if all.len() > MOST {
             all.truncate(MOST + 1);
             break;
@@ -49,7 +54,7 @@ fn on_line(line: usize, text: &str) -> Vec<Comment> {
     let (mut all, mut reason) = (Vec::new(), Vec::new());
     for word in text.split_whitespace() {
         let word = word.trim_start_matches(['#', '/', '*']);
-        let sections = ["trivy:", "tfsec:"].iter().find_map(|prefix| word.strip_prefix(prefix));
+        let sections = PREFIXES.iter().find_map(|prefix| word.strip_prefix(prefix));
         match sections.and_then(|sections| comment(line, sections)) {
             Some(comment) => {
                 all.push(comment);
@@ -167,6 +172,13 @@ pub fn may_be_obeyed(path: &str, size: u64) -> bool {
         || path.contains("templates/") && size <= LONGEST
 }
 
+/// Whether a file is of a chart of Helm; `is_there` says whether a path is one of those that are there. Trivy
+/// reads such a file twice, and tells of one reading.
+pub fn is_of_chart(path: &str, is_there: impl Fn(&str) -> bool) -> bool {
+    let folders = path.match_indices('/').map(|(at, _)| &path[..=at]);
+    folders.chain([""]).any(|folder| is_there(&format!("{folder}{CHART}")))
+}
+
 /// Whether Trivy took a file for what has no such comments, and for nothing else; `kinds` are its names for
 /// what it took the file for.
 pub fn is_deaf<'a>(mut kinds: impl Iterator<Item = &'a str>) -> bool {
@@ -240,6 +252,9 @@ mod tests {
         assert_eq!(of("# trivy:ignore:A")[0].id, ID);
         assert_eq!(of("# trivy:ignore:A:exp:2026-02-01 x")[0].id, "A");
         assert_eq!(of("# trivy:ignore:A:exp:2026-02-01 x\n#trivy:ignore:B").len(), 1);
+        let chart = |path: &str| is_of_chart(path, |one| ["a/Chart.yaml"].contains(&one));
+        assert!(chart("a/x.yaml") && chart("a/templates/x.yaml") && !chart("x.yaml") && !chart("ab/x.yaml"));
+        assert!(is_of_chart("x.yaml", |one| one == "Chart.yaml"));
         assert!(is_deaf(["kubernetes", "kubernetes"].into_iter()));
         assert!(!is_deaf(["kubernetes", "helm"].into_iter()) && !is_deaf(std::iter::empty()));
     }
