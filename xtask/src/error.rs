@@ -161,7 +161,7 @@ pub fn render(error: &anyhow::Error) -> String {
                 // Indented, a line of it cannot be taken for a fault of its own.
                 out.push_str(&format!("error: {}\n", plain(&fault.to_string()).replace('\n', "\n  ")));
                 if let Some(cure) = &fault.cure {
-                    out.push_str(&format!("  help: {}\n", plain(cure)));
+                    out.push_str(&help(cure));
                 }
             }
             first = false;
@@ -180,9 +180,14 @@ pub fn render(error: &anyhow::Error) -> String {
         }
     }
     for cure in cures {
-        out.push_str(&format!("  help: {}\n", plain(&cure).replace('\n', "\n        ")));
+        out.push_str(&help(&cure));
     }
     out
+}
+
+/// A cure; its further lines, which may be for pasting, stand below its first.
+fn help(cure: &str) -> String {
+    format!("  help: {}\n", plain(cure).replace('\n', "\n        "))
 }
 
 impl From<Kind> for ExitCode {

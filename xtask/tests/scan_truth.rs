@@ -130,9 +130,7 @@ fn every_gate_is_told_and_a_step_that_fails_leaves_a_report() {
     hello.write("xtask/image.toml", &format!("{SETTINGS}{pin}{machine} = '{}' }}\n", "0".repeat(64)));
     for format in ["json", "sarif"] {
         let mut command = hello.command();
-        let path = std::env::var_os("PATH").unwrap();
-        let dirs = std::env::split_paths(&path).filter(|dir| !dir.join("trivy").is_file());
-        command.env("PATH", std::env::join_paths(dirs).unwrap());
+        command.env("PATH", support::path_without("trivy"));
         command.args(["scan", "--engine", "trivy", "--format", format, "--output", "report"]);
         Ran::of(&mut command).code(1).says("nothing for linux/arm64").says("step 'fetch'");
         let report = fs::read_to_string(hello.path().join("report")).unwrap();
@@ -211,9 +209,7 @@ fn a_pass_goes_where_another_scan_cannot_be_begun_or_says_less() {
         command.env("GITHUB_STEP_SUMMARY", hello.path().join("summary"));
         Ran::of(&mut command)
     };
-    let path = std::env::var_os("PATH").unwrap();
-    let dirs = std::env::split_paths(&path).filter(|dir| !dir.join("trivy").is_file());
-    let without = std::env::join_paths(dirs).unwrap().into_string().unwrap();
+    let without = support::path_without("trivy");
     let bin = hello.path().join("bin");
     let with = format!("{}:{without}", bin.display());
     hello.write("bin/trivy", "#!/bin/sh\necho '{\"Version\":\"0.74.0\"}'\n");
@@ -221,7 +217,7 @@ fn a_pass_goes_where_another_scan_cannot_be_begun_or_says_less() {
         ".trivyignore.yaml",
         "vulnerabilities:\n  - id: CVE-1\n    statement: why\n    expired_at: 2020-01-01\n",
     );
-    make_executable(&bin.join("trivy"));
+    support::make_executable(&bin.join("trivy"));
     for (ci, path, expected) in
         [("", &with, ".trivyignore.yaml"), ("true", &without, "Trivy is required here")]
     {
@@ -247,15 +243,6 @@ fn a_pass_goes_where_another_scan_cannot_be_begun_or_says_less() {
     scan(&hello, &[]).code(0).says("publish will ask for another scan: the image has parts that");
     assert!(!word.exists());
 }
-
-#[cfg(unix)]
-fn make_executable(path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-#[cfg(not(unix))]
-fn make_executable(_: &std::path::Path) {}
 
 #[test]
 fn publish_takes_the_word_of_a_real_scan_of_the_very_image() {

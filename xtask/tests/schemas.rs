@@ -96,7 +96,18 @@ fn documents_are_valid() {
         Ran::of(command.args(["--format", "sarif", "--output", &sarif])).code(3);
         files.push(sarif);
     }
-    assert_eq!(files.len(), 10, "{files:?}");
+    // One with a program that nobody knows.
+    let settings =
+        format!("package = 'hello'\nplatforms = ['linux/amd64']\n{}", forge::unlisted(&hello, "/opt/x"));
+    let day = support::in_days(9);
+    let entry = format!("[[scan.unlisted]]\npath = '/opt/x'\nreason = 'a test'\nexpires = '{day}'\n");
+    hello.write("xtask/image.toml", &format!("{settings}{entry}"));
+    hello.run(&["image", "--engine", "native"]).code(0);
+    for (format, ending) in [("cyclonedx", "cdx"), ("spdx", "spdx")] {
+        hello.run(&["sbom", "--format", format, "--output", "bills/unlisted"]).code(0);
+        files.push(format!("bills/unlisted/hello-linux-amd64.{ending}.json"));
+    }
+    assert_eq!(files.len(), 12, "{files:?}");
     let bill = fs::read_to_string(hello.path().join(&files[5])).unwrap();
     let bill: Value = serde_json::from_str(&bill).unwrap();
     assert_eq!(bill["metadata"]["timestamp"], "1970-01-01T00:00:00Z");

@@ -46,6 +46,47 @@ fn every_step_of_a_workflow_is_one_xtask_command() {
     }
 }
 
+/// What a scan found is of most use where the gate said no, and the right to show it is asked for by no job that
+/// does not use it.
+#[test]
+fn what_a_scan_found_is_uploaded_however_it_ended() {
+    let mut workflows = Vec::new();
+    files(&root().join(".github/workflows"), &[".yml", ".yaml"], &mut workflows);
+    let mut scans = 0;
+    for workflow in workflows {
+        let (text, at) = (fs::read_to_string(&workflow).unwrap(), workflow.display());
+        // Jobs are the only keys at this depth below `jobs:`.
+        let (_, jobs) = text.split_once("\njobs:\n").unwrap();
+        let is_key = |line: &str| line.starts_with("  ") && !line.starts_with("   ");
+        let mut parts: Vec<String> = Vec::new();
+        for line in jobs.lines() {
+            if is_key(line) {
+                parts.push(String::new());
+            }
+            parts.last_mut().unwrap().extend([line, "\n"]);
+        }
+        for job in parts {
+            let scan = job.lines().find(|line| line.contains("run: cargo xtask scan"));
+            let upload = job.split("      - ").find(|step| step.contains("codeql-action/upload-sarif@"));
+            assert_eq!(job.contains("security-events: write"), upload.is_some(), "{at}: {job}");
+            let (Some(scan), Some(upload)) = (scan, upload) else {
+                assert!(scan.is_none(), "{at}: nobody uploads what this finds: {job}");
+                continue;
+            };
+            let file = scan.split("--output ").nth(1).unwrap();
+            assert!(
+                scan.contains("--format sarif") && upload.contains(&format!("sarif_file: {file}\n")),
+                "{at}"
+            );
+            assert!(upload.contains("!cancelled()"), "{at}: {upload}");
+            let of_fork = "github.event.pull_request.head.repo.full_name == github.repository";
+            assert!(!text.contains("pull_request:") || upload.contains(of_fork), "{at}: {upload}");
+            scans += 1;
+        }
+    }
+    assert_eq!(scans, 2);
+}
+
 /// What is demanded of an image is not for a branch to say that somebody runs it from.
 #[test]
 fn what_promotes_reads_the_settings_of_the_default_branch() {

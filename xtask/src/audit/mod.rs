@@ -15,7 +15,7 @@ use std::io::{Read as _, Write as _};
 
 use anyhow::{Context as _, Result};
 use flate2::Compression;
-use flate2::read::ZlibDecoder;
+use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -105,14 +105,21 @@ impl Audit {
 
     fn from_section(bytes: &[u8]) -> Result<Self> {
         let mut json = Vec::new();
-        ZlibDecoder::new(bytes)
-            .take(LONGEST + 1)
-            .read_to_end(&mut json)
-            .context("the audit section is damaged")?;
+        let mut limited = ZlibDecoder::new(bytes).take(LONGEST + 1);
+        limited.read_to_end(&mut json).context("the audit section is damaged")?;
         if json.len() as u64 > LONGEST {
             return Err(
                 Fault::failed(format!("the audit section is over the limit of {LONGEST} bytes")).into()
             );
+        }
+        // Readers stop at the end of the first list. Zeros hide nothing, and padding is made of them.
+        let behind = limited.into_inner().into_inner();
+        if behind.iter().any(|byte| *byte != 0) {
+            let what = format!(
+                "{} bytes follow the list of crates in the audit section, which no reader looks at: another list may be in them",
+                behind.len()
+            );
+            return Err(Fault::failed(what).into());
         }
         let audit: Self =
             serde_json::from_slice(&json).context("the audit section is not a list of crates")?;
@@ -254,6 +261,33 @@ mod tests {
             let error = format!("{:#}", Audit::of_binary(&binary).unwrap_err());
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn what_stands_behind_the_list_is_no_part_of_it() {
+        let audit = Audit::of_tree(TREE).unwrap();
+        let binary = audit.put_into(&section::tests::elf()).unwrap();
+        let list = section::find(&binary).unwrap().unwrap().to_vec();
+        for (behind, good) in [
+            (&[][..], true),
+            (&[0; 7], true),
+            (&list, false),
+            (&[&[0; 8], &list[..]].concat(), false),
+            (b"\n", false),
+            (&[&[0; 4096][..], &[1]].concat(), false),
+        ] {
+            let section = [&list[..], behind].concat();
+            let read = Audit::of_binary(&section::put(&section::tests::elf(), &section).unwrap());
+            match read {
+                Ok(read) => assert!(good && read == Some(audit.clone()), "{behind:?}"),
+                Err(error) => {
+                    assert!(!good && error.to_string().contains("bytes follow the list"), "{error:#}");
+                }
+            }
+        }
+        // A stream without its end is no list.
+        let cut = section::put(&section::tests::elf(), &list[..list.len() - 1]).unwrap();
+        assert!(Audit::of_binary(&cut).is_err());
     }
 
     #[test]

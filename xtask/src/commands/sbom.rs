@@ -8,18 +8,20 @@ use clap::{Args, ValueEnum};
 
 use super::scan::no_image;
 use crate::build;
-use crate::error::{Fault, Faults};
+use crate::error::{self, Fault, Faults};
 use crate::image::layout::Lock;
 use crate::image::oci::PlatformSpec;
 use crate::plan::{Action, Plan};
 use crate::registry::Client;
 use crate::scan::bom::{self, Bom, Name};
-use crate::scan::builtin::blind_spots;
+use crate::scan::builtin::{Packages, blind_spots};
 use crate::scan::inventory::{self, Inventory};
 use crate::scan::licence::{self, Licences};
 use crate::scan::platforms;
 use crate::scan::source::{Source, patience, same};
-use crate::settings::Workspace;
+use crate::scan::unlisted::{self, Overlooked};
+use crate::settings::{Unlisted, Workspace};
+use crate::time::Date;
 use crate::ui::{self, Progress, Ui};
 
 /// Write what an image is made of, for each platform
@@ -78,7 +80,9 @@ struct Work {
     repository: Option<String>,
     room: PathBuf,
     output: PathBuf,
-    inventories: Vec<Inventory>,
+    /// Programs that may be without a list, by the settings.
+    unlisted: Vec<Unlisted>,
+    inventories: Vec<(Inventory, Vec<Overlooked>)>,
     licences: Licences,
     written: Vec<(PlatformSpec, PathBuf, usize)>,
 }
@@ -121,8 +125,19 @@ impl Flags {
         })?;
         let (inventories, written) = (Vec::new(), Vec::new());
         let room = target.join("xtask").join("scan-image");
-        let mut work = Work { repository, room, output, inventories, licences: Licences::new(), written };
+        let unlisted = workspace.settings.scan.unlisted.clone();
+        let licences = Licences::new();
+        let mut work = Work { repository, room, output, unlisted, inventories, licences, written };
         let steps = plan.run(&mut work, ui)?;
+        for (inventory, overlooked) in &work.inventories {
+            for one in overlooked {
+                let (on, path) = (&inventory.image.platform, error::plain_line(&one.path));
+                ui.warn(&format!(
+                    "{on} {path}: the bill names it, and not what it is made of; overlooked until {}",
+                    one.expires
+                ));
+            }
+        }
         if self.json {
             let documents: Vec<_> = work
                 .written
@@ -153,14 +168,17 @@ impl Action for Step {
                 let found = platforms::find(&layout, only)?;
                 for image in &found.images {
                     let inventory = inventory::take(&layout, image)?;
+                    let silent = unlisted::silent(&inventory, None);
+                    let (entries, today) = (&work.unlisted, Date::today());
+                    let overlooked = unlisted::overlooked(&inventory, &silent, entries, today);
                     // A bill with a part left out would be worse than none.
-                    let faults = blind_spots(&inventory, None, true);
+                    let faults = blind_spots(&inventory, None, Packages::Read, &overlooked);
                     if !faults.is_empty() {
                         return Err(Faults(faults).into());
                     }
-                    work.inventories.push(inventory);
+                    work.inventories.push((inventory, overlooked));
                 }
-                let crates: usize = work.inventories.iter().map(Inventory::crates).sum();
+                let crates: usize = work.inventories.iter().map(|(inventory, _)| inventory.crates()).sum();
                 Ok(format!("{crates} crates in {} platforms", work.inventories.len()))
             }
             Self::Licences(root) => {
@@ -176,10 +194,10 @@ impl Work {
     fn write(&mut self, format: Format) -> Result<String> {
         let at = || self.output.display().to_string();
         fs::create_dir_all(&self.output).with_context(at)?;
-        for inventory in &self.inventories {
+        for (inventory, overlooked) in &self.inventories {
             let named = || Name::of_image(&inventory.image);
             let name = self.repository.clone().map_or_else(named, Name::of_repository);
-            let bom = Bom::of(&name, inventory, &self.licences);
+            let bom = Bom::of(&name, inventory, &self.licences, overlooked);
             let document = match format {
                 Format::Cyclonedx => bom::cyclonedx(&bom),
                 Format::Spdx => bom::spdx(&bom),

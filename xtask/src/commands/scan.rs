@@ -133,6 +133,7 @@ impl Flags {
                 unknown: settings.unknown,
                 ignore: settings.ignore.clone(),
             },
+            unlisted: settings.unlisted.clone(),
             max_age: settings.max_age,
             min_advisories: settings.min_advisories,
             licences: settings.licences.clone(),

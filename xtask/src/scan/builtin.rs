@@ -11,6 +11,7 @@ use super::osdb::Database;
 use super::rootfs::Content;
 use super::severity::Severity;
 use super::start;
+use super::unlisted::{self, Overlooked};
 use crate::audit::{Crate, Paths};
 use crate::error::Fault;
 
@@ -20,10 +21,27 @@ pub const NAME: &str = "builtin";
 /// The most findings about one image. Each may name a long way to its crate.
 const MOST_FINDINGS: usize = 10_000;
 
+/// Which packages of an image's operating system count as known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packages {
+    /// None: there is nobody to ask about them.
+    Unknown,
+    /// Those whose database can be read here.
+    Read,
+    /// Those of RPM too: Trivy is asked, and must see one at least.
+    Asked,
+}
+
 /// What keeps a clean answer from meaning anything: each reason on its own. `expected` is the path of
-/// the program that must be there, where it is known; `packages_count` says whether somebody knows the
-/// packages of the operating system, so that an image without any crate is not an unknown one.
-pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count: bool) -> Vec<Fault> {
+/// the program that must be there, where it is known; `packages` says which packages of the operating system
+/// somebody knows, so that an image without any crate is not an unknown one. Programs that are overlooked are
+/// none of the reasons, and prove nothing either.
+pub fn blind_spots(
+    inventory: &Inventory,
+    expected: Option<&str>,
+    packages: Packages,
+    overlooked: &[Overlooked],
+) -> Vec<Fault> {
     let on = inventory.image.platform.to_string();
     let mut faults = Vec::new();
     let mut fault = |place: &str, what: String, cure: &str| {
@@ -34,11 +52,8 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
         let what = "programs of other systems than Linux are not looked into".to_owned();
         fault("image", what, "leave this platform out of the image, or publish it on its own");
     }
-    if let Some(path) = expected {
-        let found = inventory.rootfs.resolve(path).map(|(path, _)| format!("/{path}"));
-        if !inventory.programs.iter().any(|program| Some(&program.path) == found.as_ref()) {
-            fault(path, "the program that the image is made for is not there".to_owned(), rebuild);
-        }
+    if let Some(path) = expected.filter(|path| own(inventory, path).is_none()) {
+        fault(path, "the program that the image is made for is not there".to_owned(), rebuild);
     }
     for program in &inventory.programs {
         if let Some(why) = &program.unreadable {
@@ -56,16 +71,21 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
             fault(&program.path, "the program's list of crates is empty".to_owned(), rebuild);
         }
     }
-    let mute: Vec<_> = mute(inventory, expected).map(|program| &*program.path).collect();
-    for path in &mute {
+    let own = expected.and_then(|path| own(inventory, path));
+    if let Some(program) = own.filter(|own| own.audit.is_none() && own.unreadable.is_none()) {
         let what = "the program does not say which crates are in it: it has no section .dep-v0".to_owned();
-        fault(path, what, rebuild);
+        fault(&program.path, what, rebuild);
     }
-    let foreign = foreign(inventory, expected);
+    for one in unlisted::silent(inventory, expected) {
+        if !overlooked.iter().any(|other| other.path == one.path) {
+            fault(&one.path, one.what().to_owned(), &one.cure());
+        }
+    }
+    let foreign = foreign(inventory, own);
     for (program, what) in &foreign {
         fault(&program.path, what.clone(), "build the image again for this platform");
     }
-    let known: Vec<_> = mute.into_iter().chain(foreign.iter().map(|(program, _)| &*program.path)).collect();
+    let known: Vec<_> = foreign.iter().map(|(program, _)| &*program.path).collect();
     for (place, what, cure) in start::wrong(inventory, &known) {
         fault(&place, what, cure);
     }
@@ -73,9 +93,14 @@ pub fn blind_spots(inventory: &Inventory, expected: Option<&str>, packages_count
         let what = format!("the database of packages ({kind:?}) has no package in it").to_lowercase();
         fault("image", what, "take a base whose database of packages is whole, or leave it out");
     }
+    let has_packages = match packages {
+        Packages::Unknown => false,
+        Packages::Read => !inventory.packages.is_empty(),
+        Packages::Asked => !bare(inventory),
+    };
     if inventory.programs.is_empty() {
         fault("image", "no program was found in it, so that nothing can be said of it".to_owned(), rebuild);
-    } else if inventory.audited().next().is_none() && (inventory.packages.is_empty() || !packages_count) {
+    } else if inventory.audited().next().is_none() && !has_packages {
         fault("image", "no program in it says which crates it is made of".to_owned(), rebuild);
     }
     faults
@@ -99,24 +124,19 @@ fn empty_databases(inventory: &Inventory) -> impl Iterator<Item = Database> {
 
 /// Programs with a list, and the expected one, that the platform's machines cannot run. Which crates are in
 /// them says nothing of what does run there.
-fn foreign<'a>(inventory: &'a Inventory, expected: Option<&str>) -> Vec<(&'a Program, String)> {
-    let found = expected.and_then(|path| inventory.rootfs.resolve(path)).map(|(path, _)| format!("/{path}"));
+fn foreign<'a>(inventory: &'a Inventory, own: Option<&Program>) -> Vec<(&'a Program, String)> {
     let arch = &inventory.image.platform.architecture;
     let Some(wanted) = machine(arch) else { return Vec::new() };
-    let counts = |program: &&Program| program.audit.is_some() || Some(&program.path) == found.as_ref();
+    let is_own = |program: &Program| own.is_some_and(|own| own.path == program.path);
+    let counts = |program: &&Program| program.audit.is_some() || is_own(program);
     let of = inventory.programs.iter().filter(counts).filter(|program| program.machine != wanted);
     of.map(|program| (program, start::foreign(program.machine, arch))).collect()
 }
 
-/// Programs that say nothing and ought to: the expected one, and on a base without packages all that may
-/// be run. Where there are packages, programs belong to them, and Trivy knows those.
-fn mute<'a>(inventory: &'a Inventory, expected: Option<&'a str>) -> impl Iterator<Item = &'a Program> {
-    let found = expected.and_then(|path| inventory.rootfs.resolve(path)).map(|(path, _)| format!("/{path}"));
-    let bare = bare(inventory);
-    inventory.programs.iter().filter(move |program| {
-        let silent = program.audit.is_none() && program.unreadable.is_none();
-        silent && (bare && program.executable || Some(&program.path) == found.as_ref())
-    })
+/// The program at the path where the workspace's own must be.
+fn own<'a>(inventory: &'a Inventory, path: &str) -> Option<&'a Program> {
+    let found = inventory.rootfs.resolve(path).map(|(path, _)| format!("/{path}"))?;
+    inventory.programs.iter().find(|program| program.path == found)
 }
 
 /// What this engine does not cover in an image; empty where it covers all of it.

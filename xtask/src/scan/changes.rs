@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use super::form::Form;
 use super::layer::{Entry, Kind};
 use super::rootfs::{Content, Node, Rootfs};
+use super::trivy::inline::{self, Comment};
 use super::{osdb, secrets};
 use crate::audit::{self, Audit};
 use crate::error::Fault;
@@ -26,6 +27,9 @@ const MOST_LISTED: usize = 64 << 20;
 /// few thousand, and each takes memory for every finding about it.
 const MOST_CRATES: usize = 50_000;
 
+/// The most comments to Trivy in all files of an image, layers that hide each other counted too.
+const MOST_COMMENTS: usize = 10_000;
+
 /// What tells of a file what it is, in bytes: a script's first line is the longest.
 const BEGINNING: u64 = 512;
 
@@ -40,6 +44,7 @@ pub struct Layer {
     pub(super) emptied: Vec<String>,
     pub(super) secrets: BTreeMap<String, Vec<&'static str>>,
     pub(super) crates: usize,
+    pub(super) comments: usize,
     listed: usize,
 }
 
@@ -61,9 +66,10 @@ impl Layer {
         }
         let mut mode = entry.mode;
         let mut form = Form::Data;
+        let mut comments = Arc::default();
         let content = match &entry.kind {
             Kind::File => {
-                let (content, secrets) = look(&entry, content, &mut form)?;
+                let (content, secrets) = look(&entry, content, &mut form, &mut comments)?;
                 if !secrets.is_empty() {
                     self.secrets.insert(entry.path.clone(), secrets);
                 }
@@ -76,6 +82,7 @@ impl Layer {
                 // One file with two names has one mode.
                 mode = target.mode;
                 form = target.form.clone();
+                comments = Arc::clone(&target.comments);
                 match (osdb::Database::at(&entry.path), &target.content) {
                     // What was read under another name was not read as this.
                     (Some(_), Content::Plain | Content::Secrets(_)) => {
@@ -91,6 +98,11 @@ impl Layer {
             Content::Listed(text) => self.listed += text.len(),
             _ => {}
         }
+        self.comments += comments.len();
+        if self.comments + below.comments > MOST_COMMENTS {
+            let what = format!("more than {MOST_COMMENTS} comments in the image's files are for Trivy");
+            return Err(Fault::gate(what).into());
+        }
         if self.crates + below.crates > MOST_CRATES {
             let what =
                 format!("the lists in the image's programs have more than {MOST_CRATES} crates in all");
@@ -103,7 +115,7 @@ impl Layer {
             return Err(Fault::gate(what).into());
         }
         let folder = entry.kind == Kind::Folder;
-        let node = Node { kind: entry.kind, mode, form, content };
+        let node = Node { kind: entry.kind, mode, form, content, comments };
         let before = self.nodes.insert(entry.path, node);
         // Nobody's tool writes that, and only the last would be seen here.
         if before.is_some_and(|before| !folder || before.kind != Kind::Folder) {
@@ -128,7 +140,12 @@ impl Layer {
 }
 
 /// What is in a file, and the secrets in one that is known for something else.
-fn look(entry: &Entry, content: &mut dyn Read, form: &mut Form) -> Result<(Content, Vec<&'static str>)> {
+fn look(
+    entry: &Entry,
+    content: &mut dyn Read,
+    form: &mut Form,
+    comments: &mut Arc<[Comment]>,
+) -> Result<(Content, Vec<&'static str>)> {
     let mut start = Vec::new();
     content.take(BEGINNING).read_to_end(&mut start).context("the file is cut short")?;
     *form = Form::of(&start);
@@ -147,9 +164,22 @@ fn look(entry: &Entry, content: &mut dyn Read, form: &mut Form) -> Result<(Conte
     let database = osdb::Database::at(&entry.path);
     let is_list = osdb::package_of_list(&entry.path).is_some();
     // Of these the whole is needed.
-    let whole = if is_list { LONGEST_LIST } else { LONGEST_TEXT };
+    let is_configuration = inline::may_be_obeyed(&entry.path, entry.size);
+    let whole = match () {
+        () if is_list => LONGEST_LIST,
+        () if is_configuration => inline::LONGEST,
+        () => LONGEST_TEXT,
+    };
+    if is_configuration && entry.size > inline::LONGEST {
+        let what =
+            format!("a file of configuration of {} bytes; {} is the limit", entry.size, inline::LONGEST);
+        return Err(Fault::gate(what).into());
+    }
     let whole = database.map_or(whole, osdb::Database::longest);
     content.take(whole.saturating_sub(BEGINNING)).read_to_end(&mut start).context("the file is cut short")?;
+    if is_configuration {
+        *comments = inline::read(&String::from_utf8_lossy(&start)).into();
+    }
     let known = match database {
         Some(kind) => Some(Content::Packages(kind.read(&mut start.as_slice(), entry.size)?)),
         None if ["etc/os-release", "usr/lib/os-release"].contains(&entry.path.as_str()) => {

@@ -3,7 +3,7 @@
 use super::finding::{Finding, Kind};
 use super::severity::Severity;
 use crate::error::Fault;
-use crate::settings::{FILE, Ignore, Scan, Unrated};
+use crate::settings::{Excuse, FILE, Ignore, Scan, Unrated};
 use crate::time::Date;
 
 /// What fails.
@@ -23,10 +23,11 @@ impl Rules {
     pub fn overlook(&self, findings: &mut [Finding], today: Date) -> (Vec<Fault>, Vec<String>) {
         let (mut faults, mut notes) = (Vec::new(), Vec::new());
         for entry in &self.ignore {
-            if entry.expires < today {
-                let what =
-                    format!("{} was to be ignored until {}: {}", entry.id, entry.expires, entry.reason);
-                faults.push(Fault::gate(what).at(FILE).cure("look at it again: mend it, or set a later day"));
+            let Excuse { reason, expires, place, .. } = &entry.excuse;
+            if *expires < today {
+                let what = format!("{} was to be ignored until {expires}: {reason}", entry.id);
+                faults
+                    .push(Fault::gate(what).at(place).cure("look at it again: mend it, or set a later day"));
                 continue;
             }
             let mut fits = false;
@@ -35,12 +36,12 @@ impl Rules {
                     && entry.subject.as_ref().is_none_or(|subject| *subject == finding.subject)
             };
             for finding in findings.iter_mut().filter(|finding| about(finding)) {
-                finding.ignored = Some(format!("{} (until {})", entry.reason, entry.expires));
+                finding.ignored = Some(entry.excuse.to_string());
                 fits = true;
             }
             if !fits {
                 notes.push(format!(
-                    "{FILE}: nothing goes by the name {} any more; its entry can go",
+                    "{place}: nothing goes by the name {} any more; its entry can go",
                     entry.id
                 ));
             }
@@ -109,8 +110,7 @@ mod tests {
         let ignore = ignore.iter().map(|(id, expires)| Ignore {
             id: (*id).to_owned(),
             subject: None,
-            reason: "why".to_owned(),
-            expires: expires.parse().unwrap(),
+            excuse: Excuse::new("why", expires),
         });
         Rules { severity: vec![Severity::Critical, Severity::High], unknown, ignore: ignore.collect() }
     }

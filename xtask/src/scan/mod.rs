@@ -29,6 +29,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 pub mod trivy;
+pub mod unlisted;
 mod vex;
 mod view;
 pub mod work;

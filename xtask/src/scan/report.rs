@@ -1,5 +1,7 @@
 //! What a scan tells: as a table, as Markdown, as one JSON document.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -7,6 +9,7 @@ use super::finding::{Finding, Kind};
 use super::inventory::Inventory;
 use super::osdb::Database;
 use super::start;
+use super::unlisted::Overlooked;
 use super::work::Work;
 use crate::digest::Digest;
 use crate::error::{Fault, plain_line};
@@ -53,6 +56,8 @@ pub struct PlatformReport {
     pub audited: usize,
     /// The program that the container starts.
     pub starts: Option<String>,
+    /// Programs that nobody knows, and that are overlooked.
+    pub overlooked: Vec<Overlooked>,
     /// Crates that are linked.
     pub crates: usize,
     /// What the list of crates is worth: `held`, `taken` or `wrong`; none where nobody looked.
@@ -80,6 +85,7 @@ impl PlatformReport {
             programs: inventory.programs.len(),
             audited: inventory.audited().count(),
             starts: start::file(inventory),
+            overlooked: Vec::new(),
             crates: inventory.crates(),
             list: None,
             trivy_crates: None,
@@ -191,7 +197,12 @@ impl Report<'_> {
             (false, _) => "does not pass, and the scan was not finished",
         };
         // A scan that ended early may have seen no platform, and asked no engine.
-        let parts = [platforms.join(", "), knows.join(", ")];
+        let overlooked = self.work.platforms.iter().flat_map(|platform| &platform.overlooked);
+        let overlooked: BTreeSet<_> = overlooked
+            .map(|one| format!("not seen, and overlooked until {}: {}", one.expires, one.path))
+            .collect();
+        let overlooked = overlooked.into_iter().collect::<Vec<_>>().join(", ");
+        let parts = [platforms.join(", "), knows.join(", "), overlooked];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let colon = if parts.is_empty() { "" } else { ": " };
         plain_line(&format!("{} {state}{colon}{}", self.image, parts.join("; ")))

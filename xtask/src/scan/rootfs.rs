@@ -8,6 +8,7 @@ use super::changes::Layer;
 use super::form::Form;
 use super::layer::Kind;
 use super::osdb;
+use super::trivy::inline::Comment;
 use crate::audit::Audit;
 use crate::error::Fault;
 
@@ -21,6 +22,8 @@ pub struct Rootfs {
     pub buried: BTreeMap<String, Vec<&'static str>>,
     /// Crates in the lists of all programs that were read.
     pub(super) crates: usize,
+    /// Comments to Trivy in all files that were read.
+    pub(super) comments: usize,
 }
 
 /// What is at a path.
@@ -34,6 +37,8 @@ pub struct Node {
     pub form: Form,
     /// What was found in it.
     pub content: Content,
+    /// Comments in it that Trivy may obey.
+    pub comments: Arc<[Comment]>,
 }
 
 /// What was found in a file.
@@ -68,6 +73,7 @@ impl Rootfs {
     pub fn apply(&mut self, layer: Layer) -> Result<(), Fault> {
         layer.check()?;
         self.crates += layer.crates;
+        self.comments += layer.comments;
         let secrets: Vec<_> = self
             .nodes
             .iter()

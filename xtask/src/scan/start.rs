@@ -1,5 +1,6 @@
-//! What a container starts, and whether anybody knows what that is made of (image-spec config.md,
-//! "Entrypoint", "Cmd", "Env", "WorkingDir"; execve(2)).
+//! What a container starts (image-spec config.md, "Entrypoint", "Cmd", "Env", "WorkingDir"; execve(2)).
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -14,7 +15,6 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// Interpreters of interpreters that Linux follows.
 const DEEPEST: usize = 5;
 
-const REBUILD: &str = "build it with the list of crates in it (cargo xtask image, or cargo auditable), or install it from a package of the operating system";
 const RENAME: &str = "name a program of the image in Entrypoint or Cmd";
 
 /// What is wrong with a start: where, what, and what to do.
@@ -27,8 +27,7 @@ pub fn file(inventory: &Inventory) -> Option<String> {
     look_up(inventory, words.first()?).map(|(path, _)| format!("/{path}"))
 }
 
-/// Why what the container starts may be something that nobody has looked into. Files in `known` are already
-/// spoken of.
+/// What keeps the container from starting as its config says. Files in `known` are already spoken of.
 pub fn wrong(inventory: &Inventory, known: &[&str]) -> Vec<Wrong> {
     if let Some(key) = malformed(&inventory.image.config) {
         let what = format!("{key} of the image's config is not as image-spec has it (config.md)");
@@ -39,25 +38,39 @@ pub fn wrong(inventory: &Inventory, known: &[&str]) -> Vec<Wrong> {
         )];
     }
     let words = words(&inventory.image.config);
-    let Some(first) = words.first() else { return Vec::new() };
     let mut all = Vec::new();
-    let programs = followed(inventory, first, &mut all);
-    // `tini -- /app`, `/bin/sh -c /app`: what a program is told to start.
-    let told = words.iter().skip(1).filter_map(|word| word.split_whitespace().next());
-    let told = told.filter(|word| word.starts_with('/')).filter_map(|word| inventory.rootfs.resolve(word));
-    for (path, node) in programs.into_iter().chain(told) {
+    let arch = &inventory.image.platform.architecture;
+    for (path, node) in programs(inventory, &words, &mut all) {
         let (Form::Elf(of), place) = (&node.form, format!("/{path}")) else { continue };
-        let arch = &inventory.image.platform.architecture;
         if machine(arch).is_some_and(|wanted| wanted != *of) && !known.contains(&&*place) {
-            all.push((place.clone(), foreign(*of, arch), "build the image again for this platform"));
-        }
-        let silent = matches!(node.content, Content::Program(None));
-        if silent && !known.contains(&&*place) && !owned(inventory, path) {
-            let what = "the container starts this program, which has no section .dep-v0 and is of no package of the operating system: nobody knows what it is made of";
-            all.push((place, what.to_owned(), REBUILD));
+            all.push((place, foreign(*of, arch), "build the image again for this platform"));
         }
     }
     all
+}
+
+/// The programs that the container starts, by path, and that are without a list and of no package.
+pub fn silent(inventory: &Inventory) -> BTreeSet<String> {
+    let words = words(&inventory.image.config);
+    let programs = programs(inventory, &words, &mut Vec::new()).into_iter();
+    let elf = programs.filter(|(_, node)| matches!(node.form, Form::Elf(_)));
+    let silent = elf.filter(|(_, node)| matches!(node.content, Content::Program(None)));
+    silent.filter(|(path, _)| !owned(inventory, path)).map(|(path, _)| format!("/{path}")).collect()
+}
+
+/// The files that the command's words start, one after the other: `tini -- /app`, `/bin/sh -c /app`. What
+/// keeps the first from starting goes into `all`.
+fn programs<'a>(
+    inventory: &'a Inventory,
+    words: &'a [String],
+    all: &mut Vec<Wrong>,
+) -> Vec<(&'a str, &'a Node)> {
+    let Some(first) = words.first() else { return Vec::new() };
+    let mut programs = followed(inventory, first, all);
+    let told = words.iter().skip(1).filter_map(|word| word.split_whitespace().next());
+    let told = told.filter(|word| word.starts_with('/')).filter_map(|word| inventory.rootfs.resolve(word));
+    programs.extend(told);
+    programs
 }
 
 /// What to say of a program that is for another machine.

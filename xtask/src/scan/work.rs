@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
+use super::builtin::Packages;
 use super::facts::Facts;
 use super::finding::{Finding, merge};
 use super::gate::Rules;
@@ -16,13 +17,14 @@ use super::report::{Engine, PlatformReport};
 use super::source::{self, Source};
 use super::trivy::{self, Asked, Deployed, Fetch, Knowledge, Trivy};
 use super::vex::Vex;
-use super::{builtin, checks, licence, view, yanked};
+use super::{builtin, checks, licence, unlisted, view, yanked};
 use crate::error::Fault;
 use crate::image::layout::Layout;
 use crate::plan::Action;
 use crate::platform::Platform;
 use crate::process::Cmd;
 use crate::registry::Client;
+use crate::settings::Unlisted;
 use crate::time::Date;
 use crate::ui::Progress;
 
@@ -64,6 +66,8 @@ pub struct Setup {
     pub platforms: Option<Vec<Platform>>,
     /// What fails.
     pub rules: Rules,
+    /// Programs that nobody knows, and that are overlooked.
+    pub unlisted: Vec<Unlisted>,
     /// Days that advisories may be old.
     pub max_age: u64,
     /// The fewest advisories that the builtin engine may know.
@@ -184,8 +188,16 @@ impl Work {
         for (_, (inventory, seconds)) in taken.with_context(refused)? {
             crates += inventory.crates();
             self.platforms.push(PlatformReport::of(&inventory, seconds));
-            let known = self.setup.trivy.is_some();
-            self.faults.extend(builtin::blind_spots(&inventory, self.setup.expected.as_deref(), known));
+            let known = if self.setup.trivy.is_some() { Packages::Asked } else { Packages::Unknown };
+            let expected = self.setup.expected.as_deref();
+            let silent = unlisted::silent(&inventory, expected);
+            let (entries, today) = (&self.setup.unlisted, self.setup.today);
+            let overlooked = unlisted::overlooked(&inventory, &silent, entries, today);
+            self.faults.extend(builtin::blind_spots(&inventory, expected, known, &overlooked));
+            self.found.extend(unlisted::findings(&overlooked, &inventory));
+            if let Some(report) = self.platforms.last_mut() {
+                report.overlooked = overlooked;
+            }
             self.inventories.push(inventory);
         }
         Ok(format!("{crates} crates in {} platforms", self.inventories.len()))
@@ -302,7 +314,8 @@ impl Work {
             let cmd = trivy.image(&options, &target, &[layout.dir(), &dir]);
             let what = format!("Trivy did not finish with {}", inventory.image.platform);
             let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
-            let answer = trivy::read(&json, inventory)?;
+            let answer = trivy::read(&json, inventory, self.setup.today)?;
+            self.faults.extend(answer.nothing_seen(inventory, &report.overlooked));
             asked.extend(answer.asked);
             crates.insert(answer.crates);
             report.trivy_crates = Some(answer.crates);
@@ -325,7 +338,7 @@ impl Work {
         }
         let what = format!("Trivy did not finish with {}", deployed.name);
         let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
-        let looked = deployed.read(&json)?;
+        let looked = deployed.read(&json, self.setup.today)?;
         let count = looked.findings.len();
         self.found.extend(looked.findings);
         self.faults.extend(looked.faults);
@@ -336,6 +349,11 @@ impl Work {
     fn gate(&mut self) -> String {
         self.findings = merge(std::mem::take(&mut self.found));
         let (faults, notes) = self.setup.rules.overlook(&mut self.findings, self.setup.today);
+        self.faults.extend(faults);
+        self.notes.extend(notes);
+        let reports = self.platforms.iter().map(|report| report.overlooked.as_slice());
+        let seen: Vec<_> = self.inventories.iter().zip(reports).collect();
+        let (faults, notes) = unlisted::judge(&self.setup.unlisted, &seen, self.setup.today);
         self.faults.extend(faults);
         self.notes.extend(notes);
         for path in &self.setup.vex {

@@ -1,6 +1,7 @@
 //! `xtask/image.toml`: all that xtask knows of the workspace that it serves.
 
 mod environments;
+mod overlooked;
 mod publish;
 mod reader;
 mod regex;
@@ -14,8 +15,9 @@ use anyhow::{Context as _, Result};
 
 use crate::error::Fault;
 pub use environments::Environment;
+pub use overlooked::{Excuse, Ignore, Unlisted, proposed, too_far};
 pub use reader::line_column;
-pub use scan::{Ignore, LONGEST_IGNORE, Scan, TrivyPin, Unrated};
+pub use scan::{Scan, TrivyPin, Unrated};
 pub use sections::{Budgets, Buildx, Container, ExtraFile, Healthcheck, Port, Secret, Settings};
 pub use size::Bytes;
 
@@ -53,7 +55,8 @@ impl Workspace {
         let text = String::from_utf8(text).map_err(|error| {
             Fault::usage(format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to())).at(FILE)
         })?;
-        let settings = reader::read::<Settings>(Path::new(FILE), &text)?;
+        let mut settings = reader::read::<Settings>(Path::new(FILE), &text)?;
+        settings.scan.locate(&text);
         Ok(Self { root: root.to_owned(), settings })
     }
 }

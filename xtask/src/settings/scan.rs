@@ -6,11 +6,11 @@ use toml_span::de_helpers::TableHelper;
 use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize};
 
+use super::overlooked::{Ignore, Unlisted};
 use super::reader::{Strings, parsed, parsed_list, wrong};
 use crate::digest::Digest;
 use crate::mask::has_login;
 use crate::scan::severity::Severity;
-use crate::time::Date;
 
 /// What a scan insists on.
 #[derive(Debug, Clone)]
@@ -46,8 +46,10 @@ pub struct Scan {
     pub licences: Vec<String>,
     /// The Trivy that is fetched where there is none on PATH; none where unset.
     pub trivy: Option<TrivyPin>,
-    /// What is overlooked.
+    /// Findings that are overlooked.
     pub ignore: Vec<Ignore>,
+    /// Programs that nobody knows, and that are overlooked.
+    pub unlisted: Vec<Unlisted>,
 }
 
 /// A download of Trivy, pinned.
@@ -79,23 +81,6 @@ pub enum Unrated {
 /// What is said of an address with a login in it; the address itself is not.
 const LOGIN: &str = "a login has no place in an address: it is shown wherever the address is. Trivy takes TRIVY_USERNAME and TRIVY_PASSWORD, or what docker login left";
 
-/// The days ahead until which a finding may be overlooked: a year, and then somebody looks again.
-pub const LONGEST_IGNORE: i64 = 366;
-
-/// One finding that is overlooked for some time.
-#[derive(Debug, Clone)]
-pub struct Ignore {
-    /// Its id or an alias of it.
-    pub id: String,
-    /// What it is about, where one thing alone is overlooked: a crate, a path, a setting. An id of the
-    /// builtin rules (`XT-…`) is about many, and needs it.
-    pub subject: Option<String>,
-    /// Why.
-    pub reason: String,
-    /// The last day on which it is.
-    pub expires: Date,
-}
-
 impl Default for Scan {
     fn default() -> Self {
         Self {
@@ -114,7 +99,18 @@ impl Default for Scan {
             licences: Vec::new(),
             trivy: None,
             ignore: Vec::new(),
+            unlisted: Vec::new(),
         }
+    }
+}
+
+impl Scan {
+    /// Finds out where in the settings each entry stands that overlooks something.
+    pub(super) fn locate(&mut self, text: &str) {
+        let ignored = self.ignore.iter_mut().map(|entry| &mut entry.excuse);
+        ignored
+            .chain(self.unlisted.iter_mut().map(|entry| &mut entry.excuse))
+            .for_each(|one| one.locate(text));
     }
 }
 
@@ -158,6 +154,7 @@ impl<'de> Deserialize<'de> for Scan {
             licences: table.optional("licences").unwrap_or_default(),
             trivy: table.optional("trivy"),
             ignore: table.optional("ignore").unwrap_or_default(),
+            unlisted: table.optional("unlisted").unwrap_or_default(),
         };
         let addresses = scan.databases.iter().map(|one| ("databases", one));
         for (key, _) in addresses.chain([("index", &scan.index)]).filter(|(_, one)| has_login(one)) {
@@ -205,46 +202,6 @@ fn image(table: &mut TableHelper<'_>) -> Option<String> {
     Some(image.value)
 }
 
-impl<'de> Deserialize<'de> for Ignore {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let span = value.span;
-        let mut table = TableHelper::new(value)?;
-        let (id, reason) = (table.required::<String>("id"), table.required::<String>("reason"));
-        let expires = table.required_s::<String>("expires");
-        let expires = expires.ok().and_then(|text| match text.value.parse::<Date>() {
-            Ok(date) => Some(date),
-            Err(what) => {
-                table.errors.push(wrong(text.span, what));
-                None
-            }
-        });
-        let entry = Self {
-            id: id.unwrap_or_default(),
-            subject: table.optional("subject"),
-            reason: reason.unwrap_or_default(),
-            expires: expires.unwrap_or_else(Date::today),
-        };
-        if table.errors.is_empty() {
-            let ahead = entry.expires.since(Date::today());
-            let what = match () {
-                () if entry.reason.trim().is_empty() => Some("an entry without a reason".to_owned()),
-                () if entry.id.trim().is_empty() => Some("an entry without an id".to_owned()),
-                () if entry.id.trim().to_ascii_uppercase().starts_with("XT-") && entry.subject.is_none() => {
-                    Some(format!("{} needs a subject: the path or the setting that it is about", entry.id))
-                }
-                () if ahead > LONGEST_IGNORE => Some(format!(
-                    "expires: {} is {ahead} days from now; {LONGEST_IGNORE} are the most",
-                    entry.expires
-                )),
-                () => None,
-            };
-            table.errors.extend(what.map(|what| wrong(span, what)));
-        }
-        table.finalize(None)?;
-        Ok(entry)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -259,23 +216,6 @@ mod tests {
         let scan = reader::read::<Scan>(Path::new("x"), "").unwrap();
         assert_eq!((scan.severity, scan.max_age), (vec![Severity::Critical, Severity::High], 30));
         assert_eq!((scan.unknown, scan.require_trivy), (Unrated::Fail, None));
-    }
-
-    #[test]
-    fn what_is_overlooked_has_a_name_and_an_end() {
-        let day = |days: u64| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-            Date::of_seconds(now + days * 86_400)
-        };
-        for (id, days, good) in
-            [("A", 0, true), ("A", 365, true), ("A", 368, false), ("", 1, false), (" ", 1, false)]
-        {
-            let text = format!("[[ignore]]\nid = '{id}'\nreason = 'x'\nexpires = '{}'\n", day(days));
-            assert_eq!(reader::read::<Scan>(Path::new("x"), &text).is_ok(), good, "{id} {days}");
-        }
-        let text = format!("[[ignore]]\nid = 'XT-SETUID'\nreason = 'x'\nexpires = '{}'\n", day(1));
-        assert!(reader::read::<Scan>(Path::new("x"), &text).is_err());
-        assert!(reader::read::<Scan>(Path::new("x"), &format!("{text}subject = '/bin/su'\n")).is_ok());
     }
 
     #[test]
@@ -307,8 +247,7 @@ mod tests {
     #[test]
     fn every_mistake_has_its_place() {
         let text = "severity = ['criticl']\nunknown = 'no'\n[trivy]\nversion = '1'\nurl = 'x'\nimage = 'a:1'\n\
-            sha256 = { linux-x86_64 = 'abc' }\n[[ignore]]\nid = 'A'\nexpires = '2026-02-30'\n\
-            [[ignore]]\nid = 'B'\nreason = ' '\nexpires = '2026-02-28'\n";
+            sha256 = { linux-x86_64 = 'abc' }\n";
         let errors = reader::read::<Scan>(Path::new("image.toml"), text).unwrap_err();
         expect![[r"
             error: image.toml:1:14: unknown severity 'criticl': info, low, medium, high, critical, unknown
@@ -316,9 +255,6 @@ mod tests {
             error: image.toml:3:1: sha256 of linux-x86_64: 'abc' is not 64 hex digits
             error: image.toml:4:12: unexpected end of input while parsing major version number
             error: image.toml:6:10: image 'a:1' has no digest: NAME@sha256:…
-            error: image.toml:8:1: the key 'reason' is missing
-            error: image.toml:10:12: '2026-02-30' is not a day such as 2026-08-21
-            error: image.toml:11:1: an entry without a reason
         "]]
         .assert_eq(&render(&errors.into()));
     }

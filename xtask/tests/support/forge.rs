@@ -26,6 +26,17 @@ pub fn platforms(layout: &Path, change: impl Fn(&mut Value, &mut Value)) {
     fs::write(path, index.to_string()).unwrap();
 }
 
+/// The program that a workspace's image was made with, without its list of crates, as a file beside it; and
+/// what puts that into the image at a path.
+pub fn unlisted(hello: &super::Hello, path: &str) -> String {
+    let mut program =
+        fs::read(hello.path().join("target/xtask/bin/x86_64-unknown-linux-musl/hello")).unwrap();
+    let at = program.windows(8).position(|bytes| bytes == b".dep-v0\0").unwrap();
+    program[at + 1] = b'x';
+    fs::write(hello.path().join("unlisted"), program).unwrap();
+    format!("[[files]]\nsource = 'unlisted'\ntarget = '{path}'\nmode = '0755'\n")
+}
+
 fn read(layout: &Path, digest: &Value) -> Value {
     let hex = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
     serde_json::from_slice(&fs::read(layout.join("blobs/sha256").join(hex)).unwrap()).unwrap()

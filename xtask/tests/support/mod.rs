@@ -149,6 +149,42 @@ pub fn one_fact() -> String {
     facts("2026-08-21", &[r#"{"id":"RUSTSEC-2021-0001","package":"none","date":"2021-01-01"}"#])
 }
 
+/// PATH without the folders that have this program.
+pub fn path_without(program: &str) -> String {
+    let path = std::env::var_os("PATH").unwrap();
+    let dirs = std::env::split_paths(&path).filter(|dir| !dir.join(program).is_file());
+    std::env::join_paths(dirs).unwrap().into_string().unwrap()
+}
+
+/// The day so many days from now.
+pub fn in_days(days: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let mut days = now / 86_400 + days;
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    format!("{year}-{:02}-{:02}", month + 1, days + 1)
+}
+
+/// Gives a file the bit that lets it be run.
+#[cfg(unix)]
+pub fn make_executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[cfg(not(unix))]
+pub fn make_executable(_: &Path) {}
+
 /// A server of files on this machine, for as long as the test runs: its address. `find` has the content of a
 /// path; where it has none, the answer is 404.
 pub fn files(find: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> std::net::SocketAddr {

@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::{Bom, Component, Kind};
+use super::{Bom, Component, Kind, UNLISTED};
 
 /// The document.
 pub fn document(bom: &Bom<'_>) -> Value {
     let own = bom.purl();
     let mut dependencies = vec![json!({
         "ref": own,
-        "dependsOn": bom.components.iter().filter(|one| one.kind == Kind::Program).map(|one| &one.key).collect::<Vec<_>>(),
+        "dependsOn": keys(bom, &[Kind::Program, Kind::Unlisted]),
     })];
     dependencies.extend(bom.components.iter().map(|one| json!({ "ref": one.key, "dependsOn": one.depends })));
-    json!({
+    let mut document = json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -34,12 +34,21 @@ pub fn document(bom: &Bom<'_>) -> Value {
         },
         "components": bom.components.iter().map(component).collect::<Vec<_>>(),
         "dependencies": dependencies,
-    })
+    });
+    let unlisted = keys(bom, &[Kind::Unlisted]);
+    if !unlisted.is_empty() {
+        document["compositions"] = json!([{ "aggregate": "unknown", "dependencies": unlisted }]);
+    }
+    document
+}
+
+fn keys<'a>(bom: &'a Bom<'_>, kinds: &[Kind]) -> Vec<&'a str> {
+    bom.components.iter().filter(|one| kinds.contains(&one.kind)).map(|one| one.key.as_str()).collect()
 }
 
 fn component(one: &Component) -> Value {
     let kind = match one.kind {
-        Kind::Program => "application",
+        Kind::Program | Kind::Unlisted => "application",
         Kind::Crate | Kind::Package => "library",
         Kind::System => "operating-system",
     };
@@ -49,6 +58,9 @@ fn component(one: &Component) -> Value {
     }
     if !one.purl.is_empty() {
         value["purl"] = json!(one.purl);
+    }
+    if one.kind == Kind::Unlisted {
+        value["description"] = json!(UNLISTED);
     }
     if let Some(licence) = &one.licence {
         value["licenses"] = json!([{ "expression": licence }]);

@@ -18,9 +18,13 @@ use super::inventory::Inventory;
 use super::licence::Licences;
 use super::osdb::Database;
 use super::platforms::Image;
+use super::unlisted::Overlooked;
 use crate::audit::Crate;
 use crate::time::rfc3339;
 use crate::time::seconds_of;
+
+/// What is said of a program whose parts nobody knows.
+const UNLISTED: &str = "without a list of crates, and of no package: what it is made of is not known";
 
 /// What an image is made of, in neither format yet.
 #[derive(Debug)]
@@ -79,18 +83,27 @@ struct Component {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Program,
+    /// A program of which nobody knows what it is made of.
+    Unlisted,
     Crate,
     Package,
     System,
 }
 
 impl<'a> Bom<'a> {
-    /// The bill of an image by this name; `licences` are those of the crates that are known here.
-    pub fn of(name: &'a Name, inventory: &'a Inventory, licences: &Licences) -> Self {
+    /// The bill of an image by this name; `licences` are those of the crates that are known here. Programs that
+    /// are overlooked are in it as what nobody knows the parts of.
+    pub fn of(
+        name: &'a Name,
+        inventory: &'a Inventory,
+        licences: &Licences,
+        overlooked: &[Overlooked],
+    ) -> Self {
         let image = &inventory.image;
         let created = image.config.get("created").and_then(Value::as_str);
         let mut components = crates(inventory, licences);
         components.extend(system(inventory));
+        components.extend(overlooked.iter().map(unlisted));
         // What is no time, and what is none that both formats can write, becomes the first second.
         let created = rfc3339(created.and_then(seconds_of).unwrap_or(0));
         Self { name, image, created, components }
@@ -175,6 +188,19 @@ fn crates(inventory: &Inventory, licences: &Licences) -> Vec<Component> {
         }
     }
     all.into_values().collect()
+}
+
+fn unlisted(program: &Overlooked) -> Component {
+    Component {
+        key: format!("unlisted-{}", program.path),
+        kind: Kind::Unlisted,
+        name: program.path.clone(),
+        version: String::new(),
+        purl: String::new(),
+        download: None,
+        licence: None,
+        depends: BTreeSet::new(),
+    }
 }
 
 /// Cargo's older notation for a choice, in SPDX's.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Bom, Component, Escaped, Kind};
+use super::{Bom, Component, Escaped, Kind, UNLISTED};
 
 const UNKNOWN: &str = "NOASSERTION";
 
@@ -47,7 +47,7 @@ pub fn document(bom: &Bom<'_>) -> Value {
 
 fn package(one: &Component) -> Value {
     let purpose = match one.kind {
-        Kind::Program => "APPLICATION",
+        Kind::Program | Kind::Unlisted => "APPLICATION",
         Kind::Crate | Kind::Package => "LIBRARY",
         Kind::System => "OPERATING-SYSTEM",
     };
@@ -63,6 +63,9 @@ fn package(one: &Component) -> Value {
     });
     if !one.version.is_empty() {
         value["versionInfo"] = json!(one.version);
+    }
+    if one.kind == Kind::Unlisted {
+        value["comment"] = json!(UNLISTED);
     }
     if !one.purl.is_empty() {
         value["externalRefs"] = json!([purl(&one.purl)]);

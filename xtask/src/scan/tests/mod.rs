@@ -1,6 +1,7 @@
 //! Whole images through the reader: made here byte by byte, honest and hostile.
 
 mod hostile;
+mod overlooking;
 mod seeing;
 mod starting;
 mod strict;

@@ -1,7 +1,7 @@
 //! What is seen in an image, and every way in which nothing might be.
 
 use super::*;
-use crate::scan::builtin::{blind_spots, findings, not_covered};
+use crate::scan::builtin::{Packages, blind_spots, findings, not_covered};
 use crate::scan::checks;
 use crate::scan::facts::{Facts, document};
 use crate::scan::licence;
@@ -18,7 +18,7 @@ fn inventory(layers: &[Vec<u8>]) -> Inventory {
 fn a_program_says_what_is_in_it() {
     let taken = inventory(&[Tar::default().file("bin/app", 0o755, &program()).end()]);
     assert_eq!((taken.crates(), crate::scan::start::file(&taken).as_deref()), (3, Some("/bin/app")));
-    assert!(blind_spots(&taken, Some("/bin/app"), false).is_empty());
+    assert!(blind_spots(&taken, Some("/bin/app"), Packages::Unknown, &[]).is_empty());
     assert!(not_covered(&taken).is_empty());
     let lines = [
         r#"{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01","patched":[">= 2"],"cvss":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}"#,
@@ -50,8 +50,10 @@ fn nothing_seen_is_never_a_pass() {
     ];
     for (tar, expected) in cases {
         let taken = inventory(&[tar.end()]);
-        let faults: Vec<_> =
-            blind_spots(&taken, Some("/bin/app"), false).iter().map(ToString::to_string).collect();
+        let faults: Vec<_> = blind_spots(&taken, Some("/bin/app"), Packages::Unknown, &[])
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:?}");
     }
 }
@@ -62,7 +64,7 @@ fn on_a_distribution_the_builtin_engine_says_that_it_is_partial() {
         .file("var/lib/dpkg/status", 0o644, b"Package: libc6\nStatus: install ok installed\nVersion: 2\n")
         .file("bin/sh", 0o755, &elf());
     let taken = inventory(&[base.end(), Tar::default().file("bin/app", 0o755, &program()).end()]);
-    assert!(blind_spots(&taken, Some("/bin/app"), false).is_empty());
+    assert!(blind_spots(&taken, Some("/bin/app"), Packages::Unknown, &[]).is_empty());
     let gaps = not_covered(&taken).join("\n");
     assert!(
         gaps.contains("1 packages of the operating system (dpkg)") && gaps.contains("1 programs"),
@@ -79,7 +81,10 @@ fn upper_layers_hide_and_secrets_stay() {
         .file("root/.wh.key", 0o644, b"")
         .file("srv/open", 0o666, b"");
     let taken = inventory(&[lower.end(), upper.end()]);
-    assert!(blind_spots(&taken, Some("/bin/app"), false).is_empty(), "the upper program counts");
+    assert!(
+        blind_spots(&taken, Some("/bin/app"), Packages::Unknown, &[]).is_empty(),
+        "the upper program counts"
+    );
     let found = checks::findings(&taken);
     let ids: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.id, finding.place)).collect();
     assert_eq!(ids, ["XT-SETUID /bin/app", "XT-WRITABLE /srv/open", "XT-SECRET /root/key"]);

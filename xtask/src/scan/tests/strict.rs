@@ -1,10 +1,11 @@
 //! What must not turn a check off.
 
 use super::*;
-use crate::scan::builtin::{self, bare, blind_spots};
+use crate::scan::builtin::{self, Packages, bare, blind_spots};
 use crate::scan::facts::{Facts, document};
 use crate::scan::gate::Rules;
 use crate::scan::{checks, finding, licence, report, trivy, work};
+use crate::time::Date;
 
 fn layout(tar: Tar) -> (tempfile::TempDir, Layout) {
     let temp = tempfile::tempdir().unwrap();
@@ -20,7 +21,8 @@ fn inventory(tar: Tar) -> Result<Inventory, String> {
 }
 
 fn faults(taken: &Inventory) -> String {
-    let faults: Vec<_> = blind_spots(taken, None, true).iter().map(ToString::to_string).collect();
+    let faults: Vec<_> =
+        blind_spots(taken, None, Packages::Asked, &[]).iter().map(ToString::to_string).collect();
     faults.join("\n")
 }
 
@@ -67,7 +69,8 @@ fn a_database_of_which_trivy_saw_nothing_does_not_pass() {
         results.extend(packages.map(|packages| json!({ "Class": "os-pkgs", "Packages": packages })));
         let metadata = json!({ "ImageID": id, "OS": system });
         let json = json!({ "SchemaVersion": 2, "Metadata": metadata, "Results": results });
-        let answer = trivy::read(json.to_string().as_bytes(), &taken).map_err(|error| error.to_string())?;
+        let answer = trivy::read(json.to_string().as_bytes(), &taken, Date::today())
+            .map_err(|error| error.to_string())?;
         let shown = answer.findings.iter().map(|one| format!("{} {} {}", one.id, one.severity, one.subject));
         Ok::<_, String>(shown.collect::<Vec<_>>().join("; "))
     };
@@ -101,7 +104,7 @@ fn a_missing_health_check_is_one_finding_and_one_that_is_there_is_none() {
                 { "Type": "rustbinary", "Packages": crates },
                 { "Target": "/x@sha256:0", "Class": "config", "Misconfigurations": unhealthy },
             ] });
-        let mut found = trivy::read(json.to_string().as_bytes(), &taken).unwrap().findings;
+        let mut found = trivy::read(json.to_string().as_bytes(), &taken, Date::today()).unwrap().findings;
         found.extend(checks::findings(&taken));
         let merged = finding::merge(found);
         let names = merged.iter().flat_map(|one| one.aliases.iter().chain([&one.id])).map(String::as_str);
@@ -184,6 +187,7 @@ fn long_names_and_long_ways_take_no_longer() {
         expected: None,
         platforms: None,
         rules: Rules { severity: Vec::new(), unknown: crate::settings::Unrated::Fail, ignore: Vec::new() },
+        unlisted: Vec::new(),
         max_age: 1,
         min_advisories: 1,
         licences: Vec::new(),

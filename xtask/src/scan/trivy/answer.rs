@@ -9,13 +9,16 @@ use serde::Deserialize;
 use super::coverage::{UNKNOWN_SYSTEM, check_packages, system};
 use super::database::Asked;
 use super::ignorefile::FILE as IGNOREFILE;
-use super::{NAME, Options, TESTED};
+use super::{NAME, Options, TESTED, hidden};
 use crate::error::Fault;
+use crate::scan::builtin::bare;
 use crate::scan::checks;
 use crate::scan::finding::{Finding, Kind};
 use crate::scan::inventory::Inventory;
 use crate::scan::severity::Severity;
+use crate::scan::unlisted::Overlooked;
 use crate::scan::vex;
+use crate::time::Date;
 
 /// The place of what is wrong with an image's own settings.
 const CONFIG: &str = "config";
@@ -164,12 +167,30 @@ pub struct Answer {
     pub findings: Vec<Finding>,
     /// Crates in Rust programs.
     pub crates: usize,
+    /// Packages of the operating system.
+    pub packages: usize,
     /// What its database must know something of.
     pub asked: Asked,
 }
 
-/// Reads the answer about an image, and holds what Trivy saw against what is there.
-pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
+impl Answer {
+    /// That nothing of the image was seen by anybody: it has no list of crates, and Trivy knows no package of
+    /// its operating system. What is overlooked does not count as seen.
+    pub fn nothing_seen(&self, inventory: &Inventory, overlooked: &[Overlooked]) -> Option<Fault> {
+        let listed = inventory.audited().next().is_some();
+        let unread = inventory.packages.is_empty() || !overlooked.is_empty();
+        let blind = !listed && self.packages == 0 && unread && !bare(inventory);
+        let what = "no program in it has a list of crates, and Trivy knows no package in it: nothing of the image was seen";
+        blind.then(|| {
+            let cure = "what is overlooked ([[scan.unlisted]], [[scan.ignore]]) proves nothing; take a base that Trivy knows";
+            Fault::gate(what).at(&inventory.image.platform).cure(cure)
+        })
+    }
+}
+
+/// Reads the answer about an image, and holds what Trivy saw against what is there. What comments in its files
+/// hide is told too.
+pub fn read(json: &[u8], inventory: &Inventory, today: Date) -> Result<Answer> {
     let platform = inventory.image.platform.to_string();
     let report = parse(json)?;
     if report.metadata.image_id != inventory.image.config_digest.to_string() {
@@ -207,6 +228,7 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         "Healthcheck".clone_into(&mut finding.subject);
         finding.place.clear();
     }
+    findings.extend(hidden::in_image(&report, inventory, today));
     let blind = system(&report, inventory, &platform);
     let known = blind.as_ref().is_none_or(|finding| finding.id != UNKNOWN_SYSTEM);
     findings.extend(blind);
@@ -225,7 +247,9 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         let key = (finding.place.clone(), finding.subject.clone(), finding.version.clone());
         finding.path = places.get(&key).map(|(paths, at)| paths.to(*at)).unwrap_or_default();
     }
-    Ok(Answer { crates: seen.len(), asked: Asked::of(&report), findings })
+    let packages = report.results.iter().filter(|outcome| outcome.class == SYSTEM);
+    let packages = packages.map(|outcome| outcome.packages.len()).sum();
+    Ok(Answer { crates: seen.len(), packages, asked: Asked::of(&report), findings })
 }
 
 /// Whether it is Trivy's rule about a missing health check, and about the image's own config.

@@ -4,15 +4,17 @@
 //! with a mistake in it would be the one without findings.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, FileType};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::answer::{findings, parse};
+use super::hidden;
 use crate::error::Fault;
 use crate::scan::finding::Finding;
+use crate::time::Date;
 
 /// The most files of one folder.
 const MOST: usize = 10_000;
@@ -21,7 +23,7 @@ const HEAD: u64 = 64 << 10;
 /// Names of what Trivy reads as one with other files, or not at all since nothing can be wrong in it.
 const OTHERS: [&str; 2] = ["kustomization.yaml", "kustomization.yml"];
 /// The file that makes a folder a chart of Helm, whose files Trivy looks at as a whole.
-const CHART: &str = "Chart.yaml";
+pub(super) const CHART: &str = "Chart.yaml";
 
 /// A file or folder that is to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +46,9 @@ pub struct Looked {
 }
 
 impl Deployed {
-    /// Reads Trivy's answer, and holds the files in it against those that are there.
-    pub fn read(&self, json: &[u8]) -> Result<Looked> {
+    /// Reads Trivy's answer, and holds the files in it against those that are there. What comments in them
+    /// hide is told too.
+    pub fn read(&self, json: &[u8], today: Date) -> Result<Looked> {
         let report = parse(json)?;
         let seen: BTreeSet<_> =
             report.results.iter().filter(|one| one.class == "config").map(|one| one.target.clone()).collect();
@@ -80,6 +83,7 @@ impl Deployed {
             looked.faults.push(Fault::gate(what).at(&self.name).cure(CURE));
         }
         looked.findings = findings;
+        hidden::in_source(self, &report, today, &mut looked)?;
         Ok(looked)
     }
 }
@@ -90,35 +94,49 @@ fn unseen_file(name: &str) -> Fault {
     Fault::gate("Trivy did not look at this file").at(name).cure(CURE)
 }
 
-/// The files below a folder that Trivy must look at, and those that it has nothing for; with `/` between
-/// the parts of their paths.
-fn files(dir: &Path) -> Result<(Vec<String>, Vec<String>)> {
-    let (mut must, mut others) = (Vec::new(), Vec::new());
-    let mut waiting = vec![(dir.to_owned(), String::new())];
+/// Everything below a folder that is no folder itself, sorted, with `/` between the parts of its path.
+pub(super) fn walk(dir: &Path) -> Result<Vec<(String, FileType)>> {
+    let (mut all, mut waiting) = (Vec::new(), vec![(dir.to_owned(), String::new())]);
     while let Some((dir, prefix)) = waiting.pop() {
-        if dir.join(CHART).is_file() {
-            must.push(format!("{prefix}{CHART}"));
-            continue;
-        }
         for entry in fs::read_dir(&dir)? {
             let entry = entry?;
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             let kind = entry.file_type()?;
-            if must.len() + others.len() + waiting.len() > MOST {
+            if all.len() + waiting.len() > MOST {
                 return Err(Fault::failed(format!("more than {MOST} files")).into());
             }
             if kind.is_dir() {
                 waiting.push((entry.path(), format!("{name}/")));
-            } else if kind.is_symlink() || (kind.is_file() && is_configuration(&name, &entry.path())?) {
-                // Trivy follows no links, and what a link is about may be anything.
-                must.push(name);
             } else {
-                others.push(name);
+                all.push((name, kind));
             }
         }
     }
-    must.sort();
-    others.sort();
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(all)
+}
+
+/// The files below a folder that Trivy must look at, and those that it has nothing for.
+fn files(dir: &Path) -> Result<(Vec<String>, Vec<String>)> {
+    let all = walk(dir)?;
+    let folder_of = |name: &str| name.strip_suffix(CHART).map(str::to_owned);
+    let charts = all.iter().filter_map(|(name, _)| folder_of(name));
+    let charts: BTreeSet<_> = charts.filter(|folder| folder.is_empty() || folder.ends_with('/')).collect();
+    let (mut must, mut others) = (Vec::new(), Vec::new());
+    for (name, kind) in &all {
+        let above = charts.iter().filter(|folder| name.starts_with(*folder));
+        // A chart within a chart is a part of it.
+        if let Some(chart) = above.min_by_key(|folder| folder.len()) {
+            if *name == format!("{chart}{CHART}") {
+                must.push(name.clone());
+            }
+        } else if kind.is_symlink() || (kind.is_file() && is_configuration(name, &dir.join(name))?) {
+            // Trivy follows no links, and what a link is about may be anything.
+            must.push(name.clone());
+        } else {
+            others.push(name.clone());
+        }
+    }
     Ok((must, others))
 }
 
@@ -160,7 +178,7 @@ mod tests {
             .iter()
             .map(|one| serde_json::json!({ "Target": one, "Class": "config", "Type": "kubernetes" }));
         let answer = serde_json::json!({ "SchemaVersion": 2, "Results": results.collect::<Vec<_>>() });
-        let looked = deployed.read(answer.to_string().as_bytes()).unwrap();
+        let looked = deployed.read(answer.to_string().as_bytes(), Date::today()).unwrap();
         let places =
             looked.faults.iter().map(|fault| fault.to_string().split(':').next().unwrap().to_owned());
         (places.collect(), looked.notes)
@@ -190,8 +208,11 @@ mod tests {
 
     #[test]
     fn a_single_file_must_be_in_the_answer() {
-        let deployed = Deployed { name: "Dockerfile".to_owned(), path: "/nowhere/Dockerfile".into() };
-        let read = |answer: &str| deployed.read(answer.as_bytes()).unwrap().faults.len();
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("Dockerfile");
+        fs::write(&path, "FROM x\n").unwrap();
+        let deployed = Deployed { name: "Dockerfile".to_owned(), path };
+        let read = |answer: &str| deployed.read(answer.as_bytes(), Date::today()).unwrap().faults.len();
         assert_eq!(read(r#"{"SchemaVersion":2}"#), 1);
         assert_eq!(read(r#"{"SchemaVersion":2,"Results":[{"Target":"x","Class":"secret"}]}"#), 1);
         assert_eq!(read(r#"{"SchemaVersion":2,"Results":[{"Target":"Dockerfile","Class":"config"}]}"#), 0);

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::settings::LONGEST_IGNORE;
+use crate::settings::too_far;
 use crate::time::Date;
 
 /// The list, below the workspace's root.
@@ -91,12 +91,11 @@ impl Entry {
             Ok(day) => day,
             Err(what) => return Some(format!("{id}: {what}")),
         };
-        let ahead = day.since(today);
-        if ahead < 0 {
+        if day < today {
             return Some(format!("{id} was to be ignored until {day}"));
         }
-        if ahead > LONGEST_IGNORE {
-            return Some(format!("{id}: {day} is {ahead} days from now; {LONGEST_IGNORE} are the most"));
+        if let Some(what) = too_far(day, today) {
+            return Some(format!("{id}: {what}"));
         }
         self.statement = format!("{} (until {day})", self.statement);
         None

@@ -6,7 +6,9 @@ mod coverage;
 mod database;
 mod deployed;
 mod fetch;
+mod hidden;
 mod ignorefile;
+pub mod inline;
 mod options;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,39 @@
+//! Files that say how the image is deployed.
+
+use std::fs;
+
+use crate::control::SETTINGS;
+use crate::support::{Hello, Ran, in_days};
+
+/// Every file that says how the image is deployed is looked at, and what a list leaves out is told.
+pub fn deployed(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\nspec:\n  containers:\n    - name: x\n      image: x:1\n      \
+        securityContext:\n        privileged: true\n";
+    good.write("deploy/pod.yaml", pod);
+    let report = trivy(good, &["--json"]).code(3).json();
+    let found = report["findings"].as_array().unwrap();
+    let failing: Vec<_> = found.iter().filter(|one| one["fails"] == true).collect();
+    assert!(failing.iter().all(|one| one["place"] == "deploy/pod.yaml"), "{report:#}");
+    let entries = failing.iter().map(|one| {
+        let (id, day) = (one["id"].as_str().unwrap(), in_days(9));
+        format!("  - id: {id}\n    statement: a test\n    expired_at: {day}\n    paths:\n      - pod.yaml\n")
+    });
+    let entries: std::collections::BTreeSet<_> = entries.collect();
+    let list = format!("misconfigurations:\n{}", entries.into_iter().collect::<String>());
+    good.write(".trivyignore.yaml", &list);
+    let again = trivy(good, &["--json"]).code(0).json();
+    assert_eq!(again["findings"].as_array().unwrap().len(), found.len(), "none of them is gone");
+    let ignored = again["findings"].as_array().unwrap().iter().filter(|one| one["ignored"].is_string());
+    assert_eq!(ignored.count(), failing.len());
+    for (name, text) in [("broken.yaml", "a: [\n"), ("pod.yaml.tmpl", pod)] {
+        good.write(&format!("deploy/{name}"), text);
+        trivy(good, &[]).code(3).says(&format!("deploy/{name}: Trivy did not look at this file"));
+        fs::remove_file(good.path().join("deploy").join(name)).unwrap();
+    }
+    fs::remove_file(good.path().join(".trivyignore.yaml")).unwrap();
+    fs::remove_dir_all(good.path().join("deploy")).unwrap();
+    trivy(good, &[]).code(0).says("not looked at, since it is not there: Dockerfile, deploy");
+    good.write("xtask/image.toml", &format!("{SETTINGS}deploy = ['deploy']\n"));
+    trivy(good, &[]).code(2).says("'deploy' is to be looked at, and is not there");
+    good.write("xtask/image.toml", SETTINGS);
+}

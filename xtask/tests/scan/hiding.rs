@@ -1,0 +1,100 @@
+//! Every way in which an image says nothing, or the advisories do.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::control::{SETTINGS, scan};
+use crate::support::published::digest;
+use crate::support::{Hello, Image, Ran, copy, forge, path_without};
+
+/// What is done to a program's bytes and mode.
+pub type Change = fn(&mut Vec<u8>, &mut u32);
+
+/// Every way of seeing nothing turns the pass into exit code 3.
+pub fn hiding(good: &Hello) {
+    let kept = good.path().join("kept");
+    copy(&good.layout(), &kept);
+    let without_section: Change = |elf, _| {
+        let at = elf.windows(8).position(|bytes| bytes == b".dep-v0\0").unwrap();
+        elf[at + 1] = b'x';
+    };
+    let without_bit: Change = |_, mode| *mode = 0o644;
+    let cases = [(without_section, "no section .dep-v0"), (without_bit, "no executable bit")];
+    for (change, expected) in cases {
+        rewrite(&good.layout(), change);
+        scan(good, &[]).code(3).says(expected);
+        fs::remove_dir_all(good.layout()).unwrap();
+        copy(&kept, &good.layout());
+    }
+    // One platform is not there any more.
+    let path = good.layout().join("index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    index["manifests"].as_array_mut().unwrap().retain(|entry| entry["platform"]["architecture"] == "amd64");
+    fs::write(&path, index.to_string()).unwrap();
+    scan(good, &[]).code(3).says("nothing for linux/arm64");
+    scan(good, &["--platform", "linux/amd64"]).code(0);
+    fs::copy(kept.join("index.json"), &path).unwrap();
+    // A blob is cut short.
+    let image = Image::read(&good.layout());
+    let layer = image.manifest("arm64")["layers"][0]["digest"].as_str().unwrap()[7..].to_owned();
+    let blob = good.layout().join("blobs/sha256").join(&layer);
+    let bytes = fs::read(&blob).unwrap();
+    fs::write(&blob, &bytes[..bytes.len() / 2]).unwrap();
+    scan(good, &[]).code(3).says("linux/arm64 layer 1 of 1");
+    fs::write(&blob, bytes).unwrap();
+    // The facts are too old, cut short, or not there.
+    good.write("xtask/image.toml", &SETTINGS.replace("36500", "3"));
+    scan(good, &[]).code(3).says("days old; at most 3 are allowed");
+    good.write("xtask/image.toml", SETTINGS);
+    let facts = good.path().join("xtask/advisories.jsonl");
+    let text = fs::read_to_string(&facts).unwrap();
+    fs::write(&facts, text.lines().take(500).collect::<Vec<_>>().join("\n")).unwrap();
+    scan(good, &[]).code(3).says("advisories, 499 follow");
+    fs::remove_file(&facts).unwrap();
+    scan(good, &[]).code(3).says("no advisories");
+    fs::write(&facts, text).unwrap();
+    scan(good, &[]).code(0);
+    // In CI Trivy is required.
+    let mut command = good.command();
+    command.env("CI", "true").env("PATH", path_without("trivy"));
+    Ran::of(command.arg("scan")).code(3).says("Trivy is required here");
+}
+
+/// Writes amd64's binary anew, with other bytes or another mode, under digests that are right.
+pub fn rewrite(layout: &Path, change: Change) {
+    let image = Image::read(layout);
+    let mut manifest = image.manifest("amd64");
+    let last = manifest["layers"].as_array().unwrap().len() - 1;
+    let blob = image.blob(&manifest["layers"][last]["digest"]);
+    let mut tar = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(flate2::read::GzDecoder::new(&blob[..])).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (path, mut header) = (entry.path().unwrap().into_owned(), entry.header().clone());
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        if header.entry_type().is_file() {
+            let mut mode = header.mode().unwrap();
+            change(&mut bytes, &mut mode);
+            header.set_mode(mode);
+            header.set_size(bytes.len() as u64);
+        }
+        tar.append_data(&mut header, path, &bytes[..]).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    let mut gzip = flate2::read::GzEncoder::new(&tar[..], flate2::Compression::fast());
+    let mut packed = Vec::new();
+    gzip.read_to_end(&mut packed).unwrap();
+    let mut config = image.config("amd64");
+    config["rootfs"]["diff_ids"][last] = json!(digest(&tar));
+    forge::put(layout, &mut manifest["layers"][last], &packed);
+    forge::put(layout, &mut manifest["config"], config.to_string().as_bytes());
+    let mut index = image.index.clone();
+    let entries = index["manifests"].as_array_mut().unwrap();
+    entries.retain(|entry| entry.get("platform").is_some());
+    let entry = entries.iter_mut().find(|entry| entry["platform"]["architecture"] == "amd64").unwrap();
+    forge::put(layout, entry, manifest.to_string().as_bytes());
+    fs::write(layout.join("index.json"), index.to_string()).unwrap();
+}
