@@ -86,6 +86,25 @@ fn pruning_leaves_all_that_something_kept_leads_to() {
 }
 
 #[test]
+fn forms_of_tags_are_counted_each_on_its_own() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let (workshop, _) = workshop(&registry, 1);
+    let (_, bytes) = get(&registry, "/v2/owner/app/manifests/1.1.0");
+    // Others have published these, each its own bytes: a space more.
+    let tags = ["1.0.0", "1.0.0-slim", "1.1.0-slim", "v1.2.0-slim", "1-slim", "1.1.0-rc.1", "1.1.0-rc.2"];
+    for (spaces, tag) in tags.into_iter().enumerate() {
+        let bytes = [&bytes[..], " ".repeat(spaces + 1).as_bytes()].concat();
+        put(&registry, &format!("/v2/owner/app/manifests/{tag}"), INDEX, &bytes);
+    }
+    let prune = || workshop.run(&["prune", "--keep", "1", "--json"]).code(0).json()["tags"].clone();
+    assert_eq!(prune(), json!(["1.0.0", "1.0.0-slim", "1.1.0-rc.1", "1.1.0-rc.2", "1.1.0-slim"]));
+    let rule = "\n[[tags]]\ntype = \"semver\"\npattern = \"{{version}}\"\nsuffix = \"-slim\"\n";
+    workshop.hello.write("xtask/image.toml", &(settings(&registry) + rule));
+    assert_eq!(prune(), json!(["1.0.0", "1.0.0-slim", "1.1.0-rc.1", "1.1.0-slim"]));
+}
+
+#[test]
 fn what_refers_keeps_what_it_refers_to() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();

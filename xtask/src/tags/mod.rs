@@ -17,7 +17,7 @@ pub use derive::{Derived, Facts, Tag, derive, named};
 pub use event::{Event, Run, run_tag};
 pub use motion::{Motion, version_of};
 pub use names::Names;
-pub use owner::{check_rules, reserved};
+pub use owner::{PRUNE_JOURNAL, check_rules, reserved};
 pub use rule::{Kind, Latest, RefKind, Rule};
 
 use semver::Version;
