@@ -109,6 +109,29 @@ fn nothing_in_xtask_knows_the_service_it_builds() {
     }
 }
 
+/// The settings are of the rooms' types, and the rooms name the settings' file where they complain.
+#[test]
+fn no_two_rooms_know_each_other() {
+    let folder = root().join("xtask/src");
+    let mut sources = Vec::new();
+    files(&folder, &[".rs"], &mut sources);
+    let mut known = BTreeSet::new();
+    for source in sources.iter().filter(|path| !path.iter().any(|part| part == "tests")) {
+        let path = source.strip_prefix(&folder).unwrap().to_string_lossy().into_owned();
+        let room = path.split('/').next().unwrap().trim_end_matches(".rs");
+        let text = fs::read_to_string(source).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for other in code.split("crate::").skip(1) {
+            let other = other.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+            known.insert((room.to_owned(), other.to_owned()));
+        }
+    }
+    for (room, other) in known.iter().filter(|(room, other)| room != other && room != "settings") {
+        let is_mutual = other != "settings" && known.contains(&(other.clone(), room.clone()));
+        assert!(!is_mutual, "{room} and {other} know each other");
+    }
+}
+
 #[test]
 fn children_are_started_in_one_place() {
     let mut sources = Vec::new();

@@ -4,14 +4,14 @@ use semver::Version;
 
 use super::event::{Event, Ref};
 use super::globals::{commit, global, own_versions};
-use super::motion::{Motion, latest, render, version_of};
+use super::motion::{Motion, latest, render};
 use super::names::{Names, fold};
 use super::owner::{belongs, reserved};
 use super::rule::{Kind, Latest, RefKind, Rule};
 use super::template::{fill, sanitise};
-use super::version_tag;
 use crate::error::Fault;
 use crate::registry::Reference;
+use crate::version::{version_of, version_tag};
 
 /// What tags are derived from.
 #[derive(Clone, Debug)]

@@ -2,10 +2,11 @@
 
 use semver::Version;
 
-use super::motion::{Motion, latest, stem, version_of};
+use super::motion::{Motion, latest, stem};
 use super::rule::{Kind, RefKind, Rule};
 use super::template::{fill, sanitise};
 use crate::error::Fault;
+use crate::version::version_of;
 
 /// What moving tags are made of where no rule says more.
 const LINES: [&str; 2] = ["{{major}}.{{minor}}", "{{major}}"];
@@ -126,16 +127,15 @@ impl Family {
         let bare = stem(prefix);
         let around = |prefix: &str, core: &str| format!("{prefix}{core}{suffix}");
         let exact = self.core(name).and_then(|core| Some((core, version_of(core)?)));
-        let (version, twin) = match exact {
-            Some((core, version)) => match core.strip_prefix('v') {
-                Some(rest) => (version, around(prefix, rest)),
-                None if bare == prefix => (version, around(prefix, &format!("v{core}"))),
-                None => (version, around(bare, core)),
-            },
-            None => {
-                let core = name.strip_prefix(bare)?.strip_suffix(suffix.as_str())?;
-                (version_of(core)?, around(prefix, core))
-            }
+        let other = || {
+            let core = name.strip_prefix(bare)?.strip_suffix(suffix.as_str())?;
+            Some((version_of(core)?, around(prefix, core)))
+        };
+        let (version, twin) = match exact.map(|(core, version)| (core, core.strip_prefix('v'), version)) {
+            None => other()?,
+            Some((_, Some(rest), version)) => (version, around(prefix, rest)),
+            Some((core, None, version)) if bare == prefix => (version, around(prefix, &format!("v{core}"))),
+            Some((core, None, version)) => (version, around(bare, core)),
         };
         let form = Some((bare.to_owned(), suffix.clone()));
         Some(Judged { motion: Motion::Fixed, version: Some(version), twin: Some(twin), form })

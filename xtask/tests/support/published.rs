@@ -110,7 +110,12 @@ impl Workshop {
             "org.opencontainers.image.version": version["version"],
             "org.opencontainers.image.revision": version["revision"],
         });
-        self.digest = layout(&self.hello.layout(), seed, bytes, &labels);
+        self.image_with(seed, bytes, &labels);
+    }
+
+    /// Makes another image with these annotations.
+    pub fn image_with(&mut self, seed: u64, bytes: usize, labels: &Value) {
+        self.digest = layout(&self.hello.layout(), seed, bytes, labels);
         self.scan(true);
     }
 
