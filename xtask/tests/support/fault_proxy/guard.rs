@@ -8,10 +8,8 @@ use super::http::{Seen, text};
 /// Wants bearer tokens, as ghcr.io does.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    /// The user and password that may push.
-    pub(crate) user: (&'static str, &'static str),
-    /// The refresh token that may push.
-    pub(crate) refresh: &'static str,
+    /// What its secrets begin with: `WORD-password` and `WORD-refresh`, which may push, and `WORD-token-N`.
+    pub(crate) word: String,
     /// Requests that a token is good for before it has expired.
     pub(crate) uses: usize,
     /// What `expires_in` says.
@@ -27,8 +25,7 @@ pub(crate) struct Guard {
 impl Default for Guard {
     fn default() -> Self {
         Self {
-            user: ("user", "hunter2-password"),
-            refresh: "hunter2-refresh",
+            word: "hunter2".to_owned(),
             uses: usize::MAX,
             expires_in: 300,
             open: true,
@@ -73,23 +70,27 @@ impl State {
         let guard = self.guard.clone().unwrap_or_default();
         let shown = seen.headers.get("authorization");
         let known = shown.is_some_and(|shown| *shown == guard.basic_value())
-            || seen.method == "POST" && form.contains(&format!("refresh_token={}", guard.refresh));
+            || seen.method == "POST" && form.contains(&format!("refresh_token={}-refresh", guard.word));
         let asked = if seen.method == "POST" { form } else { &seen.target };
         let pushes = asked.contains("push");
         if !known && (shown.is_some() || seen.method == "POST" || pushes || !guard.open) {
             return text(403, &[], r#"{"errors":[{"code":"DENIED","message":"denied"}]}"#);
         }
-        let token = format!("hunter2-token-{}", self.tokens.len());
+        let token = format!("{}-token-{}", guard.word, self.tokens.len());
         self.tokens.insert(token.clone(), (pushes, guard.uses));
         text(200, &[], &format!(r#"{{"token":"{token}","expires_in":{}}}"#, guard.expires_in))
     }
 }
 
 impl Guard {
+    /// The user and password that may push where nothing else is said.
+    #[allow(dead_code, reason = "not every test shows a password")]
+    pub(crate) const USER: (&str, &str) = ("user", "hunter2-password");
+
     fn basic_value(&self) -> String {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let mut out = "Basic ".to_owned();
-        for group in format!("{}:{}", self.user.0, self.user.1).as_bytes().chunks(3) {
+        for group in format!("{}:{}-password", Self::USER.0, self.word).as_bytes().chunks(3) {
             let word =
                 (0..3).fold(0, |word, i| word << 8 | group.get(i).map_or(0, |byte| usize::from(*byte)));
             for i in 0..4 {
