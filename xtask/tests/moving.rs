@@ -2,16 +2,11 @@
 
 mod support;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use support::fault_proxy::{Fault, FaultProxy};
 use support::live::Live;
-use support::published::{INDEX, Workshop, get, put, tagged};
-
-fn states(report: &Value) -> Vec<(String, String)> {
-    let rows = report["tags"].as_array().unwrap().iter();
-    rows.map(|row| (row["tag"].as_str().unwrap().into(), row["state"].as_str().unwrap().into())).collect()
-}
+use support::published::{INDEX, Workshop, get, put, states, tagged};
 
 #[test]
 fn moving_tags_only_go_forward() {

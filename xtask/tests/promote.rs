@@ -7,13 +7,7 @@ use serde_json::{Value, json};
 use support::Ran;
 use support::fault_proxy::{Fault, FaultProxy, Guard};
 use support::live::Live;
-use support::published::{Workshop, get, put, signing, tagged};
-
-fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
-    let checks = report["checks"].as_array().unwrap();
-    let check = checks.iter().find(|check| check["name"] == name).unwrap();
-    (check["state"].as_str().unwrap(), check["detail"].as_str().unwrap())
-}
+use support::published::{Workshop, check, get, put, signing, tagged};
 
 #[test]
 fn a_signed_image_is_verified_and_each_check_can_fail() {

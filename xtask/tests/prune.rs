@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use support::fault_proxy::{Fault, FaultProxy};
 use support::live::Live;
-use support::published::{INDEX, MANIFEST, Workshop, digest, get, is_whole, put, refer, tagged};
+use support::published::{INDEX, MANIFEST, Workshop, check, digest, get, is_whole, put, refer, tagged};
 use support::{Ran, have_program};
 
 fn settings(registry: &str) -> String {
@@ -36,17 +36,12 @@ fn workshop(registry: &str, count: u64) -> (Workshop, Vec<String>) {
     (workshop, digests)
 }
 
-fn provenance(report: &Value) -> &Value {
-    let mut checks = report["checks"].as_array().unwrap().iter();
-    &checks.find(|check| check["name"] == "provenance").unwrap()["state"]
-}
-
 /// The image of a tag as a consumer and as crane see it.
 #[track_caller]
 fn is_clean(workshop: &Workshop, registry: &str, tag: &str) {
     let image = format!("{registry}/owner/app:{tag}");
     let report = workshop.run(&["verify", "--json", &image]).code(0).json();
-    assert_eq!(provenance(&report), "ok", "{tag}");
+    assert_eq!(check(&report, "provenance").0, "ok", "{tag}");
     if have_program("crane", "crane", &["version"]) {
         let crane =
             std::process::Command::new("crane").args(["validate", "--remote", &image]).output().unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::Ran;
 use support::fault_proxy::{Fault, FaultProxy};
 use support::live::Live;
-use support::published::{Workshop, get, put, tagged};
+use support::published::{Workshop, get, put, states, tagged};
 
 const APP: &str = "[[tags]]\ntype = \"semver\"\npattern = \"{{version}}\"\nprefix = \"app-\"\n\
                    [[tags]]\ntype = \"semver\"\npattern = \"{{major}}.{{minor}}\"\nsuffix = \"-slim\"\n\
@@ -28,11 +28,6 @@ fn on(workshop: &Workshop, reference: &str, args: &[&str]) -> Ran {
     let mut command = workshop.command(args);
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_REF", reference);
     Ran::of(&mut command)
-}
-
-fn states(report: &Value) -> Vec<(String, String)> {
-    let rows = report["tags"].as_array().unwrap().iter();
-    rows.map(|row| (row["tag"].as_str().unwrap().into(), row["state"].as_str().unwrap().into())).collect()
 }
 
 #[test]

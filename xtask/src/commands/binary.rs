@@ -83,9 +83,7 @@ impl Flags {
         };
         let toolchain = Toolchain::read()?;
         let targets = build::choose(&[platform], &toolchain)?;
-        let metadata = build::metadata(&workspace.root)?;
-        let settings = &workspace.settings;
-        let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
+        let package = Package::of(&workspace)?;
         let build = Build::of(&package, &Source::read(&workspace.root, run_tag().as_deref())?);
         Ok(build::Work::new(build, toolchain, targets))
     }

@@ -180,6 +180,19 @@ pub fn signing(mut command: Command) -> Command {
     command
 }
 
+/// The tags in the report of a publish, and what happened to each.
+pub fn states(report: &Value) -> Vec<(String, String)> {
+    let rows = report["tags"].as_array().unwrap().iter();
+    rows.map(|row| (row["tag"].as_str().unwrap().into(), row["state"].as_str().unwrap().into())).collect()
+}
+
+/// The state and the detail of a check in the report of a verify.
+pub fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name).unwrap();
+    (check["state"].as_str().unwrap(), check["detail"].as_str().unwrap())
+}
+
 /// An HTTP request to a registry on this machine: status and body. No client of ours has a part in it.
 pub fn get(registry: &str, path: &str) -> (u16, Vec<u8>) {
     use std::io::{Read as _, Write as _};
