@@ -29,14 +29,14 @@ impl Hold {
         let (what, cure) = match self {
             Self::Tag(name, higher) if is_dated(higher) => (
                 format!("the tag {name} reads as a version above {version}"),
-                "delete that tag from the registry, and give a prefix to what makes such tags; or, ",
+                "delete that tag from the registry, and give a prefix to what makes such tags; or, this once, ",
             ),
             Self::Image(higher) if is_dated(higher) => {
                 (format!("the image there says that it is {higher}, which is above {version}"), "")
             }
             _ => return None,
         };
-        let help = format!("if that is a day and no version, {cure}this once, publish --move {tag}");
+        let help = format!("if that is a day and no version, {cure}publish --move {tag}");
         (!is_dated(version)).then(|| format!("{tag} stays where it is: {what}; {help}"))
     }
 }

@@ -52,14 +52,17 @@ mod tests {
     use super::*;
     use crate::tags::{Kind, Rule};
 
-    fn rule(pattern: &str) -> Rule {
-        Rule::of(Kind::Semver(pattern.to_owned()))
+    /// A rule for versions: a prefix, the pattern, a suffix.
+    fn rule(text: &str) -> Rule {
+        let [prefix, pattern, suffix] = text.split(' ').collect::<Vec<_>>()[..] else { panic!("{text}") };
+        let own = |text: &str| Some(text.to_owned());
+        Rule { prefix: own(prefix), suffix: own(suffix), ..Rule::of(Kind::Semver(pattern.to_owned())) }
     }
 
     #[test]
     fn the_highest_versions_of_each_form_stay_and_so_does_what_an_environment_runs() {
-        let plain = &["{{version}}"][..];
-        let slim = &["{{version}}", "{{version}}-slim", "{{major}}-slim"][..];
+        let plain = &[" {{version}} "][..];
+        let slim = &[" {{version}} ", " {{version}} -slim", " {{major}} -slim"][..];
         for (what, rules, tags, expected) in [
             ("releases", plain, "1.0.0 1.1.0 1.10.0 1.9.0", "1.1.0"),
             (
@@ -78,16 +81,22 @@ mod tests {
             ("a form that nobody names", plain, "1.1.0-slim 1.2.0-slim 1.3.0-slim 1.3.0", "1.1.0-slim"),
             (
                 "a form with a name before it",
-                &["app-v{{version}}"],
+                &["app- v{{version}} "],
                 "app-v1.0.0 app-1.1.0 app-v1.2.0 1.0.0",
                 "app-v1.0.0",
             ),
             ("somebody else's", plain, "app-1.0.0 app-1.1.0 app-1.2.0", ""),
             (
                 "a form that only a run can tell",
-                &["{{branch}}-{{version}}"],
+                &["{{branch}}- {{version}} "],
                 "main-1.0.0 main-1.1.0 main-1.2.0",
                 "",
+            ),
+            (
+                "and one that it puts behind",
+                &[" {{version}} -{{sha}}"],
+                "1.0.1-0a1 1.1.0-0a2 1.2.0-0a3 1.2.0",
+                "1.0.1-0a1",
             ),
         ] {
             let rules: Vec<_> = rules.iter().map(|pattern| rule(pattern)).collect();
