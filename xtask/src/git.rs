@@ -8,7 +8,7 @@ use semver::{BuildMetadata, Prerelease, Version};
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
-use crate::tags::{run_tag, version_of};
+use crate::version::version_of;
 
 /// The source's place in history. Without a repository all of it is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,8 +47,9 @@ pub fn command(root: &Path) -> Cmd {
 
 impl Source {
     /// Reads the repository that tracks `root`, if there is one. A repository that git refuses to read
-    /// is an error: the image would lose its revision and get another digest in silence.
-    pub fn read(root: &Path) -> Result<Self> {
+    /// is an error: the image would lose its revision and get another digest in silence. `run_for` is the tag
+    /// that this run is for, where it is for one.
+    pub fn read(root: &Path, run_for: Option<&str>) -> Result<Self> {
         let run = |args: &[&str]| command(root).args(args.iter().copied()).read();
         let git = |args: &[&str]| run(args).ok();
         let mut source = Self::default();
@@ -76,7 +77,7 @@ impl Source {
             })?;
             source.revision = Some(revision.to_owned());
             source.dirty = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
-            source.nearest = nearest(git, run_tag().as_deref());
+            source.nearest = nearest(git, run_for);
             source.shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
             // Counted over all of history, and needed where no tag begins the count.
             if !source.shallow && source.nearest.is_none() {

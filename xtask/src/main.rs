@@ -25,6 +25,7 @@ mod threads;
 mod time;
 mod ui;
 mod verify;
+mod version;
 
 use std::process::ExitCode;
 

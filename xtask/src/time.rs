@@ -25,15 +25,12 @@ pub fn rfc3339(time: u64) -> String {
 /// time, or lies outside of the years 1970 to 9999. A leap second counts as the one before it.
 pub fn seconds_of(text: &str) -> Option<u64> {
     let (date, rest) = (text.get(..10)?, text.get(10..)?);
-    let days = u64::try_from(date.parse::<Date>().ok()?.days).ok()?;
+    let date = date.parse::<Date>().ok()?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let (time, rest) = (rest.get(..8)?, rest.get(8..)?);
     let mut parts = time.splitn(3, ':');
     let (hour, minute) = (number(parts.next()?, 2)?, number(parts.next()?, 2)?);
-    let second = number(parts.next()?, 2)?;
-    if hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
+    let seconds = date.at(hour, minute, number(parts.next()?, 2)?)?;
     let zone = match rest.strip_prefix('.') {
         None => rest,
         Some(fraction) => {
@@ -41,7 +38,6 @@ pub fn seconds_of(text: &str) -> Option<u64> {
             (zone.len() < fraction.len()).then_some(zone)?
         }
     };
-    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second.min(59);
     if zone.eq_ignore_ascii_case("z") {
         return Some(seconds);
     }
@@ -81,6 +77,22 @@ impl Date {
         Self { days: i64::try_from(seconds / 86_400).unwrap_or(i64::MAX) }
     }
 
+    /// The day of these numbers, if there is one; up to the year 9999, the last that RFC 3339 can write.
+    pub fn new(year: i64, month: i64, day: i64) -> Option<Self> {
+        let may_be = (0..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+        let date = may_be.then(|| Self::of_parts(year, month, day))?;
+        // 31 February becomes another day and so does not come back the same.
+        (date.parts() == (year, month, day)).then_some(date)
+    }
+
+    /// The seconds since 1970 of a time on this day; none where there is no such time, or it was before. A
+    /// leap second counts as the one before it.
+    pub fn at(self, hour: u64, minute: u64, second: u64) -> Option<u64> {
+        let days = u64::try_from(self.days).ok()?;
+        let is_time = hour < 24 && minute < 60 && second <= 60;
+        is_time.then(|| days * 86_400 + hour * 3_600 + minute * 60 + second.min(59))
+    }
+
     /// Days from `earlier` to this one.
     pub fn since(self, earlier: Self) -> i64 {
         self.days.saturating_sub(earlier.days)
@@ -116,10 +128,9 @@ impl FromStr for Date {
             && (year.len(), month.len(), day.len()) == (4, 2, 2)
             && parts.concat().bytes().all(|byte| byte.is_ascii_digit())
             && let (Ok(year), Ok(month), Ok(day)) = (year.parse(), month.parse(), day.parse())
-            // 31 February becomes another day and so does not come back the same.
-            && Self::of_parts(year, month, day).parts() == (year, month, day)
+            && let Some(date) = Self::new(year, month, day)
         {
-            return Ok(Self::of_parts(year, month, day));
+            return Ok(date);
         }
         Err(format!("'{text}' is not a day such as 2026-08-21"))
     }

@@ -2,16 +2,11 @@
 
 mod support;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use support::fault_proxy::{Fault, FaultProxy};
 use support::live::Live;
-use support::published::{Workshop, layout, tagged};
-
-fn states(report: &Value) -> Vec<(String, String)> {
-    let rows = report["tags"].as_array().unwrap().iter();
-    rows.map(|row| (row["tag"].as_str().unwrap().into(), row["state"].as_str().unwrap().into())).collect()
-}
+use support::published::{INDEX, Workshop, get, put, states, tagged};
 
 #[test]
 fn moving_tags_only_go_forward() {
@@ -52,24 +47,96 @@ fn where_no_tag_tells_the_version_the_image_itself_does() {
     let repository = format!("{}/owner/app", live.registry());
     let mut state_of = |version: &str, tag: &str| {
         let labels = json!({ "org.opencontainers.image.version": version });
-        workshop.digest = layout(&workshop.hello.layout(), 1, 1000, &labels);
-        workshop.scan(true);
+        workshop.image_with(1, 1000, &labels);
         let report = workshop.publish(&repository, &[tag]).code(0).json();
         (states(&report)[0].1.clone(), workshop.digest.clone())
     };
     for (version, tag, expected) in [
         ("1.3.0", "latest", "created"),
-        ("1.2.9", "latest", "left: 1.3.0 is out"),
+        ("1.2.9", "latest", "left: the image there says 1.3.0"),
         ("1.4.0-rc.1", "latest", "left: not for this version"),
         ("1.3.1", "latest", "moved"),
         ("1.3.1", "1", "created"),
-        ("1.3.0", "1", "left: 1.3.1 is out"),
+        ("1.3.0", "1", "left: the image there says 1.3.1"),
     ] {
         let (state, _) = state_of(version, tag);
         assert_eq!(state, expected, "{version} {tag}");
     }
     let (_, digest) = state_of("1.3.1", "latest");
     assert_eq!(tagged(&live.registry(), "owner/app", "latest"), Some(digest));
+}
+
+#[test]
+fn a_day_that_reads_as_a_version_holds_a_tag_and_is_named() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let mut workshop = Workshop::new(1);
+    let repository = format!("{registry}/owner/app");
+    workshop.publish(&repository, &["1.2.0", "latest"]).code(0);
+    // As other tools have tagged nightly images.
+    let (_, bytes) = get(&registry, "/v2/owner/app/manifests/1.2.0");
+    let tag = |name: &str| put(&registry, &format!("/v2/owner/app/manifests/{name}"), INDEX, &bytes);
+    for day in ["20240101", "2024", "2024.01.15", "2024-01-15", "2024.1", "night-2024.1.15"] {
+        tag(day);
+    }
+    workshop.image(2, 1000);
+    let report = workshop.publish(&repository, &["1.3.0", "latest"]).code(0).json();
+    assert_eq!(states(&report)[1].1, "moved");
+    tag("2024.1.15");
+    workshop.image(3, 1000);
+    let ran = workshop.publish(&repository, &["1.4.0", "latest"]).code(0);
+    let ran = ran.says("the tag 2024.1.15 reads as a version above 1.4.0").says("delete that tag");
+    assert_eq!(states(&ran.json())[1].1, "left: 2024.1.15 is out");
+    let args =
+        ["publish", "--repository", &repository, "--tag", "1.4.0", "--tag", "latest", "--json", "--move"];
+    workshop.run(&[&args[..], &["main"]].concat()).code(2).says("'main' is none of the moving tags");
+    let report = workshop.run(&[&args[..], &["latest"]].concat()).code(0).json();
+    assert_eq!(states(&report)[1].1, "moved");
+    assert_eq!(tagged(&registry, "owner/app", "latest"), Some(workshop.digest));
+}
+
+#[test]
+fn an_image_without_a_version_takes_no_tag_from_one_that_has_one() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let mut workshop = Workshop::new(1);
+    let (unlabelled, labelled) = (json!({}), json!({ "org.opencontainers.image.version": "1.3.0" }));
+    // What is there first, and under which tags; then what holds `--tag latest`.
+    for (seed, (what, labels, tags, held)) in [
+        ("nothing", &unlabelled, "", ""),
+        ("another without one", &unlabelled, "latest", ""),
+        ("a branch and a day", &unlabelled, "main 20240101", ""),
+        ("a version before a release", &unlabelled, "1.3.0-rc.1", ""),
+        ("an image that says it", &labelled, "latest", "the image there says 1.3.0"),
+        ("a tag that says it", &unlabelled, "v1.3.0 latest", "v1.3.0 is out"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("owner/app{seed}");
+        let repository = format!("{registry}/{name}");
+        workshop.image_with(seed as u64 + 1, 1000, labels);
+        if !tags.is_empty() {
+            workshop.publish(&repository, &tags.split(' ').collect::<Vec<_>>()).code(0);
+        }
+        let first = tagged(&registry, &name, "latest");
+        workshop.image_with(100, 1000, &unlabelled);
+        let publish = |tags: &[&str]| workshop.publish(&repository, tags);
+        if held.is_empty() {
+            publish(&["latest"]).code(0);
+            assert_eq!(tagged(&registry, &name, "latest").as_ref(), Some(&workshop.digest), "{what}");
+            continue;
+        }
+        publish(&["latest"]).code(3).says(held).says("--move latest");
+        assert_eq!(tagged(&registry, &name, "latest"), first, "{what}");
+        // A version beside it decides, as ever; and so does whoever asks for it.
+        let report = publish(&["1.2.0", "latest"]).code(0).json();
+        assert_eq!(states(&report)[1].1, format!("left: {held}"), "{what}");
+        let args = ["publish", "--json", "--repository", &repository, "--tag", "latest", "--move", "latest"];
+        let report = workshop.run(&args).code(0).json();
+        assert_eq!(states(&report)[0].1, "moved", "{what}");
+        assert_eq!(states(&publish(&["latest"]).code(0).json())[0].1, "unchanged", "{what}");
+    }
 }
 
 #[test]

@@ -4,27 +4,10 @@ mod support;
 
 use serde_json::{Value, json};
 
+use support::Ran;
 use support::fault_proxy::{Fault, FaultProxy, Guard};
 use support::live::Live;
-use support::published::{Workshop, get, put, tagged};
-use support::{Ran, have_program};
-
-/// A key pair of cosign's in the workspace: none where cosign is missing.
-fn key_pair(workshop: &Workshop) -> Option<()> {
-    if !have_program("cosign", "cosign", &["version"]) {
-        return None;
-    }
-    let mut command = std::process::Command::new("cosign");
-    command.arg("generate-key-pair").current_dir(workshop.hello.path()).env("COSIGN_PASSWORD", "hunter2-key");
-    assert!(command.output().unwrap().status.success());
-    Some(())
-}
-
-fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
-    let checks = report["checks"].as_array().unwrap();
-    let check = checks.iter().find(|check| check["name"] == name).unwrap();
-    (check["state"].as_str().unwrap(), check["detail"].as_str().unwrap())
-}
+use support::published::{Workshop, check, get, put, signing, tagged};
 
 #[test]
 fn a_signed_image_is_verified_and_each_check_can_fail() {
@@ -36,22 +19,22 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
     workshop.hello.write("target/sbom/older.cdx.json", r#"{"bomFormat":"of another image"}"#);
     let repository = format!("{}/owner/app", proxy.registry());
     let image = format!("{repository}:1.0.0");
-    let signing = key_pair(&workshop).is_some();
+    let signs = workshop.key_pair();
     let mut publish = workshop.command(&["publish", "--json", "--repository", &repository, "--tag", "1.0.0"]);
-    if signing {
-        publish.args(["--sign", "key"]).env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key");
+    if signs {
+        publish = signing(publish);
     }
     let ran = Ran::of(&mut publish).code(0);
     assert!(!format!("{ran:?}").contains("hunter2"));
     let with_key =
         ["verify", "--json", "--require-sbom", "--scanned-within", "36500", &image, "--key", "cosign.pub"];
-    let args = if signing { &with_key[..] } else { &with_key[..6] };
+    let args = if signs { &with_key[..] } else { &with_key[..6] };
     let report = workshop.run(args).code(0).json();
     assert_eq!(report["digest"], workshop.digest);
     for name in ["complete", "provenance", "scan", "sbom"] {
         assert_eq!(check(&report, name).0, "ok", "{report}");
     }
-    if signing {
+    if signs {
         assert_eq!(check(&report, "signature").0, "ok");
         let again = Ran::of(&mut publish).code(0).json();
         for name in ["sign", "attest"] {
@@ -62,7 +45,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
         // Another key has not signed it.
         std::fs::remove_file(workshop.hello.path().join("cosign.key")).unwrap();
         std::fs::remove_file(workshop.hello.path().join("cosign.pub")).unwrap();
-        key_pair(&workshop).unwrap();
+        assert!(workshop.key_pair());
         let report = workshop.run(args).code(3).json();
         assert_eq!(check(&report, "signature").0, "failed", "{report}");
         assert!(check(&report, "provenance").1.contains("not signed by whom"), "{report}");
@@ -113,9 +96,12 @@ fn an_image_without_documents_or_with_wrong_ones_is_told() {
 fn a_token_that_was_handed_in_serves_cosign_too_and_shows_nowhere() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
-    proxy.guard(Guard { open: false, ..Guard::default() });
+    // All processes are looked at, and there may be others' tests among them.
+    let word = unique();
+    proxy.guard(Guard { word: word.clone(), open: false, ..Guard::default() });
     let workshop = Workshop::new(3);
-    if key_pair(&workshop).is_none() {
+    let of_key = format!("{word}-key");
+    if !workshop.key_pair_with(&of_key) {
         return;
     }
     let repository = format!("{}/user/image", proxy.registry());
@@ -133,10 +119,10 @@ fn a_token_that_was_handed_in_serves_cosign_too_and_shows_nowhere() {
     ];
     for wrong in [false, true] {
         let mut run = workshop.command(&args);
-        run.env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key");
+        run.env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", &of_key);
         run.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
         let mut child = run.stderr(std::process::Stdio::piped()).spawn().unwrap();
-        let token = if wrong { "hunter2-wrong" } else { "hunter2-password" };
+        let token = format!("{word}-{}", if wrong { "wrong" } else { "password" });
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), token.as_bytes()).unwrap();
         // All arguments of all processes while it runs: cosign is one of them.
         let mut seen = String::new();
@@ -145,16 +131,16 @@ fn a_token_that_was_handed_in_serves_cosign_too_and_shows_nowhere() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let ran = Ran::from_output(child.wait_with_output().unwrap());
-        assert!(!seen.contains("hunter2"), "in the process list");
-        assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
+        assert!(!seen.contains(&word), "in the process list");
+        assert!(!format!("{ran:?}").contains(&word), "{ran:?}");
         if wrong {
             ran.code(1).says("step 'rights'");
         } else {
             ran.code(0).says("with cosign.key");
         }
         let plan = workshop.run(&[&args[..], &["--dry-run", "--json"]].concat());
-        assert!(!format!("{plan:?}").contains("hunter2"));
-        search(&workshop.hello.path().join("target"));
+        assert!(!format!("{plan:?}").contains(&word));
+        search(&workshop.hello.path().join("target"), &word);
     }
 }
 
@@ -165,13 +151,19 @@ fn arguments() -> String {
     lines.map(|line| String::from_utf8_lossy(&line).into_owned() + "\n").collect()
 }
 
-fn search(dir: &std::path::Path) {
+/// A secret that no other run of a test has.
+fn unique() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    format!("hunter2-{}-{}", std::process::id(), now.as_nanos())
+}
+
+fn search(dir: &std::path::Path, word: &str) {
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         if entry.path().is_dir() {
-            search(&entry.path());
+            search(&entry.path(), word);
         } else {
             let bytes = std::fs::read(entry.path()).unwrap();
-            let found = bytes.windows(7).any(|seven| seven == b"hunter2");
+            let found = bytes.windows(word.len()).any(|window| window == word.as_bytes());
             assert!(!found, "a token in {}", entry.path().display());
         }
     }
@@ -238,7 +230,7 @@ fn where_a_signature_is_wanted_it_goes_along_and_is_verified_on_both_sides() {
              repository = \"{registry}/prod/app\"\nsigned = true\nkey = \"cosign.pub\"\n"
         );
         workshop.hello.write("xtask/image.toml", &text);
-        if key_pair(&workshop).is_none() {
+        if !workshop.key_pair() {
             return;
         }
         let repository = format!("{registry}/owner/app");
@@ -246,9 +238,8 @@ fn where_a_signature_is_wanted_it_goes_along_and_is_verified_on_both_sides() {
         workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("does not take it: ");
         assert_eq!(tagged(&registry, "prod/app", "production"), None);
         workshop.image(2, 1000);
-        let args = ["publish", "--repository", &repository, "--tag", "1.1.0", "--sign", "key"];
-        let mut publish = workshop.command(&args);
-        Ran::of(publish.env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key")).code(0);
+        let args = ["publish", "--repository", &repository, "--tag", "1.1.0"];
+        Ran::of(&mut signing(workshop.command(&args))).code(0);
         workshop.run(&["promote", "1.1.0", "--to", "production"]).code(0).says("signature");
         let image = format!("{registry}/prod/app:production");
         let report = workshop.run(&["verify", "--json", &image, "--key", "cosign.pub"]).code(0).json();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use support::fault_proxy::{Fault, FaultProxy};
 use support::live::Live;
-use support::published::{INDEX, MANIFEST, Workshop, digest, get, is_whole, put, refer, tagged};
+use support::published::{INDEX, MANIFEST, Workshop, check, digest, get, is_whole, put, refer, tagged};
 use support::{Ran, have_program};
 
 fn settings(registry: &str) -> String {
@@ -36,17 +36,12 @@ fn workshop(registry: &str, count: u64) -> (Workshop, Vec<String>) {
     (workshop, digests)
 }
 
-fn provenance(report: &Value) -> &Value {
-    let mut checks = report["checks"].as_array().unwrap().iter();
-    &checks.find(|check| check["name"] == "provenance").unwrap()["state"]
-}
-
 /// The image of a tag as a consumer and as crane see it.
 #[track_caller]
 fn is_clean(workshop: &Workshop, registry: &str, tag: &str) {
     let image = format!("{registry}/owner/app:{tag}");
     let report = workshop.run(&["verify", "--json", &image]).code(0).json();
-    assert_eq!(provenance(&report), "ok", "{tag}");
+    assert_eq!(check(&report, "provenance").0, "ok", "{tag}");
     if have_program("crane", "crane", &["version"]) {
         let crane =
             std::process::Command::new("crane").args(["validate", "--remote", &image]).output().unwrap();
@@ -83,6 +78,25 @@ fn pruning_leaves_all_that_something_kept_leads_to() {
         let report = workshop.run(&args).code(0).json();
         assert_eq!((&report["tags"], &report["manifests"]), (&json!([]), &json!([])));
     }
+}
+
+#[test]
+fn forms_of_tags_are_counted_each_on_its_own() {
+    let Some(live) = Live::docker() else { return };
+    let registry = live.registry();
+    let (workshop, _) = workshop(&registry, 1);
+    let (_, bytes) = get(&registry, "/v2/owner/app/manifests/1.1.0");
+    // Others have published these, each its own bytes: a space more.
+    let tags = ["1.0.0", "1.0.0-slim", "1.1.0-slim", "v1.2.0-slim", "1-slim", "1.1.0-rc.1", "1.1.0-rc.2"];
+    for (spaces, tag) in tags.into_iter().enumerate() {
+        let bytes = [&bytes[..], " ".repeat(spaces + 1).as_bytes()].concat();
+        put(&registry, &format!("/v2/owner/app/manifests/{tag}"), INDEX, &bytes);
+    }
+    let prune = || workshop.run(&["prune", "--keep", "1", "--json"]).code(0).json()["tags"].clone();
+    assert_eq!(prune(), json!(["1.0.0", "1.0.0-slim", "1.1.0-rc.1", "1.1.0-rc.2", "1.1.0-slim"]));
+    let rule = "\n[[tags]]\ntype = \"semver\"\npattern = \"{{version}}\"\nsuffix = \"-slim\"\n";
+    workshop.hello.write("xtask/image.toml", &(settings(&registry) + rule));
+    assert_eq!(prune(), json!(["1.0.0", "1.0.0-slim", "1.1.0-rc.1", "1.1.0-slim"]));
 }
 
 #[test]

@@ -7,12 +7,7 @@ use serde_json::{Value, json};
 
 use support::fault_proxy::FaultProxy;
 use support::live::Live;
-use support::published::{Workshop, get, is_whole, tagged};
-
-fn states(report: &Value) -> Vec<(String, String)> {
-    let rows = report["tags"].as_array().unwrap().iter();
-    rows.map(|row| (row["tag"].as_str().unwrap().into(), row["state"].as_str().unwrap().into())).collect()
-}
+use support::published::{Workshop, get, is_whole, states, tagged};
 
 fn registries() -> Vec<Live> {
     [Live::docker(), Live::crane()].into_iter().flatten().collect()

@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use support::fault_proxy::{Fault, FaultProxy, Guard};
 use support::live::Live;
-use support::published::Workshop;
+use support::published::{KEY_PASSWORD, Workshop, signing};
 use support::{Ran, have_program};
 
 const TOKEN: &str = "hunter2-password";
@@ -102,21 +102,19 @@ fn lent(workshop: &Workshop) -> Vec<PathBuf> {
 fn what_a_killed_run_leaves_is_for_its_owner_alone_and_goes_with_the_next() {
     use std::os::unix::fs::PermissionsExt as _;
     let Some(live) = Live::docker() else { return };
-    if !have_program("cosign", "cosign", &["version"]) {
-        return;
-    }
     let proxy = FaultProxy::start(live.address);
     proxy.guard(Guard::default());
     let workshop = Workshop::new(3);
-    keys(&workshop);
+    if !workshop.key_pair() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let started = folder.path().join("started");
     program(folder.path(), "cosign", &format!("touch '{}'\nsleep 3", started.display()));
     let repository = format!("{}/user/image", proxy.registry());
     let args = ["publish", "--token-stdin", "--user", "user", "--repository", &repository, "--tag", "1.0.0"];
     let start = |path: std::ffi::OsString| {
-        let mut run = workshop.command(&args);
-        run.args(["--sign", "key"]).env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key");
+        let mut run = signing(workshop.command(&args));
         run.env("PATH", path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = run.spawn().unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), TOKEN.as_bytes()).unwrap();
@@ -137,13 +135,6 @@ fn what_a_killed_run_leaves_is_for_its_owner_alone_and_goes_with_the_next() {
     let child = start(std::env::var_os("PATH").unwrap());
     Ran::from_output(child.wait_with_output().unwrap()).code(0);
     assert_eq!(lent(&workshop), Vec::<PathBuf>::new());
-}
-
-/// A key pair of cosign's in the workspace.
-fn keys(workshop: &Workshop) {
-    let mut keys = std::process::Command::new("cosign");
-    keys.arg("generate-key-pair").current_dir(workshop.hello.path()).env("COSIGN_PASSWORD", "hunter2-key");
-    assert!(keys.output().unwrap().status.success());
 }
 
 /// PATH with this folder before all others.
@@ -172,11 +163,10 @@ fn witness(dir: &Path, name: &str) {
 #[test]
 fn no_child_sees_a_secret_that_it_has_no_use_for() {
     let Some(live) = Live::docker() else { return };
-    if !have_program("cosign", "cosign", &["version"]) {
+    let workshop = Workshop::new(3);
+    if !workshop.key_pair() {
         return;
     }
-    let workshop = Workshop::new(3);
-    keys(&workshop);
     let folder = tempfile::tempdir().unwrap();
     let names = ["git", "cargo", "cosign"];
     for name in names {
@@ -199,14 +189,15 @@ fn no_child_sees_a_secret_that_it_has_no_use_for() {
         run.env(name, format!("hunter2-{name}"));
     }
     run.env("COSIGN_KEY", fs::read_to_string(workshop.hello.path().join("cosign.key")).unwrap());
-    let ran = Ran::of(run.env("COSIGN_PASSWORD", "hunter2-key")).code(0).says("with env://COSIGN_KEY");
+    let ran = Ran::of(run.env("COSIGN_PASSWORD", KEY_PASSWORD)).code(0).says("with env://COSIGN_KEY");
     assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
     for name in names {
         let seen = fs::read_to_string(folder.path().join(format!("{name}.seen"))).unwrap();
         let lines: Vec<_> = seen.lines().filter(|line| line.contains("hunter2")).collect();
         if name == "cosign" {
             assert!(
-                !lines.is_empty() && lines.iter().all(|line| *line == "COSIGN_PASSWORD=hunter2-key"),
+                !lines.is_empty()
+                    && lines.iter().all(|line| *line == format!("COSIGN_PASSWORD={KEY_PASSWORD}")),
                 "{lines:?}"
             );
         } else {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::Ran;
 use support::fault_proxy::{Fault, FaultProxy};
 use support::live::Live;
-use support::published::{Workshop, get, layout, put, tagged};
+use support::published::{Workshop, get, put, states, tagged};
 
 const APP: &str = "[[tags]]\ntype = \"semver\"\npattern = \"{{version}}\"\nprefix = \"app-\"\n\
                    [[tags]]\ntype = \"semver\"\npattern = \"{{major}}.{{minor}}\"\nsuffix = \"-slim\"\n\
@@ -28,11 +28,6 @@ fn on(workshop: &Workshop, reference: &str, args: &[&str]) -> Ran {
     let mut command = workshop.command(args);
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_REF", reference);
     Ran::of(&mut command)
-}
-
-fn states(report: &Value) -> Vec<(String, String)> {
-    let rows = report["tags"].as_array().unwrap().iter();
-    rows.map(|row| (row["tag"].as_str().unwrap().into(), row["state"].as_str().unwrap().into())).collect()
 }
 
 #[test]
@@ -170,7 +165,7 @@ fn one_version_in_two_spellings_is_one_version() {
     let first = workshop.digest.clone();
     workshop.image(2, 1000);
     let report = workshop.publish(&repository, &["1.1.0", "v1"]).code(0).json();
-    assert_eq!(states(&report)[1].1, "left: 1.2.0 is out");
+    assert_eq!(states(&report)[1].1, "left: v1.2.0 is out");
     assert_eq!(tagged(&live.registry(), "owner/app", "v1"), Some(first.clone()));
     workshop.publish(&repository, &["v1.1.1"]).code(0);
     workshop.image(3, 1000);
@@ -230,8 +225,7 @@ fn a_release_is_not_published_as_another_one() {
     let repository = format!("{}/owner/app", live.registry());
     let mut workshop = workshop(&repository, "");
     let labels = json!({ "org.opencontainers.image.version": "1.0.0" });
-    workshop.digest = layout(&workshop.hello.layout(), 1, 1000, &labels);
-    workshop.scan(true);
+    workshop.image_with(1, 1000, &labels);
     workshop.publish(&repository, &["9.9.9"]).code(2).says("the image is the release 1.0.0").says("9.9.9");
     workshop.publish(&repository, &["1.0.0", "main"]).code(0);
     assert_eq!(tagged(&live.registry(), "owner/app", "9.9.9"), None);

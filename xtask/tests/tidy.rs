@@ -20,6 +20,20 @@ fn files(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
     }
 }
 
+/// The sources of xtask without their tests: the path below its folder, and the text.
+fn sources() -> Vec<(String, String)> {
+    let folder = root().join("xtask/src");
+    let mut found = Vec::new();
+    files(&folder, &[".rs"], &mut found);
+    let is_test = |path: &PathBuf| path.iter().any(|part| part == "tests" || part == "tests.rs");
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
+        (path.strip_prefix(&folder).unwrap().to_string_lossy().into_owned(), code)
+    };
+    found.into_iter().filter(|path| !is_test(path)).map(read).collect()
+}
+
 #[test]
 fn every_step_of_a_workflow_is_one_xtask_command() {
     let mut workflows = Vec::new();
@@ -140,30 +154,34 @@ fn nothing_in_xtask_knows_the_service_it_builds() {
     let settings = fs::read_to_string(root().join("xtask/image.toml")).unwrap();
     let package =
         settings.lines().find_map(|line| line.strip_prefix("package = ")).unwrap().trim_matches('"');
-    let mut sources = Vec::new();
-    files(&root().join("xtask/src"), &[".rs"], &mut sources);
-    for source in sources.iter().filter(|path| !path.iter().any(|part| part == "tests")) {
-        let text = fs::read_to_string(source).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap();
+    for (path, code) in sources() {
         let words: BTreeSet<_> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-        assert!(!words.contains(package), "{} knows '{package}'", source.display());
+        assert!(!words.contains(package), "{path} knows '{package}'");
+    }
+}
+
+/// The settings are of the rooms' types, and the rooms name the settings' file where they complain.
+#[test]
+fn no_two_rooms_know_each_other() {
+    let mut known = BTreeSet::new();
+    for (path, code) in sources() {
+        let room = path.split('/').next().unwrap().trim_end_matches(".rs");
+        for other in code.split("crate::").skip(1) {
+            let other = other.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+            known.insert((room.to_owned(), other.to_owned()));
+        }
+    }
+    for (room, other) in known.iter().filter(|(room, other)| room != other && room != "settings") {
+        let is_mutual = other != "settings" && known.contains(&(other.clone(), room.clone()));
+        assert!(!is_mutual, "{room} and {other} know each other");
     }
 }
 
 #[test]
 fn children_are_started_in_one_place() {
-    let mut sources = Vec::new();
-    files(&root().join("xtask/src"), &[".rs"], &mut sources);
-    for source in sources.iter().filter(|path| !path.iter().any(|part| part == "tests" || part == "process"))
-    {
-        let text = fs::read_to_string(source).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap();
+    for (path, code) in sources().into_iter().filter(|(path, _)| !path.starts_with("process/")) {
         for way in ["process::Command", "duct::"] {
-            assert!(
-                !code.contains(way),
-                "{} uses {way}; children are started by process::Cmd",
-                source.display()
-            );
+            assert!(!code.contains(way), "{path} uses {way}; children are started by process::Cmd");
         }
     }
 }

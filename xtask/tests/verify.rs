@@ -5,18 +5,12 @@ mod support;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use support::Ran;
 use support::fault_proxy::{FaultProxy, Guard};
 use support::live::Live;
-use support::published::{INDEX, Workshop, put};
-use support::{Ran, have_program};
-
-fn check(report: &Value, name: &str) -> (String, String) {
-    let checks = report["checks"].as_array().unwrap();
-    let check = checks.iter().find(|check| check["name"] == name).unwrap();
-    (check["state"].as_str().unwrap().to_owned(), check["detail"].as_str().unwrap().to_owned())
-}
+use support::published::{INDEX, KEY_PASSWORD, Workshop, check, put, signing};
 
 #[track_caller]
 fn fails(ran: Ran, name: &str, words: &str) {
@@ -27,16 +21,30 @@ fn fails(ran: Ran, name: &str, words: &str) {
 
 /// Publishes, signed with the workspace's key.
 fn publish_signed(workshop: &Workshop, repository: &str) -> Ran {
-    let args = ["publish", "--json", "--repository", repository, "--tag", "1.0.0", "--sign", "key"];
-    let mut publish = workshop.command(&args);
-    Ran::of(publish.env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", "hunter2-key"))
+    let args = ["publish", "--json", "--repository", repository, "--tag", "1.0.0"];
+    Ran::of(&mut signing(workshop.command(&args)))
+}
+
+/// Publishes without a scan, for a reason.
+fn publish_unscanned(workshop: &Workshop, repository: &str) -> Ran {
+    let args = ["publish", "--repository", repository, "--tag", "1.0.0", "--allow-unscanned", "hotfix"];
+    workshop.run(&args)
+}
+
+/// A registry, and a workspace with a key that has published nothing there yet; none where cosign or the
+/// registry is missing.
+fn with_key() -> Option<(Live, Workshop, String)> {
+    let live = Live::docker()?;
+    let workshop = Workshop::new(3);
+    let repository = format!("{}/owner/app", live.registry());
+    workshop.key_pair().then_some((live, workshop, repository))
 }
 
 /// Cosign itself, in the workspace.
 #[track_caller]
 fn cosign(workshop: &Workshop, args: &[&str]) {
     let mut command = std::process::Command::new("cosign");
-    command.args(args).current_dir(workshop.hello.path()).env("COSIGN_PASSWORD", "hunter2-key");
+    command.args(args).current_dir(workshop.hello.path()).env("COSIGN_PASSWORD", KEY_PASSWORD);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
@@ -46,12 +54,11 @@ const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingc
 
 #[test]
 fn a_key_that_signed_something_of_an_image_has_not_signed_the_image() {
-    if !have_program("cosign", "cosign", &["version"]) {
-        return;
-    }
     for live in [Live::docker(), Live::crane()].into_iter().flatten() {
         let workshop = Workshop::new(3);
-        cosign(&workshop, &["generate-key-pair"]);
+        if !workshop.key_pair() {
+            return;
+        }
         let repository = format!("{}/owner/app", live.registry());
         let image = format!("{repository}:1.0.0");
         workshop.publish(&repository, &["1.0.0"]).code(0);
@@ -71,7 +78,7 @@ fn a_key_that_signed_something_of_an_image_has_not_signed_the_image() {
         assert_eq!(check(&verify().code(0).json(), "signature").0, "ok");
         let by_tag = ["--new-bundle-format=false", "--use-signing-config=false", "--tlog-upload=false"];
         let other = Workshop::new(4);
-        cosign(&other, &["generate-key-pair"]);
+        assert!(other.key_pair());
         let repository = format!("{}/owner/other", live.registry());
         other.publish(&repository, &["1.0.0"]).code(0);
         let image = format!("{repository}@{}", other.digest);
@@ -83,13 +90,7 @@ fn a_key_that_signed_something_of_an_image_has_not_signed_the_image() {
 
 #[test]
 fn what_keeps_cosign_from_looking_is_no_missing_signature() {
-    let Some(live) = Live::docker() else { return };
-    if !have_program("cosign", "cosign", &["version"]) {
-        return;
-    }
-    let workshop = Workshop::new(3);
-    cosign(&workshop, &["generate-key-pair"]);
-    let repository = format!("{}/owner/app", live.registry());
+    let Some((_live, workshop, repository)) = with_key() else { return };
     publish_signed(&workshop, &repository).code(0);
     workshop.hello.write("garbage.pub", "garbage");
     let image = format!("{repository}:1.0.0");
@@ -124,24 +125,17 @@ fn an_image_that_failed_its_scan_is_promoted_nowhere() {
         format!("package = \"hello\"\nrepository = \"{repository}\"\n[[environments]]\nname = \"staging\"\n");
     workshop.hello.write("xtask/image.toml", &settings);
     workshop.scan(false);
-    let args = ["publish", "--repository", &repository, "--tag", "1.0.0", "--allow-unscanned", "hotfix"];
-    workshop.run(&args).code(0);
+    publish_unscanned(&workshop, &repository).code(0);
     let image = format!("{repository}:1.0.0");
     fails(workshop.run(&["verify", "--json", &image]), "scan", "did not pass");
     let report = workshop.run(&["verify", "--json", &image, "--allow-unscanned"]).code(0).json();
-    assert_eq!(check(&report, "scan"), ("absent".into(), "published without one: hotfix".into()));
+    assert_eq!(check(&report, "scan"), ("absent", "published without one: hotfix"));
     workshop.run(&["promote", "1.0.0", "--to", "staging"]).code(3).says("did not pass");
 }
 
 #[test]
 fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
-    let Some(live) = Live::docker() else { return };
-    if !have_program("cosign", "cosign", &["version"]) {
-        return;
-    }
-    let workshop = Workshop::new(3);
-    cosign(&workshop, &["generate-key-pair"]);
-    let repository = format!("{}/owner/app", live.registry());
+    let Some((_live, workshop, repository)) = with_key() else { return };
     let image = format!("{repository}:1.0.0");
     let verify = |more: &[&str]| workshop.run(&[&["verify", "--json", &image], more].concat());
     let key = ["--key", "cosign.pub"];
@@ -154,7 +148,7 @@ fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
     publish_signed(&workshop, &repository).code(0);
     let report = verify(&[&key[..], &["--require-sbom"]].concat()).code(0).json();
     assert!(check(&report, "scan").1.contains("2024-01-02"), "{report:#}");
-    assert_eq!(check(&report, "sbom"), ("ok".into(), "1 CycloneDX".into()));
+    assert_eq!(check(&report, "sbom"), ("ok", "1 CycloneDX"));
     let again = publish_signed(&workshop, &repository).code(0).json();
     let steps = again["steps"].as_array().unwrap();
     let step = steps.iter().find(|step| step["name"] == "attest-documents").unwrap();
@@ -194,8 +188,8 @@ fn an_image_without_a_passing_scan_fails_unless_that_is_asked_for() {
     }
     workshop.hello.write("target/xtask/scan.json", "garbage");
     workshop.publish(&repository, &["1.0.0"]).code(1).says("this is no result of a scan");
-    let args = ["publish", "--repository", &repository, "--tag", "1.0.0", "--allow-unscanned", "hotfix"];
-    workshop.run(&args).code(0).says("the image counts as not scanned").says("allowed: hotfix");
+    let publish = || publish_unscanned(&workshop, &repository);
+    publish().code(0).says("the image counts as not scanned").says("allowed: hotfix");
     let verify = |more: &[&str]| workshop.run(&[&["verify", "--json", &image], more].concat());
     fails(verify(&[]), "scan", "published without one: hotfix");
     fails(verify(&["--scanned-within", "9999"]), "scan", "published without one: hotfix");
@@ -203,7 +197,7 @@ fn an_image_without_a_passing_scan_fails_unless_that_is_asked_for() {
     assert_eq!(check(&report, "scan").0, "absent");
     // A reason that was not needed is not told.
     scan("2024-01-02T03:04:05Z");
-    workshop.run(&args).code(0);
+    publish().code(0);
     assert_eq!(check(&verify(&[]).code(0).json(), "scan").0, "ok");
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{Candidate, Comparison, Times, compare, table};
-use crate::build::{Package, metadata};
+use crate::build::Package;
 use crate::error::Fault;
 use crate::process::{Cmd, Need, find};
 use crate::settings::{Bytes, Workspace};
@@ -39,11 +39,7 @@ impl Publish {
         }
         let ui = Ui::detect();
         let workspace = Workspace::find()?;
-        let package = Package::find(
-            &metadata(&workspace.root)?,
-            &workspace.settings.package,
-            workspace.settings.binary.as_deref(),
-        )?;
+        let package = Package::of(&workspace)?;
         let image = package.target_dir.join("image");
         let bench = Bench {
             xtask: std::env::current_exe().context("this program's own file")?,

@@ -9,6 +9,7 @@ use cargo_metadata::{Metadata, TargetKind};
 use super::cargo;
 use crate::error::Fault;
 use crate::process::Cmd;
+use crate::settings::Workspace;
 
 /// Build dependencies that exist to compile or to find C.
 const C_BUILDERS: [&str; 7] = ["cc", "cmake", "gcc", "meson-next", "pkg-config", "system-deps", "vcpkg"];
@@ -47,6 +48,12 @@ pub fn metadata(root: &Path) -> Result<Metadata> {
 }
 
 impl Package {
+    /// The package that the settings of this workspace name.
+    pub fn of(workspace: &Workspace) -> Result<Self> {
+        let settings = &workspace.settings;
+        Ok(Self::find(&metadata(&workspace.root)?, &settings.package, settings.binary.as_deref())?)
+    }
+
     /// The package of this name and its binary; `binary` chooses among several.
     pub fn find(metadata: &Metadata, name: &str, binary: Option<&str>) -> Result<Self, Fault> {
         let members: Vec<_> = metadata.workspace_packages();

@@ -82,11 +82,7 @@ impl Image {
     fn run(&self) -> Result<()> {
         let ui = Ui::detect();
         let workspace = Workspace::find()?;
-        let package = Package::find(
-            &metadata(&workspace.root)?,
-            &workspace.settings.package,
-            workspace.settings.binary.as_deref(),
-        )?;
+        let package = Package::of(&workspace)?;
         let bench = Bench {
             home: package.target_dir.join("xtask").join("bench"),
             xtask: std::env::current_exe().context("this program's own file")?,

@@ -13,6 +13,7 @@ use crate::plan::{Action, Plan};
 use crate::platform::{Choice, Platform};
 use crate::process::Cmd;
 use crate::settings::Workspace;
+use crate::tags::run_tag;
 use crate::ui::{self, Progress, Ui};
 
 /// Make the one static binary of a platform
@@ -82,10 +83,8 @@ impl Flags {
         };
         let toolchain = Toolchain::read()?;
         let targets = build::choose(&[platform], &toolchain)?;
-        let metadata = build::metadata(&workspace.root)?;
-        let settings = &workspace.settings;
-        let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
-        let build = Build::of(&package, &Source::read(&workspace.root)?);
+        let package = Package::of(&workspace)?;
+        let build = Build::of(&package, &Source::read(&workspace.root, run_tag().as_deref())?);
         Ok(build::Work::new(build, toolchain, targets))
     }
 }

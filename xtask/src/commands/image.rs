@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::platform::Choice;
 use crate::process::{Cmd, find};
 use crate::settings::{Buildx, Secret, Settings, Workspace};
+use crate::tags::run_tag;
 use crate::threads::joined;
 use crate::time::rfc3339;
 use crate::ui::{self, Ui};
@@ -178,7 +179,7 @@ impl Flags {
         // Three programs answer three questions that do not depend on each other.
         let (toolchain, metadata, source) = std::thread::scope(|scope| {
             let toolchain = scope.spawn(Toolchain::read);
-            let source = scope.spawn(|| Source::read(&workspace.root));
+            let source = scope.spawn(|| Source::read(&workspace.root, run_tag().as_deref()));
             let metadata = build::metadata(&workspace.root);
             (joined(toolchain), metadata, joined(source))
         });

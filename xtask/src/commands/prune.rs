@@ -6,10 +6,12 @@ use anyhow::Result;
 use clap::Args;
 
 use super::publish::Target;
+use super::tags::rules;
 use crate::environments::Places;
 use crate::environments::prune::{Keep, Removed, Sweep, remove, sweep};
 use crate::error::{Fault, plain_line};
 use crate::settings::Workspace;
+use crate::tags::Names;
 use crate::ui::{self, Table, Ui};
 
 /// Delete old versions from the registry; shows what would go unless told --delete
@@ -21,7 +23,8 @@ Examples:
   cargo xtask prune --keep 10                       show what would go
   cargo xtask prune --keep 10 --drop pr- --delete   delete it, and the images of pull requests too")]
 pub struct Flags {
-    /// How many of the highest releases stay, and as many versions before a release
+    /// How many of the highest releases stay, of each form of tag that `[[tags]]` has, and as many versions
+    /// before a release
     #[arg(long, value_name = "N")]
     keep: usize,
     /// A tag that stays; again for more
@@ -61,7 +64,8 @@ impl Flags {
                 tags.extend(place.at.tag().map(str::to_owned));
             }
         }
-        let keep = Keep { versions: self.keep, tags, drop: self.drop.clone() };
+        let names = Names::of_every_run(&rules(&workspace.settings));
+        let keep = Keep { versions: self.keep, tags, drop: self.drop.clone(), names };
         let found = sweep(&client, &repository, &keep)?;
         for note in &found.notes {
             ui.warn(&plain_line(note));

@@ -18,8 +18,9 @@ use crate::publish::{
 use crate::registry::Reference;
 use crate::scan::gate::needs_trivy;
 use crate::settings::Bytes;
-use crate::tags::{Motion, Tag, version_of, version_tag};
+use crate::tags::{Motion, Tag};
 use crate::ui::{self, Ui};
+use crate::version::{version_of, version_tag};
 
 /// Put the image of target/image into a registry, byte for byte
 #[derive(Args, Debug)]
@@ -30,13 +31,17 @@ Examples:
   cargo xtask publish --repository localhost:5000/app --tag 1.2.3 --tag latest
   gh auth token | cargo xtask publish --token-stdin
 
-Exit codes: 0 done, 1 failed, 2 usage or settings, 3 no passing scan, or the version has other bytes")]
+Exit codes: 0 done, 1 failed, 2 usage or settings, 3 no passing scan, the version has other bytes,
+or a moving tag stands for a version and the image names none")]
 pub struct Flags {
     #[command(flatten)]
     target: Target,
     /// A tag, instead of those of `[[tags]]`; again for more
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
+    /// A moving tag among them that this image gets whatever it names now; again for more
+    #[arg(long = "move", value_name = "TAG")]
+    moved: Vec<String>,
     /// The layout's folder [default: target/image]
     #[arg(long, value_name = "DIR")]
     image: Option<PathBuf>,
@@ -81,6 +86,7 @@ impl Flags {
         }
         let parcel = read(&dir)?;
         let tags = self.tags(&facts, &to, &parcel, ui)?;
+        self.check_moved(&tags)?;
         let setup = self.setup(&facts, to, tags, &parcel, ui)?;
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let signer = self.sign.signer(get, |path| Path::new(path).is_file())?;
@@ -97,6 +103,9 @@ impl Flags {
         let steps = plan.run(&mut work, ui)?;
         let (digest, repository) = (work.parcel.digest(), work.setup.to.name());
         let report = Report::new(repository, digest, work.rows, work.attached, work.sending.sent, steps);
+        for doubt in work.setup.version.iter().flat_map(|version| report.doubts(version)) {
+            ui.warn(&doubt);
+        }
         if self.json {
             ui::print(&format!("{:#}\n", serde_json::to_value(&report)?));
         } else {
@@ -137,6 +146,16 @@ impl Flags {
         Ok(derived)
     }
 
+    fn check_moved(&self, tags: &[Tag]) -> Result<(), Fault> {
+        let moving: Vec<_> = tags.iter().filter(|tag| tag.motion.is_forward()).map(|tag| &tag.name).collect();
+        match self.moved.iter().find(|moved| !moving.contains(moved)) {
+            None => Ok(()),
+            Some(other) => Err(Fault::usage(format!("'{other}' is none of the moving tags of this run"))
+                .at("--move")
+                .cure("cargo xtask tags shows them; --tag names others")),
+        }
+    }
+
     fn setup(&self, facts: &Facts, to: Reference, tags: Vec<Tag>, parcel: &Parcel, ui: Ui) -> Result<Setup> {
         for tag in &tags {
             to.with_tag(&tag.name)?;
@@ -174,6 +193,7 @@ impl Flags {
             to,
             tags,
             version,
+            moved: self.moved.clone(),
         })
     }
 }
@@ -256,14 +276,17 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
         }
     }
     let names = |forward: bool| {
-        let of = |tag: &&Tag| matches!(tag.motion, Motion::Forward { .. }) == forward;
+        let of = |tag: &&Tag| tag.motion.is_forward() == forward;
         setup.tags.iter().filter(of).map(|tag| tag.name.clone()).collect::<Vec<_>>()
     };
     let fixed = names(false);
     plan.step("tags", format!("only now that all of it is there: {}", fixed.join(", ")), fixed, Step::Tags);
     let moving = names(true);
     if !moving.is_empty() {
-        let reason = format!("forward only, by the registry's own tags: {}", moving.join(", "));
+        let mut reason = format!("forward only, by the registry's own tags: {}", moving.join(", "));
+        if !setup.moved.is_empty() {
+            reason += &format!("; wherever they are now: {}", setup.moved.join(", "));
+        }
         plan.step("moving", reason, moving, Step::Moving);
     }
     plan.step("read-back", "what the registry gives must be what was sent", [&to], Step::ReadBack);

@@ -1,5 +1,7 @@
 //! `cargo xtask tags`: what the image would be published under.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -7,6 +9,7 @@ use super::version::Facts;
 use crate::error::Fault;
 use crate::image::facts::labels;
 use crate::registry::Reference;
+use crate::settings::Settings;
 use crate::tags::{self, Derived, Rule, Tag};
 use crate::ui::{self, Table};
 
@@ -34,6 +37,11 @@ pub fn of(facts: &Facts, to: Option<&Reference>) -> Result<Derived> {
     Ok(derived)
 }
 
+/// The rules of the settings, or the defaults where they have none.
+pub fn rules(settings: &Settings) -> Cow<'_, [Rule]> {
+    if settings.tags.is_empty() { Cow::Owned(Rule::defaults()) } else { Cow::Borrowed(&settings.tags) }
+}
+
 /// Tags that somebody names, for the repository `to`.
 pub fn named(facts: &Facts, to: &Reference, names: &[String]) -> Result<Vec<Tag>> {
     let one = |name: &String| {
@@ -46,10 +54,8 @@ pub fn named(facts: &Facts, to: &Reference, names: &[String]) -> Result<Vec<Tag>
 
 fn with<T>(facts: &Facts, what: impl Fn(&tags::Facts<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
     let settings = &facts.workspace.settings;
-    let defaults = Rule::defaults();
-    let rules = if settings.tags.is_empty() { &defaults } else { &settings.tags };
     what(&tags::Facts {
-        rules,
+        rules: &rules(settings),
         latest: settings.latest,
         event: &facts.event,
         version: &facts.version,

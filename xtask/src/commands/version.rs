@@ -10,6 +10,7 @@ use crate::settings::Workspace;
 use crate::tags::{self, Event};
 use crate::threads::joined;
 use crate::ui::{self, Ui};
+use crate::version::version_tag;
 
 /// Say which version this source is
 #[derive(Args, Debug)]
@@ -46,7 +47,7 @@ impl Facts {
         let workspace = Workspace::find()?;
         // Cargo and git are asked at the same time.
         let (metadata, source, event) = std::thread::scope(|scope| {
-            let source = scope.spawn(|| Source::read(&workspace.root));
+            let source = scope.spawn(|| Source::read(&workspace.root, tags::run_tag().as_deref()));
             let event = scope.spawn(|| Event::read(&workspace.root));
             (build::metadata(&workspace.root), joined(source), joined(event))
         });
@@ -71,7 +72,7 @@ impl Flags {
                 "schema": "xtask.version/1",
                 "command": "version",
                 "version": facts.version.to_string(),
-                "tag": tags::version_tag(&facts.version),
+                "tag": version_tag(&facts.version),
                 "release": facts.version.pre.is_empty() && facts.source.nearest.as_ref().is_some_and(|(_, ahead)| *ahead == 0),
                 "package": facts.package.version.to_string(),
                 "revision": facts.source.revision,

@@ -3,6 +3,7 @@
 mod access;
 mod attach;
 mod documents;
+mod held;
 mod merge;
 mod moving;
 mod origin;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use semver::Version;
 
+use super::held::Hold;
 use super::release::release_of;
 use super::report::TagState;
 use crate::digest::Digest;
@@ -126,7 +127,7 @@ pub fn forward(
         before = current;
         let known = known.iter().copied().chain(current.map(|_| tag.name.as_str()));
         let tags = listed(client, at, &known.collect::<Vec<_>>())?;
-        match (higher_rival(client, at, tag, version, &tags)?, current) {
+        match (higher_rival(client, at, tag, Some(version), &tags)?, current) {
             (None, Some(current)) if current == tagged.digest => return Ok(state),
             (None, current) => {
                 // Not every version has a tag of its own that says which it is.
@@ -134,15 +135,17 @@ pub fn forward(
                 if let Some(named) =
                     named.filter(|named| named > version && tag.motion.covers(&tag.name, named))
                 {
-                    return Ok(TagState::Left(named.to_string()));
+                    return Ok(TagState::Left(Hold::Image(named)));
                 }
                 client.put_manifest(at, tagged.bytes, tagged.media_type)?;
                 state = if current.is_some() { TagState::Moved } else { TagState::Created };
             }
             // What stands there was somebody's choice, perhaps a rollback; only our own step is undone.
-            (Some((rival, _)), _) if !wrote => return Ok(TagState::Left(rival.to_string())),
-            (Some((rival, digest)), current) => {
-                state = TagState::Left(rival.to_string());
+            (Some(Rival { version, name, .. }), _) if !wrote => {
+                return Ok(TagState::Left(Hold::Tag(name, version)));
+            }
+            (Some(Rival { version, name, digest }), current) => {
+                state = TagState::Left(Hold::Tag(name, version));
                 if current == Some(digest) {
                     return Ok(state);
                 }
@@ -164,7 +167,7 @@ pub fn forward(
 }
 
 /// The registry's tags, with those that it is known to have: a list may come late, or from a cache.
-fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<Vec<String>> {
+pub(super) fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<Vec<String>> {
     let mut lacks = String::new();
     for look in 0..LOOKS {
         std::thread::sleep(BETWEEN * look);
@@ -180,21 +183,31 @@ fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<Vec<String>
         .into())
 }
 
-/// The highest version above `version` that competes for a tag, and what it names. A version whose tag is
-/// listed and names nothing is being published just now, by a run that moves the tag itself in a moment.
-fn higher_rival(
+/// A version in the registry that competes for a moving tag.
+pub(super) struct Rival {
+    pub version: Version,
+    /// Its own tag.
+    pub name: String,
+    /// What that names.
+    pub digest: Digest,
+}
+
+/// The highest version that competes for a tag, and is above `version` where that is known. A version whose
+/// tag is listed and names nothing is being published just now, by a run that moves the tag itself in a
+/// moment.
+pub(super) fn higher_rival(
     client: &Client,
     at: &Reference,
     tag: &Tag,
-    version: &Version,
+    version: Option<&Version>,
     tags: &[String],
-) -> Result<Option<(Version, Digest)>> {
+) -> Result<Option<Rival>> {
     for (rival, name) in rivals(tag, tags).into_iter().rev() {
-        if rival <= *version {
+        if version.is_some_and(|version| rival <= *version) {
             break;
         }
         if let Some(head) = client.head_manifest(&at.with_tag(&name)?)? {
-            return Ok(Some((rival, head.digest)));
+            return Ok(Some(Rival { version: rival, name, digest: head.digest }));
         }
     }
     Ok(None)

@@ -4,7 +4,8 @@ use semver::Version;
 
 use crate::error::Fault;
 use crate::git::Source;
-use crate::tags::{Tag, version_of, version_tag};
+use crate::tags::Tag;
+use crate::version::{version_of, version_tag};
 
 /// What an image says of its source, held against the source that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::digest::Digest;
 use crate::image::oci;
 use crate::registry::{Client, Reference};
-use crate::tags::version_of;
+use crate::version::version_of;
 
 const VERSION: &str = "org.opencontainers.image.version";
 

@@ -1,7 +1,9 @@
 //! What came of publishing: for a person, for a program, for GitHub.
 
+use semver::Version;
 use serde::{Serialize, Serializer};
 
+use super::held::Hold;
 use super::send::Sent;
 use crate::digest::Digest;
 use crate::plan::Report as StepReport;
@@ -17,8 +19,8 @@ pub enum TagState {
     Moved,
     /// It named this already.
     Unchanged,
-    /// It stays where it is: this higher version is out.
-    Left(String),
+    /// It stays where it is: a higher version is out.
+    Left(Hold),
     /// It stays where it is: it names this, which the same commit gave before.
     Taken(Digest),
     /// It stays where it is: it is not for this version, which is a pre-release or of another line.
@@ -36,7 +38,7 @@ impl TagState {
             Self::Created => "created".to_owned(),
             Self::Moved => "moved".to_owned(),
             Self::Unchanged => "unchanged".to_owned(),
-            Self::Left(version) => format!("left: {version} is out"),
+            Self::Left(hold) => format!("left: {hold}"),
             Self::Taken(digest) => format!("left: it names {digest}"),
             Self::NotOurs => "left: not for this version".to_owned(),
         }
@@ -126,6 +128,15 @@ impl Report {
             seconds: steps.iter().map(|step| step.seconds).sum(),
             steps,
         }
+    }
+
+    /// What a person should know of tags that stay where they are, where `version` was to have them.
+    pub fn doubts(&self, version: &Version) -> Vec<String> {
+        let doubt = |row: &TagRow| match &row.state {
+            TagState::Left(hold) => hold.doubt(&row.tag, version),
+            _ => None,
+        };
+        self.tags.iter().filter_map(doubt).collect()
     }
 
     /// A line a tag.

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use semver::Version;
 
 use super::attach::{self, Artifact};
+use super::held;
 use super::moving::{self, Tagged};
 use super::parcel::Parcel;
 use super::provenance::{self, Parameters};
@@ -61,6 +62,8 @@ pub struct Setup {
     pub tags: Vec<Tag>,
     /// The version that moving tags are decided by.
     pub version: Option<Version>,
+    /// Moving tags that are moved whatever they name.
+    pub moved: Vec<String>,
     /// The scan's result.
     pub scan: Option<Scan>,
     /// Whether a scan without Trivy is not enough.
@@ -111,12 +114,14 @@ impl Work {
     fn rights(&self) -> Result<String> {
         let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
         let fixed: Vec<_> = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).collect();
+        let unknown: Vec<_> = self.setup.tags.iter().filter(|tag| self.is_unknown(tag)).collect();
         let there = std::thread::scope(|scope| {
             let there = scope.spawn(|| each(&fixed, |tag| moving::check_fixed(client, to, tag, &digest)));
             // Where both fail, this says more.
             client.check_push(to)?;
             joined(there)
         })?;
+        each(&unknown, |tag| held::check_unknown(client, to, tag, &digest))?;
         let source = client.credentials(to)?.source;
         let state =
             if there.contains(&true) { "; this version is there already, with these bytes" } else { "" };
@@ -171,17 +176,23 @@ impl Work {
         let mut names = Vec::new();
         let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed);
         let known: Vec<_> = fixed.map(|tag| tag.name.as_str()).collect();
-        let mut tags: Vec<_> = self.setup.tags.iter().filter(|tag| self.moves(tag) == moving).collect();
+        let mut tags: Vec<_> =
+            self.setup.tags.iter().filter(|tag| tag.motion.is_forward() == moving).collect();
         // The version first: everything else may then be made from it again.
         tags.sort_by_key(|tag| tag.motion != Motion::Fixed);
         let mut rows = Vec::new();
         for tag in tags {
             let (client, to) = (&self.client, &self.setup.to);
             let state = match &self.setup.version {
-                Some(version) if moving => {
+                Some(version) if self.moves(tag) => {
                     moving::forward(client, &self.tag(tag)?, tag, version, tagged, &known)?
                 }
-                _ => moving::put(client, to, tag, tagged)?,
+                _ => {
+                    if self.is_unknown(tag) {
+                        held::check_unknown(client, to, tag, &tagged.digest)?;
+                    }
+                    moving::put(client, to, tag, tagged)?
+                }
             };
             names.push(tag.name.clone());
             rows.push(TagRow { tag: tag.name.clone(), moves: tag.motion.word(), state });
@@ -190,9 +201,19 @@ impl Work {
         Ok(names.join(", "))
     }
 
-    /// Whether a tag is decided against the registry's other tags.
+    /// Whether a tag goes forward by versions. To one that is not of its line it never goes.
     fn moves(&self, tag: &Tag) -> bool {
-        matches!(tag.motion, Motion::Forward { .. }) && self.setup.version.is_some()
+        let version = self.setup.version.as_ref().filter(|_| tag.motion.is_forward());
+        version.is_some_and(|version| !self.is_moved(tag) || !tag.motion.covers(&tag.name, version))
+    }
+
+    /// Whether a tag goes forward by versions, and nobody knows which one the image is.
+    fn is_unknown(&self, tag: &Tag) -> bool {
+        tag.motion.is_forward() && self.setup.version.is_none() && !self.is_moved(tag)
+    }
+
+    fn is_moved(&self, tag: &Tag) -> bool {
+        self.setup.moved.contains(&tag.name)
     }
 
     fn read_back(&self) -> Result<String> {

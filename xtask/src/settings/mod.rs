@@ -1,5 +1,7 @@
 //! `xtask/image.toml`: all that xtask knows of the workspace that it serves.
 
+mod buildx;
+mod container;
 mod environments;
 mod overlooked;
 mod publish;
@@ -14,11 +16,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::error::Fault;
+pub use buildx::{Buildx, Secret};
+pub use container::{Container, Healthcheck, Port};
 pub use environments::Environment;
 pub use overlooked::{Excuse, Ignore, Unlisted, proposed, too_far};
 pub use reader::line_column;
 pub use scan::{Scan, TrivyPin, Unrated};
-pub use sections::{Budgets, Buildx, Container, ExtraFile, Healthcheck, Port, Secret, Settings};
+pub use sections::{Budgets, ExtraFile, Settings};
 pub use size::Bytes;
 
 /// Where the settings are, below the workspace's root.

@@ -126,6 +126,25 @@ impl<'de> Deserialize<'de> for Strings {
     }
 }
 
+/// A list of strings that are parsed; an empty one is a mistake.
+pub(super) fn not_empty<T>(table: &mut TableHelper<'_>, name: &'static str) -> Option<Vec<T>>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    let span = table
+        .table
+        .get(name)
+        .filter(|value| value.as_array().is_some_and(Vec::is_empty))
+        .map(|value| value.span);
+    if let Some(span) = span {
+        table
+            .errors
+            .push(wrong(span, format!("{name} must name at least one; leave the key out for the default")));
+    }
+    parsed_list(table, name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,9 @@
 use semver::{BuildMetadata, Version};
 
 use super::event::{Event, Ref};
-use super::motion::version_of;
 use crate::error::Fault;
 use crate::git::Source;
+use crate::version::version_of;
 
 /// A version tag in git must be the crate's version, and what it is on must be what is committed. The tag is
 /// the one that the run is for, or else one on this commit, whatever the run is for.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::motion::version_of;
 use crate::git::command;
+use crate::version::version_of;
 
 /// What is being published, by git's names.
 #[derive(Clone, Debug, PartialEq, Eq)]

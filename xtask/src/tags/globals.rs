@@ -4,9 +4,8 @@ use semver::Version;
 
 use super::derive::Facts;
 use super::event::Ref;
-use super::motion::version_of;
 use super::template::date;
-use super::version_tag;
+use crate::version::{version_of, version_tag};
 
 /// The commit, marked where files differ from it: what has its bare name is what the commit gives.
 pub(super) fn commit(facts: &Facts<'_>, long: bool) -> String {

@@ -15,14 +15,7 @@ mod template;
 pub use agree::check;
 pub use derive::{Derived, Facts, Tag, derive, named};
 pub use event::{Event, Run, run_tag};
-pub use motion::{Motion, version_of};
+pub use motion::Motion;
 pub use names::Names;
-pub use owner::{check_rules, reserved};
+pub use owner::{PRUNE_JOURNAL, check_rules, reserved};
 pub use rule::{Kind, Latest, RefKind, Rule};
-
-use semver::Version;
-
-/// A version as a tag: `+` is not allowed there.
-pub fn version_tag(version: &Version) -> String {
-    version.to_string().replace('+', "-")
-}

@@ -3,6 +3,7 @@
 use semver::Version;
 
 use super::template::fill;
+use crate::version::version_of;
 
 /// How a tag may move once it is in a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,11 @@ impl Motion {
         self.rival(tag, &format!("{prefix}{version}{suffix}")).is_some()
     }
 
+    /// Whether it only goes forward.
+    pub fn is_forward(&self) -> bool {
+        matches!(self, Self::Forward { .. })
+    }
+
     /// In one word, for tables.
     pub fn word(&self) -> &'static str {
         match self {
@@ -65,13 +71,6 @@ pub(super) fn render(pattern: &str, version: &Version, raw: &str) -> Option<Stri
     fill(pattern, value).ok()
 }
 
-/// The version that a tag is: `1.2.3`, `v1.2.3-rc.1`. What follows a `+` orders nothing (semver, 10), and no
-/// image can be tagged with it: it is left out.
-pub fn version_of(tag: &str) -> Option<Version> {
-    let version = Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()?;
-    Some(Version { build: semver::BuildMetadata::EMPTY, ..version })
-}
-
 /// A tag that stands for the highest of all versions that have this around them.
 pub(super) fn latest(prefix: &str, suffix: &str) -> Motion {
     Motion::Forward { pattern: "latest".to_owned(), prefix: prefix.to_owned(), suffix: suffix.to_owned() }
@@ -90,22 +89,6 @@ mod tests {
 
     fn motion_of(tag: &str) -> Motion {
         Names::plain().judge(tag).motion
-    }
-
-    #[test]
-    fn a_version_has_a_v_or_not_and_no_build() {
-        for (tag, expected) in [
-            ("v1.2.3", Some("1.2.3")),
-            ("1.2.3-rc.1", Some("1.2.3-rc.1")),
-            ("v1.2.3+build.5", Some("1.2.3")),
-            ("v1.2.3.4", None),
-            ("v1.2", None),
-            ("vv1.2.3", None),
-            ("V1.2.3", None),
-            ("v01.2.3", None),
-        ] {
-            assert_eq!(version_of(tag).map(|version| version.to_string()).as_deref(), expected, "{tag}");
-        }
     }
 
     #[test]
@@ -159,6 +142,18 @@ mod tests {
             (&minor, "1.2", "1.2.9-rc.1", None),
             (&minor, "1.2", "1.2", None),
             (&minor, "1.2", "main", None),
+            // A day is a version only in the form of one.
+            (&latest("", ""), "latest", "20240101", None),
+            (&latest("", ""), "latest", "2024", None),
+            (&latest("", ""), "latest", "2024.01.15", None),
+            (&latest("", ""), "latest", "2024.1", None),
+            (&latest("", ""), "latest", "2024-01-15", None),
+            (&latest("", ""), "latest", "2024.1.15", Some("2024.1.15")),
+            (&latest("", ""), "latest", "2024.1.15-1", None),
+            (&latest("", ""), "latest", "night-2024.1.15", None),
+            (&latest("app-", ""), "latest", "2024.1.15", None),
+            (&motion_of("1"), "1", "2024.1.15", None),
+            (&motion_of("2024"), "2024", "2024.1.15", Some("2024.1.15")),
             (&minor, "1.2", "v1.2.3", Some("1.2.3")),
             (&motion_of("v1"), "v1", "1.2.0", Some("1.2.0")),
             (&motion_of("v1"), "v1", "v1.2.0", Some("1.2.0")),

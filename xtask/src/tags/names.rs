@@ -2,10 +2,11 @@
 
 use semver::Version;
 
-use super::motion::{Motion, latest, stem, version_of};
+use super::motion::{Motion, latest, stem};
 use super::rule::{Kind, RefKind, Rule};
-use super::template::sanitise;
+use super::template::{fill, sanitise};
 use crate::error::Fault;
+use crate::version::version_of;
 
 /// What moving tags are made of where no rule says more.
 const LINES: [&str; 2] = ["{{major}}.{{minor}}", "{{major}}"];
@@ -40,7 +41,13 @@ pub struct Judged {
     pub version: Option<Version>,
     /// The same version's other spelling, with a `v` or without.
     pub twin: Option<String>,
+    /// The form of tag that a version has.
+    pub form: Option<Form>,
 }
+
+/// A form of tags of versions: what is before a version and its `v`, and what is behind it. Versions of one
+/// form are compared with each other.
+pub type Form = (String, String);
 
 impl Names {
     /// The names that belong to releases whatever the rules.
@@ -73,6 +80,14 @@ impl Names {
         Ok(names)
     }
 
+    /// The names of those rules that put the same around their tags in every run.
+    pub fn of_every_run(rules: &[Rule]) -> Self {
+        let known = |text: &str| fill(text, |_| None);
+        let is_known = |rule: &&Rule| known(rule.prefix()).is_ok() && known(rule.suffix()).is_ok();
+        let rules: Vec<_> = rules.iter().filter(is_known).cloned().collect();
+        Self::of(&rules, known).unwrap_or_else(|_| Self::plain())
+    }
+
     fn add(&mut self, prefix: String, suffix: String, pattern: Option<String>) {
         let same = |family: &&mut Family| family.prefix == prefix && family.suffix == suffix;
         match self.families.iter_mut().find(same) {
@@ -83,12 +98,8 @@ impl Names {
 
     /// What a name is, whoever gives it.
     pub fn judge(&self, name: &str) -> Judged {
-        if let Some((family, core, version)) = self.families.iter().find_map(|family| {
-            let core = family.core(name)?;
-            Some((family, core, version_of(core)?))
-        }) {
-            let twin = Some(family.twin(core));
-            return Judged { motion: Motion::Fixed, version: Some(version), twin };
+        if let Some(judged) = self.families.iter().find_map(|family| family.version(name)) {
+            return judged;
         }
         let line = self.families.iter().find_map(|family| family.line(family.core(name)?));
         let motion = line.unwrap_or_else(|| {
@@ -101,13 +112,33 @@ impl Names {
                 Motion::Free
             }
         });
-        Judged { motion, version: None, twin: None }
+        Judged { motion, version: None, twin: None, form: None }
     }
 }
 
 impl Family {
     fn core<'a>(&self, name: &'a str) -> Option<&'a str> {
         name.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())
+    }
+
+    /// What a name says that is one of this family's versions, with a `v` or without.
+    fn version(&self, name: &str) -> Option<Judged> {
+        let Self { prefix, suffix, .. } = self;
+        let bare = stem(prefix);
+        let around = |prefix: &str, core: &str| format!("{prefix}{core}{suffix}");
+        let exact = self.core(name).and_then(|core| Some((core, version_of(core)?)));
+        let other = || {
+            let core = name.strip_prefix(bare)?.strip_suffix(suffix.as_str())?;
+            Some((version_of(core)?, around(prefix, core)))
+        };
+        let (version, twin) = match exact.map(|(core, version)| (core, core.strip_prefix('v'), version)) {
+            None => other()?,
+            Some((_, Some(rest), version)) => (version, around(prefix, rest)),
+            Some((core, None, version)) if bare == prefix => (version, around(prefix, &format!("v{core}"))),
+            Some((core, None, version)) => (version, around(bare, core)),
+        };
+        let form = Some((bare.to_owned(), suffix.clone()));
+        Some(Judged { motion: Motion::Fixed, version: Some(version), twin: Some(twin), form })
     }
 
     /// How a name moves that is one of this family's moving tags.
@@ -122,16 +153,6 @@ impl Family {
             prefix: format!("{}{v}", self.prefix),
             suffix: self.suffix.clone(),
         })
-    }
-
-    fn twin(&self, core: &str) -> String {
-        let Self { prefix, suffix, .. } = self;
-        let bare = stem(prefix);
-        match core.strip_prefix('v') {
-            Some(rest) => format!("{prefix}{rest}{suffix}"),
-            None if bare == prefix => format!("{prefix}v{core}{suffix}"),
-            None => format!("{bare}{core}{suffix}"),
-        }
     }
 }
 
@@ -199,6 +220,7 @@ mod tests {
             ("app-v0.1.0-rc.1", "version", "0.1.0-rc.1", "app-0.1.0-rc.1"),
             ("1.2.3-slim", "version", "1.2.3", "v1.2.3-slim"),
             ("release-v1.2.3", "version", "1.2.3", "release-1.2.3"),
+            ("release-1.2.3", "version", "1.2.3", "release-v1.2.3"),
             ("git-v1.2.3", "version", "1.2.3", "git-1.2.3"),
             ("1.2.3", "version", "1.2.3", "v1.2.3"),
             ("app-1", "moving", "", ""),
@@ -218,6 +240,29 @@ mod tests {
             assert_eq!(judged.motion.word(), word, "{name}");
             assert_eq!(judged.version.map(|version| version.to_string()).unwrap_or_default(), version);
             assert_eq!(judged.twin.unwrap_or_default(), twin, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_run_can_tell_is_no_name_of_every_run() {
+        let version = || Kind::Semver("{{version}}".to_owned());
+        let rules = [
+            rule(version(), "v", ""),
+            rule(version(), "", "-slim"),
+            rule(version(), "{{branch}}-", ""),
+            rule(version(), "", "-{{date 'YYYY'}}"),
+        ];
+        let names = Names::of_every_run(&rules);
+        for (name, form) in [
+            ("v1.2.3", Some(("", ""))),
+            ("1.2.3", Some(("", ""))),
+            ("v1.2.3-slim", Some(("", "-slim"))),
+            ("main-1.2.3", None),
+            ("1.2.3-2026", Some(("", ""))),
+            ("latest", None),
+        ] {
+            let form = form.map(|(prefix, suffix)| (prefix.to_owned(), suffix.to_owned()));
+            assert_eq!(names.judge(name).form, form, "{name}");
         }
     }
 

@@ -7,6 +7,9 @@ use super::names::Names;
 use super::rule::{Kind, RefKind, Rule};
 use super::template::{date, fill, sanitise};
 
+/// The tag of the list of what a prune is about to delete.
+pub const PRUNE_JOURNAL: &str = "xtask-prune";
+
 /// 2026-11-25T12:34:56Z: a day whose parts are all numbers of a version.
 const SAMPLE: u64 = 1_795_610_096;
 
@@ -86,7 +89,7 @@ pub fn reserved(tag: &str) -> Option<&'static str> {
     if tag.starts_with("sha256-") || tag.starts_with("sha512-") {
         return Some("lists of what is attached to an image");
     }
-    (tag == crate::environments::prune::JOURNAL).then_some("cargo xtask prune")
+    (tag == PRUNE_JOURNAL).then_some("cargo xtask prune")
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{Hello, Ran};
+use super::{Hello, Ran, have_program};
+
+/// The password of the key that signs.
+pub const KEY_PASSWORD: &str = "hunter2-key";
 
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -110,7 +113,12 @@ impl Workshop {
             "org.opencontainers.image.version": version["version"],
             "org.opencontainers.image.revision": version["revision"],
         });
-        self.digest = layout(&self.hello.layout(), seed, bytes, &labels);
+        self.image_with(seed, bytes, &labels);
+    }
+
+    /// Makes another image with these annotations.
+    pub fn image_with(&mut self, seed: u64, bytes: usize, labels: &Value) {
+        self.digest = layout(&self.hello.layout(), seed, bytes, labels);
         self.scan(true);
     }
 
@@ -139,12 +147,50 @@ impl Workshop {
         Ran::of(&mut self.command(args))
     }
 
+    /// Makes a key pair of cosign's in the workspace; false, with a word why, where cosign is missing.
+    #[must_use]
+    pub fn key_pair(&self) -> bool {
+        self.key_pair_with(KEY_PASSWORD)
+    }
+
+    /// The same with this password.
+    #[must_use]
+    pub fn key_pair_with(&self, password: &str) -> bool {
+        if !have_program("cosign", "cosign", &["version"]) {
+            return false;
+        }
+        let mut command = Command::new("cosign");
+        command.arg("generate-key-pair").current_dir(self.hello.path()).env("COSIGN_PASSWORD", password);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        true
+    }
+
     /// `publish` under these tags.
     pub fn publish(&self, repository: &str, tags: &[&str]) -> Ran {
         let mut args = vec!["publish", "--json", "--repository", repository];
         args.extend(tags.iter().flat_map(|tag| ["--tag", tag]));
         self.run(&args)
     }
+}
+
+/// A command that signs with the workspace's key.
+pub fn signing(mut command: Command) -> Command {
+    command.args(["--sign", "key"]).env("COSIGN_KEY", "cosign.key").env("COSIGN_PASSWORD", KEY_PASSWORD);
+    command
+}
+
+/// The tags in the report of a publish, and what happened to each.
+pub fn states(report: &Value) -> Vec<(String, String)> {
+    let rows = report["tags"].as_array().unwrap().iter();
+    rows.map(|row| (row["tag"].as_str().unwrap().into(), row["state"].as_str().unwrap().into())).collect()
+}
+
+/// The state and the detail of a check in the report of a verify.
+pub fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name).unwrap();
+    (check["state"].as_str().unwrap(), check["detail"].as_str().unwrap())
 }
 
 /// An HTTP request to a registry on this machine: status and body. No client of ours has a part in it.

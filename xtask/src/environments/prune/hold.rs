@@ -69,12 +69,13 @@ mod tests {
     use super::super::keep::Keep;
     use super::super::sweep::{decide, tests::listing};
     use super::*;
+    use crate::tags::Names;
 
     #[test]
     fn what_stays_says_why() {
         let keep = |drop: &[&str]| {
             let drop = drop.iter().map(|&start| start.to_owned()).collect();
-            Keep { versions: 1, tags: BTreeSet::from(["live".to_owned()]), drop }
+            Keep { versions: 1, tags: BTreeSet::from(["live".to_owned()]), drop, names: Names::plain() }
         };
         for (what, tags, lines, drop, words) in [
             (

@@ -6,10 +6,8 @@ use anyhow::{Context as _, Result};
 
 use crate::digest::Digest;
 use crate::registry::{Client, Reference};
+use crate::tags::PRUNE_JOURNAL;
 use crate::threads::each;
-
-/// The tag of the list of what a prune is about to delete (see [`super::remove()`]).
-pub const JOURNAL: &str = "xtask-prune";
 
 /// The tags of a repository at one moment, with the digests that they name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +17,7 @@ pub struct Listing {
     /// What is attached to a manifest by a tag made of its digest: the list of referrers `sha256-<hex>`,
     /// and cosign's `sha256-<hex>.sig` and the like.
     pub attached: BTreeMap<Digest, Vec<(String, Digest)>>,
-    /// The list that a prune left.
+    /// The list that a prune left (see [`super::remove()`]).
     pub journal: Option<Digest>,
     /// Tags that no request can name.
     pub nameless: Vec<String>,
@@ -39,7 +37,7 @@ impl Listing {
                 None => listing.nameless.push(tag),
                 // It has just been deleted, or is being written.
                 Some(None) => {}
-                Some(Some(head)) if tag == JOURNAL => listing.journal = Some(head.digest),
+                Some(Some(head)) if tag == PRUNE_JOURNAL => listing.journal = Some(head.digest),
                 Some(Some(head)) => match subject_of_tag(&tag) {
                     Some(subject) => listing.attached.entry(subject).or_default().push((tag, head.digest)),
                     None => drop(listing.images.insert(tag, head.digest)),

@@ -8,6 +8,5 @@ mod remove;
 mod sweep;
 
 pub use keep::Keep;
-pub use listing::JOURNAL;
 pub use remove::{Removed, remove};
 pub use sweep::{Sweep, sweep};

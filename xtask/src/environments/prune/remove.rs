@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 
 use super::keep::Keep;
-use super::listing::{JOURNAL, Listing};
+use super::listing::Listing;
 use super::sweep::{Sweep, Target, sweep};
 use crate::digest::Digest;
 use crate::error::Fault;
 use crate::image::oci::{self, Annotations, Index};
 use crate::registry::{Client, Reference};
+use crate::tags::PRUNE_JOURNAL;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -56,7 +57,7 @@ pub fn remove(
         tell(removed.deleted);
     }
     for digest in journal {
-        let list = Target { digest, manifest: None, tags: vec![JOURNAL.to_owned()] };
+        let list = Target { digest, manifest: None, tags: vec![PRUNE_JOURNAL.to_owned()] };
         delete(client, repository, &list).context("the list of what went")?;
     }
     Ok(removed)
@@ -88,7 +89,7 @@ fn write_journal(client: &Client, repository: &Reference, found: &Sweep) -> Resu
     let manifests: Vec<_> = found.manifests().cloned().collect();
     if !manifests.is_empty() {
         let index = oci::to_bytes(&Index::new(manifests, Annotations::new()))?;
-        let tag = repository.with_tag(JOURNAL)?;
+        let tag = repository.with_tag(PRUNE_JOURNAL)?;
         let written = client.put_manifest(&tag, &index, oci::INDEX);
         lists.insert(written.context(Fault::failed("nothing has been deleted").at(tag))?);
     }

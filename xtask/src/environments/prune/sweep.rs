@@ -130,6 +130,7 @@ fn notes(listing: &Listing) -> Vec<String> {
 pub mod tests {
     use super::super::graph::tests::{digest, graph};
     use super::*;
+    use crate::tags::Names;
 
     /// Tags of images `tag=name`, and attached ones `name#list`.
     pub fn listing(words: &str) -> Listing {
@@ -147,7 +148,12 @@ pub mod tests {
 
     #[test]
     fn nothing_goes_that_something_kept_reaches() {
-        let keep = Keep { versions: 1, tags: BTreeSet::from(["live".to_owned()]), drop: vec!["pr-".into()] };
+        let keep = Keep {
+            versions: 1,
+            tags: BTreeSet::from(["live".to_owned()]),
+            drop: vec!["pr-".into()],
+            names: Names::plain(),
+        };
         for (what, tags, lines, remains, gone, held) in [
             ("old versions", "1.0.0=a 1.1.0=b", &["a: p", "b: q", "p:", "q:"][..], "", "a p", ""),
             ("an environment", "1.0.0=a 1.1.0=b live=a", &["a:", "b:"], "", "", "1.0.0"),

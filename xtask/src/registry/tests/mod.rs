@@ -1,6 +1,6 @@
 //! The client against real registries, directly and through a proxy that misbehaves.
 
-#[path = "../../../tests/support/fault_proxy.rs"]
+#[path = "../../../tests/support/fault_proxy/mod.rs"]
 mod fault_proxy;
 
 #[path = "../../../tests/support/live.rs"]

@@ -205,7 +205,7 @@ fn a_redirect_to_another_host_takes_no_credentials_along() {
     let storage = FaultProxy::start(stage.live.address);
     stage.proxy.guard(Guard { open: false, ..Guard::default() });
     stage.proxy.on("GET", "/blobs/", 1, Fault::Redirect(storage.registry()));
-    let (client, _) = client(&stage.registry, Some(Guard::default().user));
+    let (client, _) = client(&stage.registry, Some(Guard::USER));
     assert_eq!(stage.pull_layer(&client).unwrap(), stage.layer);
     let at_storage = &storage.seen()[0];
     assert!(at_storage.target.contains("/blobs/") && !at_storage.headers.contains_key("authorization"));

@@ -19,7 +19,7 @@ fn stage(guard: Guard) -> Option<(Live, FaultProxy, String)> {
 #[test]
 fn one_token_serves_a_whole_push_and_another_a_pull() {
     let Some((_live, proxy, registry)) = stage(Guard { open: false, ..Guard::default() }) else { return };
-    let (client, _) = client(&registry, Some(Guard::default().user));
+    let (client, _) = client(&registry, Some(Guard::USER));
     let image = reference(&registry, "a/c:t");
     push_image(&client, &image, b"another layer");
     assert_eq!(proxy.count("GET", "/token"), 1);
@@ -43,7 +43,7 @@ fn one_token_serves_a_whole_push_and_another_a_pull() {
 #[test]
 fn a_token_that_expires_in_the_middle_is_renewed() {
     let Some((_live, proxy, registry)) = stage(Guard { uses: 2, ..Guard::default() }) else { return };
-    let (client, _) = client(&registry, Some(Guard::default().user));
+    let (client, _) = client(&registry, Some(Guard::USER));
     push_image(&client, &reference(&registry, "a/d:t"), &bytes(100_000));
     assert!(proxy.count("GET", "/token") >= 4);
 }
@@ -82,7 +82,7 @@ fn wrong_or_missing_credentials_are_told_apart_without_showing_them() {
     assert_eq!(proxy.count("GET", "/token"), 2);
     // A server that repeats what it was shown.
     let echo = r#"{"errors":[{"code":"DENIED","message":"you sent hunter2-password and hunter2-token-0, dXNlcjpodW50ZXIyLXBhc3N3b3Jk"}]}"#;
-    let (right, _) = client(&registry, Some(Guard::default().user));
+    let (right, _) = client(&registry, Some(Guard::USER));
     proxy.on("GET", "/manifests/", 1, Fault::Answer(403, Vec::new(), echo));
     let text = shown(&right.manifest(&image).unwrap_err());
     assert!(text.contains("you sent *** and ***, ***"), "{text}");
@@ -92,7 +92,7 @@ fn wrong_or_missing_credentials_are_told_apart_without_showing_them() {
 fn a_registry_may_want_the_password_itself() {
     let Some((_live, proxy, registry)) = stage(Guard { basic: true, ..Guard::default() }) else { return };
     let image = reference(&registry, "a/b:t");
-    let (right, _) = client(&registry, Some(Guard::default().user));
+    let (right, _) = client(&registry, Some(Guard::USER));
     right.manifest(&image).unwrap();
     right.manifest(&image).unwrap();
     // Only the first request had to be asked for it.
@@ -126,7 +126,7 @@ fn credentials_go_to_no_token_service_that_is_less_safe_than_the_registry() {
     for realm in ["http://192.0.2.1/token", "ftp://x/", "token", "http://user:pw@127.0.0.1/"] {
         let guard = Guard { realm: Some(realm.into()), ..Guard::default() };
         let Some((_live, _proxy, registry)) = stage(guard) else { return };
-        let (client, _) = client(&registry, Some(Guard::default().user));
+        let (client, _) = client(&registry, Some(Guard::USER));
         let text = shown(&client.manifest(&reference(&registry, "a/b:t")).unwrap_err());
         assert!(text.contains("its token service is n"), "{text}");
     }

@@ -1,0 +1,106 @@
+//! What holds a moving tag where it is.
+
+use std::fmt;
+
+use anyhow::Result;
+use semver::Version;
+
+use super::moving::{higher_rival, listed};
+use super::release::release_of;
+use crate::digest::Digest;
+use crate::error::Fault;
+use crate::registry::{Client, Reference};
+use crate::tags::Tag;
+use crate::version::is_dated;
+
+/// A version that a moving tag does not go behind, and how it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// A tag of the registry, which is this version.
+    Tag(String, Version),
+    /// The image that has the moving tag says that it is this version.
+    Image(Version),
+}
+
+impl Hold {
+    /// What a person should know of `tag` where this looks like no version of the line that `version` is of:
+    /// a day as a tag or a label, which others have put there.
+    pub fn doubt(&self, tag: &str, version: &Version) -> Option<String> {
+        let (what, cure) = match self {
+            Self::Tag(name, higher) if is_dated(higher) => (
+                format!("the tag {name} reads as a version above {version}"),
+                "delete that tag from the registry, and give a prefix to what makes such tags; or, this once, ",
+            ),
+            Self::Image(higher) if is_dated(higher) => {
+                (format!("the image there says that it is {higher}, which is above {version}"), "")
+            }
+            _ => return None,
+        };
+        let help = format!("if that is a day and no version, {cure}publish --move {tag}");
+        (!is_dated(version)).then(|| format!("{tag} stays where it is: {what}; {help}"))
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(name, _) => write!(f, "{name} is out"),
+            Self::Image(version) => write!(f, "the image there says {version}"),
+        }
+    }
+}
+
+/// An error where a moving tag stands for a version, and the image with this digest, of which nobody knows
+/// the version, would take it.
+pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) -> Result<()> {
+    let at = to.with_tag(&tag.name)?;
+    let current = client.head_manifest(&at)?.map(|head| head.digest);
+    if current == Some(*digest) {
+        return Ok(());
+    }
+    let known: Vec<_> = current.iter().map(|_| tag.name.as_str()).collect();
+    let tags = listed(client, &at, &known)?;
+    let by_image = || current.map(|digest| release_of(client, &at, &digest)).transpose();
+    let hold = match higher_rival(client, &at, tag, None, &tags)? {
+        Some(rival) => Some(Hold::Tag(rival.name, rival.version)),
+        None => by_image()?.flatten().map(Hold::Image),
+    };
+    hold.map_or(Ok(()), |hold| Err(unknown(&at, &tag.name, &hold).into()))
+}
+
+fn unknown(at: &Reference, tag: &str, hold: &Hold) -> Fault {
+    let why = format!("this tag only moves forward, and which version the image is nobody knows: {hold}");
+    Fault::gate(why).at(at).cure(format!(
+        "name its version: the annotation org.opencontainers.image.version of its index, or --tag VERSION beside \
+         it; --move {tag} moves it all the same"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_that_holds_a_tag_is_told_with_what_to_do() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        let by_tag = |name: &str| Hold::Tag(format!("v{name}"), version(name));
+        for (hold, of, words) in [
+            (by_tag("1.3.0"), "1.2.0", None),
+            (by_tag("2024.1.1"), "1.2.0", Some("the tag v2024.1.1 reads as a version above 1.2.0")),
+            (by_tag("2024.1.1"), "1.2.0", Some("delete that tag")),
+            (by_tag("20240101.0.0"), "1.2.0", Some("publish --move latest")),
+            // A project whose versions are days.
+            (by_tag("2024.1.1"), "2023.1.1", None),
+            (by_tag("120.0.1"), "119.0.0", None),
+            (Hold::Image(version("1.3.0")), "1.2.0", None),
+            (Hold::Image(version("2024.1.1")), "1.2.0", Some("the image there says that it is 2024.1.1")),
+        ] {
+            let doubt = hold.doubt("latest", &version(of));
+            match (&doubt, words) {
+                (None, None) => {}
+                (Some(text), Some(words)) => assert!(text.contains(words), "{text}"),
+                _ => panic!("{hold:?} {of}: {doubt:?}"),
+            }
+        }
+    }
+}

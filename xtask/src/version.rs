@@ -1,0 +1,44 @@
+//! Versions as tags have them, in git and in registries.
+
+use semver::{BuildMetadata, Version};
+
+/// Where years begin; the major numbers of versions that are none are far below.
+const FIRST_YEAR: u64 = 1900;
+
+/// The version that a tag is: `1.2.3`, `v1.2.3-rc.1`. What follows a `+` orders nothing (semver, 10), and no
+/// image can be tagged with it: it is left out.
+pub fn version_of(tag: &str) -> Option<Version> {
+    let version = Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()?;
+    Some(Version { build: BuildMetadata::EMPTY, ..version })
+}
+
+/// A version as a tag: `+` is not allowed there.
+pub fn version_tag(version: &Version) -> String {
+    version.to_string().replace('+', "-")
+}
+
+/// Whether a version may be a day or a year that reads as one: `2024.1.15`, `20240115.0.0`.
+pub fn is_dated(version: &Version) -> bool {
+    version.major >= FIRST_YEAR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_a_v_or_not_and_no_build() {
+        for (tag, expected) in [
+            ("v1.2.3", Some("1.2.3")),
+            ("1.2.3-rc.1", Some("1.2.3-rc.1")),
+            ("v1.2.3+build.5", Some("1.2.3")),
+            ("v1.2.3.4", None),
+            ("v1.2", None),
+            ("vv1.2.3", None),
+            ("V1.2.3", None),
+            ("v01.2.3", None),
+        ] {
+            assert_eq!(version_of(tag).map(|version| version.to_string()).as_deref(), expected, "{tag}");
+        }
+    }
+}
