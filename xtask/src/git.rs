@@ -8,6 +8,7 @@ use semver::{BuildMetadata, Prerelease, Version};
 
 use crate::error::Fault;
 use crate::process::{Cmd, find};
+use crate::threads::joined;
 use crate::version::version_of;
 
 /// The source's place in history. Without a repository all of it is unknown.
@@ -50,39 +51,13 @@ impl Source {
     /// is an error: the image would lose its revision and get another digest in silence. `run_for` is the tag
     /// that this run is for, where it is for one.
     pub fn read(root: &Path, run_for: Option<&str>) -> Result<Self> {
-        let run = |args: &[&str]| command(root).args(args.iter().copied()).read();
-        let git = |args: &[&str]| run(args).ok();
         let mut source = Self::default();
         if !root.ancestors().any(|dir| dir.join(".git").exists()) {
             source.missing = Some("there is no git repository here".to_owned());
         } else if find("git").is_none() {
             source.missing = Some("git is not on PATH".to_owned());
         } else {
-            run(&["rev-parse", "--git-dir"])
-                .context(Fault::failed("git refuses to read this repository").cure("git status says why"))?;
-            // A folder that a repository around it ignores has nothing to do with that repository.
-            if git(&["ls-files", "--error-unmatch", crate::settings::FILE]).is_none() {
-                source.missing = Some(format!("git does not track {}", crate::settings::FILE));
-            } else if git(&["rev-parse", "--verify", "--quiet", "HEAD"]).is_none() {
-                source.missing = Some("there is no commit yet".to_owned());
-            }
-        }
-        if source.missing.is_none() {
-            let head = run(&["log", "-1", "--format=%H %ct"])?;
-            let (revision, time) = head.split_once(' ').unwrap_or_default();
-            let hex = revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let time = time.parse().ok().filter(|_| hex);
-            source.time = time.ok_or_else(|| {
-                Fault::failed(format!("git log answers '{head}', not a commit and its time"))
-            })?;
-            source.revision = Some(revision.to_owned());
-            source.dirty = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
-            source.nearest = nearest(git, run_for);
-            source.shallow = git(&["rev-parse", "--is-shallow-repository"]).as_deref() == Some("true");
-            // Counted over all of history, and needed where no tag begins the count.
-            if !source.shallow && source.nearest.is_none() {
-                source.commits = git(&["rev-list", "--count", "HEAD"]).and_then(|count| count.parse().ok());
-            }
+            source.ask(root, run_for)?;
         }
         if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
             let text = epoch.to_string_lossy();
@@ -92,6 +67,46 @@ impl Source {
             })?;
         }
         Ok(source)
+    }
+
+    /// Asks git; what does not hang on each other is asked at the same time.
+    fn ask(&mut self, root: &Path, run_for: Option<&str>) -> Result<()> {
+        let run = |args: &[&str]| command(root).args(args.iter().copied()).read();
+        let git = |args: &[&str]| run(args).ok();
+        let repository = run(&["rev-parse", "--git-dir", "--is-shallow-repository"])
+            .context(Fault::failed("git refuses to read this repository").cure("git status says why"))?;
+        let shallow = repository.lines().last() == Some("true");
+        let (tracked, changes, (nearest, commits), head) = std::thread::scope(|scope| {
+            let tracked = scope.spawn(|| git(&["ls-files", "--error-unmatch", crate::settings::FILE]));
+            let changes = scope.spawn(|| git(&["status", "--porcelain"]));
+            let place = scope.spawn(|| {
+                let nearest = nearest(git, run_for);
+                // Counted over all of history, and needed where no tag begins the count.
+                let count = (!shallow && nearest.is_none()).then(|| git(&["rev-list", "--count", "HEAD"]));
+                (nearest, count.flatten().and_then(|count| count.parse().ok()))
+            });
+            let head = git(&["rev-parse", "--verify", "--quiet", "HEAD"]);
+            let head = head.map(|_| run(&["log", "-1", "--format=%H %ct"]));
+            (joined(tracked), joined(changes), joined(place), head)
+        });
+        let Some(head) = head.filter(|_| tracked.is_some()) else {
+            // A folder that a repository around it ignores has nothing to do with that repository.
+            self.missing = Some(match tracked {
+                None => format!("git does not track {}", crate::settings::FILE),
+                Some(_) => "there is no commit yet".to_owned(),
+            });
+            return Ok(());
+        };
+        let head = head?;
+        let (revision, time) = head.split_once(' ').unwrap_or_default();
+        let hex = revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let time = time.parse().ok().filter(|_| hex);
+        self.time = time
+            .ok_or_else(|| Fault::failed(format!("git log answers '{head}', not a commit and its time")))?;
+        self.revision = Some(revision.to_owned());
+        self.dirty = changes.is_none_or(|changes| !changes.is_empty());
+        (self.nearest, self.commits, self.shallow) = (nearest, commits, shallow);
+        Ok(())
     }
 
     /// Why the version may be wrong, and what to do about it.
@@ -146,8 +161,11 @@ fn nearest(git: impl Fn(&[&str]) -> Option<String>, wanted: Option<&str>) -> Opt
     // What only looks like a version would hide those below it.
     let names = ["v[0-9]*", "[0-9]*"];
     let below = git(&["tag", "--merged", "HEAD", "--list", names[0], names[1]])?;
-    let others = below.lines().filter(|tag| version_of(tag).is_none());
-    let others: Vec<_> = others.map(|tag| format!("--exclude={tag}")).collect();
+    let (versions, others): (Vec<_>, Vec<_>) = below.lines().partition(|tag| version_of(tag).is_some());
+    if versions.is_empty() {
+        return None;
+    }
+    let others: Vec<_> = others.into_iter().map(|tag| format!("--exclude={tag}")).collect();
     let mut args =
         vec!["describe", "--tags", "--long", "--abbrev=7", "--match", names[0], "--match", names[1]];
     args.extend(others.iter().map(String::as_str));
