@@ -123,7 +123,8 @@ mod tests {
     fn the_first_that_fits_is_taken_at_whatever_depth() {
         // Each index may hold those of the lines before it; the last one is the base's.
         type Indexes<'a> = &'a [(&'a str, &'a [&'a str])];
-        let cases: [(Indexes, Result<[&str; 2], &str>, usize); 11] = [
+        type Expected<'a> = Result<[&'a str; 2], &'a str>;
+        let cases: [(Indexes, Expected, usize); 11] = [
             (&[("top", &["amd64 a", "arm64 b"])], Ok(["a", "b"]), 0),
             (&[("in", &["amd64 a", "arm64 b"]), ("top", &["in"])], Ok(["a", "b"]), 1),
             (&[("in", &["arm64 b"]), ("top", &["amd64 a", "in"])], Ok(["a", "b"]), 1),
