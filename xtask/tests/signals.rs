@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use support::fault_proxy::{Fault, FaultProxy};
+use support::live::Live;
+use support::published::Workshop;
 use support::{Hello, Image, Ran, have_targets};
 
 const NATIVE: [&str; 3] = ["image", "--engine", "native"];
@@ -189,4 +192,36 @@ fn what_was_to_be_ignored_is_ignored() {
     send("HUP", &child.id().to_string());
     fs::write(slow.hello.path().join("hello/go"), "").unwrap();
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_base_that_is_half_there_is_removed() {
+    let Some(live) = Live::docker() else { return };
+    let workshop = Workshop::new(5);
+    workshop.publish(&format!("{}/owner/below", live.registry()), &["1.0.0"]).code(0);
+    let image = Image::read(&workshop.hello.layout());
+    let index = image.json(&image.index["manifests"][0]["digest"]);
+    let layer = image.json(&index["manifests"][0]["digest"])["layers"][1]["digest"].clone();
+    let proxy = FaultProxy::start(live.address);
+    proxy.on("GET", format!("/blobs/{}", layer.as_str().unwrap()), 1, Fault::Stall(1000));
+    let hello = Hello::new();
+    let base = format!("{}/owner/below:1.0.0", proxy.registry());
+    let mut command = hello.command();
+    command.args(NATIVE).args(["--base", &base, "--platform", "linux/amd64"]).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let partial = || {
+        let blobs = fs::read_dir(hello.layout().join("blobs/sha256")).into_iter().flatten().flatten();
+        let partial = blobs.filter(|entry| entry.file_name().to_string_lossy().starts_with(".partial-"));
+        partial.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).max()
+    };
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while proxy.count("GET", layer.as_str().unwrap()) == 0 || partial().is_none() {
+        assert!(Instant::now() < deadline, "nothing is being fetched");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sent = Instant::now();
+    send("TERM", &child.id().to_string());
+    Ran::from_output(child.wait_with_output().unwrap()).code(143).says("stopped by SIGTERM");
+    assert!(sent.elapsed() < Duration::from_secs(3), "{:?}", sent.elapsed());
+    assert_eq!(partial(), None);
 }

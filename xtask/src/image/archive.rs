@@ -3,7 +3,7 @@
 //! It is an OCI layout with Docker's `manifest.json` beside `index.json`, as `docker save` writes it:
 //! older readers look at the one, newer ones at the other.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -78,12 +78,11 @@ pub fn write(
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.partial"));
     let file = File::create(&partial).with_context(|| partial.display().to_string())?;
-    let partial = Temporary::new(partial);
-    let partial = partial.path();
+    let temporary = Temporary::new(&partial);
     let mut tar = tar::Builder::new(io::BufWriter::new(file));
     write_to(layout, &mut tar, repository, tag, preferred).with_context(|| partial.display().to_string())?;
     tar.into_inner().and_then(|mut out| out.flush()).with_context(|| partial.display().to_string())?;
-    fs::rename(partial, path).with_context(|| path.display().to_string())?;
+    temporary.rename(path).with_context(|| path.display().to_string())?;
     Ok(path.metadata()?.len())
 }
 

@@ -254,8 +254,9 @@ fn open(path: &Path, lacks: &str) -> Result<File> {
 #[derive(Debug)]
 pub struct BlobWriter {
     blobs: PathBuf,
-    partial: Temporary,
+    // Before the file's name, which Windows gives up only with the file.
     file: File,
+    partial: Temporary,
     hasher: Hasher,
 }
 
@@ -266,7 +267,7 @@ impl BlobWriter {
             let partial = blobs.join(format!("{PARTIAL}{}-{number}", std::process::id()));
             match File::create_new(&partial) {
                 Ok(file) => {
-                    return Ok(Self { blobs, partial: Temporary::new(partial), file, hasher: Hasher::new() });
+                    return Ok(Self { blobs, file, partial: Temporary::new(partial), hasher: Hasher::new() });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).with_context(|| partial.display().to_string()),
@@ -288,7 +289,7 @@ impl BlobWriter {
         drop(self.file);
         let (digest, size) = self.hasher.finish();
         let path = self.blobs.join(digest.hex());
-        fs::rename(self.partial.path(), &path).with_context(|| path.display().to_string())?;
+        self.partial.rename(&path).with_context(|| path.display().to_string())?;
         Ok((digest, size))
     }
 
@@ -302,7 +303,7 @@ impl BlobWriter {
             bail!(Fault::failed(what));
         }
         let path = self.blobs.join(digest.hex());
-        fs::rename(self.partial.path(), &path).with_context(|| path.display().to_string())
+        self.partial.rename(&path).with_context(|| path.display().to_string())
     }
 }
 

@@ -68,6 +68,7 @@ pub fn line(text: &str) {
 
 /// The line that is to stay when the process ends in the middle of a step, in the place of the one that
 /// changes.
+#[cfg(unix)]
 pub fn last_line(text: &str) {
     let terminal = console::Term::stderr();
     if terminal.is_term() {
