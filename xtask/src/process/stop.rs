@@ -125,16 +125,12 @@ mod unix {
     /// another signal comes.
     fn end_children(signal: i32, signals: &mut Signals, began: Instant) {
         let own = std::process::id();
-        let adopts = adopt();
+        adopt();
         let mut told = BTreeSet::new();
-        let running = |told: &BTreeSet<u32>| {
-            // What a child started is no longer below this process when that child has gone.
-            tree::running(own, told.iter().copied().filter(|_| !adopts))
-        };
         // Until nobody new is there: one may have been started while the others were told. What is started
         // later belongs to a child that took the signal, and cleans up.
         while began.elapsed() < GOING {
-            let mut new = running(&told);
+            let mut new = tree::running(own, &mut told);
             new.retain(|pid| !told.contains(pid));
             if new.is_empty() {
                 break;
@@ -144,7 +140,7 @@ mod unix {
         }
         let mut killing: Option<Instant> = None;
         loop {
-            let alive = running(&told);
+            let alive = tree::running(own, &mut told);
             if alive.is_empty() || killing.is_some_and(|since| since.elapsed() > AT_ONCE) {
                 return;
             }
@@ -159,16 +155,11 @@ mod unix {
         }
     }
 
-    /// Whether processes whose parent ends become children of this one from now on. Otherwise one that is
-    /// started at this very moment may get away.
-    #[cfg(target_os = "linux")]
-    fn adopt() -> bool {
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).is_ok()
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn adopt() -> bool {
-        false
+    /// From now on processes whose parent ends become children of this one, where the system can do that.
+    /// Elsewhere one that is not yet known when its parent ends gets away.
+    fn adopt() {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
 
     #[cfg(test)]

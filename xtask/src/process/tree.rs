@@ -4,31 +4,45 @@
 //! reaching the child. So those below it are looked up instead, when they are to be ended.
 
 use std::collections::BTreeMap;
+#[cfg(unix)]
+use std::collections::BTreeSet;
 
 use super::Cmd;
 
 /// Processes that are ended at most.
 const MOST: usize = 1_000;
 
+/// How often the list of processes is read again that changed while it was read.
+const TRIES: usize = 10;
+
+/// One process of the system's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    parent: u32,
+    /// Not so where it has ended, and is only not yet waited for.
+    runs: bool,
+}
+
 /// Ends these processes and all below them, as far as the system tells which those are; what has gone by
 /// itself meanwhile is no error.
 pub(super) fn end(pids: &[u32]) {
-    kill(&with_below(pids.to_vec(), &parents()));
+    kill(&with_below(pids.to_vec(), &list()));
 }
 
-/// What runs below this process, and below what is known to have been there.
+/// What runs below this process. What is `known` to have been there stays known for as long as it is there,
+/// wherever it now is.
 #[cfg(unix)]
-pub(super) fn running(own: u32, known: impl IntoIterator<Item = u32>) -> Vec<u32> {
-    let parents = parents();
-    let known = known.into_iter().filter(|pid| parents.contains_key(pid));
-    let mut all = with_below(std::iter::once(own).chain(known).collect(), &parents);
-    all.split_off(1)
+pub(super) fn running(own: u32, known: &mut BTreeSet<u32>) -> Vec<u32> {
+    let list = list();
+    known.retain(|pid| list.contains_key(pid));
+    let all = with_below(std::iter::once(own).chain(known.iter().copied()).collect(), &list);
+    all.into_iter().skip(1).filter(|pid| list.get(pid).is_some_and(|entry| entry.runs)).collect()
 }
 
-fn with_below(mut all: Vec<u32>, parents: &BTreeMap<u32, u32>) -> Vec<u32> {
+fn with_below(mut all: Vec<u32>, list: &BTreeMap<u32, Entry>) -> Vec<u32> {
     let mut at = 0;
     while let Some(&pid) = all.get(at) {
-        let children = parents.iter().filter(|(child, parent)| **parent == pid && !all.contains(child));
+        let children = list.iter().filter(|(child, entry)| entry.parent == pid && !all.contains(child));
         let children: Vec<_> =
             children.map(|(child, _)| *child).take(MOST.saturating_sub(all.len())).collect();
         all.extend(children);
@@ -58,36 +72,71 @@ fn kill(pids: &[u32]) {
     let _ = cmd.expression().stdout_null().stderr_null().run();
 }
 
-/// Every process that runs and the one that started it, where the system says.
-fn parents() -> BTreeMap<u32, u32> {
+/// Every process, where the system says.
+fn list() -> BTreeMap<u32, Entry> {
+    let mut list = read();
+    for _ in 1..TRIES {
+        if is_whole(&list) {
+            break;
+        }
+        list = read();
+    }
+    list
+}
+
+/// Whether everyone's parent is there too. It is not where it ended between two lines of the list, and then
+/// what was below it looks as if it were below nobody.
+fn is_whole(list: &BTreeMap<u32, Entry>) -> bool {
+    list.values().all(|entry| entry.parent == 0 || list.contains_key(&entry.parent))
+}
+
+fn read() -> BTreeMap<u32, Entry> {
     if let Ok(list) = std::fs::read_dir("/proc") {
         return list.flatten().filter_map(|entry| of(&entry.path())).collect();
     }
-    let ps = Cmd::new("ps").args(["-A", "-o", "pid=,ppid=,stat="]).expression();
+    let ps = Cmd::new("ps").args(["-A", "-o", "pid=,stat=,ppid="]).expression();
     let Ok(ps) = ps.stderr_null().stdout_capture().start() else { return BTreeMap::new() };
     // It is in its own list.
     let own = ps.pids();
     let told = ps.into_output().map(|output| output.stdout).unwrap_or_default();
-    let entry = |line: &str| {
-        let mut words = line.split_whitespace();
-        let pair = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        (runs(words.next()?) && !own.contains(&pair.0)).then_some(pair)
+    let line = |line: &str| {
+        let (pid, rest) = line.trim_start().split_once(' ')?;
+        let pid = pid.parse().ok()?;
+        (!own.contains(&pid)).then_some((pid, entry(rest)?))
     };
-    String::from_utf8_lossy(&told).lines().filter_map(entry).collect()
+    String::from_utf8_lossy(&told).lines().filter_map(line).collect()
 }
 
-/// A folder of /proc: the process, and its parent, the second field after the name in brackets (proc(5)).
-fn of(dir: &std::path::Path) -> Option<(u32, u32)> {
+/// A folder of /proc: the process, with the fields after the name in brackets (proc(5)).
+fn of(dir: &std::path::Path) -> Option<(u32, Entry)> {
     let pid = dir.file_name()?.to_str()?.parse().ok()?;
     let stat = std::fs::read(dir.join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
     let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace();
-    runs(fields.next()?).then_some(())?;
-    Some((pid, fields.next()?.parse().ok()?))
+    Some((pid, entry(rest)?))
 }
 
-/// One that has ended and is only not yet waited for is no longer there to be ended.
-fn runs(state: &str) -> bool {
-    !state.starts_with(['Z', 'X'])
+/// A state, and the number of the parent.
+fn entry(fields: &str) -> Option<Entry> {
+    let mut fields = fields.split_whitespace();
+    let runs = !fields.next()?.starts_with(['Z', 'X']);
+    Some(Entry { parent: fields.next()?.parse().ok()?, runs })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_changed_while_it_was_read_is_known_by_its_gap() {
+        let list = |lines: &[(u32, &str)]| -> BTreeMap<_, _> {
+            lines.iter().map(|(pid, fields)| (*pid, entry(fields).unwrap())).collect()
+        };
+        let whole = list(&[(1, " S 0 1"), (2, "R 1"), (3, "Z 2"), (4, "Ss+  3"), (5, "S 1")]);
+        assert!(is_whole(&whole) && !is_whole(&list(&[(1, "S 0"), (4, "S 3")])));
+        // One that has ended still leads to those below it.
+        assert_eq!(with_below(vec![2], &whole), [2, 3, 4]);
+        assert!(!whole[&3].runs && whole[&4].runs);
+        assert_eq!(entry(" S x"), None);
+    }
 }
