@@ -112,10 +112,11 @@ mod unix {
         let name = signal_name(signal).unwrap_or("a signal");
         let (said, wait) = mpsc::channel::<()>();
         // A reader of standard error that does not read must not keep this from ending.
-        thread::spawn(move || {
+        let say = move || {
             ui::last_line(&format!("stopped by {name}"));
             drop(said);
-        });
+        };
+        let _ = thread::Builder::new().spawn(say);
         let _ = wait.recv_timeout(AT_ONCE);
         // Without what runs at an orderly end: other threads hold what it would wait for.
         exit(128 + signal)
