@@ -21,6 +21,7 @@ mod registry;
 mod scan;
 mod settings;
 mod tags;
+mod temporary;
 mod threads;
 mod time;
 mod ui;
@@ -41,7 +42,8 @@ First steps:
   cargo xtask publish --dry-run     how that gets into a registry, and under which tags
   cargo xtask doctor                which tools are here, and what a missing one would add
 
-Settings: xtask/image.toml.  Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a gate said no.")]
+Settings: xtask/image.toml.  Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a gate said no,
+128 + its number where a signal ended it.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -70,7 +72,20 @@ fn main() -> ExitCode {
     if called_as_helper() {
         return lend();
     }
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let result = process::stop_on_signals().and_then(|()| run(command));
+    process::checkpoint();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::error(&error::render(&error));
+            error::kind(&error).into()
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Image(flags) => flags.run(),
         Command::Ci(flags) => flags.run(),
         Command::Doctor(flags) => flags.run(),
@@ -86,13 +101,6 @@ fn main() -> ExitCode {
         Command::Promote(flags) => flags.run(),
         Command::Environments(flags) => flags.run(),
         Command::Prune(flags) => flags.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            ui::error(&error::render(&error));
-            error::kind(&error).into()
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::error::{Fault, plain, render};
-use crate::process::Cmd;
+use crate::process::{Cmd, checkpoint};
 use crate::ui::{self, Progress, Ui, seconds};
 
 /// What a step does when it is its turn.
@@ -110,7 +110,9 @@ impl<A: Action> Plan<A> {
     fn run_step(step: &Step<A>, state: &mut A::State, ui: Ui) -> Result<Report> {
         let started = Instant::now();
         let progress = ui.step(step.name, &step.reason);
-        let outcome = step.action.run(state, &progress).with_context(|| format!("step '{}'", step.name))?;
+        let outcome = step.action.run(state, &progress);
+        checkpoint();
+        let outcome = outcome.with_context(|| format!("step '{}'", step.name))?;
         progress.done(&plain(&outcome));
         Ok(Report { name: step.name, seconds: started.elapsed().as_secs_f64(), outcome })
     }

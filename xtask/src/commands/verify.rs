@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::publish::Target;
@@ -133,12 +133,9 @@ impl Flags {
         };
         let folder = workspace.map(|workspace| workspace.root.join("target/xtask"));
         let temporary = if folder.is_none() { Some(private_folder()?) } else { None };
-        let folder = folder.or(temporary.clone()).unwrap_or_default();
-        let checks = verify(&client, &at, &digest, &demands, &folder, self.plain_http);
-        if let Some(folder) = temporary {
-            std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        }
-        let checks = checks?;
+        let folder = folder.or(temporary.as_ref().map(|folder| folder.path().to_owned())).unwrap_or_default();
+        let checks = verify(&client, &at, &digest, &demands, &folder, self.plain_http)?;
+        drop(temporary);
         if self.json {
             let report = serde_json::json!({
                 "schema": "xtask.verify/1",

@@ -3,7 +3,7 @@
 //! It is an OCI layout with Docker's `manifest.json` beside `index.json`, as `docker save` writes it:
 //! older readers look at the one, newer ones at the other.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -15,6 +15,7 @@ use super::oci::{self, Annotations, Descriptor, Index, Manifest};
 use crate::digest::Digest;
 use crate::error::Fault;
 use crate::platform::Platform;
+use crate::temporary::Temporary;
 
 /// Unpacks a tar of a layout into the new folder `dir`. Nothing but a layout's own files is written, and
 /// each blob only under the digest of its bytes.
@@ -74,13 +75,14 @@ pub fn write(
     tag: &str,
     preferred: Option<Platform>,
 ) -> Result<u64> {
-    let partial =
-        path.with_file_name(format!(".{}.partial", path.file_name().unwrap_or_default().to_string_lossy()));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!(".{name}.partial"));
     let file = File::create(&partial).with_context(|| partial.display().to_string())?;
+    let temporary = Temporary::new(&partial);
     let mut tar = tar::Builder::new(io::BufWriter::new(file));
     write_to(layout, &mut tar, repository, tag, preferred).with_context(|| partial.display().to_string())?;
     tar.into_inner().and_then(|mut out| out.flush()).with_context(|| partial.display().to_string())?;
-    fs::rename(&partial, path).with_context(|| path.display().to_string())?;
+    temporary.rename(path).with_context(|| path.display().to_string())?;
     Ok(path.metadata()?.len())
 }
 

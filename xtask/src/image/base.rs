@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
+use super::choose::choose;
 use super::config::Below;
 use super::layout::{BlobWriter, Layout};
-use super::oci::{self, Descriptor, Index, Manifest};
+use super::oci::{self, Descriptor, Manifest};
 use crate::digest::Digest;
 use crate::error::Fault;
 use crate::platform::Platform;
@@ -141,12 +142,16 @@ fn read(
     tell: &dyn Fn(&str),
 ) -> Result<Base> {
     let mut base = Base::default();
-    let index: Option<Index> =
-        oci::is_index(media_type).then(|| oci::from_bytes("the index", bytes)).transpose()?;
+    let chosen = if oci::is_index(media_type) {
+        let index = oci::from_bytes("the index", bytes)?;
+        Some(choose(index, platforms, &|entry| store.document(entry))?)
+    } else {
+        None
+    };
     for &platform in platforms {
-        let manifest = match &index {
-            Some(index) => {
-                let entry = index.find(platform).ok_or_else(|| no_platform(platform, index))?;
+        let manifest = match &chosen {
+            Some(chosen) => {
+                let entry = chosen.get(&platform).context("no manifest was chosen")?;
                 oci::from_bytes::<Manifest>("the manifest", &store.document(entry)?)?
             }
             None => oci::from_bytes::<Manifest>("the manifest", bytes)?,
@@ -176,13 +181,6 @@ fn read(
         base.below.insert(platform, Below::new(config, &manifest.layers)?);
     }
     Ok(base)
-}
-
-fn no_platform(platform: Platform, index: &Index) -> Fault {
-    let has: Vec<_> =
-        index.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
-    Fault::failed(format!("it has nothing for {platform}, but for {}", has.join(", ")))
-        .cure("choose another base, or fewer platforms: --platform")
 }
 
 struct Registry<'a> {

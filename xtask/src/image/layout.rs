@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use super::oci::{self, Descriptor, Index, MAX_DOCUMENT, Manifest};
 use crate::digest::{Digest, Hasher};
 use crate::error::Fault;
+use crate::temporary::Temporary;
 
 const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -253,8 +254,9 @@ fn open(path: &Path, lacks: &str) -> Result<File> {
 #[derive(Debug)]
 pub struct BlobWriter {
     blobs: PathBuf,
-    partial: PathBuf,
+    // Before the file's name, which Windows gives up only with the file.
     file: File,
+    partial: Temporary,
     hasher: Hasher,
 }
 
@@ -264,7 +266,9 @@ impl BlobWriter {
         for number in 0_u32.. {
             let partial = blobs.join(format!("{PARTIAL}{}-{number}", std::process::id()));
             match File::create_new(&partial) {
-                Ok(file) => return Ok(Self { blobs, partial, file, hasher: Hasher::new() }),
+                Ok(file) => {
+                    return Ok(Self { blobs, file, partial: Temporary::new(partial), hasher: Hasher::new() });
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).with_context(|| partial.display().to_string()),
             }
@@ -285,7 +289,7 @@ impl BlobWriter {
         drop(self.file);
         let (digest, size) = self.hasher.finish();
         let path = self.blobs.join(digest.hex());
-        fs::rename(&self.partial, &path).with_context(|| path.display().to_string())?;
+        self.partial.rename(&path).with_context(|| path.display().to_string())?;
         Ok((digest, size))
     }
 
@@ -294,13 +298,12 @@ impl BlobWriter {
         drop(self.file);
         let (digest, size) = self.hasher.finish();
         if (digest, size) != (expected.digest, expected.size) {
-            fs::remove_file(&self.partial).with_context(|| self.partial.display().to_string())?;
             let what =
                 format!("the bytes are {digest} ({size} bytes), not {} ({})", expected.digest, expected.size);
             bail!(Fault::failed(what));
         }
         let path = self.blobs.join(digest.hex());
-        fs::rename(&self.partial, &path).with_context(|| path.display().to_string())
+        self.partial.rename(&path).with_context(|| path.display().to_string())
     }
 }
 
@@ -372,7 +375,9 @@ mod tests {
         let layout = Layout::create(&temp.path().join("image")).unwrap();
         let kept = layout.put(LAYER_GZIP, b"kept").unwrap();
         let stale = layout.put(LAYER_GZIP, b"stale").unwrap();
-        layout.writer().unwrap().write_all(b"unfinished").unwrap();
+        layout.writer().unwrap().write_all(b"given up").unwrap();
+        assert!(!layout.blobs().join(format!("{PARTIAL}{}-0", std::process::id())).exists());
+        fs::write(layout.blobs().join(format!("{PARTIAL}1-0")), b"of a run that was killed").unwrap();
         layout.publish(&Index::new(vec![kept.clone()], Annotations::new())).unwrap();
         assert!(layout.has(&kept.digest, 4) && !layout.has(&stale.digest, 5));
         let names: Vec<_> = fs::read_dir(layout.blobs()).unwrap().collect();

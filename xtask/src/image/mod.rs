@@ -4,6 +4,7 @@ pub mod archive;
 pub mod assemble;
 pub mod base;
 pub mod buildx;
+mod choose;
 pub mod compare;
 pub mod config;
 pub mod docker;

@@ -5,6 +5,7 @@
 
 mod env;
 mod run;
+mod stop;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 pub use env::Need;
+pub use stop::{checkpoint, stop_on_signals};
 
 /// A command line with its environment, not yet run.
 #[derive(Clone, PartialEq, Eq)]

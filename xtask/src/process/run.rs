@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::{Cmd, tree};
+use super::{Cmd, stop, tree};
 
 /// The longest answer of a child, in bytes; Trivy's about a large image has some ten million.
 const LONGEST_ANSWER: u64 = 256 << 20;
@@ -97,7 +97,7 @@ impl Cmd {
         let (stdout, answer) = std::io::pipe()?;
         let (stderr, beside) = std::io::pipe()?;
         // The expression goes at once: as long as it has the pipes' other ends, they have no end.
-        let handle = self.expression().stdout_file(answer).stderr_file(beside).start();
+        let handle = stop::start(|| self.expression().stdout_file(answer).stderr_file(beside).start());
         let handle = handle.with_context(|| self.starting())?;
         let (to, from) = mpsc::channel();
         let on_stderr = to.clone();
@@ -139,6 +139,7 @@ impl Cmd {
             end(&handle);
             return Err(self.over_limit([]));
         };
+        stop::checkpoint();
         if output.status.success() {
             return Ok(bytes);
         }
@@ -155,7 +156,8 @@ impl Cmd {
 
     /// Runs it and hands on each line of standard output and error as it comes.
     pub fn follow(&self, mut on_line: impl FnMut(&str)) -> Result<()> {
-        let reader = self.expression().stderr_to_stdout().reader().with_context(|| self.starting())?;
+        let reader = stop::start(|| self.expression().stderr_to_stdout().reader());
+        let reader = reader.with_context(|| self.starting())?;
         let mut tail = VecDeque::with_capacity(TAIL_LINES);
         let started = Instant::now();
         let read = std::thread::scope(|scope| {
@@ -174,11 +176,15 @@ impl Cmd {
                     tail.pop_front();
                 }
                 tail.push_back(line.to_owned());
-                on_line(line);
+                // How it ends when a signal ends it is no news.
+                if !stop::is_stopping() {
+                    on_line(line);
+                }
             });
             drop(finished);
             read
         });
+        stop::checkpoint();
         read.with_context(|| format!("{self}: reading its output"))?;
         if self.limit.is_some_and(|limit| started.elapsed() >= limit) {
             return Err(self.over_limit(tail));

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::process::{Cmd, Need};
 use crate::registry::auth::{Found, HELPER, Source};
+use crate::temporary::Temporary;
 use crate::time::now;
 
 /// How the names of the folders below begin.
@@ -23,7 +24,7 @@ pub struct Access {
 
 #[derive(Debug)]
 struct Lent {
-    folder: PathBuf,
+    folder: Temporary,
     /// Locked for as long as the folder is in use.
     _lock: File,
 }
@@ -44,9 +45,10 @@ impl Access {
             return if by_helper { cmd.needs(Need::Registry) } else { cmd };
         };
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let path =
-            std::env::join_paths(std::iter::once(lent.folder.clone()).chain(std::env::split_paths(&path)));
-        let cmd = cmd.env("DOCKER_CONFIG", lent.folder.as_os_str());
+        let path = std::env::join_paths(
+            std::iter::once(lent.folder.path().to_owned()).chain(std::env::split_paths(&path)),
+        );
+        let cmd = cmd.env("DOCKER_CONFIG", lent.folder.path());
         let cmd = cmd.env("PATH", path.unwrap_or_default());
         self.found.lend(cmd)
     }
@@ -60,48 +62,38 @@ impl Lent {
         let making = File::create(&path).with_context(|| path.display().to_string())?;
         making.lock().with_context(|| path.display().to_string())?;
         sweep(parent);
-        let folder = unused(parent, PREFIX);
-        let at = || folder.display().to_string();
-        private().create(&folder).with_context(at)?;
-        let lock = File::create(folder.join("lock")).with_context(at)?;
+        let folder = private(unused(parent, PREFIX))?;
+        let at = || folder.path().display().to_string();
+        let lock = File::create(folder.path().join("lock")).with_context(at)?;
         lock.lock().with_context(at)?;
-        let lent = Self { folder, _lock: lock };
-        lent.fill(registry).with_context(|| lent.folder.display().to_string())?;
-        Ok(lent)
-    }
-
-    /// Puts the helper and the file that names it in place.
-    fn fill(&self, registry: &str) -> Result<()> {
-        let program = self.folder.join(format!("docker-credential-{HELPER}{}", std::env::consts::EXE_SUFFIX));
-        let own = std::env::current_exe().context("this program's own path")?;
-        if fs::hard_link(&own, &program).is_err() {
-            fs::copy(&own, &program).with_context(|| program.display().to_string())?;
-        }
-        let config = serde_json::json!({ "credHelpers": { registry: HELPER } });
-        Ok(fs::write(self.folder.join("config.json"), config.to_string())?)
+        fill(folder.path(), registry).with_context(at)?;
+        Ok(Self { folder, _lock: lock })
     }
 }
 
-impl Drop for Lent {
-    fn drop(&mut self) {
-        // What cannot be removed holds no secret, and the next run tries again.
-        let _ = fs::remove_dir_all(&self.folder);
+/// Puts the helper and the file that names it in place.
+fn fill(folder: &Path, registry: &str) -> Result<()> {
+    let program = folder.join(format!("docker-credential-{HELPER}{}", std::env::consts::EXE_SUFFIX));
+    let own = std::env::current_exe().context("this program's own path")?;
+    if fs::hard_link(&own, &program).is_err() {
+        fs::copy(&own, &program).with_context(|| program.display().to_string())?;
     }
+    let config = serde_json::json!({ "credHelpers": { registry: HELPER } });
+    Ok(fs::write(folder.join("config.json"), config.to_string())?)
 }
 
 /// A new folder, for files of a run that has no folder of its own, which its owner alone can look into.
-pub fn private_folder() -> Result<PathBuf> {
-    let folder = unused(&std::env::temp_dir(), "xtask-");
-    private().create(&folder).with_context(|| folder.display().to_string())?;
-    Ok(folder)
+pub fn private_folder() -> Result<Temporary> {
+    private(unused(&std::env::temp_dir(), "xtask-"))
 }
 
-fn private() -> DirBuilder {
+fn private(folder: PathBuf) -> Result<Temporary> {
     #[allow(unused_mut, reason = "only Unix has modes")]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
+    builder.create(&folder).with_context(|| folder.display().to_string())?;
+    Ok(Temporary::new(folder))
 }
 
 /// A name that nothing has; creating the folder says if that is no longer so.

@@ -66,6 +66,21 @@ pub fn line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", mask(text));
 }
 
+/// The line that is to stay when the process ends in the middle of a step, in the place of the one that
+/// changes.
+#[cfg(unix)]
+pub fn last_line(text: &str) {
+    let terminal = console::Term::stderr();
+    if terminal.is_term() {
+        let _ = terminal.clear_line();
+    }
+    if in_actions() {
+        // Within a section that is folded nobody sees it.
+        line("::endgroup::");
+    }
+    line(text);
+}
+
 /// Text on standard output. A reader that went away is no reason to stop the work.
 pub fn print(text: &str) {
     let _ = std::io::stdout().write_all(mask(text).as_bytes());
