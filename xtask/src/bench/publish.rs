@@ -81,7 +81,7 @@ struct Bench {
 
 impl Bench {
     /// The whole command, which asks for rights, attaches and reads back as well; and of it the steps that do
-    /// what crane does.
+    /// what crane does, with the blobs of what is attached.
     fn compare(
         &self,
         what: [&'static str; 2],
@@ -114,7 +114,7 @@ impl Bench {
             run: Box::new(move || self.crane(&name(&mut theirs, "theirs"))),
         };
         let whole = compare(what[0], 1.0, rounds, ours, theirs, progress)?;
-        let image = Times { name: "its blobs, manifests, tags", seconds: alone };
+        let image = Times { name: "all blobs, manifests, tags", seconds: alone };
         let ratio = image.median() / whole.theirs.median();
         let image = Comparison { what: what[1], ours: image, theirs: whole.theirs.clone(), ratio, goal: 1.0 };
         Ok([whole, image])
