@@ -39,9 +39,6 @@ pub struct Flags {
     /// A tag, instead of those of `[[tags]]`; again for more
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
-    /// A moving tag among them that this image gets whatever it names now; again for more
-    #[arg(long = "move", value_name = "TAG")]
-    moved: Vec<String>,
     /// The layout's folder [default: target/image]
     #[arg(long, value_name = "DIR")]
     image: Option<PathBuf>,
@@ -86,7 +83,6 @@ impl Flags {
         }
         let parcel = read(&dir)?;
         let tags = self.tags(&facts, &to, &parcel, ui)?;
-        self.check_moved(&tags)?;
         let setup = self.setup(&facts, to, tags, &parcel, ui)?;
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let signer = self.sign.signer(get, |path| Path::new(path).is_file())?;
@@ -146,16 +142,6 @@ impl Flags {
         Ok(derived)
     }
 
-    fn check_moved(&self, tags: &[Tag]) -> Result<(), Fault> {
-        let moving: Vec<_> = tags.iter().filter(|tag| tag.motion.is_forward()).map(|tag| &tag.name).collect();
-        match self.moved.iter().find(|moved| !moving.contains(moved)) {
-            None => Ok(()),
-            Some(other) => Err(Fault::usage(format!("'{other}' is none of the moving tags of this run"))
-                .at("--move")
-                .cure("cargo xtask tags shows them; --tag names others")),
-        }
-    }
-
     fn setup(&self, facts: &Facts, to: Reference, tags: Vec<Tag>, parcel: &Parcel, ui: Ui) -> Result<Setup> {
         for tag in &tags {
             to.with_tag(&tag.name)?;
@@ -193,7 +179,6 @@ impl Flags {
             to,
             tags,
             version,
-            moved: self.moved.clone(),
         })
     }
 }
@@ -283,10 +268,7 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
     plan.step("tags", format!("only now that all of it is there: {}", fixed.join(", ")), fixed, Step::Tags);
     let moving = names(true);
     if !moving.is_empty() {
-        let mut reason = format!("forward only, by the registry's own tags: {}", moving.join(", "));
-        if !setup.moved.is_empty() {
-            reason += &format!("; wherever they are now: {}", setup.moved.join(", "));
-        }
+        let reason = format!("forward only, by the registry's own tags: {}", moving.join(", "));
         plan.step("moving", reason, moving, Step::Moving);
     }
     plan.step("read-back", "what the registry gives must be what was sent", [&to], Step::ReadBack);

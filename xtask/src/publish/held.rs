@@ -26,17 +26,19 @@ impl Hold {
     /// What a person should know of `tag` where this looks like no version of the line that `version` is of:
     /// a day as a tag or a label, which others have put there.
     pub fn doubt(&self, tag: &str, version: &Version) -> Option<String> {
-        let (what, cure) = match self {
-            Self::Tag(name, higher) if is_dated(higher) => (
-                format!("the tag {name} reads as a version above {version}"),
-                "delete that tag from the registry, and give a prefix to what makes such tags; or, this once, ",
-            ),
+        let (what, holder) = match self {
+            Self::Tag(name, higher) if is_dated(higher) => {
+                (format!("the tag {name} reads as a version above {version}"), name.as_str())
+            }
             Self::Image(higher) if is_dated(higher) => {
-                (format!("the image there says that it is {higher}, which is above {version}"), "")
+                (format!("the image there says that it is {higher}, which is above {version}"), tag)
             }
             _ => return None,
         };
-        let help = format!("if that is a day and no version, {cure}publish --move {tag}");
+        let help = format!(
+            "if that is a day and no version, delete the tag {holder} from the registry, give a prefix to what \
+             makes such tags, and publish again"
+        );
         (!is_dated(version)).then(|| format!("{tag} stays where it is: {what}; {help}"))
     }
 }
@@ -65,15 +67,14 @@ pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest
         Some(rival) => Some(Hold::Tag(rival.name, rival.version)),
         None => by_image()?.flatten().map(Hold::Image),
     };
-    hold.map_or(Ok(()), |hold| Err(unknown(&at, &tag.name, &hold).into()))
+    hold.map_or(Ok(()), |hold| Err(unknown(&at, &hold).into()))
 }
 
-fn unknown(at: &Reference, tag: &str, hold: &Hold) -> Fault {
+fn unknown(at: &Reference, hold: &Hold) -> Fault {
     let why = format!("this tag only moves forward, and which version the image is nobody knows: {hold}");
-    Fault::gate(why).at(at).cure(format!(
-        "name its version: the annotation org.opencontainers.image.version of its index, or --tag VERSION beside \
-         it; --move {tag} moves it all the same"
-    ))
+    Fault::gate(why).at(at).cure(
+        "name its version: the annotation org.opencontainers.image.version of its index, or --tag VERSION beside it",
+    )
 }
 
 #[cfg(test)]
@@ -87,13 +88,14 @@ mod tests {
         for (hold, of, words) in [
             (by_tag("1.3.0"), "1.2.0", None),
             (by_tag("2024.1.1"), "1.2.0", Some("the tag v2024.1.1 reads as a version above 1.2.0")),
-            (by_tag("2024.1.1"), "1.2.0", Some("delete that tag")),
-            (by_tag("20240101.0.0"), "1.2.0", Some("publish --move latest")),
+            (by_tag("2024.1.1"), "1.2.0", Some("delete the tag v2024.1.1")),
+            (by_tag("20240101.0.0"), "1.2.0", Some("delete the tag v20240101.0.0")),
             // A project whose versions are days.
             (by_tag("2024.1.1"), "2023.1.1", None),
             (by_tag("120.0.1"), "119.0.0", None),
             (Hold::Image(version("1.3.0")), "1.2.0", None),
             (Hold::Image(version("2024.1.1")), "1.2.0", Some("the image there says that it is 2024.1.1")),
+            (Hold::Image(version("2024.1.1")), "1.2.0", Some("delete the tag latest")),
         ] {
             let doubt = hold.doubt("latest", &version(of));
             match (&doubt, words) {

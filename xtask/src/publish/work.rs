@@ -62,8 +62,6 @@ pub struct Setup {
     pub tags: Vec<Tag>,
     /// The version that moving tags are decided by.
     pub version: Option<Version>,
-    /// Moving tags that are moved whatever they name.
-    pub moved: Vec<String>,
     /// The scan's result.
     pub scan: Option<Scan>,
     /// Whether a scan without Trivy is not enough.
@@ -201,19 +199,14 @@ impl Work {
         Ok(names.join(", "))
     }
 
-    /// Whether a tag goes forward by versions. To one that is not of its line it never goes.
+    /// Whether a tag goes forward by versions.
     fn moves(&self, tag: &Tag) -> bool {
-        let version = self.setup.version.as_ref().filter(|_| tag.motion.is_forward());
-        version.is_some_and(|version| !self.is_moved(tag) || !tag.motion.covers(&tag.name, version))
+        tag.motion.is_forward() && self.setup.version.is_some()
     }
 
     /// Whether a tag goes forward by versions, and nobody knows which one the image is.
     fn is_unknown(&self, tag: &Tag) -> bool {
-        tag.motion.is_forward() && self.setup.version.is_none() && !self.is_moved(tag)
-    }
-
-    fn is_moved(&self, tag: &Tag) -> bool {
-        self.setup.moved.contains(&tag.name)
+        tag.motion.is_forward() && self.setup.version.is_none()
     }
 
     fn read_back(&self) -> Result<String> {
