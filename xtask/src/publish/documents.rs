@@ -1,12 +1,38 @@
-//! The signed list of the documents about an image. Documents are long and a public log is not for them: a
-//! signature over their digests says as much.
+//! The documents about an image, and the signed list of them. Documents are long and a public log is not for
+//! them: a signature over their digests says as much.
 
 use std::collections::BTreeSet;
 
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::attach::Artifact;
+use super::attach::{Artifact, PREDICATE, PROVENANCE, SBOM, SCAN};
+use super::parcel::Parcel;
+use super::provenance;
+use super::work::Setup;
 use crate::digest::Digest;
+use crate::image::oci::Annotations;
+
+/// What is said of the image, the provenance first.
+pub fn artifacts(setup: &Setup, parcel: &Parcel) -> Result<Vec<Artifact>> {
+    let statement = provenance::statement(&setup.to.name(), parcel, &setup.parameters)?;
+    let of_predicate = (PREDICATE.to_owned(), provenance::PREDICATE_TYPE.to_owned());
+    let annotations = Annotations::from([of_predicate]);
+    let mut artifacts = vec![Artifact { kind: PROVENANCE, bytes: statement, annotations }];
+    if let Some(scan) = setup.scan.as_ref().filter(|scan| scan.digest == parcel.digest()) {
+        let about = [("passed", scan.passed.to_string()), ("time", scan.time.clone())];
+        let annotations =
+            about.into_iter().map(|(name, value)| (format!("xtask.scan.{name}"), value)).collect();
+        artifacts.push(Artifact { kind: SCAN, bytes: scan.bytes.clone(), annotations });
+    }
+    for path in &setup.sboms {
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let annotations = Annotations::from([("org.opencontainers.image.title".to_owned(), name)]);
+        artifacts.push(Artifact { kind: SBOM, bytes, annotations });
+    }
+    Ok(artifacts)
+}
 
 /// The predicate: the type and digest of each document.
 pub fn predicate(artifacts: &[Artifact]) -> Value {
@@ -29,9 +55,7 @@ pub fn listed(statements: &[Value]) -> BTreeSet<(String, Digest)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attach::{SBOM, SCAN};
     use super::*;
-    use crate::image::oci::Annotations;
 
     #[test]
     fn a_list_names_what_was_attached_and_nothing_else() {

@@ -4,6 +4,7 @@ mod access;
 mod attach;
 mod documents;
 mod held;
+mod look;
 mod merge;
 mod moving;
 mod origin;

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use semver::Version;
 
 use super::attach::{self, Artifact};
+use super::documents;
 use super::held;
 use super::moving::{self, Tagged};
 use super::parcel::Parcel;
-use super::provenance::{self, Parameters};
+use super::provenance::Parameters;
 use super::report::{Attached, TagRow};
 use super::scan::{self, Scan};
 use super::send::{self, Sending};
@@ -17,7 +18,7 @@ use super::sign::Signer;
 use super::trust::Said;
 use crate::digest::Digest;
 use crate::error::Fault;
-use crate::image::oci::{Annotations, Descriptor};
+use crate::image::oci::Descriptor;
 use crate::plan::Action;
 use crate::process::Cmd;
 use crate::registry::{Client, Reference};
@@ -100,12 +101,12 @@ pub struct Work {
 impl Work {
     /// The state before the first step.
     pub fn new(setup: Setup, parcel: Parcel, client: Client) -> Result<Self> {
-        let artifacts = artifacts(&setup, &parcel)?;
+        let artifacts = documents::artifacts(&setup, &parcel)?;
         let (sending, attached, rows) = (Sending::default(), Vec::new(), Vec::new());
         Ok(Self { setup, parcel, client, artifacts, sending, attached, rows })
     }
 
-    fn tag(&self, tag: &Tag) -> Result<Reference, Fault> {
+    pub(super) fn tag(&self, tag: &Tag) -> Result<Reference, Fault> {
         self.setup.to.with_tag(&tag.name)
     }
 
@@ -200,7 +201,7 @@ impl Work {
     }
 
     /// Whether a tag goes forward by versions.
-    fn moves(&self, tag: &Tag) -> bool {
+    pub(super) fn moves(&self, tag: &Tag) -> bool {
         tag.motion.is_forward() && self.setup.version.is_some()
     }
 
@@ -208,80 +209,6 @@ impl Work {
     fn is_unknown(&self, tag: &Tag) -> bool {
         tag.motion.is_forward() && self.setup.version.is_none()
     }
-
-    fn read_back(&self) -> Result<String> {
-        let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(Look::Manifest);
-        let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).map(Look::Version);
-        let is_fixed = |row: &&TagRow| {
-            self.setup.tags.iter().any(|tag| tag.name == row.tag && tag.motion == Motion::Fixed)
-        };
-        let rows = self.rows.iter().filter(|row| row.state.is_ours() && !is_fixed(row)).map(Look::Row);
-        each(&manifests.chain(fixed).chain(rows).collect::<Vec<_>>(), |look| self.look(look))?;
-        Ok("the registry has the same bytes".to_owned())
-    }
-
-    fn look(&self, look: &Look<'_>) -> Result<()> {
-        let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
-        match look {
-            // The client holds what comes against the digest that was asked for.
-            Look::Manifest(entry) => client.manifest(&to.with_digest(entry.digest)).map(drop),
-            Look::Version(tag) => {
-                let at = self.tag(tag)?;
-                match client.manifest_if_any(&at)?.map(|manifest| manifest.digest) {
-                    Some(found) if found == digest => Ok(()),
-                    Some(found) => Err(Fault::gate(format!(
-                        "another run has put {found} here in the meantime"
-                    ))
-                    .at(&at)
-                    .cure("two builds of one version differ: find out which is right before anyone uses it")
-                    .into()),
-                    None => moving::check_put(client, &at, &digest),
-                }
-            }
-            Look::Row(row) => {
-                let at = to.with_tag(&row.tag)?;
-                let moved = self.setup.tags.iter().any(|tag| tag.name == row.tag && self.moves(tag));
-                if !moved {
-                    return moving::check_put(client, &at, &digest);
-                }
-                // It may be on a higher version by now, but it must be there.
-                match client.head_manifest(&at)? {
-                    Some(_) => Ok(()),
-                    None => {
-                        Err(Fault::failed("the registry took this tag and does not have it").at(&at).into())
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What is read back.
-enum Look<'a> {
-    Manifest(&'a Descriptor),
-    Version(&'a Tag),
-    Row(&'a TagRow),
-}
-
-/// What is said of the image, the provenance first.
-fn artifacts(setup: &Setup, parcel: &Parcel) -> Result<Vec<Artifact>> {
-    let statement = provenance::statement(&setup.to.name(), parcel, &setup.parameters)?;
-    let of_predicate = (attach::PREDICATE.to_owned(), provenance::PREDICATE_TYPE.to_owned());
-    let annotations = Annotations::from([of_predicate]);
-    let mut artifacts = vec![Artifact { kind: attach::PROVENANCE, bytes: statement, annotations }];
-    if let Some(scan) = setup.scan.as_ref().filter(|scan| scan.digest == parcel.digest()) {
-        let about = [("passed", scan.passed.to_string()), ("time", scan.time.clone())];
-        let annotations =
-            about.into_iter().map(|(name, value)| (format!("xtask.scan.{name}"), value)).collect();
-        artifacts.push(Artifact { kind: attach::SCAN, bytes: scan.bytes.clone(), annotations });
-    }
-    for path in &setup.sboms {
-        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let annotations = Annotations::from([("org.opencontainers.image.title".to_owned(), name)]);
-        artifacts.push(Artifact { kind: attach::SBOM, bytes, annotations });
-    }
-    Ok(artifacts)
 }
 
 impl Action for Step {
