@@ -4,7 +4,7 @@ use super::Refusal;
 
 impl Refusal {
     /// What is wrong, with `{registry}`, `{repository}`, `{owner}` and `{source}` for what the
-    /// [`Evidence`] fills in.
+    /// evidence of a refusal fills in.
     pub fn cause(self) -> &'static str {
         match self {
             Self::NoCredentials => {
