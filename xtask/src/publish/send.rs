@@ -50,8 +50,6 @@ impl Sent {
 pub struct Sending {
     /// In numbers.
     pub sent: Sent,
-    /// Blobs that were not there before: what a registry has taken it may still lose.
-    pub placed: Vec<Digest>,
     /// Manifests that are not there.
     pub lacking: BTreeSet<Digest>,
 }
@@ -65,7 +63,7 @@ enum Item<'a> {
 
 /// What came of it.
 enum Came {
-    Blob { size: u64, digest: Digest, pushed: Option<Pushed> },
+    Blob(u64, Option<Pushed>),
     Manifest(Digest, bool),
 }
 
@@ -95,11 +93,11 @@ pub fn send(
                 progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
             };
             let pushed = send_one(client, to, from, parcel, blob, &note)?;
-            Ok(Came::Blob { size: blob.size, digest: blob.digest, pushed })
+            Ok(Came::Blob(blob.size, pushed))
         }
         Item::Document(bytes) => {
             let pushed = Some(push(client, to, bytes)?);
-            Ok(Came::Blob { size: bytes.len() as u64, digest: Digest::of(bytes), pushed })
+            Ok(Came::Blob(bytes.len() as u64, pushed))
         }
         Item::Manifest(entry) => {
             let head = client.head_manifest(&to.with_digest(entry.digest))?;
@@ -111,12 +109,9 @@ pub fn send(
         match came {
             Came::Manifest(_, true) => {}
             Came::Manifest(digest, false) => drop(sending.lacking.insert(digest)),
-            Came::Blob { size, digest, pushed } => {
+            Came::Blob(size, pushed) => {
                 sending.sent.add(size, pushed.unwrap_or(Pushed::Present));
                 sending.sent.mounted += usize::from(pushed.is_none());
-                if pushed != Some(Pushed::Present) {
-                    sending.placed.push(digest);
-                }
             }
         }
     }

@@ -151,23 +151,33 @@ impl Work {
         Ok(kinds.join(", "))
     }
 
-    /// A registry may have taken a blob and lost it, and still take the manifests above it.
-    fn check_blobs(&self) -> Result<()> {
-        let is_there = |blob: &Digest| {
-            if self.client.has_blob(&self.setup.to, blob)? {
+    /// A registry may lose what it took or had, and still take the manifests above it.
+    fn check_all(&self) -> Result<()> {
+        let (client, to) = (&self.client, &self.setup.to);
+        let documents = attach::blobs(&self.artifacts).into_iter().map(Digest::of);
+        let blobs = self.parcel.blobs.iter().map(|blob| blob.digest).chain(documents);
+        let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]);
+        let all = blobs.map(|digest| ("blob", digest));
+        let all = all.chain(manifests.map(|entry| ("manifest", entry.digest)));
+        let is_there = |(kind, digest): &(&str, Digest)| {
+            let there = match *kind {
+                "blob" => client.has_blob(to, digest)?,
+                _ => client.head_manifest(&to.with_digest(*digest))?.is_some(),
+            };
+            if there {
                 return Ok(());
             }
-            Err(Fault::failed(format!("the registry took the blob {blob} and does not have it"))
-                .at(self.setup.to.name())
+            Err(Fault::failed(format!("the registry took the {kind} {digest} and does not have it"))
+                .at(to.name())
                 .cure("no tag was touched; publish again, and ask who runs the registry if it stays so")
                 .into())
         };
-        each(&self.sending.placed, is_there).map(drop)
+        each(&all.collect::<Vec<_>>(), is_there).map(drop)
     }
 
     fn put_tags(&mut self, moving: bool) -> Result<String> {
         if !moving {
-            self.check_blobs()?;
+            self.check_all()?;
         }
         let bytes = self.parcel.layout.read(&self.parcel.top)?;
         let media_type = self.parcel.top.media_type.clone();
