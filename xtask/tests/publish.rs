@@ -5,7 +5,8 @@ mod support;
 
 use serde_json::{Value, json};
 
-use support::fault_proxy::FaultProxy;
+use support::Image;
+use support::fault_proxy::{Fault, FaultProxy};
 use support::live::Live;
 use support::published::{Workshop, get, is_whole, states, tagged};
 
@@ -173,4 +174,27 @@ fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
     workshop.scan(true);
     assert_eq!(workshop.run(&args).code(0).json()["digest"], whole);
     assert!(is_whole(&live.registry(), "owner/app", "1.0.0"));
+}
+
+#[test]
+fn no_tag_goes_to_what_the_registry_has_lost_meanwhile() {
+    let Some(live) = Live::docker() else { return };
+    let workshop = Workshop::new(5);
+    for (place, number, what) in [("blobs", 0, "the blob"), ("manifests", 1, "the manifest")] {
+        let proxy = FaultProxy::start(live.address);
+        let repository = format!("{}/owner/lost{number}", proxy.registry());
+        workshop.publish(&repository, &["first"]).code(0);
+        let image = Image::read(&workshop.hello.layout());
+        let top: Value = serde_json::from_slice(&image.blob(&image.index["manifests"][0]["digest"])).unwrap();
+        let manifest = &top["manifests"][0]["digest"];
+        let layers: Value = serde_json::from_slice(&image.blob(manifest)).unwrap();
+        let lost = if place == "blobs" { &layers["layers"][0]["digest"] } else { manifest };
+        let part = format!("/{place}/{}", lost.as_str().unwrap());
+        // There when it is asked for first, and gone when the tags are to be put.
+        proxy.on("HEAD", &part, 1, Fault::Slow(1));
+        proxy.on("HEAD", &part, 9, Fault::Answer(404, Vec::new(), ""));
+        let ran = workshop.publish(&repository, &["second"]).code(1);
+        ran.says(&format!("the registry took {what}")).says("no tag was touched");
+        assert_eq!(tagged(&live.registry(), &format!("owner/lost{number}"), "second"), None);
+    }
 }

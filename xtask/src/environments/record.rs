@@ -12,7 +12,7 @@ use super::reading::Reading;
 use super::{Place, subject_of};
 use crate::digest::Digest;
 use crate::image::oci::{self, Annotations, Descriptor};
-use crate::publish::{Artifact, attach};
+use crate::publish::{Artifact, attach, keep};
 use crate::registry::Client;
 use crate::threads::each;
 
@@ -105,14 +105,23 @@ impl Record {
         self.attach(client, place, DONE).map(drop)
     }
 
+    /// Sees to it that the record of the end is listed a moment after it was attached: another promotion may
+    /// have written the same list.
+    pub fn keep(&self, client: &Client, place: &Place) -> Result<()> {
+        keep(client, &place.at, &self.subject(client, place)?, &[self.artifact(DONE)?])
+    }
+
     fn attach(&self, client: &Client, place: &Place, kind: &'static str) -> Result<Digest> {
+        let subject = self.subject(client, place)?;
+        let digests = attach(client, &place.at, &subject, &[self.artifact(kind)?])?;
+        digests.first().copied().ok_or_else(|| anyhow::anyhow!("the record was not attached"))
+    }
+
+    fn subject(&self, client: &Client, place: &Place) -> Result<Descriptor> {
         let manifest = client.manifest(&place.at.with_digest(self.digest))?;
         let (media_type, size) = (manifest.media_type, manifest.bytes.len() as u64);
         let annotations = Annotations::new();
-        let subject = Descriptor { media_type, digest: self.digest, size, platform: None, annotations };
-        let artifact = self.artifact(kind)?;
-        let digests = attach(client, &place.at, &subject, &[artifact])?;
-        digests.first().copied().ok_or_else(|| anyhow::anyhow!("the record was not attached"))
+        Ok(Descriptor { media_type, digest: self.digest, size, platform: None, annotations })
     }
 }
 

@@ -81,9 +81,18 @@ pub fn refer(
     subject: &Descriptor,
     artifacts: &[Artifact],
 ) -> Result<Vec<Digest>> {
-    let manifests = artifacts.iter().map(|artifact| artifact.manifest(subject));
-    let manifests = manifests.collect::<Result<Vec<_>>>()?;
+    let manifests = manifests(subject, artifacts)?;
     client.put_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
+}
+
+/// Sees to it that they are still listed, where others wrote the same list.
+pub fn keep(client: &Client, to: &Reference, subject: &Descriptor, artifacts: &[Artifact]) -> Result<()> {
+    let manifests = manifests(subject, artifacts)?;
+    client.keep_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
+}
+
+fn manifests(subject: &Descriptor, artifacts: &[Artifact]) -> Result<Vec<Vec<u8>>> {
+    artifacts.iter().map(|artifact| artifact.manifest(subject)).collect()
 }
 
 /// Sees to it that the repository has a blob that is at hand.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::attach;
 use super::moving;
 use super::report::TagRow;
 use super::work::Work;
@@ -15,6 +16,7 @@ enum Look<'a> {
     Manifest(&'a Descriptor),
     Version(&'a Tag),
     Row(&'a TagRow),
+    Referrers,
 }
 
 impl Work {
@@ -26,13 +28,15 @@ impl Work {
             self.setup.tags.iter().any(|tag| tag.name == row.tag && tag.motion == Motion::Fixed)
         };
         let rows = self.rows.iter().filter(|row| row.state.is_ours() && !is_fixed(row)).map(Look::Row);
-        each(&manifests.chain(fixed).chain(rows).collect::<Vec<_>>(), |look| self.look(look))?;
+        let all = manifests.chain(fixed).chain(rows).chain([Look::Referrers]);
+        each(&all.collect::<Vec<_>>(), |look| self.look(look))?;
         Ok("the registry has the same bytes".to_owned())
     }
 
     fn look(&self, look: &Look<'_>) -> Result<()> {
         let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
         match look {
+            Look::Referrers => attach::keep(client, to, &self.parcel.top, &self.artifacts),
             // The client holds what comes against the digest that was asked for.
             Look::Manifest(entry) => client.manifest(&to.with_digest(entry.digest)).map(drop),
             Look::Version(tag) => {

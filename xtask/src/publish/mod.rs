@@ -20,7 +20,7 @@ mod trust;
 mod work;
 
 pub use access::{Access, private_folder};
-pub use attach::{Artifact, PROVENANCE, SBOM, SCAN, attach};
+pub use attach::{Artifact, PROVENANCE, SBOM, SCAN, attach, keep};
 pub use documents::listed;
 pub use merge::merge;
 pub use origin::{Origin, check_version};

@@ -5,6 +5,7 @@
 //! `sha256-<hex>`, which clients maintain.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -30,8 +31,11 @@ const NO_TYPE: [&str; 2] = ["application/vnd.oci.empty.v1+json", "application/vn
 /// Entries of one list whose manifests are looked into.
 const MOST_LOOKED_INTO: usize = 64;
 
+/// How long a list is left alone before it is asked for again, growing.
+const BETWEEN: Duration = Duration::from_millis(100);
+
 /// How often the fallback index is written when others write it at the same time.
-const ROUNDS: usize = 5;
+const ROUNDS: u32 = 5;
 
 /// A manifest that refers to another one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -199,20 +203,7 @@ impl Client {
         manifests: &[&[u8]],
         media_type: &str,
     ) -> Result<Vec<Digest>> {
-        let read =
-            |bytes: &&[u8]| serde_json::from_slice::<About>(bytes).context("read the manifest to be pushed");
-        let abouts = manifests.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let mut subjects = abouts.iter().map(|about| Some(about.subject.as_ref()?.digest));
-        let Some(Some(subject)) = subjects.next() else {
-            return Err(Fault::failed("the manifest to be pushed refers to no subject")
-                .at(reference.name())
-                .into());
-        };
-        if subjects.any(|other| other != Some(subject)) {
-            return Err(Fault::failed("the manifests to be pushed refer to several subjects, or to none")
-                .at(reference.name())
-                .into());
-        }
+        let (subject, abouts) = about(reference, manifests)?;
         let put = each(manifests, |bytes| {
             self.put_always(&reference.with_digest(Digest::of(bytes)), bytes, media_type)
         })?;
@@ -226,6 +217,39 @@ impl Client {
             self.list_by_tag(reference, &subject, &entries)?;
         }
         Ok(put.into_iter().map(|(digest, _)| digest).collect())
+    }
+
+    /// Sees to it that what [`Client::put_referrers`] has put is listed a while later: others who wrote the
+    /// fallback index at the same moment may have left it out, and a registry may say that it took note of a
+    /// subject and have no list.
+    pub fn keep_referrers(&self, reference: &Reference, manifests: &[&[u8]], media_type: &str) -> Result<()> {
+        let (subject, abouts) = about(reference, manifests)?;
+        let of_manifest = |(bytes, about): (&&[u8], About)| {
+            let digest = Digest::of(bytes);
+            (digest, about.entry(media_type, &digest, bytes.len()))
+        };
+        let wanted: Vec<_> = manifests.iter().zip(abouts).map(of_manifest).collect();
+        // Runs that disturbed each other go on at different moments.
+        let apart = Duration::from_millis(u64::from(std::process::id() % 50));
+        for round in 0..ROUNDS {
+            std::thread::sleep((BETWEEN + apart) * round);
+            let by_api = self.referrers_by_api(reference, &subject)?.filter(|listed| !listed.is_empty());
+            let has_api = by_api.is_some();
+            let listed = by_api.map_or_else(|| self.referrers_by_tag(reference, &subject), Ok)?;
+            let is_listed = |digest: &Digest| listed.iter().any(|one| one.digest == *digest);
+            let lacking = wanted.iter().filter(|(digest, _)| !is_listed(digest));
+            let lacking: Vec<_> = lacking.map(|(_, entry)| entry.clone()).collect();
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            if !has_api {
+                self.list_by_tag(reference, &subject, &lacking)?;
+            }
+        }
+        Err(Fault::failed("the registry took what refers to this image, and does not list it")
+            .at(reference.with_digest(subject))
+            .cure("run it again when nothing else is published; ask who runs the registry if it stays so")
+            .into())
     }
 
     /// Sees to it that the index under the fallback tag has these entries.
@@ -253,6 +277,25 @@ impl Client {
             .cure("run it again when nothing else is published")
             .into())
     }
+}
+
+/// What manifests that refer to the same subject say of themselves, and that subject.
+fn about(reference: &Reference, manifests: &[&[u8]]) -> Result<(Digest, Vec<About>)> {
+    let read =
+        |bytes: &&[u8]| serde_json::from_slice::<About>(bytes).context("read the manifest to be pushed");
+    let abouts = manifests.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let mut subjects = abouts.iter().map(|about| Some(about.subject.as_ref()?.digest));
+    let Some(Some(subject)) = subjects.next() else {
+        return Err(Fault::failed("the manifest to be pushed refers to no subject")
+            .at(reference.name())
+            .into());
+    };
+    if subjects.any(|other| other != Some(subject)) {
+        return Err(Fault::failed("the manifests to be pushed refer to several subjects, or to none")
+            .at(reference.name())
+            .into());
+    }
+    Ok((subject, abouts))
 }
 
 /// The fallback tag of a manifest.

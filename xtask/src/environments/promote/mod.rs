@@ -164,7 +164,11 @@ impl Work {
                 (missing, false) => missing,
             },
         };
-        record.end(&self.client, to).context(
+        let kept = record.end(&self.client, to).and_then(|()| {
+            std::thread::sleep(tag::SETTLE);
+            record.keep(&self.client, to)
+        });
+        kept.context(
             Fault::failed("it runs there, and that is not recorded")
                 .at(&to.at)
                 .cure("the same command again records it"),

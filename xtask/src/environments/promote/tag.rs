@@ -16,7 +16,7 @@ use crate::time::{now, rfc3339};
 
 /// How long after a promotion the tag is looked at once more: two that begin at the same moment have both
 /// written by then. Longer where the registry takes long to write.
-const SETTLE: Duration = Duration::from_millis(300);
+pub(super) const SETTLE: Duration = Duration::from_millis(300);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(10);
 
 impl Work {

@@ -81,6 +81,37 @@ fn several_are_listed_in_one_go() {
 }
 
 #[test]
+fn what_is_not_listed_although_it_was_put_is_listed_again() {
+    let Some((_live, proxy, client, image, subject)) = stage() else { return };
+    let [ours, theirs] =
+        ["application/one", "application/two"].map(|kind| artifact(&client, &image, &subject, kind, "1"));
+    let listed = || {
+        let all = client.referrers(&image, &subject, None).unwrap();
+        all.iter().map(|one| one.digest).collect::<Vec<_>>()
+    };
+    // The registry says that it took note, and has no list.
+    proxy.on("PUT", "/manifests/sha256:", 1, Fault::Header("OCI-Subject", subject.to_string()));
+    client.put_referrers(&image, &[&ours], MANIFEST_TYPES[1]).unwrap();
+    assert_eq!(listed(), []);
+    client.keep_referrers(&image, &[&ours], MANIFEST_TYPES[1]).unwrap();
+    assert_eq!(listed(), [Digest::of(&ours)]);
+    // Another run read the list before and writes it afterwards.
+    let tag = fallback(&image, &subject);
+    let before = json!({ "schemaVersion": 2, "mediaType": MANIFEST_TYPES[0], "manifests": [] });
+    client.put_manifest(&tag, before.to_string().as_bytes(), MANIFEST_TYPES[0]).unwrap();
+    client.put_referrers(&image, &[&theirs], MANIFEST_TYPES[1]).unwrap();
+    client.keep_referrers(&image, &[&ours], MANIFEST_TYPES[1]).unwrap();
+    assert_eq!(listed(), [Digest::of(&theirs), Digest::of(&ours)]);
+    // A list of the registry's own that never has it.
+    let other = r#"{"schemaVersion":2,"manifests":[{"mediaType":"m","size":1,"artifactType":"t",
+        "digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}]}"#;
+    let index = || vec![("Content-Type", MANIFEST_TYPES[0].to_owned())];
+    proxy.on("GET", "/referrers/", 9, Fault::Answer(200, index(), other));
+    let error = client.keep_referrers(&image, &[&ours], MANIFEST_TYPES[1]).unwrap_err();
+    assert!(shown(&error).contains("does not list it"), "{}", shown(&error));
+}
+
+#[test]
 fn with_the_api_no_tag_is_written() {
     let Some((_live, proxy, client, image, subject)) = stage() else { return };
     let manifest = artifact(&client, &image, &subject, "application/one", "1");
