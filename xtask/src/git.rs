@@ -43,7 +43,8 @@ const PLAIN: [&str; 6] = [
 /// Git in this folder, whose output is read by a program.
 pub fn command(root: &Path) -> Cmd {
     let settings = PLAIN.iter().flat_map(|setting| ["-c", *setting]);
-    Cmd::new("git").args(settings).dir(root).limit(Duration::from_mins(1))
+    // A look must not write the index, nor meet the lock of somebody who does.
+    Cmd::new("git").args(settings).dir(root).env("GIT_OPTIONAL_LOCKS", "0").limit(Duration::from_mins(1))
 }
 
 impl Source {

@@ -110,7 +110,30 @@ fn the_environment_does_not_change_the_bytes() {
         return;
     }
     let hello = Hello::new();
+    // A crate that a flag would bring in, and code with a path in it that a build script has written.
+    let package = |name: &str, more: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"0.3.0\"\nedition = \"2024\"\n{more}")
+    };
+    hello.write("Cargo.toml", "[workspace]\nmembers = [\"hello\", \"extra\"]\nresolver = \"3\"\n");
+    hello.write("extra/Cargo.toml", &package("extra", ""));
+    hello.write("extra/src/lib.rs", "");
+    let extra = "[target.'cfg(foo)'.dependencies]\nextra = { path = \"../extra\" }\n";
+    hello.write("hello/Cargo.toml", &package("hello", extra));
+    hello.write(
+        "hello/build.rs",
+        "fn main() {\n    let out = std::env::var(\"OUT_DIR\").unwrap();\n    \
+         std::fs::write(out + \"/gen.rs\", \"fn get(n: usize) -> u8 { [1, 2][n] }\").unwrap();\n}\n",
+    );
+    hello.write(
+        "hello/src/main.rs",
+        "include!(concat!(env!(\"OUT_DIR\"), \"/gen.rs\"));\n\
+         fn main() { println!(\"{}\", get(std::env::args().count())); }\n",
+    );
+    let lock = "version = 4\n\n[[package]]\nname = \"extra\"\nversion = \"0.3.0\"\n\n\
+                [[package]]\nname = \"hello\"\nversion = \"0.3.0\"\ndependencies = [\n \"extra\",\n]\n";
+    hello.write("Cargo.lock", lock);
     hello.commit();
+    let elsewhere = tempfile::tempdir().unwrap();
     let digest = |settings: &[(&str, &str)]| {
         let mut command = hello.command();
         command.args(NATIVE).arg("--json").envs(settings.iter().copied());
@@ -126,6 +149,10 @@ fn the_environment_does_not_change_the_bytes() {
             ("LC_ALL", "tr_TR.UTF-8"),
             ("CARGO_BUILD_TARGET", "wasm32-unknown-unknown"),
         ],
+        &[("RUSTFLAGS", "--cfg foo")],
+        &[("CARGO_BUILD_RUSTFLAGS", "--cfg foo")],
+        &[("CARGO_BUILD_BUILD_DIR", elsewhere.path().to_str().unwrap())],
+        // The last one: it leaves a folder in the workspace.
         &[("CARGO_HOME", "cargo-home")],
     ] {
         assert_eq!(digest(settings), plain, "{settings:?}");

@@ -59,6 +59,8 @@ impl Build {
         cmd = cmd.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
         // Both change the bytes, and the second of them cargo would not even notice.
         cmd = cmd.env("CARGO_INCREMENTAL", "0").unset("RUSTC_BOOTSTRAP");
+        // What build scripts write has a path that ends up in the binary: it must be one that is remapped.
+        cmd = cmd.env("CARGO_BUILD_BUILD_DIR", self.target_dir.as_os_str());
         // A profile changed from outside would change the bytes.
         let profile = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
         profile.filter(|name| name.starts_with("CARGO_PROFILE_")).fold(cmd, Cmd::unset)
@@ -75,9 +77,7 @@ impl Build {
             remap(&cargo_home(&self.root), "/cargo"),
             remap(&std, &format!("/rustc/{}", toolchain.commit)),
         ];
-        if targets.iter().any(|target| target.triple.ends_with("-gnu")) {
-            flags.push("-Ctarget-feature=+crt-static".to_owned());
-        }
+        flags.extend(cfg_flags(targets.iter().map(|target| target.triple)).map(str::to_owned));
         flags
     }
 
@@ -91,6 +91,12 @@ impl Build {
     pub fn finished(&self, target: &Target) -> PathBuf {
         self.target_dir.join("xtask").join("bin").join(target.triple).join(&self.binary)
     }
+}
+
+/// The flags for rustc by which conditions in a manifest are decided, alike for what is built and what is
+/// listed of it.
+pub(super) fn cfg_flags<'a>(triples: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
+    triples.into_iter().any(|triple| triple.ends_with("-gnu")).then_some("-Ctarget-feature=+crt-static")
 }
 
 /// Cargo's folder; a relative one starts where cargo runs.

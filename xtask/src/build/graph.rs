@@ -7,9 +7,13 @@ use anyhow::{Context as _, Result};
 use cargo_metadata::{Metadata, TargetKind};
 
 use super::cargo;
+use super::cargo::cfg_flags;
 use crate::error::Fault;
 use crate::process::Cmd;
 use crate::settings::Workspace;
+
+/// A flag for rustc that decides no condition. With none at all, cargo would go by those of the caller.
+const NO_CFG: &str = "-Cdebuginfo=0";
 
 /// Build dependencies that exist to compile or to find C.
 const C_BUILDERS: [&str; 7] = ["cc", "cmake", "gcc", "meson-next", "pkg-config", "system-deps", "vcpkg"];
@@ -105,6 +109,7 @@ pub fn tree(root: &Path, package: &str, triples: &[&str]) -> Cmd {
         .args(["tree", "--locked", "--package", package, "--edges", "normal,build,no-proc-macro"])
         .args(triples.iter().flat_map(|triple| ["--target", triple]))
         .args(["--prefix", "depth", "--format", " {p}"])
+        .env("CARGO_ENCODED_RUSTFLAGS", cfg_flags(triples.iter().copied()).unwrap_or(NO_CFG))
         .dir(root)
 }
 
@@ -113,6 +118,7 @@ pub fn linked(root: &Path, package: &str, triple: &str) -> Cmd {
     cargo()
         .args(["tree", "--locked", "--package", package, "--target", triple])
         .args(["--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}"])
+        .env("CARGO_ENCODED_RUSTFLAGS", cfg_flags([triple]).unwrap_or(NO_CFG))
         .dir(root)
 }
 
