@@ -168,6 +168,26 @@ fn a_signal_to_the_whole_group_is_one_signal() {
 }
 
 #[test]
+fn what_a_child_starts_to_clean_up_has_no_signal() {
+    if !have_targets() {
+        return;
+    }
+    let cleans = "exec 2> /dev/null\n\
+                  trap 'sleep 0.3; touch cleaned; exit' TERM\n\
+                  touch ready; while :; do sleep 0.2; done\n";
+    let slow = Slow::new(cleans);
+    for _ in 0..4 {
+        let child = slow.start();
+        send("TERM", &child.id().to_string());
+        slow.ended(child, 143, "SIGTERM");
+        for name in ["cleaned", "ready"] {
+            fs::remove_file(slow.hello.path().join("hello").join(name)).unwrap();
+        }
+    }
+    slow.goes_on();
+}
+
+#[test]
 fn what_ignores_the_signal_is_killed_in_the_end_or_by_a_second_signal() {
     if !have_targets() {
         return;

@@ -128,20 +128,22 @@ mod unix {
         let own = std::process::id();
         adopt();
         let mut told = BTreeSet::new();
-        // Until nobody new is there: one may have been started while the others were told. What is started
-        // later belongs to a child that took the signal, and cleans up.
-        while began.elapsed() < GOING {
-            let mut new = tree::running(own, &mut told);
-            new.retain(|pid| !told.contains(pid));
-            if new.is_empty() {
-                break;
-            }
-            tree::send(&new, Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
-            told.extend(new);
-        }
+        let mut known = BTreeSet::new();
+        let first = tree::ticks();
+        // What was started before the signal may have been overlooked, and what nobody is the parent of any
+        // more nobody ends. Whatever else is new, a child that took the signal has started to clean up.
+        let is_meant = |one: &tree::Below, told: &BTreeSet<u32>| {
+            let before = one.started.zip(first).is_some_and(|(started, first)| started < first);
+            !told.contains(&one.pid) && (told.is_empty() || before || one.parent == own)
+        };
         let mut killing: Option<Instant> = None;
         loop {
-            let alive = tree::running(own, &mut told);
+            let alive = tree::running(own, &mut known);
+            let new: Vec<_> = alive.iter().filter(|one| is_meant(one, &told)).map(|one| one.pid).collect();
+            tree::send(&new, Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
+            told.extend(new);
+            let alive: Vec<_> = alive.into_iter().map(|one| one.pid).collect();
+            known.extend(&alive);
             if alive.is_empty() || killing.is_some_and(|since| since.elapsed() > AT_ONCE) {
                 return;
             }

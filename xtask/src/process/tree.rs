@@ -21,6 +21,29 @@ struct Entry {
     parent: u32,
     /// Not so where it has ended, and is only not yet waited for.
     runs: bool,
+    /// When it was started, in [`ticks`]; none where the system does not tell.
+    started: Option<u64>,
+}
+
+/// A process that runs below another one.
+#[cfg(unix)]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Below {
+    /// Its number.
+    pub pid: u32,
+    /// Its parent's.
+    pub parent: u32,
+    /// When it was started, in [`ticks`]; none where the system does not tell.
+    pub started: Option<u64>,
+}
+
+/// Now, in hundredths of a second since the system began, which is how Linux tells when a process was started
+/// (proc(5), `starttime`); none where it does not.
+#[cfg(unix)]
+pub(super) fn ticks() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    let (seconds, rest) = text.split_once('.')?;
+    Some(seconds.parse::<u64>().ok()? * 100 + rest.get(..2)?.parse::<u64>().ok()?)
 }
 
 /// Ends these processes and all below them, as far as the system tells which those are; what has gone by
@@ -32,11 +55,15 @@ pub(super) fn end(pids: &[u32]) {
 /// What runs below this process. What is `known` to have been there stays known for as long as it is there,
 /// wherever it now is.
 #[cfg(unix)]
-pub(super) fn running(own: u32, known: &mut BTreeSet<u32>) -> Vec<u32> {
+pub(super) fn running(own: u32, known: &mut BTreeSet<u32>) -> Vec<Below> {
     let list = list();
     known.retain(|pid| list.contains_key(pid));
     let all = with_below(std::iter::once(own).chain(known.iter().copied()).collect(), &list);
-    all.into_iter().skip(1).filter(|pid| list.get(pid).is_some_and(|entry| entry.runs)).collect()
+    let below = |pid: u32| {
+        let entry = list.get(&pid).filter(|entry| entry.runs)?;
+        Some(Below { pid, parent: entry.parent, started: entry.started })
+    };
+    all.into_iter().skip(1).filter_map(below).collect()
 }
 
 fn with_below(mut all: Vec<u32>, list: &BTreeMap<u32, Entry>) -> Vec<u32> {
@@ -116,11 +143,12 @@ fn of(dir: &std::path::Path) -> Option<(u32, Entry)> {
     Some((pid, entry(rest)?))
 }
 
-/// A state, and the number of the parent.
+/// A state, the number of the parent, and far behind those the start.
 fn entry(fields: &str) -> Option<Entry> {
     let mut fields = fields.split_whitespace();
     let runs = !fields.next()?.starts_with(['Z', 'X']);
-    Some(Entry { parent: fields.next()?.parse().ok()?, runs })
+    let parent = fields.next()?.parse().ok()?;
+    Some(Entry { parent, runs, started: fields.nth(17).and_then(|start| start.parse().ok()) })
 }
 
 #[cfg(test)]
@@ -138,5 +166,10 @@ mod tests {
         assert_eq!(with_below(vec![2], &whole), [2, 3, 4]);
         assert!(!whole[&3].runs && whole[&4].runs);
         assert_eq!(entry(" S x"), None);
+        assert_eq!(whole[&1].started, None);
+        let own = of(std::path::Path::new(&format!("/proc/{}", std::process::id())));
+        if let Some(((_, own), now)) = own.zip(ticks()) {
+            assert!(own.started.is_some_and(|started| started <= now), "{own:?} {now}");
+        }
     }
 }
