@@ -19,6 +19,7 @@ use crate::registry::Reference;
 use crate::scan::gate::needs_trivy;
 use crate::settings::Bytes;
 use crate::tags::{Motion, Tag};
+use crate::time::Date;
 use crate::ui::{self, Ui};
 use crate::version::{version_of, version_tag};
 
@@ -164,13 +165,15 @@ impl Flags {
             read => read?,
         };
         let needs_trivy = needs_trivy(&facts.workspace.settings.scan);
-        let passed = scan_gate(scan.as_ref(), &parcel.digest(), needs_trivy, None).is_ok();
+        let over = facts.workspace.settings.scan.over(Date::today());
+        let passed = scan_gate(scan.as_ref(), &parcel.digest(), needs_trivy, over.as_deref(), None).is_ok();
         // A reason that was not needed is none that a consumer should read.
         let unscanned = self.allow_unscanned.clone().filter(|_| !passed);
         Ok(Setup {
             from: base.filter(|base| base.registry() == to.registry() && base.name() != to.name()),
             scan,
             needs_trivy,
+            over,
             parameters: parameters(facts, origin, parcel, unscanned.clone()),
             unscanned,
             sboms: sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),

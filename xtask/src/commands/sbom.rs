@@ -1,7 +1,7 @@
 //! `cargo xtask sbom`: a bill of materials for each platform of an image.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
@@ -80,6 +80,8 @@ struct Work {
     repository: Option<String>,
     room: PathBuf,
     output: PathBuf,
+    /// The path of the workspace's own program, where the image is the one made here.
+    expected: Option<String>,
     /// Programs that may be without a list, by the settings.
     unlisted: Vec<Unlisted>,
     inventories: Vec<(Inventory, Vec<Overlooked>)>,
@@ -127,7 +129,16 @@ impl Flags {
         let room = target.join("xtask").join("scan-image");
         let unlisted = workspace.settings.scan.unlisted.clone();
         let licences = Licences::new();
-        let mut work = Work { repository, room, output, unlisted, inventories, licences, written };
+        let expected = match &self.image {
+            Some(text) if !same(Path::new(text), &own) => None,
+            _ => {
+                let settings = &workspace.settings;
+                let package = build::Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
+                let path = settings.container.path.clone();
+                Some(path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary)))
+            }
+        };
+        let mut work = Work { repository, room, output, expected, unlisted, inventories, licences, written };
         let steps = plan.run(&mut work, ui)?;
         for (inventory, overlooked) in &work.inventories {
             for one in overlooked {
@@ -168,11 +179,12 @@ impl Action for Step {
                 let found = platforms::find(&layout, only)?;
                 for image in &found.images {
                     let inventory = inventory::take(&layout, image)?;
-                    let silent = unlisted::silent(&inventory, None);
+                    let silent = unlisted::silent(&inventory, work.expected.as_deref());
                     let (entries, today) = (&work.unlisted, Date::today());
                     let overlooked = unlisted::overlooked(&inventory, &silent, entries, today);
                     // A bill with a part left out would be worse than none.
-                    let faults = blind_spots(&inventory, None, Packages::Read, &overlooked);
+                    let faults =
+                        blind_spots(&inventory, work.expected.as_deref(), Packages::Read, &overlooked);
                     if !faults.is_empty() {
                         return Err(Faults(faults).into());
                     }

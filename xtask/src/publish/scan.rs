@@ -112,14 +112,19 @@ pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Res
 }
 
 /// Whether an image may be published: a scan of this very digest passed, with Trivy where that is required
-/// here (`needs_trivy`), or somebody says why without.
+/// here (`needs_trivy`) and none of the settings' exceptions over by now (`over` names one), or somebody says
+/// why without.
 pub fn gate(
     scan: Option<&Scan>,
     digest: &Digest,
     needs_trivy: bool,
+    over: Option<&str>,
     unscanned: Option<&str>,
 ) -> Result<String, Fault> {
     let no = match scan {
+        Some(scan) if scan.digest == *digest && scan.passed && over.is_some() => {
+            format!("the image passed with an exception whose day is over: {}", over.unwrap_or_default())
+        }
         Some(scan) if scan.digest == *digest && scan.passed && needs_trivy && !scan.has_trivy() => {
             "the image was scanned without Trivy, which is required here".to_owned()
         }
@@ -173,7 +178,7 @@ mod tests {
             ),
         ];
         for (scan, needs_trivy, unscanned, expected) in cases {
-            match (gate(scan.as_ref(), &digest, needs_trivy, unscanned), expected) {
+            match (gate(scan.as_ref(), &digest, needs_trivy, None, unscanned), expected) {
                 (Ok(said), Ok(words)) => assert!(said.contains(words), "{said}"),
                 (Err(fault), Err((kind, words))) => {
                     assert!(fault.kind() == kind && fault.to_string().contains(words), "{fault}");
@@ -181,6 +186,20 @@ mod tests {
                 (found, _) => panic!("{scan:?}: {found:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_pass_by_an_exception_lasts_as_long_as_that() {
+        let digest = Digest::of(b"image");
+        let text = format!(
+            r#"{{"schema":"{SCHEMA}","digest":"{digest}","passed":true,"time":"2026-01-01T00:00:00Z"}}"#
+        );
+        let scan = Scan::parse(text.into_bytes(), NOW).unwrap();
+        let fault = gate(Some(&scan), &digest, false, Some("image.toml:3:1"), None).unwrap_err();
+        assert_eq!(fault.kind(), Kind::Gate);
+        assert!(fault.to_string().contains("day is over: image.toml:3:1"), "{fault}");
+        let said = gate(Some(&scan), &digest, false, Some("image.toml:3:1"), Some("hotfix")).unwrap();
+        assert!(said.ends_with("allowed: hotfix"), "{said}");
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct Setup {
     pub scan: Option<Scan>,
     /// Whether a scan without Trivy is not enough.
     pub needs_trivy: bool,
+    /// An exception of the settings whose day is over, and with it whatever passed by it.
+    pub over: Option<String>,
     /// Why a passing scan is not needed.
     pub unscanned: Option<String>,
     /// What provenance tells.
@@ -236,7 +238,13 @@ impl Action for Step {
         match self {
             Self::Gate => {
                 let (scan, digest) = (setup.scan.as_ref(), work.parcel.digest());
-                Ok(scan::gate(scan, &digest, setup.needs_trivy, setup.unscanned.as_deref())?)
+                Ok(scan::gate(
+                    scan,
+                    &digest,
+                    setup.needs_trivy,
+                    setup.over.as_deref(),
+                    setup.unscanned.as_deref(),
+                )?)
             }
             Self::Rights => work.rights(),
             Self::Blobs => {

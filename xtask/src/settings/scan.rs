@@ -11,6 +11,7 @@ use super::reader::{Strings, parsed, parsed_list, wrong};
 use crate::digest::Digest;
 use crate::mask::has_login;
 use crate::scan::severity::Severity;
+use crate::time::Date;
 
 /// What a scan insists on.
 #[derive(Debug, Clone)]
@@ -105,6 +106,14 @@ impl Default for Scan {
 }
 
 impl Scan {
+    /// The first entry whose day is over, where it stands.
+    pub fn over(&self, today: Date) -> Option<String> {
+        let excuses = self.ignore.iter().map(|entry| &entry.excuse);
+        let mut excuses = excuses.chain(self.unlisted.iter().map(|entry| &entry.excuse));
+        let over = excuses.find(|excuse| excuse.expires < today)?;
+        Some(format!("{}, until {}", over.place, over.expires))
+    }
+
     /// Finds out where in the settings each entry stands that overlooks something.
     pub(super) fn locate(&mut self, text: &str) {
         let ignored = self.ignore.iter_mut().map(|entry| &mut entry.excuse);

@@ -6,11 +6,13 @@ use semver::Version;
 
 use crate::registry::Reference;
 use crate::tags::Names;
+use crate::version::is_dated;
 
 /// What stays.
 #[derive(Debug, Clone)]
 pub struct Keep {
-    /// Of each form of tag the highest releases, and as many of the highest versions before a release.
+    /// Of each form of tag the highest releases, and as many of the highest versions before a release; days
+    /// that read as versions count apart.
     pub versions: usize,
     /// Tags that stay whatever they are: those of environments.
     pub tags: BTreeSet<String>,
@@ -30,7 +32,8 @@ impl Keep {
             let judged = self.names.judge(tag);
             match judged.version {
                 Some(version) => {
-                    let line = lines.entry((judged.form, version.pre.is_empty())).or_default();
+                    let kind = (judged.form, version.pre.is_empty(), is_dated(&version));
+                    let line = lines.entry(kind).or_default();
                     line.entry(version).or_default().push(tag);
                 }
                 None if self.drop.iter().any(|start| tag.starts_with(start)) => {
@@ -70,6 +73,12 @@ mod tests {
                 plain,
                 "2.0.0-rc.1 2.0.0-rc.2 2.0.0-rc.10 1.2.4-dev.4-g0123456",
                 "1.2.4-dev.4-g0123456 2.0.0-rc.1",
+            ),
+            (
+                "days among versions",
+                plain,
+                "1.0.1 1.1.0 1.2.0 2024.11.15 2024.11.16 2024.11.18",
+                "1.0.1 2024.11.15",
             ),
             ("no versions", plain, "latest 1 1.2 main pr-1 sha-0123456 20240101 2024.01.01", "pr-1"),
             ("what is no tag", plain, "1.0.0 9.9.9+x 9.9.8+x 9.9.7+x pr-1+x", ""),

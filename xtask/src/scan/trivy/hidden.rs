@@ -85,10 +85,35 @@ pub(super) fn in_image(report: &Report, inventory: &Inventory, today: Date) -> V
     let set =
         texts("/config/Healthcheck/Test").chain(texts("/config/Env")).chain(config.pointer("/config/User"));
     let lines = steps.chain(set).filter_map(Value::as_str);
-    let lines: Vec<_> = lines.map(|line| line.trim_end().trim_end_matches("# buildkit")).collect();
+    let lines: Vec<_> = lines.map(step).collect();
     all.extend(inline::of_image(HISTORY, &inline::read(&lines.join("\n")), today));
     for finding in &mut all {
         finding.platforms.insert(inventory.image.platform.to_string());
     }
     all
+}
+
+/// A step of the history as Trivy takes it: without the shell and Docker's mark, what is behind them begins a
+/// line.
+fn step(line: &str) -> String {
+    let line = line.trim_end().trim_end_matches("# buildkit");
+    line.replace("#(nop)", "#(nop) ").replace("/bin/sh -c", "/bin/sh -c ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_in_the_history_is_seen_wherever_trivy_sees_it() {
+        for (line, seen) in [
+            ("/bin/sh -c #(nop)#trivy:ignore:*", true),
+            ("/bin/sh -c #(nop) #trivy:ignore:DS-0001", true),
+            ("/bin/sh -c#trivy:ignore:DS-0001", true),
+            ("RUN /bin/sh -c apt-get install x # trivy:ignore:DS-0001 # buildkit", true),
+            ("COPY aquasec/trivy:0.74 /x # buildkit", false),
+        ] {
+            assert_eq!(!inline::read(&step(line)).is_empty(), seen, "{line}");
+        }
+    }
 }
