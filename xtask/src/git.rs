@@ -90,15 +90,18 @@ impl Source {
             let head = head.map(|_| run(&["log", "-1", "--format=%H %ct"]));
             (joined(tracked), joined(changes), joined(place), head)
         });
-        let Some(head) = head.filter(|_| tracked.is_some()) else {
+        let head = match (head, tracked) {
+            (Some(head), Some(_)) => head?,
+            (None, _) => {
+                self.missing = Some("there is no commit yet".to_owned());
+                return Ok(());
+            }
             // A folder that a repository around it ignores has nothing to do with that repository.
-            self.missing = Some(match tracked {
-                None => format!("git does not track {}", crate::settings::FILE),
-                Some(_) => "there is no commit yet".to_owned(),
-            });
-            return Ok(());
+            (Some(_), None) => {
+                self.missing = Some(format!("git does not track {}", crate::settings::FILE));
+                return Ok(());
+            }
         };
-        let head = head?;
         let (revision, time) = head.split_once(' ').unwrap_or_default();
         let hex = revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
         let time = time.parse().ok().filter(|_| hex);

@@ -42,8 +42,11 @@ fn wrong_flags_and_settings_are_told_before_anything_is_built() {
     }
     hello.write("xtask/image.toml", head);
     fs::write(hello.path().join("plain"), "").unwrap();
+    hello.write("layout/oci-layout", "{}");
     for (flags, says) in [
         (&["--archive", "nowhere/x.tar"][..], "its folder does not exist"),
+        (&["--output", "layout/sub"], "lies in the image layout"),
+        (&["--archive", "layout/x.tar"], "lies in the image layout"),
         (&["--archive", "/dev/null"], "not a plain file"),
         (&["--archive", "hello"], "this is a folder"),
         (&["--output", "plain"], "this is not a folder"),

@@ -209,6 +209,14 @@ impl Flags {
         if let Some(archive) = &self.archive {
             archive::may_write(archive)?;
         }
+        let written = [("--output", Some(&setup.output)), ("--archive", self.archive.as_ref())];
+        for (flag, path) in written.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
+            if let Some(layout) = Layout::around(path) {
+                let what =
+                    format!("{flag}: {} lies in the image layout {}", path.display(), layout.display());
+                return Err(Fault::usage(what).cure("name a place outside of it").into());
+            }
+        }
         if let BaseName::Layout(dir, _) = &facts.base {
             Layout::open(dir)?;
             if dir.canonicalize().ok() == setup.output.canonicalize().ok() {

@@ -80,6 +80,12 @@ impl Layout {
         }
     }
 
+    /// The layout that a path lies in, where it lies in one: whatever is put there spoils that.
+    pub fn around(path: &Path) -> Option<PathBuf> {
+        let path = std::path::absolute(path).ok()?;
+        path.ancestors().skip(1).find(|dir| dir.join(MARKER).is_file()).map(Path::to_owned)
+    }
+
     /// The layout at `dir`, begun where there is nothing yet, without what a killed run left in it.
     pub fn create(dir: &Path) -> Result<Self> {
         Self::may_write(dir)?;

@@ -81,9 +81,17 @@ pub fn last_line(text: &str) {
     line(text);
 }
 
-/// Text on standard output. A reader that went away is no reason to stop the work.
+/// Text on standard output. A reader that went away is no reason to stop the work; what cannot be written
+/// otherwise ends the run, so that nobody takes half a document for the whole.
 pub fn print(text: &str) {
-    let _ = std::io::stdout().write_all(mask(text).as_bytes());
+    let mut out = std::io::stdout();
+    match out.write_all(mask(text).as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            line(&format!("error: standard output: {error}"));
+            std::process::exit(1);
+        }
+        _ => {}
+    }
 }
 
 /// Seconds, with as many decimals as they deserve.
