@@ -72,7 +72,7 @@ fn a_layout_whose_index_holds_indexes_is_a_base() {
     let attestation = json!({ "mediaType": MANIFEST, "digest": other["digest"], "size": other["size"], "platform": { "os": "unknown", "architecture": "unknown" } });
     top(&dir, &[entry(&dir), attestation, other]);
     let ran = hello.run(&[&args[..], &["linux/arm64"]].concat()).code(1);
-    ran.says("it has nothing for linux/arm64, but for linux/amd64, linux/s390x\n").says("--platform");
+    ran.says("it has nothing for linux/arm64, but for linux/s390x, linux/amd64\n").says("--platform");
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn read(
     let mut base = Base::default();
     let chosen = if oci::is_index(media_type) {
         let index = oci::from_bytes("the index", bytes)?;
-        Some(choose(index, platforms, &|entry| store.document(entry))?)
+        Some(choose(&index, platforms, &|entry| store.document(entry))?)
     } else {
         None
     };
