@@ -24,22 +24,27 @@ pub enum Hold {
 
 impl Hold {
     /// What a person should know of `tag` where this looks like no version of the line that `version` is of:
-    /// a day as a tag or a label, which others have put there.
+    /// a day as a tag or a label, which others have put there, or a label that comes from the image's base.
     pub fn doubt(&self, tag: &str, version: &Version) -> Option<String> {
-        let (what, holder) = match self {
-            Self::Tag(name, higher) if is_dated(higher) => {
-                (format!("the tag {name} reads as a version above {version}"), name.as_str())
-            }
-            Self::Image(higher) if is_dated(higher) => {
-                (format!("the image there says that it is {higher}, which is above {version}"), tag)
-            }
-            _ => return None,
+        let (what, help) = match self {
+            Self::Tag(name, higher) if is_dated(higher) && !is_dated(version) => (
+                format!("the tag {name} reads as a version above {version}"),
+                format!(
+                    "if that is a day and no version, delete the tag {name} from the registry, give a prefix to \
+                     what makes such tags, and publish again"
+                ),
+            ),
+            Self::Image(_) if is_dated(version) => return None,
+            Self::Image(higher) => (
+                format!("the image there says that it is {higher}, which is above {version}"),
+                format!(
+                    "if that is a day, or the version of its base, delete the tag {tag} from the registry and \
+                     publish again"
+                ),
+            ),
+            Self::Tag(..) => return None,
         };
-        let help = format!(
-            "if that is a day and no version, delete the tag {holder} from the registry, give a prefix to what \
-             makes such tags, and publish again"
-        );
-        (!is_dated(version)).then(|| format!("{tag} stays where it is: {what}; {help}"))
+        Some(format!("{tag} stays where it is: {what}; {help}"))
     }
 }
 
@@ -93,7 +98,8 @@ mod tests {
             // A project whose versions are days.
             (by_tag("2024.1.1"), "2023.1.1", None),
             (by_tag("120.0.1"), "119.0.0", None),
-            (Hold::Image(version("1.3.0")), "1.2.0", None),
+            (Hold::Image(version("1.27.0")), "1.2.0", Some("the version of its base")),
+            (Hold::Image(version("2024.2.1")), "2024.1.1", None),
             (Hold::Image(version("2024.1.1")), "1.2.0", Some("the image there says that it is 2024.1.1")),
             (Hold::Image(version("2024.1.1")), "1.2.0", Some("delete the tag latest")),
         ] {
