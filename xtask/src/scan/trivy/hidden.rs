@@ -35,10 +35,23 @@ pub(super) fn in_source(
     for file in &files {
         let name = format!("{}/{file}", deployed.name.trim_end_matches('/'));
         let of_chart = inline::is_of_chart(file, |path| files.contains(path));
+        // A chart reads files of any name; elsewhere texts for people are none that Trivy takes for settings.
+        if !of_chart && is_prose(file) {
+            continue;
+        }
         let kinds = if of_chart { Vec::new() } else { kinds(report, Some(file)) };
         in_file(&deployed.path.join(file), &name, &kinds, today, looked)?;
     }
     Ok(())
+}
+
+/// Whether a file's name says that it is a text for people. Trivy takes `Dockerfile.txt` for a Dockerfile.
+fn is_prose(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    !name.contains("dockerfile")
+        && !name.contains("containerfile")
+        && ["md", "markdown", "rst", "adoc", "txt", "html"].contains(&ending)
 }
 
 fn in_file(path: &Path, name: &str, kinds: &[&str], today: Date, looked: &mut Looked) -> Result<()> {
@@ -103,6 +116,21 @@ fn step(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_for_people_are_no_settings() {
+        for (file, prose) in [
+            ("README.md", true),
+            ("notes/HOW.TXT", true),
+            ("Dockerfile", false),
+            ("main.tf", false),
+            ("app.yaml", false),
+            ("Dockerfile.txt", false),
+            ("x/app.Containerfile.md", false),
+        ] {
+            assert_eq!(is_prose(file), prose, "{file}");
+        }
+    }
 
     #[test]
     fn a_comment_in_the_history_is_seen_wherever_trivy_sees_it() {
