@@ -248,6 +248,29 @@ fn no_two_modules_import_each_other() {
     assert!(mutual.is_empty(), "{mutual:#?}");
 }
 
+/// The diagram of the crates in the documentation; `UPDATE_EXPECT=1` writes it.
+#[test]
+fn the_documented_arrows_are_the_dependencies() {
+    let mut diagram = "\n```mermaid\nflowchart TB\n".to_owned();
+    for package in packages() {
+        let text = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+        let name = package.file_name().unwrap().to_string_lossy();
+        for line in text.lines().filter(|line| line.contains("{ path = ")) {
+            diagram += &format!("  {name} --> {}\n", line.split(' ').next().unwrap());
+        }
+    }
+    diagram += "```\n\n";
+    let path = root().join("docs/architecture.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("<!-- crates -->\n").unwrap();
+    let (drawn, after) = rest.split_once("<!-- /crates -->").unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, format!("{before}<!-- crates -->\n{diagram}<!-- /crates -->{after}")).unwrap();
+    } else {
+        assert_eq!(drawn, diagram, "UPDATE_EXPECT=1 cargo test -p xtask --test tidy writes it");
+    }
+}
+
 #[test]
 fn children_are_started_in_one_place() {
     let elsewhere =

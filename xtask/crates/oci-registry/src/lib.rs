@@ -1,3 +1,7 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Structure
+//!
 //! Registries, over the OCI distribution API: references, credentials, pulling and pushing.
 //!
 //! From the bottom up: `wire` makes one HTTP exchange, `session` adds what a registry wants to be

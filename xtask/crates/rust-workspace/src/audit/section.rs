@@ -25,7 +25,7 @@ impl fmt::Display for Malformed {
 impl Error for Malformed {}
 
 /// Whether this is the beginning of an executable: ELF, whatever comes behind its first four bytes, since a
-/// kernel starts it whatever that is. [`find`] fails where it cannot read it.
+/// kernel starts it whatever that is. `find` fails where it cannot read it.
 pub fn executable(beginning: &[u8]) -> bool {
     beginning.starts_with(b"\x7fELF")
 }
