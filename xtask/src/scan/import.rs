@@ -14,7 +14,7 @@ use toml_span::value::Value;
 
 use super::facts::{Advisory, Facts};
 use crate::error::Fault;
-use crate::process::Cmd;
+use crate::git;
 use crate::time::Date;
 
 /// The longest advisory, and the longest database, in bytes unpacked.
@@ -40,7 +40,7 @@ pub fn of_folder(dir: &Path, source: &str) -> Result<Facts> {
             }
         }
     }
-    let commit = || Cmd::new("git").args(["log", "-1", "--format=%H"]).dir(dir).read().ok();
+    let commit = || git::command(dir).args(["log", "-1", "--format=%H"]).read().ok();
     let commit = dir.join(".git").exists().then(commit).flatten();
     finish(source, commit.map(|id| id.trim().to_owned()), advisories)
 }
