@@ -20,6 +20,7 @@ use crate::digest::Digest;
 use crate::error::Fault;
 use crate::image::oci::Descriptor;
 use crate::plan::Action;
+use crate::platform::Platform;
 use crate::process::Cmd;
 use crate::registry::{Client, Reference};
 use crate::settings::Bytes;
@@ -71,6 +72,8 @@ pub struct Setup {
     pub over: Option<String>,
     /// Why a passing scan is not needed.
     pub unscanned: Option<String>,
+    /// The platforms of the settings that the image has nothing for.
+    pub lacks: Vec<Platform>,
     /// What provenance tells.
     pub parameters: Parameters,
     /// Bills of materials.
@@ -237,6 +240,7 @@ impl Action for Step {
         let setup = &work.setup;
         match self {
             Self::Gate => {
+                scan::whole(&setup.lacks, work.parcel.layout.dir())?;
                 let (scan, digest) = (setup.scan.as_ref(), work.parcel.digest());
                 Ok(scan::gate(
                     scan,

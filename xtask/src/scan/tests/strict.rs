@@ -186,6 +186,7 @@ fn long_names_and_long_ways_take_no_longer() {
         work: "/".into(),
         expected: None,
         platforms: None,
+        published: Vec::new(),
         rules: Rules { severity: Vec::new(), unknown: crate::settings::Unrated::Fail, ignore: Vec::new() },
         unlisted: Vec::new(),
         max_age: 1,
