@@ -14,8 +14,8 @@ use toml_span::value::Value;
 
 use super::facts::{Advisory, Facts};
 use cli_support::error::Fault;
-use cli_support::process::Cmd;
 use cli_support::time::Date;
+use rust_workspace::git;
 
 /// The longest advisory, and the longest database, in bytes unpacked.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -40,7 +40,7 @@ pub fn of_folder(dir: &Path, source: &str) -> Result<Facts> {
             }
         }
     }
-    let commit = || Cmd::new("git").args(["log", "-1", "--format=%H"]).dir(dir).read().ok();
+    let commit = || git::command(dir).args(["log", "-1", "--format=%H"]).read().ok();
     let commit = dir.join(".git").exists().then(commit).flatten();
     finish(source, commit.map(|id| id.trim().to_owned()), advisories)
 }

@@ -43,7 +43,10 @@ pub fn of_workspace(root: &Path) -> Result<Licences> {
     let targets =
         Platform::ALL.into_iter().flat_map(|platform| ["--filter-platform", platform.musl_target()]);
     // Without the filter cargo would fetch what only other systems need.
-    let cmd = cargo().args(["metadata", "--format-version", "1", "--locked"]).args(targets).dir(root);
+    let cmd = cargo()
+        .args(["metadata", "--color", "never", "--format-version", "1", "--locked"])
+        .args(targets)
+        .dir(root);
     let metadata: Metadata = serde_json::from_slice(&cmd.read_bytes().context("ask cargo for licences")?)?;
     let with = |package: Package| ((package.name, package.version), package.known);
     Ok(metadata.packages.into_iter().map(with).collect())

@@ -64,6 +64,8 @@ pub struct Setup {
     pub expected: Option<String>,
     /// The platforms that must be in it; those of its index where unset.
     pub platforms: Option<Vec<Platform>>,
+    /// The platforms that `publish` will want; that one is missing is told.
+    pub published: Vec<Platform>,
     /// What fails.
     pub rules: Rules,
     /// Programs that nobody knows, and that are overlooked.
@@ -145,6 +147,15 @@ impl Work {
                 );
                 self.faults.push(Fault::gate(what).at(layout.dir().display()).cure(cure));
             }
+        }
+        let has = |platform: &Platform| found.images.iter().any(|image| image.platform.is(*platform));
+        let lacks: Vec<_> =
+            self.setup.published.iter().filter(|one| !has(one)).map(ToString::to_string).collect();
+        if self.setup.platforms.is_none() && !lacks.is_empty() {
+            self.notes.push(format!(
+                "the image has nothing for {}, which publish will want: cargo xtask image --platform all",
+                lacks.join(", ")
+            ));
         }
         self.notes.extend(found.skipped.iter().map(|what| format!("not looked at: {what}")));
         let names: Vec<_> = found.images.iter().map(|image| image.platform.to_string()).collect();

@@ -44,7 +44,12 @@ const PLAIN: [&str; 6] = [
 pub fn command(root: &Path) -> Cmd {
     let settings = PLAIN.iter().flat_map(|setting| ["-c", *setting]);
     // A look must not write the index, nor meet the lock of somebody who does.
-    Cmd::new("git").args(settings).dir(root).env("GIT_OPTIONAL_LOCKS", "0").limit(Duration::from_mins(1))
+    Cmd::new("git")
+        .arg("--no-pager")
+        .args(settings)
+        .dir(root)
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .limit(Duration::from_mins(1))
 }
 
 impl Source {
@@ -75,7 +80,9 @@ impl Source {
         let run = |args: &[&str]| command(root).args(args.iter().copied()).read();
         let git = |args: &[&str]| run(args).ok();
         let repository = run(&["rev-parse", "--git-dir", "--is-shallow-repository"])
-            .context(Fault::failed("git refuses to read this repository").cure("git status says why"))?;
+            .context(Fault::failed("git refuses to read this repository").cure(
+            "git status says why; variables such as GIT_DIR and GIT_CONFIG_COUNT are not passed on to git",
+        ))?;
         let shallow = repository.lines().last() == Some("true");
         let (tracked, changes, (nearest, commits), head) = std::thread::scope(|scope| {
             let tracked = scope.spawn(|| git(&["ls-files", "--error-unmatch", crate::paths::SETTINGS]));

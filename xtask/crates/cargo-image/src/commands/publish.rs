@@ -32,8 +32,8 @@ Examples:
   cargo xtask publish --repository localhost:5000/app --tag 1.2.3 --tag latest
   gh auth token | cargo xtask publish --token-stdin
 
-Exit codes: 0 done, 1 failed, 2 usage or settings, 3 no passing scan, the version has other bytes,
-or a moving tag stands for a version and the image names none")]
+Exit codes: 0 done, 1 failed, 2 usage or settings, 3 no passing scan, a platform is missing, the
+version has other bytes, or a moving tag stands for a version and the image names none")]
 pub struct Flags {
     #[command(flatten)]
     target: Target,
@@ -174,6 +174,7 @@ impl Flags {
             scan,
             needs_trivy,
             over,
+            lacks: parcel.lacks(&facts.workspace.settings.platforms),
             parameters: parameters(facts, origin, parcel, unscanned.clone()),
             unscanned,
             sboms: sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),

@@ -29,8 +29,8 @@ use rust_workspace::severity::Severity;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  cargo xtask scan                                  the image in target/image, every platform
-  cargo xtask scan --platform host                  where only this machine's platform was built
+  cargo xtask scan                                  the image in target/image, every platform in it
+  cargo xtask scan --platform all                   which must be those of xtask/image.toml
   cargo xtask scan --image nginx:1.29-bookworm      anyone's image, in a registry
   cargo xtask scan --image image.tar --offline      an archive, without the network
   cargo xtask scan --format sarif --output out.sarif
@@ -46,7 +46,7 @@ pub struct Flags {
     /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
     #[arg(long, value_name = "DIR|TAR|REF")]
     image: Option<String>,
-    /// The platforms that must be in it [default: the settings' for the image in target/image, else its own]
+    /// The platforms that must be in it [default: those that it has; publish wants the settings']
     #[arg(long, value_name = "LIST")]
     platform: Option<Choice>,
     /// The severities that fail, with commas and none skipped: critical,high,medium,low,unknown
@@ -134,6 +134,7 @@ impl Flags {
                 ignore: settings.ignore.clone(),
             },
             unlisted: settings.unlisted.clone(),
+            published: if layout.is_some() { workspace.settings.platforms.clone() } else { Vec::new() },
             max_age: settings.max_age,
             min_advisories: settings.min_advisories,
             licences: settings.licences.clone(),

@@ -75,7 +75,7 @@ fn copy_base(work: &Work, to: &Layout) -> Result<()> {
 pub fn copy_source(root: &Path, to: &Path) -> Result<()> {
     let listed = rust_workspace::git::command(root)
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .read_bytes()
+        .read_raw()
         .ok()
         .filter(|list| find("git").is_some() && !list.is_empty());
     let Some(list) = listed else { return copy_folder(root, to, &root.join("target")) };

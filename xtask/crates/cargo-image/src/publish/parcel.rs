@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_image::layout::Layout;
-use oci_image::oci::{self, Annotations, Descriptor, Index, Manifest};
+use oci_image::oci::{self, Annotations, Descriptor, Index, Manifest, PlatformSpec};
+use oci_image::platform::Platform;
 
 /// An image in a layout, all of it there.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Parcel {
     pub manifests: Vec<Descriptor>,
     /// Configurations and layers, each once, the largest first.
     pub blobs: Vec<Descriptor>,
+    /// What each of its images runs on, as the index says, else as the image's configuration does.
+    pub platforms: Vec<PlatformSpec>,
     /// The annotations of the top.
     pub annotations: Annotations,
 }
@@ -48,7 +51,7 @@ impl Parcel {
         } else {
             (Vec::new(), oci::from_bytes::<Manifest>(&what, &layout.read(&top)?)?.annotations)
         };
-        let mut blobs = Vec::new();
+        let (mut blobs, mut platforms) = (Vec::new(), Vec::new());
         let mut seen = BTreeSet::new();
         for entry in manifests.iter().chain((!top.is_index()).then_some(&top)) {
             if !entry.is_manifest() {
@@ -61,16 +64,24 @@ impl Parcel {
                 );
             }
             let manifest: Manifest = oci::from_bytes(&entry.digest.to_string(), &layout.read(entry)?)?;
+            let configured = || oci::from_bytes("the config", &layout.read(&manifest.config).ok()?).ok();
+            platforms.extend(entry.platform.clone().or_else(configured));
             let blobs_of = manifest.layers.into_iter().chain([manifest.config]);
             blobs.extend(blobs_of.filter(|blob| seen.insert(blob.digest)));
         }
         blobs.sort_by_key(|blob| (std::cmp::Reverse(blob.size), blob.digest));
-        Ok(Self { layout, top, manifests, blobs, annotations })
+        Ok(Self { layout, top, manifests, blobs, platforms, annotations })
     }
 
     /// The image's digest.
     pub fn digest(&self) -> Digest {
         self.top.digest
+    }
+
+    /// Those of these platforms that it has nothing for.
+    pub fn lacks(&self, wanted: &[Platform]) -> Vec<Platform> {
+        let has = |platform: Platform| self.platforms.iter().any(|spec| spec.is(platform));
+        wanted.iter().copied().filter(|platform| !has(*platform)).collect()
     }
 
     /// The sizes of its blobs, in bytes.

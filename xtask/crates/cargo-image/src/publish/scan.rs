@@ -11,6 +11,7 @@ use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::time::{now, rfc3339, seconds_of};
 use image_scan::trivy;
+use oci_image::platform::Platform;
 
 /// The kind of document that is read here; later versions only add keys.
 const SCHEMA: &str = "xtask.scan/1";
@@ -109,6 +110,19 @@ pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Res
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     std::fs::write(path, format!("{report:#}\n")).with_context(|| path.display().to_string())
+}
+
+/// An error where the image of this layout `lacks` a platform that the settings name.
+pub fn whole(lacks: &[Platform], layout: &Path) -> Result<(), Fault> {
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let lacks: Vec<_> = lacks.iter().map(ToString::to_string).collect();
+    let what = format!("the image has nothing for {}", lacks.join(", "));
+    Err(Fault::gate(what).at(layout.display()).cure(format!(
+        "cargo xtask image --platform all, and scan it; what an image is published for is 'platforms' in {}",
+        rust_workspace::settings::FILE
+    )))
 }
 
 /// Whether an image may be published: a scan of this very digest passed, with Trivy where that is required

@@ -109,7 +109,7 @@ impl Trust {
     }
 
     fn of(&self, verb: &str, image: &str, plain_http: bool) -> Cmd {
-        let cmd = Cmd::new("cosign").arg(verb);
+        let cmd = Cmd::new("cosign").args([verb, "--output", "json"]);
         let cmd = match self {
             // With a key pair nothing was told to the public log.
             Self::Key(key) => cmd.args(["--key", key, "--insecure-ignore-tlog"]),

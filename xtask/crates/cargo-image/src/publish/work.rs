@@ -23,6 +23,7 @@ use cli_support::process::Cmd;
 use cli_support::threads::{each, joined};
 use cli_support::ui::Progress;
 use oci_image::oci::Descriptor;
+use oci_image::platform::Platform;
 use oci_registry::{Client, Reference};
 use rust_workspace::settings::Bytes;
 use rust_workspace::tags::{Motion, Tag};
@@ -71,6 +72,8 @@ pub struct Setup {
     pub over: Option<String>,
     /// Why a passing scan is not needed.
     pub unscanned: Option<String>,
+    /// The platforms of the settings that the image has nothing for.
+    pub lacks: Vec<Platform>,
     /// What provenance tells.
     pub parameters: Parameters,
     /// Bills of materials.
@@ -237,6 +240,7 @@ impl Action for Step {
         let setup = &work.setup;
         match self {
             Self::Gate => {
+                scan::whole(&setup.lacks, work.parcel.layout.dir())?;
                 let (scan, digest) = (setup.scan.as_ref(), work.parcel.digest());
                 Ok(scan::gate(
                     scan,

@@ -103,7 +103,7 @@ impl Cmd {
     /// Leaves the child this variable, secret or not.
     #[must_use]
     pub fn keep(mut self, name: impl Into<String>) -> Self {
-        self.keeps.push(name.into());
+        self.keeps.push(name.into().to_ascii_uppercase());
         self
     }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use super::env::SET;
 use super::{Cmd, stop, tree};
+use crate::error::Fault;
 
 /// The longest answer of a child, in bytes; Trivy's about a large image has some ten million.
 const LONGEST_ANSWER: u64 = 256 << 20;
@@ -44,9 +46,6 @@ impl std::error::Error for ChildFailed {}
 impl Cmd {
     pub(super) fn expression(&self) -> duct::Expression {
         let mut expression = duct::cmd(self.program.clone(), &self.args).unchecked();
-        for name in self.withheld() {
-            expression = expression.env_remove(name);
-        }
         for (name, value) in &self.env {
             expression = match value {
                 Some(value) => expression.env(name, value),
@@ -55,6 +54,15 @@ impl Cmd {
         }
         for (name, value) in &self.secret_env {
             expression = expression.env(name, value);
+        }
+        // Of two words about one variable duct obeys the earlier one.
+        for (name, value) in SET {
+            expression = expression.env(name, value);
+        }
+        for (name, _) in std::env::vars_os() {
+            if self.withholds(&name.to_string_lossy()) {
+                expression = expression.env_remove(name);
+            }
         }
         if let Some(dir) = &self.dir {
             expression = expression.dir(dir);
@@ -86,9 +94,22 @@ impl Cmd {
         Ok(text)
     }
 
-    /// Runs it and gives its standard output as it is. One that says more than can be kept is ended, and
-    /// that is an error.
+    /// Runs it and gives its standard output, which is to be read by a program. One that says more than can be
+    /// kept is ended, and that is an error; so are escape codes in what it says: a word in colour would be
+    /// taken for another word.
     pub fn read_bytes(&self) -> Result<Vec<u8>> {
+        let bytes = self.read_raw()?;
+        let Some(at) = bytes.iter().position(|byte| *byte == 0x1b) else { return Ok(bytes) };
+        let line = bytes[..at].split(|byte| *byte == b'\n').count();
+        let what = format!("line {line} of its output has escape codes, as for colours, and cannot be read");
+        Err(Fault::failed(what)
+            .at(self)
+            .cure("switch colours off in the tool's own settings; variables for colours are not passed on")
+            .into())
+    }
+
+    /// The same for output that may have any bytes in it, such as names of files.
+    pub fn read_raw(&self) -> Result<Vec<u8>> {
         self.read_at_most(LONGEST_ANSWER)
     }
 
@@ -293,6 +314,16 @@ mod tests {
             std::thread::sleep(Duration::from_secs(2));
             assert!(!mark.exists(), "it is still there");
         }
+    }
+
+    #[test]
+    fn escape_codes_in_what_is_read_are_an_error() {
+        let coloured = Cmd::new("printf").arg(r"1 a v1.0.0\n2 b v1.0.0 \033[33m(*)\033[0m\n");
+        let text = crate::error::render(&coloured.read().unwrap_err());
+        for part in ["printf", "line 2 of its output has escape codes", "switch colours off"] {
+            assert!(text.contains(part) && !text.contains('\u{1b}'), "{text}");
+        }
+        assert_eq!(coloured.read_raw().unwrap().len(), 35);
     }
 
     #[test]

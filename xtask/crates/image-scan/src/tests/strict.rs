@@ -187,6 +187,7 @@ fn long_names_and_long_ways_take_no_longer() {
         work: "/".into(),
         expected: None,
         platforms: None,
+        published: Vec::new(),
         rules: Rules {
             severity: Vec::new(),
             unknown: rust_workspace::settings::Unrated::Fail,

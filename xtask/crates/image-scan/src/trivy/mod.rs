@@ -26,7 +26,7 @@ pub use ignorefile::{FILE as IGNOREFILE, IgnoreList, LONGEST as LONGEST_IGNOREFI
 pub use options::Options;
 
 use cli_support::error::Fault;
-use cli_support::process::{Cmd, find};
+use cli_support::process::{Cmd, Need, find};
 use cli_support::time::Date;
 use rust_workspace::settings::TrivyPin;
 
@@ -36,9 +36,6 @@ pub const NAME: &str = "trivy";
 const KNOWN: &str = ">=0.60, <1";
 /// The version that is tested.
 const TESTED: &str = "0.74.0";
-/// Variables that may stay: where the database is and how to get it. All others change what is seen.
-const HARMLESS: [&str; 5] =
-    ["TRIVY_CACHE_DIR", "TRIVY_DB_REPOSITORY", "TRIVY_USERNAME", "TRIVY_PASSWORD", "TRIVY_REGISTRY_TOKEN"];
 
 /// Trivy as it is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,10 +132,7 @@ impl Trivy {
         if let Some(cache) = &options.cache {
             cmd = cmd.arg("--cache-dir").arg(cache);
         }
-        let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-        names
-            .filter(|name| name.starts_with("TRIVY_") && !HARMLESS.contains(&name.as_str()))
-            .fold(cmd, Cmd::unset)
+        cmd.needs(Need::Database)
     }
 
     /// The command for one image: a layout's folder, `@` and a manifest's digest; `sees` are the folders

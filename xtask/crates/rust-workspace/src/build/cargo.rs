@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::{Package, Target, Toolchain};
 use crate::git::Source;
-use cli_support::process::Cmd;
+use cli_support::process::{Cmd, Need};
 
 /// The cargo that called us, or the one on PATH.
 pub fn cargo() -> Cmd {
-    Cmd::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))).shown_as("cargo")
+    let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    Cmd::new(program).shown_as("cargo").needs(Need::Crates)
 }
 
 /// What is built and where.
@@ -60,10 +61,7 @@ impl Build {
         // Both change the bytes, and the second of them cargo would not even notice.
         cmd = cmd.env("CARGO_INCREMENTAL", "0").unset("RUSTC_BOOTSTRAP");
         // What build scripts write has a path that ends up in the binary: it must be one that is remapped.
-        cmd = cmd.env("CARGO_BUILD_BUILD_DIR", self.target_dir.as_os_str());
-        // A profile changed from outside would change the bytes.
-        let profile = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-        profile.filter(|name| name.starts_with("CARGO_PROFILE_")).fold(cmd, Cmd::unset)
+        cmd.env("CARGO_BUILD_BUILD_DIR", self.target_dir.as_os_str())
     }
 
     /// Paths of this machine are kept out of the binary: they differ where the same source lies elsewhere.

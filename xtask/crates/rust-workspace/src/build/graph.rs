@@ -46,7 +46,9 @@ pub fn metadata(root: &Path) -> Result<Metadata> {
             Fault::usage("there is no Cargo.lock, without which two builds need not be of the same crates");
         return Err(fault.at(root.display()).cure("cargo generate-lockfile").into());
     }
-    let cmd = cargo().args(["metadata", "--format-version", "1", "--no-deps", "--locked"]).dir(root);
+    let cmd = cargo()
+        .args(["metadata", "--color", "never", "--format-version", "1", "--no-deps", "--locked"])
+        .dir(root);
     let json = cmd.read().context("ask cargo for the workspace's packages")?;
     cargo_metadata::MetadataCommand::parse(json).context("cargo metadata's answer")
 }
@@ -106,7 +108,16 @@ impl Package {
 /// they run on the machine that builds and nothing of them is linked.
 pub fn tree(root: &Path, package: &str, triples: &[&str]) -> Cmd {
     cargo()
-        .args(["tree", "--locked", "--package", package, "--edges", "normal,build,no-proc-macro"])
+        .args([
+            "tree",
+            "--color",
+            "never",
+            "--locked",
+            "--package",
+            package,
+            "--edges",
+            "normal,build,no-proc-macro",
+        ])
         .args(triples.iter().flat_map(|triple| ["--target", triple]))
         .args(["--prefix", "depth", "--format", " {p}"])
         .env("CARGO_ENCODED_RUSTFLAGS", cfg_flags(triples.iter().copied()).unwrap_or(NO_CFG))
@@ -116,7 +127,7 @@ pub fn tree(root: &Path, package: &str, triples: &[&str]) -> Cmd {
 /// The command that lists what is linked into `package` for a target, and what asks for what.
 pub fn linked(root: &Path, package: &str, triple: &str) -> Cmd {
     cargo()
-        .args(["tree", "--locked", "--package", package, "--target", triple])
+        .args(["tree", "--color", "never", "--locked", "--package", package, "--target", triple])
         .args(["--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}"])
         .env("CARGO_ENCODED_RUSTFLAGS", cfg_flags([triple]).unwrap_or(NO_CFG))
         .dir(root)

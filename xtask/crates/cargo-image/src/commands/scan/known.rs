@@ -66,7 +66,6 @@ impl Flags {
         };
         let is_own = matches!(&source, Source::Layout(dir, None) if same(dir, &default));
         let settings = &workspace.settings;
-        let mut platforms = is_own.then(|| settings.platforms.clone());
         let own = match Package::find(&metadata, &settings.package, settings.binary.as_deref()) {
             Ok(package) => {
                 let path = settings.container.path.clone();
@@ -88,9 +87,7 @@ impl Flags {
         if layout.is_some() && !self.dry_run && result.exists() {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;
         }
-        if let Some(choice) = &self.platform {
-            platforms = Some(choice.resolve(&workspace.settings.platforms)?);
-        }
+        let platforms = self.platform.as_ref().map(|one| one.resolve(&settings.platforms)).transpose()?;
         let (trivy, partial, refused) = match self.trivy(&workspace, &target_dir) {
             Ok((trivy, partial)) => (trivy, partial, None),
             Err(error) => (None, None, Some(error)),
