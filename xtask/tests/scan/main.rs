@@ -1,7 +1,7 @@
-//! `cargo xtask scan` on images with crates that are known to be bad, mended, and hidden.
+//! `cargo xtask scan` on images with crates that are known to be bad, fixed, and hidden.
 
 mod archive;
-mod bills;
+mod sboms;
 mod comments;
 mod control;
 mod database;
@@ -17,7 +17,7 @@ mod unlisted;
 mod with_trivy;
 mod yanked;
 
-use bills::bills;
+use sboms::bills;
 use control::{CRATES, control, finding, scan};
 use hiding::hiding;
 use ignoring::ignoring;

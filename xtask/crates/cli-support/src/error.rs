@@ -1,14 +1,14 @@
 //! What a person is told when something ends badly, and the exit code that goes with it.
 //!
 //! Errors travel as [`anyhow::Error`]; a [`Fault`] anywhere in the chain decides the exit code and
-//! brings the place and the cure. An error without one is a failure of the work (exit code 1).
+//! brings the place and the hint. An error without one is a failure of the work (exit code 1).
 
 use std::fmt;
 use std::process::ExitCode;
 
 /// Why a command did not end well; the number is the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ExitKind {
     /// The work failed (1).
     Failed = 1,
     /// Flags or settings are wrong (2).
@@ -20,31 +20,31 @@ pub enum Kind {
 /// One thing that is wrong: what, where, and what to do about it.
 #[derive(Debug)]
 pub struct Fault {
-    kind: Kind,
+    kind: ExitKind,
     what: String,
     place: Option<String>,
-    cure: Option<String>,
+    hint: Option<String>,
     of_content: bool,
 }
 
 impl Fault {
-    fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), place: None, cure: None, of_content: false }
+    fn new(kind: ExitKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), place: None, hint: None, of_content: false }
     }
 
     /// The work failed: exit code 1.
     pub fn failed(what: impl Into<String>) -> Self {
-        Self::new(Kind::Failed, what)
+        Self::new(ExitKind::Failed, what)
     }
 
     /// Flags or settings are wrong: exit code 2.
     pub fn usage(what: impl Into<String>) -> Self {
-        Self::new(Kind::Usage, what)
+        Self::new(ExitKind::Usage, what)
     }
 
     /// A gate said no: exit code 3.
     pub fn gate(what: impl Into<String>) -> Self {
-        Self::new(Kind::Gate, what)
+        Self::new(ExitKind::Gate, what)
     }
 
     /// Where it is: `file:line:column`, a URL, a path.
@@ -56,8 +56,8 @@ impl Fault {
 
     /// What to do, as a sentence or the exact command.
     #[must_use]
-    pub fn cure(mut self, cure: impl Into<String>) -> Self {
-        self.cure = Some(cure.into());
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 
@@ -70,7 +70,7 @@ impl Fault {
     }
 
     /// The exit code's reason.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ExitKind {
         self.kind
     }
 }
@@ -127,7 +127,7 @@ pub fn plain_line(text: &str) -> String {
 }
 
 /// The exit code that an error stands for.
-pub fn kind(error: &anyhow::Error) -> Kind {
+pub fn kind(error: &anyhow::Error) -> ExitKind {
     // `downcast_ref` of the whole also finds a fault that was added as context; the chain's links hide it.
     if let Some(fault) = error.downcast_ref::<Fault>() {
         return fault.kind;
@@ -137,10 +137,10 @@ pub fn kind(error: &anyhow::Error) -> Kind {
             return fault.kind;
         }
         if let Some(Faults(faults)) = cause.downcast_ref::<Faults>() {
-            return faults.first().map_or(Kind::Failed, Fault::kind);
+            return faults.first().map_or(ExitKind::Failed, Fault::kind);
         }
     }
-    Kind::Failed
+    ExitKind::Failed
 }
 
 /// Whether an error is about content that is wrong in itself ([`Fault::of_content`]).
@@ -149,19 +149,19 @@ pub fn of_content(error: &anyhow::Error) -> bool {
     whole || error.chain().any(|cause| cause.downcast_ref::<Fault>().is_some_and(|fault| fault.of_content))
 }
 
-/// The error as a person reads it: an `error:` line a fault, its causes indented below, the cure last.
+/// The error as a person reads it: an `error:` line a fault, its causes indented below, the hint last.
 pub fn render(error: &anyhow::Error) -> String {
     let mut out = String::new();
-    let mut cures: Vec<_> =
-        error.downcast_ref::<Fault>().and_then(|fault| fault.cure.clone()).into_iter().collect();
+    let mut hints: Vec<_> =
+        error.downcast_ref::<Fault>().and_then(|fault| fault.hint.clone()).into_iter().collect();
     let mut first = true;
     for cause in error.chain() {
         if let Some(Faults(faults)) = cause.downcast_ref::<Faults>() {
             for fault in faults {
                 // Indented, a line of it cannot be taken for a fault of its own.
                 out.push_str(&format!("error: {}\n", plain(&fault.to_string()).replace('\n', "\n  ")));
-                if let Some(cure) = &fault.cure {
-                    out.push_str(&help(cure));
+                if let Some(hint) = &fault.hint {
+                    out.push_str(&help(hint));
                 }
             }
             first = false;
@@ -173,25 +173,25 @@ pub fn render(error: &anyhow::Error) -> String {
         out.push_str(&text);
         out.push('\n');
         first = false;
-        if let Some(cure) = cause.downcast_ref::<Fault>().and_then(|fault| fault.cure.as_ref())
-            && !cures.contains(cure)
+        if let Some(hint) = cause.downcast_ref::<Fault>().and_then(|fault| fault.hint.as_ref())
+            && !hints.contains(hint)
         {
-            cures.push(cure.clone());
+            hints.push(hint.clone());
         }
     }
-    for cure in cures {
-        out.push_str(&help(&cure));
+    for hint in hints {
+        out.push_str(&help(&hint));
     }
     out
 }
 
-/// A cure; its further lines, which may be for pasting, stand below its first.
-fn help(cure: &str) -> String {
-    format!("  help: {}\n", plain(cure).replace('\n', "\n        "))
+/// A hint; its further lines, which may be for pasting, stand below its first.
+fn help(hint: &str) -> String {
+    format!("  help: {}\n", plain(hint).replace('\n', "\n        "))
 }
 
-impl From<Kind> for ExitCode {
-    fn from(kind: Kind) -> Self {
+impl From<ExitKind> for ExitCode {
+    fn from(kind: ExitKind) -> Self {
         ExitCode::from(kind as u8)
     }
 }
@@ -204,10 +204,10 @@ mod tests {
     #[test]
     fn a_fault_in_the_chain_decides_the_exit_code() {
         let cases = [
-            (anyhow::anyhow!("plain"), Kind::Failed),
-            (Fault::usage("flag").into(), Kind::Usage),
-            (Err::<(), _>(Fault::gate("no")).context("outer").unwrap_err(), Kind::Gate),
-            (Faults(vec![Fault::usage("a"), Fault::usage("b")]).into(), Kind::Usage),
+            (anyhow::anyhow!("plain"), ExitKind::Failed),
+            (Fault::usage("flag").into(), ExitKind::Usage),
+            (Err::<(), _>(Fault::gate("no")).context("outer").unwrap_err(), ExitKind::Gate),
+            (Faults(vec![Fault::usage("a"), Fault::usage("b")]).into(), ExitKind::Usage),
         ];
         for (error, expected) in cases {
             assert_eq!(kind(&error), expected, "{error:#}");
@@ -240,8 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn the_cure_comes_last_and_every_fault_is_shown() {
-        let error = Err::<(), _>(Fault::failed("no answer").at("http://r/").cure("start it"))
+    fn the_hint_comes_last_and_every_fault_is_shown() {
+        let error = Err::<(), _>(Fault::failed("no answer").at("http://r/").hint("start it"))
             .context("pull the base")
             .unwrap_err();
         assert_eq!(
@@ -249,15 +249,15 @@ mod tests {
             "error: pull the base\n  because: http://r/: no answer\n  help: start it\n"
         );
         let as_context = Err::<(), _>(anyhow::anyhow!("status 1"))
-            .context(Fault::usage("docker").cure("look"))
+            .context(Fault::usage("docker").hint("look"))
             .unwrap_err();
         let as_context = as_context.context("step");
         assert_eq!(
             render(&as_context),
             "error: step\n  because: docker\n  because: status 1\n  help: look\n"
         );
-        assert_eq!(super::kind(&as_context), Kind::Usage);
-        let many = Faults(vec![Fault::usage("a").at("f:1:2"), Fault::usage("b").cure("c")]).into();
+        assert_eq!(super::kind(&as_context), ExitKind::Usage);
+        let many = Faults(vec![Fault::usage("a").at("f:1:2"), Fault::usage("b").hint("c")]).into();
         assert_eq!(render(&many), "error: f:1:2: a\nerror: b\n  help: c\n");
     }
 }

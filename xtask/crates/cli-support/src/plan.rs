@@ -46,7 +46,7 @@ pub struct Plan<A> {
 
 /// How a step went.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct StepReport {
     /// The step's name.
     pub name: &'static str,
     /// Wall-clock seconds.
@@ -74,7 +74,7 @@ impl<A: Action> Plan<A> {
     }
 
     /// Runs the steps one after the other and stops at the first that fails.
-    pub fn run(&self, state: &mut A::State, ui: Ui) -> Result<Vec<Report>> {
+    pub fn run(&self, state: &mut A::State, ui: Ui) -> Result<Vec<StepReport>> {
         let mut reports = Vec::new();
         for step in &self.steps {
             reports.push(Self::run_step(step, state, ui)?);
@@ -83,7 +83,7 @@ impl<A: Action> Plan<A> {
     }
 
     /// Runs every step, also after one that fails, and names all that failed.
-    pub fn run_all(&self, state: &mut A::State, ui: Ui) -> Result<Vec<Report>> {
+    pub fn run_all(&self, state: &mut A::State, ui: Ui) -> Result<Vec<StepReport>> {
         let mut reports = Vec::new();
         let mut failed = Vec::new();
         for step in &self.steps {
@@ -107,14 +107,14 @@ impl<A: Action> Plan<A> {
         .into())
     }
 
-    fn run_step(step: &Step<A>, state: &mut A::State, ui: Ui) -> Result<Report> {
+    fn run_step(step: &Step<A>, state: &mut A::State, ui: Ui) -> Result<StepReport> {
         let started = Instant::now();
         let progress = ui.step(step.name, &step.reason);
         let outcome = step.action.run(state, &progress);
         checkpoint();
         let outcome = outcome.with_context(|| format!("step '{}'", step.name))?;
         progress.done(&plain(&outcome));
-        Ok(Report { name: step.name, seconds: started.elapsed().as_secs_f64(), outcome })
+        Ok(StepReport { name: step.name, seconds: started.elapsed().as_secs_f64(), outcome })
     }
 
     /// The plan with the steps of these names alone; all of them where no name is given.
@@ -122,7 +122,7 @@ impl<A: Action> Plan<A> {
         let known: Vec<_> = self.steps.iter().map(|step| step.name).collect();
         if let Some(name) = names.iter().find(|name| !name.is_empty() && !known.contains(&name.as_str())) {
             return Err(Fault::usage(format!("there is no step '{name}'"))
-                .cure(format!("steps: {}", known.join(", "))));
+                .hint(format!("steps: {}", known.join(", "))));
         }
         self.steps
             .retain(|step| names.iter().all(String::is_empty) || names.iter().any(|name| name == step.name));
@@ -172,6 +172,6 @@ impl<A: Action> fmt::Display for Plan<A> {
 }
 
 /// The reports' total, for a closing line.
-pub fn total(reports: &[Report]) -> String {
+pub fn total(reports: &[StepReport]) -> String {
     seconds(reports.iter().map(|report| report.seconds).sum())
 }

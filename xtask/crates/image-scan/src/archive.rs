@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::layer::{self, Kind, Limits};
+use super::layer::{self, EntryKind, Limits};
 use cli_support::error::Fault;
 use oci_image::layout::Layout;
 use oci_image::oci::{self, Annotations, Descriptor, Index, MANIFEST, MAX_DOCUMENT, Manifest};
@@ -26,7 +26,7 @@ pub(super) fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
     let mut file = BufReader::with_capacity(1 << 17, File::open(path)?);
     if io::BufRead::fill_buf(&mut file)?.starts_with(&[0x1f, 0x8b]) {
         return Err(Fault::usage("the archive is compressed as a whole")
-            .cure("unpack it first: gunzip FILE")
+            .hint("unpack it first: gunzip FILE")
             .into());
     }
     let mut blobs = BTreeMap::new();
@@ -36,15 +36,15 @@ pub(super) fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
             return Err(Fault::gate("the archive has two of this name").into());
         }
         match entry.kind {
-            Kind::File => {
+            EntryKind::File => {
                 let mut blob = layout.writer()?;
                 io::copy(content, &mut blob).context("the archive is cut short")?;
                 blobs.insert(entry.path, blob.commit()?);
             }
             // Older Dockers name equal layers by links to one of them.
-            Kind::Symlink(target) => drop(links.insert(entry.path, target)),
-            Kind::Hardlink(target) => drop(links.insert(entry.path, format!("/{target}"))),
-            Kind::Folder | Kind::Other => {}
+            EntryKind::Symlink(target) => drop(links.insert(entry.path, target)),
+            EntryKind::Hardlink(target) => drop(links.insert(entry.path, format!("/{target}"))),
+            EntryKind::Folder | EntryKind::Other => {}
         }
         Ok(())
     })
@@ -80,7 +80,7 @@ pub(super) fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
                     let what =
                         format!("manifest.json names an image ({}) that index.json does not", image.config);
                     return Err(Fault::gate(what)
-                        .cure("docker load takes the one, podman load the other: save the image again")
+                        .hint("docker load takes the one, podman load the other: save the image again")
                         .into());
                 }
             }

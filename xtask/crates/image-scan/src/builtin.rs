@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::facts::{Advisory, Facts};
-use super::finding::{BUILTIN, Finding, Kind};
-use super::form::machine;
+use super::advisory_db::{Advisory, AdvisoryDb};
+use super::entrypoint;
+use super::file_type::machine;
+use super::finding::{BUILTIN, Finding, FindingKind};
 use super::inventory::{Inventory, Program};
 use super::osdb::Database;
 use super::rootfs::Content;
-use super::start;
 use super::unlisted::{self, Overlooked};
 use cli_support::error::Fault;
 use rust_workspace::audit::{Crate, Paths};
@@ -19,7 +19,7 @@ use rust_workspace::severity::Severity;
 pub const NAME: &str = BUILTIN;
 
 /// The most findings about one image. Each may name a long way to its crate.
-const MOST_FINDINGS: usize = 10_000;
+const MAX_FINDINGS: usize = 10_000;
 
 /// Which packages of an image's operating system count as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,8 @@ pub fn blind_spots(
 ) -> Vec<Fault> {
     let on = inventory.image.platform.to_string();
     let mut faults = Vec::new();
-    let mut fault = |place: &str, what: String, cure: &str| {
-        faults.push(Fault::gate(what).at(format!("{on} {place}")).cure(cure));
+    let mut fault = |place: &str, what: String, hint: &str| {
+        faults.push(Fault::gate(what).at(format!("{on} {place}")).hint(hint));
     };
     let rebuild = "cargo xtask image makes it anew with the list of crates in it";
     if inventory.image.platform.os != "linux" {
@@ -78,7 +78,7 @@ pub fn blind_spots(
     }
     for one in unlisted::silent(inventory, expected) {
         if !overlooked.iter().any(|other| other.path == one.path) {
-            fault(&one.path, one.what().to_owned(), &one.cure());
+            fault(&one.path, one.what().to_owned(), &one.hint());
         }
     }
     let foreign = foreign(inventory, own);
@@ -86,8 +86,8 @@ pub fn blind_spots(
         fault(&program.path, what.clone(), "build the image again for this platform");
     }
     let known: Vec<_> = foreign.iter().map(|(program, _)| &*program.path).collect();
-    for (place, what, cure) in start::wrong(inventory, &known) {
-        fault(&place, what, cure);
+    for (place, what, hint) in entrypoint::wrong(inventory, &known) {
+        fault(&place, what, hint);
     }
     for kind in empty_databases(inventory) {
         let what = format!("the database of packages ({kind:?}) has no package in it").to_lowercase();
@@ -124,7 +124,7 @@ fn foreign<'a>(inventory: &'a Inventory, own: Option<&Program>) -> Vec<(&'a Prog
     let is_own = |program: &Program| own.is_some_and(|own| own.path == program.path);
     let counts = |program: &&Program| program.audit.is_some() || is_own(program);
     let of = inventory.programs.iter().filter(counts).filter(|program| program.machine != wanted);
-    of.map(|program| (program, start::foreign(program.machine, arch))).collect()
+    of.map(|program| (program, entrypoint::foreign(program.machine, arch))).collect()
 }
 
 /// The program at the path where the workspace's own must be.
@@ -150,7 +150,7 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
             kinds.join(", ")
         ));
     }
-    if start::is_script(inventory) {
+    if entrypoint::is_script(inventory) {
         let platform = &inventory.image.platform;
         lines
             .push(format!("{platform}: the container starts a script, and what that starts is not followed"));
@@ -179,7 +179,7 @@ pub fn not_covered(inventory: &Inventory) -> Vec<String> {
 
 /// The advisories that the image's crates are affected by, each once for a version of a crate, however many
 /// programs have that. An image with very many is refused.
-pub fn findings(inventory: &Inventory, facts: &Facts) -> Result<Vec<Finding>, Fault> {
+pub fn findings(inventory: &Inventory, facts: &AdvisoryDb) -> Result<Vec<Finding>, Fault> {
     let (mut findings, mut seen) = (Vec::new(), BTreeSet::new());
     for (program, audit) in inventory.audited() {
         let paths = audit.paths();
@@ -188,12 +188,12 @@ pub fn findings(inventory: &Inventory, facts: &Facts) -> Result<Vec<Finding>, Fa
                 if !seen.insert((
                     &advisory.id,
                     &package.version,
-                    package.kind == rust_workspace::audit::Kind::Build,
+                    package.kind == rust_workspace::audit::DependencyKind::Build,
                 )) {
                     continue;
                 }
-                if findings.len() == MOST_FINDINGS {
-                    let what = format!("more than {MOST_FINDINGS} advisories are about crates of this image");
+                if findings.len() == MAX_FINDINGS {
+                    let what = format!("more than {MAX_FINDINGS} advisories are about crates of this image");
                     return Err(Fault::gate(what).at(&inventory.image.platform));
                 }
                 findings.push(finding(inventory, program, &paths, (place, package), advisory));
@@ -248,12 +248,16 @@ fn finding(
 ) -> Finding {
     let arch = arch(&inventory.image.platform.architecture);
     let elsewhere = !advisory.concerns(arch);
-    let build = package.kind == rust_workspace::audit::Kind::Build;
+    let build = package.kind == rust_workspace::audit::DependencyKind::Build;
     let (kind, severity, note) = match &advisory.informational {
-        Some(kind) => (Kind::Notice, Severity::Info, kind.clone()),
-        None if elsewhere => (Kind::Notice, Severity::Info, "about other systems than this one".to_owned()),
-        None if build => (Kind::Notice, advisory.severity(), "ran while building, not linked".to_owned()),
-        None => (Kind::Vulnerability, advisory.severity(), String::new()),
+        Some(kind) => (FindingKind::Notice, Severity::Info, kind.clone()),
+        None if elsewhere => {
+            (FindingKind::Notice, Severity::Info, "about other systems than this one".to_owned())
+        }
+        None if build => {
+            (FindingKind::Notice, advisory.severity(), "ran while building, not linked".to_owned())
+        }
+        None => (FindingKind::Vulnerability, advisory.severity(), String::new()),
     };
     let fixed: Vec<_> = advisory.patched.iter().map(ToString::to_string).collect();
     Finding {

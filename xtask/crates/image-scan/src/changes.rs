@@ -6,28 +6,28 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use super::form::Form;
-use super::layer::{Entry, Kind};
-use super::rootfs::{Content, Layer, Node, Rootfs};
+use super::file_type::FileType;
+use super::layer::{Entry, EntryKind};
+use super::rootfs::{Content, LayerChanges, Node, Rootfs};
 use super::trivy::inline::{self, Comment};
 use super::{osdb, secrets};
 use cli_support::error::Fault;
 use rust_workspace::audit::{self, Audit};
 
 /// The longest program that is looked into, in bytes. One program is in memory at a time.
-const LONGEST_PROGRAM: u64 = 512 << 20;
+const MAX_PROGRAM_BYTES: u64 = 512 << 20;
 /// The longest file that is in memory as a whole, and what of os-release(5) is read.
-const LONGEST_TEXT: u64 = 1 << 20;
+const MAX_TEXT_BYTES: u64 = 1 << 20;
 /// The longest list of a package's files, and what a layer may have of them, in bytes. One with all of a
 /// large TeX has 14 MB of lists.
-const LONGEST_LIST: u64 = 8 << 20;
-const MOST_LISTED: usize = 64 << 20;
+const MAX_LIST_BYTES: u64 = 8 << 20;
+const MAX_LISTED: usize = 64 << 20;
 /// The most crates in all lists of an image, layers that hide each other counted too. Large images have a
 /// few thousand, and each takes memory for every finding about it.
-const MOST_CRATES: usize = 50_000;
+const MAX_CRATES: usize = 50_000;
 
 /// The most comments to Trivy in all files of an image, layers that hide each other counted too.
-const MOST_COMMENTS: usize = 10_000;
+const MAX_COMMENTS: usize = 10_000;
 
 /// What tells of a file what it is, in bytes: a script's first line is the longest.
 const BEGINNING: u64 = 512;
@@ -35,7 +35,7 @@ const BEGINNING: u64 = 512;
 const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 
-impl Layer {
+impl LayerChanges {
     /// Takes in an entry.
     pub fn add(&mut self, entry: Entry, content: &mut dyn Read, below: &Rootfs) -> Result<()> {
         let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
@@ -52,17 +52,17 @@ impl Layer {
             return Ok(());
         }
         let mut mode = entry.mode;
-        let mut form = Form::Data;
+        let mut form = FileType::Data;
         let mut comments = Arc::default();
         let content = match &entry.kind {
-            Kind::File => {
+            EntryKind::File => {
                 let (content, secrets) = look(&entry, content, &mut form, &mut comments)?;
                 if !secrets.is_empty() {
                     self.secrets.insert(entry.path.clone(), secrets);
                 }
                 content
             }
-            Kind::Hardlink(target) => {
+            EntryKind::Hardlink(target) => {
                 let target = self.nodes.get(target).or_else(|| below.nodes.get(target));
                 let target =
                     target.ok_or_else(|| Fault::failed("a hard link to a file that is not there"))?;
@@ -86,26 +86,24 @@ impl Layer {
             _ => {}
         }
         self.comments += comments.len();
-        if self.comments + below.comments > MOST_COMMENTS {
-            let what = format!("more than {MOST_COMMENTS} comments in the image's files are for Trivy");
+        if self.comments + below.comments > MAX_COMMENTS {
+            let what = format!("more than {MAX_COMMENTS} comments in the image's files are for Trivy");
             return Err(Fault::gate(what).into());
         }
-        if self.crates + below.crates > MOST_CRATES {
+        if self.crates + below.crates > MAX_CRATES {
+            let what = format!("the lists in the image's programs have more than {MAX_CRATES} crates in all");
+            return Err(Fault::gate(what).into());
+        }
+        if self.listed > MAX_LISTED {
             let what =
-                format!("the lists in the image's programs have more than {MOST_CRATES} crates in all");
+                format!("the lists of packages' files in the layer are over the limit of {MAX_LISTED} bytes");
             return Err(Fault::gate(what).into());
         }
-        if self.listed > MOST_LISTED {
-            let what = format!(
-                "the lists of packages' files in the layer are over the limit of {MOST_LISTED} bytes"
-            );
-            return Err(Fault::gate(what).into());
-        }
-        let folder = entry.kind == Kind::Folder;
+        let folder = entry.kind == EntryKind::Folder;
         let node = Node { kind: entry.kind, mode, form, content, comments };
         let before = self.nodes.insert(entry.path, node);
         // Nobody's tool writes that, and only the last would be seen here.
-        if before.is_some_and(|before| !folder || before.kind != Kind::Folder) {
+        if before.is_some_and(|before| !folder || before.kind != EntryKind::Folder) {
             return Err(Fault::gate("the layer has two of this name").into());
         }
         Ok(())
@@ -114,7 +112,7 @@ impl Layer {
     /// An error where something lies below what is no folder. That is asked once, with all paths known: asked
     /// for each of them, deep ones would take very long.
     pub(super) fn check(&self) -> Result<(), Fault> {
-        for (path, _) in self.nodes.iter().filter(|(_, node)| node.kind != Kind::Folder) {
+        for (path, _) in self.nodes.iter().filter(|(_, node)| node.kind != EntryKind::Folder) {
             let below = format!("{path}/");
             let next = self.nodes.range(below.clone()..).next();
             if let Some((inside, _)) = next.filter(|(inside, _)| inside.starts_with(&below)) {
@@ -130,18 +128,18 @@ impl Layer {
 fn look(
     entry: &Entry,
     content: &mut dyn Read,
-    form: &mut Form,
+    form: &mut FileType,
     comments: &mut Arc<[Comment]>,
 ) -> Result<(Content, Vec<&'static str>)> {
     let mut start = Vec::new();
     content.take(BEGINNING).read_to_end(&mut start).context("the file is cut short")?;
-    *form = Form::of(&start);
+    *form = FileType::of(&start);
     if audit::executable(&start) {
-        if entry.size > LONGEST_PROGRAM {
-            let why = format!("it is longer than {LONGEST_PROGRAM} bytes");
+        if entry.size > MAX_PROGRAM_BYTES {
+            let why = format!("it is longer than {MAX_PROGRAM_BYTES} bytes");
             return Ok((Content::Unreadable(why), Vec::new()));
         }
-        content.take(LONGEST_PROGRAM).read_to_end(&mut start).context("the file is cut short")?;
+        content.take(MAX_PROGRAM_BYTES).read_to_end(&mut start).context("the file is cut short")?;
         let content = match Audit::of_binary(&start) {
             Ok(audit) => Content::Program(audit.map(Arc::new)),
             Err(error) => Content::Unreadable(format!("{error:#}")),
@@ -153,13 +151,13 @@ fn look(
     // Of these the whole is needed.
     let is_configuration = inline::may_be_obeyed(&entry.path, entry.size);
     let whole = match () {
-        () if is_list => LONGEST_LIST,
-        () if is_configuration => inline::LONGEST,
-        () => LONGEST_TEXT,
+        () if is_list => MAX_LIST_BYTES,
+        () if is_configuration => inline::MAX_BYTES,
+        () => MAX_TEXT_BYTES,
     };
-    if is_configuration && entry.size > inline::LONGEST {
+    if is_configuration && entry.size > inline::MAX_BYTES {
         let what =
-            format!("a file of configuration of {} bytes; {} is the limit", entry.size, inline::LONGEST);
+            format!("a file of configuration of {} bytes; {} is the limit", entry.size, inline::MAX_BYTES);
         return Err(Fault::gate(what).into());
     }
     let whole = database.map_or(whole, osdb::Database::longest);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::builtin::NAME;
-use super::finding::{Finding, Kind};
+use super::finding::{Finding, FindingKind};
 use super::inventory::Inventory;
 use super::rootfs::Content;
 use super::secrets;
@@ -31,7 +31,7 @@ pub fn findings(inventory: &Inventory) -> Vec<Finding> {
     all
 }
 
-fn found(kind: Kind, id: &str, severity: Severity, subject: &str, note: &str) -> Finding {
+fn found(kind: FindingKind, id: &str, severity: Severity, subject: &str, note: &str) -> Finding {
     Finding { subject: subject.to_owned(), note: note.to_owned(), ..Finding::new(kind, id, severity, NAME) }
 }
 
@@ -41,16 +41,16 @@ fn config(config: &Value) -> Vec<Finding> {
     let user = get("User").and_then(Value::as_str).unwrap_or_default();
     let name = user.split(':').next().unwrap_or_default();
     if ["", "root"].contains(&name) || name.bytes().all(|byte| byte == b'0') {
-        all.push(found(Kind::Config, "XT-ROOT", Severity::High, "User", "the container runs as root"));
+        all.push(found(FindingKind::Config, "XT-ROOT", Severity::High, "User", "the container runs as root"));
     } else if !is_user_id(name) {
         // What /etc/passwd of the image says of a name, and what an engine makes of another notation,
         // may be root.
         let note = "who this is shows only when it runs, and it may be root: a number from 1 to 4294967295 is wanted";
-        all.push(found(Kind::Config, "XT-ROOT", Severity::High, "User", note));
+        all.push(found(FindingKind::Config, "XT-ROOT", Severity::High, "User", note));
     }
     if !has_health_check(config) {
         let note = "Docker cannot tell whether the service still answers";
-        all.push(found(Kind::Config, HEALTH, Severity::Low, "Healthcheck", note));
+        all.push(found(FindingKind::Config, HEALTH, Severity::Low, "Healthcheck", note));
     }
     for entry in get("Env").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
@@ -58,18 +58,18 @@ fn config(config: &Value) -> Vec<Finding> {
         let by_name = !value.is_empty() && SECRET_NAMES.iter().any(|secret| upper.ends_with(secret));
         if by_name || !secrets::in_text(value.as_bytes()).is_empty() {
             let note = "an environment variable of the image holds what looks like a secret";
-            all.push(found(Kind::Secret, "XT-SECRET-ENV", Severity::Critical, name, note));
+            all.push(found(FindingKind::Secret, "XT-SECRET-ENV", Severity::Critical, name, note));
         }
     }
     for (subject, text) in texts(config) {
         for kind in secrets::in_text(text.as_bytes()) {
-            all.push(found(Kind::Secret, "XT-SECRET-CONFIG", Severity::Critical, &subject, kind));
+            all.push(found(FindingKind::Secret, "XT-SECRET-CONFIG", Severity::Critical, &subject, kind));
         }
     }
     for entry in config.get("history").and_then(Value::as_array).into_iter().flatten() {
         let text = entry.get("created_by").and_then(Value::as_str).unwrap_or_default();
         for kind in secrets::in_text(text.as_bytes()) {
-            all.push(found(Kind::Secret, "XT-SECRET-HISTORY", Severity::Critical, "history", kind));
+            all.push(found(FindingKind::Secret, "XT-SECRET-HISTORY", Severity::Critical, "history", kind));
         }
     }
     all
@@ -106,15 +106,15 @@ fn files(inventory: &Inventory) -> Vec<Finding> {
     let bare = inventory.is_bare();
     for (path, node) in &inventory.rootfs.nodes {
         let path = format!("/{path}");
-        let folder = matches!(node.kind, super::layer::Kind::Folder);
-        let link = matches!(node.kind, super::layer::Kind::Symlink(_));
+        let folder = matches!(node.kind, super::layer::EntryKind::Folder);
+        let link = matches!(node.kind, super::layer::EntryKind::Symlink(_));
         if !folder && !link && node.mode & (SET_USER_ID | SET_GROUP_ID) != 0 {
             // Distributions ship a dozen, which a user without privileges can call but seldom abuse.
             let severity = if bare { Severity::High } else { Severity::Low };
             let note = "whoever starts it gets its owner's rights";
             all.push(Finding {
                 place: path.clone(),
-                ..found(Kind::Config, "XT-SETUID", severity, &path, note)
+                ..found(FindingKind::Config, "XT-SETUID", severity, &path, note)
             });
         }
         let open = node.mode & WRITABLE_BY_ALL != 0 && !link;
@@ -123,12 +123,12 @@ fn files(inventory: &Inventory) -> Vec<Finding> {
             let note = "anybody in the container may change it";
             all.push(Finding {
                 place: path.clone(),
-                ..found(Kind::Config, "XT-WRITABLE", severity, &path, note)
+                ..found(FindingKind::Config, "XT-WRITABLE", severity, &path, note)
             });
         }
         if let Content::Secrets(kinds) = &node.content {
             for kind in kinds {
-                let secret = found(Kind::Secret, "XT-SECRET", Severity::Critical, &path, kind);
+                let secret = found(FindingKind::Secret, "XT-SECRET", Severity::Critical, &path, kind);
                 all.push(Finding { place: path.clone(), ..secret });
             }
         }
@@ -144,7 +144,7 @@ fn files(inventory: &Inventory) -> Vec<Finding> {
             } else {
                 format!("{kind}, hidden by an upper layer and still in the image")
             };
-            let secret = found(Kind::Secret, "XT-SECRET", Severity::Critical, &path, &note);
+            let secret = found(FindingKind::Secret, "XT-SECRET", Severity::Critical, &path, &note);
             all.push(Finding { place: path.clone(), ..secret });
         }
     }

@@ -12,7 +12,7 @@ pub const BUILTIN: &str = "builtin";
 /// What kind of thing was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum FindingKind {
     /// A known weakness of a version.
     Vulnerability,
     /// Credentials in a layer or in the config.
@@ -29,7 +29,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What kind of thing it is.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// Its name, `RUSTSEC-2024-0003` for one.
     pub id: String,
     /// The other names of the same thing.
@@ -60,7 +60,7 @@ pub struct Finding {
 
 impl Finding {
     /// A finding with nothing in it but what every one has.
-    pub fn new(kind: Kind, id: impl Into<String>, severity: Severity, engine: &'static str) -> Self {
+    pub fn new(kind: FindingKind, id: impl Into<String>, severity: Severity, engine: &'static str) -> Self {
         Self {
             kind,
             id: id.into(),
@@ -89,7 +89,8 @@ impl Finding {
         let named = self.is_called(&other.id) || other.aliases.iter().any(|alias| self.is_called(alias));
         let place = self.version == other.version && self.subject == other.subject;
         // A package's weakness is the same in whatever file; a secret is not.
-        let file = matches!(self.kind, Kind::Vulnerability | Kind::Notice) || self.place == other.place;
+        let file = matches!(self.kind, FindingKind::Vulnerability | FindingKind::Notice)
+            || self.place == other.place;
         named && place && file
     }
 
@@ -141,8 +142,9 @@ pub fn merge(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
     }
     let mut merged: Vec<_> = groups.into_values().flatten().collect();
     merged.sort_by(|a, b| {
-        let key =
-            |f: &Finding| (f.kind == Kind::Notice, std::cmp::Reverse(f.severity), f.kind, f.subject.clone());
+        let key = |f: &Finding| {
+            (f.kind == FindingKind::Notice, std::cmp::Reverse(f.severity), f.kind, f.subject.clone())
+        };
         key(a).cmp(&key(b)).then_with(|| (&a.id, &a.version, &a.place).cmp(&(&b.id, &b.version, &b.place)))
     });
     merged
@@ -153,7 +155,7 @@ mod tests {
     use super::*;
 
     fn finding(id: &str, aliases: &[&str], engine: &'static str, severity: Severity) -> Finding {
-        let mut finding = Finding::new(Kind::Vulnerability, id, severity, engine);
+        let mut finding = Finding::new(FindingKind::Vulnerability, id, severity, engine);
         finding.aliases = aliases.iter().map(|&alias| alias.to_owned()).collect();
         finding.subject = "h2".to_owned();
         finding.version = "0.3.0".to_owned();

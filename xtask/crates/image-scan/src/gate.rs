@@ -1,9 +1,9 @@
 //! Which findings fail, which are overlooked, and the verdict.
 
-use super::finding::{Finding, Kind};
+use super::finding::{Finding, FindingKind};
 use cli_support::error::Fault;
 use cli_support::time::Date;
-use rust_workspace::settings::{Excuse, FILE, Ignore, Scan, Unrated};
+use rust_workspace::settings::{Exception, FILE, Ignore, Scan, Unrated};
 use rust_workspace::severity::Severity;
 
 /// What fails.
@@ -23,11 +23,11 @@ impl Rules {
     pub fn overlook(&self, findings: &mut [Finding], today: Date) -> (Vec<Fault>, Vec<String>) {
         let (mut faults, mut notes) = (Vec::new(), Vec::new());
         for entry in &self.ignore {
-            let Excuse { reason, expires, place, .. } = &entry.excuse;
+            let Exception { reason, expires, place, .. } = &entry.exception;
             if *expires < today {
                 let what = format!("{} was to be ignored until {expires}: {reason}", entry.id);
                 faults
-                    .push(Fault::gate(what).at(place).cure("look at it again: mend it, or set a later day"));
+                    .push(Fault::gate(what).at(place).hint("look at it again: mend it, or set a later day"));
                 continue;
             }
             let mut fits = false;
@@ -36,7 +36,7 @@ impl Rules {
                     && entry.subject.as_ref().is_none_or(|subject| *subject == finding.subject)
             };
             for finding in findings.iter_mut().filter(|finding| about(finding)) {
-                finding.ignored = Some(entry.excuse.to_string());
+                finding.ignored = Some(entry.exception.to_string());
                 fits = true;
             }
             if !fits {
@@ -56,9 +56,9 @@ impl Rules {
             severity => self.severity.contains(&severity),
         };
         let counts = match finding.kind {
-            Kind::Notice => false,
-            Kind::Licence => true,
-            Kind::Vulnerability | Kind::Secret | Kind::Config => rated(),
+            FindingKind::Notice => false,
+            FindingKind::Licence => true,
+            FindingKind::Vulnerability | FindingKind::Secret | FindingKind::Config => rated(),
         };
         counts && finding.ignored.is_none()
     }
@@ -80,8 +80,8 @@ impl Rules {
             failing.iter().take(5).map(|finding| format!("{} in {}", finding.id, finding.subject)).collect();
         let more = if failing.len() > names.len() { ", …" } else { "" };
         let what = format!("the image does not pass: {} ({}{more})", counts.join(", "), names.join(", "));
-        Some(Fault::gate(what).cure(format!(
-            "take a mended version (cargo update -p CRATE); what cannot be mended now goes into [[scan.ignore]] of {FILE} with id, reason and expires"
+        Some(Fault::gate(what).hint(format!(
+            "take a fixed version (cargo update -p CRATE); what cannot be fixed now goes into [[scan.ignore]] of {FILE} with id, reason and expires"
         )))
     }
 }
@@ -100,7 +100,7 @@ pub fn in_ci() -> bool {
 mod tests {
     use super::*;
 
-    fn finding(kind: Kind, severity: Severity) -> Finding {
+    fn finding(kind: FindingKind, severity: Severity) -> Finding {
         let mut finding = Finding::new(kind, "RUSTSEC-1", severity, "builtin");
         finding.aliases.insert("CVE-1".to_owned());
         finding
@@ -110,7 +110,7 @@ mod tests {
         let ignore = ignore.iter().map(|(id, expires)| Ignore {
             id: (*id).to_owned(),
             subject: None,
-            excuse: Excuse::new("why", expires.parse().unwrap()),
+            exception: Exception::new("why", expires.parse().unwrap()),
         });
         Rules { severity: vec![Severity::Critical, Severity::High], unknown, ignore: ignore.collect() }
     }
@@ -120,18 +120,18 @@ mod tests {
         use Severity::{Critical, High, Info, Medium, Unknown};
         let strict = rules(Unrated::Fail, &[]);
         for (kind, severity, expected) in [
-            (Kind::Vulnerability, Critical, true),
-            (Kind::Vulnerability, High, true),
-            (Kind::Vulnerability, Medium, false),
-            (Kind::Vulnerability, Unknown, true),
-            (Kind::Notice, Info, false),
-            (Kind::Notice, Critical, false),
-            (Kind::Licence, Info, true),
-            (Kind::Secret, Critical, true),
+            (FindingKind::Vulnerability, Critical, true),
+            (FindingKind::Vulnerability, High, true),
+            (FindingKind::Vulnerability, Medium, false),
+            (FindingKind::Vulnerability, Unknown, true),
+            (FindingKind::Notice, Info, false),
+            (FindingKind::Notice, Critical, false),
+            (FindingKind::Licence, Info, true),
+            (FindingKind::Secret, Critical, true),
         ] {
             assert_eq!(strict.fails(&finding(kind, severity)), expected, "{kind:?} {severity}");
         }
-        assert!(!rules(Unrated::Warn, &[]).fails(&finding(Kind::Vulnerability, Unknown)));
+        assert!(!rules(Unrated::Warn, &[]).fails(&finding(FindingKind::Vulnerability, Unknown)));
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
         let today = "2026-01-10".parse().unwrap();
         let overlook = |entry| {
             let rules = rules(Unrated::Fail, &[entry]);
-            let mut findings = vec![finding(Kind::Vulnerability, Severity::Critical)];
+            let mut findings = vec![finding(FindingKind::Vulnerability, Severity::Critical)];
             let (faults, notes) = rules.overlook(&mut findings, today);
             (rules.verdict(&findings).is_none(), faults.len(), notes.len())
         };
@@ -149,7 +149,7 @@ mod tests {
         for (subject, passes) in [("/bin/su", true), ("/bin/sh", false)] {
             let mut rules = rules(Unrated::Fail, &[("CVE-1", "2026-01-10")]);
             rules.ignore[0].subject = Some(subject.to_owned());
-            let mut findings = vec![finding(Kind::Config, Severity::High)];
+            let mut findings = vec![finding(FindingKind::Config, Severity::High)];
             findings[0].subject = "/bin/su".to_owned();
             rules.overlook(&mut findings, today);
             assert_eq!(rules.verdict(&findings).is_none(), passes, "{subject}");

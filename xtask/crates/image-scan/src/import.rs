@@ -1,4 +1,4 @@
-//! Facts from the RustSec advisory database: a clone of it, or a tar of one.
+//! The advisory database from a clone of the RustSec repository, or from a tar of one.
 //!
 //! An advisory is a Markdown file whose first block is TOML. Only facts are taken: the prose belongs to
 //! its authors.
@@ -12,19 +12,19 @@ use flate2::read::GzDecoder;
 use semver::VersionReq;
 use toml_span::value::Value;
 
-use super::facts::{Advisory, Facts};
+use super::advisory_db::{Advisory, AdvisoryDb};
 use cli_support::error::Fault;
 use cli_support::time::Date;
 use rust_workspace::git;
 
 /// The longest advisory, and the longest database, in bytes unpacked.
-const LONGEST_FILE: u64 = 1 << 20;
-const LONGEST_DATABASE: u64 = 256 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
+const MAX_DATABASE_BYTES: u64 = 256 << 20;
 /// Bytes of zeros that end a tar (POSIX ustar).
 const END_OF_TAR: usize = 1024;
 
 /// Reads a folder that has the database's `crates` in it.
-pub fn of_folder(dir: &Path, source: &str) -> Result<Facts> {
+pub fn of_folder(dir: &Path, source: &str) -> Result<AdvisoryDb> {
     let crates = dir.join("crates");
     let at = || crates.display().to_string();
     let mut advisories = Vec::new();
@@ -35,7 +35,7 @@ pub fn of_folder(dir: &Path, source: &str) -> Result<Facts> {
                 let at = || path.display().to_string();
                 let mut text = String::new();
                 let file = File::open(&path).with_context(at)?;
-                file.take(LONGEST_FILE).read_to_string(&mut text).with_context(at)?;
+                file.take(MAX_FILE_BYTES).read_to_string(&mut text).with_context(at)?;
                 advisories.push(advisory(&text).with_context(at)?);
             }
         }
@@ -46,23 +46,23 @@ pub fn of_folder(dir: &Path, source: &str) -> Result<Facts> {
 }
 
 /// Reads a tar, compressed with gzip or not, that has the database's `crates` in it somewhere.
-pub fn of_tar(bytes: &[u8], source: &str) -> Result<Facts> {
+pub fn of_tar(bytes: &[u8], source: &str) -> Result<AdvisoryDb> {
     let reader: Box<dyn Read> =
         if bytes.starts_with(&[0x1f, 0x8b]) { Box::new(GzDecoder::new(bytes)) } else { Box::new(bytes) };
     let mut unpacked = Vec::new();
     reader
-        .take(LONGEST_DATABASE + 1)
+        .take(MAX_DATABASE_BYTES + 1)
         .read_to_end(&mut unpacked)
         .context("the tar is damaged or cut short")?;
-    if unpacked.len() as u64 > LONGEST_DATABASE {
-        let what = format!("the tar unpacks to more than {LONGEST_DATABASE} bytes");
+    if unpacked.len() as u64 > MAX_DATABASE_BYTES {
+        let what = format!("the tar unpacks to more than {MAX_DATABASE_BYTES} bytes");
         return Err(Fault::failed(what).at(source).into());
     }
     // What was cut where an entry ends looks whole otherwise.
     let end = unpacked.len().checked_sub(END_OF_TAR).and_then(|from| unpacked.get(from..));
     if !end.is_some_and(|end| end.iter().all(|byte| *byte == 0)) {
         let what = "the tar is cut short: it does not end with the two empty blocks that end a tar";
-        return Err(Fault::failed(what).at(source).cure("fetch it again").into());
+        return Err(Fault::failed(what).at(source).hint("fetch it again").into());
     }
     let mut tar = tar::Archive::new(&unpacked[..]);
     let (mut advisories, mut commit) = (Vec::new(), None);
@@ -82,14 +82,14 @@ pub fn of_tar(bytes: &[u8], source: &str) -> Result<Facts> {
         if wanted && entry.header().entry_type().is_file() {
             let at = || path.display().to_string();
             let mut text = String::new();
-            entry.by_ref().take(LONGEST_FILE).read_to_string(&mut text).with_context(at)?;
+            entry.by_ref().take(MAX_FILE_BYTES).read_to_string(&mut text).with_context(at)?;
             advisories.push(advisory(&text).with_context(at)?);
         }
     }
     finish(source, commit, advisories)
 }
 
-fn finish(source: &str, commit: Option<String>, mut advisories: Vec<Advisory>) -> Result<Facts> {
+fn finish(source: &str, commit: Option<String>, mut advisories: Vec<Advisory>) -> Result<AdvisoryDb> {
     advisories.sort_by(|a, b| a.id.cmp(&b.id));
     if let Some(pair) = advisories.windows(2).find(|pair| pair[0].id == pair[1].id) {
         return Err(Fault::failed(format!("{} is there twice", pair[0].id)).into());
@@ -100,7 +100,7 @@ fn finish(source: &str, commit: Option<String>, mut advisories: Vec<Advisory>) -
     };
     // Files and commits have new times where an old database was packed or committed again. Too old a day errs
     // on the safe side, and one to come is not believed.
-    Ok(Facts::new(source.to_owned(), commit, newest.min(Date::today()), advisories))
+    Ok(AdvisoryDb::new(source.to_owned(), commit, newest.min(Date::today()), advisories))
 }
 
 /// One advisory's facts.
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn the_facts_in_the_repository_are_whole_and_every_rating_is_understood() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
-        let facts = Facts::read(root).unwrap();
+        let facts = AdvisoryDb::read(root).unwrap();
         assert!(facts.all().count() >= 1205);
         for advisory in facts.all() {
             let score = advisory.cvss.as_deref().map(cvss::score);

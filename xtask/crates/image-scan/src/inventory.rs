@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use super::form::Form;
+use super::file_type::FileType;
 use super::layer::{self, Limits};
-use super::osdb::{Database, Package};
+use super::osdb::{Database, OsPackage};
 use super::platforms::Image;
-use super::rootfs::{Content, Layer, Rootfs};
+use super::rootfs::{Content, LayerChanges, Rootfs};
 use oci_image::layout::Layout;
 use rust_workspace::audit::Audit;
 
@@ -23,7 +23,7 @@ pub struct Inventory {
     /// The package databases that are there.
     pub databases: BTreeSet<Database>,
     /// Packages of the operating system, sorted.
-    pub packages: Vec<Package>,
+    pub packages: Vec<OsPackage>,
     /// All of its paths.
     pub rootfs: Rootfs,
 }
@@ -48,7 +48,7 @@ pub fn take(layout: &Layout, image: &Image) -> Result<Inventory> {
     let mut rootfs = Rootfs::default();
     for (number, (descriptor, diff_id)) in image.layers.iter().zip(&image.diff_ids).enumerate() {
         let what = || format!("{} layer {} of {}", image.platform, number + 1, image.layers.len());
-        let mut layer = Layer::default();
+        let mut layer = LayerChanges::default();
         let blob = layout.blob(&descriptor.digest).with_context(what)?;
         layer::read(blob, descriptor, Some(diff_id), Limits::default(), |entry, content| {
             layer.add(entry, content, &rootfs)
@@ -61,7 +61,7 @@ pub fn take(layout: &Layout, image: &Image) -> Result<Inventory> {
         let program = |audit, unreadable| Program {
             path: format!("/{path}"),
             executable: node.executable(),
-            machine: if let Form::Elf(machine) = node.form { machine } else { 0 },
+            machine: if let FileType::Elf(machine) = node.form { machine } else { 0 },
             audit,
             unreadable,
         };

@@ -37,11 +37,11 @@ impl Default for Limits {
 }
 
 /// The longest name or other header of an entry.
-const LONGEST_HEADER: u64 = 1 << 20;
+const MAX_HEADER_BYTES: u64 = 1 << 20;
 /// The longest path and target of a link, which is Linux's own limit (`PATH_MAX`), and the most folders of a
 /// path; nobody could unpack a longer one.
-const LONGEST_PATH: usize = 4096;
-const DEEPEST: usize = 512;
+const MAX_PATH_BYTES: usize = 4096;
+const MAX_DEPTH: usize = 512;
 
 /// One entry of a layer.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct Entry {
     /// Its path, without leading and trailing slashes; empty for the root folder.
     pub path: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Permission bits, with set-user-id, set-group-id and sticky.
     pub mode: u32,
     /// Length in bytes.
@@ -58,7 +58,7 @@ pub struct Entry {
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A file.
     File,
     /// A folder.
@@ -119,7 +119,7 @@ fn unpack<'a>(packed: &'a mut impl io::BufRead, layer: &Descriptor) -> Result<Bo
         kind if kind.ends_with("zstd") => Ok(Box::new(zstd::Decoder::new(packed))),
         kind if kind.ends_with("gzip") => Ok(Box::new(MultiGzDecoder::new(packed))),
         kind => Err(Fault::failed(format!("a layer of the type '{kind}' cannot be read"))
-            .cure("layers in plain tar, gzip or zstd can; push the image again without encryption")),
+            .hint("layers in plain tar, gzip or zstd can; push the image again without encryption")),
     }
 }
 
@@ -154,16 +154,16 @@ pub fn entries(
         let link = before.link.map_or_else(own_link, String::into_bytes);
         let at = || format!("entry '{path}'");
         let kind = match kind {
-            EntryType::Regular | EntryType::Continuous => Kind::File,
-            EntryType::Directory => Kind::Folder,
-            EntryType::Symlink => Kind::Symlink(symlink(&path, text(link)?).with_context(at)?),
-            EntryType::Link => Kind::Hardlink(clean(&text(link)?).with_context(at)?),
-            EntryType::Char | EntryType::Block | EntryType::Fifo => Kind::Other,
+            EntryType::Regular | EntryType::Continuous => EntryKind::File,
+            EntryType::Directory => EntryKind::Folder,
+            EntryType::Symlink => EntryKind::Symlink(symlink(&path, text(link)?).with_context(at)?),
+            EntryType::Link => EntryKind::Hardlink(clean(&text(link)?).with_context(at)?),
+            EntryType::Char | EntryType::Block | EntryType::Fifo => EntryKind::Other,
             EntryType::GNUSparse => {
                 return Err(Fault::failed(format!(
                     "'{path}' is a sparse file, whose true length is only claimed"
                 ))
-                .cure("pack the layer without --sparse")
+                .hint("pack the layer without --sparse")
                 .into());
             }
             other => {
@@ -171,16 +171,16 @@ pub fn entries(
                 return Err(Fault::failed(what).into());
             }
         };
-        if kind != Kind::Folder && (path.is_empty() || raw.ends_with('/')) {
+        if kind != EntryKind::Folder && (path.is_empty() || raw.ends_with('/')) {
             return Err(Fault::gate(format!("'{raw}' is named as a folder and is none")).into());
         }
         let mut mode = header.mode().with_context(at)? & 0o7777;
         let size = header.entry_size().with_context(at)?;
-        if size != 0 && kind != Kind::File {
+        if size != 0 && kind != EntryKind::File {
             return Err(Fault::gate(format!("'{path}' is no file and has {size} bytes of content")).into());
         }
         // A file that brings rights of its own is as good as one that is set-user-id.
-        if before.capable && kind == Kind::File {
+        if before.capable && kind == EntryKind::File {
             mode |= 0o4000;
         }
         each(Entry { path: path.clone(), kind, mode, size }, &mut entry).with_context(at)?;
@@ -239,8 +239,11 @@ impl Long {
     fn take(&mut self, kind: EntryType, entry: &mut impl Read) -> Result<bool> {
         let mut content = || -> Result<Vec<u8>> {
             let mut bytes = Vec::new();
-            entry.take(LONGEST_HEADER + 1).read_to_end(&mut bytes).context("the layer's tar is cut short")?;
-            if bytes.len() as u64 > LONGEST_HEADER {
+            entry
+                .take(MAX_HEADER_BYTES + 1)
+                .read_to_end(&mut bytes)
+                .context("the layer's tar is cut short")?;
+            if bytes.len() as u64 > MAX_HEADER_BYTES {
                 return Err(Fault::failed("a header in the layer is over the limit of 1 MiB").into());
             }
             Ok(bytes)
@@ -317,9 +320,9 @@ fn text(bytes: Vec<u8>) -> Result<String, Fault> {
         let name = String::from_utf8_lossy(error.as_bytes());
         Fault::gate(format!("a name in the layer is not UTF-8: {}", name.escape_debug()))
     })?;
-    if text.len() > LONGEST_PATH || text.matches('/').count() > DEEPEST {
+    if text.len() > MAX_PATH_BYTES || text.matches('/').count() > MAX_DEPTH {
         let what = format!(
-            "a name in the layer of {} bytes and {} folders; {LONGEST_PATH} and {DEEPEST} are the limits",
+            "a name in the layer of {} bytes and {} folders; {MAX_PATH_BYTES} and {MAX_DEPTH} are the limits",
             text.len(),
             text.matches('/').count()
         );

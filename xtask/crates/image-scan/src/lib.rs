@@ -1,16 +1,16 @@
 //! Looking at an image: what is in it, what is known of that, and whether that is good enough.
 
+pub mod advisory_db;
 mod archive;
 pub mod bom;
 pub mod builtin;
 mod changes;
 pub mod checks;
 mod cvss;
-pub mod facts;
+mod entrypoint;
+mod file_type;
 pub mod finding;
-mod form;
 pub mod gate;
-pub mod held;
 pub mod import;
 pub mod inventory;
 mod layer;
@@ -23,9 +23,9 @@ mod range;
 pub mod report;
 mod rootfs;
 pub mod sarif;
+pub mod sbom_check;
 mod secrets;
 pub mod source;
-mod start;
 #[cfg(test)]
 mod tests;
 pub mod trivy;

@@ -7,18 +7,18 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use super::builtin::{NAME, from_registry};
-use super::finding::{Finding, Kind};
+use super::finding::{Finding, FindingKind};
 use super::inventory::Inventory;
 use oci_image::platform::Platform;
-use rust_workspace::build::cargo;
+use rust_workspace::binary::cargo;
 use rust_workspace::severity::Severity;
 
 /// What cargo knows of each crate, by name and version.
-pub type Licences = BTreeMap<(String, String), Known>;
+pub type Licences = BTreeMap<(String, String), KnownLicences>;
 
 /// What cargo knows of a crate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Known {
+pub struct KnownLicences {
     /// Its licence expression.
     pub license: Option<String>,
     /// Where it is from, as in Cargo.lock; none for one of the workspace's own.
@@ -35,7 +35,7 @@ struct Package {
     name: String,
     version: String,
     #[serde(flatten)]
-    known: Known,
+    known: KnownLicences,
 }
 
 /// Asks cargo for the licences of everything in the workspace's lock file.
@@ -66,7 +66,7 @@ pub fn findings(
         for (place, package) in audit.packages.iter().enumerate().filter(|(_, package)| !package.root) {
             let name = (package.name.clone(), package.version.to_string());
             // In anybody else's image a crate of the same name may come from elsewhere.
-            let same = |known: &&Known| here || from_registry(package) == known.source.is_some();
+            let same = |known: &&KnownLicences| here || from_registry(package) == known.source.is_some();
             let known = licences.get(&name).filter(same);
             if known.is_none() && !here {
                 unknown.insert(name);
@@ -92,7 +92,7 @@ pub fn findings(
                     |text| format!("licence {text}"),
                 ),
                 platforms: [inventory.image.platform.to_string()].into(),
-                ..Finding::new(Kind::Licence, "XT-LICENCE", Severity::High, NAME)
+                ..Finding::new(FindingKind::Licence, "XT-LICENCE", Severity::High, NAME)
             });
         }
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use cli_support::error::Fault;
 
 /// The longest database that is read, in bytes; Debian's is 1 MB for 500 packages.
-const LONGEST: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Where rpm keeps its packages, and the names that its databases have.
 const RPM: [(&str, &str); 6] = [
@@ -42,14 +42,14 @@ pub struct Packages {
     /// The kind.
     pub database: Database,
     /// What is installed.
-    pub list: Vec<Package>,
+    pub list: Vec<OsPackage>,
     /// The files that are of those, where the database says so itself.
     pub files: Vec<String>,
 }
 
 /// One package of an operating system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Package {
+pub struct OsPackage {
     /// Its name.
     pub name: String,
     /// Its version, in the system's own notation.
@@ -75,7 +75,7 @@ impl Database {
 
     /// Bytes of it that [`Database::read`] needs at most.
     pub fn longest(self) -> u64 {
-        if self == Self::Rpm { 16 } else { LONGEST }
+        if self == Self::Rpm { 16 } else { MAX_BYTES }
     }
 
     /// Reads the database, `size` bytes long.
@@ -86,18 +86,19 @@ impl Database {
             content.take(16).read_to_end(&mut head).context("the package database is cut short")?;
             if !is_rpm(&head) {
                 return Err(Fault::failed("this is no database of RPM packages, though it is called one")
-                    .cure("whether the image has such packages cannot be told: take the file out of the layer that brings it, or take a base whose database is whole")
+                    .hint("whether the image has such packages cannot be told: take the file out of the layer that brings it, or take a base whose database is whole")
                     .into());
             }
             return Ok(Packages { database: self, list: Vec::new(), files: Vec::new() });
         }
-        if size > LONGEST {
-            return Err(
-                Fault::failed(format!("the package database is over the limit of {LONGEST} bytes")).into()
-            );
+        if size > MAX_BYTES {
+            return Err(Fault::failed(format!(
+                "the package database is over the limit of {MAX_BYTES} bytes"
+            ))
+            .into());
         }
         let mut bytes = Vec::new();
-        content.take(LONGEST).read_to_end(&mut bytes).context("the package database is cut short")?;
+        content.take(MAX_BYTES).read_to_end(&mut bytes).context("the package database is cut short")?;
         let text = String::from_utf8_lossy(&bytes);
         let list: Vec<_> = match self {
             Self::Apk => stanzas(&text, ["P:", "V:", "A:"], None),
@@ -151,13 +152,13 @@ fn is_rpm(head: &[u8]) -> bool {
 }
 
 /// Blocks of lines between empty ones.
-fn stanzas(text: &str, [name, version, arch]: [&str; 3], status: Option<&str>) -> Vec<Package> {
+fn stanzas(text: &str, [name, version, arch]: [&str; 3], status: Option<&str>) -> Vec<OsPackage> {
     let package = |stanza: &str| {
         let field =
             |key: &str| stanza.lines().find_map(|line| line.strip_prefix(key)).map(|v| v.trim().to_owned());
         let gone =
             status.and_then(field).is_some_and(|status| GONE.iter().any(|gone| status.ends_with(gone)));
-        let package = Package {
+        let package = OsPackage {
             name: field(name)?,
             version: field(version).unwrap_or_default(),
             arch: field(arch).unwrap_or_default(),
@@ -182,7 +183,7 @@ mod tests {
         };
         assert_eq!(read(Database::Dpkg, dpkg), ["libc6 2.36-9 amd64", "bare 2 "]);
         assert_eq!(read(Database::Apk, apk), ["musl 1.2.5-r0 x86_64", "busybox 1.36 "]);
-        assert!(Database::Dpkg.read(&mut std::io::empty(), LONGEST + 1).is_err());
+        assert!(Database::Dpkg.read(&mut std::io::empty(), MAX_BYTES + 1).is_err());
         assert!(Database::Apk.read(&mut &b"P:\nV:1\n"[..], 1).is_err());
         let berkeley = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x61, 0x15, 6, 0];
         for (content, good) in [

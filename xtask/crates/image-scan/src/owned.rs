@@ -5,7 +5,7 @@ use super::osdb;
 use super::rootfs::Content;
 
 /// Lines that are followed for one file. No two packages have the same one.
-const MOST_LINES: usize = 1_000;
+const MAX_LINES: usize = 1_000;
 
 /// Whether a file, by its path without a slash at the beginning and links followed, is of a package that is
 /// installed. Where packages have no lists that can be read here (RPM), no file is.
@@ -22,7 +22,7 @@ pub fn owned(inventory: &Inventory, path: &str) -> bool {
             _ => Box::new(std::iter::empty()),
         }
     });
-    lines.filter(|line| line.rsplit('/').next() == Some(name)).take(MOST_LINES).any(leads_there)
+    lines.filter(|line| line.rsplit('/').next() == Some(name)).take(MAX_LINES).any(leads_there)
 }
 
 /// Whether the package whose files a list names is one of those that are there.

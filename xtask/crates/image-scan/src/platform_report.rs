@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::entrypoint;
 use super::inventory::Inventory;
 use super::osdb::Database;
-use super::start;
 use super::unlisted::Overlooked;
 use cli_support::digest::Digest;
 use cli_support::time::Date;
@@ -47,7 +47,7 @@ pub struct PlatformReport {
     pub overlooked: Vec<Overlooked>,
     /// Crates that are linked.
     pub crates: usize,
-    /// What the list of crates is worth: `held`, `taken` or `wrong`; none where nobody looked.
+    /// What the list of crates is worth: `verified`, `unverified` or `mismatch`; none where nobody looked.
     pub list: Option<&'static str>,
     /// Crates that Trivy saw.
     pub trivy_crates: Option<usize>,
@@ -71,7 +71,7 @@ impl PlatformReport {
             paths: inventory.rootfs.nodes.len(),
             programs: inventory.programs.len(),
             audited: inventory.audited().count(),
-            starts: start::file(inventory),
+            starts: entrypoint::file(inventory),
             overlooked: Vec::new(),
             crates: inventory.crates(),
             list: None,

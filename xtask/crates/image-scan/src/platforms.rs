@@ -12,11 +12,11 @@ use oci_image::layout::Layout;
 use oci_image::oci::{self, Descriptor, Index, Manifest, PlatformSpec};
 
 /// Manifests of one image that are followed.
-pub const MOST: usize = 100;
+pub const MAX_ENTRIES: usize = 100;
 /// Layers of one image; container engines take 127 at most.
-const MOST_LAYERS: usize = 500;
+const MAX_LAYERS: usize = 500;
 /// Indexes within indexes.
-const DEEPEST: usize = 4;
+const MAX_DEPTH: usize = 4;
 
 /// One platform's image.
 #[derive(Clone, Debug)]
@@ -64,13 +64,13 @@ pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
         if !attestation && !seen.insert((entry.digest, entry.media_type.clone())) {
             continue;
         }
-        if depth > DEEPEST {
-            return Err(Fault::failed(format!("indexes nest deeper than {DEEPEST}"))
+        if depth > MAX_DEPTH {
+            return Err(Fault::failed(format!("indexes nest deeper than {MAX_DEPTH}"))
                 .at(layout.dir().display())
                 .into());
         }
-        if seen.len() + found.skipped.len() > MOST {
-            return Err(Fault::failed(format!("more than {MOST} manifests in one image"))
+        if seen.len() + found.skipped.len() > MAX_ENTRIES {
+            return Err(Fault::failed(format!("more than {MAX_ENTRIES} manifests in one image"))
                 .at(layout.dir().display())
                 .into());
         }
@@ -141,8 +141,8 @@ fn image(layout: &Layout, entry: &Descriptor) -> Result<Option<Image>> {
         let what = format!("the index says that it is for {claimed}, its config says {platform}");
         return Err(Fault::failed(what).into());
     }
-    if manifest.layers.len() > MOST_LAYERS {
-        let what = format!("it has {} layers; {MOST_LAYERS} are the limit", manifest.layers.len());
+    if manifest.layers.len() > MAX_LAYERS {
+        let what = format!("it has {} layers; {MAX_LAYERS} are the limit", manifest.layers.len());
         return Err(Fault::gate(what).into());
     }
     let diff_ids: Vec<Digest> = match config.pointer("/rootfs/diff_ids") {

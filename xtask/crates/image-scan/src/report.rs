@@ -4,26 +4,26 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::finding::{Finding, Kind};
-use super::work::Work;
+use super::finding::{Finding, FindingKind};
+use super::work::ScanWork;
 use cli_support::error::{Fault, plain_line};
 use cli_support::plan;
 use cli_support::ui::{Table, seconds};
 
 /// The most findings that a table shows. GitHub takes a summary of one MiB.
-const MOST_ROWS: usize = 500;
+const MAX_ROWS: usize = 500;
 /// The longest way to a crate that a table shows whole, in bytes.
-const LONGEST_WAY: usize = 400;
+const MAX_PATH_BYTES: usize = 400;
 
 /// Everything that a scan tells.
 #[derive(Debug)]
-pub struct Report<'a> {
+pub struct ScanReport<'a> {
     /// The image's name, as it was given.
     pub image: &'a str,
     /// What the steps left.
-    pub work: &'a Work,
+    pub work: &'a ScanWork,
     /// How the steps went.
-    pub steps: &'a [plan::Report],
+    pub steps: &'a [plan::StepReport],
     /// Why it does not pass.
     pub faults: &'a [Fault],
     /// How many of those, the first ones, are about what was not seen; the verdict is not.
@@ -32,7 +32,7 @@ pub struct Report<'a> {
     pub complete: bool,
 }
 
-impl Report<'_> {
+impl ScanReport<'_> {
     fn platforms(&self) -> Table {
         let mut table = Table::new(&[
             "platform",
@@ -65,12 +65,12 @@ impl Report<'_> {
             "id",
             "what",
             "version",
-            "mended in",
+            "fixed in",
             "how it came in",
             "found by",
             "link",
         ]);
-        for finding in self.work.findings.iter().take(MOST_ROWS) {
+        for finding in self.work.findings.iter().take(MAX_ROWS) {
             let by: Vec<_> = finding.found_by.iter().copied().collect();
             let cells = [
                 self.state(finding).to_owned(),
@@ -90,7 +90,7 @@ impl Report<'_> {
 
     /// What the table leaves out.
     fn more(&self) -> String {
-        match self.work.findings.len().saturating_sub(MOST_ROWS) {
+        match self.work.findings.len().saturating_sub(MAX_ROWS) {
             0 => String::new(),
             more => format!("\nand {more} more: --format json has all\n"),
         }
@@ -189,9 +189,11 @@ fn how(finding: &Finding) -> String {
     let mut parts = Vec::new();
     if let [first, .., last] = &finding.path[..] {
         let way = finding.path.join(" > ");
-        let long = way.len() > LONGEST_WAY;
+        let long = way.len() > MAX_PATH_BYTES;
         parts.push(if long { format!("{first} > … > {last}") } else { way });
-    } else if matches!(finding.kind, Kind::Vulnerability | Kind::Notice) && !finding.place.is_empty() {
+    } else if matches!(finding.kind, FindingKind::Vulnerability | FindingKind::Notice)
+        && !finding.place.is_empty()
+    {
         parts.push(finding.place.clone());
     }
     if !finding.note.is_empty() {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::form::Form;
-use super::layer::Kind;
+use super::file_type::FileType;
+use super::layer::EntryKind;
 use super::osdb;
 use super::trivy::inline::Comment;
 use cli_support::error::Fault;
@@ -29,11 +29,11 @@ pub struct Rootfs {
 #[derive(Clone, Debug)]
 pub struct Node {
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Permission bits.
     pub mode: u32,
     /// What a kernel takes it for.
-    pub form: Form,
+    pub form: FileType,
     /// What was found in it.
     pub content: Content,
     /// Comments in it that Trivy may obey.
@@ -69,7 +69,7 @@ impl Node {
 
 /// One layer being read.
 #[derive(Debug, Default)]
-pub struct Layer {
+pub struct LayerChanges {
     pub(super) nodes: BTreeMap<String, Node>,
     pub(super) gone: Vec<String>,
     pub(super) emptied: Vec<String>,
@@ -81,7 +81,7 @@ pub struct Layer {
 
 impl Rootfs {
     /// Lays a layer on top.
-    pub fn apply(&mut self, layer: Layer) -> Result<(), Fault> {
+    pub fn apply(&mut self, layer: LayerChanges) -> Result<(), Fault> {
         layer.check()?;
         self.crates += layer.crates;
         self.comments += layer.comments;
@@ -104,7 +104,7 @@ impl Rootfs {
         Ok(())
     }
 
-    fn lay(&mut self, layer: Layer) {
+    fn lay(&mut self, layer: LayerChanges) {
         for path in layer.gone {
             self.nodes.remove(&path);
             remove_below(&mut self.nodes, &path);
@@ -113,7 +113,7 @@ impl Rootfs {
             remove_below(&mut self.nodes, &folder);
         }
         for (path, node) in layer.nodes {
-            if !matches!(node.kind, Kind::Folder) {
+            if !matches!(node.kind, EntryKind::Folder) {
                 remove_below(&mut self.nodes, &path);
             }
             self.nodes.insert(path, node);
@@ -133,7 +133,7 @@ impl Rootfs {
                 }
                 _ => at.push(part),
             }
-            if let Some(Node { kind: Kind::Symlink(target), .. }) = self.nodes.get(&at.join("/")) {
+            if let Some(Node { kind: EntryKind::Symlink(target), .. }) = self.nodes.get(&at.join("/")) {
                 links += 1;
                 if links > 40 {
                     return None;
@@ -150,7 +150,7 @@ impl Rootfs {
 
     /// Every file, its path and what is in it.
     pub fn files(&self) -> impl Iterator<Item = (&str, &Node)> {
-        let is_file = |node: &Node| matches!(node.kind, Kind::File | Kind::Hardlink(_));
+        let is_file = |node: &Node| matches!(node.kind, EntryKind::File | EntryKind::Hardlink(_));
         self.nodes.iter().filter(move |(_, node)| is_file(node)).map(|(path, node)| (path.as_str(), node))
     }
 }
@@ -173,12 +173,12 @@ mod tests {
     use super::super::layer::Entry;
     use super::*;
 
-    fn entry(path: &str, kind: Kind) -> Entry {
+    fn entry(path: &str, kind: EntryKind) -> Entry {
         Entry { path: path.to_owned(), kind, mode: 0o755, size: 0 }
     }
 
-    fn over(rootfs: &mut Rootfs, entries: &[(&str, Kind)]) {
-        let mut layer = Layer::default();
+    fn over(rootfs: &mut Rootfs, entries: &[(&str, EntryKind)]) {
+        let mut layer = LayerChanges::default();
         for (path, kind) in entries {
             layer.add(entry(path, kind.clone()), &mut std::io::empty(), rootfs).unwrap();
         }
@@ -194,37 +194,42 @@ mod tests {
         let mut rootfs = Rootfs::default();
         over(
             &mut rootfs,
-            &[("a", Kind::Folder), ("a/b", Kind::File), ("a/c", Kind::File), ("ab", Kind::File)],
+            &[
+                ("a", EntryKind::Folder),
+                ("a/b", EntryKind::File),
+                ("a/c", EntryKind::File),
+                ("ab", EntryKind::File),
+            ],
         );
-        over(&mut rootfs, &[("a/.wh.b", Kind::File), ("a/d", Kind::File)]);
+        over(&mut rootfs, &[("a/.wh.b", EntryKind::File), ("a/d", EntryKind::File)]);
         assert_eq!(paths(&rootfs), ["a", "a/c", "a/d", "ab"]);
-        over(&mut rootfs, &[("a/.wh..wh..opq", Kind::File), ("a/e", Kind::File)]);
+        over(&mut rootfs, &[("a/.wh..wh..opq", EntryKind::File), ("a/e", EntryKind::File)]);
         assert_eq!(paths(&rootfs), ["a", "a/e", "ab"]);
-        over(&mut rootfs, &[("a", Kind::Folder)]);
+        over(&mut rootfs, &[("a", EntryKind::Folder)]);
         assert_eq!(paths(&rootfs), ["a", "a/e", "ab"], "a folder over a folder keeps what is in it");
-        over(&mut rootfs, &[("a", Kind::File)]);
+        over(&mut rootfs, &[("a", EntryKind::File)]);
         assert_eq!(paths(&rootfs), ["a", "ab"], "a file over a folder does not");
-        over(&mut rootfs, &[(".wh.a", Kind::File)]);
+        over(&mut rootfs, &[(".wh.a", EntryKind::File)]);
         assert_eq!(paths(&rootfs), ["ab"]);
     }
 
     #[test]
     fn links_are_followed_within_the_image() {
         let mut rootfs = Rootfs::default();
-        let link = |target: &str| Kind::Symlink(target.to_owned());
+        let link = |target: &str| EntryKind::Symlink(target.to_owned());
         over(
             &mut rootfs,
             &[
                 ("bin", link("usr/bin")),
-                ("usr/bin/x", Kind::File),
+                ("usr/bin/x", EntryKind::File),
                 ("usr/bin/y", link("/bin/../bin/x")),
                 ("loop", link("loop")),
             ],
         );
         assert_eq!(rootfs.resolve("/bin/y").unwrap().0, "usr/bin/x");
         assert!(rootfs.resolve("/loop").is_none() && rootfs.resolve("/nowhere").is_none());
-        let mut layer = Layer::default();
-        let lost = entry("z", Kind::Hardlink("nowhere".to_owned()));
+        let mut layer = LayerChanges::default();
+        let lost = entry("z", EntryKind::Hardlink("nowhere".to_owned()));
         assert!(layer.add(lost, &mut std::io::empty(), &rootfs).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::finding::{Finding, Kind};
+use super::finding::{Finding, FindingKind};
 use super::gate::Rules;
 use cli_support::error::Fault;
 use rust_workspace::severity::Severity;
@@ -92,16 +92,16 @@ fn result(finding: &Finding, fails: bool, place: usize) -> Value {
         text.push_str(&format!("; {}", finding.path.join(" > ")));
     }
     if !finding.fixed.is_empty() {
-        text.push_str(&format!("; mended in {}", finding.fixed));
+        text.push_str(&format!("; fixed in {}", finding.fixed));
     }
     if !finding.note.is_empty() {
         text.push_str(&format!("; {}", finding.note));
     }
     // GitHub shows results at files of the repository: crates come in by the lock file.
     let file = match finding.kind {
-        Kind::Vulnerability | Kind::Notice | Kind::Licence => "Cargo.lock",
-        Kind::Config if finding.place == "Dockerfile" => "Dockerfile",
-        Kind::Config | Kind::Secret => rust_workspace::settings::FILE,
+        FindingKind::Vulnerability | FindingKind::Notice | FindingKind::Licence => "Cargo.lock",
+        FindingKind::Config if finding.place == "Dockerfile" => "Dockerfile",
+        FindingKind::Config | FindingKind::Secret => rust_workspace::settings::FILE,
     };
     let mut result = json!({
         "ruleId": finding.id,
@@ -127,19 +127,19 @@ fn location(file: &str) -> Value {
 
 fn level(finding: &Finding) -> &'static str {
     match (finding.kind, finding.severity) {
-        (Kind::Notice, _) | (_, Severity::Info | Severity::Low) => "note",
+        (FindingKind::Notice, _) | (_, Severity::Info | Severity::Low) => "note",
         (_, Severity::Medium) => "warning",
         (_, Severity::High | Severity::Critical | Severity::Unknown) => "error",
     }
 }
 
-fn tag(kind: Kind) -> &'static str {
+fn tag(kind: FindingKind) -> &'static str {
     match kind {
-        Kind::Vulnerability => "vulnerability",
-        Kind::Secret => "secret",
-        Kind::Config => "misconfiguration",
-        Kind::Licence => "license",
-        Kind::Notice => "notice",
+        FindingKind::Vulnerability => "vulnerability",
+        FindingKind::Secret => "secret",
+        FindingKind::Config => "misconfiguration",
+        FindingKind::Licence => "license",
+        FindingKind::Notice => "notice",
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn what_was_not_seen_is_a_result() {
         let rules = Rules { severity: vec![Severity::Critical], unknown: Unrated::Fail, ignore: Vec::new() };
-        let finding = Finding::new(Kind::Config, "XT-ROOT", Severity::High, "builtin");
+        let finding = Finding::new(FindingKind::Config, "XT-ROOT", Severity::High, "builtin");
         let mute = document(&[finding], &[Fault::gate("it says nothing").at("/app")], &rules);
         let run = &mute["runs"][0];
         let ids: Vec<_> = run["results"].as_array().unwrap().iter().map(|one| &one["ruleId"]).collect();

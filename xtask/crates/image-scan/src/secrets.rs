@@ -6,7 +6,7 @@ use std::io::{self, Read};
 /// Bytes that are searched at a time, whatever a file's length.
 const PIECE: usize = 1 << 18;
 /// The longest beginning of a PEM block that is looked at.
-const LONGEST_LINE: usize = 256;
+const MAX_LINE_BYTES: usize = 256;
 /// What the next piece begins with of this one, so that nothing is missed between two. No form is longer.
 const OVERLAP: usize = 512;
 
@@ -117,7 +117,7 @@ fn is_private_key(text: &[u8]) -> bool {
     if !text.starts_with(b"-----BEGIN ") {
         return false;
     }
-    let text = &text[..text.len().min(LONGEST_LINE + 64)];
+    let text = &text[..text.len().min(MAX_LINE_BYTES + 64)];
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let is_key = line.trim_ascii_end().ends_with(b"PRIVATE KEY-----");
     let body = text.get(line.len() + 1..).unwrap_or_default();

@@ -18,7 +18,7 @@ use oci_registry::{Client, Options, Reference};
 
 /// An image by where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ImageSource {
     /// A layout's folder, and one manifest or index of it.
     Layout(PathBuf, Option<Digest>),
     /// A tar as `docker save`, `podman save` and `cargo xtask image --archive` write it.
@@ -27,7 +27,7 @@ pub enum Source {
     Registry(Reference),
 }
 
-impl Source {
+impl ImageSource {
     /// Reads what `--image` was given: what is there as a folder or file is that; all else is a reference.
     pub fn parse(text: &str) -> Result<Self> {
         let (path, digest) = match text.rsplit_once('@') {
@@ -50,7 +50,7 @@ impl Source {
 
     /// The image in a layout, and the part of it that is asked for. What is not in a layout yet is put
     /// into the one at `work`, under digests alone.
-    pub fn bring(
+    pub fn pull(
         &self,
         client: &Client,
         work: &Path,
@@ -67,7 +67,7 @@ impl Source {
                 let layout = Layout::create(work)?;
                 let refused = || Fault::gate("the image cannot be looked at").at(path.display());
                 let index = unpack(path, &layout).map_err(|error| {
-                    let usage = error::kind(&error) == error::Kind::Usage;
+                    let usage = error::kind(&error) == error::ExitKind::Usage;
                     if usage { error.context(path.display().to_string()) } else { error.context(refused()) }
                 })?;
                 layout.publish(&index)?;
@@ -78,7 +78,7 @@ impl Source {
                 cli_support::files::remove_dir(work)?;
                 let layout = Layout::create(work)?;
                 let pulled = pull(client, reference, &layout, tell).map_err(|error| {
-                    let wrong = error::of_content(&error) || error::kind(&error) == error::Kind::Gate;
+                    let wrong = error::of_content(&error) || error::kind(&error) == error::ExitKind::Gate;
                     if wrong {
                         error.context(refused(reference))
                     } else {
@@ -100,7 +100,7 @@ fn refused(reference: &Reference) -> Fault {
 }
 
 /// How long a registry is waited for: whoever scans waits, and others for them.
-pub fn patience() -> Options {
+pub fn client_options() -> Options {
     Options {
         policy: Policy { attempts: 3, total: Duration::from_secs(30), ..Policy::default() },
         timeouts: Timeouts { idle: Duration::from_secs(20), ..Timeouts::default() },
@@ -114,7 +114,7 @@ fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&
     let first = Descriptor::of(&top.media_type, &top.bytes);
     let (mut manifests, mut waiting) = (Vec::new(), vec![(first, top.bytes, 0)]);
     while let Some((descriptor, bytes, depth)) = waiting.pop() {
-        if depth > 4 || manifests.len() > super::platforms::MOST {
+        if depth > 4 || manifests.len() > super::platforms::MAX_ENTRIES {
             return Err(Fault::gate("its indexes nest too deep, or have too much in them").into());
         }
         if descriptor.is_index() {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::finding::{BUILTIN, Finding, Kind};
+use super::entrypoint;
+use super::finding::{BUILTIN, Finding, FindingKind};
 use super::inventory::Inventory;
-use super::start;
 use cli_support::error::Fault;
 use cli_support::time::Date;
 use rust_workspace::settings::{FILE, Unlisted, proposed};
@@ -18,7 +18,7 @@ const ID: &str = "XT-UNLISTED";
 
 /// A program that nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Silent {
+pub struct UnknownProgram {
     /// Its path, links followed.
     pub path: String,
     /// Whether the container starts it.
@@ -36,7 +36,7 @@ pub struct Overlooked {
     pub expires: Date,
 }
 
-impl Silent {
+impl UnknownProgram {
     /// What it is, in words.
     pub fn what(&self) -> &'static str {
         if self.starts {
@@ -47,7 +47,7 @@ impl Silent {
     }
 
     /// What to do, with the lines of the settings that overlook it.
-    pub fn cure(&self) -> String {
+    pub fn hint(&self) -> String {
         let expires = proposed();
         let mend = if self.starts {
             "build it with the list of crates in it (cargo xtask image, or cargo auditable), or install it from a package of the operating system"
@@ -76,8 +76,8 @@ fn quoted(text: &str) -> String {
 
 /// The programs of an image that nobody knows: those that it starts, and on a base without packages all that
 /// may be run. The program at `expected` is the workspace's own, and none of them.
-pub fn silent(inventory: &Inventory, expected: Option<&str>) -> Vec<Silent> {
-    let started = start::silent(inventory);
+pub fn silent(inventory: &Inventory, expected: Option<&str>) -> Vec<UnknownProgram> {
+    let started = entrypoint::silent(inventory);
     let bare = inventory.is_bare();
     let mute = inventory.programs.iter().filter(|program| {
         bare && program.executable && program.audit.is_none() && program.unreadable.is_none()
@@ -85,26 +85,26 @@ pub fn silent(inventory: &Inventory, expected: Option<&str>) -> Vec<Silent> {
     let paths: BTreeSet<_> = mute.map(|program| program.path.clone()).chain(started.clone()).collect();
     let own = expected.and_then(|path| inventory.rootfs.resolve(path)).map(|(path, _)| format!("/{path}"));
     let others = paths.into_iter().filter(|path| Some(path) != own.as_ref());
-    others.map(|path| Silent { starts: started.contains(&path), path }).collect()
+    others.map(|path| UnknownProgram { starts: started.contains(&path), path }).collect()
 }
 
 /// Those of them that an entry is for whose day is not over. An entry may name a link to the program.
 pub fn overlooked(
     inventory: &Inventory,
-    silent: &[Silent],
+    silent: &[UnknownProgram],
     entries: &[Unlisted],
     today: Date,
 ) -> Vec<Overlooked> {
-    let valid: Vec<_> = entries.iter().filter(|entry| entry.excuse.expires >= today).collect();
-    let entry_for = |one: &Silent| {
-        valid.iter().find(|entry| leads_to(inventory, entry, &one.path)).map(|entry| &entry.excuse)
+    let valid: Vec<_> = entries.iter().filter(|entry| entry.exception.expires >= today).collect();
+    let entry_for = |one: &UnknownProgram| {
+        valid.iter().find(|entry| leads_to(inventory, entry, &one.path)).map(|entry| &entry.exception)
     };
-    let found = silent.iter().filter_map(|one| entry_for(one).map(|excuse| (one, excuse)));
+    let found = silent.iter().filter_map(|one| entry_for(one).map(|exception| (one, exception)));
     found
-        .map(|(one, excuse)| Overlooked {
+        .map(|(one, exception)| Overlooked {
             path: one.path.clone(),
-            reason: excuse.reason.clone(),
-            expires: excuse.expires,
+            reason: exception.reason.clone(),
+            expires: exception.expires,
         })
         .collect()
 }
@@ -120,13 +120,13 @@ pub fn judge(
     seen: &[(&Inventory, &[Overlooked])],
     today: Date,
 ) -> (Vec<Fault>, Vec<String>) {
-    let (over, valid): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.excuse.expires < today);
+    let (over, valid): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.exception.expires < today);
     let fault = |entry: &&Unlisted| {
-        let what = format!("{} was to be overlooked until {}", entry.path, entry.excuse.expires);
-        let what = format!("{what}: {}", entry.excuse.reason);
+        let what = format!("{} was to be overlooked until {}", entry.path, entry.exception.expires);
+        let what = format!("{what}: {}", entry.exception.reason);
         Fault::gate(what)
-            .at(&entry.excuse.place)
-            .cure("look at it again: list its crates, or set a later day")
+            .at(&entry.exception.place)
+            .hint("look at it again: list its crates, or set a later day")
     };
     let is_needed = |entry: &&Unlisted| {
         let mut programs =
@@ -137,7 +137,7 @@ pub fn judge(
     let note = |entry: &&Unlisted| {
         format!(
             "{}: no program at {} needs to be overlooked; its entry can go",
-            entry.excuse.place, entry.path
+            entry.exception.place, entry.path
         )
     };
     (over.iter().map(fault).collect(), idle.map(note).collect())
@@ -151,7 +151,7 @@ pub fn findings(overlooked: &[Overlooked], inventory: &Inventory) -> Vec<Finding
         note: "nobody knows what this program is made of".to_owned(),
         platforms: [inventory.image.platform.to_string()].into(),
         ignored: Some(format!("{} (until {})", one.reason, one.expires)),
-        ..Finding::new(Kind::Config, ID, Severity::Critical, BUILTIN)
+        ..Finding::new(FindingKind::Config, ID, Severity::Critical, BUILTIN)
     };
     overlooked.iter().map(finding).collect()
 }
@@ -171,14 +171,14 @@ mod tests {
 
     #[test]
     fn the_lines_that_are_proposed_are_read() {
-        let cure = Silent { path: "/usr/local/bin/app".to_owned(), starts: true }.cure();
-        let (_, lines) = cure.split_once('\n').unwrap();
+        let hint = UnknownProgram { path: "/usr/local/bin/app".to_owned(), starts: true }.hint();
+        let (_, lines) = hint.split_once('\n').unwrap();
         let text = format!("package = 'x'\n{lines}\n");
         let temp = tempfile::tempdir().unwrap();
         std::fs::create_dir(temp.path().join("xtask")).unwrap();
         std::fs::write(temp.path().join(FILE), text).unwrap();
         let settings = rust_workspace::settings::Workspace::open(temp.path()).unwrap().settings;
         let entry = &settings.scan.unlisted[0];
-        assert_eq!((&*entry.path, &*entry.excuse.place), ("/usr/local/bin/app", "xtask/image.toml:2:1"));
+        assert_eq!((&*entry.path, &*entry.exception.place), ("/usr/local/bin/app", "xtask/image.toml:2:1"));
     }
 }

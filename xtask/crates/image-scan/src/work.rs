@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
+use super::advisory_db::AdvisoryDb;
 use super::builtin::Packages;
-use super::facts::Facts;
 use super::finding::{Finding, merge};
 use super::gate::Rules;
-use super::held::{self, Own, Worth};
 use super::inventory::{self, Inventory};
 use super::platform_report::{Engine, PlatformReport};
 use super::platforms::{self, Image};
-use super::source::{self, Source};
+use super::sbom_check::{self, Own, SbomCheck};
+use super::source::{self, ImageSource};
 use super::trivy::{self, Asked, Deployed, Fetch, Knowledge, Trivy};
 use super::vex::Vex;
 use super::{builtin, checks, licence, unlisted, view, yanked};
@@ -30,9 +30,9 @@ use rust_workspace::settings::Unlisted;
 
 /// One step.
 #[derive(Debug)]
-pub enum Step {
+pub enum ScanStep {
     /// Brings the image into a layout and finds its platforms.
-    Image(Source),
+    Image(ImageSource),
     /// Reads every layer of every platform.
     Inventory,
     /// Holds the lists in programs against this workspace's source.
@@ -55,7 +55,7 @@ pub enum Step {
 
 /// What does not change from step to step.
 #[derive(Debug)]
-pub struct Setup {
+pub struct ScanSetup {
     /// The workspace's root.
     pub root: PathBuf,
     /// A folder for what is not in a layout yet.
@@ -88,9 +88,9 @@ pub struct Setup {
 
 /// What the steps hand on.
 #[derive(Debug)]
-pub struct Work {
+pub struct ScanWork {
     /// The same for every step.
-    pub setup: Setup,
+    pub setup: ScanSetup,
     layout: Option<Layout>,
     images: Vec<Image>,
     inventories: Vec<Inventory>,
@@ -109,9 +109,9 @@ pub struct Work {
     pub yanked: String,
 }
 
-impl Work {
+impl ScanWork {
     /// The state before the first step.
-    pub fn new(setup: Setup) -> Self {
+    pub fn new(setup: ScanSetup) -> Self {
         Self {
             setup,
             layout: None,
@@ -132,20 +132,20 @@ impl Work {
     }
 
     /// Finds the platforms; an image that lacks one that must be there does not pass.
-    fn image(&mut self, source: &Source, progress: &Progress) -> Result<String> {
-        let client = Client::new(source::patience());
-        let (layout, only) = source.bring(&client, &self.setup.work, &|text| progress.detail(text))?;
+    fn image(&mut self, source: &ImageSource, progress: &Progress) -> Result<String> {
+        let client = Client::new(source::client_options());
+        let (layout, only) = source.pull(&client, &self.setup.work, &|text| progress.detail(text))?;
         let refused = || Fault::gate("the image cannot be looked at").at(layout.dir().display());
         let found = platforms::find(&layout, only).with_context(refused)?;
         for &platform in self.setup.platforms.iter().flatten() {
             if !found.images.iter().any(|image| image.platform.is(platform)) {
                 let what =
                     format!("the image has nothing for {platform}, so that this platform is not looked at");
-                let cure = format!(
+                let hint = format!(
                     "build it (cargo xtask image --platform all), or leave it out: --platform {}",
                     found.images.iter().map(|image| image.platform.to_string()).collect::<Vec<_>>().join(",")
                 );
-                self.faults.push(Fault::gate(what).at(layout.dir().display()).cure(cure));
+                self.faults.push(Fault::gate(what).at(layout.dir().display()).hint(hint));
             }
         }
         let has = |platform: &Platform| found.images.iter().any(|image| image.platform.is(*platform));
@@ -217,12 +217,12 @@ impl Work {
     fn lists(&mut self, own: &Own) -> Result<String> {
         let (mut held, mut taken) = (0, BTreeSet::new());
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
-            let worth = held::hold(&self.setup.root, own, inventory)?;
+            let worth = sbom_check::compare(&self.setup.root, own, inventory)?;
             report.list = Some(worth.name());
             match worth {
-                Worth::Held => held += 1,
-                Worth::Taken(why) => drop(taken.insert(why)),
-                Worth::Wrong(fault) => self.faults.push(fault),
+                SbomCheck::Verified => held += 1,
+                SbomCheck::Unverified(why) => drop(taken.insert(why)),
+                SbomCheck::Mismatch(fault) => self.faults.push(fault),
             }
         }
         let notes = taken.iter().map(|why| format!("the lists of crates were taken at their word: {why}"));
@@ -231,7 +231,7 @@ impl Work {
     }
 
     fn builtin(&mut self) -> Result<String> {
-        let facts = Facts::read(&self.setup.root)?;
+        let facts = AdvisoryDb::read(&self.setup.root)?;
         if let Err(fault) = facts.check_age(self.setup.today, self.setup.max_age) {
             self.faults.push(fault);
         }
@@ -391,8 +391,8 @@ impl Work {
     }
 }
 
-impl Action for Step {
-    type State = Work;
+impl Action for ScanStep {
+    type State = ScanWork;
 
     fn command(&self) -> Option<&Cmd> {
         match self {
@@ -401,7 +401,7 @@ impl Action for Step {
         }
     }
 
-    fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+    fn run(&self, work: &mut ScanWork, progress: &Progress) -> Result<String> {
         match self {
             Self::Image(source) => work.image(source, progress),
             Self::Inventory => work.inventory(),

@@ -11,7 +11,7 @@ use semver::Version;
 use serde::Deserialize;
 
 use super::builtin::{NAME, from_registry};
-use super::finding::{Finding, Kind};
+use super::finding::{Finding, FindingKind};
 use super::inventory::Inventory;
 use cli_support::error::Fault;
 use oci_registry::{Downloads, retry::Policy, wire::Timeouts};
@@ -20,9 +20,9 @@ use rust_workspace::severity::Severity;
 /// The rule's name.
 const ID: &str = "XT-YANKED";
 /// The longest file of an index; that of the crate with the most versions has 4 MB.
-const LONGEST: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 /// The most crates that are asked about. Whoever makes an image longer does not want to be looked at.
-const MOST: usize = 2_000;
+const MAX_ENTRIES: usize = 2_000;
 /// Questions at one time.
 const AT_ONCE: usize = 8;
 /// No question is asked later than this after the first, and none waits longer: all of it is worth a warning.
@@ -46,8 +46,8 @@ pub fn look_up(
     index: &str,
     asked: &BTreeMap<&str, BTreeSet<&Version>>,
 ) -> Result<BTreeMap<(String, Version), &'static str>> {
-    if asked.len() > MOST {
-        let what = format!("the image has {} crates; {MOST} are looked up at most", asked.len());
+    if asked.len() > MAX_ENTRIES {
+        let what = format!("the image has {} crates; {MAX_ENTRIES} are looked up at most", asked.len());
         return Err(Fault::failed(what).into());
     }
     let started = Instant::now();
@@ -68,7 +68,7 @@ pub fn look_up(
                 let what = format!("not all of it was answered in {} s", LAST_QUESTION.as_secs());
                 return Err(stop(Fault::failed(what).at(index).into()));
             }
-            let file = downloads.get(&address, LONGEST).map_err(stop)?;
+            let file = downloads.get(&address, MAX_BYTES).map_err(stop)?;
             let said = say(file.as_deref().unwrap_or_default(), versions).with_context(|| address.clone());
             for (version, what) in said.map_err(stop)? {
                 let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -138,7 +138,7 @@ pub fn findings(inventory: &Inventory, said: &BTreeMap<(String, Version), &'stat
                 note: (*what).to_owned(),
                 link: format!("https://crates.io/crates/{}/versions", package.name),
                 platforms: [inventory.image.platform.to_string()].into(),
-                ..Finding::new(Kind::Notice, ID, Severity::Info, NAME)
+                ..Finding::new(FindingKind::Notice, ID, Severity::Info, NAME)
             });
         }
     }

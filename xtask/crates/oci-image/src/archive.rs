@@ -54,10 +54,10 @@ pub fn may_write(path: &Path) -> Result<(), Fault> {
     let fault = |what: &str| Fault::usage(format!("--archive: {what}")).at(path.display());
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if path.file_name().is_none() || path.is_dir() {
-        return Err(fault("this is a folder").cure("name a file: --archive image.tar"));
+        return Err(fault("this is a folder").hint("name a file: --archive image.tar"));
     }
     if !parent.is_dir() {
-        return Err(fault("its folder does not exist").cure(format!("mkdir -p {}", parent.display())));
+        return Err(fault("its folder does not exist").hint(format!("mkdir -p {}", parent.display())));
     }
     match path.symlink_metadata() {
         // It is replaced by a rename, which would put a file in the place of a device or a link.

@@ -21,7 +21,7 @@ const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_FILE: &str = "index.json";
 /// What is read of what the holder of a lock says of itself, in bytes.
-const LONGEST_HOLDER: u64 = 1000;
+const MAX_HOLDER_BYTES: u64 = 1000;
 const PARTIAL: &str = ".partial-";
 /// The annotation of `index.json` by which a layout is known to be ours.
 const OURS: &str = "xtask";
@@ -50,7 +50,7 @@ impl Layout {
     /// else is refused, since writing a layout removes the blobs that it does not name.
     pub fn may_write(dir: &Path) -> Result<(), Fault> {
         let refuse = |what: String| {
-            Err(Fault::usage(what).at(dir.display()).cure("name an empty or a new folder: --output DIR"))
+            Err(Fault::usage(what).at(dir.display()).hint("name an empty or a new folder: --output DIR"))
         };
         if dir.symlink_metadata().is_ok() && !dir.is_dir() {
             return refuse("this is not a folder".to_owned());
@@ -345,7 +345,7 @@ impl Lock {
             Err(fs::TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 // Some systems let nobody else read a file that is locked.
-                let _ = (&mut file).take(LONGEST_HOLDER).read_to_string(&mut holder);
+                let _ = (&mut file).take(MAX_HOLDER_BYTES).read_to_string(&mut holder);
                 waiting(&if holder.is_empty() { holder } else { format!(" ({holder})") });
                 file.lock().with_context(|| path.display().to_string())?;
             }

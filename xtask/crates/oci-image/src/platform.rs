@@ -94,7 +94,7 @@ impl Serialize for Platform {
 
 /// What `--platform` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum PlatformChoice {
     /// The platforms of the settings.
     All,
     /// This machine's own.
@@ -103,7 +103,7 @@ pub enum Choice {
     List(Vec<Platform>),
 }
 
-impl Choice {
+impl PlatformChoice {
     /// The platforms chosen, each once, in the order of an index.
     pub fn resolve(&self, configured: &[Platform]) -> Result<Vec<Platform>, Fault> {
         let chosen = match self {
@@ -114,14 +114,14 @@ impl Choice {
                     "no image can be built for this machine's architecture, {}",
                     std::env::consts::ARCH
                 ))
-                .cure("name one: --platform linux/amd64")
+                .hint("name one: --platform linux/amd64")
             })?],
         };
         Ok(Platform::ALL.into_iter().filter(|platform| chosen.contains(platform)).collect())
     }
 }
 
-impl FromStr for Choice {
+impl FromStr for PlatformChoice {
     type Err = Fault;
 
     fn from_str(text: &str) -> Result<Self, Fault> {
@@ -148,10 +148,14 @@ mod tests {
             ("linux/arm64/v8", both, &[LinuxArm64]),
             ("linux/arm64", &[LinuxAmd64], &[LinuxArm64]),
         ] {
-            assert_eq!(text.parse::<Choice>().unwrap().resolve(configured).unwrap(), expected, "{text}");
+            assert_eq!(
+                text.parse::<PlatformChoice>().unwrap().resolve(configured).unwrap(),
+                expected,
+                "{text}"
+            );
         }
         for bad in ["", "linux", "linux/riscv64", "all,host", "linux/amd64,"] {
-            assert!(bad.parse::<Choice>().is_err(), "{bad}");
+            assert!(bad.parse::<PlatformChoice>().is_err(), "{bad}");
         }
     }
 }

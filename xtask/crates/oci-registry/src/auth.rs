@@ -31,7 +31,7 @@ const ANY_USER: &str = "x-access-token";
 
 /// Where a credential was found; prints the place and never the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum CredentialSource {
     /// Nowhere.
     Nowhere,
     /// Handed in by the caller.
@@ -54,7 +54,7 @@ pub enum Source {
     },
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nowhere => f.write_str("no credentials"),
@@ -66,13 +66,13 @@ impl fmt::Display for Source {
     }
 }
 
-/// A credential and where it was found; [`Source::Nowhere`] exactly where there is none.
+/// A credential and where it was found; [`CredentialSource::Nowhere`] exactly where there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundCredential {
     /// What the registry is shown.
     pub credential: Option<Credential>,
     /// Where it was found.
-    pub source: Source,
+    pub source: CredentialSource,
 }
 
 /// The name of the credential helper that this program is to a child of its own.
@@ -80,14 +80,14 @@ pub const HELPER: &str = "xtask-lent";
 const LENT_USER: &str = "XTASK_LENT_USER";
 const LENT_SECRET: &str = "XTASK_LENT_SECRET";
 
-impl Found {
+impl FoundCredential {
     fn nothing() -> Self {
-        Self { credential: None, source: Source::Nowhere }
+        Self { credential: None, source: CredentialSource::Nowhere }
     }
 
     /// Whether other programs would not find it by themselves.
     pub fn is_ours(&self) -> bool {
-        matches!(self.source, Source::Given | Source::Variable(_))
+        matches!(self.source, CredentialSource::Given | CredentialSource::Variable(_))
     }
 
     /// The command with the credential in its environment, for [`lent`].
@@ -109,7 +109,7 @@ pub fn lent(get: impl Fn(&str) -> Option<String>) -> Option<String> {
 
 /// A token that the caller was handed, for one registry alone.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct GivenCredential {
     /// The registry that it is for, as in an image name.
     pub registry: String,
     /// The user name that goes with it; needed everywhere but at ghcr.io.
@@ -121,10 +121,10 @@ pub struct Given {
 /// The credential for a repository (`registry`, and the path in it for entries that Podman scopes).
 pub fn find(
     environment: &Environment,
-    given: Option<&Given>,
+    given: Option<&GivenCredential>,
     registry: &str,
     repository: &str,
-) -> Result<Found> {
+) -> Result<FoundCredential> {
     if let Some(given) = given.filter(|given| given.registry == registry) {
         return handed_in(environment, given);
     }
@@ -133,7 +133,10 @@ pub fn find(
             if let Some(token) = environment.get(name) {
                 let user = environment.get("GITHUB_ACTOR").unwrap_or(ANY_USER).to_owned();
                 let credential = Credential::Basic { user, secret: Secret::new(token) };
-                return Ok(Found { credential: Some(credential), source: Source::Variable(name) });
+                return Ok(FoundCredential {
+                    credential: Some(credential),
+                    source: CredentialSource::Variable(name),
+                });
             }
         }
     }
@@ -146,25 +149,24 @@ pub fn find(
         if !Path::new(path).exists() {
             return Err(Fault::failed("REGISTRY_AUTH_FILE names a file that is not there")
                 .at(path)
-                .cure("log in with 'podman login', or unset REGISTRY_AUTH_FILE")
+                .hint("log in with 'podman login', or unset REGISTRY_AUTH_FILE")
                 .into());
         }
-        return Ok(
-            in_file(environment, Path::new(path), registry, repository)?.unwrap_or_else(Found::nothing)
-        );
+        return Ok(in_file(environment, Path::new(path), registry, repository)?
+            .unwrap_or_else(FoundCredential::nothing));
     }
     for path in environment.podman_files() {
         if let Some(found) = in_file(environment, &path, registry, repository)? {
             return Ok(found);
         }
     }
-    Ok(Found::nothing())
+    Ok(FoundCredential::nothing())
 }
 
-fn handed_in(environment: &Environment, given: &Given) -> Result<Found> {
+fn handed_in(environment: &Environment, given: &GivenCredential) -> Result<FoundCredential> {
     if given.secret.is_empty() {
         return Err(Fault::usage(format!("the token for {} is empty", given.registry))
-            .cure("pass the token on standard input, for example: gh auth token | cargo xtask …")
+            .hint("pass the token on standard input, for example: gh auth token | cargo xtask …")
             .into());
     }
     let user = match &given.user {
@@ -173,12 +175,12 @@ fn handed_in(environment: &Environment, given: &Given) -> Result<Found> {
         None => {
             let what = format!("a token for {} needs the name of its user", given.registry);
             return Err(Fault::usage(what)
-                .cure("name the user as well, --user NAME, or log in with 'docker login'")
+                .hint("name the user as well, --user NAME, or log in with 'docker login'")
                 .into());
         }
     };
     let credential = Credential::Basic { user, secret: given.secret.clone() };
-    Ok(Found { credential: Some(credential), source: Source::Given })
+    Ok(FoundCredential { credential: Some(credential), source: CredentialSource::Given })
 }
 
 /// What one file says. `credHelpers` comes first because it is about this registry alone; `credsStore`
@@ -188,14 +190,14 @@ fn in_file(
     path: &Path,
     registry: &str,
     repository: &str,
-) -> Result<Option<Found>> {
+) -> Result<Option<FoundCredential>> {
     let Some(file) = AuthFile::read(path)? else { return Ok(None) };
     if let Some(helper) = file.helper(registry) {
         return ask(environment, helper, path, registry);
     }
     if let Some((key, credential)) = file.entry(registry, repository)? {
-        let source = Source::File { path: path.to_owned(), key };
-        return Ok(Some(Found { credential: Some(credential), source }));
+        let source = CredentialSource::File { path: path.to_owned(), key };
+        return Ok(Some(FoundCredential { credential: Some(credential), source }));
     }
     match file.store() {
         Some(helper) => ask(environment, helper, path, registry),
@@ -203,12 +205,17 @@ fn in_file(
     }
 }
 
-fn ask(environment: &Environment, helper: &str, path: &Path, registry: &str) -> Result<Option<Found>> {
+fn ask(
+    environment: &Environment,
+    helper: &str,
+    path: &Path,
+    registry: &str,
+) -> Result<Option<FoundCredential>> {
     let program = helpers::program(helper);
     let credential = helpers::get(&program, path, registry, environment.get("PATH"))?;
     Ok(credential.map(|credential| {
-        let source = Source::Helper { program, path: path.to_owned() };
-        Found { credential: Some(credential), source }
+        let source = CredentialSource::Helper { program, path: path.to_owned() };
+        FoundCredential { credential: Some(credential), source }
     }))
 }
 

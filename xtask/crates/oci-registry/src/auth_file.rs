@@ -59,7 +59,7 @@ impl AuthFile {
                 let place = format!("{}:{line}:{column}", path.display());
                 Fault::failed("not a file of credentials as Docker and Podman write them")
                     .at(place)
-                    .cure("repair it, or move it away and log in again")
+                    .hint("repair it, or move it away and log in again")
             })?
         };
         Ok(Some(Self { path: path.to_owned(), content }))
@@ -87,7 +87,7 @@ impl AuthFile {
                 let read = entry.credential().map_err(|what| {
                     Fault::failed(format!("the entry '{key}' {what}"))
                         .at(self.path.display())
-                        .cure(format!("log in again: docker login {registry}"))
+                        .hint(format!("log in again: docker login {registry}"))
                 })?;
                 if let Some(credential) = read {
                     return Ok(Some((key.clone(), credential)));

@@ -9,10 +9,10 @@ use ureq::http::header::{CONTENT_RANGE, RANGE};
 use super::client::Client;
 use super::pull::{header_value, pull_scope};
 use super::reference::Reference;
-use super::retry::{Passing, Trouble};
+use super::retry::{RequestError, Transient};
 use super::session::{Call, Content, Session};
 use super::url;
-use super::wire::{Answer, Redirects};
+use super::wire::{Redirects, Response};
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
 use cli_support::files::Sink;
@@ -44,7 +44,7 @@ impl Client {
                 return Err(Fault::failed(format!("the registry sends other bytes than {digest}: {seen}"))
                     .at(reference.name())
                     .of_content()
-                    .cure("the registry's storage, or a proxy in between, is damaged: push the image again")
+                    .hint("the registry's storage, or a proxy in between, is damaged: push the image again")
                     .into());
             }
             started_over = true;
@@ -64,7 +64,7 @@ struct Download<'a> {
 
 impl Download<'_> {
     /// Gets what is missing, as far as the connection holds.
-    fn attempt(&mut self, session: &Session, reference: &Reference) -> Result<(), Trouble> {
+    fn attempt(&mut self, session: &Session, reference: &Reference) -> Result<(), RequestError> {
         if self.received == self.size && self.size > 0 {
             return Ok(());
         }
@@ -101,19 +101,19 @@ impl Download<'_> {
             }
             // A server that ignores ranges sends again what is there already.
             let known = usize::try_from(self.received.saturating_sub(at)).unwrap_or(usize::MAX).min(read);
-            self.take(&buffer[known..read]).map_err(Trouble::lasting)?;
+            self.take(&buffer[known..read]).map_err(RequestError::permanent)?;
             at = end;
         }
         if at < self.size {
             let what = format!("the answer ended after {at} of {} bytes", self.size);
             let fault = Fault::failed(what).at(url::shown(&answer.url)).of_content();
-            return Err(Trouble::passing(Passing::Broken, fault));
+            return Err(RequestError::transient(Transient::Broken, fault));
         }
         Ok(())
     }
 
     /// The place of the first byte that comes.
-    fn start_of(&self, answer: &Answer) -> Result<u64, Trouble> {
+    fn start_of(&self, answer: &Response) -> Result<u64, RequestError> {
         if answer.status.as_u16() == 200 {
             return Ok(0);
         }
@@ -122,7 +122,7 @@ impl Download<'_> {
             Some(start) if start <= self.received => Ok(start),
             _ => {
                 let what = format!("asked for bytes from {}, and it sends '{range}'", self.received);
-                Err(Trouble::lasting(Fault::failed(what).at(url::shown(&answer.url))))
+                Err(RequestError::permanent(Fault::failed(what).at(url::shown(&answer.url))))
             }
         }
     }
@@ -135,10 +135,10 @@ impl Download<'_> {
         Ok(())
     }
 
-    fn wrong_size(&self, answer: &Answer, announced: Option<u64>) -> Trouble {
+    fn wrong_size(&self, answer: &Response, announced: Option<u64>) -> RequestError {
         let seen = announced.map_or_else(|| "more".to_owned(), |end| format!("{end} bytes"));
         let what = format!("the manifest says {} bytes, and the registry sends {seen}", self.size);
-        Trouble::lasting(Fault::failed(what).at(url::shown(&answer.url)).of_content())
+        RequestError::permanent(Fault::failed(what).at(url::shown(&answer.url)).of_content())
     }
 }
 

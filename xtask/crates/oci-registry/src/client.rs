@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
-use super::auth::{Environment, Found, Given};
+use super::auth::{Environment, FoundCredential, GivenCredential};
 use super::reference::{Reference, is_loopback};
-use super::retry::{Clock, OnWait, Policy, SystemClock, Trouble};
+use super::retry::{Clock, OnWait, Policy, RequestError, SystemClock};
 use super::session::Session;
 use super::url;
 use super::wire::{Timeouts, Wire};
@@ -21,7 +21,7 @@ pub struct Options {
     /// Registries, as in image names, that are spoken to without TLS. Those on this machine always are.
     pub plain_http: Vec<String>,
     /// A token that was handed in, for its registry alone.
-    pub given: Option<Given>,
+    pub given: Option<GivenCredential>,
     /// Where else credentials are looked for.
     pub environment: Environment,
     /// How often failed requests are repeated.
@@ -84,13 +84,13 @@ impl Client {
     }
 
     /// Where the credentials for this image come from. Asks files and helpers, and no registry.
-    pub fn credentials(&self, reference: &Reference) -> Result<Found> {
+    pub fn credentials(&self, reference: &Reference) -> Result<FoundCredential> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         session.found(reference.repository())
     }
 
     /// The session with an image's registry.
-    pub(super) fn session(&self, reference: &Reference) -> Result<Arc<Session>, Trouble> {
+    pub(super) fn session(&self, reference: &Reference) -> Result<Arc<Session>, RequestError> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = sessions.get(reference.registry()) {
             return Ok(Arc::clone(session));
@@ -100,7 +100,7 @@ impl Client {
         let scheme = if plain { "http" } else { "https" };
         let text = format!("{scheme}://{}/", reference.authority());
         let base = url::parse(&text).ok_or_else(|| {
-            Trouble::lasting(Fault::failed("this registry's name makes no URL").at(registry))
+            RequestError::permanent(Fault::failed("this registry's name makes no URL").at(registry))
         })?;
         let session = Arc::new(Session::new(
             registry,
@@ -115,7 +115,7 @@ impl Client {
     }
 
     /// Repeats a request as the policy says.
-    pub(super) fn retry<T>(&self, attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T> {
+    pub(super) fn retry<T>(&self, attempt: impl FnMut() -> Result<T, RequestError>) -> Result<T> {
         self.retry_transfer(0, attempt)
     }
 
@@ -123,7 +123,7 @@ impl Client {
     pub(super) fn retry_transfer<T>(
         &self,
         bytes: u64,
-        attempt: impl FnMut() -> Result<T, Trouble>,
+        attempt: impl FnMut() -> Result<T, RequestError>,
     ) -> Result<T> {
         let policy = self.options.policy.for_transfer(bytes);
         policy.run(&*self.options.clock, self.options.on_wait.as_ref(), attempt)

@@ -6,7 +6,7 @@ use anyhow::Result;
 use ureq::http::Method;
 
 use super::reference::is_loopback;
-use super::retry::{Passing, Policy, SystemClock, Trouble};
+use super::retry::{Policy, RequestError, SystemClock, Transient};
 use super::url;
 use super::wire::{Ask, Payload, Redirects, Timeouts, Wire};
 use cli_support::error::Fault;
@@ -61,9 +61,9 @@ impl Downloads {
                 status => {
                     let fault = Fault::failed(format!("the server answers {}", answer.status)).at(address);
                     Err(if status >= 500 {
-                        Trouble::passing(Passing::Broken, fault)
+                        RequestError::transient(Transient::Broken, fault)
                     } else {
-                        Trouble::lasting(fault)
+                        RequestError::permanent(fault)
                     })
                 }
             }

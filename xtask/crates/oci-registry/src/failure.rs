@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use ureq::http::Uri;
 use ureq::{Error, Timeout};
 
-use super::retry::{Passing, Trouble};
+use super::retry::{RequestError, Transient};
 use super::timeouts::Timeouts;
 use super::url;
 use cli_support::error::Fault;
@@ -37,28 +37,28 @@ impl Place {
         Fault::failed(what).at(url::shown(&self.url))
     }
 
-    fn broken(&self, what: impl Into<String>) -> Trouble {
-        Trouble::passing(Passing::Broken, self.fault(what))
+    fn broken(&self, what: impl Into<String>) -> RequestError {
+        RequestError::transient(Transient::Broken, self.fault(what))
     }
 
-    fn lasting(&self, what: impl Into<String>) -> Trouble {
-        Trouble::lasting(self.fault(what))
+    fn permanent(&self, what: impl Into<String>) -> RequestError {
+        RequestError::permanent(self.fault(what))
     }
 
     /// No connection came about; the proxy is the first to be asked why.
-    fn unreachable(&self, what: &str, cure: &str) -> Trouble {
+    fn unreachable(&self, what: &str, hint: &str) -> RequestError {
         let fault = match &self.proxy {
-            Some(proxy) => self.fault(format!("through the proxy {proxy}: {what}")).cure(
+            Some(proxy) => self.fault(format!("through the proxy {proxy}: {what}")).hint(
                 "HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name the proxy; NO_PROXY lists hosts that need none",
             ),
-            None => self.fault(what).cure(cure),
+            None => self.fault(what).hint(hint),
         };
-        Trouble::passing(Passing::Unreachable, fault)
+        RequestError::transient(Transient::Unreachable, fault)
     }
 }
 
 /// A failure before the answer's head was there.
-pub(super) fn while_asking(error: Error, place: &Place) -> Trouble {
+pub(super) fn while_asking(error: Error, place: &Place) -> RequestError {
     match error {
         Error::Io(error) => of_io(&error, place),
         Error::Timeout(Timeout::Connect | Timeout::Resolve) => place.unreachable(
@@ -72,28 +72,28 @@ pub(super) fn while_asking(error: Error, place: &Place) -> Trouble {
         Error::Protocol(error) => place.broken(format!("not an HTTP answer: {error}")),
         Error::BodyStalled => place.broken("the answer stalled"),
         Error::LargeResponseHeader(size, limit) => {
-            place.lasting(format!("the answer's head is too long: {size} bytes, at most {limit}"))
+            place.permanent(format!("the answer's head is too long: {size} bytes, at most {limit}"))
         }
         // What is left are mistakes in how a request was made.
-        other => place.lasting(other.to_string()),
+        other => place.permanent(other.to_string()),
     }
 }
 
 /// A failure in the middle of an answer's body.
-pub(super) fn while_reading(error: io::Error, place: &Place) -> Trouble {
+pub(super) fn while_reading(error: io::Error, place: &Place) -> RequestError {
     // Ureq hides its own errors in those of readers and takes them out again.
     while_asking(Error::from(error), place)
 }
 
-fn unknown_host(place: &Place) -> Trouble {
+fn unknown_host(place: &Place) -> RequestError {
     let what = format!("the host {} is not known", place.url.host().unwrap_or_default());
     place.unreachable(&what, "is the registry's name right, and does this machine have a network?")
 }
 
-fn of_io(error: &io::Error, place: &Place) -> Trouble {
+fn of_io(error: &io::Error, place: &Place) -> RequestError {
     let inner = error.get_ref();
     if let Some(source) = inner.and_then(|inner| inner.downcast_ref::<SourceFailed>()) {
-        return place.lasting(source.to_string());
+        return place.permanent(source.to_string());
     }
     if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return of_tls(tls, place);
@@ -118,14 +118,14 @@ fn of_io(error: &io::Error, place: &Place) -> Trouble {
         | ErrorKind::TimedOut
         | ErrorKind::WouldBlock
         | ErrorKind::Interrupted => place.broken(format!("the connection broke: {text}")),
-        _ => place.lasting(text),
+        _ => place.permanent(text),
     }
 }
 
-fn of_tls(error: &rustls::Error, place: &Place) -> Trouble {
+fn of_tls(error: &rustls::Error, place: &Place) -> RequestError {
     use rustls::{CertificateError, Error};
     let fault = place.fault(format!("TLS: {error}"));
-    let cure = match error {
+    let hint = match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "set SSL_CERT_FILE to a PEM file with the certificate of whoever issued the server's"
         }
@@ -139,9 +139,9 @@ fn of_tls(error: &rustls::Error, place: &Place) -> Trouble {
         Error::InvalidMessage(_) => {
             "this does not look like TLS: a registry without TLS must be named as such"
         }
-        _ => return Trouble::passing(Passing::Broken, fault),
+        _ => return RequestError::transient(Transient::Broken, fault),
     };
-    Trouble::lasting(fault.cure(cure))
+    RequestError::permanent(fault.hint(hint))
 }
 
 #[cfg(test)]
@@ -172,20 +172,20 @@ mod tests {
     fn each_failure_is_told_and_classed() {
         let io = |kind: ErrorKind| Error::Io(io::Error::from(kind));
         let cases = [
-            (io(ErrorKind::ConnectionRefused), "nothing listens", Some(Passing::Unreachable)),
-            (io(ErrorKind::ConnectionReset), "broke", Some(Passing::Broken)),
-            (io(ErrorKind::BrokenPipe), "broke", Some(Passing::Broken)),
-            (io(ErrorKind::UnexpectedEof), "too early", Some(Passing::Broken)),
+            (io(ErrorKind::ConnectionRefused), "nothing listens", Some(Transient::Unreachable)),
+            (io(ErrorKind::ConnectionReset), "broke", Some(Transient::Broken)),
+            (io(ErrorKind::BrokenPipe), "broke", Some(Transient::Broken)),
+            (io(ErrorKind::UnexpectedEof), "too early", Some(Transient::Broken)),
             (io(ErrorKind::PermissionDenied), "permission", None),
-            (Error::Timeout(Timeout::Connect), "within 10 s", Some(Passing::Unreachable)),
-            (Error::Timeout(Timeout::PerRead), "for 60 s", Some(Passing::Broken)),
-            (Error::HostNotFound, "host r.example is not known", Some(Passing::Unreachable)),
+            (Error::Timeout(Timeout::Connect), "within 10 s", Some(Transient::Unreachable)),
+            (Error::Timeout(Timeout::PerRead), "for 60 s", Some(Transient::Broken)),
+            (Error::HostNotFound, "host r.example is not known", Some(Transient::Unreachable)),
             (
                 io::Error::other("failed to lookup address information: x").into(),
                 "host r.example is not known",
-                Some(Passing::Unreachable),
+                Some(Transient::Unreachable),
             ),
-            (Error::Rustls(rustls::Error::DecryptError), "TLS", Some(Passing::Broken)),
+            (Error::Rustls(rustls::Error::DecryptError), "TLS", Some(Transient::Broken)),
             (
                 Error::Rustls(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)),
                 "TLS: invalid peer certificate",
@@ -195,18 +195,18 @@ mod tests {
             (
                 Error::Io(io::Error::new(ErrorKind::InvalidData, rustls::Error::DecryptError)),
                 "TLS",
-                Some(Passing::Broken),
+                Some(Transient::Broken),
             ),
             (Error::BadUri("x".into()), "bad uri", None),
         ];
         let place = place(None);
-        for (error, words, passing) in cases {
+        for (error, words, transient) in cases {
             let shown = format!("{error:?}");
             let trouble = while_asking(error, &place);
             let text = format!("{:#}", trouble.error);
             assert!(text.starts_with("https://r.example/v2/a: ") && text.contains(words), "{shown}: {text}");
             assert!(!text.contains("hunter2"), "{text}");
-            assert_eq!(trouble.passing, passing, "{shown}");
+            assert_eq!(trouble.transient, transient, "{shown}");
         }
     }
 }

@@ -69,8 +69,8 @@ pub(super) fn get(
             // One that failed after all it had to say has said a secret.
             let said = if answer(&output).is_some() { "" } else { output.trim() };
             let what = if said.is_empty() { what } else { format!("{what}: {said}") };
-            let cure = format!("install {program}, or take it out of {}", named_by.display());
-            Err(failed(what).cure(cure).into())
+            let hint = format!("install {program}, or take it out of {}", named_by.display());
+            Err(failed(what).hint(hint).into())
         }
     }
 }

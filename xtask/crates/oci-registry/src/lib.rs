@@ -19,7 +19,7 @@ mod download;
 mod failure;
 mod helpers;
 mod http_date;
-mod pace;
+mod min_throughput;
 mod pull;
 mod push;
 mod push_request;

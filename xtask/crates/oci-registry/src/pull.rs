@@ -8,11 +8,11 @@ use ureq::http::{HeaderValue, Method};
 use super::client::Client;
 use super::reference::Reference;
 use super::refusal::Action;
-use super::retry::{Passing, Trouble};
+use super::retry::{RequestError, Transient};
 use super::session::{Call, Content, Session};
 use super::token::Scope;
 use super::url;
-use super::wire::{Answer, Redirects};
+use super::wire::{Redirects, Response};
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 
@@ -26,7 +26,7 @@ pub(super) const MANIFEST_TYPES: [&str; 4] = [
 
 /// The longest manifest: what registries must take (distribution-spec, "Pushing Manifests"), and a
 /// little for those that count otherwise.
-pub(super) const MOST_OF_MANIFEST: u64 = 4 * 1024 * 1024 + 4 * 1024;
+pub(super) const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024 + 4 * 1024;
 
 /// A manifest as the registry keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Manifest {
 
 /// What a registry says of a manifest without sending it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ManifestHead {
     /// Its digest.
     pub digest: Digest,
     /// Its length in bytes.
@@ -61,10 +61,10 @@ impl Client {
         self.retry(|| {
             let manifest = get_manifest(&session, reference, &reference.wanted())?;
             match manifest {
-                Err(fault) if mismatched => Err(Trouble::lasting(fault)),
+                Err(fault) if mismatched => Err(RequestError::permanent(fault)),
                 Err(fault) => {
                     mismatched = true;
-                    Err(Trouble::passing(Passing::Broken, fault))
+                    Err(RequestError::transient(Transient::Broken, fault))
                 }
                 Ok(manifest) => Ok(manifest),
             }
@@ -73,7 +73,7 @@ impl Client {
 
     /// What the registry says of a manifest; none where there is no such one (distribution-spec,
     /// "Checking if content exists in the registry").
-    pub fn head_manifest(&self, reference: &Reference) -> Result<Option<Head>> {
+    pub fn head_manifest(&self, reference: &Reference) -> Result<Option<ManifestHead>> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let head = self.retry(|| {
             let scopes = pull_scope(reference);
@@ -88,7 +88,7 @@ impl Client {
         })?;
         match head {
             Some(head) => Ok(head),
-            None => Ok(self.manifest_if_any(reference)?.map(|manifest| Head {
+            None => Ok(self.manifest_if_any(reference)?.map(|manifest| ManifestHead {
                 digest: manifest.digest,
                 size: manifest.bytes.len() as u64,
                 media_type: manifest.media_type,
@@ -106,7 +106,7 @@ impl Client {
             if answer.status.as_u16() == 404 {
                 return Ok(None);
             }
-            read_manifest(answer, reference)?.map(Some).map_err(Trouble::lasting)
+            read_manifest(answer, reference)?.map(Some).map_err(RequestError::permanent)
         })
     }
 }
@@ -115,9 +115,9 @@ pub(super) fn pull_scope(reference: &Reference) -> [Scope; 1] {
     [Scope { repository: reference.repository().to_owned(), action: Action::Pull }]
 }
 
-pub(super) fn header_value(text: &str) -> Result<HeaderValue, Trouble> {
+pub(super) fn header_value(text: &str) -> Result<HeaderValue, RequestError> {
     HeaderValue::from_str(text)
-        .map_err(|_| Trouble::lasting(Fault::failed("no header can carry this").at(text)))
+        .map_err(|_| RequestError::permanent(Fault::failed("no header can carry this").at(text)))
 }
 
 fn manifest_call<'a>(
@@ -126,7 +126,7 @@ fn manifest_call<'a>(
     reference: &Reference,
     wanted: &str,
     scopes: &'a [Scope],
-) -> Result<Call<'a>, Trouble> {
+) -> Result<Call<'a>, RequestError> {
     Ok(Call {
         method,
         url: session.url(&format!("v2/{}/manifests/{wanted}", reference.repository()))?,
@@ -142,17 +142,17 @@ fn get_manifest(
     session: &Session,
     reference: &Reference,
     wanted: &str,
-) -> Result<Result<Manifest, Fault>, Trouble> {
+) -> Result<Result<Manifest, Fault>, RequestError> {
     let scopes = pull_scope(reference);
     let mut call = manifest_call(session, Method::GET, reference, wanted, &scopes)?;
     read_manifest(session.expect(&mut call, &[200])?, reference)
 }
 
-fn read_manifest(answer: Answer, reference: &Reference) -> Result<Result<Manifest, Fault>, Trouble> {
+fn read_manifest(answer: Response, reference: &Reference) -> Result<Result<Manifest, Fault>, RequestError> {
     let at = url::shown(&answer.url);
     let announced = content_type(&answer);
     let named = docker_digest(&answer);
-    let bytes = answer.read(MOST_OF_MANIFEST)?;
+    let bytes = answer.read(MAX_MANIFEST_BYTES)?;
     let digest = Digest::of(&bytes);
     if let Some(wanted) = reference.digest().or(named)
         && wanted != digest
@@ -161,7 +161,7 @@ fn read_manifest(answer: Answer, reference: &Reference) -> Result<Result<Manifes
         return Ok(Err(Fault::failed(what).at(at).of_content()));
     }
     let media_type =
-        media_type(announced, &bytes).map_err(|fault| Trouble::lasting(fault.at(at).of_content()))?;
+        media_type(announced, &bytes).map_err(|fault| RequestError::permanent(fault.at(at).of_content()))?;
     Ok(Ok(Manifest { bytes, media_type, digest }))
 }
 
@@ -180,7 +180,7 @@ fn media_type(announced: Option<String>, bytes: &[u8]) -> Result<String, Fault> 
     let is_old = |text: &str| text.starts_with("application/vnd.docker.distribution.manifest.v1+");
     if any.schema_version == Some(1) || announced.as_deref().is_some_and(is_old) {
         return Err(Fault::failed("the image has the outdated format 'schema 1'")
-            .cure("have its maker push it again with a newer tool"));
+            .hint("have its maker push it again with a newer tool"));
     }
     let known = |text: &String| MANIFEST_TYPES.contains(&text.as_str());
     match (announced.filter(known), any.media_type) {
@@ -196,19 +196,19 @@ fn media_type(announced: Option<String>, bytes: &[u8]) -> Result<String, Fault> 
     }
 }
 
-fn content_type(answer: &Answer) -> Option<String> {
+fn content_type(answer: &Response) -> Option<String> {
     let value = answer.header(CONTENT_TYPE)?.split(';').next()?.trim();
     (!value.is_empty()).then(|| value.to_ascii_lowercase())
 }
 
 /// The digest that a registry puts beside content; other algorithms than ours say nothing here.
-pub(super) fn docker_digest(answer: &Answer) -> Option<Digest> {
+pub(super) fn docker_digest(answer: &Response) -> Option<Digest> {
     answer.header("docker-content-digest")?.trim().parse().ok()
 }
 
-fn head(answer: &Answer) -> Option<Head> {
+fn head(answer: &Response) -> Option<ManifestHead> {
     let media_type = content_type(answer).filter(|text| MANIFEST_TYPES.contains(&text.as_str()))?;
-    Some(Head { digest: docker_digest(answer)?, size: answer.length()?, media_type })
+    Some(ManifestHead { digest: docker_digest(answer)?, size: answer.length()?, media_type })
 }
 
 #[cfg(test)]

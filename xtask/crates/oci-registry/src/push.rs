@@ -5,11 +5,11 @@ use ureq::http::Method;
 use ureq::http::header::CONTENT_TYPE;
 
 use super::client::Client;
-use super::pull::{MOST_OF_MANIFEST, docker_digest, header_value};
+use super::pull::{MAX_MANIFEST_BYTES, docker_digest, header_value};
 use super::push_request::{Pushed, head_blob, location, push_scope, uploads_url, with_query};
 use super::reference::Reference;
 use super::refusal::Action;
-use super::retry::{Passing, Trouble};
+use super::retry::{RequestError, Transient};
 use super::session::{Call, Content, Open};
 use super::token::Scope;
 use super::upload::Upload;
@@ -22,8 +22,8 @@ use cli_support::error::Fault;
 /// after they took it, or not while somebody else sends the same one.
 const TRIES_OF_UNSEEN: u32 = 4;
 
-fn is_unseen(trouble: &Trouble) -> bool {
-    trouble.passing.is_none() && format!("{:#}", trouble.error).contains("MANIFEST_BLOB_UNKNOWN")
+fn is_unseen(trouble: &RequestError) -> bool {
+    trouble.transient.is_none() && format!("{:#}", trouble.error).contains("MANIFEST_BLOB_UNKNOWN")
 }
 
 impl Client {
@@ -93,7 +93,7 @@ impl Client {
             // Whatever keeps it from being mounted will be said when it is pushed, or does not matter.
             let answer = match session.send(&mut call) {
                 Ok(answer) => answer,
-                Err(Trouble { passing: None, .. }) => return Ok(false),
+                Err(RequestError { transient: None, .. }) => return Ok(false),
                 Err(trouble) => return Err(trouble),
             };
             match answer.status.as_u16() {
@@ -162,8 +162,8 @@ impl Client {
         may: &mut dyn FnMut() -> Result<bool>,
     ) -> Result<Option<(Digest, Option<String>)>> {
         let digest = Digest::of(bytes);
-        if bytes.len() as u64 > MOST_OF_MANIFEST {
-            return Err(Fault::failed(format!("the manifest is longer than {MOST_OF_MANIFEST} bytes"))
+        if bytes.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(Fault::failed(format!("the manifest is longer than {MAX_MANIFEST_BYTES} bytes"))
                 .at(reference)
                 .into());
         }
@@ -180,7 +180,7 @@ impl Client {
         let scopes = push_scope(reference);
         let mut unseen = 0;
         self.retry(|| {
-            if !may().map_err(Trouble::lasting)? {
+            if !may().map_err(RequestError::permanent)? {
                 return Ok(None);
             }
             let mut call = Call {
@@ -194,14 +194,14 @@ impl Client {
             let answer = match session.expect(&mut call, &[201]) {
                 Err(trouble) if unseen < TRIES_OF_UNSEEN && is_unseen(&trouble) => {
                     unseen += 1;
-                    return Err(Trouble::passing(Passing::Busy(None), trouble.error));
+                    return Err(RequestError::transient(Transient::Busy(None), trouble.error));
                 }
                 outcome => outcome?,
             };
             if let Some(stored) = docker_digest(&answer).filter(|stored| *stored != digest) {
                 let what =
                     format!("the manifest that was sent is {digest}, and the registry stored {stored}");
-                return Err(Trouble::lasting(Fault::failed(what).at(url::shown(&answer.url))));
+                return Err(RequestError::permanent(Fault::failed(what).at(url::shown(&answer.url))));
             }
             Ok(Some((digest, answer.header("oci-subject").map(str::to_owned))))
         })

@@ -8,11 +8,11 @@ use ureq::http::{Method, Uri};
 
 use super::reference::Reference;
 use super::refusal::Action;
-use super::retry::Trouble;
+use super::retry::RequestError;
 use super::session::{Call, Content, Session};
 use super::token::Scope;
 use super::url;
-use super::wire::{Answer, Redirects};
+use super::wire::{Redirects, Response};
 
 /// What pushing a blob came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) fn head_blob<'a>(
     reference: &Reference,
     digest: &Digest,
     scopes: &'a [Scope],
-) -> Result<Call<'a>, Trouble> {
+) -> Result<Call<'a>, RequestError> {
     Ok(Call {
         method: Method::HEAD,
         url: session.url(&format!("v2/{}/blobs/{digest}", reference.repository()))?,
@@ -43,19 +43,19 @@ pub(super) fn head_blob<'a>(
     })
 }
 
-pub(super) fn uploads_url(session: &Session, reference: &Reference) -> Result<Uri, Trouble> {
+pub(super) fn uploads_url(session: &Session, reference: &Reference) -> Result<Uri, RequestError> {
     session.url(&format!("v2/{}/blobs/uploads/", reference.repository()))
 }
 
-pub(super) fn with_query(base: &Uri, params: &[(&str, &str)]) -> Result<Uri, Trouble> {
+pub(super) fn with_query(base: &Uri, params: &[(&str, &str)]) -> Result<Uri, RequestError> {
     url::with_query(base, params)
-        .ok_or_else(|| Trouble::lasting(Fault::failed("this makes no URL").at(url::shown(base))))
+        .ok_or_else(|| RequestError::permanent(Fault::failed("this makes no URL").at(url::shown(base))))
 }
 
 /// Where an upload goes on.
-pub(super) fn location(session: &Session, answer: &Answer) -> Result<Uri, Trouble> {
+pub(super) fn location(session: &Session, answer: &Response) -> Result<Uri, RequestError> {
     let named = answer.header(LOCATION).ok_or_else(|| {
-        Trouble::lasting(
+        RequestError::permanent(
             Fault::failed("the registry does not say where to upload to").at(url::shown(&answer.url)),
         )
     })?;

@@ -14,11 +14,11 @@ use grammar::{after_user, is_path_part, is_registry, split_registry};
 const DOCKER_HUB: &str = "docker.io";
 
 /// The longest repository name and the longest tag (distribution-spec, "Pulling manifests").
-const LONGEST_REPOSITORY: usize = 255;
-const LONGEST_TAG: usize = 128;
+const MAX_REPOSITORY_BYTES: usize = 255;
+const MAX_TAG_BYTES: usize = 128;
 
 /// The longest tag that is asked for: registries of others may list longer ones.
-const LONGEST_LISTED_TAG: usize = 2048;
+const MAX_LISTED_TAG_BYTES: usize = 2048;
 
 /// Where an image is: a registry, a repository in it, and at most a tag and a digest.
 ///
@@ -72,7 +72,7 @@ impl Reference {
     /// where no path of a URL can have it.
     pub fn with_listed_tag(&self, tag: &str) -> Option<Self> {
         let right = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=@".contains(&byte);
-        let right = tag.bytes().all(right) && tag.len() <= LONGEST_LISTED_TAG;
+        let right = tag.bytes().all(right) && tag.len() <= MAX_LISTED_TAG_BYTES;
         let named = right && tag.bytes().any(|byte| byte != b'.');
         named.then(|| Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
     }
@@ -114,19 +114,19 @@ impl FromStr for Reference {
         if let Some(host) = after_user(text) {
             let what =
                 format!("'***@{host}' is not an image name: '@' stands before a digest and nothing else");
-            return Err(Fault::usage(what).cure(
+            return Err(Fault::usage(what).hint(
                 "digests read sha256:<64 hex digits>; a user and a token are no part of a name: docker login, or \
                  --token-stdin --user NAME",
             ));
         }
         let wrong = |what: &str| Fault::usage(format!("'{text}' is not an image name: {what}"));
         if let Some((scheme, rest)) = text.split_once("://") {
-            return Err(wrong(&format!("it starts with a scheme, {scheme}://")).cure(format!("write {rest}")));
+            return Err(wrong(&format!("it starts with a scheme, {scheme}://")).hint(format!("write {rest}")));
         }
         let (before, digest) = match text.split_once('@') {
             Some((before, digest)) => {
                 let parsed = digest.parse().map_err(|_| {
-                    wrong(&format!("'{digest}' is not a digest")).cure("digests read sha256:<64 hex digits>")
+                    wrong(&format!("'{digest}' is not a digest")).hint("digests read sha256:<64 hex digits>")
                 })?;
                 (before, Some(parsed))
             }
@@ -140,7 +140,7 @@ impl FromStr for Reference {
         };
         if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             let lower = format!("{}{}", name.to_ascii_lowercase(), &text[name.len()..]);
-            return Err(wrong("names of images have no capitals").cure(format!("write {lower}")));
+            return Err(wrong("names of images have no capitals").hint(format!("write {lower}")));
         }
         let (registry, repository) = split_registry(name);
         if !is_registry(registry) {
@@ -152,10 +152,10 @@ impl FromStr for Reference {
         };
         if let Some(bad) = repository.split('/').find(|part| !is_path_part(part)) {
             return Err(wrong(&format!("'{bad}' cannot be part of a path"))
-                .cure("parts are a-z and 0-9, joined by '.', '_', '__' or dashes"));
+                .hint("parts are a-z and 0-9, joined by '.', '_', '__' or dashes"));
         }
-        if repository.len() > LONGEST_REPOSITORY {
-            return Err(wrong(&format!("the path is longer than {LONGEST_REPOSITORY} characters")));
+        if repository.len() > MAX_REPOSITORY_BYTES {
+            return Err(wrong(&format!("the path is longer than {MAX_REPOSITORY_BYTES} characters")));
         }
         if let Some(tag) = tag {
             check_tag(tag, text)?;
@@ -167,7 +167,7 @@ impl FromStr for Reference {
 fn check_tag(tag: &str, text: &str) -> Result<(), Fault> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let right = tag.bytes().next().is_some_and(word)
-        && tag.len() <= LONGEST_TAG
+        && tag.len() <= MAX_TAG_BYTES
         && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-');
     if right {
         return Ok(());
@@ -179,7 +179,7 @@ fn check_tag(tag: &str, text: &str) -> Result<(), Fault> {
     };
     let (text, tag) = (shown(text), shown(tag));
     Err(Fault::usage(format!("'{text}': '{tag}' is not a tag"))
-        .cure("tags are up to 128 letters, digits, '_', '.' and '-', and start with none of the last two"))
+        .hint("tags are up to 128 letters, digits, '_', '.' and '-', and start with none of the last two"))
 }
 
 impl fmt::Display for Reference {

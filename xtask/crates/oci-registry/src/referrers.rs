@@ -17,7 +17,7 @@ use super::client::Client;
 use super::pull::{MANIFEST_TYPES, Manifest, header_value, pull_scope};
 use super::reference::Reference;
 use super::session::{Call, Content};
-use super::tags::{MOST_OF_LIST, MOST_PAGES, next_page};
+use super::tags::{MAX_LIST_BYTES, MAX_PAGES, next_page};
 use super::wire::Redirects;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
@@ -29,7 +29,7 @@ const INDEX_TYPE: &str = MANIFEST_TYPES[0];
 const NO_TYPE: [&str; 2] = ["application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json"];
 
 /// Entries of one list whose manifests are looked into.
-const MOST_LOOKED_INTO: usize = 64;
+const MAX_INSPECTED: usize = 64;
 
 /// How long a list is left alone before it is asked for again, growing.
 const BETWEEN: Duration = Duration::from_millis(100);
@@ -125,8 +125,8 @@ impl Client {
         let first = session.url(&format!("v2/{}/referrers/{subject}", reference.repository()));
         let mut next = Some(first.map_err(|trouble| trouble.error)?);
         let mut found = Vec::new();
-        let mut left = MOST_OF_LIST;
-        for _ in 0..MOST_PAGES {
+        let mut left = MAX_LIST_BYTES;
+        for _ in 0..MAX_PAGES {
             let Some(page) = next else { return Ok(Some(found)) };
             let read = self.retry(|| {
                 let mut call = Call {
@@ -154,7 +154,7 @@ impl Client {
             found.extend(entries);
             next = following;
         }
-        let what = format!("the list of referrers has more than {MOST_PAGES} pages");
+        let what = format!("the list of referrers has more than {MAX_PAGES} pages");
         Err(Fault::failed(what).at(reference.with_digest(*subject)).into())
     }
 
@@ -172,7 +172,7 @@ impl Client {
         let vague = |entry: &&mut Referrer| {
             entry.artifact_type.as_deref().is_none_or(|kind| kind.is_empty() || NO_TYPE.contains(&kind))
         };
-        for entry in found.iter_mut().filter(vague).take(MOST_LOOKED_INTO) {
+        for entry in found.iter_mut().filter(vague).take(MAX_INSPECTED) {
             let Some(manifest) = self.manifest_if_any(&reference.with_digest(entry.digest))? else {
                 continue;
             };
@@ -248,7 +248,7 @@ impl Client {
         }
         Err(Fault::failed("the registry took what refers to this image, and does not list it")
             .at(reference.with_digest(subject))
-            .cure("run it again when nothing else is published; ask who runs the registry if it stays so")
+            .hint("run it again when nothing else is published; ask who runs the registry if it stays so")
             .into())
     }
 
@@ -262,7 +262,7 @@ impl Client {
             {
                 return Err(Fault::failed("the registry has no referrers API, and the tag for it is taken")
                     .at(&tag)
-                    .cure("use a registry with the referrers API, or delete what has this tag")
+                    .hint("use a registry with the referrers API, or delete what has this tag")
                     .into());
             }
             let current = current.as_ref().map(|manifest| manifest.bytes.as_slice());
@@ -274,7 +274,7 @@ impl Client {
         }
         Err(Fault::failed("others kept writing this index, and what was added is not in it")
             .at(&tag)
-            .cure("run it again when nothing else is published")
+            .hint("run it again when nothing else is published")
             .into())
     }
 }

@@ -7,7 +7,7 @@ mod words;
 
 use std::fmt;
 
-use super::auth::Source;
+use super::auth::CredentialSource;
 
 /// What was asked of a repository; each includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +45,7 @@ pub struct Evidence<'a> {
     /// Whether the registry's token service refused, and not the registry itself.
     pub by_token_service: bool,
     /// Where the credentials came from.
-    pub source: &'a Source,
+    pub source: &'a CredentialSource,
     /// The error body's entries; for a body of another form, one with its text.
     pub errors: &'a [ServerError],
     /// Whether Retry-After came along.
@@ -127,7 +127,7 @@ impl Refusal {
         let text = evidence.text();
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let github = evidence.registry == "ghcr.io";
-        let anonymous = *evidence.source == Source::Nowhere;
+        let anonymous = *evidence.source == CredentialSource::Nowhere;
         let writes = evidence.action >= Action::Push;
         let denied = if writes { Self::UploadDenied } else { Self::NoPullRights };
         match evidence.status {

@@ -46,7 +46,7 @@ impl Clock for SystemClock {
 
 /// How a request failed that may succeed when it is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passing {
+pub(super) enum Transient {
     /// No connection came about: nothing listens, or the name is unknown.
     Unreachable,
     /// A connection broke, timed out or ended before the answer did.
@@ -57,20 +57,20 @@ pub(super) enum Passing {
 
 /// A failed request, and whether it is worth another try.
 #[derive(Debug)]
-pub(super) struct Trouble {
-    pub(super) passing: Option<Passing>,
+pub(super) struct RequestError {
+    pub(super) transient: Option<Transient>,
     pub(super) error: anyhow::Error,
 }
 
-impl Trouble {
+impl RequestError {
     /// A failure that may pass.
-    pub(super) fn passing(passing: Passing, error: impl Into<anyhow::Error>) -> Self {
-        Self { passing: Some(passing), error: error.into() }
+    pub(super) fn transient(transient: Transient, error: impl Into<anyhow::Error>) -> Self {
+        Self { transient: Some(transient), error: error.into() }
     }
 
     /// A failure that another try would only repeat.
-    pub(super) fn lasting(error: impl Into<anyhow::Error>) -> Self {
-        Self { passing: None, error: error.into() }
+    pub(super) fn permanent(error: impl Into<anyhow::Error>) -> Self {
+        Self { transient: None, error: error.into() }
     }
 }
 
@@ -125,23 +125,23 @@ impl Policy {
     /// ask a whole crowd of clients for the same few microseconds.
     pub(super) fn wait(
         &self,
-        passing: Passing,
+        transient: Transient,
         failed: u32,
         elapsed: Duration,
         random: u64,
     ) -> Result<Duration, GiveUp> {
-        let attempts = match passing {
-            Passing::Unreachable => self.attempts.min(ATTEMPTS_UNREACHABLE),
-            Passing::Broken | Passing::Busy(_) => self.attempts,
+        let attempts = match transient {
+            Transient::Unreachable => self.attempts.min(ATTEMPTS_UNREACHABLE),
+            Transient::Broken | Transient::Busy(_) => self.attempts,
         };
         if failed >= attempts {
             return Err(GiveUp::Attempts);
         }
         let doubled = self.base.saturating_mul(1 << failed.saturating_sub(1).min(20)).min(self.ceiling);
         let jitter = fraction(doubled, random);
-        let asked = match passing {
-            Passing::Busy(asked) => asked.unwrap_or_default(),
-            Passing::Unreachable | Passing::Broken => Duration::ZERO,
+        let asked = match transient {
+            Transient::Busy(asked) => asked.unwrap_or_default(),
+            Transient::Unreachable | Transient::Broken => Duration::ZERO,
         };
         if asked > self.patience {
             return Err(GiveUp::AskedToWait(asked));
@@ -155,7 +155,7 @@ impl Policy {
         &self,
         clock: &dyn Clock,
         on_wait: Option<&OnWait>,
-        mut attempt: impl FnMut() -> Result<T, Trouble>,
+        mut attempt: impl FnMut() -> Result<T, RequestError>,
     ) -> anyhow::Result<T> {
         let started = clock.now();
         let mut failed = 0;
@@ -165,9 +165,9 @@ impl Policy {
                 Err(trouble) => trouble,
             };
             failed += 1;
-            let Some(passing) = trouble.passing else { return Err(trouble.error) };
+            let Some(transient) = trouble.transient else { return Err(trouble.error) };
             let elapsed = clock.now().saturating_duration_since(started);
-            match self.wait(passing, failed, elapsed, clock.random()) {
+            match self.wait(transient, failed, elapsed, clock.random()) {
                 Ok(delay) => {
                     if let Some(on_wait) = on_wait {
                         on_wait(&Wait { failed, delay, why: format!("{:#}", trouble.error) });

@@ -11,13 +11,13 @@ use anyhow::Result;
 use ureq::http::header::{HeaderName, WWW_AUTHENTICATE};
 use ureq::http::{HeaderValue, Method, StatusCode, Uri};
 
-use super::auth::{self, Credential, Environment, Found, Given};
+use super::auth::{self, Credential, Environment, FoundCredential, GivenCredential};
 use super::challenge::{self, Challenge};
-use super::retry::{Clock, Trouble};
+use super::retry::{Clock, RequestError};
 use super::secret::Secret;
 use super::token::{Cache, Scope};
 use super::url;
-use super::wire::{Answer, Ask, Payload, Redirects, Wire};
+use super::wire::{Ask, Payload, Redirects, Response, Wire};
 use authorize::{best, header};
 use cli_support::error::Fault;
 use cli_support::mask;
@@ -25,7 +25,7 @@ pub(super) use content::{Content, Open};
 use content::{Counted, open_at};
 
 /// The most that is read of a refusal.
-const MOST_OF_REFUSAL: u64 = 64 * 1024;
+const MAX_REFUSAL_BYTES: u64 = 64 * 1024;
 
 /// One registry, its credentials and tokens.
 pub(super) struct Session {
@@ -34,13 +34,13 @@ pub(super) struct Session {
     wire: Arc<Wire>,
     clock: Arc<dyn Clock>,
     environment: Environment,
-    given: Option<Given>,
+    given: Option<GivenCredential>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    found: BTreeMap<String, Found>,
+    found: BTreeMap<String, FoundCredential>,
     challenge: Option<Challenge>,
     tokens: Cache,
 }
@@ -63,29 +63,29 @@ impl Session {
         wire: Arc<Wire>,
         clock: Arc<dyn Clock>,
         environment: Environment,
-        given: Option<Given>,
+        given: Option<GivenCredential>,
     ) -> Self {
         let state = Mutex::default();
         Self { registry: registry.to_owned(), base, wire, clock, environment, given, state }
     }
 
     /// The URL of a path below the registry's root.
-    pub(super) fn url(&self, path: &str) -> Result<Uri, Trouble> {
+    pub(super) fn url(&self, path: &str) -> Result<Uri, RequestError> {
         self.join(&self.base, path)
     }
 
     /// The URL that the registry points to from `from`.
-    pub(super) fn join(&self, from: &Uri, location: &str) -> Result<Uri, Trouble> {
+    pub(super) fn join(&self, from: &Uri, location: &str) -> Result<Uri, RequestError> {
         let next = url::join(from, location).ok_or_else(|| {
-            Trouble::lasting(
+            RequestError::permanent(
                 Fault::failed("the registry points to a place that is no URL").at(url::shown(from)),
             )
         })?;
         if url::is_tls(&self.base) && !url::is_tls(&next) {
             let fault = Fault::failed(format!("the registry points from https to {}", url::shown(&next)))
                 .at(url::shown(from))
-                .cure("a proxy in front of the registry must pass on X-Forwarded-Proto");
-            return Err(Trouble::lasting(fault));
+                .hint("a proxy in front of the registry must pass on X-Forwarded-Proto");
+            return Err(RequestError::permanent(fault));
         }
         Ok(next)
     }
@@ -96,7 +96,7 @@ impl Session {
     }
 
     /// The credential for a repository, looked up once.
-    pub(super) fn found(&self, repository: &str) -> Result<Found> {
+    pub(super) fn found(&self, repository: &str) -> Result<FoundCredential> {
         if let Some(found) = self.state().found.get(repository) {
             return Ok(found.clone());
         }
@@ -114,7 +114,7 @@ impl Session {
     }
 
     /// Sends a request; a 401 is answered once with a new token. Other statuses are the caller's.
-    pub(super) fn send(&self, call: &mut Call<'_>) -> Result<Answer, Trouble> {
+    pub(super) fn send(&self, call: &mut Call<'_>) -> Result<Response, RequestError> {
         let own = self.is_own(&call.url);
         let authorization = if own { self.standing(call.scopes)? } else { None };
         let mut answer = self.send_once(call, authorization.as_ref())?;
@@ -130,24 +130,29 @@ impl Session {
             return Ok(answer);
         };
         // Read to its end, the connection can be used again.
-        answer.read_some(MOST_OF_REFUSAL);
+        answer.read_some(MAX_REFUSAL_BYTES);
         self.send_once(call, Some(&authorization))
     }
 
     /// Sends a request and takes these statuses for success; any other becomes a failure that says why.
-    pub(super) fn expect(&self, call: &mut Call<'_>, wanted: &[u16]) -> Result<Answer, Trouble> {
+    pub(super) fn expect(&self, call: &mut Call<'_>, wanted: &[u16]) -> Result<Response, RequestError> {
         let answer = self.send(call)?;
         if wanted.contains(&answer.status.as_u16()) { Ok(answer) } else { Err(self.refused(answer, call)) }
     }
 
-    fn send_once(&self, call: &mut Call<'_>, authorization: Option<&Secret>) -> Result<Answer, Trouble> {
-        let authorization = authorization.map(header).transpose().map_err(Trouble::lasting)?;
+    fn send_once(
+        &self,
+        call: &mut Call<'_>,
+        authorization: Option<&Secret>,
+    ) -> Result<Response, RequestError> {
+        let authorization = authorization.map(header).transpose().map_err(RequestError::permanent)?;
         let mut part;
         let payload = match &mut call.content {
             Content::None => Payload::None,
             Content::Bytes(bytes) => Payload::Bytes(bytes),
             Content::Part { open, skip, length, sent } => {
-                part = Counted { reader: open_at(*open, *skip).map_err(Trouble::lasting)?, sent: *sent };
+                part =
+                    Counted { reader: open_at(*open, *skip).map_err(RequestError::permanent)?, sent: *sent };
                 Payload::Stream(&mut part, *length)
             }
         };

@@ -8,15 +8,15 @@ use ureq::http::{Method, Uri};
 use super::client::Client;
 use super::pull::pull_scope;
 use super::reference::Reference;
-use super::retry::Trouble;
+use super::retry::RequestError;
 use super::session::{Call, Content, Session};
 use super::url;
-use super::wire::{Answer, Redirects};
+use super::wire::{Redirects, Response};
 use cli_support::error::Fault;
 
 /// The most that is read of a list: pages, and bytes in all.
-pub(super) const MOST_PAGES: usize = 100;
-pub(super) const MOST_OF_LIST: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_PAGES: usize = 100;
+pub(super) const MAX_LIST_BYTES: u64 = 16 * 1024 * 1024;
 
 impl Client {
     /// All tags of the repository of `reference`, as the registry orders them; none where it does not
@@ -35,8 +35,8 @@ impl Client {
         let first = session.url(&format!("v2/{}/tags/list?n=1000", reference.repository()));
         let mut next = Some(first.map_err(|trouble| trouble.error)?);
         let mut tags = Vec::new();
-        let mut left = MOST_OF_LIST;
-        for _ in 0..MOST_PAGES {
+        let mut left = MAX_LIST_BYTES;
+        for _ in 0..MAX_PAGES {
             let Some(page) = next else { return Ok(tags) };
             let scopes = pull_scope(reference);
             let (body, following) = self.retry(|| {
@@ -70,7 +70,7 @@ impl Client {
             })?);
             next = following;
         }
-        Err(Fault::failed(format!("the list of tags has more than {MOST_PAGES} pages"))
+        Err(Fault::failed(format!("the list of tags has more than {MAX_PAGES} pages"))
             .at(reference.name())
             .into())
     }
@@ -86,7 +86,7 @@ fn page_of(body: &[u8]) -> Option<Vec<String>> {
 }
 
 /// The page after this one, which must be on the registry itself.
-pub(super) fn next_page(session: &Session, answer: &Answer) -> Result<Option<Uri>, Trouble> {
+pub(super) fn next_page(session: &Session, answer: &Response) -> Result<Option<Uri>, RequestError> {
     let mut links = answer.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
     let Some(target) = links.find_map(next_link) else { return Ok(None) };
     let next = session.join(&answer.url, target)?;
@@ -94,7 +94,7 @@ pub(super) fn next_page(session: &Session, answer: &Answer) -> Result<Option<Uri
         return Ok(Some(next));
     }
     let what = format!("the list goes on at another host: {}", url::shown(&next));
-    Err(Trouble::lasting(Fault::failed(what).at(url::shown(&answer.url))))
+    Err(RequestError::permanent(Fault::failed(what).at(url::shown(&answer.url))))
 }
 
 /// The target of the link with the relation `next` (RFC 8288, section 3).

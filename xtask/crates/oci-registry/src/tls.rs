@@ -37,14 +37,14 @@ fn certificates(roots: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
         let what = if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) };
         return Err(Fault::failed(format!("no certificate to trust{what}"))
             .at(place)
-            .cure("install ca-certificates, or set SSL_CERT_FILE to a PEM file")
+            .hint("install ca-certificates, or set SSL_CERT_FILE to a PEM file")
             .into());
     }
     Ok(certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
 }
 
 fn cpu_fault(missing: &[&str]) -> Fault {
-    Fault::failed(format!("this CPU lacks {}, which TLS needs here", missing.join(", "))).cure(
+    Fault::failed(format!("this CPU lacks {}, which TLS needs here", missing.join(", "))).hint(
         "run on a machine with x86-64-v3 and ADX (Intel Broadwell or AMD Zen, 2015) or Arm with the \
          cryptography extension; emulators can be told to offer them, for example: qemu -cpu max",
     )

@@ -18,7 +18,7 @@ use super::{base64, url};
 /// How long a token holds that does not say it.
 const DEFAULT_LIFE: Duration = Duration::from_mins(1);
 /// The longest life that is believed.
-const LONGEST_LIFE: Duration = Duration::from_hours(24);
+const MAX_LIFETIME: Duration = Duration::from_hours(24);
 /// How much earlier than it must a token is renewed: a request takes its time, and clocks differ.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -107,7 +107,7 @@ pub(super) fn read(body: &[u8], now: Instant) -> Option<Token> {
     let value = Secret::new(filled(reply.token).or(filled(reply.access_token))?);
     let seconds = reply.expires_in.as_ref().and_then(Value::as_f64).filter(|seconds| *seconds > 0.0);
     let life = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(DEFAULT_LIFE);
-    let life = life.min(LONGEST_LIFE);
+    let life = life.min(MAX_LIFETIME);
     Some(Token { value, until: now + life.saturating_sub(MARGIN.min(life / 2)) })
 }
 

@@ -9,10 +9,10 @@ use super::client::Client;
 use super::pull::header_value;
 use super::push_request::{Pushed, head_blob, location, uploads_url, with_query};
 use super::reference::Reference;
-use super::retry::{Passing, Trouble};
+use super::retry::{RequestError, Transient};
 use super::session::{Call, Content, Open, Session};
 use super::token::Scope;
-use super::wire::{Answer, Redirects};
+use super::wire::{Redirects, Response};
 use cli_support::digest::Digest;
 
 /// The length of a chunk, below the 4 MiB that ghcr.io takes at most.
@@ -68,7 +68,7 @@ impl<'a, 'o> Upload<'a, 'o> {
     }
 
     /// Tries once, with whatever the last try has left behind.
-    pub(super) fn attempt(&mut self) -> Result<Pushed, Trouble> {
+    pub(super) fn attempt(&mut self) -> Result<Pushed, RequestError> {
         // Also after a failure: the registry may have finished what it could not answer.
         if self.is_there()? {
             return Ok(if self.has_sent { Pushed::Sent } else { Pushed::Present });
@@ -76,7 +76,7 @@ impl<'a, 'o> Upload<'a, 'o> {
         if let Some(place) = self.broken.clone() {
             if let Some((place, from)) = self.arrived(&place)? {
                 match self.send_rest(place, from) {
-                    Err(Trouble { passing: None, .. }) => {}
+                    Err(RequestError { transient: None, .. }) => {}
                     outcome => return outcome,
                 }
             }
@@ -87,7 +87,7 @@ impl<'a, 'o> Upload<'a, 'o> {
 
     /// Repeated by itself, as opening an upload is: what fails once in a while must not use up the tries of
     /// the transfer.
-    fn is_there(&self) -> Result<bool, Trouble> {
+    fn is_there(&self) -> Result<bool, RequestError> {
         let ask = || {
             let mut call = head_blob(self.session, self.reference, &self.digest, self.scopes)?;
             let answer = self.session.send(&mut call)?;
@@ -98,11 +98,11 @@ impl<'a, 'o> Upload<'a, 'o> {
                 _ => Err(self.session.refused(answer, &call)),
             }
         };
-        self.client.retry(ask).map_err(Trouble::lasting)
+        self.client.retry(ask).map_err(RequestError::permanent)
     }
 
     /// Opens an upload and sends all of it (distribution-spec, "POST then PUT").
-    fn send_all(&mut self) -> Result<Pushed, Trouble> {
+    fn send_all(&mut self) -> Result<Pushed, RequestError> {
         let open = || {
             let mut call = Call {
                 method: Method::POST,
@@ -114,7 +114,7 @@ impl<'a, 'o> Upload<'a, 'o> {
             };
             self.session.expect(&mut call, &[202])
         };
-        let answer = self.client.retry(open).map_err(Trouble::lasting)?;
+        let answer = self.client.retry(open).map_err(RequestError::permanent)?;
         let shortest = answer.header("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
         let place = Place {
             location: location(self.session, &answer)?,
@@ -128,7 +128,7 @@ impl<'a, 'o> Upload<'a, 'o> {
 
     /// How much of a broken upload has arrived, and where the rest goes; none where the registry cannot
     /// tell or has nothing (distribution-spec, "Pushing a blob in chunks").
-    fn arrived(&self, place: &Place) -> Result<Option<(Place, u64)>, Trouble> {
+    fn arrived(&self, place: &Place) -> Result<Option<(Place, u64)>, RequestError> {
         let mut call = Call {
             method: Method::GET,
             url: place.location.clone(),
@@ -148,7 +148,7 @@ impl<'a, 'o> Upload<'a, 'o> {
     }
 
     /// Sends what is missing in chunks, and ends the upload.
-    fn send_rest(&mut self, mut place: Place, mut from: u64) -> Result<Pushed, Trouble> {
+    fn send_rest(&mut self, mut place: Place, mut from: u64) -> Result<Pushed, RequestError> {
         while from < self.size {
             let length = place.chunk.min(self.size - from);
             self.broken = Some(place.clone());
@@ -165,7 +165,7 @@ impl<'a, 'o> Upload<'a, 'o> {
     }
 
     /// Where an upload goes on; where it was, if the registry does not say.
-    fn next(&self, place: &Place, answer: &Answer) -> Result<Uri, Trouble> {
+    fn next(&self, place: &Place, answer: &Response) -> Result<Uri, RequestError> {
         if answer.headers.contains_key(ureq::http::header::LOCATION) {
             location(self.session, answer)
         } else {
@@ -181,7 +181,7 @@ impl<'a, 'o> Upload<'a, 'o> {
         skip: u64,
         length: u64,
         wanted: &[u16],
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Response, RequestError> {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")));
         self.sent.set(skip);
         let (sent, progress) = (&self.sent, self.progress);
@@ -204,7 +204,7 @@ impl<'a, 'o> Upload<'a, 'o> {
             404 => {
                 let refused = self.session.refused(answer, &call);
                 self.broken = None;
-                Err(Trouble { passing: Some(Passing::Broken), ..refused })
+                Err(RequestError { transient: Some(Transient::Broken), ..refused })
             }
             _ => Err(self.session.refused(answer, &call)),
         }

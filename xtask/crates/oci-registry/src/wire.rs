@@ -12,16 +12,16 @@ use ureq::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use ureq::{Agent, BodyReader, Proxy, ProxyProtocol, SendBody};
 
 use super::failure::{self, Place};
-use super::pace::{Pace, Paced};
+use super::min_throughput::{Pace, Paced};
 use super::reference::is_loopback;
-use super::retry::Trouble;
+use super::retry::RequestError;
 pub use super::timeouts::Timeouts;
 use super::tls;
 use super::url;
 use cli_support::error::Fault;
 
 /// Redirects that are followed for one request.
-const MOST_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// The connections of a client, kept open between requests.
 pub(super) struct Wire {
@@ -61,7 +61,7 @@ pub(super) struct Ask<'a> {
 }
 
 /// An answer whose body is still on the wire.
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// Where it came from after all redirects.
@@ -70,7 +70,7 @@ pub(super) struct Answer {
     place: Place,
 }
 
-impl Answer {
+impl Response {
     /// A header's value, where it is there and text.
     pub(super) fn header(&self, name: impl ureq::http::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -82,10 +82,10 @@ impl Answer {
     }
 
     /// The whole body, which must not be longer than `limit` bytes.
-    pub(super) fn read(mut self, limit: u64) -> Result<Vec<u8>, Trouble> {
+    pub(super) fn read(mut self, limit: u64) -> Result<Vec<u8>, RequestError> {
         let too_long = || {
             let what = format!("the answer is longer than {limit} bytes");
-            Trouble::lasting(Fault::failed(what).at(url::shown(&self.url)).of_content())
+            RequestError::permanent(Fault::failed(what).at(url::shown(&self.url)).of_content())
         };
         if self.length().is_some_and(|length| length > limit) {
             return Err(too_long());
@@ -97,7 +97,7 @@ impl Answer {
     }
 
     /// The failure of a read from the body.
-    pub(super) fn broke(&self, error: io::Error) -> Trouble {
+    pub(super) fn broke(&self, error: io::Error) -> RequestError {
         failure::while_reading(error, &self.place)
     }
 
@@ -116,9 +116,9 @@ impl Wire {
     }
 
     /// Sends a request and follows its redirects; every status is an answer.
-    pub(super) fn send(&self, ask: Ask<'_>) -> Result<Answer, Trouble> {
+    pub(super) fn send(&self, ask: Ask<'_>) -> Result<Response, RequestError> {
         let Ask { method, mut url, headers, mut authorization, mut payload, redirects } = ask;
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let mut request = Request::builder().method(method.clone()).uri(url.clone());
             for (name, value) in &headers {
                 request = request.header(name, value);
@@ -134,8 +134,8 @@ impl Wire {
             }
             url = next;
         }
-        Err(Trouble::lasting(
-            Fault::failed(format!("more than {MOST_REDIRECTS} redirects")).at(url::shown(&url)),
+        Err(RequestError::permanent(
+            Fault::failed(format!("more than {MAX_REDIRECTS} redirects")).at(url::shown(&url)),
         ))
     }
 
@@ -144,13 +144,13 @@ impl Wire {
         mut request: ureq::http::request::Builder,
         payload: &mut Payload<'_>,
         url: &Uri,
-    ) -> Result<Answer, Trouble> {
-        let agent = self.agent(url).map_err(Trouble::lasting)?;
+    ) -> Result<Response, RequestError> {
+        let agent = self.agent(url).map_err(RequestError::permanent)?;
         if let Payload::Stream(_, length) = payload {
             request = request.header(CONTENT_LENGTH, *length);
         }
         let unsound = |error: ureq::http::Error| {
-            Trouble::lasting(Fault::failed(format!("cannot ask this: {error}")).at(url::shown(url)))
+            RequestError::permanent(Fault::failed(format!("cannot ask this: {error}")).at(url::shown(url)))
         };
         let outcome = match payload {
             Payload::None => agent.run(request.body(()).map_err(unsound)?),
@@ -169,7 +169,7 @@ impl Wire {
         // The size of what is read is bounded where it is read.
         let body = body.into_with_config().limit(u64::MAX).reader();
         let body = Paced { inner: body, pace: Pace::new(self.timeouts.transfer()) };
-        Ok(Answer { status: parts.status, headers: parts.headers, url: url.clone(), body, place })
+        Ok(Response { status: parts.status, headers: parts.headers, url: url.clone(), body, place })
     }
 
     fn agent(&self, url: &Uri) -> Result<Agent> {
@@ -184,7 +184,7 @@ impl Wire {
         if proxy.as_ref().is_some_and(|proxy| !is_http(proxy) && !proxy.is_no_proxy(url)) {
             return Err(Fault::failed("the environment names a SOCKS proxy, which is not supported")
                 .at(url::shown(url))
-                .cure("set HTTPS_PROXY and ALL_PROXY to an HTTP proxy, or name the host in NO_PROXY")
+                .hint("set HTTPS_PROXY and ALL_PROXY to an HTTP proxy, or name the host in NO_PROXY")
                 .into());
         }
         let mut config = Agent::config_builder()
@@ -212,7 +212,7 @@ fn is_http(proxy: &Proxy) -> bool {
 }
 
 /// Where an answer sends the request on to; none where it is no redirect or is not to be followed.
-fn redirect(answer: &Answer, method: &Method, redirects: Redirects) -> Option<Result<Uri, Trouble>> {
+fn redirect(answer: &Response, method: &Method, redirects: Redirects) -> Option<Result<Uri, RequestError>> {
     let asks_again = *method == Method::GET || *method == Method::HEAD;
     if redirects == Redirects::None
         || !asks_again
@@ -222,11 +222,11 @@ fn redirect(answer: &Answer, method: &Method, redirects: Redirects) -> Option<Re
     }
     let from = || url::shown(&answer.url);
     let Some(next) = answer.header(LOCATION).and_then(|location| url::join(&answer.url, location)) else {
-        return Some(Err(Trouble::lasting(Fault::failed("a redirect to no usable place").at(from()))));
+        return Some(Err(RequestError::permanent(Fault::failed("a redirect to no usable place").at(from()))));
     };
     if url::is_tls(&answer.url) && !url::is_tls(&next) {
         let what = format!("a redirect from https to {}", url::shown(&next));
-        return Some(Err(Trouble::lasting(Fault::failed(what).at(from()))));
+        return Some(Err(RequestError::permanent(Fault::failed(what).at(from()))));
     }
     Some(Ok(next))
 }

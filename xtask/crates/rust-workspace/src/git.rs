@@ -13,7 +13,7 @@ use cli_support::threads::joined;
 
 /// The source's place in history. Without a repository all of it is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Source {
+pub struct GitSource {
     /// The commit, in full.
     pub revision: Option<String>,
     /// Whether files differ from that commit.
@@ -52,7 +52,7 @@ pub fn command(root: &Path) -> Cmd {
         .limit(Duration::from_mins(1))
 }
 
-impl Source {
+impl GitSource {
     /// Reads the repository that tracks `root`, if there is one. A repository that git refuses to read
     /// is an error: the image would lose its revision and get another digest in silence. `run_for` is the tag
     /// that this run is for, where it is for one.
@@ -80,7 +80,7 @@ impl Source {
         let run = |args: &[&str]| command(root).args(args.iter().copied()).read();
         let git = |args: &[&str]| run(args).ok();
         let repository = run(&["rev-parse", "--git-dir", "--is-shallow-repository"])
-            .context(Fault::failed("git refuses to read this repository").cure(
+            .context(Fault::failed("git refuses to read this repository").hint(
             "git status says why; variables such as GIT_DIR and GIT_CONFIG_COUNT are not passed on to git",
         ))?;
         let shallow = repository.lines().last() == Some("true");
@@ -200,12 +200,12 @@ mod tests {
     fn versions() {
         let of_crate = Version::new(0, 1, 0);
         let at = |described: &str, dirty, commits| {
-            let source = Source {
+            let source = GitSource {
                 revision: Some("0123456789abcdef".to_owned()),
                 dirty,
                 nearest: parse_describe(described).and_then(|(tag, ahead)| Some((version_of(tag)?, ahead))),
                 commits,
-                ..Source::default()
+                ..GitSource::default()
             };
             source.version(&of_crate).to_string()
         };
@@ -220,6 +220,6 @@ mod tests {
         ] {
             assert_eq!(at(described, dirty, commits), expected, "{described}");
         }
-        assert_eq!(Source::default().version(&of_crate), of_crate);
+        assert_eq!(GitSource::default().version(&of_crate), of_crate);
     }
 }

@@ -1,7 +1,7 @@
 //! The Rust workspace to release: its settings, git, versions, tags, cargo builds, and the crates in its binaries.
 
 pub mod audit;
-pub mod build;
+pub mod binary;
 pub mod git;
 pub mod paths;
 pub mod settings;

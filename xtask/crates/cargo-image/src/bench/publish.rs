@@ -9,7 +9,7 @@ use super::{Candidate, Comparison, Times, compare, table};
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, Need, find};
 use cli_support::ui::{self, Ui};
-use rust_workspace::build::Package;
+use rust_workspace::binary::Package;
 use rust_workspace::settings::{Bytes, Workspace};
 
 /// Publishing against crane
@@ -35,7 +35,7 @@ impl Publish {
     /// Measures and tells.
     pub fn run(&self) -> Result<()> {
         if find("crane").is_none() {
-            return Err(Fault::usage("crane is not on PATH").cure("apt-get install crane").into());
+            return Err(Fault::usage("crane is not on PATH").hint("apt-get install crane").into());
         }
         let ui = Ui::detect();
         let workspace = Workspace::find()?;

@@ -10,7 +10,7 @@ use cli_support::error::Fault;
 use cli_support::mask::{has_login, without_login};
 use cli_support::plan::{Action, Plan};
 use cli_support::ui::{self, Progress, Ui};
-use image_scan::facts::{FILE, Facts};
+use image_scan::advisory_db::{AdvisoryDb, FILE};
 use image_scan::import;
 use oci_registry::download;
 use rust_workspace::settings::Workspace;
@@ -19,7 +19,7 @@ use rust_workspace::settings::Workspace;
 const SOURCE: &str = "https://github.com/rustsec/advisory-db/archive/refs/heads/main.tar.gz";
 
 /// The longest download: ten times today's.
-const LONGEST: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Keep the advisories that scans use
 #[derive(Args, Debug)]
@@ -56,7 +56,7 @@ struct Update {
 }
 
 #[derive(Debug)]
-enum Step {
+enum AdvisoriesStep {
     Read(String),
     Write { path: PathBuf, fewer: bool },
 }
@@ -70,7 +70,7 @@ impl Flags {
         if is_url(&source) && has_login(&source) {
             return Err(Fault::usage("--from: a login in an address is shown wherever the address is")
                 .at(without_login(&source))
-                .cure("fetch it with a program that knows the login, and give the file")
+                .hint("fetch it with a program that knows the login, and give the file")
                 .into());
         }
         if !is_url(&source) && !Path::new(&source).exists() {
@@ -78,13 +78,13 @@ impl Flags {
         }
         let mut plan = Plan::new("advisories update");
         let reason = "facts alone are taken: ids, versions, ratings, days; no prose";
-        plan.step("read", reason, [source.clone()], Step::Read(source));
+        plan.step("read", reason, [source.clone()], AdvisoriesStep::Read(source));
         let path = workspace.root.join(FILE);
         plan.step(
             "write",
             format!("{FILE} is replaced in one rename"),
             ["read"],
-            Step::Write { path, fewer: update.allow_fewer },
+            AdvisoriesStep::Write { path, fewer: update.allow_fewer },
         );
         if update.dry_run {
             plan.print(update.json);
@@ -105,10 +105,10 @@ impl Flags {
     }
 }
 
-impl Action for Step {
-    type State = Option<Facts>;
+impl Action for AdvisoriesStep {
+    type State = Option<AdvisoryDb>;
 
-    fn run(&self, state: &mut Option<Facts>, _: &Progress) -> Result<String> {
+    fn run(&self, state: &mut Option<AdvisoryDb>, _: &Progress) -> Result<String> {
         match self {
             Self::Read(from) => {
                 let facts = read(from).with_context(|| from.clone())?;
@@ -120,9 +120,9 @@ impl Action for Step {
             Self::Write { path, fewer } => {
                 let facts = state.as_ref().context("no facts were read")?;
                 let at = || path.display().to_string();
-                // Facts go forward: an old mirror must not undo a newer file unseen.
+                // The date only increases: an old mirror must not undo a newer file unnoticed.
                 if let Ok(text) = fs::read_to_string(path)
-                    && let Ok(old) = Facts::parse(&text)
+                    && let Ok(old) = AdvisoryDb::parse(&text)
                 {
                     facts.check_follows(&old, *fewer)?;
                 }
@@ -140,12 +140,12 @@ fn is_url(from: &str) -> bool {
     from.starts_with("https://") || from.starts_with("http://")
 }
 
-fn read(from: &str) -> Result<Facts> {
+fn read(from: &str) -> Result<AdvisoryDb> {
     let path = Path::new(from);
     let name = "github.com/rustsec/advisory-db";
     match path {
         _ if is_url(from) => {
-            import::of_tar(&download(from, LONGEST)?, if from == SOURCE { name } else { from })
+            import::of_tar(&download(from, MAX_BYTES)?, if from == SOURCE { name } else { from })
         }
         dir if dir.is_dir() => import::of_folder(dir, name),
         // A path says nothing on another machine.

@@ -18,7 +18,7 @@ use cli_support::files::remove_dir;
 use cli_support::process::Cmd;
 use cli_support::ui::{self, Progress, Table, Ui};
 use oci_image::platform::Platform;
-use rust_workspace::build::{Package, cargo, metadata};
+use rust_workspace::binary::{Package, cargo, metadata};
 use rust_workspace::settings::{Bytes, Workspace};
 
 /// Compressed bytes a platform that are wanted, at most.
@@ -57,7 +57,7 @@ struct Image {
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct BenchReport {
     schema: &'static str,
     command: &'static str,
     comparisons: Vec<Comparison>,
@@ -115,7 +115,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn run(&self, workspace: &Workspace, progress: &Progress) -> Result<Report> {
+    fn run(&self, workspace: &Workspace, progress: &Progress) -> Result<BenchReport> {
         let docker = match Docker::probe(workspace.settings.buildx.builder.as_deref()) {
             Docker::Ready { .. } => None,
             Docker::Unable(why) => Some(why),
@@ -189,7 +189,7 @@ impl Bench {
                 progress,
             )?);
         }
-        Ok(Report { schema: "xtask.bench-image/1", command: "bench", comparisons, cold, sizes, skipped })
+        Ok(BenchReport { schema: "xtask.bench-image/1", command: "bench", comparisons, cold, sizes, skipped })
     }
 
     fn candidate<'a>(&'a self, name: &'static str, copy: &'a Path, engine: &'static str) -> Candidate<'a> {
@@ -270,7 +270,7 @@ fn sizes(cmd: &Cmd) -> Result<Vec<(String, u64)>> {
     Ok(platforms.map(size).collect())
 }
 
-impl Report {
+impl BenchReport {
     fn text(&self) -> String {
         let mut out = format!("\n{}", table(&self.comparisons));
         let mut cold = Table::new(&["from nothing", ">seconds"]);

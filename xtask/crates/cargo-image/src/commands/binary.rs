@@ -10,9 +10,9 @@ use cli_support::error::Fault;
 use cli_support::plan::{Action, Plan};
 use cli_support::process::Cmd;
 use cli_support::ui::{self, Progress, Ui};
-use oci_image::platform::{Choice, Platform};
-use rust_workspace::build::{self, Build, Package, Toolchain};
-use rust_workspace::git::Source;
+use oci_image::platform::{Platform, PlatformChoice};
+use rust_workspace::binary::{self, Build, Package, Toolchain};
+use rust_workspace::git::GitSource;
 use rust_workspace::settings::Workspace;
 use rust_workspace::tags::run_tag;
 
@@ -24,7 +24,7 @@ Examples:
 pub struct Flags {
     /// linux/amd64, linux/arm64, or host
     #[arg(long, default_value = "host", value_name = "PLATFORM")]
-    platform: Choice,
+    platform: PlatformChoice,
     /// The folder that the binary is put into
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -38,8 +38,8 @@ pub struct Flags {
 
 /// What this command does.
 #[derive(Debug)]
-enum Step {
-    Build(build::Step),
+enum BinaryCommandStep {
+    Build(binary::BinaryStep),
     Copy(PathBuf),
 }
 
@@ -48,10 +48,10 @@ impl Flags {
     pub fn run(self) -> Result<()> {
         let mut work = self.work()?;
         let mut plan = Plan::new("binary");
-        work.plan(&mut plan, Step::Build);
+        work.plan(&mut plan, BinaryCommandStep::Build);
         let target = self.out.join(&work.build.binary);
         let reason = format!("the binary goes to {}", target.display());
-        plan.step("copy", reason, ["compile"], Step::Copy(target.clone()));
+        plan.step("copy", reason, ["compile"], BinaryCommandStep::Copy(target.clone()));
         if self.dry_run {
             plan.print(self.json);
             return Ok(());
@@ -73,24 +73,24 @@ impl Flags {
         Ok(())
     }
 
-    fn work(&self) -> Result<build::Work> {
+    fn work(&self) -> Result<binary::BinaryWork> {
         let workspace = Workspace::find()?;
         let platforms = self.platform.resolve(&workspace.settings.platforms)?;
         let &[platform] = &platforms[..] else {
             return Err(Fault::usage("--platform: one platform at a time")
-                .cure(format!("{} or {}", Platform::ALL[0], Platform::ALL[1]))
+                .hint(format!("{} or {}", Platform::ALL[0], Platform::ALL[1]))
                 .into());
         };
         let toolchain = Toolchain::read()?;
-        let targets = build::choose(&[platform], &toolchain)?;
+        let targets = binary::choose(&[platform], &toolchain)?;
         let package = Package::of(&workspace)?;
-        let build = Build::of(&package, &Source::read(&workspace.root, run_tag().as_deref())?);
-        Ok(build::Work::new(build, toolchain, targets))
+        let build = Build::of(&package, &GitSource::read(&workspace.root, run_tag().as_deref())?);
+        Ok(binary::BinaryWork::new(build, toolchain, targets))
     }
 }
 
-impl Action for Step {
-    type State = build::Work;
+impl Action for BinaryCommandStep {
+    type State = binary::BinaryWork;
 
     fn command(&self) -> Option<&Cmd> {
         match self {
@@ -99,7 +99,7 @@ impl Action for Step {
         }
     }
 
-    fn run(&self, work: &mut build::Work, progress: &Progress) -> Result<String> {
+    fn run(&self, work: &mut binary::BinaryWork, progress: &Progress) -> Result<String> {
         match self {
             Self::Build(step) => step.run(work, progress),
             Self::Copy(target) => {

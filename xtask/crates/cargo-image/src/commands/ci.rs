@@ -9,7 +9,7 @@ use cli_support::error::Fault;
 use cli_support::plan::{Action, Plan};
 use cli_support::process::{Cmd, find};
 use cli_support::ui::{self, Progress, Ui};
-use rust_workspace::build::{Toolchain, cargo};
+use rust_workspace::binary::{Toolchain, cargo};
 use rust_workspace::settings::Workspace;
 
 /// What xtask itself must compile for: it runs wherever cargo does.

@@ -11,7 +11,7 @@ use cli_support::process::{Cmd, find};
 use cli_support::ui::{self, Table};
 use oci_image::platform::Platform;
 use oci_registry::{Client, Options, Reference};
-use rust_workspace::build::Toolchain;
+use rust_workspace::binary::Toolchain;
 use rust_workspace::settings::Workspace;
 
 /// Say which engines and tools are here, and what a missing one would add

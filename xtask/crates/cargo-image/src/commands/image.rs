@@ -8,11 +8,11 @@ use clap::{Args, ValueEnum};
 use crate::image::base::BaseName;
 use crate::image::buildx::{self, BaseArgument, CannotPull};
 use crate::image::docker::Docker;
-use crate::image::facts::{Engine, Facts};
+use crate::image::inputs::{Engine, ImageInputs};
 use crate::image::layer::Tree;
-use crate::image::report::{Report, Row};
+use crate::image::report::{ImageReport, Row};
 use crate::image::verify::Verify;
-use crate::image::work::{Setup, Step, Work};
+use crate::image::work::{ImageSetup, ImageStep, ImageWork};
 use cli_support::error::Fault;
 use cli_support::plan::Plan;
 use cli_support::process::{Cmd, find};
@@ -21,9 +21,9 @@ use cli_support::time::rfc3339;
 use cli_support::ui::{self, Ui};
 use oci_image::archive;
 use oci_image::layout::{Layout, Lock};
-use oci_image::platform::Choice;
-use rust_workspace::build::{self, Build, Package, Target, Toolchain};
-use rust_workspace::git::Source;
+use oci_image::platform::PlatformChoice;
+use rust_workspace::binary::{self, Build, Package, Target, Toolchain};
+use rust_workspace::git::GitSource;
 use rust_workspace::settings::{Buildx, Secret, Settings, Workspace};
 use rust_workspace::tags::run_tag;
 
@@ -45,7 +45,7 @@ pub struct Flags {
     engine: EngineFlag,
     /// linux/amd64, linux/arm64, several with commas, all, or host
     #[arg(long, default_value = "host", value_name = "LIST")]
-    platform: Option<Choice>,
+    platform: Option<PlatformChoice>,
     /// The layout's folder [default: target/image]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -148,7 +148,7 @@ impl Flags {
         };
         let _own = Lock::take(&own, |by| waiting(&own, by))?;
         let _other = (output != own).then(|| Lock::take(&output, |by| waiting(&output, by))).transpose()?;
-        let mut work = Work::new(setup, facts.build_work())?;
+        let mut work = ImageWork::new(setup, facts.build_work())?;
         let mut ran = plan.run(&mut work, ui);
         if let Err(error) = &ran
             && error.downcast_ref::<CannotPull>().is_some()
@@ -159,17 +159,18 @@ impl Flags {
                 "{CannotPull}; the native engine makes the same image (--engine buildx would insist)"
             ));
             facts.engine = Engine::Native;
-            facts.targets = build::choose(&facts.platforms, &facts.toolchain)?;
-            work = Work::new(self.setup(&facts)?, facts.build_work())?;
+            facts.targets = binary::choose(&facts.platforms, &facts.toolchain)?;
+            work = ImageWork::new(self.setup(&facts)?, facts.build_work())?;
             ran = self.plan(&facts)?.run(&mut work, ui);
         }
         self.report(&facts, work, ran?, ui)
     }
 
-    fn facts(&self) -> Result<Facts> {
+    fn facts(&self) -> Result<ImageInputs> {
         let workspace = Workspace::find()?;
         let settings = &workspace.settings;
-        let platforms = self.platform.as_ref().unwrap_or(&Choice::Host).resolve(&settings.platforms)?;
+        let platforms =
+            self.platform.as_ref().unwrap_or(&PlatformChoice::Host).resolve(&settings.platforms)?;
         let here = std::env::current_dir().context("the current folder")?;
         let base = match &self.base {
             Some(base) => BaseName::parse(base, &here)?,
@@ -179,13 +180,13 @@ impl Flags {
         // Three programs answer three questions that do not depend on each other.
         let (toolchain, metadata, source) = std::thread::scope(|scope| {
             let toolchain = scope.spawn(Toolchain::read);
-            let source = scope.spawn(|| Source::read(&workspace.root, run_tag().as_deref()));
-            let metadata = build::metadata(&workspace.root);
+            let source = scope.spawn(|| GitSource::read(&workspace.root, run_tag().as_deref()));
+            let metadata = binary::metadata(&workspace.root);
             (joined(toolchain), metadata, joined(source))
         });
         let toolchain = toolchain?;
         let targets = match engine {
-            Engine::Native => build::choose(&platforms, &toolchain)?,
+            Engine::Native => binary::choose(&platforms, &toolchain)?,
             // They are built in the container; here their names alone are needed.
             Engine::Buildx => platforms.iter().map(|&platform| Target::musl(platform)).collect(),
         };
@@ -196,14 +197,14 @@ impl Flags {
             .find(|program| self.load && find(program).is_some() && Cmd::new(program).arg("info").succeeds());
         if self.load && loader.is_none() {
             return Err(Fault::usage("--load: neither Docker nor Podman answers here")
-                .cure("start one, or write a tar for another machine: --archive FILE")
+                .hint("start one, or write a tar for another machine: --archive FILE")
                 .into());
         }
-        Ok(Facts { workspace, package, source, toolchain, engine, platforms, targets, base, loader })
+        Ok(ImageInputs { workspace, package, source, toolchain, engine, platforms, targets, base, loader })
     }
 
     /// What can be known to go wrong is said before anything is built.
-    fn check(&self, facts: &Facts, setup: &Setup) -> Result<()> {
+    fn check(&self, facts: &ImageInputs, setup: &ImageSetup) -> Result<()> {
         setup.files.leaves_room_for(&setup.path)?;
         Layout::may_write(&setup.output)?;
         if let Some(archive) = &self.archive {
@@ -214,7 +215,7 @@ impl Flags {
             if let Some(layout) = Layout::around(path) {
                 let what =
                     format!("{flag}: {} lies in the image layout {}", path.display(), layout.display());
-                return Err(Fault::usage(what).cure("name a place outside of it").into());
+                return Err(Fault::usage(what).hint("name a place outside of it").into());
             }
         }
         if let BaseName::Layout(dir, _) = &facts.base {
@@ -255,7 +256,7 @@ impl Flags {
         match (self.engine, docker) {
             (_, Docker::Ready { .. }) => Ok(Engine::Buildx),
             (EngineFlag::Buildx, Docker::Unable(why)) => Err(Fault::usage(format!("--engine buildx: {why}"))
-                .cure("cargo xtask doctor says what is missing; --engine native needs nothing but cargo")
+                .hint("cargo xtask doctor says what is missing; --engine native needs nothing but cargo")
                 .into()),
             (_, Docker::Unable(_)) => Ok(Engine::Native),
         }
@@ -269,7 +270,7 @@ impl Flags {
         for context in &flags.build_context {
             let (name, value) = context.split_once('=').ok_or_else(|| {
                 Fault::usage(format!("--build-context '{context}' is not NAME=VALUE"))
-                    .cure("--build-context rust:1.95-slim-bookworm=docker-image://mirror.lan/rust:1.95")
+                    .hint("--build-context rust:1.95-slim-bookworm=docker-image://mirror.lan/rust:1.95")
             })?;
             options.contexts.insert(name.to_owned(), value.to_owned());
         }
@@ -283,7 +284,7 @@ impl Flags {
         Ok(options)
     }
 
-    fn plan(&self, facts: &Facts) -> Result<Plan<Step>> {
+    fn plan(&self, facts: &ImageInputs) -> Result<Plan<ImageStep>> {
         let mut plan = Plan::new("image");
         let settings = &facts.workspace.settings;
         let base = self.base.as_deref().unwrap_or(&settings.base);
@@ -291,10 +292,10 @@ impl Flags {
             "base",
             format!("what the image stands on: {base}"),
             [base],
-            Step::Base(facts.base.clone()),
+            ImageStep::Base(facts.base.clone()),
         );
         match facts.engine {
-            Engine::Native => facts.build_work().plan(&mut plan, Step::Build),
+            Engine::Native => facts.build_work().plan(&mut plan, ImageStep::Build),
             Engine::Buildx => self.plan_buildx(facts, &mut plan)?,
         }
         let content =
@@ -303,18 +304,18 @@ impl Flags {
             "layers",
             "files and binary, sorted, with fixed owner, mode and time",
             content,
-            Step::Assemble,
+            ImageStep::Assemble,
         );
         let output = self.output(facts);
         plan.step(
             "layout",
             format!("{} shows the new image in one rename", output.display()),
             ["layers"],
-            Step::Write,
+            ImageStep::Write,
         );
         if self.pin {
             let reason = format!("{} names the base with its digest", rust_workspace::settings::FILE);
-            plan.step("pin", reason, ["base"], Step::Pin(facts.workspace.root.clone()));
+            plan.step("pin", reason, ["base"], ImageStep::Pin(facts.workspace.root.clone()));
         }
         if self.verify {
             let (verify, reason) =
@@ -328,7 +329,7 @@ impl Flags {
                 "archive",
                 reason,
                 [output.display().to_string()],
-                Step::Archive { path, repository, tag },
+                ImageStep::Archive { path, repository, tag },
             );
         }
         if let (Some(loader), Some(path)) = (facts.loader, self.archive_path(facts)) {
@@ -337,13 +338,13 @@ impl Flags {
                 "load",
                 format!("hand the image to {loader}"),
                 [path.display().to_string()],
-                Step::Load(cmd),
+                ImageStep::Load(cmd),
             );
         }
         Ok(plan)
     }
 
-    fn plan_buildx(&self, facts: &Facts, plan: &mut Plan<Step>) -> Result<()> {
+    fn plan_buildx(&self, facts: &ImageInputs, plan: &mut Plan<ImageStep>) -> Result<()> {
         let options = self.buildx_options(&facts.workspace.settings)?;
         let made = facts.package.target_dir.join("xtask").join("buildx.tar");
         let base = match &facts.base {
@@ -372,32 +373,32 @@ impl Flags {
         if self.engine == EngineFlag::Auto {
             reason.push_str("; if its images cannot be pulled, the native engine builds instead");
         }
-        plan.step("buildx", reason, inputs, Step::Buildx(buildx::command(&request), made.clone()));
+        plan.step("buildx", reason, inputs, ImageStep::Buildx(buildx::command(&request), made.clone()));
         let reason = "both engines must make the same image";
-        plan.step("import", reason, [made.display().to_string()], Step::Import(made));
+        plan.step("import", reason, [made.display().to_string()], ImageStep::Import(made));
         Ok(())
     }
 
-    fn verify(facts: &Facts) -> Step {
+    fn verify(facts: &ImageInputs) -> ImageStep {
         let copy = facts.package.target_dir.join("xtask").join("verify-source");
         let build = Build { root: copy.clone(), target_dir: copy.join("target"), ..facts.build() };
         let command = build.command(&facts.targets, &facts.toolchain);
-        Step::Verify(Verify { copy, build, command })
+        ImageStep::Verify(Verify { copy, build, command })
     }
 
-    fn output(&self, facts: &Facts) -> PathBuf {
+    fn output(&self, facts: &ImageInputs) -> PathBuf {
         self.output.clone().unwrap_or_else(|| facts.package.target_dir.join("image"))
     }
 
     /// The archive asked for, or the one that loading needs.
-    fn archive_path(&self, facts: &Facts) -> Option<PathBuf> {
+    fn archive_path(&self, facts: &ImageInputs) -> Option<PathBuf> {
         let own = || facts.package.target_dir.join("xtask").join("load.tar");
         self.archive.clone().or_else(|| self.load.then(own))
     }
 
-    fn setup(&self, facts: &Facts) -> Result<Setup> {
+    fn setup(&self, facts: &ImageInputs) -> Result<ImageSetup> {
         let settings = &facts.workspace.settings;
-        Ok(Setup {
+        Ok(ImageSetup {
             root: facts.workspace.root.clone(),
             output: self.output(facts),
             platforms: facts.platforms.clone(),
@@ -407,20 +408,26 @@ impl Flags {
         })
     }
 
-    fn report(&self, facts: &Facts, work: Work, steps: Vec<cli_support::plan::Report>, ui: Ui) -> Result<()> {
+    fn report(
+        &self,
+        facts: &ImageInputs,
+        work: ImageWork,
+        steps: Vec<cli_support::plan::StepReport>,
+        ui: Ui,
+    ) -> Result<()> {
         let settings = &facts.workspace.settings;
         let Some(image) = work.image else { return Err(anyhow::anyhow!("no image was made")) };
         let digest = image.digest;
         let rows = image.platforms.into_iter();
         let rows = rows.map(|made| Row::new(made, work.build_seconds, settings.budgets)).collect();
-        let mut report = Report {
+        let mut report = ImageReport {
             engine: facts.engine.name(),
             reference: settings.repository.as_ref().map(|repository| format!("{repository}@{digest}")),
             layout: shown(&work.setup.output),
             version: facts.version(),
             steps,
             notes: work.build.notes,
-            ..Report::new(digest, rows)
+            ..ImageReport::new(digest, rows)
         };
         report.notes.extend(facts.source.missing.as_ref().map(|why| {
             format!(

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::publish::Target;
 use super::verify::{TrustFlags, image};
-use crate::environments::{Place, Places, Promoted, Setup, Step, Work};
+use crate::environments::{Place, Places, PromoteSetup, PromoteStep, PromoteWork, Promoted};
 use crate::publish::Trust;
 use crate::verify::Demands;
 use cli_support::error::Fault;
@@ -63,7 +63,7 @@ impl Flags {
         others.push(&setup.image);
         let client = self.target.client_for(&setup.to.at, &others, ui)?;
         let to = setup.to.clone();
-        let mut work = Work::new(setup, client);
+        let mut work = PromoteWork::new(setup, client);
         let steps = plan.run(&mut work, ui)?;
         let Promoted { digest, previous, record } = work.promoted()?;
         let (name, reference) = (to.environment.name, to.at.with_digest(digest).to_string());
@@ -88,7 +88,7 @@ impl Flags {
         ui::write_outputs(&summary, &[("digest", digest.to_string()), ("reference", reference)])
     }
 
-    fn setup(&self, workspace: &Workspace) -> Result<Setup> {
+    fn setup(&self, workspace: &Workspace) -> Result<PromoteSetup> {
         let repository = self.target.repository(workspace.settings.repository.as_deref())?;
         let places = Places::of(workspace, &repository)?;
         let named = |name: &Option<String>| -> Result<Option<Place>, Fault> {
@@ -111,7 +111,7 @@ impl Flags {
         };
         places.must_know(&image)?;
         let event = Event::read(&workspace.root);
-        Ok(Setup {
+        Ok(PromoteSetup {
             by: event.actor.unwrap_or_else(|| "unknown".to_owned()),
             run: event.run.map(|run| run.url),
             folder: workspace.root.join("target").join("xtask"),
@@ -149,25 +149,25 @@ impl Flags {
     }
 }
 
-fn plan(setup: &Setup) -> Plan<Step> {
+fn plan(setup: &PromoteSetup) -> Plan<PromoteStep> {
     let mut plan = Plan::new("promote");
     let (to, place) = (&setup.to.environment.name, setup.to.at.to_string());
     let image = setup.image.to_string();
     let reason = format!("the image, and what runs in {to} now");
-    plan.step("find", reason, [&image, &place], Step::Find);
+    plan.step("find", reason, [&image, &place], PromoteStep::Find);
     plan.step(
         "demands",
         format!("what {to} asks of an image"),
         [rust_workspace::settings::FILE, &image],
-        Step::Demands,
+        PromoteStep::Demands,
     );
     if setup.to.at.name() != setup.image.name() {
         let name = setup.to.at.name();
         let reason = format!("the same bytes and all that refers to them, into {name}");
-        plan.step("copy", reason, [&image], Step::Copy);
-        plan.step("verify", format!("all of it arrived, and {to} takes it"), [&name], Step::Verify);
+        plan.step("copy", reason, [&image], PromoteStep::Copy);
+        plan.step("verify", format!("all of it arrived, and {to} takes it"), [&name], PromoteStep::Verify);
     }
-    plan.step("tag", format!("the same manifest under {place}"), [&image], Step::Tag);
-    plan.step("record", format!("by {}, as a referrer of it", setup.by), ["tag"], Step::Record);
+    plan.step("tag", format!("the same manifest under {place}"), [&image], PromoteStep::Tag);
+    plan.step("record", format!("by {}, as a referrer of it", setup.by), ["tag"], PromoteStep::Record);
     plan
 }

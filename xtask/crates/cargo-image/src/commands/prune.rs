@@ -8,7 +8,7 @@ use clap::Args;
 use super::publish::Target;
 use super::tags::rules;
 use crate::environments::Places;
-use crate::environments::prune::{Keep, Removed, Sweep, remove, sweep};
+use crate::environments::prune::{Keep, PrunePlan, Removed, plan, remove};
 use cli_support::error::{Fault, plain_line};
 use cli_support::ui::{self, Table, Ui};
 use rust_workspace::settings::Workspace;
@@ -52,7 +52,7 @@ impl Flags {
         let client = self.target.client(&repository, ui)?;
         if self.drop.iter().any(String::is_empty) {
             return Err(Fault::usage("--drop '' would drop every tag")
-                .cure("name a prefix: --drop pr-")
+                .hint("name a prefix: --drop pr-")
                 .into());
         }
         let mut tags: BTreeSet<String> = self.keep_tag.iter().cloned().collect();
@@ -66,7 +66,7 @@ impl Flags {
         }
         let names = Names::of_every_run(&rules(&workspace.settings));
         let keep = Keep { versions: self.keep, tags, drop: self.drop.clone(), names };
-        let found = sweep(&client, &repository, &keep)?;
+        let found = plan(&client, &repository, &keep)?;
         for note in &found.notes {
             ui.warn(&plain_line(note));
         }
@@ -102,7 +102,7 @@ impl Flags {
 }
 
 /// What went or would go, for a person.
-fn shown(found: &Sweep, removed: &Removed, delete: bool, drop: &[String]) -> String {
+fn shown(found: &PrunePlan, removed: &Removed, delete: bool, drop: &[String]) -> String {
     let mut table = Table::new(&["tag", "what happens"]);
     for tag in &found.tags {
         let spared = found.listing.images.get(tag).is_some_and(|digest| removed.spared.contains(digest));

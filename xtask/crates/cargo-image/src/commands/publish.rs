@@ -6,10 +6,10 @@ use anyhow::Result;
 use clap::Args;
 
 pub use super::target::Target;
-use super::version::Facts;
+use super::version::VersionReport;
 use crate::publish::{
-    Mode, Origin, Parameters, Parcel, Report, Said, Scan, Setup, Signer, Step, Work, check_version, merge,
-    need_cosign, scan_gate,
+    ImageBundle, Origin, Parameters, PublishReport, PublishSetup, PublishStep, PublishWork, Scan, Signer,
+    SigningMode, StatementKind, check_version, merge, need_cosign, scan_gate,
 };
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
@@ -51,7 +51,7 @@ pub struct Flags {
     allow_unscanned: Option<String>,
     /// How the image is signed
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
-    sign: Mode,
+    sign: SigningMode,
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -63,13 +63,13 @@ pub struct Flags {
 impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
-        let facts = Facts::read()?;
+        let facts = VersionReport::read()?;
         let to = self.target.repository(facts.workspace.settings.repository.as_deref())?;
         let dir = self.image.clone().unwrap_or_else(|| facts.package.target_dir.join("image"));
         let ui = Ui::detect();
         if self.dry_run && !self.merge.is_empty() {
             return Err(Fault::usage("--merge makes an image, and --dry-run changes nothing")
-                .cure("merge first: the plan is about the image that comes of it")
+                .hint("merge first: the plan is about the image that comes of it")
                 .into());
         }
         let _lock = if self.dry_run || !dir.exists() && self.merge.is_empty() {
@@ -96,10 +96,11 @@ impl Flags {
             return Ok(());
         }
         let client = self.target.client(&setup.to, ui)?;
-        let mut work = Work::new(setup, parcel, client)?;
+        let mut work = PublishWork::new(setup, parcel, client)?;
         let steps = plan.run(&mut work, ui)?;
         let (digest, repository) = (work.parcel.digest(), work.setup.to.name());
-        let report = Report::new(repository, digest, work.rows, work.attached, work.sending.sent, steps);
+        let report =
+            PublishReport::new(repository, digest, work.rows, work.attached, work.sending.sent, steps);
         for doubt in work.setup.version.iter().flat_map(|version| report.doubts(version)) {
             ui.warn(&doubt);
         }
@@ -113,7 +114,7 @@ impl Flags {
     }
 
     /// The tags of the flags, or those of the rules, which must be about the very image that is there.
-    fn tags(&self, facts: &Facts, to: &Reference, parcel: &Parcel, ui: Ui) -> Result<Vec<Tag>> {
+    fn tags(&self, facts: &VersionReport, to: &Reference, parcel: &ImageBundle, ui: Ui) -> Result<Vec<Tag>> {
         if !self.tag.is_empty() {
             let tags = super::tags::named(facts, to, &self.tag)?;
             if let Some(doubt) = check_version(parcel.label("version"), &tags)? {
@@ -125,7 +126,7 @@ impl Flags {
         let other = |what: &str, image: &str, now: &str| {
             Fault::usage(format!("the image's {what} is {image}, and the source's is {now}"))
                 .at(parcel.layout.dir().display())
-                .cure("make it of this source: cargo xtask image --platform all; or name the tags: --tag TAG")
+                .hint("make it of this source: cargo xtask image --platform all; or name the tags: --tag TAG")
         };
         if let Some(now) = facts.source.revision() {
             let image = parcel.label("revision").unwrap_or("not named");
@@ -143,7 +144,14 @@ impl Flags {
         Ok(derived)
     }
 
-    fn setup(&self, facts: &Facts, to: Reference, tags: Vec<Tag>, parcel: &Parcel, ui: Ui) -> Result<Setup> {
+    fn setup(
+        &self,
+        facts: &VersionReport,
+        to: Reference,
+        tags: Vec<Tag>,
+        parcel: &ImageBundle,
+        ui: Ui,
+    ) -> Result<PublishSetup> {
         for tag in &tags {
             to.with_tag(&tag.name)?;
         }
@@ -169,7 +177,7 @@ impl Flags {
         let passed = scan_gate(scan.as_ref(), &parcel.digest(), needs_trivy, over.as_deref(), None).is_ok();
         // A reason that was not needed is none that a consumer should read.
         let unscanned = self.allow_unscanned.clone().filter(|_| !passed);
-        Ok(Setup {
+        Ok(PublishSetup {
             from: base.filter(|base| base.registry() == to.registry() && base.name() != to.name()),
             scan,
             needs_trivy,
@@ -187,7 +195,12 @@ impl Flags {
     }
 }
 
-fn parameters(facts: &Facts, origin: Origin, parcel: &Parcel, unscanned: Option<String>) -> Parameters {
+fn parameters(
+    facts: &VersionReport,
+    origin: Origin,
+    parcel: &ImageBundle,
+    unscanned: Option<String>,
+) -> Parameters {
     let root = &facts.workspace.root;
     let files = ["Cargo.lock", "rust-toolchain.toml", rust_workspace::settings::FILE].into_iter().filter_map(
         |name| {
@@ -208,16 +221,16 @@ fn parameters(facts: &Facts, origin: Origin, parcel: &Parcel, unscanned: Option<
     }
 }
 
-fn read(dir: &Path) -> Result<Parcel> {
+fn read(dir: &Path) -> Result<ImageBundle> {
     if dir.exists() {
-        return Parcel::read(dir);
+        return ImageBundle::read(dir);
     }
-    Err(Fault::usage("there is no image").at(dir.display()).cure("cargo xtask image --platform all").into())
+    Err(Fault::usage("there is no image").at(dir.display()).hint("cargo xtask image --platform all").into())
 }
 
 /// The bills of materials that `cargo xtask sbom` and others left in these folders, of this very image:
 /// each names a manifest of it.
-fn sboms(folders: &[PathBuf], parcel: &Parcel) -> Vec<PathBuf> {
+fn sboms(folders: &[PathBuf], parcel: &ImageBundle) -> Vec<PathBuf> {
     let digests: Vec<_> =
         parcel.manifests.iter().chain([&parcel.top]).map(|entry| entry.digest.hex()).collect();
     let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
@@ -233,16 +246,21 @@ fn sboms(folders: &[PathBuf], parcel: &Parcel) -> Vec<PathBuf> {
     found
 }
 
-fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> Plan<Step> {
+fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<Signer>) -> Plan<PublishStep> {
     let mut plan = Plan::new("publish");
     let to = setup.to.name();
     let layout = dir.display().to_string();
-    plan.step("gate", "only what passed its scan is published", ["target/xtask/scan.json"], Step::Gate);
-    plan.step("rights", format!("before anything is sent: may we push to {to}?"), [&to], Step::Rights);
+    plan.step(
+        "gate",
+        "only what passed its scan is published",
+        ["target/xtask/scan.json"],
+        PublishStep::Gate,
+    );
+    plan.step("rights", format!("before anything is sent: may we push to {to}?"), [&to], PublishStep::Rights);
     let reason = format!("what {to} lacks of {}", Bytes(parcel.bytes()));
-    plan.step("blobs", reason, [&layout], Step::Blobs);
+    plan.step("blobs", reason, [&layout], PublishStep::Blobs);
     let reason = format!("{} platforms, then {}", parcel.manifests.len(), parcel.digest());
-    plan.step("manifests", reason, [&layout], Step::Manifests);
+    plan.step("manifests", reason, [&layout], PublishStep::Manifests);
     let scan = setup.scan.iter().filter(|scan| scan.digest == parcel.digest());
     let attached = scan.map(|_| "scan").chain(setup.sboms.iter().map(|_| "SBOM"));
     let attached: Vec<_> = std::iter::once("provenance").chain(attached).collect();
@@ -250,20 +268,25 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
         "attach",
         format!("referrers of it: {}", attached.join(", ")),
         ["source", "scan"],
-        Step::Attach,
+        PublishStep::Attach,
     );
     if let Some(signer) = signer {
         let image = setup.to.with_digest(parcel.digest()).to_string();
         let command = signer.command(&image, &setup.folder, setup.plain_http);
         let attest = |said| {
             let command = signer.attest(said, &image, &setup.folder, setup.plain_http);
-            Step::Attest(signer.clone(), said, command)
+            PublishStep::Attest(signer.clone(), said, command)
         };
-        plan.step("sign", "the index and every platform", [&image], Step::Sign(signer.clone(), command));
-        plan.step("attest", "the provenance, signed as well", ["attach"], attest(Said::Provenance));
+        plan.step(
+            "sign",
+            "the index and every platform",
+            [&image],
+            PublishStep::Sign(signer.clone(), command),
+        );
+        plan.step("attest", "the provenance, signed as well", ["attach"], attest(StatementKind::Provenance));
         if attached.len() > 1 {
             let reason = format!("signed as well, by their digests: {}", attached[1..].join(", "));
-            plan.step("attest-documents", reason, ["attach"], attest(Said::Documents));
+            plan.step("attest-documents", reason, ["attach"], attest(StatementKind::Documents));
         }
     }
     let names = |forward: bool| {
@@ -271,12 +294,17 @@ fn plan(setup: &Setup, parcel: &Parcel, dir: &Path, signer: Option<Signer>) -> P
         setup.tags.iter().filter(of).map(|tag| tag.name.clone()).collect::<Vec<_>>()
     };
     let fixed = names(false);
-    plan.step("tags", format!("only now that all of it is there: {}", fixed.join(", ")), fixed, Step::Tags);
+    plan.step(
+        "tags",
+        format!("only now that all of it is there: {}", fixed.join(", ")),
+        fixed,
+        PublishStep::Tags,
+    );
     let moving = names(true);
     if !moving.is_empty() {
         let reason = format!("forward only, by the registry's own tags: {}", moving.join(", "));
-        plan.step("moving", reason, moving, Step::Moving);
+        plan.step("moving", reason, moving, PublishStep::Moving);
     }
-    plan.step("read-back", "what the registry gives must be what was sent", [&to], Step::ReadBack);
+    plan.step("read-back", "what the registry gives must be what was sent", [&to], PublishStep::ReadBack);
     plan
 }

@@ -16,12 +16,12 @@ use image_scan::builtin::{Packages, blind_spots};
 use image_scan::inventory::{self, Inventory};
 use image_scan::licence::{self, Licences};
 use image_scan::platforms;
-use image_scan::source::{Source, patience, same};
+use image_scan::source::{ImageSource, client_options, same};
 use image_scan::unlisted::{self, Overlooked};
 use oci_image::layout::Lock;
 use oci_image::oci::PlatformSpec;
 use oci_registry::Client;
-use rust_workspace::build;
+use rust_workspace::binary;
 use rust_workspace::settings::{Unlisted, Workspace};
 
 /// Write what an image is made of, for each platform
@@ -67,15 +67,15 @@ impl Format {
 }
 
 #[derive(Debug)]
-enum Step {
-    Look(Source),
+enum SbomStep {
+    Look(ImageSource),
     Licences(PathBuf),
     Write(Format),
 }
 
 /// What the steps hand on.
 #[derive(Debug)]
-struct Work {
+struct SbomWork {
     /// The repository, where the image has one; other images are called as they call themselves.
     repository: Option<String>,
     room: PathBuf,
@@ -93,30 +93,30 @@ impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
-        let metadata = build::metadata(&workspace.root)?;
+        let metadata = binary::metadata(&workspace.root)?;
         let target = metadata.target_directory.clone().into_std_path_buf();
         let own = target.join("image");
         let source = match &self.image {
             Some(text) => {
-                Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
+                ImageSource::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
             }
-            None if own.join("oci-layout").is_file() => Source::Layout(own.clone(), None),
+            None if own.join("oci-layout").is_file() => ImageSource::Layout(own.clone(), None),
             None => return Err(no_image(&own).into()),
         };
         let repository = match &source {
-            Source::Registry(reference) => Some(reference.name()),
-            Source::Layout(dir, _) if same(dir, &own) => workspace.settings.repository.clone(),
-            Source::Layout(..) | Source::Archive(_) => None,
+            ImageSource::Registry(reference) => Some(reference.name()),
+            ImageSource::Layout(dir, _) if same(dir, &own) => workspace.settings.repository.clone(),
+            ImageSource::Layout(..) | ImageSource::Archive(_) => None,
         };
         let output = self.output.clone().unwrap_or_else(|| target.join("sbom"));
         let mut plan = Plan::new("sbom");
         let image = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
         let reason = "each platform's layers, the lists in its programs, its packages";
-        plan.step("look", reason, [image], Step::Look(source));
+        plan.step("look", reason, [image], SbomStep::Look(source));
         let reason = "the licences of the crates that Cargo.lock knows";
-        plan.step("licences", reason, ["Cargo.lock"], Step::Licences(workspace.root.clone()));
+        plan.step("licences", reason, ["Cargo.lock"], SbomStep::Licences(workspace.root.clone()));
         let reason = format!("a document a platform in {}", output.display());
-        plan.step("write", reason, ["look", "licences"], Step::Write(self.format));
+        plan.step("write", reason, ["look", "licences"], SbomStep::Write(self.format));
         if self.dry_run {
             ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
             return Ok(());
@@ -133,12 +133,14 @@ impl Flags {
             Some(text) if !same(Path::new(text), &own) => None,
             _ => {
                 let settings = &workspace.settings;
-                let package = build::Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
+                let package =
+                    binary::Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
                 let path = settings.container.path.clone();
                 Some(path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary)))
             }
         };
-        let mut work = Work { repository, room, output, expected, unlisted, inventories, licences, written };
+        let mut work =
+            SbomWork { repository, room, output, expected, unlisted, inventories, licences, written };
         let steps = plan.run(&mut work, ui)?;
         for (inventory, overlooked) in &work.inventories {
             for one in overlooked {
@@ -168,14 +170,14 @@ impl Flags {
     }
 }
 
-impl Action for Step {
-    type State = Work;
+impl Action for SbomStep {
+    type State = SbomWork;
 
-    fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+    fn run(&self, work: &mut SbomWork, progress: &Progress) -> Result<String> {
         match self {
             Self::Look(source) => {
-                let client = Client::new(patience());
-                let (layout, only) = source.bring(&client, &work.room, &|text| progress.detail(text))?;
+                let client = Client::new(client_options());
+                let (layout, only) = source.pull(&client, &work.room, &|text| progress.detail(text))?;
                 let found = platforms::find(&layout, only)?;
                 for image in &found.images {
                     let inventory = inventory::take(&layout, image)?;
@@ -202,7 +204,7 @@ impl Action for Step {
     }
 }
 
-impl Work {
+impl SbomWork {
     fn write(&mut self, format: Format) -> Result<String> {
         let at = || self.output.display().to_string();
         fs::create_dir_all(&self.output).with_context(at)?;
@@ -230,7 +232,7 @@ impl Work {
             if self.written.iter().any(|(_, other, _)| *other == path) {
                 return Err(Fault::failed("two manifests for one platform")
                     .at(path.display())
-                    .cure("choose one: --image DIR@sha256:…")
+                    .hint("choose one: --image DIR@sha256:…")
                     .into());
             }
             fs::write(&path, format!("{document:#}\n")).with_context(|| path.display().to_string())?;

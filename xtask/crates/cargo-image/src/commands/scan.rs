@@ -1,6 +1,6 @@
 //! `cargo xtask scan`: whether an image may be shipped, and proof of what was looked at.
 
-mod known;
+mod inputs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use cli_support::time::Date;
 use cli_support::ui::{self, Ui};
 use image_scan::builtin;
 use image_scan::gate::{Rules, needs_trivy};
-use image_scan::report::Report;
+use image_scan::report::ScanReport;
 use image_scan::sarif;
 use image_scan::trivy;
-use image_scan::work::{Setup, Step, Work};
-use known::Known;
-pub(super) use known::no_image;
+use image_scan::work::{ScanSetup, ScanStep, ScanWork};
+use inputs::ScanInputs;
+pub(super) use inputs::no_image;
 use oci_image::layout::Lock;
-use oci_image::platform::Choice;
+use oci_image::platform::PlatformChoice;
 use rust_workspace::severity::Severity;
 
 /// Look for known vulnerabilities, secrets and weak settings in an image
@@ -48,7 +48,7 @@ pub struct Flags {
     image: Option<String>,
     /// The platforms that must be in it [default: those that it has; publish wants the settings']
     #[arg(long, value_name = "LIST")]
-    platform: Option<Choice>,
+    platform: Option<PlatformChoice>,
     /// The severities that fail, with commas and none skipped: critical,high,medium,low,unknown
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     severity: Option<Vec<Severity>>,
@@ -117,14 +117,24 @@ impl Flags {
             return Ok(());
         }
         let ui = Ui::detect();
-        let Known {
-            workspace, target_dir, name, own, layout, platforms, trivy, partial, result, notes, ..
+        let ScanInputs {
+            workspace,
+            target_dir,
+            name,
+            own,
+            layout,
+            platforms,
+            trivy,
+            partial,
+            result,
+            notes,
+            ..
         } = facts;
         let _lock = Lock::take(&target_dir.join("xtask").join("scan"), |by| {
             ui.warn(&format!("another scan of this workspace is running{by}; waiting for it to end"));
         })?;
         let settings = &workspace.settings.scan;
-        let setup = Setup {
+        let setup = ScanSetup {
             work: target_dir.join("xtask").join("scan-image"),
             expected: own.filter(|_| layout.is_some()).map(|own| own.path),
             platforms,
@@ -144,14 +154,14 @@ impl Flags {
             today: Date::today(),
             root: workspace.root.clone(),
         };
-        let mut work = Work::new(setup);
+        let mut work = ScanWork::new(setup);
         work.notes = notes;
         // What another scan left while this one waited for it.
         if layout.is_some() && result.exists() {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;
         }
         let ran = match refused {
-            Some(error) if error::kind(&error) != error::Kind::Gate => Err(error),
+            Some(error) if error::kind(&error) != error::ExitKind::Gate => Err(error),
             Some(error) => {
                 work.faults.extend(as_faults(error));
                 plan.run(&mut work, ui)
@@ -163,7 +173,7 @@ impl Flags {
             // However a step ends, the result is told, with what was found until then.
             Err(error) => {
                 let notes = work.notes.clone();
-                Step::Gate.run(&mut work, &ui.step("gate", "what was found until then"))?;
+                ScanStep::Gate.run(&mut work, &ui.step("gate", "what was found until then"))?;
                 work.notes = notes;
                 (Vec::new(), Some(error))
             }
@@ -172,7 +182,7 @@ impl Flags {
         let complete = ended.is_none();
         // A step that failed is the command's failure; a gate of one is a fault among the others.
         let failed = match ended {
-            Some(error) if error::kind(&error) == error::Kind::Gate => {
+            Some(error) if error::kind(&error) == error::ExitKind::Gate => {
                 faults.extend(as_faults(error));
                 None
             }
@@ -184,7 +194,8 @@ impl Flags {
         };
         let blind = faults.len();
         faults.extend(work.setup.rules.verdict(&work.findings));
-        let report = Report { image: &name, work: &work, steps: &steps, faults: &faults, blind, complete };
+        let report =
+            ScanReport { image: &name, work: &work, steps: &steps, faults: &faults, blind, complete };
         // What `cargo xtask publish` wants to see. An image that it could not take leaves nothing, and the
         // verdict here stands all the same.
         let ran: Vec<_> = work.engines.iter().map(|engine| engine.name).collect();
@@ -228,7 +239,7 @@ impl Flags {
         }
     }
 
-    fn tell(&self, report: &Report<'_>, ui: Ui) -> Result<()> {
+    fn tell(&self, report: &ScanReport<'_>, ui: Ui) -> Result<()> {
         let format = if self.json { Format::Json } else { self.format };
         let text = match format {
             Format::Table => format!("\n{}", report.table()),
@@ -271,10 +282,10 @@ fn as_faults(error: anyhow::Error) -> Vec<Fault> {
     match error.downcast::<Faults>() {
         Ok(Faults(faults)) => faults,
         Err(error) => {
-            let cures = error::render(&error);
-            let cures: Vec<_> = cures.lines().filter_map(|line| line.strip_prefix("  help: ")).collect();
+            let hints = error::render(&error);
+            let hints: Vec<_> = hints.lines().filter_map(|line| line.strip_prefix("  help: ")).collect();
             let fault = Fault::gate(text);
-            vec![if cures.is_empty() { fault } else { fault.cure(cures.join("; ")) }]
+            vec![if hints.is_empty() { fault } else { fault.hint(hints.join("; ")) }]
         }
     }
 }
@@ -283,7 +294,7 @@ fn as_faults(error: anyhow::Error) -> Vec<Fault> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use image_scan::source::Source;
+    use image_scan::source::ImageSource;
 
     #[derive(Parser)]
     struct Cli {
@@ -299,13 +310,14 @@ mod tests {
     fn a_digest_that_is_none_is_a_mistake_of_usage() {
         let temp = tempfile::tempdir().unwrap();
         let text = format!("{}@sha256:zz", temp.path().display());
-        let error = Source::parse(&text).with_context(|| Fault::usage("--image names no image")).unwrap_err();
-        assert_eq!(error::kind(&error), error::Kind::Usage);
+        let error =
+            ImageSource::parse(&text).with_context(|| Fault::usage("--image names no image")).unwrap_err();
+        assert_eq!(error::kind(&error), error::ExitKind::Usage);
     }
 
     #[test]
     fn a_gate_of_a_step_is_a_fault_with_its_cure() {
-        let error = anyhow::Error::new(Fault::gate("no").at("x").cure("mend it")).context("step 'a'");
+        let error = anyhow::Error::new(Fault::gate("no").at("x").hint("mend it")).context("step 'a'");
         let text = error::render(&Faults(as_faults(error)).into());
         assert_eq!(text, "error: step 'a': x: no\n  help: mend it\n");
         let error = anyhow::Error::new(Faults(vec![Fault::gate("a"), Fault::gate("b")])).context("step");
@@ -322,7 +334,7 @@ mod tests {
         ready(&path, false).unwrap();
         assert!(!path.exists());
         let missing = ready(&temp.path().join("no/out"), false).unwrap_err();
-        assert_eq!(error::kind(&missing), error::Kind::Usage);
+        assert_eq!(error::kind(&missing), error::ExitKind::Usage);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use anyhow::Result;
 use clap::Args;
 
-use super::version::Facts;
-use crate::image::facts::labels;
+use super::version::VersionReport;
+use crate::image::inputs::labels;
 use cli_support::error::Fault;
 use cli_support::ui::{self, Table};
 use oci_registry::Reference;
@@ -29,7 +29,7 @@ pub struct Flags {
 }
 
 /// The tags of this source and event, for the repository `to`.
-pub fn of(facts: &Facts, to: Option<&Reference>) -> Result<Derived> {
+pub fn of(facts: &VersionReport, to: Option<&Reference>) -> Result<Derived> {
     let derived = with(facts, tags::derive)?;
     for tag in &derived.tags {
         refuse_place(facts, to, tag)?;
@@ -43,7 +43,7 @@ pub fn rules(settings: &Settings) -> Cow<'_, [Rule]> {
 }
 
 /// Tags that somebody names, for the repository `to`.
-pub fn named(facts: &Facts, to: &Reference, names: &[String]) -> Result<Vec<Tag>> {
+pub fn named(facts: &VersionReport, to: &Reference, names: &[String]) -> Result<Vec<Tag>> {
     let one = |name: &String| {
         let tag = with(facts, |facts| tags::named(facts, name))?;
         refuse_place(facts, Some(to), &tag)?;
@@ -52,9 +52,12 @@ pub fn named(facts: &Facts, to: &Reference, names: &[String]) -> Result<Vec<Tag>
     names.iter().map(one).collect()
 }
 
-fn with<T>(facts: &Facts, what: impl Fn(&tags::Facts<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+fn with<T>(
+    facts: &VersionReport,
+    what: impl Fn(&tags::TagInputs<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let settings = &facts.workspace.settings;
-    what(&tags::Facts {
+    what(&tags::TagInputs {
         rules: &rules(settings),
         latest: settings.latest,
         event: &facts.event,
@@ -66,7 +69,7 @@ fn with<T>(facts: &Facts, what: impl Fn(&tags::Facts<'_>) -> Result<T, Fault>) -
 }
 
 /// Refuses a tag that says what runs in an environment: only what meets its demands comes there.
-fn refuse_place(facts: &Facts, to: Option<&Reference>, tag: &Tag) -> Result<()> {
+fn refuse_place(facts: &VersionReport, to: Option<&Reference>, tag: &Tag) -> Result<()> {
     for environment in &facts.workspace.settings.environments {
         let own = environment.repository.as_deref().map(str::parse::<Reference>).transpose()?;
         let is_here = own.is_none_or(|own| to.is_some_and(|to| to.name() == own.name()));
@@ -76,7 +79,7 @@ fn refuse_place(facts: &Facts, to: Option<&Reference>, tag: &Tag) -> Result<()> 
                 "{rule} gives the tag '{tag}', which says what runs in the environment {name}"
             ))
             .at(rust_workspace::settings::FILE)
-            .cure(format!(
+            .hint(format!(
                 "publish it under another tag, and then: cargo xtask promote TAG --to {name}; a rule takes a prefix"
             ))
             .into());
@@ -88,7 +91,7 @@ fn refuse_place(facts: &Facts, to: Option<&Reference>, tag: &Tag) -> Result<()> 
 impl Flags {
     /// Derives and tells.
     pub fn run(self) -> Result<()> {
-        let facts = Facts::read()?;
+        let facts = VersionReport::read()?;
         let to = facts.workspace.settings.repository.as_deref().map(str::parse).transpose()?;
         let derived = of(&facts, to.as_ref())?;
         let repository = facts.workspace.settings.repository.as_ref().map(|name| name.to_lowercase());

@@ -8,7 +8,7 @@ use clap::Args;
 
 use cli_support::error::{Fault, plain_line};
 use cli_support::ui::Ui;
-use oci_registry::auth::Given;
+use oci_registry::auth::GivenCredential;
 use oci_registry::retry::Policy;
 use oci_registry::wire::Timeouts;
 use oci_registry::{Client, Options, Reference, Secret};
@@ -40,12 +40,12 @@ impl Target {
         let name = self.repository.as_deref().or(settings).ok_or_else(|| {
             Fault::usage("no repository is named")
                 .at(rust_workspace::settings::FILE)
-                .cure("repository = \"ghcr.io/OWNER/NAME\" there, or --repository ghcr.io/OWNER/NAME")
+                .hint("repository = \"ghcr.io/OWNER/NAME\" there, or --repository ghcr.io/OWNER/NAME")
         })?;
         let reference: Reference = name.to_lowercase().parse()?;
         if reference.tag().is_some() || reference.digest().is_some() {
             return Err(Fault::usage(format!("'{name}' is an image, and a repository is wanted"))
-                .cure(format!("write {}", reference.name()))
+                .hint(format!("write {}", reference.name()))
                 .into());
         }
         Ok(reference)
@@ -77,10 +77,14 @@ impl Target {
         Ok(Client::new(Options { plain_http, given, policy, timeouts, on_wait, ..Options::default() }))
     }
 
-    fn given(&self, to: &Reference) -> Result<Given> {
+    fn given(&self, to: &Reference) -> Result<GivenCredential> {
         let mut text = String::new();
         // Tokens are short; more than this is some other file.
         std::io::stdin().take(64 * 1024).read_to_string(&mut text).context("the token on standard input")?;
-        Ok(Given { registry: to.registry().to_owned(), user: self.user.clone(), secret: Secret::new(text) })
+        Ok(GivenCredential {
+            registry: to.registry().to_owned(),
+            user: self.user.clone(),
+            secret: Secret::new(text),
+        })
     }
 }

@@ -90,7 +90,7 @@ pub fn image(text: &str, repository: impl FnOnce() -> Result<Reference>) -> Resu
         if image.tag().is_none() && image.digest().is_none() {
             return Err(Fault::usage("which image of this repository?")
                 .at(&image)
-                .cure(format!("a tag or a digest: {image}:1.2.3, {image}@sha256:…"))
+                .hint(format!("a tag or a digest: {image}:1.2.3, {image}@sha256:…"))
                 .into());
         }
         return Ok(image);

@@ -6,8 +6,8 @@ use semver::Version;
 
 use cli_support::threads::joined;
 use cli_support::ui::{self, Ui};
-use rust_workspace::build::{self, Package};
-use rust_workspace::git::Source;
+use rust_workspace::binary::{self, Package};
+use rust_workspace::git::GitSource;
 use rust_workspace::settings::Workspace;
 use rust_workspace::tags::{self, Event};
 use rust_workspace::version::version_tag;
@@ -28,28 +28,28 @@ pub struct Flags {
 
 /// The source, its version and what set the run off: the same for every command about releases.
 #[derive(Debug)]
-pub struct Facts {
+pub struct VersionReport {
     /// The workspace.
     pub workspace: Workspace,
     /// The package.
     pub package: Package,
     /// Git's side.
-    pub source: Source,
+    pub source: GitSource,
     /// The CI's side.
     pub event: Event,
     /// The source's version.
     pub version: Version,
 }
 
-impl Facts {
+impl VersionReport {
     /// Reads them; an error where git's tag and Cargo.toml disagree.
     pub fn read() -> Result<Self> {
         let workspace = Workspace::find()?;
         // Cargo and git are asked at the same time.
         let (metadata, source, event) = std::thread::scope(|scope| {
-            let source = scope.spawn(|| Source::read(&workspace.root, tags::run_tag().as_deref()));
+            let source = scope.spawn(|| GitSource::read(&workspace.root, tags::run_tag().as_deref()));
             let event = scope.spawn(|| Event::read(&workspace.root));
-            (build::metadata(&workspace.root), joined(source), joined(event))
+            (binary::metadata(&workspace.root), joined(source), joined(event))
         });
         let settings = &workspace.settings;
         let package = Package::find(&metadata?, &settings.package, settings.binary.as_deref())?;
@@ -66,7 +66,7 @@ impl Facts {
 impl Flags {
     /// Derives and tells.
     pub fn run(self) -> Result<()> {
-        let facts = Facts::read()?;
+        let facts = VersionReport::read()?;
         if self.json {
             let report = serde_json::json!({
                 "schema": "xtask.version/1",

@@ -20,7 +20,7 @@ use oci_registry::{Client, Reference};
 const OF_COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 
 /// How deep indexes lie in indexes; one within another is all that tools make.
-const DEEPEST: usize = 8;
+const MAX_DEPTH: usize = 8;
 
 /// One copy on its way.
 pub struct Copy<'a> {
@@ -82,8 +82,8 @@ impl Copy<'_> {
         let manifest = self.client.manifest(&self.from.with_digest(*digest))?;
         all.push(*digest);
         if oci::is_index(&manifest.media_type) {
-            if depth == DEEPEST {
-                return Err(Fault::failed(format!("indexes lie in each other more than {DEEPEST} deep"))
+            if depth == MAX_DEPTH {
+                return Err(Fault::failed(format!("indexes lie in each other more than {MAX_DEPTH} deep"))
                     .at(self.from.with_digest(*digest))
                     .into());
             }
@@ -101,7 +101,7 @@ impl Copy<'_> {
 
     /// Refuses a part of an image that is more than a part of an image.
     fn must_be_plain(&self, manifest: &oci_registry::Manifest) -> Result<(), Fault> {
-        let (what, cure) = match Reading::of(&manifest.bytes) {
+        let (what, hint) = match Reading::of(&manifest.bytes) {
             Reading::Plain => return Ok(()),
             Reading::OfPromotions => (
                 "a record of a promotion is hidden in it",
@@ -112,7 +112,7 @@ impl Copy<'_> {
                 "no tool writes that by itself: find out who pushed this",
             ),
         };
-        Err(Fault::gate(what).at(self.from.with_digest(manifest.digest)).cure(cure))
+        Err(Fault::gate(what).at(self.from.with_digest(manifest.digest)).hint(hint))
     }
 
     /// Copies what one of cosign's tags names. More signatures may have been made at the other place: those

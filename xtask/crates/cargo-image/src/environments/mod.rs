@@ -6,7 +6,7 @@ pub mod prune;
 mod reading;
 mod record;
 
-pub use promote::{Promoted, Setup, Step, Work};
+pub use promote::{PromoteSetup, PromoteStep, PromoteWork, Promoted};
 pub use record::History;
 
 use serde::Deserialize;
@@ -53,14 +53,14 @@ impl Places {
     pub fn find(&self, name: &str) -> Result<&Place, Fault> {
         self.all.iter().find(|place| place.environment.name == name).ok_or_else(|| {
             let names: Vec<_> = self.all.iter().map(|place| place.environment.name.as_str()).collect();
-            let cure = if names.is_empty() {
+            let hint = if names.is_empty() {
                 format!("[[environments]]\nname = \"{name}\"")
             } else {
                 format!("environments: {}", names.join(", "))
             };
             Fault::usage(format!("there is no environment '{name}'"))
                 .at(rust_workspace::settings::FILE)
-                .cure(cure)
+                .hint(hint)
         })
     }
 
@@ -76,7 +76,7 @@ impl Places {
         }
         Err(Fault::usage("this repository is neither the workspace's nor an environment's")
             .at(image)
-            .cure(format!("images are promoted from {}; publish it there first", names.join(", "))))
+            .hint(format!("images are promoted from {}; publish it there first", names.join(", "))))
     }
 }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::base::Base;
 use super::config::{Runtime, config};
-use super::known::Known;
 use super::layer::{Layer, Tree};
+use super::layer_cache::LayerCache;
 use cli_support::digest::Digest;
 use oci_image::layout::Layout;
 use oci_image::oci::{self, Annotations, Descriptor, Index, MANIFEST, Manifest};
@@ -72,7 +72,7 @@ pub fn assemble(
     content: &BTreeMap<Platform, Content>,
     recipe: &Recipe,
 ) -> Result<Image> {
-    let known = Known::read(layout);
+    let known = LayerCache::read(layout);
     let packed = std::thread::scope(|scope| {
         let threads: Vec<_> = content
             .iter()
@@ -89,7 +89,7 @@ pub fn assemble(
     let mut platforms = Vec::new();
     let mut manifests = Vec::new();
     let mut annotations = Annotations::new();
-    Known::note(packed.iter().flat_map(|(_, layers)| layers), &mut annotations);
+    LayerCache::note(packed.iter().flat_map(|(_, layers)| layers), &mut annotations);
     for (platform, layers) in packed {
         let (made, manifest) = describe(layout, platform, base, &layers, recipe)?;
         platforms.push(made);
@@ -104,7 +104,7 @@ pub fn assemble(
     Ok(Image { digest, platforms, index })
 }
 
-fn pack(layout: &Layout, base: &Base, content: &Content, known: &Known) -> Result<Vec<Layer>> {
+fn pack(layout: &Layout, base: &Base, content: &Content, known: &LayerCache) -> Result<Vec<Layer>> {
     let directories = base.digest.is_none();
     let trees =
         [(&content.files, "cargo xtask image: files"), (&content.binary, "cargo xtask image: binary")];

@@ -11,10 +11,10 @@ use super::config::Below;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::ui;
-use oci_image::choose::choose;
 use oci_image::layout::Layout;
 use oci_image::oci::{self, Descriptor, Manifest};
 use oci_image::platform::Platform;
+use oci_image::platform_select::choose;
 use oci_registry::{Client, OnWait, Options, Reference, Wait};
 
 /// A base by its name, as settings and `--base` write it.
@@ -52,7 +52,7 @@ impl BaseName {
 
 fn unknown_base(text: &str) -> Fault {
     Fault::usage(format!("base '{text}'"))
-        .cure("a base is scratch, a reference such as python:3.11-slim, or a layout's folder such as ./base")
+        .hint("a base is scratch, a reference such as python:3.11-slim, or a layout's folder such as ./base")
 }
 
 /// A base found: its name and digest, and what it brings for each platform.
@@ -129,7 +129,7 @@ pub fn top_of(layout: &Layout, digest: Option<&Digest>) -> Result<Descriptor> {
         None => entries.into_iter().next(),
     };
     Ok(found.ok_or_else(|| {
-        Fault::usage("which image of this layout?").at(layout.dir().display()).cure("name it: DIR@sha256:…")
+        Fault::usage("which image of this layout?").at(layout.dir().display()).hint("name it: DIR@sha256:…")
     })?)
 }
 
@@ -161,7 +161,7 @@ fn read(
         if (says("os"), says("architecture")) != (platform.os(), platform.arch()) {
             let what = format!("it is for {}/{}, not for {platform}", says("os"), says("architecture"));
             return Err(Fault::failed(what)
-                .cure(format!("choose a base that has {platform}, or leave it out: --platform"))
+                .hint(format!("choose a base that has {platform}, or leave it out: --platform"))
                 .into());
         }
         for (number, layer) in manifest.layers.iter().enumerate() {

@@ -197,7 +197,7 @@ fn check_base(platform: Platform, config: &serde_json::Value, base: &Base) -> Re
         return Ok(());
     }
     let what = format!("{platform}: the Dockerfile's image does not stand on the base that image.toml names");
-    Err(Fault::failed(what).cure("let its last stage begin with: ARG BASE=scratch / FROM ${BASE}").into())
+    Err(Fault::failed(what).hint("let its last stage begin with: ARG BASE=scratch / FROM ${BASE}").into())
 }
 
 fn unpack(
@@ -221,7 +221,7 @@ fn unpack(
         if !kind.is_file() || name.starts_with(".wh.") {
             let what = format!("the Dockerfile puts something other than a file at /{path}");
             return Err(Fault::failed(what)
-                .cure("only files can be the same from both engines; COPY files alone")
+                .hint("only files can be the same from both engines; COPY files alone")
                 .into());
         }
         // Named by number: a path of the image is never a path of this machine.
@@ -249,7 +249,7 @@ impl Found {
         let file = self.files.get(path.trim_start_matches('/')).ok_or_else(|| {
             let all: Vec<_> = self.files.keys().map(|path| format!("/{path}")).collect();
             Fault::failed(format!("the Dockerfile's image has no {path}"))
-                .cure(format!("let it COPY the binary there; it has: {}", all.join(", ")))
+                .hint(format!("let it COPY the binary there; it has: {}", all.join(", ")))
         })?;
         if file.mode & 0o111 == 0 {
             return Err(Fault::failed(format!("{path} is not executable in the Dockerfile's image")).into());

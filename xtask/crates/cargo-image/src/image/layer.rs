@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use flate2::{Compression, GzBuilder};
 
-use super::known::Known;
+use super::layer_cache::LayerCache;
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
 use oci_image::layout::Layout;
@@ -61,7 +61,7 @@ impl Tree {
             return Err(clash(other));
         }
         match self.files.insert(path.clone(), node) {
-            Some(_) => Err(clash(&path).cure("two sources have this target")),
+            Some(_) => Err(clash(&path).hint("two sources have this target")),
             None => Ok(()),
         }
     }
@@ -158,7 +158,13 @@ impl Tree {
     /// Writes the tree as a layer into `layout`. `directories` says whether the folders above the files
     /// are part of it: on an empty base they are; on another they might replace a link such as
     /// `/bin -> usr/bin`, so the base's own are left alone.
-    pub fn pack(&self, layout: &Layout, directories: bool, made_by: &str, known: &Known) -> Result<Layer> {
+    pub fn pack(
+        &self,
+        layout: &Layout,
+        directories: bool,
+        made_by: &str,
+        known: &LayerCache,
+    ) -> Result<Layer> {
         let made_by = made_by.to_owned();
         let mut hasher = Hasher::new();
         self.write_tar(&mut hasher, directories)?;
@@ -275,7 +281,7 @@ mod tests {
             let mut tree = Tree::default();
             tree.add_all(&source, "/opt", None).unwrap();
             tree.add("/bin/run", source.join("etc/a"), 0o555).unwrap();
-            let layer = tree.pack(&layout, true, "test", &Known::default()).unwrap();
+            let layer = tree.pack(&layout, true, "test", &LayerCache::default()).unwrap();
             let expected = [
                 "755 bin/",
                 "755 opt/",
@@ -300,7 +306,7 @@ mod tests {
         std::fs::write(&source, "x").unwrap();
         tree.add("/bin/f", &source, 0o755).unwrap();
         assert_eq!(
-            listing(&tree.pack(&layout, false, "test", &Known::default()).unwrap(), &layout),
+            listing(&tree.pack(&layout, false, "test", &LayerCache::default()).unwrap(), &layout),
             ["755 bin/f"]
         );
         for (target, fits) in

@@ -5,13 +5,13 @@ use serde::Serialize;
 use super::assemble::Made;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
-use cli_support::plan::Report as StepReport;
+use cli_support::plan::StepReport;
 use cli_support::ui::{Table, seconds};
 use rust_workspace::settings::{Budgets, Bytes};
 
 /// The result of `cargo xtask image` (docs/json.md).
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct ImageReport {
     /// The kind of document and its version.
     pub schema: &'static str,
     /// The command that made it.
@@ -50,7 +50,7 @@ pub struct Row {
     pub budget_seconds: Option<u64>,
 }
 
-impl Report {
+impl ImageReport {
     /// The result for these platforms, held against their budgets; all else is still to be filled in.
     pub fn new(digest: Digest, platforms: Vec<Row>) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Report {
         }
         Err(Fault::gate(format!("over budget: {}", self.over_budget.join("; ")))
             .at(rust_workspace::settings::FILE)
-            .cure("make it smaller or faster, or raise [budgets] and say why"))
+            .hint("make it smaller or faster, or raise [budgets] and say why"))
     }
 }
 
@@ -143,10 +143,10 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cli_support::error::Kind;
+    use cli_support::error::ExitKind;
     use oci_image::platform::Platform;
 
-    fn report(compressed: &str, allowed: u64, took: f64) -> Report {
+    fn report(compressed: &str, allowed: u64, took: f64) -> ImageReport {
         let digest = Digest::of(b"");
         let made = Made {
             platform: Platform::LinuxAmd64,
@@ -157,7 +157,7 @@ mod tests {
             unpacked_bytes: 9_000_000,
         };
         let budgets = Budgets { compressed: compressed.parse().ok(), seconds: Some(allowed) };
-        Report::new(digest, vec![Row::new(made, took, budgets)])
+        ImageReport::new(digest, vec![Row::new(made, took, budgets)])
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
             ("3 MB", 60, 60.5, "linux/amd64 took 60.5 s to build, 60 s allowed"),
         ] {
             let fault = report(compressed, seconds, took).verdict().unwrap_err();
-            assert!(fault.kind() == Kind::Gate && fault.to_string().contains(expected), "{fault}");
+            assert!(fault.kind() == ExitKind::Gate && fault.to_string().contains(expected), "{fault}");
         }
     }
 

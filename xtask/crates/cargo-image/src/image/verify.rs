@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::assemble::assemble;
-use super::work::Work;
+use super::work::ImageWork;
 use cli_support::error::Fault;
 use cli_support::files::remove_dir;
 use cli_support::process::{Cmd, find};
 use cli_support::ui::Progress;
 use oci_image::compare;
 use oci_image::layout::Layout;
-use rust_workspace::build::{Build, follow_cargo, linked, with_bill};
+use rust_workspace::binary::{Build, follow_cargo, linked, with_bill};
 
 /// The second build.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Verify {
 
 impl Verify {
     /// Does it; the difference is told file by file.
-    pub fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+    pub fn run(&self, work: &mut ImageWork, progress: &Progress) -> Result<String> {
         remove_dir(&self.copy)?;
         progress.detail("copying the source");
         copy_source(&work.setup.root, &self.copy)?;
@@ -52,7 +52,7 @@ impl Verify {
             let lines = compare::differences(&work.layout, &second)?;
             let what = format!("two builds of the same source differ:\n{}", lines.join("\n"));
             Err(Fault::failed(what)
-                .cure("something of the machine gets into the image: a path, a time, an order")
+                .hint("something of the machine gets into the image: a path, a time, an order")
                 .into())
         };
         remove_dir(&self.copy)?;
@@ -61,7 +61,7 @@ impl Verify {
     }
 }
 
-fn copy_base(work: &Work, to: &Layout) -> Result<()> {
+fn copy_base(work: &ImageWork, to: &Layout) -> Result<()> {
     for below in work.base.below.values() {
         for layer in &below.layers {
             fs::copy(work.layout.blob_path(&layer.digest), to.blob_path(&layer.digest))

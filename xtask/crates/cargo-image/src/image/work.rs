@@ -20,16 +20,16 @@ use cli_support::ui::Progress;
 use oci_image::archive;
 use oci_image::layout::Layout;
 use oci_image::platform::Platform;
-use rust_workspace::build;
+use rust_workspace::binary;
 use rust_workspace::settings::Bytes;
 
 /// One step.
 #[derive(Debug)]
-pub enum Step {
+pub enum ImageStep {
     /// Looks the base up and brings its layers.
     Base(BaseName),
     /// A step of the native engine's build.
-    Build(build::Step),
+    Build(binary::BinaryStep),
     /// Builds through the Dockerfile.
     Buildx(Cmd, PathBuf),
     /// Holds what BuildKit made against the settings and takes the binaries out of it.
@@ -57,7 +57,7 @@ pub enum Step {
 
 /// What does not change from step to step.
 #[derive(Debug)]
-pub struct Setup {
+pub struct ImageSetup {
     /// The workspace's root.
     pub root: PathBuf,
     /// The layout's folder.
@@ -74,11 +74,11 @@ pub struct Setup {
 
 /// What the steps hand on.
 #[derive(Debug)]
-pub struct Work {
+pub struct ImageWork {
     /// The same for every step.
-    pub setup: Setup,
+    pub setup: ImageSetup,
     /// The native engine's build.
-    pub build: build::Work,
+    pub build: binary::BinaryWork,
     /// The layout; its lock is held by the command.
     pub layout: Layout,
     /// The base, when found.
@@ -91,9 +91,9 @@ pub struct Work {
     pub image: Option<Image>,
 }
 
-impl Work {
+impl ImageWork {
     /// The state before the first step.
-    pub fn new(setup: Setup, build: build::Work) -> Result<Self> {
+    pub fn new(setup: ImageSetup, build: binary::BinaryWork) -> Result<Self> {
         let layout = Layout::create(&setup.output)?;
         let base = Base::scratch(&setup.platforms);
         Ok(Self { setup, build, layout, base, binaries: BTreeMap::new(), build_seconds: 0.0, image: None })
@@ -116,8 +116,8 @@ impl Work {
     }
 }
 
-impl Action for Step {
-    type State = Work;
+impl Action for ImageStep {
+    type State = ImageWork;
 
     fn command(&self) -> Option<&Cmd> {
         match self {
@@ -133,7 +133,7 @@ impl Action for Step {
         }
     }
 
-    fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+    fn run(&self, work: &mut ImageWork, progress: &Progress) -> Result<String> {
         match self {
             Self::Base(name) => {
                 work.base =
@@ -160,7 +160,7 @@ impl Action for Step {
                 if !pulled {
                     return ended
                         .context(buildx::CannotPull)
-                        .context(Fault::failed("docker buildx build").cure(
+                        .context(Fault::failed("docker buildx build").hint(
                             "name another image for it: --build-context NAME=docker-image://OTHER\n\
                              or build without Docker: --engine native",
                         ))
@@ -214,7 +214,7 @@ impl Action for Step {
 }
 
 /// The base's name and digest are annotations of the image that stands on it (annotations.md).
-fn label_base(work: &mut Work) {
+fn label_base(work: &mut ImageWork) {
     let labels = &mut work.setup.recipe.labels;
     if let Some(digest) = work.base.digest {
         labels.insert("org.opencontainers.image.base.digest".to_owned(), digest.to_string());
@@ -224,7 +224,7 @@ fn label_base(work: &mut Work) {
     }
 }
 
-fn import(work: &mut Work, made: &Path) -> Result<String> {
+fn import(work: &mut ImageWork, made: &Path) -> Result<String> {
     let scratch = made.with_file_name("buildx-files");
     remove_dir(&scratch)?;
     let found = buildx::read(made, &work.setup.platforms, &work.base, &scratch)?;
@@ -244,6 +244,6 @@ fn import(work: &mut Work, made: &Path) -> Result<String> {
     }
     let what = format!("the Dockerfile makes another image than image.toml describes:\n{}", wrong.join("\n"));
     Err(Fault::failed(what)
-        .cure("change the one or the other, so that both engines make the same image")
+        .hint("change the one or the other, so that both engines make the same image")
         .into())
 }

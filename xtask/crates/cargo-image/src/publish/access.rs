@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use cli_support::process::{Cmd, Need};
 use cli_support::temporary::Temporary;
 use cli_support::time::now;
-use oci_registry::auth::{Found, HELPER, Source};
+use oci_registry::auth::{CredentialSource, FoundCredential, HELPER};
 
 /// How the names of the folders below begin.
 const PREFIX: &str = "credentials-";
@@ -18,7 +18,7 @@ const PREFIX: &str = "credentials-";
 /// runs that were killed go when the next one is made.
 #[derive(Debug)]
 pub struct Access {
-    found: Found,
+    found: FoundCredential,
     lent: Option<Lent>,
 }
 
@@ -32,7 +32,7 @@ struct Lent {
 impl Access {
     /// Access to `registry` with the credential that was found for it, by a folder of its own in `parent`.
     /// What a child finds by itself is left to it.
-    pub fn new(parent: &Path, registry: &str, found: Found) -> Result<Self> {
+    pub fn new(parent: &Path, registry: &str, found: FoundCredential) -> Result<Self> {
         let lent = if found.is_ours() { Some(Lent::new(parent, registry)?) } else { None };
         Ok(Self { found, lent })
     }
@@ -41,7 +41,7 @@ impl Access {
     pub fn lend(&self, cmd: Cmd) -> Cmd {
         let Some(lent) = &self.lent else {
             // The child asks the helper, and the helper may ask the environment.
-            let by_helper = matches!(self.found.source, Source::Helper { .. });
+            let by_helper = matches!(self.found.source, CredentialSource::Helper { .. });
             return if by_helper { cmd.needs(Need::Registry) } else { cmd };
         };
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -122,9 +122,9 @@ mod tests {
     use oci_registry::Secret;
     use oci_registry::auth::Credential;
 
-    fn found(source: Source) -> Found {
+    fn found(source: CredentialSource) -> FoundCredential {
         let credential = Credential::Basic { user: "u".into(), secret: Secret::new("hunter2-token") };
-        Found { credential: Some(credential), source }
+        FoundCredential { credential: Some(credential), source }
     }
 
     fn folders(parent: &Path) -> Vec<PathBuf> {
@@ -140,8 +140,8 @@ mod tests {
         fs::write(dead.join("lock"), "").unwrap();
         let other = parent.path().join("image");
         fs::create_dir(&other).unwrap();
-        let first = Access::new(parent.path(), "ghcr.io", found(Source::Given)).unwrap();
-        let second = Access::new(parent.path(), "ghcr.io", found(Source::Given)).unwrap();
+        let first = Access::new(parent.path(), "ghcr.io", found(CredentialSource::Given)).unwrap();
+        let second = Access::new(parent.path(), "ghcr.io", found(CredentialSource::Given)).unwrap();
         assert!(!dead.exists() && other.exists());
         assert_eq!(folders(parent.path()).len(), 3);
         for folder in folders(parent.path()).iter().filter(|folder| **folder != other) {
@@ -159,10 +159,11 @@ mod tests {
     #[test]
     fn what_a_child_finds_by_itself_is_left_to_it() {
         let parent = tempfile::tempdir().unwrap();
-        let access = Access::new(parent.path(), "ghcr.io", found(Source::Nowhere)).unwrap();
+        let access = Access::new(parent.path(), "ghcr.io", found(CredentialSource::Nowhere)).unwrap();
         let cmd = Cmd::new("cosign");
         assert_eq!(access.lend(cmd.clone()), cmd);
-        let helper = Source::Helper { program: "docker-credential-x".into(), path: "config.json".into() };
+        let helper =
+            CredentialSource::Helper { program: "docker-credential-x".into(), path: "config.json".into() };
         let access = Access::new(parent.path(), "ghcr.io", found(helper)).unwrap();
         assert_eq!(access.lend(cmd.clone()), cmd.needs(Need::Registry));
         assert_eq!(folders(parent.path()), Vec::<PathBuf>::new());

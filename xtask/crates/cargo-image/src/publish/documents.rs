@@ -7,14 +7,14 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::attach::{Artifact, PREDICATE, PROVENANCE, SBOM, SCAN};
-use super::parcel::Parcel;
+use super::image_bundle::ImageBundle;
 use super::provenance;
-use super::work::Setup;
+use super::work::PublishSetup;
 use cli_support::digest::Digest;
 use oci_image::oci::Annotations;
 
 /// What is said of the image, the provenance first.
-pub fn artifacts(setup: &Setup, parcel: &Parcel) -> Result<Vec<Artifact>> {
+pub fn artifacts(setup: &PublishSetup, parcel: &ImageBundle) -> Result<Vec<Artifact>> {
     let statement = provenance::statement(&setup.to.name(), parcel, &setup.parameters)?;
     let of_predicate = (PREDICATE.to_owned(), provenance::PREDICATE_TYPE.to_owned());
     let annotations = Annotations::from([of_predicate]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::parcel::Parcel;
+use super::image_bundle::ImageBundle;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_image::layout::Layout;
@@ -17,11 +17,11 @@ use oci_image::platform::Platform;
 /// image` makes of all platforms at once. An error where they are not of one source, or two are of one
 /// platform and differ. Gives the index's digest.
 pub fn merge(dirs: &[PathBuf], output: &Path) -> Result<Digest> {
-    let parcels = dirs.iter().map(|dir| Parcel::read(dir)).collect::<Result<Vec<_>>>()?;
+    let parcels = dirs.iter().map(|dir| ImageBundle::read(dir)).collect::<Result<Vec<_>>>()?;
     let manifests = join(&parcels)?;
     // Where it goes is called otherwise here than where an image is made.
     Layout::may_write(output)
-        .map_err(|fault| fault.cure("name an empty or a new folder for the joined image: --image DIR"))?;
+        .map_err(|fault| fault.hint("name an empty or a new folder for the joined image: --image DIR"))?;
     let layout = Layout::create(output)?;
     for parcel in &parcels {
         for blob in parcel.blobs.iter().chain(&parcel.manifests) {
@@ -40,7 +40,7 @@ pub fn merge(dirs: &[PathBuf], output: &Path) -> Result<Digest> {
 const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Every platform's manifest, once, in the order of an index.
-fn join(parcels: &[Parcel]) -> Result<Vec<Descriptor>, Fault> {
+fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
     let mut all: Vec<Descriptor> = Vec::new();
     for parcel in parcels {
         let at = || parcel.layout.dir().display().to_string();
@@ -53,7 +53,7 @@ fn join(parcels: &[Parcel]) -> Result<Vec<Descriptor>, Fault> {
                 theirs.unwrap_or("another source")
             ))
             .at(at())
-            .cure("make each of the same commit, with the same settings"));
+            .hint("make each of the same commit, with the same settings"));
         }
         for entry in &parcel.manifests {
             let Some(platform) = entry.platform.as_ref() else {
@@ -67,7 +67,7 @@ fn join(parcels: &[Parcel]) -> Result<Vec<Descriptor>, Fault> {
                         other.digest, entry.digest
                     ))
                     .at(at())
-                    .cure("name each platform's layout once"));
+                    .hint("name each platform's layout once"));
                 }
                 None => all.push(entry.clone()),
             }
@@ -133,7 +133,7 @@ mod tests {
         // In whatever order they are named.
         let merged = merge(&[at("arm64"), at("amd64"), at("amd64")], &at("merged")).unwrap();
         assert_eq!(merged, whole);
-        assert_eq!(Parcel::read(&at("merged")).unwrap().digest(), whole);
+        assert_eq!(ImageBundle::read(&at("merged")).unwrap().digest(), whole);
         let error = merge(&[at("amd64"), at("other")], &at("never")).unwrap_err().to_string();
         assert!(error.contains("it is of def") && !at("never").exists(), "{error}");
     }

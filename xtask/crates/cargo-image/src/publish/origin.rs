@@ -3,7 +3,7 @@
 use semver::Version;
 
 use cli_support::error::Fault;
-use rust_workspace::git::Source;
+use rust_workspace::git::GitSource;
 use rust_workspace::tags::Tag;
 use rust_workspace::version::{version_of, version_tag};
 
@@ -20,7 +20,7 @@ pub struct Origin {
 
 impl Origin {
     /// Reads the image's own revision, `label`.
-    pub fn of(label: Option<&str>, source: &Source) -> Self {
+    pub fn of(label: Option<&str>, source: &GitSource) -> Self {
         let dirty = label.is_some_and(|label| label.ends_with("-dirty"));
         let revision = label.map(|label| label.trim_end_matches("-dirty").to_owned());
         let is_here = label == source.revision().as_deref();
@@ -60,7 +60,7 @@ pub fn check_version(label: Option<&str>, tags: &[Tag]) -> Result<Option<String>
         Some((tag, version)) if image.pre.is_empty() => {
             Err(Fault::usage(format!("the image is the release {image}, and the tag makes it {version}"))
                 .at(tag)
-                .cure(format!("publish it as {image}, or make the image of the commit that is {version}")))
+                .hint(format!("publish it as {image}, or make the image of the commit that is {version}")))
         }
         Some((tag, _)) => Ok(Some(format!("the image says that it is {label}, and the tag is {tag}"))),
     }
@@ -73,16 +73,16 @@ mod tests {
 
     #[test]
     fn an_image_says_of_which_source_it_is() {
-        let source = |dirty| Source { revision: Some("abc".into()), dirty, ..Source::default() };
+        let source = |dirty| GitSource { revision: Some("abc".into()), dirty, ..GitSource::default() };
         for (label, source, revision, dirty, is_here) in [
             (Some("abc"), source(false), Some("abc"), false, true),
             (Some("abc"), source(true), Some("abc"), false, false),
             (Some("abc-dirty"), source(true), Some("abc"), true, true),
             (Some("abc-dirty"), source(false), Some("abc"), true, false),
             (Some("def"), source(false), Some("def"), false, false),
-            (Some("abc"), Source::default(), Some("abc"), false, false),
+            (Some("abc"), GitSource::default(), Some("abc"), false, false),
             (None, source(false), None, false, false),
-            (None, Source::default(), None, false, true),
+            (None, GitSource::default(), None, false, true),
         ] {
             let found = Origin::of(label, &source);
             assert_eq!(

@@ -5,8 +5,8 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::image_bundle::ImageBundle;
 use super::origin::Origin;
-use super::parcel::Parcel;
 use cli_support::digest::Digest;
 use oci_image::oci;
 use rust_workspace::tags::Run;
@@ -44,7 +44,7 @@ pub struct Parameters {
 }
 
 /// The statement about an image in `repository`, as bytes.
-pub fn statement(repository: &str, parcel: &Parcel, parameters: &Parameters) -> Result<Vec<u8>> {
+pub fn statement(repository: &str, parcel: &ImageBundle, parameters: &Parameters) -> Result<Vec<u8>> {
     let subjects = std::iter::once(&parcel.top).chain(&parcel.manifests);
     let subject = |digest: &Digest| json!({ "name": repository, "digest": { "sha256": digest.hex() } });
     let origin = &parameters.origin;

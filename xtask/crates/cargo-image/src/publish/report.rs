@@ -3,10 +3,10 @@
 use semver::Version;
 use serde::{Serialize, Serializer};
 
-use super::held::Hold;
-use super::send::Sent;
+use super::push_blobs::Sent;
+use super::tag_guard::Hold;
 use cli_support::digest::Digest;
-use cli_support::plan::Report as StepReport;
+use cli_support::plan::StepReport;
 use cli_support::ui::{Table, seconds};
 use rust_workspace::settings::Bytes;
 
@@ -73,7 +73,7 @@ pub struct Attached {
 
 /// The result of `cargo xtask publish` (docs/json.md).
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct PublishReport {
     schema: &'static str,
     command: &'static str,
     /// The image's digest.
@@ -102,7 +102,7 @@ pub struct Report {
     pub steps: Vec<StepReport>,
 }
 
-impl Report {
+impl PublishReport {
     /// Gathers the result.
     pub fn new(
         repository: String,

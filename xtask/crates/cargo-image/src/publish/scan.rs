@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::parcel::Parcel;
+use super::image_bundle::ImageBundle;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::time::{now, rfc3339, seconds_of};
@@ -67,12 +67,12 @@ impl Scan {
     pub fn parse(bytes: Vec<u8>, now: u64) -> Result<Self> {
         const AGAIN: &str = "scan again: cargo xtask scan";
         let mut scan: Self = serde_json::from_slice(&bytes)
-            .with_context(|| Fault::failed("this is no result of a scan").cure(AGAIN))?;
+            .with_context(|| Fault::failed("this is no result of a scan").hint(AGAIN))?;
         if scan.schema != SCHEMA {
             let what = format!("its schema is {}, and {SCHEMA} is read here", scan.schema);
-            return Err(Fault::failed(what).cure(AGAIN).into());
+            return Err(Fault::failed(what).hint(AGAIN).into());
         }
-        let wrong = |what: &str| Fault::failed(format!("its time is '{}', {what}", scan.time)).cure(AGAIN);
+        let wrong = |what: &str| Fault::failed(format!("its time is '{}', {what}", scan.time)).hint(AGAIN);
         let seconds = seconds_of(&scan.time).ok_or_else(|| wrong("which is no time of RFC 3339"))?;
         if seconds > now.saturating_add(SKEW) {
             return Err(wrong("which is yet to come: a clock is wrong, or it was made up").into());
@@ -88,7 +88,7 @@ impl Scan {
 /// `image` is the layout that was scanned. A scan of some of its platforms is no scan of the image: then
 /// nothing is left, not even an older result.
 pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Result<()> {
-    let parcel = Parcel::read(image)?;
+    let parcel = ImageBundle::read(image)?;
     let seen: Vec<Digest> = report["platforms"]
         .as_array()
         .into_iter()
@@ -119,7 +119,7 @@ pub fn whole(lacks: &[Platform], layout: &Path) -> Result<(), Fault> {
     }
     let lacks: Vec<_> = lacks.iter().map(ToString::to_string).collect();
     let what = format!("the image has nothing for {}", lacks.join(", "));
-    Err(Fault::gate(what).at(layout.display()).cure(format!(
+    Err(Fault::gate(what).at(layout.display()).hint(format!(
         "cargo xtask image --platform all, and scan it; what an image is published for is 'platforms' in {}",
         rust_workspace::settings::FILE
     )))
@@ -150,7 +150,7 @@ pub fn gate(
     match unscanned.map(str::trim) {
         Some("") => Err(Fault::usage("--allow-unscanned: a reason is wanted")),
         Some(reason) => Ok(format!("{no}; allowed: {reason}")),
-        None => Err(Fault::gate(no).at(digest).cure(
+        None => Err(Fault::gate(no).at(digest).hint(
             "cargo xtask scan, or publish with --allow-unscanned REASON, which the provenance will say",
         )),
     }
@@ -159,7 +159,7 @@ pub fn gate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cli_support::error::Kind;
+    use cli_support::error::ExitKind;
 
     /// 2026-01-01T00:00:00Z.
     const NOW: u64 = 1_767_225_600;
@@ -177,12 +177,12 @@ mod tests {
         let other = Digest::of(b"other");
         let cases = [
             (Some(scan(&digest, true)), false, None, Ok("passed at 2026")),
-            (Some(scan(&digest, false)), false, None, Err((Kind::Gate, "did not pass"))),
-            (Some(scan(&other, true)), false, None, Err((Kind::Gate, "another image"))),
-            (None, false, None, Err((Kind::Gate, "not been scanned"))),
+            (Some(scan(&digest, false)), false, None, Err((ExitKind::Gate, "did not pass"))),
+            (Some(scan(&other, true)), false, None, Err((ExitKind::Gate, "another image"))),
+            (None, false, None, Err((ExitKind::Gate, "not been scanned"))),
             (None, false, Some("hotfix"), Ok("not been scanned; allowed: hotfix")),
-            (None, false, Some(" "), Err((Kind::Usage, "a reason"))),
-            (Some(scan(&digest, true)), true, None, Err((Kind::Gate, "without Trivy"))),
+            (None, false, Some(" "), Err((ExitKind::Usage, "a reason"))),
+            (Some(scan(&digest, true)), true, None, Err((ExitKind::Gate, "without Trivy"))),
             (Some(by(&digest, true, "trivy")), true, None, Ok("passed at 2026")),
             (
                 Some(scan(&digest, true)),
@@ -210,7 +210,7 @@ mod tests {
         );
         let scan = Scan::parse(text.into_bytes(), NOW).unwrap();
         let fault = gate(Some(&scan), &digest, false, Some("image.toml:3:1"), None).unwrap_err();
-        assert_eq!(fault.kind(), Kind::Gate);
+        assert_eq!(fault.kind(), ExitKind::Gate);
         assert!(fault.to_string().contains("day is over: image.toml:3:1"), "{fault}");
         let said = gate(Some(&scan), &digest, false, Some("image.toml:3:1"), Some("hotfix")).unwrap();
         assert!(said.ends_with("allowed: hotfix"), "{said}");

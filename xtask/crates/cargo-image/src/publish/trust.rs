@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::access::Access;
-use super::sign::is_uri;
+use super::cosign::is_uri;
 use cli_support::error::Fault;
 use cli_support::process::Cmd;
 use oci_registry::base64;
@@ -17,14 +17,14 @@ pub const SIGNATURE: &str = "application/vnd.dev.sigstore.bundle";
 
 /// What a signed statement is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum StatementKind {
     /// How the image was made: SLSA v1 provenance.
     Provenance,
     /// Which documents about the image are ours, by their digests: the scan's result, bills of materials.
     Documents,
 }
 
-impl Said {
+impl StatementKind {
     /// The type of its predicate, as cosign's `--type` takes it.
     pub fn kind(self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ impl Trust {
             _ if is_uri(key) => Ok(Self::Key(key.to_owned())),
             _ => Err(Fault::usage("the public key is neither a file that is there nor a KMS URI")
                 .at(place)
-                .cure("cosign public-key --key cosign.key > cosign.pub; then it is cosign.pub")),
+                .hint("cosign public-key --key cosign.key > cosign.pub; then it is cosign.pub")),
         }
     }
 
@@ -94,7 +94,7 @@ impl Trust {
     /// The statements of one kind about an image that are signed so; none where cosign finds none.
     pub fn statements(
         &self,
-        said: Said,
+        said: StatementKind,
         image: &str,
         plain_http: bool,
         access: &Access,
@@ -133,7 +133,7 @@ fn ask(cmd: &Cmd, image: &str) -> Result<Result<Vec<u8>, String>> {
         None => Err(error.context(
             Fault::failed("cosign could not tell who has signed it")
                 .at(image)
-                .cure("what it says is below the error; try again where that is the network's"),
+                .hint("what it says is below the error; try again where that is the network's"),
         )),
     }
 }

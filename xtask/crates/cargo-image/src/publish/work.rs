@@ -6,16 +6,16 @@ use anyhow::Result;
 use semver::Version;
 
 use super::attach::{self, Artifact};
+use super::cosign::Signer;
 use super::documents;
-use super::held;
-use super::moving::{self, Tagged};
-use super::parcel::Parcel;
+use super::image_bundle::ImageBundle;
 use super::provenance::Parameters;
+use super::push_blobs::{self, Sending};
 use super::report::{Attached, TagRow};
 use super::scan::{self, Scan};
-use super::send::{self, Sending};
-use super::sign::Signer;
-use super::trust::Said;
+use super::tag_guard;
+use super::tag_update::{self, Tagged};
+use super::trust::StatementKind;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::plan::Action;
@@ -30,7 +30,7 @@ use rust_workspace::tags::{Motion, Tag};
 
 /// One step.
 #[derive(Debug)]
-pub enum Step {
+pub enum PublishStep {
     /// Holds the scan's result against the image.
     Gate,
     /// Asks for the right to push, and whether the version is free.
@@ -44,7 +44,7 @@ pub enum Step {
     /// Signs the image and its platforms.
     Sign(Signer, Cmd),
     /// Signs a statement about the image.
-    Attest(Signer, Said, Cmd),
+    Attest(Signer, StatementKind, Cmd),
     /// Puts the version's tag and those that depend on no other.
     Tags,
     /// Moves the moving tags forward.
@@ -55,7 +55,7 @@ pub enum Step {
 
 /// What does not change from step to step.
 #[derive(Debug)]
-pub struct Setup {
+pub struct PublishSetup {
     /// The repository.
     pub to: Reference,
     /// A repository of the same registry that may have some of the blobs: the base's.
@@ -86,11 +86,11 @@ pub struct Setup {
 
 /// What the steps hand on.
 #[derive(Debug)]
-pub struct Work {
+pub struct PublishWork {
     /// The same for every step.
-    pub setup: Setup,
+    pub setup: PublishSetup,
     /// The image.
-    pub parcel: Parcel,
+    pub parcel: ImageBundle,
     /// The client.
     pub client: Client,
     /// What is said of the image.
@@ -103,9 +103,9 @@ pub struct Work {
     pub rows: Vec<TagRow>,
 }
 
-impl Work {
+impl PublishWork {
     /// The state before the first step.
-    pub fn new(setup: Setup, parcel: Parcel, client: Client) -> Result<Self> {
+    pub fn new(setup: PublishSetup, parcel: ImageBundle, client: Client) -> Result<Self> {
         let artifacts = documents::artifacts(&setup, &parcel)?;
         let (sending, attached, rows) = (Sending::default(), Vec::new(), Vec::new());
         Ok(Self { setup, parcel, client, artifacts, sending, attached, rows })
@@ -120,12 +120,12 @@ impl Work {
         let fixed: Vec<_> = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).collect();
         let unknown: Vec<_> = self.setup.tags.iter().filter(|tag| self.is_unknown(tag)).collect();
         let there = std::thread::scope(|scope| {
-            let there = scope.spawn(|| each(&fixed, |tag| moving::check_fixed(client, to, tag, &digest)));
+            let there = scope.spawn(|| each(&fixed, |tag| tag_update::check_fixed(client, to, tag, &digest)));
             // Where both fail, this says more.
             client.check_push(to)?;
             joined(there)
         })?;
-        each(&unknown, |tag| held::check_unknown(client, to, tag, &digest))?;
+        each(&unknown, |tag| tag_guard::check_unknown(client, to, tag, &digest))?;
         let source = client.credentials(to)?.source;
         let state =
             if there.contains(&true) { "; this version is there already, with these bytes" } else { "" };
@@ -174,7 +174,7 @@ impl Work {
             }
             Err(Fault::failed(format!("the registry took the {kind} {digest} and does not have it"))
                 .at(to.name())
-                .cure("no tag was touched; publish again, and ask who runs the registry if it stays so")
+                .hint("no tag was touched; publish again, and ask who runs the registry if it stays so")
                 .into())
         };
         each(&all.collect::<Vec<_>>(), is_there).map(drop)
@@ -199,13 +199,13 @@ impl Work {
             let (client, to) = (&self.client, &self.setup.to);
             let state = match &self.setup.version {
                 Some(version) if self.moves(tag) => {
-                    moving::forward(client, &self.tag(tag)?, tag, version, tagged, &known)?
+                    tag_update::forward(client, &self.tag(tag)?, tag, version, tagged, &known)?
                 }
                 _ => {
                     if self.is_unknown(tag) {
-                        held::check_unknown(client, to, tag, &tagged.digest)?;
+                        tag_guard::check_unknown(client, to, tag, &tagged.digest)?;
                     }
-                    moving::put(client, to, tag, tagged)?
+                    tag_update::put(client, to, tag, tagged)?
                 }
             };
             names.push(tag.name.clone());
@@ -226,8 +226,8 @@ impl Work {
     }
 }
 
-impl Action for Step {
-    type State = Work;
+impl Action for PublishStep {
+    type State = PublishWork;
 
     fn command(&self) -> Option<&Cmd> {
         match self {
@@ -236,7 +236,7 @@ impl Action for Step {
         }
     }
 
-    fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+    fn run(&self, work: &mut PublishWork, progress: &Progress) -> Result<String> {
         let setup = &work.setup;
         match self {
             Self::Gate => {
@@ -254,7 +254,8 @@ impl Action for Step {
             Self::Blobs => {
                 let from = setup.from.as_ref();
                 let documents = attach::blobs(&work.artifacts);
-                work.sending = send::send(&work.client, &setup.to, from, &work.parcel, &documents, progress)?;
+                work.sending =
+                    push_blobs::send(&work.client, &setup.to, from, &work.parcel, &documents, progress)?;
                 let sent = work.sending.sent;
                 Ok(format!("{} of {} sent", Bytes(sent.bytes_new), Bytes(sent.bytes)))
             }

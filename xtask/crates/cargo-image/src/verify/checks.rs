@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::documents::{Found, sbom, scanned};
+use super::integrity::whole;
 use super::provenance::provenance;
-use super::whole::whole;
-use crate::publish::{Access, PROVENANCE, SBOM, SCAN, SIGNATURE, Said, Trust, listed, need_cosign};
+use crate::publish::{Access, PROVENANCE, SBOM, SCAN, SIGNATURE, StatementKind, Trust, listed, need_cosign};
 use cli_support::digest::Digest;
 use cli_support::error::{Fault, plain_line, render};
 use cli_support::time::now;
@@ -85,13 +85,13 @@ pub fn verify(
     };
     let referrers = client.referrers(at, digest, None)?;
     let image = at.with_digest(*digest).to_string();
-    let signed_as = |said: Said| {
+    let signed_as = |said: StatementKind| {
         let statements =
             |(trust, access): &(&Trust, Access)| trust.statements(said, &image, plain_http, access);
         trusted.as_ref().map(statements).transpose()
     };
-    let statements = signed_as(Said::Provenance)?;
-    let documents = signed_as(Said::Documents)?.map(|statements| listed(&statements));
+    let statements = signed_as(StatementKind::Provenance)?;
+    let documents = signed_as(StatementKind::Documents)?.map(|statements| listed(&statements));
     let is_signed = |kind: &str, bytes: &[u8]| match (kind, &statements, &documents) {
         (PROVENANCE, Some(statements), _) => {
             let said: Value = serde_json::from_slice(bytes).unwrap_or_default();

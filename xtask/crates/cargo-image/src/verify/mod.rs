@@ -2,7 +2,7 @@
 
 mod checks;
 mod documents;
+mod integrity;
 mod provenance;
-mod whole;
 
 pub use checks::{Demands, State, verify};

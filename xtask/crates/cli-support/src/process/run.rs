@@ -13,9 +13,9 @@ use super::{Cmd, stop, tree};
 use crate::error::Fault;
 
 /// The longest answer of a child, in bytes; Trivy's about a large image has some ten million.
-const LONGEST_ANSWER: u64 = 256 << 20;
+const MAX_ANSWER_BYTES: u64 = 256 << 20;
 /// The longest line that is handed on whole, in bytes.
-const LONGEST_LINE: u64 = 1 << 20;
+const MAX_LINE_BYTES: u64 = 1 << 20;
 /// Bytes of what a child says beside its answer that are kept for the error.
 const TAIL_BYTES: usize = 64 << 10;
 /// How long a child that has nothing more to say may take to end.
@@ -104,13 +104,13 @@ impl Cmd {
         let what = format!("line {line} of its output has escape codes, as for colours, and cannot be read");
         Err(Fault::failed(what)
             .at(self)
-            .cure("switch colours off in the tool's own settings; variables for colours are not passed on")
+            .hint("switch colours off in the tool's own settings; variables for colours are not passed on")
             .into())
     }
 
     /// The same for output that may have any bytes in it, such as names of files.
     pub fn read_raw(&self) -> Result<Vec<u8>> {
-        self.read_at_most(LONGEST_ANSWER)
+        self.read_at_most(MAX_ANSWER_BYTES)
     }
 
     fn read_at_most(&self, longest: u64) -> Result<Vec<u8>> {
@@ -248,7 +248,7 @@ fn last_bytes(mut from: impl Read) -> Vec<u8> {
 fn read_lines(reader: &duct::ReaderHandle, mut on_line: impl FnMut(&str)) -> std::io::Result<()> {
     let mut buffered = BufReader::new(reader);
     let mut raw = Vec::new();
-    while buffered.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut raw)? > 0 {
+    while buffered.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut raw)? > 0 {
         on_line(String::from_utf8_lossy(&raw).trim_end_matches(['\n', '\r']));
         raw.clear();
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::Cmd;
 
 /// Processes that are ended at most.
-const MOST: usize = 1_000;
+const MAX_ENTRIES: usize = 1_000;
 
 /// How often the list of processes is read again that changed while it was read.
 const TRIES: usize = 10;
@@ -71,7 +71,7 @@ fn with_below(mut all: Vec<u32>, list: &BTreeMap<u32, Entry>) -> Vec<u32> {
     while let Some(&pid) = all.get(at) {
         let children = list.iter().filter(|(child, entry)| entry.parent == pid && !all.contains(child));
         let children: Vec<_> =
-            children.map(|(child, _)| *child).take(MOST.saturating_sub(all.len())).collect();
+            children.map(|(child, _)| *child).take(MAX_ENTRIES.saturating_sub(all.len())).collect();
         all.extend(children);
         at += 1;
     }

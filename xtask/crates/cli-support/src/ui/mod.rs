@@ -16,7 +16,7 @@ use crate::mask::mask;
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum OutputMode {
     /// A line that changes in place.
     Terminal,
     /// Sections that fold, as GitHub Actions shows them.
@@ -28,7 +28,7 @@ pub enum Mode {
 /// Where progress goes and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
-    mode: Mode,
+    mode: OutputMode,
 }
 
 impl Ui {
@@ -36,11 +36,11 @@ impl Ui {
     /// a result in JSON too.
     pub fn detect() -> Self {
         let mode = if in_actions() {
-            Mode::Sections
+            OutputMode::Sections
         } else if std::io::stderr().is_terminal() {
-            Mode::Terminal
+            OutputMode::Terminal
         } else {
-            Mode::Plain
+            OutputMode::Plain
         };
         Self { mode }
     }
@@ -53,8 +53,8 @@ impl Ui {
     /// Something a person should know although the work goes on.
     pub fn warn(self, text: &str) {
         match self.mode {
-            Mode::Sections => line(&format!("::warning::{}", github::escape(text))),
-            Mode::Terminal | Mode::Plain => {
+            OutputMode::Sections => line(&format!("::warning::{}", github::escape(text))),
+            OutputMode::Terminal | OutputMode::Plain => {
                 line(&format!("{} {text}", console::style("warning:").yellow().for_stderr()));
             }
         }

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Mode, line, seconds};
+use super::{OutputMode, line, seconds};
 use crate::mask::mask;
 
 /// A step that is running. Dropped without [`Progress::done`], it is shown as failed.
 #[derive(Debug)]
 pub struct Progress {
-    mode: Mode,
+    mode: OutputMode,
     name: String,
     started: Instant,
     bar: Option<ProgressBar>,
@@ -18,12 +18,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(super) fn begin(mode: Mode, name: &str, about: &str) -> Self {
-        let bar = (mode == Mode::Terminal).then(|| spinner(name, about));
+    pub(super) fn begin(mode: OutputMode, name: &str, about: &str) -> Self {
+        let bar = (mode == OutputMode::Terminal).then(|| spinner(name, about));
         match mode {
-            Mode::Sections => line(&format!("::group::{name}: {about}")),
-            Mode::Plain => line(&format!("{name:<10} {about}")),
-            Mode::Terminal => {}
+            OutputMode::Sections => line(&format!("::group::{name}: {about}")),
+            OutputMode::Plain => line(&format!("{name:<10} {about}")),
+            OutputMode::Terminal => {}
         }
         Self { mode, name: name.to_owned(), started: Instant::now(), bar, ended: false }
     }
@@ -38,16 +38,16 @@ impl Progress {
     /// A line of a child's output: kept in a section, the latest only on a terminal.
     pub fn output(&self, text: &str) {
         match self.mode {
-            Mode::Sections => line(text),
-            Mode::Terminal => self.detail(&console::strip_ansi_codes(text)),
-            Mode::Plain => {}
+            OutputMode::Sections => line(text),
+            OutputMode::Terminal => self.detail(&console::strip_ansi_codes(text)),
+            OutputMode::Plain => {}
         }
     }
 
     /// The like for output that is itself the result, such as a test runner's: kept in a pipe too.
     pub fn result(&self, text: &str) {
         match self.mode {
-            Mode::Plain => line(text),
+            OutputMode::Plain => line(text),
             _ => self.output(text),
         }
     }
@@ -73,8 +73,8 @@ impl Progress {
             bar.finish_and_clear();
         }
         match self.mode {
-            Mode::Terminal | Mode::Plain => line(summary.trim_end()),
-            Mode::Sections => line(&format!("{}\n::endgroup::", summary.trim_end())),
+            OutputMode::Terminal | OutputMode::Plain => line(summary.trim_end()),
+            OutputMode::Sections => line(&format!("{}\n::endgroup::", summary.trim_end())),
         }
     }
 }

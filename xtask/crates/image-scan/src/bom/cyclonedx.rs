@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Bom, Component, Kind, UNLISTED};
+use super::{Bom, Component, ComponentKind, UNLISTED};
 
 /// The document.
 pub fn document(bom: &Bom<'_>) -> Value {
     let own = bom.purl();
     let mut dependencies = vec![json!({
         "ref": own,
-        "dependsOn": keys(bom, &[Kind::Program, Kind::Unlisted]),
+        "dependsOn": keys(bom, &[ComponentKind::Program, ComponentKind::Unlisted]),
     })];
     dependencies.extend(bom.components.iter().map(|one| json!({ "ref": one.key, "dependsOn": one.depends })));
     let mut document = json!({
@@ -35,22 +35,22 @@ pub fn document(bom: &Bom<'_>) -> Value {
         "components": bom.components.iter().map(component).collect::<Vec<_>>(),
         "dependencies": dependencies,
     });
-    let unlisted = keys(bom, &[Kind::Unlisted]);
+    let unlisted = keys(bom, &[ComponentKind::Unlisted]);
     if !unlisted.is_empty() {
         document["compositions"] = json!([{ "aggregate": "unknown", "dependencies": unlisted }]);
     }
     document
 }
 
-fn keys<'a>(bom: &'a Bom<'_>, kinds: &[Kind]) -> Vec<&'a str> {
+fn keys<'a>(bom: &'a Bom<'_>, kinds: &[ComponentKind]) -> Vec<&'a str> {
     bom.components.iter().filter(|one| kinds.contains(&one.kind)).map(|one| one.key.as_str()).collect()
 }
 
 fn component(one: &Component) -> Value {
     let kind = match one.kind {
-        Kind::Program | Kind::Unlisted => "application",
-        Kind::Crate | Kind::Package => "library",
-        Kind::System => "operating-system",
+        ComponentKind::Program | ComponentKind::Unlisted => "application",
+        ComponentKind::Crate | ComponentKind::Package => "library",
+        ComponentKind::System => "operating-system",
     };
     let mut value = json!({ "type": kind, "bom-ref": one.key, "name": one.name });
     if !one.version.is_empty() {
@@ -59,7 +59,7 @@ fn component(one: &Component) -> Value {
     if !one.purl.is_empty() {
         value["purl"] = json!(one.purl);
     }
-    if one.kind == Kind::Unlisted {
+    if one.kind == ComponentKind::Unlisted {
         value["description"] = json!(UNLISTED);
     }
     if let Some(licence) = &one.licence {

@@ -69,7 +69,7 @@ impl Name {
 struct Component {
     /// Unique in the document.
     key: String,
-    kind: Kind,
+    kind: ComponentKind,
     name: String,
     version: String,
     /// Empty where there is none: a crate of one's own is not the one of that name on crates.io.
@@ -81,7 +81,7 @@ struct Component {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ComponentKind {
     Program,
     /// A program of which nobody knows what it is made of.
     Unlisted,
@@ -176,7 +176,7 @@ fn crates(inventory: &Inventory, licences: &Licences) -> Vec<Component> {
             let depends = package.dependencies.iter().map(|&below| key(below));
             let component = all.entry(key(at)).or_insert_with(|| Component {
                 key: key(at),
-                kind: if package.root { Kind::Program } else { Kind::Crate },
+                kind: if package.root { ComponentKind::Program } else { ComponentKind::Crate },
                 name: package.name.clone(),
                 purl,
                 download,
@@ -193,7 +193,7 @@ fn crates(inventory: &Inventory, licences: &Licences) -> Vec<Component> {
 fn unlisted(program: &Overlooked) -> Component {
     Component {
         key: format!("unlisted-{}", program.path),
-        kind: Kind::Unlisted,
+        kind: ComponentKind::Unlisted,
         name: program.path.clone(),
         version: String::new(),
         purl: String::new(),
@@ -219,7 +219,7 @@ fn system(inventory: &Inventory) -> Vec<Component> {
     if !inventory.databases.is_empty() {
         components.push(Component {
             key: format!("system-{distro}"),
-            kind: Kind::System,
+            kind: ComponentKind::System,
             name: id.to_owned(),
             version: version.to_owned(),
             purl: String::new(),
@@ -230,7 +230,7 @@ fn system(inventory: &Inventory) -> Vec<Component> {
     }
     components.extend(inventory.packages.iter().map(|package| Component {
         key: format!("{kind}-{}-{}-{}", package.name, package.version, package.arch),
-        kind: Kind::Package,
+        kind: ComponentKind::Package,
         name: package.name.clone(),
         version: package.version.clone(),
         purl: format!(
@@ -310,7 +310,7 @@ mod tests {
                 name: "x".to_owned(),
                 version: "1.0.0".parse().unwrap(),
                 source: source.to_owned(),
-                kind: rust_workspace::audit::Kind::Runtime,
+                kind: rust_workspace::audit::DependencyKind::Runtime,
                 dependencies: Vec::new(),
                 root: false,
             };

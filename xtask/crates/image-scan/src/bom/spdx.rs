@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Bom, Component, Escaped, Kind, UNLISTED};
+use super::{Bom, Component, ComponentKind, Escaped, UNLISTED};
 
 const UNKNOWN: &str = "NOASSERTION";
 
@@ -47,9 +47,9 @@ pub fn document(bom: &Bom<'_>) -> Value {
 
 fn package(one: &Component) -> Value {
     let purpose = match one.kind {
-        Kind::Program | Kind::Unlisted => "APPLICATION",
-        Kind::Crate | Kind::Package => "LIBRARY",
-        Kind::System => "OPERATING-SYSTEM",
+        ComponentKind::Program | ComponentKind::Unlisted => "APPLICATION",
+        ComponentKind::Crate | ComponentKind::Package => "LIBRARY",
+        ComponentKind::System => "OPERATING-SYSTEM",
     };
     let mut value = json!({
         "SPDXID": id(&one.key),
@@ -64,7 +64,7 @@ fn package(one: &Component) -> Value {
     if !one.version.is_empty() {
         value["versionInfo"] = json!(one.version);
     }
-    if one.kind == Kind::Unlisted {
+    if one.kind == ComponentKind::Unlisted {
         value["comment"] = json!(UNLISTED);
     }
     if !one.purl.is_empty() {

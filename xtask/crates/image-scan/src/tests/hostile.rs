@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::source::Source;
+use crate::source::ImageSource;
 use oci_registry::{Client, Options};
 
 /// What comes of an image whose one layer is this.
@@ -416,9 +416,9 @@ fn an_archive_has_the_same_images_for_every_reader() {
         let path = temp.path().join(format!("{}.tar", number.get()));
         std::fs::write(&path, tar.end()).unwrap();
         let client = Client::new(Options::default());
-        let brought = Source::Archive(path).bring(&client, &temp.path().join("work"), &|_| {});
+        let brought = ImageSource::Archive(path).pull(&client, &temp.path().join("work"), &|_| {});
         brought.map(|(layout, _)| look(layout.dir()).unwrap().len()).map_err(|error| {
-            assert_eq!(cli_support::error::kind(&error), cli_support::error::Kind::Gate);
+            assert_eq!(cli_support::error::kind(&error), cli_support::error::ExitKind::Gate);
             format!("{error:#}")
         })
     };

@@ -4,7 +4,7 @@ use super::starting::base;
 use super::*;
 use crate::builtin::{Packages, blind_spots};
 use crate::unlisted::{self, Overlooked};
-use rust_workspace::settings::{Excuse, Unlisted};
+use rust_workspace::settings::{Exception, Unlisted};
 
 const TODAY: &str = "2026-01-10";
 
@@ -18,7 +18,7 @@ fn taken(tar: Tar, config: &serde_json::Value) -> Inventory {
 }
 
 fn entry(path: &str, expires: &str) -> Unlisted {
-    Unlisted { path: path.to_owned(), excuse: Excuse::new("why", expires.parse().unwrap()) }
+    Unlisted { path: path.to_owned(), exception: Exception::new("why", expires.parse().unwrap()) }
 }
 
 fn overlooked(taken: &Inventory, expected: Option<&str>, entries: &[Unlisted]) -> Vec<Overlooked> {

@@ -1,9 +1,9 @@
 //! What is seen in an image, and every way in which nothing might be.
 
 use super::*;
+use crate::advisory_db::{AdvisoryDb, document};
 use crate::builtin::{Packages, blind_spots, findings, not_covered};
 use crate::checks;
-use crate::facts::{Facts, document};
 use crate::licence;
 
 fn inventory(layers: &[Vec<u8>]) -> Inventory {
@@ -17,7 +17,7 @@ fn inventory(layers: &[Vec<u8>]) -> Inventory {
 #[test]
 fn a_program_says_what_is_in_it() {
     let taken = inventory(&[Tar::default().file("bin/app", 0o755, &program()).end()]);
-    assert_eq!((taken.crates(), crate::start::file(&taken).as_deref()), (3, Some("/bin/app")));
+    assert_eq!((taken.crates(), crate::entrypoint::file(&taken).as_deref()), (3, Some("/bin/app")));
     assert!(blind_spots(&taken, Some("/bin/app"), Packages::Unknown, &[]).is_empty());
     assert!(not_covered(&taken).is_empty());
     let lines = [
@@ -25,7 +25,7 @@ fn a_program_says_what_is_in_it() {
         r#"{"id":"RUSTSEC-2","package":"app","date":"2026-01-01"}"#,
     ];
     let facts = document("2026-01-01", &lines.map(str::to_owned));
-    let found = findings(&taken, &Facts::parse(&facts).unwrap()).unwrap();
+    let found = findings(&taken, &AdvisoryDb::parse(&facts).unwrap()).unwrap();
     assert_eq!(found.len(), 1, "the workspace's own crates are not crates.io's");
     assert_eq!((found[0].path.join(" > "), found[0].fixed.as_str()), ("app > bytes".to_owned(), ">=2"));
 }
@@ -118,7 +118,8 @@ fn licences_that_are_not_on_the_list() {
     let taken = inventory(&[Tar::default().file("bin/app", 0o755, &program()).end()]);
     let key = |name: &str, version: &str| (name.to_owned(), version.to_owned());
     let licences =
-        [(key("h2", "0.3.0"), licence::Known { license: Some("MIT".to_owned()), source: None })].into();
+        [(key("h2", "0.3.0"), licence::KnownLicences { license: Some("MIT".to_owned()), source: None })]
+            .into();
     let (found, _) = licence::findings(&taken, &licences, &["MIT".to_owned()], true);
     let shown: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.subject, finding.note)).collect();
     assert_eq!(
@@ -130,7 +131,7 @@ fn licences_that_are_not_on_the_list() {
     assert_eq!((found.len(), unknown), (0, 2));
     let source = Some("registry+https://github.com/rust-lang/crates.io-index".to_owned());
     let licences =
-        [(key("h2", "0.3.0"), licence::Known { license: Some("GPL-3.0".to_owned()), source })].into();
+        [(key("h2", "0.3.0"), licence::KnownLicences { license: Some("GPL-3.0".to_owned()), source })].into();
     let (found, unknown) = licence::findings(&taken, &licences, &["MIT".to_owned()], false);
     assert_eq!((found.len(), unknown), (1, 1));
 }

@@ -1,8 +1,8 @@
 //! What must not turn a check off.
 
 use super::*;
+use crate::advisory_db::{AdvisoryDb, document};
 use crate::builtin::{self, Packages, blind_spots};
-use crate::facts::{Facts, document};
 use crate::gate::Rules;
 use crate::{checks, finding, licence, report, trivy, work};
 use cli_support::time::Date;
@@ -133,7 +133,7 @@ fn a_list_that_is_too_long_is_a_fault() {
 #[test]
 fn where_a_crate_is_from_and_what_it_is_for() {
     let line = r#"{"id":"RUSTSEC-1","package":"bytes","date":"2026-01-01"}"#.to_owned();
-    let facts = Facts::parse(&document("2026-01-01", &[line])).unwrap();
+    let facts = AdvisoryDb::parse(&document("2026-01-01", &[line])).unwrap();
     for (source, asked) in [
         ("crates.io", true),
         ("registry", true),
@@ -157,7 +157,7 @@ fn where_a_crate_is_from_and_what_it_is_for() {
     }
     let mut audit = Audit::of_tree(TREE).unwrap();
     for package in audit.packages.iter_mut().filter(|package| !package.root) {
-        package.kind = rust_workspace::audit::Kind::Build;
+        package.kind = rust_workspace::audit::DependencyKind::Build;
     }
     let tar = Tar::default().file("bin/app", 0o755, &audit.put_into(&elf()).unwrap());
     assert!(faults(&inventory(tar).unwrap()).contains("list of crates is empty"));
@@ -182,7 +182,7 @@ fn long_names_and_long_ways_take_no_longer() {
     let taken = inventory(list(255)).unwrap();
     let (found, _) = licence::findings(&taken, &licence::Licences::new(), &[], true);
     assert_eq!((found.len(), found[2_000].path.len()), (2_499, 32));
-    let setup = work::Setup {
+    let setup = work::ScanSetup {
         root: "/".into(),
         work: "/".into(),
         expected: None,
@@ -202,10 +202,10 @@ fn long_names_and_long_ways_take_no_longer() {
         partial: None,
         today: "2026-01-01".parse().unwrap(),
     };
-    let mut work = work::Work::new(setup);
+    let mut work = work::ScanWork::new(setup);
     work.findings = finding::merge(found);
     let report =
-        report::Report { image: "x", work: &work, steps: &[], faults: &[], blind: 0, complete: true };
+        report::ScanReport { image: "x", work: &work, steps: &[], faults: &[], blind: 0, complete: true };
     let (table, markdown) = (report.table(), report.markdown());
     assert!(table.contains("and 1999 more") && table.len() < 10_000_000, "{}", table.len());
     assert!(markdown.len() < 1 << 20, "GitHub takes no longer summary: {}", markdown.len());

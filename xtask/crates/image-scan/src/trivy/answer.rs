@@ -11,7 +11,7 @@ use super::database::Asked;
 use super::ignorefile::FILE as IGNOREFILE;
 use super::{NAME, Options, TESTED, hidden};
 use crate::checks;
-use crate::finding::{Finding, Kind};
+use crate::finding::{Finding, FindingKind};
 use crate::inventory::Inventory;
 use crate::unlisted::Overlooked;
 use crate::vex;
@@ -26,7 +26,7 @@ pub(super) const SYSTEM: &str = "os-pkgs";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Report {
+pub(super) struct TrivyReport {
     schema_version: u32,
     #[serde(default)]
     pub(super) metadata: Metadata,
@@ -69,7 +69,7 @@ pub(super) struct Outcome {
     #[serde(default)]
     pub(super) r#type: String,
     #[serde(default)]
-    pub(super) packages: Vec<Package>,
+    pub(super) packages: Vec<TrivyPackage>,
     #[serde(default)]
     vulnerabilities: Vec<Vulnerability>,
     #[serde(default)]
@@ -111,7 +111,7 @@ impl Suppressed {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Package {
+pub(super) struct TrivyPackage {
     pub(super) name: String,
     #[serde(default)]
     version: String,
@@ -181,8 +181,8 @@ impl Answer {
         let blind = !listed && self.packages == 0 && unread && !inventory.is_bare();
         let what = "no program in it has a list of crates, and Trivy knows no package in it: nothing of the image was seen";
         blind.then(|| {
-            let cure = "what is overlooked ([[scan.unlisted]], [[scan.ignore]]) proves nothing; take a base that Trivy knows";
-            Fault::gate(what).at(&inventory.image.platform).cure(cure)
+            let hint = "what is overlooked ([[scan.unlisted]], [[scan.ignore]]) proves nothing; take a base that Trivy knows";
+            Fault::gate(what).at(&inventory.image.platform).hint(hint)
         })
     }
 }
@@ -214,7 +214,7 @@ pub fn read(json: &[u8], inventory: &Inventory, today: Date) -> Result<Answer> {
             format!("Trivy saw {} crates of {}: {name} {version} is not among them", seen.len(), there.len());
         return Err(Fault::gate(what)
             .at(platform)
-            .cure("trivy image --list-all-pkgs shows what it looks at")
+            .hint("trivy image --list-all-pkgs shows what it looks at")
             .into());
     }
     let mut findings = findings(&report, Some(&platform));
@@ -242,7 +242,7 @@ pub fn read(json: &[u8], inventory: &Inventory, today: Date) -> Result<Answer> {
             places.entry(key).or_insert_with(|| (Rc::clone(&paths), at));
         }
     }
-    for finding in findings.iter_mut().filter(|finding| finding.kind == Kind::Vulnerability) {
+    for finding in findings.iter_mut().filter(|finding| finding.kind == FindingKind::Vulnerability) {
         let key = (finding.place.clone(), finding.subject.clone(), finding.version.clone());
         finding.path = places.get(&key).map(|(paths, at)| paths.to(*at)).unwrap_or_default();
     }
@@ -253,15 +253,15 @@ pub fn read(json: &[u8], inventory: &Inventory, today: Date) -> Result<Answer> {
 
 /// Whether it is Trivy's rule about a missing health check, and about the image's own config.
 fn is_health(finding: &Finding) -> bool {
-    finding.kind == Kind::Config
+    finding.kind == FindingKind::Config
         && finding.place == CONFIG
         && ["DS-0026", "DS026", "AVD-DS-0026"].contains(&finding.id.as_str())
 }
 
-pub(super) fn parse(json: &[u8]) -> Result<Report> {
+pub(super) fn parse(json: &[u8]) -> Result<TrivyReport> {
     let odd =
-        || Fault::gate("Trivy's answer is not understood").cure(format!("the tested version is {TESTED}"));
-    let report: Report = serde_json::from_slice(json).with_context(odd)?;
+        || Fault::gate("Trivy's answer is not understood").hint(format!("the tested version is {TESTED}"));
+    let report: TrivyReport = serde_json::from_slice(json).with_context(odd)?;
     if report.schema_version != 2 {
         return Err(Fault::gate(format!("Trivy answers in schema {}, not 2", report.schema_version)).into());
     }
@@ -272,7 +272,7 @@ fn severity(text: &str) -> Severity {
     text.parse().unwrap_or(Severity::Unknown)
 }
 
-pub(super) fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> {
+pub(super) fn findings(report: &TrivyReport, platform: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for outcome in &report.results {
         // An image's own settings go by a path of this machine otherwise.
@@ -299,7 +299,7 @@ pub(super) fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> 
                 fixed: found.fixed.clone(),
                 link: found.link.clone(),
                 ignored,
-                ..Finding::new(Kind::Vulnerability, &found.id, severity(&found.severity), NAME)
+                ..Finding::new(FindingKind::Vulnerability, &found.id, severity(&found.severity), NAME)
             });
         }
         let misconfigurations = all(&outcome.misconfigurations, outcome, "misconfiguration");
@@ -309,7 +309,7 @@ pub(super) fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> 
                 subject: place.clone(),
                 note: found.title.clone(),
                 link: found.link.clone(),
-                ..Finding::new(Kind::Config, &found.id, severity(&found.severity), NAME)
+                ..Finding::new(FindingKind::Config, &found.id, severity(&found.severity), NAME)
             });
         }
         for (found, ignored) in all(&outcome.secrets, outcome, "secret") {
@@ -317,7 +317,7 @@ pub(super) fn findings(report: &Report, platform: Option<&str>) -> Vec<Finding> 
                 ignored,
                 subject: place.clone(),
                 note: found.title.clone(),
-                ..Finding::new(Kind::Secret, &found.id, severity(&found.severity), NAME)
+                ..Finding::new(FindingKind::Secret, &found.id, severity(&found.severity), NAME)
             });
         }
     }

@@ -15,9 +15,9 @@ const LEAF: u16 = 2;
 /// The flag of an element of a leaf that is a bucket.
 const BUCKET: u32 = 1;
 /// Pages that are looked at; the root of Trivy's own database has a few.
-const MOST_PAGES: usize = 4096;
+const MAX_PAGES: usize = 4096;
 /// Bytes of one page with those that follow it.
-const LONGEST_PAGE: u64 = 4 << 20;
+const MAX_PAGE_BYTES: u64 = 4 << 20;
 
 /// The buckets at the top that have something in them.
 pub fn buckets<R: Read + Seek>(file: R) -> Result<BTreeSet<String>> {
@@ -25,7 +25,7 @@ pub fn buckets<R: Read + Seek>(file: R) -> Result<BTreeSet<String>> {
     let root = file.root()?;
     let (mut names, mut waiting, mut seen) = (BTreeSet::new(), vec![root], BTreeSet::new());
     while let Some(id) = waiting.pop() {
-        ensure!(seen.insert(id) && seen.len() <= MOST_PAGES, "its pages lead in a circle, or are too many");
+        ensure!(seen.insert(id) && seen.len() <= MAX_PAGES, "its pages lead in a circle, or are too many");
         let page = file.page(id)?;
         let (flags, count) = (u16_at(&page, 8)?, usize::from(u16_at(&page, 10)?));
         for at in (0..count).map(|number| HEADER + number * 16) {
@@ -90,7 +90,7 @@ impl<R: Read + Seek> File<R> {
         });
         let size = u64::from(u32_at(&bytes, 24)?);
         let sound =
-            sum == u64_at(&bytes, 72)? && size.is_power_of_two() && (512..=LONGEST_PAGE).contains(&size);
+            sum == u64_at(&bytes, 72)? && size.is_power_of_two() && (512..=MAX_PAGE_BYTES).contains(&size);
         Ok(sound.then_some((u64_at(&bytes, 64)?, u64_at(&bytes, 32)?, size)))
     }
 
@@ -98,7 +98,7 @@ impl<R: Read + Seek> File<R> {
     fn page(&mut self, id: u64) -> Result<Vec<u8>> {
         let at = id.checked_mul(self.size).context("a page is out of the file")?;
         let more = u64::from(u32_at(&self.read(at, HEADER as u64)?, 12)?);
-        let length = (more + 1).saturating_mul(self.size).min(LONGEST_PAGE);
+        let length = (more + 1).saturating_mul(self.size).min(MAX_PAGE_BYTES);
         Ok(self.read(at, length)?)
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::NAME;
-use super::answer::{Report, SYSTEM, System};
-use crate::finding::{Finding, Kind};
+use super::answer::{SYSTEM, System, TrivyReport};
+use crate::finding::{Finding, FindingKind};
 use crate::inventory::Inventory;
 use cli_support::error::Fault;
 use rust_workspace::severity::Severity;
@@ -16,7 +16,7 @@ pub(super) const UNKNOWN_SYSTEM: &str = "XT-UNKNOWN-SYSTEM";
 
 /// What keeps the distribution's packages from being known: it gets no more updates, or Trivy has no
 /// advisories for it at all (or cannot tell which it is), so that no result is of its packages.
-pub(super) fn system(report: &Report, inventory: &Inventory, platform: &str) -> Option<Finding> {
+pub(super) fn system(report: &TrivyReport, inventory: &Inventory, platform: &str) -> Option<Finding> {
     let system = report.metadata.system.as_ref();
     let has_packages = report.results.iter().any(|outcome| outcome.class == SYSTEM);
     let (id, note) = match system {
@@ -34,12 +34,16 @@ pub(super) fn system(report: &Report, inventory: &Inventory, platform: &str) -> 
         place: "/etc/os-release".to_owned(),
         platforms: [platform.to_owned()].into(),
         // Not seeing anything is as bad as it gets, and fails whatever the list of severities.
-        ..Finding::new(Kind::Config, id, Severity::Critical, NAME)
+        ..Finding::new(FindingKind::Config, id, Severity::Critical, NAME)
     })
 }
 
 /// Holds the packages that Trivy saw against those that are there.
-pub(super) fn check_packages(report: &Report, inventory: &Inventory, platform: &str) -> Result<(), Fault> {
+pub(super) fn check_packages(
+    report: &TrivyReport,
+    inventory: &Inventory,
+    platform: &str,
+) -> Result<(), Fault> {
     let packages: BTreeSet<_> = report
         .results
         .iter()
@@ -54,13 +58,13 @@ pub(super) fn check_packages(report: &Report, inventory: &Inventory, platform: &
             inventory.packages.len(),
             package.name
         );
-        return Err(Fault::gate(what).at(platform).cure("is its database of packages whole?"));
+        return Err(Fault::gate(what).at(platform).hint("is its database of packages whole?"));
     }
     // What is in a database of RPM packages only Trivy knows; without one of them it saw none of it.
     if !inventory.databases.is_empty() && packages.is_empty() {
         return Err(Fault::gate("there is a database of packages, and Trivy saw no package in it")
             .at(platform)
-            .cure("is its database of packages whole?"));
+            .hint("is its database of packages whole?"));
     }
     Ok(())
 }

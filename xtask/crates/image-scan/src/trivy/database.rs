@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::answer::{Report, SYSTEM};
+use super::answer::{SYSTEM, TrivyReport};
 use super::bolt;
 use cli_support::error::Fault;
 
@@ -54,7 +54,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub(super) fn of(report: &Report) -> Self {
+    pub(super) fn of(report: &TrivyReport) -> Self {
         let seen = report.results.iter().filter(|outcome| !outcome.packages.is_empty());
         let of = |kind: &str| ECOSYSTEMS.iter().find(|(name, _)| *name == kind).map(|(_, name)| *name);
         let (mut ecosystems, mut has_system) = (BTreeSet::new(), false);
@@ -90,7 +90,7 @@ impl Knowledge {
         let no = || {
             Fault::gate("Trivy's database cannot be read")
                 .at(path.display())
-                .cure("have Trivy fetch it anew: scan without --offline")
+                .hint("have Trivy fetch it anew: scan without --offline")
         };
         let names = bolt::buckets(File::open(&path).with_context(no)?).with_context(no)?;
         let buckets = names.into_iter().map(|name| name.to_lowercase()).collect();
@@ -115,7 +115,7 @@ impl Knowledge {
         let what = format!("Trivy's database has no advisories at all about {}", none.join(", "));
         Err(Fault::gate(what)
             .at(self.path.display())
-            .cure("have Trivy fetch it anew: scan without --offline, from places that have a whole one (databases in [scan])"))
+            .hint("have Trivy fetch it anew: scan without --offline, from places that have a whole one (databases in [scan])"))
     }
 
     /// Whether it knows this distribution, in this version or in the release that it is of.
@@ -195,7 +195,7 @@ mod tests {
         ] {
             assert_eq!(all.knows(family, version), known, "{family} {version}");
         }
-        let report: Report = serde_json::from_str(
+        let report: TrivyReport = serde_json::from_str(
             r#"{"SchemaVersion":2,"Metadata":{"OS":{"Family":"debian","Name":"12.5"}},"Results":[
             {"Class":"os-pkgs","Type":"debian","Packages":[{"Name":"bash"}]},
             {"Class":"lang-pkgs","Type":"rustbinary","Packages":[{"Name":"app"}]},

@@ -17,7 +17,7 @@ use cli_support::error::Fault;
 use cli_support::time::Date;
 
 /// The most files of one folder.
-const MOST: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 /// Bytes at the beginning of a file in which it says what it is.
 const HEAD: u64 = 64 << 10;
 /// Names of what Trivy reads as one with other files, or not at all since nothing can be wrong in it.
@@ -80,7 +80,7 @@ impl Deployed {
         }
         if is_dir && seen.is_empty() && looked.faults.is_empty() {
             let what = "Trivy saw nothing in this folder";
-            looked.faults.push(Fault::gate(what).at(&self.name).cure(CURE));
+            looked.faults.push(Fault::gate(what).at(&self.name).hint(CURE));
         }
         looked.findings = findings;
         hidden::in_source(self, &report, today, &mut looked)?;
@@ -91,7 +91,7 @@ impl Deployed {
 const CURE: &str = "is it what its name says, and without a mistake? What else is to be looked at is named by deploy = [\"…\"] in [scan], folders or single files";
 
 fn unseen_file(name: &str) -> Fault {
-    Fault::gate("Trivy did not look at this file").at(name).cure(CURE)
+    Fault::gate("Trivy did not look at this file").at(name).hint(CURE)
 }
 
 /// Everything below a folder that is no folder itself, sorted, with `/` between the parts of its path.
@@ -102,8 +102,8 @@ pub(super) fn walk(dir: &Path) -> Result<Vec<(String, FileType)>> {
             let entry = entry?;
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             let kind = entry.file_type()?;
-            if all.len() + waiting.len() > MOST {
-                return Err(Fault::failed(format!("more than {MOST} files")).into());
+            if all.len() + waiting.len() > MAX_ENTRIES {
+                return Err(Fault::failed(format!("more than {MAX_ENTRIES} files")).into());
             }
             if kind.is_dir() {
                 waiting.push((entry.path(), format!("{name}/")));

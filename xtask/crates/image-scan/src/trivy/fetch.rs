@@ -15,8 +15,8 @@ use oci_registry::download;
 use rust_workspace::settings::TrivyPin;
 
 /// The longest archive and the longest program, in bytes; today's are 50 MB and 180 MB.
-const LONGEST: u64 = 256 << 20;
-const LONGEST_PROGRAM: u64 = 1 << 30;
+const MAX_BYTES: u64 = 256 << 20;
+const MAX_PROGRAM_BYTES: u64 = 1 << 30;
 
 /// Where Trivy's makers publish it.
 const OFFICIAL: &str =
@@ -69,7 +69,7 @@ impl Fetch {
             let list = OFFICIAL.replace("{archive}.tar.gz", "checksums.txt");
             let list = list.replace("{version}", &pin.version.to_string());
             let name = format!("trivy_{}_{archive}.tar.gz", pin.version);
-            return Err(Fault::usage(what).at(rust_workspace::settings::FILE).cure(format!(
+            return Err(Fault::usage(what).at(rust_workspace::settings::FILE).hint(format!(
                 "sha256 = {{ {machine} = \"…\" }}: the digits on the line of {name} in {list}"
             )));
         };
@@ -92,13 +92,13 @@ impl Fetch {
         if self.program.is_file() {
             return Ok("there from before".to_owned());
         }
-        let bytes = download(&self.url, LONGEST)?;
+        let bytes = download(&self.url, MAX_BYTES)?;
         let found = Digest::of(&bytes);
         if found != self.digest {
             let what = format!("what came is {found}, not {} as the settings pin it", self.digest);
             return Err(Fault::gate(what)
                 .at(&self.url)
-                .cure("it may have been tampered with: do not run it")
+                .hint("it may have been tampered with: do not run it")
                 .into());
         }
         let program = unpack(&bytes).with_context(|| self.url.clone())?;
@@ -109,7 +109,7 @@ impl Fetch {
 
 /// The one file that is wanted of a release's tar, by its name alone.
 fn unpack(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut tar = tar::Archive::new(GzDecoder::new(bytes).take(LONGEST_PROGRAM));
+    let mut tar = tar::Archive::new(GzDecoder::new(bytes).take(MAX_PROGRAM_BYTES));
     for entry in tar.entries()? {
         let entry = entry?;
         let name = entry.path()?.display().to_string();
@@ -117,7 +117,7 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>> {
             && entry.header().entry_type().is_file()
         {
             let mut program = Vec::new();
-            entry.take(LONGEST_PROGRAM).read_to_end(&mut program)?;
+            entry.take(MAX_PROGRAM_BYTES).read_to_end(&mut program)?;
             return Ok(program);
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::answer::Report;
+use super::answer::TrivyReport;
 use super::deployed::{Deployed, Looked, walk};
 use super::inline;
 use crate::finding::Finding;
@@ -22,7 +22,7 @@ const HISTORY: &str = "history";
 /// Looks for comments in what Trivy was given, in every file whatever its name.
 pub(super) fn in_source(
     deployed: &Deployed,
-    report: &Report,
+    report: &TrivyReport,
     today: Date,
     looked: &mut Looked,
 ) -> Result<()> {
@@ -56,10 +56,10 @@ fn is_prose(file: &str) -> bool {
 
 fn in_file(path: &Path, name: &str, kinds: &[&str], today: Date, looked: &mut Looked) -> Result<()> {
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(inline::LONGEST + 1).read_to_end(&mut text));
+    let read = File::open(path).and_then(|file| file.take(inline::MAX_BYTES + 1).read_to_end(&mut text));
     read.with_context(|| name.to_owned())?;
-    if text.len() as u64 > inline::LONGEST {
-        let what = format!("a file of configuration of more than {} bytes", inline::LONGEST);
+    if text.len() as u64 > inline::MAX_BYTES {
+        let what = format!("a file of configuration of more than {} bytes", inline::MAX_BYTES);
         looked.faults.push(Fault::gate(what).at(name));
         return Ok(());
     }
@@ -76,14 +76,14 @@ fn in_file(path: &Path, name: &str, kinds: &[&str], today: Date, looked: &mut Lo
 }
 
 /// What Trivy took a file for; all that it saw where no file is named.
-fn kinds<'a>(report: &'a Report, file: Option<&str>) -> Vec<&'a str> {
+fn kinds<'a>(report: &'a TrivyReport, file: Option<&str>) -> Vec<&'a str> {
     let configuration = report.results.iter().filter(|one| one.class == "config");
     let own = configuration.filter(|one| file.is_none_or(|file| one.target == file));
     own.map(|one| one.r#type.as_str()).collect()
 }
 
 /// What comments in an image's files hide, and in its history.
-pub(super) fn in_image(report: &Report, inventory: &Inventory, today: Date) -> Vec<Finding> {
+pub(super) fn in_image(report: &TrivyReport, inventory: &Inventory, today: Date) -> Vec<Finding> {
     let mut all = Vec::new();
     for (path, node) in inventory.rootfs.files().filter(|(_, node)| !node.comments.is_empty()) {
         let of_chart = inline::is_of_chart(path, |path| inventory.rootfs.nodes.contains_key(path));

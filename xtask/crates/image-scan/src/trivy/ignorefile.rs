@@ -12,7 +12,7 @@ use rust_workspace::settings::too_far;
 /// The list, below the workspace's root.
 pub const FILE: &str = ".trivyignore.yaml";
 /// The longest list, in bytes.
-pub const LONGEST: u64 = 1 << 20;
+pub const MAX_BYTES: u64 = 1 << 20;
 /// Trivy's names for what can be overlooked.
 const SECTIONS: [&str; 4] = ["vulnerabilities", "misconfigurations", "secrets", "licenses"];
 

@@ -5,16 +5,16 @@
 //! Trivy reads them, and where Trivy is stricter about blanks, as if it were not.
 
 use super::deployed::CHART;
-use crate::finding::{Finding, Kind};
+use crate::finding::{Finding, FindingKind};
 use cli_support::error::Fault;
 use cli_support::time::Date;
 use rust_workspace::settings::{proposed, too_far};
 use rust_workspace::severity::Severity;
 
 /// The most comments of one file that are kept.
-pub const MOST: usize = 1_000;
+pub const MAX_ENTRIES: usize = 1_000;
 /// The longest file that is searched for them, in bytes.
-pub const LONGEST: u64 = 64 << 20;
+pub const MAX_BYTES: u64 = 64 << 20;
 /// The rule that a comment breaks which hides something without saying why, and until when.
 const ID: &str = "XT-INLINE-IGNORE";
 /// What they begin with.
@@ -32,7 +32,7 @@ pub struct Comment {
     reason: String,
 }
 
-/// The comments of a text; no more than one over [`MOST`].
+/// The comments of a text; no more than one over [`MAX_ENTRIES`].
 pub fn read(text: &str) -> Vec<Comment> {
     let mut all = Vec::new();
     let speaks = |text: &str| PREFIXES.iter().any(|prefix| text.contains(prefix));
@@ -41,8 +41,8 @@ pub fn read(text: &str) -> Vec<Comment> {
     }
     for (line, text) in (1..).zip(text.split('\n')).filter(|(_, text)| speaks(text)) {
         all.extend(on_line(line, text));
-        if all.len() > MOST {
-            all.truncate(MOST + 1);
+        if all.len() > MAX_ENTRIES {
+            all.truncate(MAX_ENTRIES + 1);
             break;
         }
     }
@@ -117,7 +117,7 @@ impl Comment {
             place: format!("{file}:{}", self.line),
             note: format!("a comment in line {} tells Trivy to overlook it", self.line),
             ignored: Some(format!("{} (until {until})", self.reason)),
-            ..Finding::new(Kind::Config, &self.id, Severity::Unknown, super::NAME)
+            ..Finding::new(FindingKind::Config, &self.id, Severity::Unknown, super::NAME)
         }
     }
 }
@@ -131,14 +131,15 @@ pub fn of_source(file: &str, comments: &[Comment], today: Date) -> (Vec<Finding>
             Some(what) => {
                 let day = proposed();
                 let id = if comment.id.contains('*') { "ID" } else { &comment.id };
-                let cure = format!("# trivy:ignore:{id}:exp:{day} and on the same line the reason");
-                faults.push(Fault::gate(what).at(format!("{file}:{}", comment.line)).cure(cure));
+                let hint = format!("# trivy:ignore:{id}:exp:{day} and on the same line the reason");
+                faults.push(Fault::gate(what).at(format!("{file}:{}", comment.line)).hint(hint));
             }
         }
     }
-    if comments.len() > MOST {
+    if comments.len() > MAX_ENTRIES {
         faults.push(
-            Fault::gate(format!("more than {MOST} comments tell Trivy to overlook something")).at(file),
+            Fault::gate(format!("more than {MAX_ENTRIES} comments tell Trivy to overlook something"))
+                .at(file),
         );
     }
     (findings, faults)
@@ -149,14 +150,15 @@ pub fn of_source(file: &str, comments: &[Comment], today: Date) -> (Vec<Finding>
 pub fn of_image(file: &str, comments: &[Comment], today: Date) -> Vec<Finding> {
     let wrong = comments.iter().filter_map(|one| one.wrong(today).map(|what| (one, what)));
     let bad = wrong.map(|(one, what)| (one.line, what)).next();
-    let bad = bad.or_else(|| (comments.len() > MOST).then(|| (0, format!("more than {MOST} comments"))));
+    let bad = bad
+        .or_else(|| (comments.len() > MAX_ENTRIES).then(|| (0, format!("more than {MAX_ENTRIES} comments"))));
     match bad {
         Some((line, what)) => vec![Finding {
             subject: file.to_owned(),
             place: file.to_owned(),
             note: format!("line {line}: {what}"),
             // What it hides may be anything, and fails whatever the list of severities.
-            ..Finding::new(Kind::Config, ID, Severity::Critical, super::NAME)
+            ..Finding::new(FindingKind::Config, ID, Severity::Critical, super::NAME)
         }],
         None => comments.iter().map(|one| one.finding(file)).collect(),
     }
@@ -169,7 +171,7 @@ pub fn may_be_obeyed(path: &str, size: u64) -> bool {
     let endings = [".tf", ".tf.json", ".tofu", ".tofu.json", ".yaml", ".yml", ".tpl"];
     endings.iter().any(|ending| name.ends_with(ending))
         || ["dockerfile", "containerfile"].iter().any(|part| name.contains(part))
-        || path.contains("templates/") && size <= LONGEST
+        || path.contains("templates/") && size <= MAX_BYTES
 }
 
 /// Whether a file is of a chart of Helm; `is_there` says whether a path is one of those that are there. Trivy
@@ -239,7 +241,7 @@ mod tests {
         ] {
             assert!(read(text).is_empty(), "{text}");
         }
-        assert_eq!(read(&"#trivy:ignore:A\n".repeat(5_000)).len(), MOST + 1);
+        assert_eq!(read(&"#trivy:ignore:A\n".repeat(5_000)).len(), MAX_ENTRIES + 1);
         assert!(
             told(&"#trivy:ignore:A:exp:2026-02-01 x\n".repeat(5_000)).last().unwrap().contains("more than")
         );

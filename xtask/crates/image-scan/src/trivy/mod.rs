@@ -22,7 +22,7 @@ pub use answer::read;
 pub use database::{Asked, Knowledge};
 pub use deployed::Deployed;
 pub use fetch::Fetch;
-pub use ignorefile::{FILE as IGNOREFILE, IgnoreList, LONGEST as LONGEST_IGNOREFILE};
+pub use ignorefile::{FILE as IGNOREFILE, IgnoreList, MAX_BYTES as MAX_IGNOREFILE_BYTES};
 pub use options::Options;
 
 use cli_support::error::Fault;
@@ -64,14 +64,14 @@ impl Trivy {
                 "Trivy {version} is not one of the versions known here, {KNOWN}"
             ))
             .at(&at)
-            .cure(format!("install {TESTED}, which the tests use"))
+            .hint(format!("install {TESTED}, which the tests use"))
             .into());
         }
         Ok(Some(Self { program, version, image: None }))
     }
 
     /// How to get it.
-    pub fn cure() -> String {
+    pub fn hint() -> String {
         format!(
             "install Trivy {TESTED} (github.com/aquasecurity/trivy) and put it on PATH, or let it be fetched: version = \"{TESTED}\" in [scan.trivy] of xtask/image.toml"
         )
@@ -79,11 +79,11 @@ impl Trivy {
 
     /// The error of one that is here and ended badly, with what to do, by what it said.
     pub fn ended(error: anyhow::Error, what: String) -> anyhow::Error {
-        let cure = Self::cure_for(&format!("{error:#}"));
-        error.context(Fault::gate(what).cure(cure))
+        let hint = Self::hint_for(&format!("{error:#}"));
+        error.context(Fault::gate(what).hint(hint))
     }
 
-    fn cure_for(said: &str) -> String {
+    fn hint_for(said: &str) -> String {
         // Its own lines alone: the command line speaks of databases too.
         let said: String = said.lines().filter(|line| line.starts_with("| ")).collect();
         let said = said.to_lowercase();
@@ -201,7 +201,7 @@ impl Trivy {
             let what =
                 format!("Trivy's database is of {database}, {age} days old; at most {days} are allowed");
             return Err(
-                Fault::gate(what).cure("scan without --offline, or [scan] max-age in xtask/image.toml")
+                Fault::gate(what).hint("scan without --offline, or [scan] max-age in xtask/image.toml")
             );
         }
         Ok(())
@@ -248,9 +248,9 @@ mod tests {
             ("exit status: 1: trivy --skip-db-update\n| FATAL unable to open".to_owned(), "its own words"),
             ("ended after its time limit".to_owned(), "its own words"),
         ] {
-            assert!(Trivy::cure_for(&said).contains(expected), "{said}");
+            assert!(Trivy::hint_for(&said).contains(expected), "{said}");
         }
-        assert!(!Trivy::cure().contains("builtin"), "that opens no gate for an image with other packages");
+        assert!(!Trivy::hint().contains("builtin"), "that opens no gate for an image with other packages");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Options {
     pub root: PathBuf,
     /// VEX documents, below the root.
     pub vex: Vec<String>,
-    /// Leaves out what has no mended version.
+    /// Leaves out what has no fixed version.
     pub ignore_unfixed: bool,
     /// What is overlooked.
     pub ignore: IgnoreList,

@@ -5,14 +5,14 @@
 //! A statement about anything else is Trivy's alone, and what the builtin engine found stays then. Trivy is
 //! given the statements that count here (`sound`), and no others.
 
-mod sound;
+mod validate;
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::finding::{Finding, Kind};
+use crate::finding::{Finding, FindingKind};
 use cli_support::error::Fault;
 use cli_support::time::seconds_of;
 use oci_image::oci::MAX_DOCUMENT;
@@ -100,7 +100,7 @@ impl Vex {
             return Ok(None);
         }
         let listed = value.get_mut("statements").and_then(serde_json::Value::as_array_mut);
-        let notes = listed.map(sound::keep_sound).unwrap_or_default();
+        let notes = listed.map(validate::keep_sound).unwrap_or_default();
         let for_trivy = value.to_string();
         let document: Document = serde_json::from_value(value)?;
         let mut statements = document.statements;
@@ -125,7 +125,7 @@ impl Vex {
     /// Marks the findings that the latest statement about them says not to matter.
     pub fn apply(&self, findings: &mut [Finding]) {
         let open = findings.iter_mut().filter(|finding| finding.ignored.is_none());
-        for finding in open.filter(|finding| finding.kind == Kind::Vulnerability) {
+        for finding in open.filter(|finding| finding.kind == FindingKind::Vulnerability) {
             let Some(latest) = self.statements.iter().rfind(|one| one.is_about(finding)) else { continue };
             if ["not_affected", "fixed"].contains(&latest.status.as_str()) {
                 finding.ignored = Some(ignored(&latest.status, &latest.justification, &self.source));
@@ -200,7 +200,7 @@ mod tests {
             version: "0.3.0".to_owned(),
             aliases: ["CVE-1".to_owned()].into(),
             path: ["app", "http@1.0.0", "h2"].map(str::to_owned).into(),
-            ..Finding::new(Kind::Vulnerability, "RUSTSEC-1", Severity::High, "builtin")
+            ..Finding::new(FindingKind::Vulnerability, "RUSTSEC-1", Severity::High, "builtin")
         }
     }
 

@@ -31,31 +31,35 @@ fn the_order_is_given_then_variables_then_docker_then_podman() {
     let entry = |user: &str| format!(r#"{{"auths":{{"ghcr.io":{{"username":"{user}","password":"p"}}}}}}"#);
     let home = home(Some(&entry("docker")), Some(&entry("podman")));
     let path = home.path().to_str().unwrap();
-    let given = Given { registry: "ghcr.io".into(), user: Some("me".into()), secret: Secret::new("token\n") };
+    let given = GivenCredential {
+        registry: "ghcr.io".into(),
+        user: Some("me".into()),
+        secret: Secret::new("token\n"),
+    };
     let all = [("HOME", path), ("GHCR_TOKEN", "g1"), ("GITHUB_TOKEN", "g2"), ("GITHUB_ACTOR", "actor")];
-    let user = |variables: &[_], given: Option<&Given>, registry: &str| {
+    let user = |variables: &[_], given: Option<&GivenCredential>, registry: &str| {
         find(&environment(variables), given, registry, "o/a").unwrap()
     };
     assert_eq!(user(&all, Some(&given), "ghcr.io").credential, Some(basic("me", "token")));
     assert_eq!(user(&all, None, "ghcr.io").credential, Some(basic("actor", "g1")));
     assert_eq!(user(&all[..2], None, "ghcr.io").credential, Some(basic("x-access-token", "g1")));
     let second = [("HOME", path), ("GHCR_TOKEN", ""), ("GITHUB_TOKEN", "g2")];
-    assert_eq!(user(&second, None, "ghcr.io").source, Source::Variable("GITHUB_TOKEN"));
+    assert_eq!(user(&second, None, "ghcr.io").source, CredentialSource::Variable("GITHUB_TOKEN"));
     assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, Some(basic("docker", "p")));
     fs::remove_file(home.path().join(".docker/config.json")).unwrap();
     assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, Some(basic("podman", "p")));
     // Neither the token that was given nor GitHub's variables go to another registry.
-    assert_eq!(user(&all, Some(&given), "docker.io"), Found::nothing());
+    assert_eq!(user(&all, Some(&given), "docker.io"), FoundCredential::nothing());
 }
 
 #[test]
 fn a_given_token_needs_a_user_everywhere_but_at_github() {
-    let token = |registry: &str, secret: &str| Given {
+    let token = |registry: &str, secret: &str| GivenCredential {
         registry: registry.into(),
         user: None,
         secret: Secret::new(secret),
     };
-    let look = |given: &Given| find(&Environment::default(), Some(given), &given.registry, "a");
+    let look = |given: &GivenCredential| find(&Environment::default(), Some(given), &given.registry, "a");
     assert_eq!(look(&token("ghcr.io", "t")).unwrap().credential, Some(basic("x-access-token", "t")));
     assert!(look(&token("docker.io", "t")).unwrap_err().to_string().contains("name of its user"));
     assert!(look(&token("ghcr.io", "\n")).unwrap_err().to_string().contains("is empty"));

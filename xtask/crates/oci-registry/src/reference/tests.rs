@@ -93,13 +93,13 @@ fn a_token_in_a_name_is_not_repeated() {
 
 #[test]
 fn capitals_are_answered_with_the_name_in_lower_case() {
-    for (text, cure) in [
+    for (text, hint) in [
         ("ghcr.io/Owner/App:V1", "write ghcr.io/owner/app:V1"),
         ("Owner/app", "write owner/app"),
         ("https://ghcr.io/a", "write ghcr.io/a"),
     ] {
         let error: anyhow::Error = text.parse::<Reference>().unwrap_err().into();
-        assert!(cli_support::error::render(&error).contains(cure), "{text}");
+        assert!(cli_support::error::render(&error).contains(hint), "{text}");
     }
 }
 

@@ -18,7 +18,7 @@ fn the_document_tells_them_all() {
     };
     let mut table = "| what is said | what to do |\n| --- | --- |\n".to_owned();
     for refusal in Refusal::ALL {
-        table += &format!("| {} | {} |\n", example(refusal.cause()), example(refusal.cure()));
+        table += &format!("| {} | {} |\n", example(refusal.cause()), example(refusal.hint()));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/registry.md");
     // In another workspace the documents need not have come along.
@@ -36,10 +36,10 @@ fn the_document_tells_them_all() {
     }
 }
 
-const ANYONE: Source = Source::Nowhere;
-const TOKEN: Source = Source::Variable("GITHUB_TOKEN");
+const ANYONE: CredentialSource = CredentialSource::Nowhere;
+const TOKEN: CredentialSource = CredentialSource::Variable("GITHUB_TOKEN");
 
-fn ghcr(status: u16, action: Action, source: &Source) -> Evidence<'_> {
+fn ghcr(status: u16, action: Action, source: &CredentialSource) -> Evidence<'_> {
     Evidence {
         status,
         registry: "ghcr.io",
@@ -56,7 +56,7 @@ fn ghcr(status: u16, action: Action, source: &Source) -> Evidence<'_> {
     }
 }
 
-fn hub(status: u16, action: Action, source: &Source) -> Evidence<'_> {
+fn hub(status: u16, action: Action, source: &CredentialSource) -> Evidence<'_> {
     Evidence { registry: "docker.io", ..ghcr(status, action, source) }
 }
 
@@ -182,10 +182,10 @@ fn what_registries_really_say_is_told_apart() {
 fn every_text_is_filled_in() {
     let evidence = ghcr(403, Action::Push, &TOKEN);
     for refusal in Refusal::ALL {
-        for text in [evidence.fill(refusal.cause()), evidence.fill(refusal.cure())] {
+        for text in [evidence.fill(refusal.cause()), evidence.fill(refusal.hint())] {
             assert!(!text.contains(['{', '}']) && !text.is_empty(), "{refusal:?}: {text}");
         }
     }
-    assert!(evidence.fill(Refusal::TokenScope.cure()).contains("scopes=write:packages"));
+    assert!(evidence.fill(Refusal::TokenScope.hint()).contains("scopes=write:packages"));
     assert!(evidence.fill(Refusal::OrganisationPolicy.cause()).contains("owner"));
 }

@@ -36,7 +36,7 @@ impl Refusal {
     }
 
     /// What to do about it, with the same names in braces.
-    pub fn cure(self) -> &'static str {
+    pub fn hint(self) -> &'static str {
         match self {
             Self::NoCredentials => {
                 "docker login {registry}; in CI, for ghcr.io, set GITHUB_TOKEN, or hand in a token with --token-stdin"

@@ -41,7 +41,7 @@ fn ms(ms: u64) -> Duration {
 #[test]
 fn waits_double_up_to_the_ceiling_and_jitter_is_full() {
     let policy = Policy { attempts: 20, ..Policy::default() };
-    let wait = |failed, random| policy.wait(Passing::Broken, failed, Duration::ZERO, random).unwrap();
+    let wait = |failed, random| policy.wait(Transient::Broken, failed, Duration::ZERO, random).unwrap();
     let half = u64::MAX / 2 + 1;
     for (failed, expected) in [(1, 250), (2, 500), (3, 1000), (4, 2000), (6, 8000), (7, 10_000), (19, 10_000)]
     {
@@ -55,7 +55,7 @@ fn waits_double_up_to_the_ceiling_and_jitter_is_full() {
 fn a_retry_after_is_honoured_with_jitter_on_top_within_patience() {
     let policy = Policy::default();
     let half = u64::MAX / 2 + 1;
-    let wait = |asked| policy.wait(Passing::Busy(asked), 1, Duration::ZERO, half);
+    let wait = |asked| policy.wait(Transient::Busy(asked), 1, Duration::ZERO, half);
     assert_eq!(wait(None), Ok(ms(250)));
     assert_eq!(wait(Some(Duration::from_micros(880))), Ok(Duration::from_micros(250_880)));
     assert_eq!(wait(Some(ms(120_000))), Ok(ms(120_250)));
@@ -66,22 +66,22 @@ fn a_retry_after_is_honoured_with_jitter_on_top_within_patience() {
 fn the_end_comes_by_tries_or_by_time() {
     let policy = Policy::default();
     let cases = [
-        (Passing::Broken, 5, 0, None),
-        (Passing::Broken, 6, 0, Some(GiveUp::Attempts)),
-        (Passing::Unreachable, 2, 0, None),
-        (Passing::Unreachable, 3, 0, Some(GiveUp::Attempts)),
-        (Passing::Broken, 1, 299, None),
-        (Passing::Broken, 1, 301, Some(GiveUp::Time)),
-        (Passing::Busy(Some(ms(20_000))), 1, 290, Some(GiveUp::Time)),
+        (Transient::Broken, 5, 0, None),
+        (Transient::Broken, 6, 0, Some(GiveUp::Attempts)),
+        (Transient::Unreachable, 2, 0, None),
+        (Transient::Unreachable, 3, 0, Some(GiveUp::Attempts)),
+        (Transient::Broken, 1, 299, None),
+        (Transient::Broken, 1, 301, Some(GiveUp::Time)),
+        (Transient::Busy(Some(ms(20_000))), 1, 290, Some(GiveUp::Time)),
     ];
-    for (passing, failed, seconds, expected) in cases {
-        let outcome = policy.wait(passing, failed, Duration::from_secs(seconds), 0);
-        assert_eq!(outcome.err(), expected, "{passing:?} {failed} {seconds}");
+    for (transient, failed, seconds, expected) in cases {
+        let outcome = policy.wait(transient, failed, Duration::from_secs(seconds), 0);
+        assert_eq!(outcome.err(), expected, "{transient:?} {failed} {seconds}");
     }
     let seconds = |bytes| policy.for_transfer(bytes).total.as_secs();
     assert_eq!((seconds(0), seconds(1 << 30), seconds(u64::MAX)), (300, 300 + 4096, 300 + (1 << 46) - 1));
     let one = Policy { attempts: 1, ..policy };
-    assert_eq!(one.wait(Passing::Unreachable, 1, Duration::ZERO, 0), Err(GiveUp::Attempts));
+    assert_eq!(one.wait(Transient::Unreachable, 1, Duration::ZERO, 0), Err(GiveUp::Attempts));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_run_sleeps_as_the_policy_says_and_tells_of_it() {
     let mut left = 3;
     let value = Policy::default().run(&clock, Some(&on_wait), || {
         left -= 1;
-        if left > 0 { Err(Trouble::passing(Passing::Broken, Fault::failed("cut"))) } else { Ok(7) }
+        if left > 0 { Err(RequestError::transient(Transient::Broken, Fault::failed("cut"))) } else { Ok(7) }
     });
     assert_eq!(value.unwrap(), 7);
     assert_eq!(*clock.slept.lock().unwrap(), [ms(250), ms(500)]);
@@ -111,11 +111,12 @@ fn a_lasting_failure_is_not_repeated_and_giving_up_says_so() {
     let mut tries = 0;
     let lasting: anyhow::Result<()> = Policy::default().run(&clock, None, || {
         tries += 1;
-        Err(Trouble::lasting(Fault::failed("no")))
+        Err(RequestError::permanent(Fault::failed("no")))
     });
     assert_eq!((lasting.unwrap_err().to_string().as_str(), tries), ("no", 1));
-    let broken: anyhow::Result<()> = Policy::default()
-        .run(&clock, None, || Err(Trouble::passing(Passing::Broken, Fault::failed("cut").at("http://r/"))));
+    let broken: anyhow::Result<()> = Policy::default().run(&clock, None, || {
+        Err(RequestError::transient(Transient::Broken, Fault::failed("cut").at("http://r/")))
+    });
     let broken = broken.unwrap_err();
     assert_eq!(format!("{broken:#}"), "gave up after 6 tries in 0.0 s: http://r/: cut");
 }

@@ -4,10 +4,10 @@ use anyhow::{Context as _, Result};
 use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderValue, Method, StatusCode, Uri};
 
-use super::super::auth::{Credential, Found};
+use super::super::auth::{Credential, FoundCredential};
 use super::super::challenge::Challenge;
 use super::super::reference::is_loopback;
-use super::super::retry::Trouble;
+use super::super::retry::RequestError;
 use super::super::secret::Secret;
 use super::super::token::{self, Scope, Token};
 use super::super::url;
@@ -17,11 +17,11 @@ use cli_support::error::Fault;
 use cli_support::mask;
 
 /// The most that is read of a token service's answer.
-const MOST_OF_TOKEN: u64 = 1024 * 1024;
+const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
 impl Session {
     /// The `Authorization` that the registry has wanted so far; none before it first asked.
-    pub(super) fn standing(&self, scopes: &[Scope]) -> Result<Option<Secret>, Trouble> {
+    pub(super) fn standing(&self, scopes: &[Scope]) -> Result<Option<Secret>, RequestError> {
         let Some(challenge) = self.state().challenge.clone() else { return Ok(None) };
         self.authorization(&challenge, scopes, false)
     }
@@ -33,8 +33,8 @@ impl Session {
         challenge: &Challenge,
         scopes: &[Scope],
         renew: bool,
-    ) -> Result<Option<Secret>, Trouble> {
-        let found = self.found(repository(scopes)).map_err(Trouble::lasting)?;
+    ) -> Result<Option<Secret>, RequestError> {
+        let found = self.found(repository(scopes)).map_err(RequestError::permanent)?;
         if challenge.scheme == "basic" {
             return Ok(match &found.credential {
                 Some(Credential::Basic { user, secret }) => Some(token::basic(user, secret)),
@@ -58,11 +58,18 @@ impl Session {
     }
 
     /// Asks the token service for a token.
-    fn order(&self, challenge: &Challenge, scopes: &[Scope], found: &Found) -> Result<Token, Trouble> {
+    fn order(
+        &self,
+        challenge: &Challenge,
+        scopes: &[Scope],
+        found: &FoundCredential,
+    ) -> Result<Token, RequestError> {
         let realm = self.realm(challenge)?;
         let order = token::order(&realm, challenge.param("service"), scopes, found.credential.as_ref());
         let order = order.ok_or_else(|| {
-            Trouble::lasting(Fault::failed("the registry's token service is no URL").at(url::shown(&realm)))
+            RequestError::permanent(
+                Fault::failed("the registry's token service is no URL").at(url::shown(&realm)),
+            )
         })?;
         let mut headers = Vec::new();
         let (method, payload) = match &order.form {
@@ -72,16 +79,16 @@ impl Session {
             }
             None => (Method::GET, Payload::None),
         };
-        let authorization = order.basic.as_ref().map(header).transpose().map_err(Trouble::lasting)?;
+        let authorization = order.basic.as_ref().map(header).transpose().map_err(RequestError::permanent)?;
         let ask = Ask { method, url: order.url, headers, authorization, payload, redirects: Redirects::Any };
         let answer = self.wire.send(ask)?;
         if answer.status != StatusCode::OK {
             return Err(self.refusal(answer, scopes, true));
         }
         let at = url::shown(&answer.url);
-        let body = answer.read(MOST_OF_TOKEN)?;
+        let body = answer.read(MAX_TOKEN_BYTES)?;
         let token = token::read(&body, self.clock.now()).ok_or_else(|| {
-            Trouble::lasting(Fault::failed("the token service's answer has no token").at(at))
+            RequestError::permanent(Fault::failed("the token service's answer has no token").at(at))
         })?;
         mask::remember(token.value.expose());
         Ok(token)
@@ -89,12 +96,12 @@ impl Session {
 
     /// The token service of a challenge, which must be as safe as the registry: what goes there is a
     /// password.
-    fn realm(&self, challenge: &Challenge) -> Result<Uri, Trouble> {
+    fn realm(&self, challenge: &Challenge) -> Result<Uri, RequestError> {
         let named = challenge.param("realm").unwrap_or_default();
         let at = || url::shown(&self.base);
         let realm = url::parse(named).ok_or_else(|| {
             let named: String = named.chars().take(200).collect();
-            Trouble::lasting(Fault::failed(format!("its token service is no URL: '{named}'")).at(at()))
+            RequestError::permanent(Fault::failed(format!("its token service is no URL: '{named}'")).at(at()))
         })?;
         let loopback = |uri: &Uri| is_loopback(uri.authority().map_or("", |authority| authority.as_str()));
         let safe =
@@ -103,7 +110,9 @@ impl Session {
             return Ok(realm);
         }
         let what = format!("its token service is not encrypted: {}", url::shown(&realm));
-        Err(Trouble::lasting(Fault::failed(what).at(at()).cure("the registry must name one with https")))
+        Err(RequestError::permanent(
+            Fault::failed(what).at(at()).hint("the registry must name one with https"),
+        ))
     }
 }
 

@@ -3,21 +3,21 @@
 use ureq::http::Method;
 use ureq::http::header::RETRY_AFTER;
 
-use super::super::auth::{Credential, Found, Source};
+use super::super::auth::{Credential, CredentialSource, FoundCredential};
 use super::super::refusal::{Action, Evidence, Refusal};
 use super::super::refusal_body::server_errors;
-use super::super::retry::{self, Passing, Trouble};
+use super::super::retry::{self, RequestError, Transient};
 use super::super::token::{self, Scope};
 use super::super::url;
-use super::super::wire::{Answer, Redirects};
+use super::super::wire::{Redirects, Response};
 use super::authorize::key;
-use super::{Call, Content, MOST_OF_REFUSAL, Session, repository};
+use super::{Call, Content, MAX_REFUSAL_BYTES, Session, repository};
 use cli_support::error::Fault;
 
 impl Session {
     /// The failure that an unwanted status stands for. The answer to a HEAD has no body (RFC 9110, section
     /// 9.3.2), and only the body tells a rate limit from a missing right: the reason is asked for with GET.
-    pub(in super::super) fn refused(&self, answer: Answer, call: &Call<'_>) -> Trouble {
+    pub(in super::super) fn refused(&self, answer: Response, call: &Call<'_>) -> RequestError {
         if call.method != Method::HEAD || !answer.status.is_client_error() {
             return self.refusal(answer, call.scopes, false);
         }
@@ -33,20 +33,27 @@ impl Session {
             Ok(told) if told.status == answer.status => self.refusal(told, call.scopes, false),
             // What is refused in two ways within a moment was not refused for good.
             Ok(told) if told.status.is_client_error() || told.status.is_server_error() => {
-                Trouble::passing(Passing::Busy(None), self.refusal(told, call.scopes, false).error)
+                RequestError::transient(Transient::Busy(None), self.refusal(told, call.scopes, false).error)
             }
             Ok(told) => {
                 let what = format!("the registry refused HEAD (status {}) and not GET", answer.status);
-                Trouble::passing(Passing::Busy(None), Fault::failed(what).at(url::shown(&told.url)))
+                RequestError::transient(Transient::Busy(None), Fault::failed(what).at(url::shown(&told.url)))
             }
             Err(trouble) => trouble,
         }
     }
 
-    pub(super) fn refusal(&self, mut answer: Answer, scopes: &[Scope], by_token_service: bool) -> Trouble {
+    pub(super) fn refusal(
+        &self,
+        mut answer: Response,
+        scopes: &[Scope],
+        by_token_service: bool,
+    ) -> RequestError {
         let repository = repository(scopes);
         // A registry may refuse without ever having asked who it is.
-        let found = self.found(repository).unwrap_or(Found { credential: None, source: Source::Nowhere });
+        let found = self
+            .found(repository)
+            .unwrap_or(FoundCredential { credential: None, source: CredentialSource::Nowhere });
         let token = {
             let state = self.state();
             let key = state.challenge.as_ref().map(|challenge| key(challenge, scopes));
@@ -54,7 +61,7 @@ impl Session {
         };
         let shown = found.credential.iter().flat_map(Credential::secrets);
         let secrets: Vec<_> = token.iter().cloned().chain(shown).collect();
-        let errors = server_errors(&answer.read_some(MOST_OF_REFUSAL), &secrets);
+        let errors = server_errors(&answer.read_some(MAX_REFUSAL_BYTES), &secrets);
         let granted = token.as_ref().and_then(|token| token::granted(token.expose(), repository));
         let asked = answer.header(RETRY_AFTER).and_then(|value| retry::retry_after(value, self.clock.date()));
         let evidence = Evidence {
@@ -79,20 +86,20 @@ impl Session {
             let what = format!("the registry's storage refused (status {})", answer.status);
             let fault = Fault::failed(what)
                 .at(url::shown(&answer.url))
-                .cure("try again later; a proxy or firewall may also keep this machine from that host");
-            return Trouble::passing(Passing::Broken, fault);
+                .hint("try again later; a proxy or firewall may also keep this machine from that host");
+            return RequestError::transient(Transient::Broken, fault);
         }
         let said: Vec<_> = errors.iter().map(ToString::to_string).filter(|text| !text.is_empty()).collect();
         let said = if said.is_empty() { String::new() } else { format!(", {}", said.join("; ")) };
         let what = format!("{} (status {}{said})", evidence.fill(refusal.cause()), answer.status);
         let mut fault = Fault::failed(what).at(url::shown(&answer.url));
         if refusal != Refusal::Unexpected {
-            fault = fault.cure(evidence.fill(refusal.cure()));
+            fault = fault.hint(evidence.fill(refusal.hint()));
         }
         if refusal.may_pass() {
-            Trouble::passing(Passing::Busy(asked), fault)
+            RequestError::transient(Transient::Busy(asked), fault)
         } else {
-            Trouble::lasting(fault)
+            RequestError::permanent(fault)
         }
     }
 }

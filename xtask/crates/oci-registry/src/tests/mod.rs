@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::auth::{Environment, Given};
+use super::auth::{Environment, GivenCredential};
 use super::pull::MANIFEST_TYPES;
 use super::retry::tests::FakeClock;
 use super::wire::Timeouts;
@@ -24,7 +24,7 @@ use cli_support::digest::Digest;
 /// A client that waits on no clock, reads nothing of this machine's, and has these credentials for
 /// `registry`.
 fn client(registry: &str, user: Option<(&str, &str)>) -> (Client, Arc<FakeClock>) {
-    let given = user.map(|(user, secret)| Given {
+    let given = user.map(|(user, secret)| GivenCredential {
         registry: registry.to_owned(),
         user: Some(user.to_owned()),
         secret: Secret::new(secret),

@@ -289,7 +289,7 @@ fn tls_is_spoken_with_trusted_servers_alone() {
     assert_eq!(ask(&trusting, &url).unwrap(), 200);
     let trouble = ask(&Wire::new(Timeouts::default(), None), &url).unwrap_err();
     let text = shown(&trouble.error);
-    assert!(trouble.passing.is_none(), "{text}");
+    assert!(trouble.transient.is_none(), "{text}");
     assert!(text.contains("UnknownIssuer") && text.contains("SSL_CERT_FILE"), "{text}");
     let trouble = ask(&trusting, &format!("https://{}/v2/", plain.address)).unwrap_err();
     let text = shown(&trouble.error);

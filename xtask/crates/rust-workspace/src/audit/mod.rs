@@ -27,16 +27,16 @@ pub use section::executable;
 use cli_support::error::Fault;
 
 /// The longest list that is read, decompressed: ten times the largest known.
-const LONGEST: u64 = 8 << 20;
+const MAX_BYTES: u64 = 8 << 20;
 
 /// The most crates that a list may have; large programs have a thousand.
-const MOST_CRATES: usize = 10_000;
+const MAX_CRATES: usize = 10_000;
 
 /// The longest name of a crate, in bytes: its folder could not be called longer. crates.io allows 64.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
 /// The most crates of a way to one that are named.
-const LONGEST_PATH: usize = 32;
+const MAX_PATH_BYTES: usize = 32;
 
 /// Written as `format`: procedural macros are not taken for linked crates (auditable-serde's revision 1).
 const FORMAT: u32 = 1;
@@ -61,8 +61,8 @@ pub struct Crate {
     /// `crates.io`, `registry`, `git` or `local`.
     pub source: String,
     /// Whether it is linked.
-    #[serde(default, skip_serializing_if = "Kind::is_runtime")]
-    pub kind: Kind,
+    #[serde(default, skip_serializing_if = "DependencyKind::is_runtime")]
+    pub kind: DependencyKind,
     /// The places in the list of the crates that it depends on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<usize>,
@@ -74,7 +74,7 @@ pub struct Crate {
 /// What a crate is to the binary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum DependencyKind {
     /// Linked into it.
     #[default]
     Runtime,
@@ -82,7 +82,7 @@ pub enum Kind {
     Build,
 }
 
-impl Kind {
+impl DependencyKind {
     // serde hands out references.
     #[allow(clippy::trivially_copy_pass_by_ref)]
     fn is_runtime(&self) -> bool {
@@ -91,7 +91,7 @@ impl Kind {
 }
 
 impl Audit {
-    /// Reads the answer of the command that `build::linked` makes.
+    /// Reads the answer of the command that `binary::linked` makes.
     pub fn of_tree(text: &str) -> Result<Self, Fault> {
         let audit = Self { packages: tree::read(text)?, format: FORMAT };
         audit.check()?;
@@ -105,11 +105,11 @@ impl Audit {
 
     fn from_section(bytes: &[u8]) -> Result<Self> {
         let mut json = Vec::new();
-        let mut limited = ZlibDecoder::new(bytes).take(LONGEST + 1);
+        let mut limited = ZlibDecoder::new(bytes).take(MAX_BYTES + 1);
         limited.read_to_end(&mut json).context("the audit section is damaged")?;
-        if json.len() as u64 > LONGEST {
+        if json.len() as u64 > MAX_BYTES {
             return Err(
-                Fault::failed(format!("the audit section is over the limit of {LONGEST} bytes")).into()
+                Fault::failed(format!("the audit section is over the limit of {MAX_BYTES} bytes")).into()
             );
         }
         // Readers stop at the end of the first list. Zeros hide nothing, and padding is made of them.
@@ -137,16 +137,17 @@ impl Audit {
 
     /// The crates that are linked.
     pub fn linked(&self) -> impl Iterator<Item = &Crate> {
-        self.packages.iter().filter(|package| package.kind == Kind::Runtime)
+        self.packages.iter().filter(|package| package.kind == DependencyKind::Runtime)
     }
 
     fn check(&self) -> Result<(), Fault> {
         let count = self.packages.len();
-        if count > MOST_CRATES {
-            return Err(Fault::failed(format!("the list has {count} crates; {MOST_CRATES} is the limit")));
+        if count > MAX_CRATES {
+            return Err(Fault::failed(format!("the list has {count} crates; {MAX_CRATES} is the limit")));
         }
-        if let Some(package) = self.packages.iter().find(|package| package.name.len() > LONGEST_NAME) {
-            let what = format!("a crate's name of {} bytes; {LONGEST_NAME} is the limit", package.name.len());
+        if let Some(package) = self.packages.iter().find(|package| package.name.len() > MAX_NAME_BYTES) {
+            let what =
+                format!("a crate's name of {} bytes; {MAX_NAME_BYTES} is the limit", package.name.len());
             return Err(Fault::failed(what));
         }
         // One crate many times makes a short image of a long list, and as many findings.
@@ -204,7 +205,7 @@ impl Paths<'_> {
     /// The shortest way from the root to the crate at this place, both ends included, as `name` or, for
     /// a crate that is there twice, `name@version`; its end, where it is very long. Cycles do no harm.
     pub fn to(&self, wanted: usize) -> Vec<String> {
-        let way = std::iter::successors(Some(wanted), |&at| self.above[at]).take(LONGEST_PATH);
+        let way = std::iter::successors(Some(wanted), |&at| self.above[at]).take(MAX_PATH_BYTES);
         let mut path: Vec<_> = way.map(|at| self.label(at)).collect();
         path.reverse();
         path

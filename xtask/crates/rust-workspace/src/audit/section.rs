@@ -10,7 +10,7 @@ const PROGBITS: u32 = 1;
 const STRTAB: u32 = 3;
 const NOBITS: u32 = 8;
 /// From here on a file counts its sections elsewhere; no linked program comes near.
-const MOST_SECTIONS: usize = 0xff00;
+const MAX_SECTIONS: usize = 0xff00;
 
 /// An executable that is not as the ABI has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(super) fn put(file: &[u8], data: &[u8]) -> Result<Vec<u8>, Malformed> {
         let name = add_name(&mut names, NAME);
         elf.sections.push(Section { name, kind: PROGBITS, align: 1, ..Section::default() });
     }
-    if elf.sections.len() >= MOST_SECTIONS {
+    if elf.sections.len() >= MAX_SECTIONS {
         return Err(Malformed("too many sections"));
     }
     for (at, bytes) in [(own, data), (elf.names, &names[..])] {
@@ -144,7 +144,7 @@ impl<'a> Elf<'a> {
         if table == 0 {
             return Ok(Self { file, wide, table, sections: Vec::new(), names: 0 });
         }
-        if count == 0 || count >= MOST_SECTIONS || names >= count || entry != expected {
+        if count == 0 || count >= MAX_SECTIONS || names >= count || entry != expected {
             return Err(Malformed("its table of sections contradicts itself"));
         }
         let sections = (0..count).map(|index| {

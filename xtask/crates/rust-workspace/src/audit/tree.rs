@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use super::{Crate, Kind};
+use super::{Crate, DependencyKind};
 use cli_support::error::Fault;
 
 /// Reads lines such as `2 bytes v1.12.2 (*)`: depth, name, version, source where it is not crates.io.
@@ -39,7 +39,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Crate>, Fault> {
             name,
             version,
             source: source.to_owned(),
-            kind: Kind::Runtime,
+            kind: DependencyKind::Runtime,
             dependencies,
             root: key == root,
         }

@@ -3,7 +3,7 @@
 mod buildx;
 mod container;
 mod environments;
-mod overlooked;
+mod exceptions;
 mod publish;
 mod reader;
 mod regex;
@@ -19,7 +19,7 @@ pub use buildx::{Buildx, Secret};
 use cli_support::error::Fault;
 pub use container::{Container, Healthcheck, Port};
 pub use environments::Environment;
-pub use overlooked::{Excuse, Ignore, Unlisted, proposed, too_far};
+pub use exceptions::{Exception, Ignore, Unlisted, proposed, too_far};
 pub use reader::line_column;
 pub use scan::{Scan, TrivyPin, Unrated};
 pub use sections::{Budgets, ExtraFile, Settings};
@@ -47,7 +47,7 @@ impl Workspace {
         let root = here.ancestors().find(|dir| dir.join(FILE).is_file()).ok_or_else(|| {
             Fault::usage(format!("no {FILE} in this folder or above it"))
                 .at(here.display())
-                .cure(format!("run it inside the workspace, or write {FILE}:\npackage = \"NAME\""))
+                .hint(format!("run it inside the workspace, or write {FILE}:\npackage = \"NAME\""))
         })?;
         Self::open(root)
     }

@@ -6,7 +6,7 @@ use toml_span::{DeserError, Deserialize, Spanned};
 
 use super::environments::Environment;
 use super::reader::{parsed, wrong};
-use crate::tags::{Kind, RefKind, Rule, check_rules};
+use crate::tags::{RefKind, Rule, RuleKind, check_rules};
 
 impl<'de> Deserialize<'de> for Rule {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
@@ -14,21 +14,21 @@ impl<'de> Deserialize<'de> for Rule {
         let mut table = TableHelper::new(value)?;
         let kind = table.required_s::<String>("type");
         let kind = kind.ok().and_then(|kind| match kind.value.as_str() {
-            "semver" => required(&mut table, "pattern", Rule::check_pattern).map(Kind::Semver),
+            "semver" => required(&mut table, "pattern", Rule::check_pattern).map(RuleKind::Semver),
             "ref" => {
                 let event = parsed::<RefKind>(&mut table, "event");
                 if event.is_none() && !table.errors.iter().any(|error| error.span.start > span.start) {
                     table.errors.push(wrong(span, "type = \"ref\" wants event = branch, tag or pr"));
                 }
-                event.map(Kind::Ref)
+                event.map(RuleKind::Ref)
             }
-            "edge" => Some(Kind::Edge(table.optional("branch"))),
-            "sha" => Some(Kind::Sha { long: table.optional("long").unwrap_or(false) }),
+            "edge" => Some(RuleKind::Edge(table.optional("branch"))),
+            "sha" => Some(RuleKind::Sha { long: table.optional("long").unwrap_or(false) }),
             "schedule" => {
                 let pattern = optional(&mut table, "pattern", Rule::check_template);
-                Some(Kind::Schedule(pattern.unwrap_or_else(|| "nightly".to_owned())))
+                Some(RuleKind::Schedule(pattern.unwrap_or_else(|| "nightly".to_owned())))
             }
-            "raw" => required(&mut table, "value", Rule::check_template).map(Kind::Raw),
+            "raw" => required(&mut table, "value", Rule::check_template).map(RuleKind::Raw),
             other => {
                 let what = match other {
                     "match" => "type 'match' needs regular expressions, which are not read here: type = \"raw\" with {{tag}}".to_owned(),
@@ -44,7 +44,7 @@ impl<'de> Deserialize<'de> for Rule {
             }
         });
         let rule = Self {
-            kind: kind.unwrap_or(Kind::Sha { long: false }),
+            kind: kind.unwrap_or(RuleKind::Sha { long: false }),
             prefix: optional(&mut table, "prefix", Rule::check_template),
             suffix: optional(&mut table, "suffix", Rule::check_template),
             priority: table.optional("priority"),

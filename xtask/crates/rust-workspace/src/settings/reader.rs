@@ -35,7 +35,7 @@ fn describe(path: &Path, text: &str, error: &Error) -> Vec<(usize, Fault)> {
             .iter()
             .map(|(key, span)| {
                 let (start, fault) = at(*span, format!("unknown key '{key}'"));
-                (start, fault.cure(did_you_mean(key, expected)))
+                (start, fault.hint(did_you_mean(key, expected)))
             })
             .collect(),
         ErrorKind::MissingField(name) => vec![at(error.span, format!("the key '{name}' is missing"))],

@@ -6,7 +6,7 @@ use toml_span::de_helpers::TableHelper;
 use toml_span::value::Value;
 use toml_span::{DeserError, Deserialize};
 
-use super::overlooked::{Ignore, Unlisted};
+use super::exceptions::{Ignore, Unlisted};
 use super::reader::{Strings, parsed, parsed_list, wrong};
 use crate::severity::Severity;
 use cli_support::digest::Digest;
@@ -41,7 +41,7 @@ pub struct Scan {
     /// Files and folders that say how the image is deployed, which Trivy looks at; `deploy`, if it is
     /// there, where unset.
     pub deploy: Option<Vec<String>>,
-    /// Whether vulnerabilities without a mended version are left out of Trivy's findings.
+    /// Whether vulnerabilities without a fixed version are left out of Trivy's findings.
     pub ignore_unfixed: bool,
     /// SPDX identifiers of the licences that linked crates may have; any where unset.
     pub licences: Vec<String>,
@@ -108,17 +108,17 @@ impl Default for Scan {
 impl Scan {
     /// The first entry whose day is over, where it stands.
     pub fn over(&self, today: Date) -> Option<String> {
-        let excuses = self.ignore.iter().map(|entry| &entry.excuse);
-        let mut excuses = excuses.chain(self.unlisted.iter().map(|entry| &entry.excuse));
-        let over = excuses.find(|excuse| excuse.expires < today)?;
+        let excuses = self.ignore.iter().map(|entry| &entry.exception);
+        let mut excuses = excuses.chain(self.unlisted.iter().map(|entry| &entry.exception));
+        let over = excuses.find(|exception| exception.expires < today)?;
         Some(format!("{}, until {}", over.place, over.expires))
     }
 
     /// Finds out where in the settings each entry stands that overlooks something.
     pub(super) fn locate(&mut self, text: &str) {
-        let ignored = self.ignore.iter_mut().map(|entry| &mut entry.excuse);
+        let ignored = self.ignore.iter_mut().map(|entry| &mut entry.exception);
         ignored
-            .chain(self.unlisted.iter_mut().map(|entry| &mut entry.excuse))
+            .chain(self.unlisted.iter_mut().map(|entry| &mut entry.exception))
             .for_each(|one| one.locate(text));
     }
 }

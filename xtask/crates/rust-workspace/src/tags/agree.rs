@@ -3,13 +3,13 @@
 use semver::{BuildMetadata, Version};
 
 use super::event::{Event, Ref};
-use crate::git::Source;
+use crate::git::GitSource;
 use crate::version::version_of;
 use cli_support::error::Fault;
 
 /// A version tag in git must be the crate's version, and what it is on must be what is committed. The tag is
 /// the one that the run is for, or else one on this commit, whatever the run is for.
-pub fn check(event: &Event, source: &Source, of_crate: &Version, package: &str) -> Result<(), Fault> {
+pub fn check(event: &Event, source: &GitSource, of_crate: &Version, package: &str) -> Result<(), Fault> {
     let run_for = match &event.reference {
         Some(Ref::Tag(tag)) => version_of(tag).map(|version| (version, tag.clone())),
         _ => None,
@@ -22,19 +22,19 @@ pub fn check(event: &Event, source: &Source, of_crate: &Version, package: &str) 
             "the tag says {version} and Cargo.toml of {package} says {of_crate}"
         ))
         .at(place)
-        .cure(format!(
+        .hint(format!(
             "set version = \"{version}\" in Cargo.toml and move the tag there, or tag v{of_crate}"
         )));
     }
     if source.dirty && event.run.is_some() {
         return Err(Fault::usage("files differ from the commit that is tagged")
             .at(place)
-            .cure("git status lists them; publish a version from a clean checkout"));
+            .hint("git status lists them; publish a version from a clean checkout"));
     }
     Ok(())
 }
 
-fn short(source: &Source) -> String {
+fn short(source: &GitSource) -> String {
     source.revision.as_deref().unwrap_or_default().chars().take(7).collect()
 }
 
@@ -55,11 +55,11 @@ mod tests {
 
     #[test]
     fn a_tag_and_the_crate_must_agree() {
-        let tagged = |version: &str, ahead, dirty| Source {
+        let tagged = |version: &str, ahead, dirty| GitSource {
             revision: Some(REVISION.to_owned()),
             nearest: Some((version.parse().unwrap(), ahead)),
             dirty,
-            ..Source::default()
+            ..GitSource::default()
         };
         let says = "the tag says 1.2.4 and Cargo.toml of x says";
         for (on, source, of_crate, expected) in [
@@ -67,11 +67,11 @@ mod tests {
             ("tag 1.2.3", tagged("1.2.3", 0, false), "1.2.3", None),
             ("tag v1.2.3+b", tagged("1.2.3", 0, false), "1.2.3+c", None),
             ("tag v1.2.4", tagged("1.2.4", 0, false), "1.2.3", Some(format!("v1.2.4: {says} 1.2.3"))),
-            ("tag 1.2.4", Source::default(), "1.2.3", Some(format!("1.2.4: {says} 1.2.3"))),
+            ("tag 1.2.4", GitSource::default(), "1.2.3", Some(format!("1.2.4: {says} 1.2.3"))),
             // Two on one commit: the one that the run is for.
             ("tag v1.2.3", tagged("1.2.4", 0, false), "1.2.3", None),
-            ("tag other", Source::default(), "1.2.3", None),
-            ("branch v1.2.4", Source::default(), "1.2.3", None),
+            ("tag other", GitSource::default(), "1.2.3", None),
+            ("branch v1.2.4", GitSource::default(), "1.2.3", None),
             ("branch main", tagged("1.2.4", 3, false), "1.2.3", None),
             ("branch main", tagged("1.2.4", 0, true), "1.2.3", None),
             (

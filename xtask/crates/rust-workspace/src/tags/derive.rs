@@ -7,7 +7,7 @@ use super::globals::{commit, global, own_versions};
 use super::motion::{Motion, latest, render};
 use super::names::{Names, fold};
 use super::owner::{belongs, reserved};
-use super::rule::{Kind, Latest, RefKind, Rule};
+use super::rule::{Latest, RefKind, Rule, RuleKind};
 use super::template::{fill, sanitise};
 use crate::version::{version_of, version_tag};
 use cli_support::error::Fault;
@@ -15,7 +15,7 @@ use oci_registry::Reference;
 
 /// What tags are derived from.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct TagInputs<'a> {
     /// The rules, in the order of the settings.
     pub rules: &'a [Rule],
     /// Whether there is `latest`.
@@ -55,7 +55,7 @@ pub struct Derived {
 }
 
 /// Derives the tags. Where no rule gives one, it is the version.
-pub fn derive(facts: &Facts<'_>) -> Result<Derived, Fault> {
+pub fn derive(facts: &TagInputs<'_>) -> Result<Derived, Fault> {
     let names = names(facts)?;
     let mut rules: Vec<_> = facts.rules.iter().collect();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority()));
@@ -90,18 +90,18 @@ pub fn derive(facts: &Facts<'_>) -> Result<Derived, Fault> {
 }
 
 /// A tag that somebody names, judged by the rules. An error where no image can have it.
-pub fn named(facts: &Facts<'_>, name: &str) -> Result<Tag, Fault> {
+pub fn named(facts: &TagInputs<'_>, name: &str) -> Result<Tag, Fault> {
     if let Some(owner) = reserved(name) {
         return Err(Fault::usage(format!("the tag '{name}' belongs to {owner}"))
             .at("--tag")
-            .cure("choose another name"));
+            .hint("choose another name"));
     }
     let judged = names(facts)?.judge(name);
     let (motion, version, twin) = (judged.motion, judged.version, judged.twin);
     Ok(Tag { name: name.to_owned(), rule: "--tag".to_owned(), motion, version, twin })
 }
 
-fn names(facts: &Facts<'_>) -> Result<Names, Fault> {
+fn names(facts: &TagInputs<'_>) -> Result<Names, Fault> {
     Names::of(facts.rules, |text| fill(text, |name| global(name, facts)))
 }
 
@@ -114,7 +114,7 @@ struct Given {
     around: (String, String),
 }
 
-fn apply(rule: &Rule, facts: &Facts<'_>, names: &Names) -> Result<Option<Given>, Fault> {
+fn apply(rule: &Rule, facts: &TagInputs<'_>, names: &Names) -> Result<Option<Given>, Fault> {
     let fill_in = |text: &str| fill(text, |name| global(name, facts));
     if let Some(enable) = &rule.enable {
         match fill_in(enable)?.trim() {
@@ -130,23 +130,23 @@ fn apply(rule: &Rule, facts: &Facts<'_>, names: &Names) -> Result<Option<Given>,
     }
     let (prefix, suffix) = (fill_in(rule.prefix())?, fill_in(rule.suffix())?);
     let reference = facts.event.reference.as_ref();
-    if let (Kind::Semver(pattern), Some(Ref::Tag(raw))) = (&rule.kind, reference) {
+    if let (RuleKind::Semver(pattern), Some(Ref::Tag(raw))) = (&rule.kind, reference) {
         return of_version(pattern, (&prefix, &suffix), &raw.replace('/', "-"), names)?
             .map(|given| checked(given, rule))
             .transpose();
     }
     let value = match (&rule.kind, reference) {
-        (Kind::Ref(RefKind::Branch), Some(Ref::Branch(name)))
-        | (Kind::Ref(RefKind::Pr), Some(Ref::Pull(name)))
-        | (Kind::Ref(RefKind::Tag), Some(Ref::Tag(name))) => name.clone(),
-        (Kind::Edge(branch), Some(Ref::Branch(name)))
+        (RuleKind::Ref(RefKind::Branch), Some(Ref::Branch(name)))
+        | (RuleKind::Ref(RefKind::Pr), Some(Ref::Pull(name)))
+        | (RuleKind::Ref(RefKind::Tag), Some(Ref::Tag(name))) => name.clone(),
+        (RuleKind::Edge(branch), Some(Ref::Branch(name)))
             if branch.as_ref().or(facts.event.default_branch.as_ref()) == Some(name) =>
         {
             "edge".to_owned()
         }
-        (Kind::Sha { long }, _) => commit(facts, *long),
-        (Kind::Schedule(pattern), _) if facts.event.name == "schedule" => fill_in(pattern)?,
-        (Kind::Raw(value), _) => fill_in(value)?,
+        (RuleKind::Sha { long }, _) => commit(facts, *long),
+        (RuleKind::Schedule(pattern), _) if facts.event.name == "schedule" => fill_in(pattern)?,
+        (RuleKind::Raw(value), _) => fill_in(value)?,
         _ => return Ok(None),
     };
     if value.is_empty() {
@@ -157,20 +157,20 @@ fn apply(rule: &Rule, facts: &Facts<'_>, names: &Names) -> Result<Option<Given>,
     if let Some(whose) = belongs(rule, &name, names, &own_versions(facts)) {
         return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to {whose}", rule.kind))
             .at(crate::paths::SETTINGS)
-            .cure(
+            .hint(
                 "give the rule a prefix that no rule for versions has: prefix = \"branch-\"; dates without \
                  dots are no versions: {{date 'YYYYMMDD'}}",
             ));
     }
     let (mut of_release, mut around, mut motion) = (false, Default::default(), judged.motion);
     match &rule.kind {
-        Kind::Ref(RefKind::Tag) => {
+        RuleKind::Ref(RefKind::Tag) => {
             // As docker/metadata-action, whatever the tag says; but a pre-release is no `latest`.
             of_release = version_of(&value).is_none_or(|version| version.pre.is_empty());
             around = (sanitise(&prefix), sanitise(&suffix));
         }
         // What differs from the commit has no place of its own, and moves.
-        Kind::Sha { .. } => motion = if facts.dirty { Motion::Free } else { Motion::Once },
+        RuleKind::Sha { .. } => motion = if facts.dirty { Motion::Free } else { Motion::Once },
         _ => {}
     }
     let (version, twin) = (judged.version, judged.twin);
@@ -193,7 +193,7 @@ fn of_version(
     let value = render(&core, &version, raw).ok_or_else(|| {
         Fault::usage(format!("'{pattern}' is not a pattern for versions"))
             .at(crate::paths::SETTINGS)
-            .cure("write {{version}}, {{major}}.{{minor}}, {{major}}, {{patch}} or {{raw}}")
+            .hint("write {{version}}, {{major}}.{{minor}}, {{major}}, {{patch}} or {{raw}}")
     })?;
     if value.is_empty() {
         return Ok(None);
@@ -213,12 +213,12 @@ fn checked(given: Given, rule: &Rule) -> Result<Given, Fault> {
     if let Some(owner) = reserved(name) {
         return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to {owner}", rule.kind))
             .at(crate::paths::SETTINGS)
-            .cure("give the rule a prefix: prefix = \"branch-\""));
+            .hint("give the rule a prefix: prefix = \"branch-\""));
     }
     if !Reference::is_tag(name) {
         return Err(Fault::usage(format!("{} gives '{name}', which no image can be tagged with", rule.kind))
             .at(crate::paths::SETTINGS)
-            .cure("tags are up to 128 characters and begin with a letter, a digit or '_': give the rule a prefix, or the branch a shorter name"));
+            .hint("tags are up to 128 characters and begin with a letter, a digit or '_': give the rule a prefix, or the branch a shorter name"));
     }
     Ok(given)
 }

@@ -2,20 +2,20 @@
 
 use semver::Version;
 
-use super::derive::Facts;
+use super::derive::TagInputs;
 use super::event::Ref;
 use super::template::date;
 use crate::version::{version_of, version_tag};
 
 /// The commit, marked where files differ from it: what has its bare name is what the commit gives.
-pub(super) fn commit(facts: &Facts<'_>, long: bool) -> String {
+pub(super) fn commit(facts: &TagInputs<'_>, long: bool) -> String {
     let revision = facts.revision.unwrap_or_default();
     let mark = if facts.dirty && !revision.is_empty() { "-dirty" } else { "" };
     format!("{}{mark}", revision.get(..7).filter(|_| !long).unwrap_or(revision))
 }
 
 /// The source's version, and that of git's tag which the run is for.
-pub(super) fn own_versions(facts: &Facts<'_>) -> Vec<Version> {
+pub(super) fn own_versions(facts: &TagInputs<'_>) -> Vec<Version> {
     let of_run = match &facts.event.reference {
         Some(Ref::Tag(name)) => version_of(name),
         _ => None,
@@ -24,7 +24,7 @@ pub(super) fn own_versions(facts: &Facts<'_>) -> Vec<Version> {
 }
 
 /// What templates may name.
-pub(super) fn global(name: &str, facts: &Facts<'_>) -> Option<String> {
+pub(super) fn global(name: &str, facts: &TagInputs<'_>) -> Option<String> {
     let of_ref = |wanted: fn(&Ref) -> Option<&String>| {
         facts.event.reference.as_ref().and_then(wanted).cloned().unwrap_or_default()
     };

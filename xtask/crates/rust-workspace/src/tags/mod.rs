@@ -13,9 +13,9 @@ mod rule;
 mod template;
 
 pub use agree::check;
-pub use derive::{Derived, Facts, Tag, derive, named};
+pub use derive::{Derived, Tag, TagInputs, derive, named};
 pub use event::{Event, Run, run_tag};
 pub use motion::Motion;
 pub use names::Names;
 pub use owner::{PRUNE_JOURNAL, check_rules, reserved};
-pub use rule::{Kind, Latest, RefKind, Rule};
+pub use rule::{Latest, RefKind, Rule, RuleKind};

@@ -3,7 +3,7 @@
 use semver::Version;
 
 use super::motion::{Motion, latest, stem};
-use super::rule::{Kind, RefKind, Rule};
+use super::rule::{RefKind, Rule, RuleKind};
 use super::template::{fill, sanitise};
 use crate::version::version_of;
 use cli_support::error::Fault;
@@ -12,7 +12,7 @@ use cli_support::error::Fault;
 const LINES: [&str; 2] = ["{{major}}.{{minor}}", "{{major}}"];
 
 /// Digits of a number in a moving tag: what is longer is a date, or a commit.
-const MOST_DIGITS: usize = 5;
+const MAX_DIGITS: usize = 5;
 
 /// The names that the rules keep for releases and for commits.
 #[derive(Clone, Debug)]
@@ -65,13 +65,13 @@ impl Names {
         for rule in sorted {
             let (prefix, suffix) = (fill(rule.prefix())?, fill(rule.suffix())?);
             match &rule.kind {
-                Kind::Semver(pattern) => {
+                RuleKind::Semver(pattern) => {
                     let (prefix, pattern, suffix) = fold(&prefix, pattern, &suffix);
                     latest.get_or_insert((prefix.clone(), suffix.clone()));
                     names.add(prefix, suffix, Some(pattern));
                 }
-                Kind::Ref(RefKind::Tag) => names.add(sanitise(&prefix), sanitise(&suffix), None),
-                Kind::Sha { .. } => names.commits.push((sanitise(&prefix), sanitise(&suffix))),
+                RuleKind::Ref(RefKind::Tag) => names.add(sanitise(&prefix), sanitise(&suffix), None),
+                RuleKind::Sha { .. } => names.commits.push((sanitise(&prefix), sanitise(&suffix))),
                 _ => {}
             }
         }
@@ -176,7 +176,7 @@ fn fits(pattern: &str, text: &str) -> bool {
         let Some(rest) = text.strip_prefix(before) else { return false };
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let zero = digits > 1 && rest.starts_with('0');
-        if !["major", "minor", "patch"].contains(&name.trim()) || !(1..=MOST_DIGITS).contains(&digits) || zero
+        if !["major", "minor", "patch"].contains(&name.trim()) || !(1..=MAX_DIGITS).contains(&digits) || zero
         {
             return false;
         }
@@ -195,20 +195,20 @@ fn is_commit(name: &str, prefix: &str, suffix: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn rule(kind: Kind, prefix: &str, suffix: &str) -> Rule {
+    fn rule(kind: RuleKind, prefix: &str, suffix: &str) -> Rule {
         Rule { prefix: Some(prefix.into()), suffix: Some(suffix.into()), ..Rule::of(kind) }
     }
 
     fn names() -> Names {
-        let semver = |pattern: &str| Kind::Semver(pattern.to_owned());
+        let semver = |pattern: &str| RuleKind::Semver(pattern.to_owned());
         let rules = [
             rule(semver("{{version}}"), "app-", ""),
             rule(semver("{{major}}-{{minor}}"), "app-", ""),
             rule(semver("{{version}}"), "", "-slim"),
             rule(semver("release/v{{version}}"), "", ""),
             rule(semver("stable"), "", ""),
-            rule(Kind::Ref(RefKind::Tag), "git-", ""),
-            rule(Kind::Sha { long: false }, "sha-", ""),
+            rule(RuleKind::Ref(RefKind::Tag), "git-", ""),
+            rule(RuleKind::Sha { long: false }, "sha-", ""),
         ];
         Names::of(&rules, |text| Ok(text.to_owned())).unwrap()
     }
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_only_a_run_can_tell_is_no_name_of_every_run() {
-        let version = || Kind::Semver("{{version}}".to_owned());
+        let version = || RuleKind::Semver("{{version}}".to_owned());
         let rules = [
             rule(version(), "v", ""),
             rule(version(), "", "-slim"),

@@ -4,7 +4,7 @@ use semver::Version;
 
 use super::motion::Motion;
 use super::names::Names;
-use super::rule::{Kind, RefKind, Rule};
+use super::rule::{RefKind, Rule, RuleKind};
 use super::template::{date, fill, sanitise};
 
 /// The tag of the list of what a prune is about to delete.
@@ -18,11 +18,11 @@ pub(super) fn belongs(rule: &Rule, name: &str, names: &Names, own: &[Version]) -
     let judged = names.judge(name);
     let is_own = judged.version.as_ref().is_some_and(|version| own.contains(version));
     let fits = match (&rule.kind, &judged.motion) {
-        (_, Motion::Free) | (Kind::Semver(_) | Kind::Ref(RefKind::Tag), _) => true,
-        (kind, Motion::Once) => matches!(kind, Kind::Sha { .. } | Kind::Raw(_)),
+        (_, Motion::Free) | (RuleKind::Semver(_) | RuleKind::Ref(RefKind::Tag), _) => true,
+        (kind, Motion::Once) => matches!(kind, RuleKind::Sha { .. } | RuleKind::Raw(_)),
         // A moving tag only ever goes forward, to releases of its line.
-        (kind, Motion::Forward { .. }) => matches!(kind, Kind::Raw(_)),
-        (kind, Motion::Fixed) => matches!(kind, Kind::Raw(_)) && is_own,
+        (kind, Motion::Forward { .. }) => matches!(kind, RuleKind::Raw(_)),
+        (kind, Motion::Fixed) => matches!(kind, RuleKind::Raw(_)) && is_own,
     };
     let whose = if judged.motion == Motion::Once { "commits" } else { "releases" };
     (!fits).then_some(whose)
@@ -38,8 +38,8 @@ pub fn check_rules(rules: &[Rule], environments: &[(&str, &str)]) -> Vec<(usize,
     };
     let wrong = |rule: &Rule| {
         let value = match &rule.kind {
-            Kind::Raw(value) | Kind::Schedule(value) => sample(value)?,
-            Kind::Edge(_) => "edge".to_owned(),
+            RuleKind::Raw(value) | RuleKind::Schedule(value) => sample(value)?,
+            RuleKind::Edge(_) => "edge".to_owned(),
             _ => return of_family(rule, environments),
         };
         let name = sanitise(&format!("{}{value}{}", sample(rule.prefix())?, sample(rule.suffix())?));
@@ -96,15 +96,15 @@ pub fn reserved(tag: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn rule(kind: Kind, prefix: &str, suffix: &str) -> Rule {
+    fn rule(kind: RuleKind, prefix: &str, suffix: &str) -> Rule {
         Rule { prefix: Some(prefix.into()), suffix: Some(suffix.into()), ..Rule::of(kind) }
     }
 
     #[test]
     fn what_is_wrong_whatever_the_run() {
-        let raw = |value: &str| Kind::Raw(value.to_owned());
-        let schedule = |value: &str| Kind::Schedule(value.to_owned());
-        let slim = rule(Kind::Semver("{{version}}".into()), "", "-slim");
+        let raw = |value: &str| RuleKind::Raw(value.to_owned());
+        let schedule = |value: &str| RuleKind::Schedule(value.to_owned());
+        let slim = rule(RuleKind::Semver("{{version}}".into()), "", "-slim");
         for (kind, prefix, suffix, expected) in [
             (raw("1.2.3"), "", "", "such as '1.2.3', which belong to releases"),
             (raw("1.2.3"), "", "-slim", "which belong to releases"),
@@ -119,13 +119,13 @@ mod tests {
             (schedule("{{date 'YYYYMMDD'}}"), "", "", ""),
             (schedule("{{date 'YYYY.MM.DD'}}"), "night-", "", ""),
             (schedule("{{date 'YYYY.MM.DD'}}-{{sha}}"), "", "", "which belong to releases"),
-            (Kind::Semver("live".into()), "", "", "what runs in the environment production"),
-            (Kind::Semver("{{version}}".into()), "live-", "", "the tag 'live-1'"),
-            (Kind::Ref(RefKind::Branch), "", "", ""),
+            (RuleKind::Semver("live".into()), "", "", "what runs in the environment production"),
+            (RuleKind::Semver("{{version}}".into()), "live-", "", "the tag 'live-1'"),
+            (RuleKind::Ref(RefKind::Branch), "", "", ""),
             (schedule("1.0"), "", "-slim", "'1.0-slim', which belong to releases"),
-            (Kind::Edge(None), "", "", ""),
-            (Kind::Edge(None), "{{branch}}-", "", ""),
-            (Kind::Sha { long: false }, "", "", ""),
+            (RuleKind::Edge(None), "", "", ""),
+            (RuleKind::Edge(None), "{{branch}}-", "", ""),
+            (RuleKind::Sha { long: false }, "", "", ""),
         ] {
             let rules = [slim.clone(), rule(kind, prefix, suffix)];
             let found = check_rules(&rules, &[("live", "production"), ("live-1", "one")]);

@@ -9,7 +9,7 @@ use super::template::check;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// What it makes a tag of.
-    pub kind: Kind,
+    pub kind: RuleKind,
     /// Put before the tag; `pr-` and `sha-` where those kinds have none.
     pub prefix: Option<String>,
     /// Put behind the tag.
@@ -22,7 +22,7 @@ pub struct Rule {
 
 /// What a rule makes a tag of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RuleKind {
     /// A version tag in git, through a pattern such as `{{major}}.{{minor}}`.
     Semver(String),
     /// The branch, the tag or the pull request as it is called.
@@ -90,31 +90,31 @@ impl Rule {
     }
 
     /// A rule of this kind with nothing else set.
-    pub fn of(kind: Kind) -> Self {
+    pub fn of(kind: RuleKind) -> Self {
         Self { kind, prefix: None, suffix: None, priority: None, enable: None }
     }
 
     /// The rules where the settings have none, as docker/metadata-action has them.
     pub fn defaults() -> Vec<Self> {
-        let refs = [RefKind::Branch, RefKind::Tag, RefKind::Pr].map(Kind::Ref);
-        [Kind::Schedule("nightly".to_owned())].into_iter().chain(refs).map(Self::of).collect()
+        let refs = [RefKind::Branch, RefKind::Tag, RefKind::Pr].map(RuleKind::Ref);
+        [RuleKind::Schedule("nightly".to_owned())].into_iter().chain(refs).map(Self::of).collect()
     }
 
     pub(super) fn priority(&self) -> u32 {
         self.priority.unwrap_or(match self.kind {
-            Kind::Schedule(_) => 1000,
-            Kind::Semver(_) => 900,
-            Kind::Edge(_) => 700,
-            Kind::Ref(_) => 600,
-            Kind::Raw(_) => 200,
-            Kind::Sha { .. } => 100,
+            RuleKind::Schedule(_) => 1000,
+            RuleKind::Semver(_) => 900,
+            RuleKind::Edge(_) => 700,
+            RuleKind::Ref(_) => 600,
+            RuleKind::Raw(_) => 200,
+            RuleKind::Sha { .. } => 100,
         })
     }
 
     pub(super) fn prefix(&self) -> &str {
         self.prefix.as_deref().unwrap_or(match self.kind {
-            Kind::Ref(RefKind::Pr) => "pr-",
-            Kind::Sha { .. } => "sha-",
+            RuleKind::Ref(RefKind::Pr) => "pr-",
+            RuleKind::Sha { .. } => "sha-",
             _ => "",
         })
     }
@@ -124,7 +124,7 @@ impl Rule {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for RuleKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Semver(pattern) => write!(f, "semver {pattern}"),

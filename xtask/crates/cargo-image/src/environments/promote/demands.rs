@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use super::{Work, or_nothing};
+use super::{PromoteWork, or_nothing};
 use crate::environments::{History, Place};
 use crate::verify::{State, verify};
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_registry::Reference;
 
-impl Work {
+impl PromoteWork {
     /// Holds the image against all of it, where it is now.
     pub(super) fn demands(&mut self) -> Result<String> {
         let digest = self.digest()?;
@@ -25,7 +25,7 @@ impl Work {
             let (after, to) = (&after.environment.name, &self.setup.to.environment.name);
             return Err(Fault::gate(format!("it has never been in {after}, and {to} wants that"))
                 .at(self.setup.image.with_digest(digest))
-                .cure(format!("cargo xtask promote {digest} --to {after}"))
+                .hint(format!("cargo xtask promote {digest} --to {after}"))
                 .into());
         }
         self.setup.demands.takes_older = rolls_back;
@@ -46,7 +46,7 @@ impl Work {
         let what = format!("it does not run in {}: {} does", from.environment.name, or_nothing(now));
         Err(Fault::gate(what)
             .at(self.setup.image.with_digest(digest))
-            .cure("cargo xtask environments shows what runs where; promote again what is meant")
+            .hint("cargo xtask environments shows what runs where; promote again what is meant")
             .into())
     }
 

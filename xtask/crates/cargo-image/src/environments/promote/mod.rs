@@ -20,7 +20,7 @@ use rust_workspace::settings::Bytes;
 
 /// One step.
 #[derive(Debug)]
-pub enum Step {
+pub enum PromoteStep {
     /// Finds the image and what runs in the environment now.
     Find,
     /// Holds the image against what the environment demands.
@@ -37,7 +37,7 @@ pub enum Step {
 
 /// What does not change from step to step.
 #[derive(Debug)]
-pub struct Setup {
+pub struct PromoteSetup {
     /// The image, by tag or digest.
     pub image: Reference,
     /// The environment.
@@ -60,8 +60,8 @@ pub struct Setup {
 
 /// What the steps hand on.
 #[derive(Debug)]
-pub struct Work {
-    setup: Setup,
+pub struct PromoteWork {
+    setup: PromoteSetup,
     client: Client,
     digest: Option<Digest>,
     previous: Option<Digest>,
@@ -81,9 +81,9 @@ pub struct Promoted {
     pub record: Record,
 }
 
-impl Work {
-    /// Work that is to be done.
-    pub fn new(setup: Setup, client: Client) -> Self {
+impl PromoteWork {
+    /// The state before the first step.
+    pub fn new(setup: PromoteSetup, client: Client) -> Self {
         Self { setup, client, digest: None, previous: None, written: None, record: None }
     }
 
@@ -122,9 +122,9 @@ impl Work {
         Ok(match there {
             Some(there) if self.client.head_manifest(&there)?.is_some() => {
                 let name = &to.environment.name;
-                fault.cure(format!("{name} still has it: cargo xtask promote {there} --to {name}")).into()
+                fault.hint(format!("{name} still has it: cargo xtask promote {there} --to {name}")).into()
             }
-            _ => fault.cure("cargo xtask environments shows what runs where").into(),
+            _ => fault.hint("cargo xtask environments shows what runs where").into(),
         })
     }
 
@@ -171,7 +171,7 @@ impl Work {
         kept.context(
             Fault::failed("it runs there, and that is not recorded")
                 .at(&to.at)
-                .cure("the same command again records it"),
+                .hint("the same command again records it"),
         )?;
         let outcome = format!("by {} at {}", record.by, record.at);
         self.record = Some(record);
@@ -194,10 +194,10 @@ fn or_nothing(digest: Option<Digest>) -> String {
     digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string())
 }
 
-impl Action for Step {
-    type State = Work;
+impl Action for PromoteStep {
+    type State = PromoteWork;
 
-    fn run(&self, work: &mut Work, _: &Progress) -> Result<String> {
+    fn run(&self, work: &mut PromoteWork, _: &Progress) -> Result<String> {
         match self {
             Self::Find => work.find(),
             Self::Demands => work.demands(),

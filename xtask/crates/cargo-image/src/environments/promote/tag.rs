@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Work, or_nothing};
+use super::{PromoteWork, or_nothing};
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::time::{now, rfc3339};
@@ -19,7 +19,7 @@ use oci_image::oci::{self, Index};
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(10);
 
-impl Work {
+impl PromoteWork {
     pub(super) fn tag(&mut self) -> Result<String> {
         let digest = self.digest()?;
         if self.previous == Some(digest) {
@@ -71,7 +71,7 @@ impl Work {
                 if self.client.head_manifest(&at.with_digest(entry.digest))?.is_none() {
                     return Err(Fault::failed(format!("it is incomplete: {} is gone", entry.digest))
                         .at(at)
-                        .cure("it was deleted meanwhile: publish it again, or promote another version")
+                        .hint("it was deleted meanwhile: publish it again, or promote another version")
                         .into());
                 }
             }
@@ -87,7 +87,7 @@ impl Work {
                 format!("the registry took this tag and does not have it: {} runs there", or_nothing(now));
             return Fault::failed(what)
                 .at(&to.at)
-                .cure("promote again; where that changes nothing, something in front of the registry drops writes")
+                .hint("promote again; where that changes nothing, something in front of the registry drops writes")
                 .into();
         }
         let what = format!(
@@ -97,7 +97,7 @@ impl Work {
         );
         Fault::failed(what)
             .at(&to.at)
-            .cure("see what runs there, cargo xtask environments, and promote again if it is still wanted")
+            .hint("see what runs there, cargo xtask environments, and promote again if it is still wanted")
             .into()
     }
 }

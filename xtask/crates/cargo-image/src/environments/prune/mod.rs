@@ -1,12 +1,12 @@
 //! What of a repository may go: versions beyond those that are kept, and nothing that something kept reaches.
 
 mod graph;
-mod hold;
-mod keep;
 mod listing;
+mod plan;
 mod remove;
-mod sweep;
+mod retained_by;
+mod retention;
 
-pub use keep::Keep;
+pub use plan::{PrunePlan, plan};
 pub use remove::{Removed, remove};
-pub use sweep::{Sweep, sweep};
+pub use retention::Keep;

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 
-use super::keep::Keep;
 use super::listing::Listing;
-use super::sweep::{Sweep, Target, sweep};
+use super::plan::{PrunePlan, Target, plan};
+use super::retention::Keep;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_image::oci::{self, Annotations, Index};
@@ -31,7 +31,7 @@ pub fn remove(
     client: &Client,
     repository: &Reference,
     keep: &Keep,
-    found: &Sweep,
+    found: &PrunePlan,
     tell: &dyn Fn(usize),
 ) -> Result<Removed> {
     let mut removed = Removed::default();
@@ -84,7 +84,7 @@ fn must_delete(client: &Client, repository: &Reference) -> Result<()> {
 
 /// Lists under the journal's tag what goes. Gives the lists that are to go in the end: this one, and one that
 /// an earlier run left.
-fn write_journal(client: &Client, repository: &Reference, found: &Sweep) -> Result<BTreeSet<Digest>> {
+fn write_journal(client: &Client, repository: &Reference, found: &PrunePlan) -> Result<BTreeSet<Digest>> {
     let mut lists: BTreeSet<_> = found.listing.journal.into_iter().collect();
     let manifests: Vec<_> = found.manifests().cloned().collect();
     if !manifests.is_empty() {
@@ -117,7 +117,7 @@ impl Watch<'_> {
         if !now.has_news_since(&self.listing) {
             return Ok(None);
         }
-        let again = sweep(self.client, self.repository, self.keep)?;
+        let again = plan(self.client, self.repository, self.keep)?;
         self.listing = again.listing;
         Ok(Some(again.targets.iter().map(|target| target.digest).collect()))
     }

@@ -8,14 +8,14 @@ fn rule(text: &str) -> Rule {
     let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
     let own = |text: &str| text.to_owned();
     Rule::of(match kind {
-        "semver" => Kind::Semver(own(rest)),
-        "branch" => Kind::Ref(RefKind::Branch),
-        "tag" => Kind::Ref(RefKind::Tag),
-        "pr" => Kind::Ref(RefKind::Pr),
-        "edge" => Kind::Edge((!rest.is_empty()).then(|| own(rest))),
-        "sha" => Kind::Sha { long: rest == "long" },
-        "schedule" => Kind::Schedule(own(rest)),
-        _ => Kind::Raw(own(rest)),
+        "semver" => RuleKind::Semver(own(rest)),
+        "branch" => RuleKind::Ref(RefKind::Branch),
+        "tag" => RuleKind::Ref(RefKind::Tag),
+        "pr" => RuleKind::Ref(RefKind::Pr),
+        "edge" => RuleKind::Edge((!rest.is_empty()).then(|| own(rest))),
+        "sha" => RuleKind::Sha { long: rest == "long" },
+        "schedule" => RuleKind::Schedule(own(rest)),
+        _ => RuleKind::Raw(own(rest)),
     })
 }
 
@@ -32,7 +32,7 @@ fn event(text: &str) -> Event {
 
 fn names(rules: &[Rule], event: &Event, latest: Latest) -> Result<Vec<String>, String> {
     let version = Version::parse("1.2.4-dev.4+g0123456").unwrap();
-    let facts = Facts {
+    let facts = TagInputs {
         rules,
         latest,
         event,
@@ -127,7 +127,7 @@ fn a_commits_name_is_marked_where_files_differ_from_it() {
         (false, ["x-0123456 free", "sha-0123456 commit", &format!("sha-{REVISION} commit")]),
         (true, ["x-0123456-dirty free", "sha-0123456-dirty free", &format!("sha-{REVISION}-dirty free")]),
     ] {
-        let facts = Facts {
+        let facts = TagInputs {
             rules: &rules,
             latest: Latest::Never,
             event: &Event::default(),

@@ -13,7 +13,7 @@ const VERSION: &str = "org.opencontainers.image.version";
 
 /// The release that the image with this digest says that it is, by an annotation of its index or manifest
 /// or by a label of its configuration; none where it names none, or a pre-release.
-pub fn release_of(client: &Client, at: &Reference, digest: &Digest) -> Result<Option<Version>> {
+pub fn image_version(client: &Client, at: &Reference, digest: &Digest) -> Result<Option<Version>> {
     let top = client.manifest(&at.with_digest(*digest))?;
     let mut document = read(&top.bytes);
     if let Some(text) = annotated(&document) {

@@ -19,12 +19,12 @@ const KEY: &str = "xtask.layers";
 
 /// What each tar became.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Known {
+pub struct LayerCache {
     by: String,
     layers: BTreeMap<String, (Digest, u64)>,
 }
 
-impl Known {
+impl LayerCache {
     /// What the layout remembers, if this very program wrote it.
     pub fn read(layout: &Layout) -> Self {
         let index = layout.index().ok();

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::{EngineFlag, Flags};
-use crate::publish::Parcel;
+use crate::publish::ImageBundle;
 use cli_support::error::{Fault, Faults};
 use cli_support::plan::Plan;
 use cli_support::time::Date;
-use image_scan::facts;
+use image_scan::advisory_db;
 use image_scan::gate::{in_ci, needs_trivy};
-use image_scan::held::Own;
-use image_scan::source::{Source, same};
-use image_scan::trivy::{self, Deployed, Fetch, IGNOREFILE, IgnoreList, LONGEST_IGNOREFILE, Trivy};
-use image_scan::work::Step;
+use image_scan::sbom_check::Own;
+use image_scan::source::{ImageSource, same};
+use image_scan::trivy::{self, Deployed, Fetch, IGNOREFILE, IgnoreList, MAX_IGNOREFILE_BYTES, Trivy};
+use image_scan::work::ScanStep;
 use oci_image::platform::Platform;
-use rust_workspace::build::{self, Package};
+use rust_workspace::binary::{self, Package};
 use rust_workspace::settings::{self, Workspace};
 
 /// How an image is built and deployed, where the settings name nothing else.
@@ -30,10 +30,10 @@ type Ready = (Trivy, trivy::Options, Option<Fetch>);
 
 /// Everything that the plan depends on, read before it is made.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct ScanInputs {
     pub(super) workspace: Workspace,
     pub(super) target_dir: PathBuf,
-    pub(super) source: Source,
+    pub(super) source: ImageSource,
     pub(super) name: String,
     /// The workspace's program; none where there is no such package and the image is not of it either.
     pub(super) own: Option<Own>,
@@ -52,19 +52,19 @@ pub(super) struct Known {
 }
 
 impl Flags {
-    pub(super) fn facts(&self) -> Result<Known> {
+    pub(super) fn facts(&self) -> Result<ScanInputs> {
         let workspace = Workspace::find()?;
-        let metadata = build::metadata(&workspace.root)?;
+        let metadata = binary::metadata(&workspace.root)?;
         let target_dir = metadata.target_directory.clone().into_std_path_buf();
         let default = target_dir.join("image");
         let source = match &self.image {
             Some(text) => {
-                Source::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
+                ImageSource::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
             }
-            None if default.join("oci-layout").is_file() => Source::Layout(default.clone(), None),
+            None if default.join("oci-layout").is_file() => ImageSource::Layout(default.clone(), None),
             None => return Err(no_image(&default).into()),
         };
-        let is_own = matches!(&source, Source::Layout(dir, None) if same(dir, &default));
+        let is_own = matches!(&source, ImageSource::Layout(dir, None) if same(dir, &default));
         let settings = &workspace.settings;
         let own = match Package::find(&metadata, &settings.package, settings.binary.as_deref()) {
             Ok(package) => {
@@ -78,8 +78,10 @@ impl Flags {
             Err(_) => None,
         };
         let layout = match &source {
-            Source::Layout(dir, None) if is_own => Some(dir.clone()),
-            Source::Layout(dir, None) => own.as_ref().and_then(|own| is_of(dir, own).then(|| dir.clone())),
+            ImageSource::Layout(dir, None) if is_own => Some(dir.clone()),
+            ImageSource::Layout(dir, None) => {
+                own.as_ref().and_then(|own| is_of(dir, own).then(|| dir.clone()))
+            }
             _ => None,
         };
         let result = target_dir.join("xtask").join("scan.json");
@@ -101,7 +103,7 @@ impl Flags {
                 notes.push(format!("not looked at, since it is not there: {}", absent.join(", ")));
             }
         }
-        Ok(Known {
+        Ok(ScanInputs {
             workspace,
             target_dir,
             source,
@@ -137,13 +139,13 @@ impl Flags {
         let Some(trivy) = found else {
             if required {
                 return Err(Fault::gate("Trivy is required here, and there is none on PATH")
-                    .cure(Trivy::cure())
+                    .hint(Trivy::hint())
                     .into());
             }
             let partial = Fault::gate(
                 "the image has parts that the builtin engine knows nothing of, and Trivy is not here",
             )
-            .cure(Trivy::cure());
+            .hint(Trivy::hint());
             return Ok((None, Some(partial)));
         };
         let below = |path: &String| workspace.root.join(path);
@@ -151,7 +153,7 @@ impl Flags {
             let what = format!("[scan] cache: '{path}' is not a folder, and none can be made there");
             return Err(Fault::usage(what)
                 .at(settings::FILE)
-                .cure("name a folder, or a place for a new one")
+                .hint("name a folder, or a place for a new one")
                 .into());
         }
         let options = trivy::Options {
@@ -173,53 +175,53 @@ impl Flags {
         Ok((Some((trivy, options, fetch)), None))
     }
 
-    pub(super) fn plan(&self, facts: &Known) -> Plan<Step> {
+    pub(super) fn plan(&self, facts: &ScanInputs) -> Plan<ScanStep> {
         let mut plan = Plan::new("scan");
         let platforms = match &facts.platforms {
             Some(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
             None => "every platform in it".to_owned(),
         };
         let reason = format!("{platforms}, each manifest by its digest");
-        plan.step("image", reason, [facts.name.clone()], Step::Image(facts.source.clone()));
+        plan.step("image", reason, [facts.name.clone()], ScanStep::Image(facts.source.clone()));
         let reason = "every layer is read whole; its bytes must be those that its digest names";
-        plan.step("inventory", reason, ["image"], Step::Inventory);
+        plan.step("inventory", reason, ["image"], ScanStep::Inventory);
         if let Some(own) = &facts.own {
             let reason = "the lists in programs against this workspace's source, where they are of it";
-            plan.step("lists", reason, ["inventory", "Cargo.lock"], Step::Lists(own.clone()));
+            plan.step("lists", reason, ["inventory", "Cargo.lock"], ScanStep::Lists(own.clone()));
         }
         if self.engine != EngineFlag::Trivy {
             let reason = "RustSec's facts and the rules for users, modes, secrets; no tool, no network";
-            plan.step("builtin", reason, ["inventory", facts::FILE], Step::Builtin);
+            plan.step("builtin", reason, ["inventory", advisory_db::FILE], ScanStep::Builtin);
         }
         let settings = &facts.workspace.settings.scan;
         if self.yanked || !self.offline && settings.yanked.unwrap_or_else(in_ci) {
             let reason = "versions that their makers took back are a warning";
-            plan.step("yanked", reason, [settings.index.clone()], Step::Yanked(settings.index.clone()));
+            plan.step("yanked", reason, [settings.index.clone()], ScanStep::Yanked(settings.index.clone()));
         }
         let here = facts.own.as_ref().is_some_and(|own| own.here);
         if !facts.workspace.settings.scan.licences.is_empty() {
             let reason = format!("the linked crates' licences against the list in {}", settings::FILE);
-            plan.step("licences", reason, ["inventory", "Cargo.lock"], Step::Licences(here));
+            plan.step("licences", reason, ["inventory", "Cargo.lock"], ScanStep::Licences(here));
         }
         if let Some((trivy, options, fetch)) = &facts.trivy {
             if let Some(fetch) = fetch {
                 let reason =
                     format!("there is no Trivy on PATH; {} comes once, by its digest", trivy.version);
-                plan.step("fetch", reason, [fetch.url.clone()], Step::Fetch(fetch.clone()));
+                plan.step("fetch", reason, [fetch.url.clone()], ScanStep::Fetch(fetch.clone()));
             }
             let reason =
                 format!("Trivy {} asks about each manifest, and must see the same crates", trivy.version);
             let cmd = trivy.image(options, "IMAGE@sha256:MANIFEST", &[]);
-            plan.step("trivy", reason, ["image"], Step::Trivy(cmd));
+            plan.step("trivy", reason, ["image"], ScanStep::Trivy(cmd));
             if here {
                 for deployed in &facts.deployed {
                     let cmd = trivy.config(options, &deployed.path);
                     let reason = "how it is built and deployed; each file must be among those that Trivy saw";
-                    plan.step("config", reason, [&deployed.name], Step::Config(cmd, deployed.clone()));
+                    plan.step("config", reason, [&deployed.name], ScanStep::Config(cmd, deployed.clone()));
                 }
             }
         }
-        plan.step("gate", "one finding for all of its names; then the rules", ["scan"], Step::Gate);
+        plan.step("gate", "one finding for all of its names; then the rules", ["scan"], ScanStep::Gate);
         plan
     }
 }
@@ -233,17 +235,17 @@ fn ignored(root: &Path) -> Result<IgnoreList> {
     let odd = || Fault::gate("the list of what is overlooked cannot be read").at(IGNOREFILE);
     let mut text = String::new();
     fs::File::open(&path)
-        .and_then(|file| file.take(LONGEST_IGNOREFILE + 1).read_to_string(&mut text))
+        .and_then(|file| file.take(MAX_IGNOREFILE_BYTES + 1).read_to_string(&mut text))
         .with_context(odd)?;
-    if text.len() as u64 > LONGEST_IGNOREFILE {
-        return Err(odd().cure(format!("{LONGEST_IGNOREFILE} bytes are the most")).into());
+    if text.len() as u64 > MAX_IGNOREFILE_BYTES {
+        return Err(odd().hint(format!("{MAX_IGNOREFILE_BYTES} bytes are the most")).into());
     }
     let wrong = match IgnoreList::parse(&text, Date::today()) {
         Ok(list) => return Ok(list),
         Err(wrong) => wrong,
     };
-    let cure = "docs/scan.md has the shape of an entry: id, statement and expired_at, each on its line";
-    let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE).cure(cure)).collect();
+    let hint = "docs/scan.md has the shape of an entry: id, statement and expired_at, each on its line";
+    let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE).hint(hint)).collect();
     Err(Faults(faults).into())
 }
 
@@ -263,7 +265,7 @@ fn deployed(workspace: &Workspace) -> Result<(Vec<Deployed>, Vec<&str>), Fault> 
         } else if must {
             return Err(Fault::usage(format!("'{name}' is to be looked at, and is not there"))
                 .at(settings::FILE)
-                .cure("deploy in [scan] and dockerfile in [buildx] name what is"));
+                .hint("deploy in [scan] and dockerfile in [buildx] name what is"));
         } else {
             absent.push(name);
         }
@@ -280,13 +282,13 @@ fn is_no_folder(path: &Path) -> bool {
 pub fn no_image(place: &Path) -> Fault {
     Fault::usage("there is no image yet")
         .at(place.display())
-        .cure("cargo xtask image --platform all makes it; --image names another one")
+        .hint("cargo xtask image --platform all makes it; --image names another one")
 }
 
 /// Whether an image in a layout says that it is this workspace's: then it must have what such an image has,
 /// and may be published on the scan's word. What cannot be read is for the scan to say.
 fn is_of(dir: &Path, own: &Own) -> bool {
-    Parcel::read(dir).is_ok_and(|parcel| parcel.label("title") == Some(&*own.title))
+    ImageBundle::read(dir).is_ok_and(|parcel| parcel.label("title") == Some(&*own.title))
 }
 
 #[cfg(test)]

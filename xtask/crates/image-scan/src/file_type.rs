@@ -5,7 +5,7 @@ const FIRST_LINE: usize = 256;
 
 /// What a file begins as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum FileType {
     /// Nothing that a kernel starts.
     #[default]
     Data,
@@ -15,7 +15,7 @@ pub enum Form {
     Script(Box<str>),
 }
 
-impl Form {
+impl FileType {
     /// What these first bytes are of.
     pub fn of(start: &[u8]) -> Self {
         if rust_workspace::audit::executable(start) {
@@ -66,16 +66,16 @@ mod tests {
         };
         let long = [b"#!".to_vec(), vec![b'a'; 1000]].concat();
         for (bytes, expected) in [
-            (elf(1, [62, 0]), Form::Elf(62)),
-            (elf(2, [0, 22]), Form::Elf(22)),
-            (b"\x7fELF".to_vec(), Form::Elf(0)),
-            (b"#! /bin/sh -e\nexit".to_vec(), Form::Script("/bin/sh -e".into())),
-            (b"#!".to_vec(), Form::Script("".into())),
-            (long, Form::Script("a".repeat(FIRST_LINE).into())),
-            (b"MZ".to_vec(), Form::Data),
-            (Vec::new(), Form::Data),
+            (elf(1, [62, 0]), FileType::Elf(62)),
+            (elf(2, [0, 22]), FileType::Elf(22)),
+            (b"\x7fELF".to_vec(), FileType::Elf(0)),
+            (b"#! /bin/sh -e\nexit".to_vec(), FileType::Script("/bin/sh -e".into())),
+            (b"#!".to_vec(), FileType::Script("".into())),
+            (long, FileType::Script("a".repeat(FIRST_LINE).into())),
+            (b"MZ".to_vec(), FileType::Data),
+            (Vec::new(), FileType::Data),
         ] {
-            assert_eq!(Form::of(&bytes), expected, "{bytes:?}");
+            assert_eq!(FileType::of(&bytes), expected, "{bytes:?}");
         }
     }
 }

@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::attach;
-use super::moving;
 use super::report::TagRow;
-use super::work::Work;
+use super::tag_update;
+use super::work::PublishWork;
 use cli_support::error::Fault;
 use cli_support::threads::each;
 use oci_image::oci::Descriptor;
@@ -19,7 +19,7 @@ enum Look<'a> {
     Referrers,
 }
 
-impl Work {
+impl PublishWork {
     /// Asks for all that was put, at the same time.
     pub(super) fn read_back(&self) -> Result<String> {
         let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(Look::Manifest);
@@ -47,16 +47,16 @@ impl Work {
                         "another run has put {found} here in the meantime"
                     ))
                     .at(&at)
-                    .cure("two builds of one version differ: find out which is right before anyone uses it")
+                    .hint("two builds of one version differ: find out which is right before anyone uses it")
                     .into()),
-                    None => moving::check_put(client, &at, &digest),
+                    None => tag_update::check_put(client, &at, &digest),
                 }
             }
             Look::Row(row) => {
                 let at = to.with_tag(&row.tag)?;
                 let moved = self.setup.tags.iter().any(|tag| tag.name == row.tag && self.moves(tag));
                 if !moved {
-                    return moving::check_put(client, &at, &digest);
+                    return tag_update::check_put(client, &at, &digest);
                 }
                 // It may be on a higher version by now, but it must be there.
                 match client.head_manifest(&at)? {

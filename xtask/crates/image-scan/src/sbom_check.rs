@@ -10,7 +10,7 @@ use super::inventory::Inventory;
 use cli_support::error::Fault;
 use oci_image::platform::Platform;
 use rust_workspace::audit::Audit;
-use rust_workspace::build::linked;
+use rust_workspace::binary::linked;
 
 /// What decides which crates are linked, as git's pathspecs.
 const DECIDES: [&str; 3] = ["Cargo.lock", ":(glob)**/Cargo.toml", ".cargo"];
@@ -30,22 +30,22 @@ pub struct Own {
 
 /// What the list of a platform is worth.
 #[derive(Debug)]
-pub enum Worth {
+pub enum SbomCheck {
     /// The source gives the same list.
-    Held,
+    Verified,
     /// Nobody here can say, and why.
-    Taken(String),
+    Unverified(String),
     /// It is of this source, which gives another list.
-    Wrong(Fault),
+    Mismatch(Fault),
 }
 
-impl Worth {
+impl SbomCheck {
     /// One word for it.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Held => "held",
-            Self::Taken(_) => "taken",
-            Self::Wrong(_) => "wrong",
+            Self::Verified => "verified",
+            Self::Unverified(_) => "unverified",
+            Self::Mismatch(_) => "mismatch",
         }
     }
 }
@@ -94,17 +94,17 @@ fn short(revision: &str) -> String {
 }
 
 /// Holds the list of a platform's program against what cargo says is linked.
-pub fn hold(root: &Path, own: &Own, inventory: &Inventory) -> Result<Worth> {
+pub fn compare(root: &Path, own: &Own, inventory: &Inventory) -> Result<SbomCheck> {
     let doubt = doubt(revision(inventory), own.here, |commit| same_as(root, commit, &DECIDES));
     if let Some(why) = doubt.as_ref().filter(|_| !own.here) {
-        return Ok(Worth::Taken(why.clone()));
+        return Ok(SbomCheck::Unverified(why.clone()));
     }
     let spec = &inventory.image.platform;
     let path = inventory.rootfs.resolve(&own.path).map(|(path, _)| format!("/{path}"));
     let audit = inventory.audited().find(|(program, _)| Some(&program.path) == path.as_ref());
     let platform = Platform::ALL.into_iter().find(|platform| spec.is(*platform));
     let (Some((program, listed)), Some(platform)) = (audit, platform) else {
-        return Ok(Worth::Taken(format!("there is no program with a list at {}", own.path)));
+        return Ok(SbomCheck::Unverified(format!("there is no program with a list at {}", own.path)));
     };
     let mut first = None;
     // Where musl's target could not be added, the machine's own one was built.
@@ -112,17 +112,17 @@ pub fn hold(root: &Path, own: &Own, inventory: &Inventory) -> Result<Worth> {
         let audit = Audit::of_tree(&linked(root, &own.package, triple).read()?)?;
         let differs = difference(listed, &audit);
         match differs {
-            None => return Ok(Worth::Held),
+            None => return Ok(SbomCheck::Verified),
             Some(what) => drop(first.get_or_insert(what)),
         }
     }
     let what = first.unwrap_or_default();
     Ok(match doubt {
-        Some(why) => Worth::Taken(format!("{why}, and its list is another: {what}")),
-        None => Worth::Wrong(
+        Some(why) => SbomCheck::Unverified(format!("{why}, and its list is another: {what}")),
+        None => SbomCheck::Mismatch(
             Fault::gate(format!("the program's list is not the one that its source gives: {what}"))
                 .at(format!("{spec} {}", program.path))
-                .cure(
+                .hint(
                     "cargo xtask image makes it anew; if the list stays another, somebody wrote it by hand",
                 ),
         ),

@@ -1,20 +1,20 @@
 //! From source to one static binary a platform; both image engines get theirs here.
 
-mod bill;
 mod cargo;
 mod elf;
+mod embed_sbom;
 mod graph;
 mod outside;
 mod steps;
 mod toolchain;
 
-pub use bill::with_bill;
 use cargo::compiling;
 pub use cargo::{Build, cargo};
 use elf::static_binary;
+pub use embed_sbom::with_bill;
 pub use graph::{Package, linked, metadata};
 use graph::{no_c, tree};
-pub use steps::{Step, Work, follow_cargo};
+pub use steps::{BinaryStep, BinaryWork, follow_cargo};
 pub use toolchain::Toolchain;
 
 use cli_support::error::Fault;
@@ -29,7 +29,7 @@ pub struct Target {
     /// The Rust target's name.
     pub triple: &'static str,
     /// How the target gets there, if it is not installed yet.
-    pub missing: Option<Missing>,
+    pub missing: Option<MissingTarget>,
 }
 
 impl Target {
@@ -41,7 +41,7 @@ impl Target {
 
 /// A target that is not installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingTarget {
     /// The command that adds it.
     pub add: Cmd,
     /// The installed target that serves where it cannot be added.
@@ -60,11 +60,11 @@ pub fn choose(platforms: &[Platform], toolchain: &Toolchain) -> Result<Vec<Targe
             let target = |triple, missing| Target { platform, triple, missing };
             match (toolchain.has(musl), toolchain.add_target(musl), own) {
                 (true, _, _) => Ok(target(musl, None)),
-                (false, Some(add), instead) => Ok(target(musl, Some(Missing { add, instead }))),
+                (false, Some(add), instead) => Ok(target(musl, Some(MissingTarget { add, instead }))),
                 (false, None, Some(own)) => Ok(target(own, None)),
                 (false, None, None) => Err(Fault::usage(format!("the Rust target {musl} is not installed"))
                     .at(toolchain.sysroot.display())
-                    .cure(format!(
+                    .hint(format!(
                         "{platform} needs it, and there is no rustup here to add it. With rustup: rustup target add {musl}"
                     ))),
             }
@@ -75,7 +75,7 @@ pub fn choose(platforms: &[Platform], toolchain: &Toolchain) -> Result<Vec<Targe
 /// What to say when a target could not be added and nothing stands in for it.
 pub fn cannot_add(target: &Target, add: &Cmd) -> Fault {
     Fault::failed(format!("the Rust target {} could not be added, so {} cannot be built", target.triple, target.platform))
-        .cure(format!("run it yourself and see why: {add}\nor build this machine's platform alone: cargo xtask image --platform host"))
+        .hint(format!("run it yourself and see why: {add}\nor build this machine's platform alone: cargo xtask image --platform host"))
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::access::Access;
+use super::cosign::Signer;
 use super::documents;
-use super::sign::Signer;
-use super::trust::Said;
-use super::work::Work;
+use super::trust::StatementKind;
+use super::work::PublishWork;
 use cli_support::process::Cmd;
 use cli_support::ui::Progress;
 
-impl Work {
+impl PublishWork {
     pub(super) fn sign(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
         let setup = &self.setup;
         let image = setup.to.with_digest(self.parcel.digest()).to_string();
@@ -35,7 +35,7 @@ impl Work {
     pub(super) fn attest(
         &self,
         signer: &Signer,
-        said: Said,
+        said: StatementKind,
         command: &Cmd,
         progress: &Progress,
     ) -> Result<String> {
@@ -45,10 +45,10 @@ impl Work {
         let _turn = turn(&setup.folder)?;
         let (provenance, others) = self.artifacts.split_first().context("there is no provenance")?;
         let predicate = match said {
-            Said::Provenance => {
+            StatementKind::Provenance => {
                 serde_json::from_slice::<serde_json::Value>(&provenance.bytes)?["predicate"].take()
             }
-            Said::Documents => documents::predicate(others),
+            StatementKind::Documents => documents::predicate(others),
         };
         if let Some(trust) = signer.trust(&setup.folder)? {
             // Where cosign could not tell, it is signed once more.
@@ -61,8 +61,8 @@ impl Work {
         std::fs::write(&path, predicate.to_string()).with_context(|| path.display().to_string())?;
         access.lend(command.clone()).follow(|line| progress.output(line))?;
         Ok(match said {
-            Said::Provenance => "signed provenance".to_owned(),
-            Said::Documents => format!("{} documents, by their digests", others.len()),
+            StatementKind::Provenance => "signed provenance".to_owned(),
+            StatementKind::Documents => format!("{} documents, by their digests", others.len()),
         })
     }
 

@@ -26,7 +26,7 @@ const SCHEMA: &str = "xtask.advisories/1";
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub struct DbHeader {
     schema: String,
     /// Where the facts were taken from.
     pub source: String,
@@ -54,7 +54,7 @@ pub struct Advisory {
     /// Other names of the same thing: CVE and GHSA.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-    /// Versions in which it is mended.
+    /// Versions in which it is fixed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patched: Vec<VersionReq>,
     /// Versions that never had it.
@@ -102,34 +102,34 @@ impl Advisory {
 
 /// All advisories and where they are from.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct AdvisoryDb {
     /// Their source.
-    pub head: Head,
+    pub head: DbHeader,
     by_crate: BTreeMap<String, Vec<Advisory>>,
 }
 
-impl Facts {
-    /// Facts from this source.
+impl AdvisoryDb {
+    /// The advisories of this source.
     pub fn new(source: String, commit: Option<String>, date: Date, advisories: Vec<Advisory>) -> Self {
         let (schema, count) = (SCHEMA.to_owned(), advisories.len());
-        let head = Head { schema, source, commit, date, advisories: count, body: None };
+        let head = DbHeader { schema, source, commit, date, advisories: count, body: None };
         Self { head, by_crate: index(advisories) }
     }
 
     /// Reads the file below `root`.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join(FILE);
-        let cure = "cargo xtask advisories update makes it anew";
+        let hint = "cargo xtask advisories update makes it anew";
         let text = std::fs::read_to_string(&path).with_context(|| {
-            Fault::gate("there are no advisories to hold the crates against").at(FILE).cure(cure)
+            Fault::gate("there are no advisories to hold the crates against").at(FILE).hint(hint)
         })?;
-        Self::parse(&text).with_context(|| Fault::gate("the advisories cannot be read").at(FILE).cure(cure))
+        Self::parse(&text).with_context(|| Fault::gate("the advisories cannot be read").at(FILE).hint(hint))
     }
 
-    /// Reads the format that [`Facts::print`] writes.
+    /// Reads the format that [`AdvisoryDb::print`] writes.
     pub fn parse(text: &str) -> Result<Self> {
         let (first, body) = text.split_once('\n').unwrap_or((text, ""));
-        let head: Head = serde_json::from_str(first).context("line 1")?;
+        let head: DbHeader = serde_json::from_str(first).context("line 1")?;
         if head.schema != SCHEMA {
             return Err(Fault::failed(format!("line 1: '{}' is not '{SCHEMA}'", head.schema)).into());
         }
@@ -175,7 +175,7 @@ impl Facts {
         for advisory in all {
             writeln!(body, "{}", serde_json::to_string(advisory)?)?;
         }
-        let head = Head { body: Some(Digest::of(body.as_bytes())), ..self.head.clone() };
+        let head = DbHeader { body: Some(Digest::of(body.as_bytes())), ..self.head.clone() };
         Ok(format!("{}\n{body}", serde_json::to_string(&head)?))
     }
 
@@ -202,7 +202,7 @@ impl Facts {
             let what = format!("there are {count} advisories; {least} are wanted at least");
             return Err(Fault::gate(what)
                 .at(FILE)
-                .cure("cargo xtask advisories update, or [scan] min-advisories in xtask/image.toml"));
+                .hint("cargo xtask advisories update, or [scan] min-advisories in xtask/image.toml"));
         }
         Ok(())
     }
@@ -211,12 +211,12 @@ impl Facts {
     pub fn check_follows(&self, old: &Self, fewer: bool) -> Result<(), Fault> {
         if old.day() > self.day() {
             let what = format!("{FILE} is of {}, the source of {}", old.day(), self.day());
-            return Err(Fault::failed(what).cure(format!("to go back, delete {FILE} first")));
+            return Err(Fault::failed(what).hint(format!("to go back, delete {FILE} first")));
         }
         let (before, after) = (old.head.advisories, self.head.advisories);
         if !fewer && after < before - before / 10 {
             let what = format!("{FILE} has {before} advisories, the source {after}: too many are gone");
-            return Err(Fault::failed(what).cure("if that is as it should be: --allow-fewer"));
+            return Err(Fault::failed(what).hint("if that is as it should be: --allow-fewer"));
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl Facts {
                 format!("the advisories are of {}, {age} days old; at most {days} are allowed", self.day());
             return Err(Fault::gate(what)
                 .at(FILE)
-                .cure("cargo xtask advisories update, or [scan] max-age in xtask/image.toml"));
+                .hint("cargo xtask advisories update, or [scan] max-age in xtask/image.toml"));
         }
         Ok(())
     }
@@ -260,7 +260,7 @@ pub fn document(date: &str, lines: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn facts() -> Facts {
+    fn facts() -> AdvisoryDb {
         let advisory = Advisory {
             id: "RUSTSEC-2024-0001".to_owned(),
             package: "x".to_owned(),
@@ -274,24 +274,24 @@ mod tests {
             os: vec!["windows".to_owned()],
             arch: Vec::new(),
         };
-        Facts::new("here".to_owned(), None, "2024-06-01".parse().unwrap(), vec![advisory])
+        AdvisoryDb::new("here".to_owned(), None, "2024-06-01".parse().unwrap(), vec![advisory])
     }
 
     #[test]
     fn what_is_printed_is_read_again_and_a_cut_is_noticed() {
         let text = facts().print().unwrap();
-        let again = Facts::parse(&text).unwrap();
+        let again = AdvisoryDb::parse(&text).unwrap();
         assert_eq!(again.print().unwrap(), text);
         let first = text.lines().next().unwrap();
-        assert!(Facts::parse(first).unwrap_err().to_string().contains("promises 1"));
-        assert!(Facts::parse("").is_err());
-        assert!(Facts::parse(&text.replace("advisories/1", "advisories/2")).is_err());
-        let edited = Facts::parse(&text.replace(">=1.2", ">=1.1")).unwrap_err().to_string();
+        assert!(AdvisoryDb::parse(first).unwrap_err().to_string().contains("promises 1"));
+        assert!(AdvisoryDb::parse("").is_err());
+        assert!(AdvisoryDb::parse(&text.replace("advisories/1", "advisories/2")).is_err());
+        let edited = AdvisoryDb::parse(&text.replace(">=1.2", ">=1.1")).unwrap_err().to_string();
         assert!(edited.contains("not those that it promises"), "{edited}");
-        assert!(Facts::parse(&text.replace('\n', "\r\n")).is_ok());
+        assert!(AdvisoryDb::parse(&text.replace('\n', "\r\n")).is_ok());
         let at = text.find(",\"body\"").unwrap();
         let without = format!("{}{}", &text[..at], &text[text.find('}').unwrap()..]);
-        assert!(Facts::parse(&without).unwrap_err().to_string().contains("'body' is missing"));
+        assert!(AdvisoryDb::parse(&without).unwrap_err().to_string().contains("'body' is missing"));
     }
 
     #[test]
@@ -305,7 +305,7 @@ mod tests {
         ] {
             let line = |id: &&str| format!("{{\"id\":\"{id}\",\"package\":\"x\",\"date\":\"2026-01-01\"}}");
             let lines: Vec<_> = ids.iter().map(line).collect();
-            assert_eq!(Facts::parse(&document("2026-01-01", &lines)).is_ok(), good, "{ids:?}");
+            assert_eq!(AdvisoryDb::parse(&document("2026-01-01", &lines)).is_ok(), good, "{ids:?}");
         }
     }
 
@@ -363,7 +363,7 @@ mod tests {
     /// makes it anew (docs/scan.md).
     #[test]
     fn every_verdict_is_that_of_the_rustsec_crate() {
-        let facts = Facts::parse(include_str!("fixture/advisories.jsonl")).unwrap();
+        let facts = AdvisoryDb::parse(include_str!("fixture/advisories.jsonl")).unwrap();
         let mut count = 0;
         for line in include_str!("fixture/verdicts.txt").lines() {
             let mut words = line.splitn(3, ' ');

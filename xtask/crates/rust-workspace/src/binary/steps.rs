@@ -16,7 +16,7 @@ use oci_image::platform::Platform;
 
 /// One step.
 #[derive(Debug)]
-pub enum Step {
+pub enum BinaryStep {
     /// Refuses C in the binary.
     Graph(Cmd),
     /// Adds a Rust target.
@@ -29,7 +29,7 @@ pub enum Step {
 
 /// What the steps read and leave.
 #[derive(Debug)]
-pub struct Work {
+pub struct BinaryWork {
     /// What is built.
     pub build: Build,
     /// With what.
@@ -46,7 +46,7 @@ pub struct Work {
     pub notes: Vec<String>,
 }
 
-impl Work {
+impl BinaryWork {
     /// The state before the first step.
     pub fn new(build: Build, toolchain: Toolchain, targets: Vec<Target>) -> Self {
         let binaries = BTreeMap::new();
@@ -58,27 +58,32 @@ impl Work {
     }
 
     /// Adds the steps that build to a plan; `wrap` makes them the plan's own.
-    pub fn plan<A: Action>(&self, plan: &mut Plan<A>, wrap: impl Fn(Step) -> A) {
+    pub fn plan<A: Action>(&self, plan: &mut Plan<A>, wrap: impl Fn(BinaryStep) -> A) {
         let reason = "a C dependency would need a C compiler for every target";
         let triples: Vec<_> = self.targets.iter().map(|target| target.triple).collect();
         let graph = tree(&self.build.root, &self.build.package, &triples);
-        plan.step("graph", reason, ["Cargo.lock"], wrap(Step::Graph(graph)));
+        plan.step("graph", reason, ["Cargo.lock"], wrap(BinaryStep::Graph(graph)));
         for target in &self.targets {
             if let Some(missing) = &target.missing {
                 let instead =
                     missing.instead.map(|instead| format!("; {instead} stands in if it cannot be added"));
                 let reason = format!("{} is not installed{}", target.triple, instead.unwrap_or_default());
-                let add = Step::AddTarget(target.clone(), missing.add.clone());
+                let add = BinaryStep::AddTarget(target.clone(), missing.add.clone());
                 plan.step("target", reason, [target.triple], wrap(add));
             }
         }
         let reason = format!("one call builds every target, static, with Rust {}", self.toolchain.version);
-        plan.step("compile", reason, ["source", "Cargo.lock"], wrap(Step::Compile(self.command())));
+        plan.step("compile", reason, ["source", "Cargo.lock"], wrap(BinaryStep::Compile(self.command())));
         for target in &self.targets {
             let reason =
                 format!("the {} binary carries the list of its crates, for scanners", target.platform);
             let list = linked(&self.build.root, &self.build.package, target.triple);
-            plan.step("audit", reason, ["compile", "Cargo.lock"], wrap(Step::Audit(target.platform, list)));
+            plan.step(
+                "audit",
+                reason,
+                ["compile", "Cargo.lock"],
+                wrap(BinaryStep::Audit(target.platform, list)),
+            );
         }
     }
 
@@ -137,8 +142,8 @@ impl Work {
     }
 }
 
-impl Action for Step {
-    type State = Work;
+impl Action for BinaryStep {
+    type State = BinaryWork;
 
     fn command(&self) -> Option<&Cmd> {
         match self {
@@ -148,7 +153,7 @@ impl Action for Step {
         }
     }
 
-    fn run(&self, work: &mut Work, progress: &Progress) -> Result<String> {
+    fn run(&self, work: &mut BinaryWork, progress: &Progress) -> Result<String> {
         match self {
             Self::Graph(cmd) => {
                 let tree = cmd.read()?;

@@ -6,8 +6,8 @@ use super::config::Runtime;
 use cli_support::time::rfc3339;
 use oci_image::oci::Annotations;
 use oci_image::platform::Platform;
-use rust_workspace::build::{self, Build, Package, Target, Toolchain};
-use rust_workspace::git::Source;
+use rust_workspace::binary::{self, Build, Package, Target, Toolchain};
+use rust_workspace::git::GitSource;
 use rust_workspace::settings::{Settings, Workspace};
 
 /// The engine that was chosen.
@@ -21,13 +21,13 @@ pub enum Engine {
 
 /// Everything that the plan depends on, read before it is made.
 #[derive(Debug)]
-pub struct Facts {
+pub struct ImageInputs {
     /// The workspace and its settings.
     pub workspace: Workspace,
     /// What cargo says of the package.
     pub package: Package,
     /// What git says of the source.
-    pub source: Source,
+    pub source: GitSource,
     /// The Rust toolchain.
     pub toolchain: Toolchain,
     /// What builds.
@@ -52,7 +52,7 @@ impl Engine {
     }
 }
 
-impl Facts {
+impl ImageInputs {
     /// The binary's path in the image.
     pub fn binary_path(&self) -> String {
         let default = || format!("/usr/bin/{}", self.package.binary);
@@ -65,8 +65,8 @@ impl Facts {
     }
 
     /// The state of the build before its first step.
-    pub fn build_work(&self) -> build::Work {
-        build::Work::new(self.build(), self.toolchain.clone(), self.targets.clone())
+    pub fn build_work(&self) -> binary::BinaryWork {
+        binary::BinaryWork::new(self.build(), self.toolchain.clone(), self.targets.clone())
     }
 
     /// The version of the image.
@@ -98,7 +98,7 @@ impl Facts {
 }
 
 /// The same for commands that build nothing.
-pub fn labels(package: &Package, source: &Source, settings: &Settings) -> Annotations {
+pub fn labels(package: &Package, source: &GitSource, settings: &Settings) -> Annotations {
     let derived = [
         ("title", Some(package.binary.clone())),
         ("description", package.description.clone()),

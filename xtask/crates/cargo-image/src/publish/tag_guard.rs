@@ -5,8 +5,8 @@ use std::fmt;
 use anyhow::Result;
 use semver::Version;
 
-use super::moving::{higher_rival, listed};
-use super::release::release_of;
+use super::image_version::image_version;
+use super::tag_update::{higher_rival, listed};
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_registry::{Client, Reference};
@@ -67,7 +67,7 @@ pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest
     }
     let known: Vec<_> = current.iter().map(|_| tag.name.as_str()).collect();
     let tags = listed(client, &at, &known)?;
-    let by_image = || current.map(|digest| release_of(client, &at, &digest)).transpose();
+    let by_image = || current.map(|digest| image_version(client, &at, &digest)).transpose();
     let hold = match higher_rival(client, &at, tag, None, &tags)? {
         Some(rival) => Some(Hold::Tag(rival.name, rival.version)),
         None => by_image()?.flatten().map(Hold::Image),
@@ -77,7 +77,7 @@ pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest
 
 fn unknown(at: &Reference, hold: &Hold) -> Fault {
     let why = format!("this tag only moves forward, and which version the image is nobody knows: {hold}");
-    Fault::gate(why).at(at).cure(
+    Fault::gate(why).at(at).hint(
         "name its version: the annotation org.opencontainers.image.version of its index, or --tag VERSION beside it",
     )
 }

@@ -9,7 +9,7 @@ use super::reader::{line_column, wrong};
 use cli_support::time::Date;
 
 /// The days ahead until which something may be overlooked: a year, and then somebody looks again.
-const LONGEST_IGNORE: i64 = 366;
+const MAX_IGNORE_DAYS: i64 = 366;
 
 /// A day to propose for an entry: soon enough for somebody to remember what it was about.
 pub fn proposed() -> Date {
@@ -19,13 +19,13 @@ pub fn proposed() -> Date {
 /// That a day is too far ahead, if it is.
 pub fn too_far(day: Date, today: Date) -> Option<String> {
     let ahead = day.since(today);
-    let far = ahead > LONGEST_IGNORE;
-    far.then(|| format!("{day} is {ahead} days from now; {LONGEST_IGNORE} are the most"))
+    let far = ahead > MAX_IGNORE_DAYS;
+    far.then(|| format!("{day} is {ahead} days from now; {MAX_IGNORE_DAYS} are the most"))
 }
 
 /// Why something is overlooked, until when, and where that stands.
 #[derive(Debug, Clone)]
-pub struct Excuse {
+pub struct Exception {
     /// Why.
     pub reason: String,
     /// The last day on which it is.
@@ -35,7 +35,7 @@ pub struct Excuse {
     offset: usize,
 }
 
-impl Excuse {
+impl Exception {
     /// An exception without a place in the settings.
     pub fn new(reason: &str, expires: Date) -> Self {
         Self { reason: reason.to_owned(), expires, place: FILE.to_owned(), offset: 0 }
@@ -74,7 +74,7 @@ impl Excuse {
     }
 }
 
-impl std::fmt::Display for Excuse {
+impl std::fmt::Display for Exception {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} (until {})", self.reason, self.expires)
     }
@@ -89,7 +89,7 @@ pub struct Ignore {
     /// builtin rules (`XT-…`) is about many, and needs it.
     pub subject: Option<String>,
     /// Why, and until when.
-    pub excuse: Excuse,
+    pub exception: Exception,
 }
 
 impl<'de> Deserialize<'de> for Ignore {
@@ -97,7 +97,8 @@ impl<'de> Deserialize<'de> for Ignore {
         let span = value.span;
         let mut table = TableHelper::new(value)?;
         let id = table.required::<String>("id").unwrap_or_default();
-        let entry = Self { id, excuse: Excuse::read(&mut table, span), subject: table.optional("subject") };
+        let entry =
+            Self { id, exception: Exception::read(&mut table, span), subject: table.optional("subject") };
         if table.errors.is_empty() {
             let id = entry.id.trim();
             let what = match () {
@@ -105,7 +106,7 @@ impl<'de> Deserialize<'de> for Ignore {
                 () if id.to_ascii_uppercase().starts_with("XT-") && entry.subject.is_none() => {
                     Some(format!("{} needs a subject: the path or the setting that it is about", entry.id))
                 }
-                () => entry.excuse.check(),
+                () => entry.exception.check(),
             };
             table.errors.extend(what.map(|what| wrong(span, what)));
         }
@@ -120,7 +121,7 @@ pub struct Unlisted {
     /// Its path in the image.
     pub path: String,
     /// Why, and until when.
-    pub excuse: Excuse,
+    pub exception: Exception,
 }
 
 impl<'de> Deserialize<'de> for Unlisted {
@@ -128,11 +129,11 @@ impl<'de> Deserialize<'de> for Unlisted {
         let span = value.span;
         let mut table = TableHelper::new(value)?;
         let path = table.required::<String>("path").unwrap_or_default();
-        let entry = Self { path, excuse: Excuse::read(&mut table, span) };
+        let entry = Self { path, exception: Exception::read(&mut table, span) };
         if table.errors.is_empty() {
             let absolute = entry.path.starts_with('/') && entry.path.len() > 1;
             let what = format!("path '{}' is no absolute path in the image", entry.path);
-            let what = if absolute { entry.excuse.check() } else { Some(what) };
+            let what = if absolute { entry.exception.check() } else { Some(what) };
             table.errors.extend(what.map(|what| wrong(span, what)));
         }
         table.finalize(None)?;

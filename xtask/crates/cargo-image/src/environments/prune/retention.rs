@@ -53,13 +53,13 @@ impl Keep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rust_workspace::tags::{Kind, Rule};
+    use rust_workspace::tags::{Rule, RuleKind};
 
     /// A rule for versions: a prefix, the pattern, a suffix.
     fn rule(text: &str) -> Rule {
         let [prefix, pattern, suffix] = text.split(' ').collect::<Vec<_>>()[..] else { panic!("{text}") };
         let own = |text: &str| Some(text.to_owned());
-        Rule { prefix: own(prefix), suffix: own(suffix), ..Rule::of(Kind::Semver(pattern.to_owned())) }
+        Rule { prefix: own(prefix), suffix: own(suffix), ..Rule::of(RuleKind::Semver(pattern.to_owned())) }
     }
 
     #[test]

@@ -66,8 +66,8 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::super::graph::tests::graph;
-    use super::super::keep::Keep;
-    use super::super::sweep::{decide, tests::listing};
+    use super::super::plan::{decide, tests::listing};
+    use super::super::retention::Keep;
     use super::*;
     use rust_workspace::tags::Names;
 

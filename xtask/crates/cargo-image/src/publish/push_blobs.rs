@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::Result;
 
 use super::attach::push;
-use super::parcel::Parcel;
+use super::image_bundle::ImageBundle;
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
 use cli_support::threads::each;
@@ -74,7 +74,7 @@ pub fn send(
     client: &Client,
     to: &Reference,
     from: Option<&Reference>,
-    parcel: &Parcel,
+    parcel: &ImageBundle,
     documents: &[&[u8]],
     progress: &Progress,
 ) -> Result<Sending> {
@@ -123,7 +123,7 @@ fn send_one(
     client: &Client,
     to: &Reference,
     from: Option<&Reference>,
-    parcel: &Parcel,
+    parcel: &ImageBundle,
     blob: &Descriptor,
     note: &dyn Fn(u64),
 ) -> Result<Option<Pushed>> {
@@ -145,8 +145,8 @@ fn send_one(
         }
         let what =
             format!("its bytes are not {} any more: it was changed after the image was made", blob.digest);
-        let cure = "no tag was touched; make the image again, and scan it: cargo xtask image --platform all";
-        Fault::gate(what).at(path.display()).cure(cure).into()
+        let hint = "no tag was touched; make the image again, and scan it: cargo xtask image --platform all";
+        Fault::gate(what).at(path.display()).hint(hint).into()
     })
 }
 

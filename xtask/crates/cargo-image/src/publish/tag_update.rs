@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::Result;
 use semver::Version;
 
-use super::held::Hold;
-use super::release::release_of;
+use super::image_version::image_version;
 use super::report::TagState;
+use super::tag_guard::Hold;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_registry::{Client, Reference};
@@ -48,7 +48,7 @@ pub fn check_fixed(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) 
             Some(head) => {
                 return Err(Fault::gate(format!("this version is published with other bytes, {}", head.digest))
                     .at(at)
-                    .cure("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")
+                    .hint("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")
                     .into());
             }
         }
@@ -93,10 +93,10 @@ pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()>
         }
     }
     Err(match found {
-        None => Fault::failed("the registry took this tag and does not have it").at(at).cure(LOSES),
+        None => Fault::failed("the registry took this tag and does not have it").at(at).hint(LOSES),
         Some(other) => Fault::failed(format!("this tag names {other}, and not what was put, {digest}"))
             .at(at)
-            .cure("another run may have come in between; if none has, the registry loses what it took: ask who runs it, and publish again"),
+            .hint("another run may have come in between; if none has, the registry loses what it took: ask who runs it, and publish again"),
     }
     .into())
 }
@@ -131,7 +131,7 @@ pub fn forward(
             (None, Some(current)) if current == tagged.digest => return Ok(state),
             (None, current) => {
                 // Not every version has a tag of its own that says which it is.
-                let named = current.map(|digest| release_of(client, at, &digest)).transpose()?.flatten();
+                let named = current.map(|digest| image_version(client, at, &digest)).transpose()?.flatten();
                 if let Some(named) =
                     named.filter(|named| named > version && tag.motion.covers(&tag.name, named))
                 {
@@ -159,9 +159,9 @@ pub fn forward(
         let named = before.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
         Fault::failed(format!("the registry took this tag {ROUNDS} times, and it still names {named}"))
             .at(at)
-            .cure(LOSES)
+            .hint(LOSES)
     } else {
-        Fault::failed("others kept moving this tag").at(at).cure("run it again when they are done")
+        Fault::failed("others kept moving this tag").at(at).hint("run it again when they are done")
     }
     .into())
 }
@@ -179,7 +179,7 @@ pub(super) fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<
     }
     Err(Fault::failed(format!("the registry has the tag {lacks}, and its list of tags does not"))
         .at(at)
-        .cure("which version is the highest cannot be told, and this tag was not moved: publish again later")
+        .hint("which version is the highest cannot be told, and this tag was not moved: publish again later")
         .into())
 }
 

@@ -44,7 +44,7 @@ pub fn metadata(root: &Path) -> Result<Metadata> {
     if !root.join("Cargo.lock").is_file() {
         let fault =
             Fault::usage("there is no Cargo.lock, without which two builds need not be of the same crates");
-        return Err(fault.at(root.display()).cure("cargo generate-lockfile").into());
+        return Err(fault.at(root.display()).hint("cargo generate-lockfile").into());
     }
     let cmd = cargo()
         .args(["metadata", "--color", "never", "--format-version", "1", "--no-deps", "--locked"])
@@ -67,7 +67,7 @@ impl Package {
             let names: Vec<_> = members.iter().map(|package| package.name.as_str()).collect();
             Fault::usage(format!("no package '{name}' in this workspace"))
                 .at(crate::settings::FILE)
-                .cure(format!("its packages: {}", names.join(", ")))
+                .hint(format!("its packages: {}", names.join(", ")))
         })?;
         let is_bin = |target: &&cargo_metadata::Target| target.kind.contains(&TargetKind::Bin);
         let binaries: Vec<_> =
@@ -87,7 +87,7 @@ impl Package {
             if binaries.is_empty() {
                 fault
             } else {
-                fault.cure(format!("binaries of {name}: {}", binaries.join(", ")))
+                fault.hint(format!("binaries of {name}: {}", binaries.join(", ")))
             }
         })?;
         Ok(Self {
@@ -145,7 +145,7 @@ pub fn no_c(tree: &str) -> Result<usize, Fault> {
         if let Some(above) = path.last().filter(|_| C_BUILDERS.contains(&name)) {
             return Err(Fault::failed(format!("the crate {above} compiles or looks for C: its build script uses {name}"))
                 .at(path.join(" > "))
-                .cure(format!(
+                .hint(format!(
                     "choose a crate or a feature in pure Rust; cargo tree --edges normal --invert {above} shows who asks for it"
                 )));
         }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{Package, Target, Toolchain};
-use crate::git::Source;
+use crate::git::GitSource;
 use cli_support::process::{Cmd, Need};
 
 /// The cargo that called us, or the one on PATH.
@@ -31,7 +31,7 @@ pub struct Build {
 
 impl Build {
     /// The build of a package's binary at this point of its history.
-    pub fn of(package: &Package, source: &Source) -> Self {
+    pub fn of(package: &Package, source: &GitSource) -> Self {
         Self {
             root: package.root.clone(),
             target_dir: package.target_dir.clone(),

@@ -13,7 +13,7 @@ use oci_image::platform::Platform;
 
 /// An image in a layout, all of it there.
 #[derive(Debug, Clone)]
-pub struct Parcel {
+pub struct ImageBundle {
     /// Where its bytes are.
     pub layout: Layout,
     /// The image index; the manifest where the layout has one and no index.
@@ -28,7 +28,7 @@ pub struct Parcel {
     pub annotations: Annotations,
 }
 
-impl Parcel {
+impl ImageBundle {
     /// Reads the layout at `dir`. Every blob must be there, whole.
     pub fn read(dir: &Path) -> Result<Self> {
         let layout = Layout::open(dir)?;
@@ -39,7 +39,7 @@ impl Parcel {
             _ => {
                 return Err(Fault::failed("the layout has neither an image index nor a single manifest")
                     .at(dir.display())
-                    .cure("cargo xtask image --platform all")
+                    .hint("cargo xtask image --platform all")
                     .into());
             }
         };

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
-use super::trust::{Said, Trust};
+use super::trust::{StatementKind, Trust};
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, Need, find};
 
@@ -15,7 +15,7 @@ const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingc
 
 /// How an image is signed, as `--sign` asks for it.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+pub enum SigningMode {
     /// Keyless in a job with `id-token: write`, else with COSIGN_KEY where that is set, else not at all
     #[default]
     Auto,
@@ -36,7 +36,7 @@ pub enum Signer {
     Key(String),
 }
 
-impl Mode {
+impl SigningMode {
     /// The signer; none where nothing is to be signed. `get` answers for environment variables, `is_file` for
     /// paths.
     pub fn signer(
@@ -51,10 +51,10 @@ impl Mode {
             Self::Auto | Self::Keyless if in_job => Ok(Some(Signer::Keyless)),
             Self::Auto => key(),
             Self::Keyless => Err(Fault::usage("--sign keyless: no CI vouches for this run")
-                .cure("in GitHub Actions, give the job 'permissions: id-token: write'; elsewhere: --sign key")),
+                .hint("in GitHub Actions, give the job 'permissions: id-token: write'; elsewhere: --sign key")),
             Self::Key => key()?.map(Some).ok_or_else(|| {
                 Fault::usage("--sign key: COSIGN_KEY is not set")
-                    .cure("cosign generate-key-pair; then COSIGN_KEY is the file or its content, COSIGN_PASSWORD its password")
+                    .hint("cosign generate-key-pair; then COSIGN_KEY is the file or its content, COSIGN_PASSWORD its password")
             }),
         }
     }
@@ -67,11 +67,11 @@ fn key_name(key: &str, is_file: impl Fn(&str) -> bool) -> Result<String, Fault> 
     if key.trim_start().starts_with("-----BEGIN") {
         Ok("env://COSIGN_KEY".to_owned())
     } else if key.contains("pin-value") {
-        Err(wrong("holds the PIN of a token").cure("take it out, and set COSIGN_PKCS11_PIN to it"))
+        Err(wrong("holds the PIN of a token").hint("take it out, and set COSIGN_PKCS11_PIN to it"))
     } else if is_file(key) || is_uri(key) {
         Ok(key.to_owned())
     } else {
-        Err(wrong("is neither a key in PEM, nor a file that is there, nor a KMS URI").cure(
+        Err(wrong("is neither a key in PEM, nor a file that is there, nor a KMS URI").hint(
             "cosign generate-key-pair makes cosign.key: COSIGN_KEY is that path, or the file's whole content",
         ))
     }
@@ -93,7 +93,7 @@ pub fn need_cosign() -> Result<(), Fault> {
     match find("cosign") {
         Some(_) => Ok(()),
         None => Err(Fault::usage("cosign is not on PATH")
-            .cure("https://docs.sigstore.dev/cosign/system_config/installation/, or --sign none")),
+            .hint("https://docs.sigstore.dev/cosign/system_config/installation/, or --sign none")),
     }
 }
 
@@ -114,8 +114,8 @@ impl Signer {
         fs::write(&path, NO_SERVICES).with_context(|| path.display().to_string())
     }
 
-    /// The command that signs a statement, whose predicate is at [`Said::path`], and attaches it.
-    pub fn attest(&self, said: Said, image: &str, folder: &Path, plain_http: bool) -> Cmd {
+    /// The command that signs a statement, whose predicate is at [`StatementKind::path`], and attaches it.
+    pub fn attest(&self, said: StatementKind, image: &str, folder: &Path, plain_http: bool) -> Cmd {
         let cmd = Cmd::new("cosign").args(["attest", "--yes", "--type", said.kind()]);
         self.finish(cmd.arg("--predicate").arg(said.path(folder)), image, folder, plain_http)
     }
@@ -148,7 +148,7 @@ impl Signer {
 mod tests {
     use super::*;
 
-    type Case<'a> = (Mode, &'a [(&'a str, &'a str)], Result<Option<Signer>, &'a str>);
+    type Case<'a> = (SigningMode, &'a [(&'a str, &'a str)], Result<Option<Signer>, &'a str>);
 
     #[test]
     fn who_signs_depends_on_where_it_runs() {
@@ -158,22 +158,26 @@ mod tests {
         let key = |text: &str| Ok(Some(Signer::Key(text.to_owned())));
         let other = ("COSIGN_KEY", "hunter2-secret");
         let cases: [Case<'_>; 16] = [
-            (Mode::Auto, &[other], Err("neither a key in PEM")),
-            (Mode::None, &[other], Ok(None)),
-            (Mode::Key, &[("COSIGN_KEY", "://hunter2")], Err("neither a key in PEM")),
-            (Mode::Key, &[("COSIGN_KEY", "hunter2\nx://y")], Err("neither a key in PEM")),
-            (Mode::Key, &[("COSIGN_KEY", "https://u:hunter2@host")], Err("neither a key in PEM")),
-            (Mode::Key, &[("COSIGN_KEY", "pkcs11:token=a?pin-value=hunter2")], Err("COSIGN_PKCS11_PIN")),
-            (Mode::Key, &[("COSIGN_KEY", "pkcs11:token=a;id=%01")], key("pkcs11:token=a;id=%01")),
-            (Mode::Auto, &[], Ok(None)),
-            (Mode::Auto, &[job, file], Ok(Some(Signer::Keyless))),
-            (Mode::Auto, &[pem], key("env://COSIGN_KEY")),
-            (Mode::Key, &[job, file], key("cosign.key")),
-            (Mode::Key, &[], Err("COSIGN_KEY is not set")),
-            (Mode::Keyless, &[pem], Err("no CI vouches")),
-            (Mode::Keyless, &[job], Ok(Some(Signer::Keyless))),
-            (Mode::None, &[job, pem], Ok(None)),
-            (Mode::Auto, &[("COSIGN_KEY", "awskms:///alias/x")], key("awskms:///alias/x")),
+            (SigningMode::Auto, &[other], Err("neither a key in PEM")),
+            (SigningMode::None, &[other], Ok(None)),
+            (SigningMode::Key, &[("COSIGN_KEY", "://hunter2")], Err("neither a key in PEM")),
+            (SigningMode::Key, &[("COSIGN_KEY", "hunter2\nx://y")], Err("neither a key in PEM")),
+            (SigningMode::Key, &[("COSIGN_KEY", "https://u:hunter2@host")], Err("neither a key in PEM")),
+            (
+                SigningMode::Key,
+                &[("COSIGN_KEY", "pkcs11:token=a?pin-value=hunter2")],
+                Err("COSIGN_PKCS11_PIN"),
+            ),
+            (SigningMode::Key, &[("COSIGN_KEY", "pkcs11:token=a;id=%01")], key("pkcs11:token=a;id=%01")),
+            (SigningMode::Auto, &[], Ok(None)),
+            (SigningMode::Auto, &[job, file], Ok(Some(Signer::Keyless))),
+            (SigningMode::Auto, &[pem], key("env://COSIGN_KEY")),
+            (SigningMode::Key, &[job, file], key("cosign.key")),
+            (SigningMode::Key, &[], Err("COSIGN_KEY is not set")),
+            (SigningMode::Keyless, &[pem], Err("no CI vouches")),
+            (SigningMode::Keyless, &[job], Ok(Some(Signer::Keyless))),
+            (SigningMode::None, &[job, pem], Ok(None)),
+            (SigningMode::Auto, &[("COSIGN_KEY", "awskms:///alias/x")], key("awskms:///alias/x")),
         ];
         for (mode, variables, expected) in cases {
             let get = |name: &str| {

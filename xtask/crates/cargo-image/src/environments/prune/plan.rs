@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::graph::Graph;
-use super::hold::{Hold, holds};
-use super::keep::Keep;
 use super::listing::Listing;
+use super::retained_by::{Hold, holds};
+use super::retention::Keep;
 use cli_support::digest::Digest;
 use oci_image::oci::{self, Descriptor, Index};
 use oci_registry::{Client, Reference};
 
 /// How many manifests go at once: their list must fit into a manifest of 4 MiB.
-const MOST_AT_ONCE: usize = 10_000;
+const MAX_CONCURRENT: usize = 10_000;
 
 /// What there is, what goes, what stays.
 #[derive(Debug, Clone, Default)]
-pub struct Sweep {
+pub struct PrunePlan {
     /// Tags that go.
     pub tags: Vec<String>,
     /// What goes: first what has the tags, so that no tag is ever on half an image.
@@ -47,7 +47,7 @@ pub struct Target {
     pub tags: Vec<String>,
 }
 
-impl Sweep {
+impl PrunePlan {
     /// The manifests that go.
     pub fn manifests(&self) -> impl Iterator<Item = &Descriptor> {
         self.targets.iter().filter_map(|target| target.manifest.as_ref())
@@ -55,7 +55,7 @@ impl Sweep {
 }
 
 /// Finds out what may go. Nothing is changed.
-pub fn sweep(client: &Client, repository: &Reference, keep: &Keep) -> Result<Sweep> {
+pub fn plan(client: &Client, repository: &Reference, keep: &Keep) -> Result<PrunePlan> {
     let listing = Listing::read(client, repository)?;
     let remains = remains(client, repository, &listing)?;
     let graph = Graph::read(client, repository, &listing, &remains)?;
@@ -71,15 +71,15 @@ fn remains(client: &Client, repository: &Reference, listing: &Listing) -> Result
     Ok(index.manifests.iter().map(|entry| entry.digest).collect())
 }
 
-pub(super) fn decide(listing: Listing, graph: &Graph, keep: &Keep, remains: &[Digest]) -> Sweep {
-    let mut found = Sweep { notes: notes(&listing), ..Sweep::default() };
+pub(super) fn decide(listing: Listing, graph: &Graph, keep: &Keep, remains: &[Digest]) -> PrunePlan {
+    let mut found = PrunePlan { notes: notes(&listing), ..PrunePlan::default() };
     let leaving = keep.leaving(listing.images.keys());
     let staying = listing.images.iter().filter(|(tag, _)| !leaving.contains(*tag));
     let mut kept = graph.kept(staying.map(|(_, digest)| digest));
     let mut going: BTreeMap<&String, Vec<Digest>> = BTreeMap::new();
     let mut later = 0;
     for tag in leaving.iter().filter(|tag| !kept.contains(&listing.images[*tag])) {
-        if going.values().map(Vec::len).sum::<usize>() >= MOST_AT_ONCE {
+        if going.values().map(Vec::len).sum::<usize>() >= MAX_CONCURRENT {
             later += 1;
         } else {
             going.insert(tag, graph.going(&listing.images[tag]));

@@ -11,11 +11,11 @@ use cli_support::digest::Digest;
 use cli_support::error::Fault;
 
 /// Indexes below each other that are followed, the first one included; images have one or two.
-const DEEPEST: usize = 4;
+const MAX_DEPTH: usize = 4;
 /// Entries that are looked at, of all indexes together.
-const MOST: usize = 1_000;
+const MAX_ENTRIES: usize = 1_000;
 /// Indexes that are fetched: each may be a request to a registry.
-const MOST_INDEXES: usize = 50;
+const MAX_INDEXES: usize = 50;
 
 /// Finds a manifest for each platform in `top`, and fetches of the indexes below only those that come before
 /// what is found.
@@ -42,8 +42,8 @@ impl Below<'_> {
         let mut looked = top.manifests.len();
         let mut open = vec![in_order(top, platform, &mut has).into_iter()];
         while let Some(entries) = open.last_mut() {
-            if looked > MOST {
-                return Err(Fault::failed(format!("its indexes have more than {MOST} entries")).into());
+            if looked > MAX_ENTRIES {
+                return Err(Fault::failed(format!("its indexes have more than {MAX_ENTRIES} entries")).into());
             }
             let Some(entry) = entries.next() else {
                 open.pop();
@@ -53,8 +53,8 @@ impl Below<'_> {
                 return Ok(entry);
             }
             if seen.insert(entry.digest) {
-                if open.len() == DEEPEST {
-                    return Err(Fault::failed(format!("its indexes nest deeper than {DEEPEST}")).into());
+                if open.len() == MAX_DEPTH {
+                    return Err(Fault::failed(format!("its indexes nest deeper than {MAX_DEPTH}")).into());
                 }
                 let index = self.index(&entry)?;
                 looked += index.manifests.len();
@@ -66,8 +66,8 @@ impl Below<'_> {
 
     fn index(&mut self, entry: &Descriptor) -> Result<&Index> {
         if !self.indexes.contains_key(&entry.digest) {
-            if self.indexes.len() == MOST_INDEXES {
-                return Err(Fault::failed(format!("it has more than {MOST_INDEXES} indexes")).into());
+            if self.indexes.len() == MAX_INDEXES {
+                return Err(Fault::failed(format!("it has more than {MAX_INDEXES} indexes")).into());
             }
             let what = format!("the index {} in it", entry.digest);
             let bytes = (self.fetch)(entry).with_context(|| what.clone())?;
@@ -101,7 +101,7 @@ fn no_platform(platform: Platform, has: Vec<String>) -> Fault {
     let but =
         if has.is_empty() { "and names no other".to_owned() } else { format!("but for {}", has.join(", ")) };
     Fault::failed(format!("it has nothing for {platform}, {but}"))
-        .cure("choose another base, or fewer platforms: --platform")
+        .hint("choose another base, or fewer platforms: --platform")
 }
 
 #[cfg(test)]
@@ -220,12 +220,12 @@ mod tests {
     #[test]
     fn an_index_without_end_is_left() {
         let mut store = Store::default();
-        let names: Vec<_> = (0..=MOST).map(|number| format!("s390x {number}")).collect();
+        let names: Vec<_> = (0..=MAX_ENTRIES).map(|number| format!("s390x {number}")).collect();
         let (index, _) = store.index(&names.iter().map(String::as_str).collect::<Vec<_>>(), &BTreeMap::new());
         let amd64 = [Platform::LinuxAmd64];
         assert!(store.choose(&index, &amd64).unwrap_err().to_string().contains("more than 1000 entries"));
         let inner: Vec<_> =
-            names[..=MOST_INDEXES].iter().map(|name| store.index(&[name], &BTreeMap::new()).1).collect();
+            names[..=MAX_INDEXES].iter().map(|name| store.index(&[name], &BTreeMap::new()).1).collect();
         let index = Index::new(inner, Annotations::new());
         assert!(store.choose(&index, &amd64).unwrap_err().to_string().contains("more than 50 indexes"));
         let error = store.choose(&Index::new(Vec::new(), Annotations::new()), &amd64).unwrap_err();

@@ -17,7 +17,7 @@ pub fn static_binary(build: &Build, target: &Target) -> Result<PathBuf> {
         Some(true) => {
             Err(Fault::failed("the binary asks for a dynamic loader, which an empty base does not have")
                 .at(path.display())
-                .cure("a crate links a shared library, or a linker flag undoes static linking")
+                .hint("a crate links a shared library, or a linker flag undoes static linking")
                 .into())
         }
         None => Err(Fault::failed("this is not a 64-bit ELF file").at(path.display()).into()),

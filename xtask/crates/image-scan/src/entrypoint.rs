@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::form::{Form, machine};
+use super::file_type::{FileType, machine};
 use super::inventory::Inventory;
-use super::layer::Kind;
+use super::layer::EntryKind;
 use super::owned::owned;
 use super::rootfs::{Content, Node};
 
 /// Where a bare name is looked for if the config sets no PATH, as container engines have it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Interpreters of interpreters that Linux follows.
-const DEEPEST: usize = 5;
+const MAX_DEPTH: usize = 5;
 
 const RENAME: &str = "name a program of the image in Entrypoint or Cmd";
 
@@ -41,7 +41,7 @@ pub fn wrong(inventory: &Inventory, known: &[&str]) -> Vec<Wrong> {
     let mut all = Vec::new();
     let arch = &inventory.image.platform.architecture;
     for (path, node) in programs(inventory, &words, &mut all) {
-        let (Form::Elf(of), place) = (&node.form, format!("/{path}")) else { continue };
+        let (FileType::Elf(of), place) = (&node.form, format!("/{path}")) else { continue };
         if machine(arch).is_some_and(|wanted| wanted != *of) && !known.contains(&&*place) {
             all.push((place, foreign(*of, arch), "build the image again for this platform"));
         }
@@ -53,7 +53,7 @@ pub fn wrong(inventory: &Inventory, known: &[&str]) -> Vec<Wrong> {
 pub fn silent(inventory: &Inventory) -> BTreeSet<String> {
     let words = words(&inventory.image.config);
     let programs = programs(inventory, &words, &mut Vec::new()).into_iter();
-    let elf = programs.filter(|(_, node)| matches!(node.form, Form::Elf(_)));
+    let elf = programs.filter(|(_, node)| matches!(node.form, FileType::Elf(_)));
     let silent = elf.filter(|(_, node)| matches!(node.content, Content::Program(None)));
     silent.filter(|(path, _)| !owned(inventory, path)).map(|(path, _)| format!("/{path}")).collect()
 }
@@ -82,14 +82,14 @@ pub fn foreign(of: u16, arch: &str) -> String {
 pub fn is_script(inventory: &Inventory) -> bool {
     let words = words(&inventory.image.config);
     let found = words.first().and_then(|first| look_up(inventory, first));
-    found.is_some_and(|(path, node)| matches!(node.form, Form::Script(_)) && !owned(inventory, path))
+    found.is_some_and(|(path, node)| matches!(node.form, FileType::Script(_)) && !owned(inventory, path))
 }
 
 /// The programs that starting a word comes to: itself, or the interpreter of a script. What keeps it from
 /// starting goes into `all`.
 fn followed<'a>(inventory: &'a Inventory, first: &'a str, all: &mut Vec<Wrong>) -> Vec<(&'a str, &'a Node)> {
     let (mut programs, mut word, mut by) = (Vec::new(), first, "the container".to_owned());
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         if word.is_empty() {
             all.push(("config".to_owned(), format!("{by} starts a command without a name"), RENAME));
             return programs;
@@ -99,8 +99,8 @@ fn followed<'a>(inventory: &'a Inventory, first: &'a str, all: &mut Vec<Wrong>) 
             return programs;
         };
         let place = format!("/{path}");
-        if !matches!(node.kind, Kind::File | Kind::Hardlink(_)) {
-            let what = if node.kind == Kind::Folder { "a folder" } else { "no file" };
+        if !matches!(node.kind, EntryKind::File | EntryKind::Hardlink(_)) {
+            let what = if node.kind == EntryKind::Folder { "a folder" } else { "no file" };
             all.push((place, format!("{by} starts this, and it is {what}"), RENAME));
             return programs;
         }
@@ -110,16 +110,16 @@ fn followed<'a>(inventory: &'a Inventory, first: &'a str, all: &mut Vec<Wrong>) 
             all.push((place.clone(), what, "give the file mode 0755"));
         }
         match &node.form {
-            Form::Elf(_) => {
+            FileType::Elf(_) => {
                 programs.push((path, node));
                 return programs;
             }
-            Form::Data => {
+            FileType::Data => {
                 let what = format!("{by} starts this, and it is neither an ELF program nor a script");
                 all.push((place, what, RENAME));
                 return programs;
             }
-            Form::Script(line) => {
+            FileType::Script(line) => {
                 let mut words = line.split_whitespace();
                 word = words.next().unwrap_or_default();
                 // env looks for the next word itself.
@@ -182,7 +182,7 @@ fn look_up<'a>(inventory: &'a Inventory, word: &str) -> Option<(&'a str, &'a Nod
     let mut set = env.into_iter().flatten().filter_map(|entry| entry.as_str()?.strip_prefix("PATH="));
     let dirs = set.next_back().unwrap_or(PATH).split(':');
     let found: Vec<_> = dirs.filter_map(|dir| inventory.rootfs.resolve(&format!("{dir}/{word}"))).collect();
-    let runs = |node: &Node| node.executable() && node.kind != Kind::Folder;
+    let runs = |node: &Node| node.executable() && node.kind != EntryKind::Folder;
     found.iter().find(|(_, node)| runs(node)).or_else(|| found.first()).copied()
 }
 
