@@ -1,6 +1,7 @@
 //! Looking at an image: what is in it, what is known of that, and whether that is good enough.
 
 pub mod advisory_db;
+pub mod age;
 mod archive;
 pub mod bom;
 pub mod builtin;

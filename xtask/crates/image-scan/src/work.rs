@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use super::advisory_db::AdvisoryDb;
+use super::age::Age;
 use super::builtin::Packages;
 use super::finding::{Finding, merge};
 use super::gate::Rules;
@@ -70,8 +71,8 @@ pub struct ScanSetup {
     pub rules: Rules,
     /// Programs that nobody knows, and that are overlooked.
     pub unlisted: Vec<Unlisted>,
-    /// Days that advisories may be old.
-    pub max_age: u64,
+    /// Days that advisories may be old, where the settings say it.
+    pub max_age: Option<u64>,
     /// The fewest advisories that the builtin engine may know.
     pub min_advisories: u64,
     /// Licences that are allowed; any where empty.
@@ -214,6 +215,14 @@ impl ScanWork {
         Ok(format!("{crates} crates in {} platforms", self.inventories.len()))
     }
 
+    /// What is too old is a fault, what soon will be is told.
+    fn aged(&mut self, age: &Age) {
+        match age.check() {
+            Err(fault) => self.faults.push(fault),
+            Ok(warning) => self.notes.extend(warning),
+        }
+    }
+
     fn lists(&mut self, own: &Own) -> Result<String> {
         let (mut held, mut taken) = (0, BTreeSet::new());
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
@@ -232,9 +241,7 @@ impl ScanWork {
 
     fn builtin(&mut self) -> Result<String> {
         let facts = AdvisoryDb::read(&self.setup.root)?;
-        if let Err(fault) = facts.check_age(self.setup.today, self.setup.max_age) {
-            self.faults.push(fault);
-        }
+        self.aged(&Age::of_facts(&facts, self.setup.today, self.setup.max_age));
         if let Err(fault) = facts.check_count(self.setup.min_advisories) {
             self.faults.push(fault);
         }
@@ -324,7 +331,7 @@ impl ScanWork {
             progress.detail(&target);
             let cmd = trivy.image(&options, &target, &[layout.dir(), &dir]);
             let what = format!("Trivy did not finish with {}", inventory.image.platform);
-            let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
+            let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what, options.offline))?;
             let answer = trivy::read(&json, inventory, self.setup.today)?;
             self.faults.extend(answer.nothing_seen(inventory, &report.overlooked));
             asked.extend(answer.asked);
@@ -335,20 +342,21 @@ impl ScanWork {
         // Only now is the database the one that the answers were made with.
         self.faults.extend(Knowledge::read(options.cache.as_deref())?.check(&asked).err());
         let database = trivy.database(&options)?;
-        if let Err(fault) = Trivy::check_age(database, self.setup.today, self.setup.max_age) {
-            self.faults.push(fault);
-        }
+        let offline = options.offline;
+        self.aged(&Age::of_trivy(database, self.setup.today, self.setup.max_age, offline));
         let version = trivy.version.to_string();
         self.engines.push(Engine { name: trivy::NAME, version, database, commit: None, advisories: None });
         Ok(format!("{} findings; database of {database}", self.found.len() - before))
     }
 
     fn config(&mut self, cmd: &Cmd, deployed: &Deployed) -> Result<String> {
+        let mut offline = false;
         if let Some((_, options)) = &self.setup.trivy {
             options.prepare()?;
+            offline = options.offline;
         }
         let what = format!("Trivy did not finish with {}", deployed.name);
-        let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what))?;
+        let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what, offline))?;
         let looked = deployed.read(&json, self.setup.today)?;
         let count = looked.findings.len();
         self.found.extend(looked.findings);

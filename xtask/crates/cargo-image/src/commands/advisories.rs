@@ -1,5 +1,7 @@
 //! `cargo xtask advisories`: the facts that the builtin scanner holds crates against.
 
+mod proposal;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,7 @@ use cli_support::ui::{self, Progress, Ui};
 use image_scan::advisory_db::{AdvisoryDb, FILE};
 use image_scan::import;
 use oci_registry::download;
+use proposal::{BRANCH, Proposal, REMOTE};
 use rust_workspace::settings::Workspace;
 
 /// The database itself.
@@ -35,7 +38,8 @@ enum Verb {
 Examples:
   cargo xtask advisories update                            from github.com/rustsec/advisory-db
   cargo xtask advisories update --from ../advisory-db      from a clone
-  cargo xtask advisories update --from db.tar.gz           from a tar of it, or from a mirror's URL")]
+  cargo xtask advisories update --from db.tar.gz           from a tar of it, or from a mirror's URL
+  cargo xtask advisories update --pull-request             in a workflow: what is new as a pull request")]
     Update(Update),
 }
 
@@ -47,6 +51,9 @@ struct Update {
     /// Take a source that has a tenth fewer advisories than the file, or fewer still
     #[arg(long)]
     allow_fewer: bool,
+    /// Commit what is new on a branch of its own, push it and ask GitHub for a pull request, as a workflow
+    #[arg(long)]
+    pull_request: bool,
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -59,6 +66,7 @@ struct Update {
 enum AdvisoriesStep {
     Read(String),
     Write { path: PathBuf, fewer: bool },
+    Push(Proposal),
 }
 
 impl Flags {
@@ -86,6 +94,15 @@ impl Flags {
             ["read"],
             AdvisoriesStep::Write { path, fewer: update.allow_fewer },
         );
+        if update.pull_request {
+            let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+            let proposal = Proposal::new(&workspace.root, get)?;
+            let reason = format!(
+                "{FILE} on the branch {BRANCH} of {REMOTE}, and a pull request in {}; nothing where it is as before",
+                proposal.repository()
+            );
+            plan.step("pull-request", reason, ["write"], AdvisoriesStep::Push(proposal));
+        }
         if update.dry_run {
             plan.print(update.json);
             return Ok(());
@@ -131,6 +148,19 @@ impl Action for AdvisoriesStep {
                 fs::write(&partial, &text).with_context(at)?;
                 fs::rename(&partial, path).with_context(at)?;
                 Ok(format!("{FILE}, {}", rust_workspace::settings::Bytes(text.len() as u64)))
+            }
+            Self::Push(proposal) => {
+                let facts = state.as_ref().context("no facts were read")?;
+                let title = format!("Advisories of {}", facts.head.date);
+                if !proposal.push(&title)? {
+                    return Ok("nothing is new".to_owned());
+                }
+                let head = &facts.head;
+                let body = format!(
+                    "{} advisories, from {}: `cargo xtask advisories update`.",
+                    head.advisories, head.source
+                );
+                proposal.open(&title, &body)
             }
         }
     }

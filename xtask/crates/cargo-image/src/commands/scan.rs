@@ -38,6 +38,10 @@ Examples:
 An image that cannot be seen into does not pass: no list of crates, no executable bit, a platform that
 is missing, advisories too old, or a scanner that ends oddly are exit code 3 as a vulnerability is.
 
+The builtin engine's advisories are in xtask/advisories.jsonl: cargo xtask advisories update makes them anew,
+with --from DIR|TAR|URL where github.com cannot be reached. Where Trivy's database cannot be had,
+--engine builtin looks without it; an image with packages of an operating system needs Trivy to be published.
+
 Exit codes: 0 passes, 1 failed, 2 usage or settings, 3 does not pass")]
 pub struct Flags {
     /// Which scanner: auto is Trivy where it is there, and the builtin one always

@@ -194,7 +194,7 @@ fn long_names_and_long_ways_take_no_longer() {
             ignore: Vec::new(),
         },
         unlisted: Vec::new(),
-        max_age: 1,
+        max_age: Some(1),
         min_advisories: 1,
         licences: Vec::new(),
         vex: Vec::new(),

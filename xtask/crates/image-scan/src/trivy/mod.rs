@@ -77,13 +77,14 @@ impl Trivy {
         )
     }
 
-    /// The error of one that is here and ended badly, with what to do, by what it said.
-    pub fn ended(error: anyhow::Error, what: String) -> anyhow::Error {
-        let hint = Self::hint_for(&format!("{error:#}"));
+    /// The error of one that is here and ended badly, with what to do, by what it said and whether it was kept
+    /// from fetching.
+    pub fn ended(error: anyhow::Error, what: String, offline: bool) -> anyhow::Error {
+        let hint = Self::hint_for(&format!("{error:#}"), offline);
         error.context(Fault::gate(what).hint(hint))
     }
 
-    fn hint_for(said: &str) -> String {
+    fn hint_for(said: &str, offline: bool) -> String {
         // Its own lines alone: the command line speaks of databases too.
         let said: String = said.lines().filter(|line| line.starts_with("| ")).collect();
         let said = said.to_lowercase();
@@ -91,7 +92,14 @@ impl Trivy {
             .iter()
             .any(|word| said.contains(word))
         {
-            return "its database is the trouble: scan without --offline, from places that answer (databases in [scan] of xtask/image.toml), or with a cache that has one (cache)".to_owned();
+            let fetch = if offline {
+                "scan without --offline"
+            } else {
+                "name places that answer (databases in [scan] of xtask/image.toml)"
+            };
+            return format!(
+                "its database is the trouble: {fetch}, or a cache that has one (cache); --engine builtin needs none"
+            );
         }
         format!("its own words say why; the tested version is {TESTED}")
     }
@@ -193,19 +201,6 @@ impl Trivy {
         let updated = answer.database.map(|database| database.updated_at).unwrap_or_default();
         updated.get(..10).and_then(|day| day.parse().ok()).ok_or_else(|| none().into())
     }
-
-    /// An error where the database is older than `days` on `today`.
-    pub fn check_age(database: Date, today: Date, days: u64) -> Result<(), Fault> {
-        let age = today.since(database);
-        if i64::try_from(days).is_ok_and(|days| age > days) || age < -1 {
-            let what =
-                format!("Trivy's database is of {database}, {age} days old; at most {days} are allowed");
-            return Err(
-                Fault::gate(what).hint("scan without --offline, or [scan] max-age in xtask/image.toml")
-            );
-        }
-        Ok(())
-    }
 }
 
 /// Who owns a folder, as `--user` takes it: what a container writes belongs to them then.
@@ -248,7 +243,11 @@ mod tests {
             ("exit status: 1: trivy --skip-db-update\n| FATAL unable to open".to_owned(), "its own words"),
             ("ended after its time limit".to_owned(), "its own words"),
         ] {
-            assert!(Trivy::hint_for(&said).contains(expected), "{said}");
+            for offline in [true, false] {
+                let hint = Trivy::hint_for(&said, offline);
+                assert!(hint.contains(expected), "{said}: {hint}");
+                assert!(offline || !hint.contains("--offline"), "it was not given: {hint}");
+            }
         }
         assert!(!Trivy::hint().contains("builtin"), "that opens no gate for an image with other packages");
     }

@@ -21,8 +21,9 @@ pub struct Scan {
     pub severity: Vec<Severity>,
     /// What a vulnerability without a rating is.
     pub unknown: Unrated,
-    /// Days that a database of advisories may be old; 30 where unset.
-    pub max_age: u64,
+    /// Days that advisories may be old, those in the workspace and Trivy's; by their own ages where unset
+    /// (`scan::age`).
+    pub max_age: Option<u64>,
     /// The fewest advisories that the builtin engine may know; 500 where unset.
     pub min_advisories: u64,
     /// Whether Trivy must be there; in CI (`CI=true`) it must where unset.
@@ -87,7 +88,7 @@ impl Default for Scan {
         Self {
             severity: vec![Severity::Critical, Severity::High],
             unknown: Unrated::Fail,
-            max_age: 30,
+            max_age: None,
             min_advisories: 500,
             require_trivy: None,
             yanked: None,
@@ -150,7 +151,7 @@ impl<'de> Deserialize<'de> for Scan {
         let scan = Self {
             severity: severity.unwrap_or(default.severity),
             unknown: parsed(&mut table, "unknown").unwrap_or_default(),
-            max_age: table.optional("max-age").unwrap_or(default.max_age),
+            max_age: table.optional("max-age"),
             min_advisories: table.optional("min-advisories").unwrap_or(default.min_advisories),
             require_trivy: table.optional("require-trivy"),
             yanked: table.optional("yanked"),
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn what_is_not_said_is_strict() {
         let scan = reader::read::<Scan>(Path::new("x"), "").unwrap();
-        assert_eq!((scan.severity, scan.max_age), (vec![Severity::Critical, Severity::High], 30));
+        assert_eq!((scan.severity, scan.max_age), (vec![Severity::Critical, Severity::High], None));
         assert_eq!((scan.unknown, scan.require_trivy), (Unrated::Fail, None));
     }
 
