@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use crate::cvss;
+    use crate::cvss_score;
     use rust_workspace::severity::Severity;
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
         let facts = AdvisoryDb::read(root).unwrap();
         assert!(facts.all().count() >= 1205);
         for advisory in facts.all() {
-            let score = advisory.cvss.as_deref().map(cvss::score);
+            let score = advisory.cvss.as_deref().map(cvss_score::score);
             assert!(score != Some(None), "{}: {:?}", advisory.id, advisory.cvss);
         }
         let mut counts = BTreeMap::new();
