@@ -108,6 +108,24 @@ fn over_budget_is_exit_3_after_the_whole_report() {
 }
 
 #[test]
+fn a_slow_build_is_a_warning_before_the_second_build_and_a_failure_where_the_settings_say_so() {
+    if !have_targets() {
+        return;
+    }
+    let hello = Hello::new();
+    hello.commit();
+    hello.write("xtask/image.toml", "package = \"hello\"\n[budgets]\nseconds = 0\n");
+    let ran = hello.run(&native(&["--verify"])).code(0).says("warning: linux/");
+    let told = ran.stderr.find("s to build, 0 s allowed").unwrap();
+    assert!(told < ran.stderr.find("verify").unwrap(), "{}", ran.stderr);
+    hello.write("xtask/image.toml", "package = \"hello\"\n[budgets]\nseconds = 0\nslow = \"fail\"\n");
+    hello.write("hello/src/main.rs", "fn main() {}\n");
+    hello.run(&NATIVE).code(3).says("s to build, 0 s allowed");
+    hello.write("xtask/image.toml", "package = \"hello\"\n[budgets]\nslow = \"no\"\n");
+    hello.run(&NATIVE).code(2).says("'no' is neither warn nor fail");
+}
+
+#[test]
 fn mistakes_in_the_settings_are_exit_2_all_at_once() {
     let hello = Hello::new();
     hello.write("xtask/image.toml", "package = \"hello\"\nplatfroms = []\nbase = 1\n");

@@ -316,6 +316,11 @@ impl Flags {
             let reason = format!("{} names the base with its digest", crate::settings::FILE);
             plan.step("pin", reason, ["base"], Step::Pin(facts.workspace.root.clone()));
         }
+        let budgets = settings.budgets;
+        if self.verify && (budgets.compressed.is_some() || budgets.seconds.is_some()) {
+            let reason = "what is over budget is told before a second build takes as long again";
+            plan.step("budget", reason, ["layout"], Step::Budget(budgets));
+        }
         if self.verify {
             let (verify, reason) =
                 (Self::verify(facts), "the same source in another folder must give the same bytes");
@@ -419,9 +424,9 @@ impl Flags {
             layout: shown(&work.setup.output),
             version: facts.version(),
             steps,
-            notes: work.build.notes,
             ..Report::new(digest, rows)
         };
+        report.notes.splice(..0, work.build.notes);
         report.notes.extend(facts.source.missing.as_ref().map(|why| {
             format!(
                 "{why}: the image has no revision, the crate's version and the time {}",

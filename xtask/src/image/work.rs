@@ -11,6 +11,7 @@ use super::assemble::{Content, Image, Recipe, assemble};
 use super::base::{self, Base, BaseName};
 use super::layer::Tree;
 use super::layout::Layout;
+use super::report::Row;
 use super::verify::Verify;
 use super::{archive, buildx, config};
 use crate::build;
@@ -18,7 +19,7 @@ use crate::error::Fault;
 use crate::plan::Action;
 use crate::platform::Platform;
 use crate::process::Cmd;
-use crate::settings::Bytes;
+use crate::settings::{Budgets, Bytes};
 use crate::ui::Progress;
 
 /// One step.
@@ -38,6 +39,8 @@ pub enum Step {
     Write,
     /// Writes the base with its digest into the settings of the workspace with this root.
     Pin(PathBuf),
+    /// Says what is over budget, before a second build takes as long again.
+    Budget(Budgets),
     /// Builds once more in another folder and compares.
     Verify(Verify),
     /// Writes one tar.
@@ -127,6 +130,7 @@ impl Action for Step {
             | Self::Import(_)
             | Self::Assemble
             | Self::Write
+            | Self::Budget(_)
             | Self::Archive { .. } => None,
         }
     }
@@ -189,6 +193,12 @@ impl Action for Step {
                 let pinned = format!("{name}@{digest}");
                 crate::settings::pin_base(root, &pinned)?;
                 Ok(pinned)
+            }
+            Self::Budget(budgets) => {
+                let rows = work.image()?.platforms.iter();
+                let rows = rows.map(|made| Row::new(made.clone(), work.build_seconds, *budgets));
+                let over: Vec<_> = rows.flat_map(|row| row.over().into_iter().chain(row.slow())).collect();
+                Ok(if over.is_empty() { "kept".to_owned() } else { format!("over it: {}", over.join("; ")) })
             }
             Self::Verify(verify) => verify.run(work, progress),
             Self::Archive { path, repository, tag } => {

@@ -77,13 +77,37 @@ impl std::str::FromStr for Mode {
     }
 }
 
-/// What an image may cost; more is exit code 3, after the whole report.
+/// What an image may cost; more bytes are exit code 3, after the whole report.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Budgets {
     /// Compressed bytes of a platform's layers and config.
     pub compressed: Option<Bytes>,
     /// Wall-clock seconds until a platform's binary is there.
     pub seconds: Option<u64>,
+    /// What more seconds are.
+    pub slow: Slow,
+}
+
+/// What a build that takes longer than its budget is. Size is the source's; time is the machine's too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Slow {
+    /// A warning.
+    #[default]
+    Warn,
+    /// Over budget, as too large an image is.
+    Fail,
+}
+
+impl std::str::FromStr for Slow {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "warn" => Ok(Self::Warn),
+            "fail" => Ok(Self::Fail),
+            _ => Err(format!("'{text}' is neither warn nor fail")),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Settings {
@@ -152,8 +176,11 @@ impl<'de> Deserialize<'de> for ExtraFile {
 impl<'de> Deserialize<'de> for Budgets {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
         let mut table = TableHelper::new(value)?;
-        let budgets =
-            Self { compressed: parsed(&mut table, "compressed"), seconds: table.optional("seconds") };
+        let budgets = Self {
+            compressed: parsed(&mut table, "compressed"),
+            seconds: table.optional("seconds"),
+            slow: parsed(&mut table, "slow").unwrap_or_default(),
+        };
         table.finalize(None)?;
         Ok(budgets)
     }
