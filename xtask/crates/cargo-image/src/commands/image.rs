@@ -328,14 +328,8 @@ impl Flags {
             plan.step("verify", reason, ["source"], verify);
         }
         if let Some(path) = self.archive_path(facts) {
-            let (repository, tag) = facts.name();
             let reason = "one tar for docker load, podman load and skopeo";
-            plan.step(
-                "archive",
-                reason,
-                [output.display().to_string()],
-                ImageStep::Archive { path, repository, tag },
-            );
+            plan.step("archive", reason, [output.display().to_string()], ImageStep::Archive(path));
         }
         if let (Some(loader), Some(path)) = (facts.loader, self.archive_path(facts)) {
             let cmd = Cmd::new(loader).args(["load", "--input"]).arg(&path);
@@ -427,7 +421,7 @@ impl Flags {
         let rows = rows.map(|made| Row::new(made, work.build_seconds, settings.budgets)).collect();
         let mut report = ImageReport {
             engine: facts.engine.name(),
-            reference: settings.repository.as_ref().map(|repository| format!("{repository}@{digest}")),
+            reference: settings.repository.as_ref().map(|_| format!("{}@{digest}", facts.repository())),
             layout: shown(&work.setup.output),
             version: facts.version(),
             steps,

@@ -46,14 +46,7 @@ pub enum ImageStep {
     /// Builds once more in another folder and compares.
     Verify(Verify),
     /// Writes one tar.
-    Archive {
-        /// The tar's path.
-        path: PathBuf,
-        /// The name in it.
-        repository: String,
-        /// The tag in it.
-        tag: String,
-    },
+    Archive(PathBuf),
     /// Hands an archive to an engine.
     Load(Cmd),
 }
@@ -133,7 +126,7 @@ impl Action for ImageStep {
             | Self::Assemble
             | Self::Write
             | Self::Budget(_)
-            | Self::Archive { .. } => None,
+            | Self::Archive(_) => None,
         }
     }
 
@@ -203,8 +196,8 @@ impl Action for ImageStep {
                 Ok(if over.is_empty() { "kept".to_owned() } else { format!("over it: {}", over.join("; ")) })
             }
             Self::Verify(verify) => verify.run(work, progress),
-            Self::Archive { path, repository, tag } => {
-                let size = archive::write(&work.layout, path, repository, tag, Platform::host())?;
+            Self::Archive(path) => {
+                let size = archive::write(&work.layout, path, Platform::host())?;
                 Ok(format!("{}, {}", path.display(), Bytes(size)))
             }
             Self::Load(cmd) => {
