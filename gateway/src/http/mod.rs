@@ -3,10 +3,12 @@
 
 pub mod chunked;
 pub mod failure;
+pub mod fields;
 pub mod guard;
 pub mod head;
 pub mod headers;
 pub mod host;
+pub mod name;
 pub mod path;
 pub mod request;
 pub mod token;
