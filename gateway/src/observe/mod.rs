@@ -2,7 +2,9 @@
 
 pub mod access;
 pub mod clock;
+pub mod counter;
 pub mod exchange;
+mod exposition;
 pub mod json;
 pub mod metrics;
 pub mod request_id;

@@ -1,56 +1,49 @@
-//! Connections that rest between two requests.
+//! Connections to endpoints that are idle between two requests.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
+use crate::http1::wire::Wire;
 
-use crate::policy::request_body::RequestBody;
-
-/// The sending half of a connection to an endpoint.
-pub type Sender = SendRequest<RequestBody>;
-
-/// The resting connections of one endpoint and thread.
-#[derive(Debug)]
-pub struct Pool {
-    resting: Mutex<Vec<Resting>>,
-    max: usize,
-    idle_timeout: Duration,
-}
+/// The idle connections of one worker, by the number of the endpoint.
+#[derive(Debug, Default)]
+pub struct Pools(RefCell<HashMap<u64, Vec<Idle>>>);
 
 #[derive(Debug)]
-struct Resting {
-    sender: Sender,
-    since: Instant,
+struct Idle {
+    wire: Box<Wire>,
+    /// The worker's clock after which it is not used any more, in milliseconds.
+    until: u64,
 }
 
-impl Pool {
-    /// A pool of at most `max` connections that rest for `idle_timeout` at most.
-    pub fn new(max: usize, idle_timeout: Duration) -> Self {
-        Self { resting: Mutex::new(Vec::new()), max, idle_timeout }
-    }
-
-    fn resting(&self) -> MutexGuard<'_, Vec<Resting>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The connection used last of those that are still fit.
-    pub fn take(&self) -> Option<Sender> {
-        let mut resting = self.resting();
-        while let Some(last) = resting.pop() {
-            if last.since.elapsed() < self.idle_timeout && last.sender.is_ready() {
-                return Some(last.sender);
+impl Pools {
+    /// The connection used last of those that are still fit. `now` is the worker's clock.
+    pub fn take(&self, endpoint: u64, now: u64) -> Option<Box<Wire>> {
+        let mut pools = self.0.borrow_mut();
+        let idle = pools.get_mut(&endpoint)?;
+        while let Some(last) = idle.pop() {
+            if last.until > now {
+                return Some(last.wire);
             }
         }
         None
     }
 
-    /// Puts a connection to rest, and lets go of those that have rested for too long.
-    pub fn put(&self, sender: Sender) {
-        let mut resting = self.resting();
-        resting.retain(|one| one.since.elapsed() < self.idle_timeout && !one.sender.is_closed());
-        if resting.len() < self.max {
-            resting.push(Resting { sender, since: Instant::now() });
+    /// Keeps a connection for `time`, unless there are `most` already.
+    pub fn put(&self, endpoint: u64, wire: Box<Wire>, most: usize, now: u64, time: Duration) {
+        let mut pools = self.0.borrow_mut();
+        let idle = pools.entry(endpoint).or_default();
+        if idle.len() < most {
+            let until = now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            idle.push(Idle { wire, until });
+        }
+    }
+
+    /// Closes the connections that have been idle for too long or were closed by their endpoints.
+    pub fn sweep(&self, now: u64) {
+        for idle in self.0.borrow_mut().values_mut() {
+            idle.retain(|one| one.until > now && !one.wire.stream().has_unread());
         }
     }
 }

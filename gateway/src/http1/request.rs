@@ -1,33 +1,15 @@
-//! The strict reading of an HTTP/1 request head (RFC 9112 sections 2 to 6).
-//!
-//! hyper is lenient where RFC 9112 lets it be: it takes a bare LF, a missing Host, and hides that
-//! Transfer-Encoding and Content-Length stood together. A gateway must not be, since the server
-//! behind it may be lenient in another way (request smuggling, RFC 9112 section 11.2).
+//! Request heads, read strictly (RFC 9112 section 3).
 
-use hyper::{StatusCode, Uri};
+use http::{Method, StatusCode, Version};
 
-use super::failure::Rejection;
-use super::token::{is_field_value, is_token, trim_ows};
+use super::head::{self, Framing, HeadLimits};
+use crate::http::Rejection;
+use crate::http::fields::Fields;
+use crate::http::name::Name;
+use crate::http::token;
 
-/// How the body behind a head is delimited (RFC 9112 section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// No body.
-    None,
-    /// A body of so many bytes.
-    Length(u64),
-    /// A body in chunks.
-    Chunked,
-}
-
-/// What a head may measure.
-#[derive(Debug, Clone, Copy)]
-pub struct HeadLimits {
-    /// The longest head in bytes, with the empty line at its end.
-    pub max_bytes: usize,
-    /// The most fields.
-    pub max_fields: usize,
-}
+/// Empty lines before a request line that are let pass (RFC 9112 section 2.2 asks for one).
+const MAX_EMPTY_LINES: usize = 4;
 
 const LINE: Rejection = Rejection::bad("line_ending", "A line does not end in CR LF.");
 const REQUEST_LINE: Rejection = Rejection::bad("request_line", "The request line is malformed.");
@@ -51,73 +33,133 @@ pub const TOO_LARGE: Rejection = Rejection::with(
     "The request head is too large.",
 );
 
-/// Looks for the end of a head in `bytes`, of which the first `from` are known not to hold it.
-///
-/// Returns the length of the head with its empty line, or `None` if more bytes are needed.
-///
-/// # Errors
-///
-/// A 400 as soon as a CR stands without LF, an LF without CR, or a NUL anywhere (RFC 9112
-/// section 2.2, RFC 9110 section 5.5).
-pub fn find_end(bytes: &[u8], from: usize) -> Result<Option<usize>, Rejection> {
-    // A CR LF pair may be cut by `from`: step back over it.
-    let mut at = from.saturating_sub(3);
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'\r' => match bytes.get(at + 1) {
-                Some(b'\n') => {
-                    if bytes.get(at + 2..at + 4) == Some(b"\r\n") {
-                        return Ok(Some(at + 4));
-                    }
-                    at += 1;
-                }
-                Some(_) => return Err(LINE),
-                None => return Ok(None),
-            },
-            b'\n' if at == 0 || bytes[at - 1] != b'\r' => return Err(LINE),
-            0 => return Err(FIELD),
-            _ => {}
-        }
-        at += 1;
-    }
-    Ok(None)
+/// A request head. The fields are written to a [`Fields`] beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The bytes of the head, with its empty line.
+    pub length: usize,
+    /// The method.
+    pub method: Method,
+    /// The place of the request-target in the bytes of the head.
+    pub target: (usize, usize),
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// How the body is delimited.
+    pub framing: Framing,
 }
 
-/// Examines a whole head, as measured by [`find_end`], and tells how its body is delimited.
+/// Parses a request head at the start of `bytes`. Nothing if more bytes are needed.
 ///
 /// # Errors
 ///
 /// 400, 431, 501 or 505 for a head that is not exactly what RFC 9112 asks a sender to write.
-pub fn examine(head: &[u8], limits: &HeadLimits) -> Result<Framing, Rejection> {
-    if head.len() > limits.max_bytes {
-        return Err(TOO_LARGE);
+pub fn parse(bytes: &[u8], limits: &HeadLimits, fields: &mut Fields) -> Result<Option<Head>, Rejection> {
+    let mut skipped = 0;
+    while bytes[skipped..].starts_with(b"\r\n") {
+        skipped += 2;
+        if skipped > 2 * MAX_EMPTY_LINES {
+            return Err(REQUEST_LINE);
+        }
     }
-    let text = head.strip_suffix(b"\r\n\r\n").ok_or(LINE)?;
-    let mut lines = Lines(Some(text));
-    let http_11 = request_line(lines.next().ok_or(REQUEST_LINE)?)?;
+    let text = &bytes[skipped..];
+    head::with_room(limits.max_fields, |room| {
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse_with_uninit_headers(text, room) {
+            Ok(httparse::Status::Complete(length)) => {
+                if length > limits.max_bytes {
+                    return Err(TOO_LARGE);
+                }
+                let whole = &text[..length];
+                if head::has_bare_lf(whole) {
+                    return Err(LINE);
+                }
+                let method = request.method.unwrap_or_default();
+                let target = request.path.unwrap_or_default();
+                if target.contains('#') {
+                    // A fragment is never sent (RFC 9110 section 7.1).
+                    return Err(REQUEST_LINE);
+                }
+                let method = Method::from_bytes(method.as_bytes()).map_err(|_| REQUEST_LINE)?;
+                let at = (target.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+                let version =
+                    if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+                head::take_fields(fields, whole, request.headers);
+                let framing = framing(fields, version)?;
+                let length = length + skipped;
+                Ok(Some(Head { length, method, target: (at, at + target.len()), version, framing }))
+            }
+            Ok(httparse::Status::Partial) if text.len() > limits.max_bytes => Err(TOO_LARGE),
+            Ok(httparse::Status::Partial) => partial(text),
+            Err(error) => Err(refusal(error, text)),
+        }
+    })
+}
 
-    let mut fields = 0;
+/// A head that is not complete is refused at once where it can no longer be well-formed.
+fn partial(text: &[u8]) -> Result<Option<Head>, Rejection> {
+    if head::has_bare_lf(text) {
+        return Err(LINE);
+    }
+    if text.contains(&0) {
+        return Err(FIELD);
+    }
+    Ok(None)
+}
+
+fn refusal(error: httparse::Error, text: &[u8]) -> Rejection {
+    use httparse::Error;
+    let first_line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let in_first_line = text.len() == first_line.len();
+    match error {
+        Error::TooManyHeaders => TOO_LARGE,
+        Error::HeaderName | Error::HeaderValue => {
+            // A CR in a value that no LF follows.
+            if has_bare_cr(text) { LINE } else { FIELD }
+        }
+        _ if text.contains(&0) && in_first_line => FIELD,
+        Error::NewLine => LINE,
+        Error::Version => {
+            let version = first_line.strip_suffix(b"\r").unwrap_or(first_line);
+            let version = version.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+            let digits = version.strip_prefix(b"HTTP/").unwrap_or_default();
+            match digits {
+                [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => VERSION,
+                _ if has_bare_cr(first_line) => LINE,
+                _ => REQUEST_LINE,
+            }
+        }
+        _ if has_bare_cr(first_line) => LINE,
+        _ => REQUEST_LINE,
+    }
+}
+
+fn has_bare_cr(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'\r', text).any(|at| text.get(at + 1).is_some_and(|&next| next != b'\n'))
+}
+
+/// How the body is delimited (RFC 9112 section 6.3). What servers read in two ways is refused.
+fn framing(fields: &Fields, version: Version) -> Result<Framing, Rejection> {
+    let http_11 = version == Version::HTTP_11;
     let mut hosts = 0;
     let mut length = None;
     let mut chunked = false;
-    for line in lines {
-        fields += 1;
-        if fields > limits.max_fields {
-            return Err(TOO_LARGE);
-        }
-        let (name, value) = field(line)?;
-        if name.eq_ignore_ascii_case(b"host") {
-            hosts += 1;
-        } else if name.eq_ignore_ascii_case(b"content-length") {
-            if length.replace(content_length(value)?).is_some() {
-                return Err(LENGTH);
+    for field in fields.iter() {
+        match field.known {
+            Name::Host => hosts += 1,
+            Name::ContentLength => {
+                let value = head::content_length(field.value).ok_or(LENGTH)?;
+                if length.replace(value).is_some() {
+                    return Err(LENGTH);
+                }
             }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            if chunked || !http_11 {
-                return Err(CODING);
+            Name::TransferEncoding => {
+                if chunked || !http_11 {
+                    return Err(CODING);
+                }
+                transfer_encoding(field.value)?;
+                chunked = true;
             }
-            transfer_encoding(value)?;
-            chunked = true;
+            _ => {}
         }
     }
     if hosts > 1 || (hosts == 0 && http_11) {
@@ -126,70 +168,8 @@ pub fn examine(head: &[u8], limits: &HeadLimits) -> Result<Framing, Rejection> {
     match (chunked, length) {
         (true, Some(_)) => Err(CONFLICT),
         (true, None) => Ok(Framing::Chunked),
-        (false, None | Some(0)) => Ok(Framing::None),
+        (false, None) => Ok(Framing::None),
         (false, Some(length)) => Ok(Framing::Length(length)),
-    }
-}
-
-/// The lines of a head without their CR LF; [`find_end`] has seen that every CR and LF is a pair.
-struct Lines<'a>(Option<&'a [u8]>);
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let rest = self.0?;
-        match rest.windows(2).position(|pair| pair == b"\r\n") {
-            Some(end) => {
-                self.0 = Some(&rest[end + 2..]);
-                Some(&rest[..end])
-            }
-            None => self.0.take(),
-        }
-    }
-}
-
-/// Whether the request is HTTP/1.1 rather than HTTP/1.0.
-fn request_line(line: &[u8]) -> Result<bool, Rejection> {
-    let mut parts = line.split(|&byte| byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(REQUEST_LINE);
-    };
-    // A fragment is never sent (RFC 9110 section 7.1), and hyper would cut it silently.
-    let target_ok = |&byte: &u8| byte.is_ascii_graphic() && byte != b'#';
-    if !is_token(method) || !target.iter().all(target_ok) || Uri::try_from(target).is_err() {
-        return Err(REQUEST_LINE);
-    }
-    match version {
-        b"HTTP/1.1" => Ok(true),
-        b"HTTP/1.0" => Ok(false),
-        _ if version.starts_with(b"HTTP/") => Err(VERSION),
-        _ => Err(REQUEST_LINE),
-    }
-}
-
-fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Rejection> {
-    let colon = line.iter().position(|&byte| byte == b':').ok_or(FIELD)?;
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    // The token rule also refuses a space before the colon (RFC 9112 section 5.1) and a folded
-    // line (section 5.2).
-    if !is_token(name) || !value.iter().copied().all(is_field_value) {
-        return Err(FIELD);
-    }
-    Ok((name, trim_ows(value)))
-}
-
-fn content_length(value: &[u8]) -> Result<u64, Rejection> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(LENGTH);
-    }
-    let number = std::str::from_utf8(value).ok();
-    match number.and_then(|digits| digits.parse::<u64>().ok()) {
-        // hyper keeps the highest numbers for itself.
-        Some(length) if length < u64::MAX / 2 => Ok(length),
-        _ => Err(LENGTH),
     }
 }
 
@@ -197,10 +177,9 @@ fn transfer_encoding(value: &[u8]) -> Result<(), Rejection> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
-    let last = value.rsplit(|&byte| byte == b',').next().unwrap_or(value);
-    let codings = value.split(|&byte| byte == b',');
-    let chunked = codings.filter(|coding| trim_ows(coding).eq_ignore_ascii_case(b"chunked")).count();
-    if chunked == 1 && trim_ows(last).eq_ignore_ascii_case(b"chunked") {
+    let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let count = token::list(value).filter(is_chunked).count();
+    if count == 1 && token::list(value).last().is_some_and(|last| is_chunked(&last)) {
         return Err(UNKNOWN_CODING);
     }
     Err(CODING)
@@ -208,16 +187,15 @@ fn transfer_encoding(value: &[u8]) -> Result<(), Rejection> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Framing, HeadLimits, examine, find_end};
-    use crate::http::failure::Rejection;
+    use super::{Framing, HeadLimits, parse};
+    use crate::http::Rejection;
+    use crate::http::fields::Fields;
+    use crate::http::name::Name;
 
     const LIMITS: HeadLimits = HeadLimits { max_bytes: 256, max_fields: 4 };
 
     fn read(head: &[u8]) -> Result<Option<Framing>, Rejection> {
-        match find_end(head, 0)? {
-            Some(end) => examine(&head[..end], &LIMITS).map(Some),
-            None => Ok(None),
-        }
+        Ok(parse(head, &LIMITS, &mut Fields::new())?.map(|head| head.framing))
     }
 
     #[test]
@@ -314,11 +292,15 @@ mod tests {
 
     #[test]
     fn a_head_is_found_wherever_the_bytes_are_cut() {
-        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody";
+        let bytes = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nbody";
         let end = bytes.len() - 4;
         for cut in 0..end {
-            assert_eq!(find_end(&bytes[..cut], 0), Ok(None), "{cut}");
-            assert_eq!(find_end(bytes, cut), Ok(Some(end)), "{cut}");
+            assert_eq!(read(&bytes[..cut]), Ok(None), "{cut}");
         }
+        let mut fields = Fields::new();
+        let head = parse(bytes, &LIMITS, &mut fields).expect("well-formed").expect("complete");
+        assert_eq!(head.length, end);
+        assert_eq!(&fields.bytes()[head.target.0..head.target.1], b"/a");
+        assert_eq!(fields.get(Name::Host), Some(&b"a"[..]));
     }
 }
