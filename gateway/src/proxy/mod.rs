@@ -92,9 +92,15 @@ impl Proxy {
             Ok(admitted) => admitted,
             Err(failure) => return respond::failure(&*failure, pending),
         };
-        let number = match route.action {
-            Action::Welcome => return welcome::page(&parts.headers, &target.path, pending),
-            Action::Forward(number) => number,
+        let upstream = match &route.action {
+            Action::Forward(forward) => forward
+                .split
+                .first()
+                .and_then(|share| self.upstreams.iter().find(|upstream| upstream.name() == share.upstream)),
+            _ => None,
+        };
+        let Some(upstream) = upstream else {
+            return welcome::page(&parts.headers, &target.path, pending);
         };
         let limits = BodyLimits {
             max_bytes: route.max_body_bytes.unwrap_or(listener.max_body_bytes),
@@ -109,7 +115,6 @@ impl Proxy {
         let upload = body.upload();
         let deadline =
             route.request_timeout.map(|limit| Instant::from_std(pending.exchange.started()) + limit);
-        let upstream = &self.upstreams[number];
         let forwarded =
             forward::forward(upstream, listener, connection, parts, target, body, &pending.exchange);
         let outcome = match deadline {
