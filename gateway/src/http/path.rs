@@ -6,6 +6,53 @@ use std::borrow::Cow;
 use super::failure::Rejection;
 use super::token::is_unreserved;
 
+/// What a route does with the things that servers are known to read in different ways in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// `%2F`.
+    pub encoded_slash: Separator,
+    /// `\` and `%5C`.
+    pub backslash: Separator,
+    /// `;`, as in `/a;b=c`.
+    pub semicolon: Semicolon,
+    /// `//`.
+    pub double_slash: DoubleSlash,
+}
+
+/// What is done with something that some servers read as a slash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Separator {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// It is part of its segment, and forwarded in its encoded form.
+    Keep,
+    /// It is a slash, for routing and forwarding alike.
+    Decode,
+}
+
+/// What is done with parameters in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Semicolon {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// They are part of their segment.
+    Keep,
+}
+
+/// What is done with repeated slashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DoubleSlash {
+    /// They become one.
+    #[default]
+    Merge,
+    /// They are forwarded; the route is found as if they were one.
+    Keep,
+    /// The request is refused.
+    Reject,
+}
+
 const AMBIGUOUS: Rejection = Rejection::bad("path_ambiguous", "The path is ambiguous.");
 const MALFORMED: Rejection = Rejection::bad("path_malformed", "The path is malformed.");
 

@@ -36,25 +36,28 @@ impl std::error::Error for TlsError {}
 /// instructions the cryptography needs.
 pub fn load(tls: &Tls) -> Result<Arc<ServerConfig>, Vec<TlsError>> {
     let mut errors = Vec::new();
+    let Some(pair) = tls.certificates.get(tls.default) else { return Err(errors) };
     if !processor_is_fit() {
         errors.push(TlsError {
-            place: tls.certificate_place,
+            place: pair.certificate.place,
             text: format!(
                 "TLS cannot be used: this processor lacks {NEEDED}; remove 'tls' or use another machine"
             ),
         });
     }
-    let certificates = certificates(&tls.certificate)
+    let certificates = certificates(&pair.certificate.path)
         .map_err(|text| {
-            let place = tls.certificate_place;
+            let place = pair.certificate.place;
             errors.push(TlsError { place, text });
         })
         .ok();
-    let key = PrivateKeyDer::from_pem_file(&tls.key)
+    let key = PrivateKeyDer::from_pem_file(&pair.key.path)
         .map_err(|error| {
-            let text =
-                format!("'{}' holds no private key: {error}; name a PEM file with one", tls.key.display());
-            let place = tls.key_place;
+            let text = format!(
+                "'{}' holds no private key: {error}; name a PEM file with one",
+                pair.key.path.display()
+            );
+            let place = pair.key.place;
             errors.push(TlsError { place, text });
         })
         .ok();
@@ -64,7 +67,7 @@ pub fn load(tls: &Tls) -> Result<Arc<ServerConfig>, Vec<TlsError>> {
     match config(certificates, key) {
         Ok(config) => Ok(Arc::new(config)),
         Err(error) => Err(vec![TlsError {
-            place: tls.key_place,
+            place: pair.key.place,
             text: format!("certificate and key cannot be used: {error}; make a new pair"),
         }]),
     }

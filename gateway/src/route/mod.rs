@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use hyper::header::{ALLOW, HeaderName, HeaderValue};
-use hyper::{Method, StatusCode};
+use http::header::{ALLOW, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 
 use crate::http::{Failure, Source};
-use crate::settings::Route;
+use crate::settings::{PathMatch, Route};
 
 /// No route takes the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,10 +129,11 @@ impl Table {
 
 impl Paths {
     fn add(&mut self, route: &Route, number: usize) {
-        let known = self.0.iter().position(|entry| entry.prefix == route.prefix);
+        let PathMatch::Prefix(prefix) = &route.path else { return };
+        let known = self.0.iter().position(|entry| entry.prefix == *prefix);
         let place = known.unwrap_or_else(|| {
-            let place = self.0.partition_point(|entry| entry.prefix.len() >= route.prefix.len());
-            let entry = Prefix { prefix: route.prefix.clone(), methods: Vec::new() };
+            let place = self.0.partition_point(|entry| entry.prefix.len() >= prefix.len());
+            let entry = Prefix { prefix: prefix.clone(), methods: Vec::new() };
             self.0.insert(place, entry);
             place
         });
@@ -141,9 +142,7 @@ impl Paths {
             methods.push((None, number));
         }
         for method in &route.methods {
-            if let Ok(method) = Method::from_bytes(method.as_bytes()) {
-                methods.push((Some(method), number));
-            }
+            methods.push((Some(method.clone()), number));
         }
     }
 
@@ -183,21 +182,18 @@ impl Prefix {
 
 #[cfg(test)]
 mod tests {
-    use hyper::Method;
+    use http::Method;
 
     use super::{Miss, Table};
-    use crate::settings::{Action, Route};
+    use crate::settings::{PathMatch, Route};
 
     fn route(hosts: &[&str], prefix: &str, methods: &[&str]) -> Route {
         let own = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         Route {
-            name: String::new(),
             hosts: own(hosts),
-            prefix: prefix.to_owned(),
-            methods: own(methods),
-            action: Action::Welcome,
-            max_body_bytes: None,
-            request_timeout: None,
+            path: PathMatch::Prefix(prefix.to_owned()),
+            methods: methods.iter().map(|method| method.parse().expect("a method")).collect(),
+            ..Route::default()
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::network::Network;
 use super::reader::{Reader, Report};
-use super::{Listener, Tls};
+use super::{Certificate, ClientAuth, Listener, NamedFile, Tls, TlsVersion};
 use crate::http::head::HeadLimits;
 
 const EXAMPLE: &str = "\"0.0.0.0:8080\"";
@@ -112,6 +112,7 @@ fn listener(mut table: Reader<'_>, report: &mut Report<'_>) -> Option<Listener> 
         max_body_bytes: max_body_bytes.unwrap_or(10 << 20),
         max_connections,
         trusted_proxies,
+        ..Listener::default()
     })
 }
 
@@ -120,10 +121,14 @@ fn tls(mut table: Reader<'_>, report: &mut Report<'_>) -> Option<Tls> {
     let key = table.required("key", "\"/etc/gateway/tls.key\"", report);
     table.finish(report);
     let (certificate, key) = (certificate?, key?);
+    let named = |text: super::reader::Placed<String>| NamedFile {
+        path: PathBuf::from(text.value),
+        place: report.place(text.span),
+    };
     Some(Tls {
-        certificate: PathBuf::from(certificate.value),
-        certificate_place: report.place(certificate.span),
-        key: PathBuf::from(key.value),
-        key_place: report.place(key.span),
+        certificates: vec![Certificate { certificate: named(certificate), key: named(key) }],
+        default: 0,
+        min_version: TlsVersion::Tls12,
+        client_auth: ClientAuth::None,
     })
 }

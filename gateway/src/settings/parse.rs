@@ -99,6 +99,7 @@ fn empty() -> Settings {
         listeners: Vec::new(),
         upstreams: Vec::new(),
         routes: Vec::new(),
+        files: Vec::new(),
     }
 }
 
@@ -107,7 +108,7 @@ mod tests {
     use std::time::Duration;
 
     use super::parse;
-    use crate::settings::Action;
+    use crate::settings::{Action, Forward, PathMatch};
 
     const GOOD: &str = r#"
         threads = 3
@@ -145,12 +146,13 @@ mod tests {
         assert_eq!(listener.max_body_bytes, 1000);
         assert_eq!(listener.trusted_proxies.len(), 2);
         let upstream = &settings.upstreams[0];
-        assert_eq!(upstream.endpoints, ["a:80", "b:81", "[::1]:82"]);
+        let endpoints: Vec<String> = upstream.endpoints.iter().map(ToString::to_string).collect();
+        assert_eq!(endpoints, ["a:80", "b:81", "[::1]:82"]);
         assert_eq!(upstream.connect_timeout, Duration::from_millis(500));
         let route = &settings.routes[0];
         assert_eq!(route.hosts, ["api.example.com", "*.example.org"]);
-        assert_eq!(route.prefix, "/v1");
-        assert_eq!(route.action, Action::Forward(0));
+        assert_eq!(route.path, PathMatch::Prefix("/v1".to_owned()));
+        assert_eq!(route.action, Action::Forward(Forward::to("api")));
         assert_eq!(route.name, "GET,POST api.example.com,*.example.org/v1");
         assert_eq!(settings.routes[1].name, "/");
     }

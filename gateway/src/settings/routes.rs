@@ -1,9 +1,10 @@
 //! Reads `[[routes]]`.
 
+use http::Method;
 use toml_span::Span;
 
 use super::reader::{Placed, Reader, Report};
-use super::{Action, Route, Upstream, units};
+use super::{Action, Forward, PathMatch, Route, Upstream, units};
 use crate::http::{host, path, token};
 
 /// Reads all routes of the file.
@@ -39,7 +40,7 @@ fn overlap(one: &Route, other: &Route) -> bool {
         || one.hosts.iter().any(|host| other.hosts.contains(host));
     let methods = (one.methods.is_empty() && other.methods.is_empty())
         || one.methods.iter().any(|method| other.methods.contains(method));
-    hosts && methods && one.prefix == other.prefix
+    hosts && methods && one.path == other.path
 }
 
 fn route(mut table: Reader<'_>, upstreams: &[Upstream], report: &mut Report<'_>) -> Option<Route> {
@@ -51,7 +52,7 @@ fn route(mut table: Reader<'_>, upstreams: &[Upstream], report: &mut Report<'_>)
         Some(text) => prefix(&text, report),
         None => Some(String::new()),
     };
-    let methods: Vec<String> = table
+    let methods: Vec<Method> = table
         .strings("methods", report)
         .into_iter()
         .filter_map(|method| checked_method(method, report))
@@ -69,19 +70,24 @@ fn route(mut table: Reader<'_>, upstreams: &[Upstream], report: &mut Report<'_>)
     Some(Route {
         name: name.unwrap_or_else(|| describe(&hosts, &prefix, &methods)),
         hosts,
-        prefix,
+        path: PathMatch::Prefix(prefix),
         methods,
-        action: Action::Forward(upstream?),
+        action: Action::Forward(Forward::to(&upstream?)),
         max_body_bytes,
         request_timeout,
+        ..Route::default()
     })
 }
 
 /// The name of a route that was given none.
-fn describe(hosts: &[String], prefix: &str, methods: &[String]) -> String {
+fn describe(hosts: &[String], prefix: &str, methods: &[Method]) -> String {
     let path = if prefix.is_empty() { "/" } else { prefix };
     let rest = format!("{}{path}", hosts.join(","));
-    if methods.is_empty() { rest } else { format!("{} {rest}", methods.join(",")) }
+    if methods.is_empty() {
+        rest
+    } else {
+        format!("{} {rest}", methods.iter().map(Method::as_str).collect::<Vec<_>>().join(","))
+    }
 }
 
 fn pattern(text: &Placed<String>, report: &mut Report<'_>) -> Option<String> {
@@ -128,7 +134,7 @@ fn prefix(text: &Placed<String>, report: &mut Report<'_>) -> Option<String> {
     }
 }
 
-fn checked_method(method: Placed<String>, report: &mut Report<'_>) -> Option<String> {
+fn checked_method(method: Placed<String>, report: &mut Report<'_>) -> Option<Method> {
     let shown = method.value.escape_debug();
     if !token::is_token(method.value.as_bytes()) {
         report.add(method.span, format!("'{shown}' is not a method; write one such as 'GET'"));
@@ -140,10 +146,10 @@ fn checked_method(method: Placed<String>, report: &mut Report<'_>) -> Option<Str
         report.add(method.span, format!("'{shown}' is not a method; write '{upper}'"));
         return None;
     }
-    Some(method.value)
+    Method::from_bytes(method.value.as_bytes()).ok()
 }
 
-fn find(name: &Placed<String>, upstreams: &[Upstream], report: &mut Report<'_>) -> Option<usize> {
+fn find(name: &Placed<String>, upstreams: &[Upstream], report: &mut Report<'_>) -> Option<String> {
     let found = upstreams.iter().position(|upstream| upstream.name == name.value);
     if found.is_none() {
         let shown = name.value.escape_debug();
@@ -154,5 +160,5 @@ fn find(name: &Placed<String>, upstreams: &[Upstream], report: &mut Report<'_>) 
         };
         report.add(name.span, format!("there is no upstream '{shown}'; {advice}"));
     }
-    found
+    found.map(|_| name.value.clone())
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Upstream;
 use super::reader::{Placed, Reader, Report};
+use super::{Address, Endpoint, Outlier, Retries, Scheme, Upstream};
 use crate::http::host;
 
 const EXAMPLE: &str = "[\"10.0.0.1:8080\"]";
@@ -53,13 +53,14 @@ fn upstream(name: String, mut table: Reader<'_>, report: &mut Report<'_>) -> Ups
         body_timeout,
         idle_timeout,
         max_idle,
-        retries,
-        cooldown,
+        retries: Retries { attempts: u32::try_from(retries).unwrap_or(1), ..Retries::default() },
+        outlier: Some(Outlier { base_ejection: cooldown, ..Outlier::default() }),
+        ..Upstream::default()
     }
 }
 
 /// The `host:port` of an endpoint, with or without `http://` before it.
-fn endpoint(text: &Placed<String>, report: &mut Report<'_>) -> Option<String> {
+fn endpoint(text: &Placed<String>, report: &mut Report<'_>) -> Option<Endpoint> {
     let shown = text.value.escape_debug();
     if text.value.starts_with("https://") {
         report.add(
@@ -79,5 +80,8 @@ fn endpoint(text: &Placed<String>, report: &mut Report<'_>) -> Option<String> {
         );
         return None;
     }
-    Some(authority.to_owned())
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let address = Address::Tcp { host, port: port? };
+    Some(Endpoint { scheme: Scheme::Http, address, weight: 1, priority: 0 })
 }

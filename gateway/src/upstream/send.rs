@@ -31,6 +31,8 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Upstream {
     settings: settings::Upstream,
+    /// `host:port` of each endpoint.
+    authorities: Vec<String>,
     number: usize,
     balance: Mutex<Balance>,
     pools: Vec<Arc<Pool>>,
@@ -48,19 +50,26 @@ impl Upstream {
     /// The upstream at place `number` of the settings, for the thread of the given number.
     pub fn new(settings: &settings::Upstream, number: usize, thread: usize, metrics: Arc<Metrics>) -> Self {
         let count = settings.endpoints.len();
+        let cooldown = settings.outlier.as_ref().map_or(Duration::ZERO, |outlier| outlier.base_ejection);
         let pool = || Arc::new(Pool::new(settings.max_idle, settings.idle_timeout));
         Self {
-            balance: Mutex::new(Balance::new(count, thread, settings.cooldown)),
+            balance: Mutex::new(Balance::new(count, thread, cooldown)),
             pools: (0..count).map(|_| pool()).collect(),
+            authorities: settings.endpoints.iter().map(ToString::to_string).collect(),
             settings: settings.clone(),
             number,
             metrics,
         }
     }
 
+    /// Its name in the settings.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
     /// The `Host` for a request that names none.
     pub fn host(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(self.settings.endpoints.first()?).ok()
+        HeaderValue::from_str(self.authorities.first()?).ok()
     }
 
     /// Sends a request and waits for the head of its response.
@@ -79,14 +88,14 @@ impl Upstream {
         exchange: &Exchange,
     ) -> Result<Answer, UpstreamError> {
         let upload = body.upload();
-        let mut attempts_left = self.settings.retries;
+        let mut attempts_left = self.settings.retries.attempts;
         let mut tried = Vec::new();
         let mut rested = true;
         loop {
             let Some(endpoint) = self.pick(&tried) else {
                 return Err(UpstreamError::Malformed("there is no endpoint"));
             };
-            let authority = &self.settings.endpoints[endpoint];
+            let authority = &self.authorities[endpoint];
             exchange.set_endpoint(&self.settings.name, authority);
             let (sender, reused) = match self.checkout(endpoint, rested).await {
                 Ok(found) => found,
@@ -130,7 +139,7 @@ impl Upstream {
             self.metrics.upstream_reused(self.number);
             return Ok((sender, true));
         }
-        let authority = &self.settings.endpoints[endpoint];
+        let authority = &self.authorities[endpoint];
         let connected = connect(authority, self.settings.connect_timeout).await;
         let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
         if connected.is_ok() {
