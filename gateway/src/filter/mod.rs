@@ -6,8 +6,6 @@
 
 pub mod body_limit;
 pub mod forwarded;
-pub mod header_edits;
-pub mod template;
 
 use std::fmt;
 

@@ -6,6 +6,7 @@ pub mod failure;
 pub mod fields;
 
 
+pub mod head;
 pub mod hop;
 pub mod host;
 pub mod message;

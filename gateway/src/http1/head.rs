@@ -3,20 +3,12 @@
 use std::mem::MaybeUninit;
 
 use crate::http::fields::Fields;
+pub use crate::http::head::HeadLimits;
 use crate::http::name::Name;
 use crate::http::token::trim_ows;
 
 /// Fields parsed without an allocation.
 const INLINE_FIELDS: usize = 96;
-
-/// What a head may measure.
-#[derive(Debug, Clone, Copy)]
-pub struct HeadLimits {
-    /// The longest head in bytes, with the empty line at its end.
-    pub max_bytes: usize,
-    /// The most fields.
-    pub max_fields: usize,
-}
 
 /// How a message body is delimited (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,9 +41,9 @@ impl Framing {
 }
 
 /// Gives httparse room for `max` fields.
-pub(super) fn with_room<T>(
+pub(super) fn with_room<'b, T>(
     max: usize,
-    parse: impl FnOnce(&mut [MaybeUninit<httparse::Header<'_>>]) -> T,
+    parse: impl FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> T,
 ) -> T {
     if max <= INLINE_FIELDS {
         let mut room = [const { MaybeUninit::uninit() }; INLINE_FIELDS];

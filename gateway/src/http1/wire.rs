@@ -1,10 +1,10 @@
 //! One HTTP/1 connection: its stream, its two buffers, and the bodies on their way.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::decode::Decoder;
 use super::encode::Output;
@@ -108,6 +108,23 @@ impl Wire {
         self.trailers = None;
     }
 
+    /// Throws away what was received of a body.
+    pub fn discard_body(&mut self) {
+        while !self.decoder.is_done() && !self.input.is_empty() {
+            let data = self.decoder.data(&self.input);
+            if data > 0 {
+                self.decoder.consume(&mut self.input, data);
+                continue;
+            }
+            let before = self.input.data().len();
+            if self.decoder.advance(&mut self.input, self.limits.max_fields).is_err()
+                || (self.input.data().len() == before && self.decoder.data(&self.input) == 0)
+            {
+                return;
+            }
+        }
+    }
+
     /// From here on both directions carry bytes without framing.
     pub fn switch(&mut self) {
         self.decoder = Decoder::Close;
@@ -154,7 +171,7 @@ impl Wire {
     /// The connection is broken.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.output.poll_flush(&mut self.stream, cx))?;
-        std::pin::Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

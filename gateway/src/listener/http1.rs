@@ -2,12 +2,11 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, StatusCode, Version};
+use http::{StatusCode, Version};
 
 use crate::exchange::{Exchange, Peer, Request, Response};
 use crate::http::Rejection;
@@ -25,6 +24,7 @@ use crate::proxy::{self, answer};
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
+const TARGET: Rejection = Rejection::bad("request_line", "The request-target is not UTF-8.");
 const TOO_SLOW: Rejection = Rejection::with(
     StatusCode::REQUEST_TIMEOUT,
     "header_timeout",
@@ -49,7 +49,6 @@ struct Client {
     persists: bool,
     /// The gateway closes the connection after this exchange.
     close: bool,
-    head_sent: bool,
     aborted: bool,
     worker: Rc<Worker>,
 }
@@ -77,7 +76,6 @@ pub async fn serve(
         version: Version::HTTP_11,
         persists: true,
         close: false,
-        head_sent: false,
         aborted: false,
         worker: Rc::clone(&worker),
     };
@@ -203,6 +201,7 @@ impl Client {
         };
         let (start, end) = head.target;
         let target = request.fields.bytes().get(start..end).unwrap_or_default();
+        let target = std::str::from_utf8(target).map_err(|_| TARGET)?;
         let field = request.fields.get(Name::Host);
         request.method = head.method;
         request.version = head.version;
@@ -217,7 +216,6 @@ impl Client {
             Version::HTTP_10 => request.fields.lists(Name::Connection, b"keep-alive"),
             _ => !request.fields.lists(Name::Connection, b"close"),
         };
-        self.head_sent = false;
         self.wire.begin_body(head.length, head.framing);
         Ok(true)
     }
@@ -333,7 +331,6 @@ impl Downstream for Client {
     }
 
     fn send_head(&mut self, response: &Response, framing: Framing, has_body: bool) {
-        self.head_sent = true;
         let switching = response.status == StatusCode::SWITCHING_PROTOCOLS;
         // What is left of the request body would be taken for the next request.
         self.close |= !self.persists
@@ -368,8 +365,8 @@ impl Downstream for Client {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn is_head_sent(&self) -> bool {
-        self.head_sent
+    fn discard_body(&mut self) {
+        self.wire.discard_body();
     }
 
     fn close_after(&mut self) {

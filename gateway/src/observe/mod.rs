@@ -3,7 +3,6 @@
 pub mod access;
 pub mod clock;
 pub mod counter;
-pub mod exchange;
 mod exposition;
 pub mod json;
 pub mod metrics;

@@ -70,6 +70,7 @@ pub async fn send<D: Downstream>(
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = body.len() as u64;
     let framing = if status == StatusCode::NO_CONTENT { Framing::None } else { Framing::Length(length) };
+    down.discard_body();
     down.send_head(&exchange.response, framing, !bodiless);
     let left = if bodiless { Bytes::new() } else { body };
     if write(exchange, down, &left).await.is_err() {

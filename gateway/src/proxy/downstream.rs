@@ -26,8 +26,8 @@ pub trait Downstream: Source + Sink {
     /// Writes an interim response (RFC 9110 section 15.2), if the client can take one.
     fn send_interim(&mut self, status: StatusCode, fields: &Fields);
 
-    /// Whether the head of the response was written.
-    fn is_head_sent(&self) -> bool;
+    /// Throws away what was received of the request body.
+    fn discard_body(&mut self);
 
     /// Closes the connection after this exchange, where that ends no other.
     fn close_after(&mut self);

@@ -1,11 +1,11 @@
 //! A request is sent to an upstream, again where that is safe, and its response to the client.
 
 use std::borrow::Cow;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Method, StatusCode, Version};
+use http::{StatusCode, Version};
 
 use super::Failed;
 use super::downstream::Downstream;
@@ -17,7 +17,7 @@ use crate::http::fields::Fields;
 use crate::http::hop::{self, Said};
 use crate::http::message::Broken;
 use crate::http::name::Name;
-use crate::http::{Failure, Rejection};
+use crate::http::Failure;
 use crate::http1::client::{self, NoHead};
 use crate::http1::head::Framing;
 use crate::http1::response::Head;
@@ -31,8 +31,6 @@ use crate::worker::watch::For;
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Interim responses that one response may follow.
 const MAX_INTERIM: u32 = 32;
-/// What a client may send ahead while it waits for a response.
-const AHEAD: usize = 16 << 10;
 
 /// A connection to an endpoint with the head of the response that came on it.
 struct Answered {
@@ -81,12 +79,7 @@ pub(super) async fn forward<'s, D: Downstream>(
         Ok((endpoint, answered)) => {
             respond(exchange, route, upstream, endpoint, down, said, upload, answered).await
         }
-        Err(failed) => {
-            if !upload.is_done() {
-                down.close_after();
-            }
-            Err(failed)
-        }
+        Err(failed) => Err(failed),
     };
     for what in [For::Client, For::Upstream, For::Request] {
         down.deadlines().unset(what);
@@ -411,7 +404,7 @@ impl Waiting {
             return Some(Failed::BrokenOff(Box::new(ClientFault::Closed)));
         }
         // An interim response must not wait for the final one.
-        if down.poll_flush(cx).is_ready_and(|flushed| flushed.is_err()) {
+        if matches!(down.poll_flush(cx), Poll::Ready(Err(_))) {
             return Some(Failed::BrokenOff(Box::new(ClientFault::Closed)));
         }
         let deadlines = down.deadlines();
@@ -475,10 +468,6 @@ async fn respond<'s, D: Downstream>(
             return Err(UpstreamError::Malformed("it switches to another protocol than websocket").into());
         }
         return tunnel::join(exchange, down, wire).await;
-    }
-    if !upload.is_done() {
-        // The rest of the body would be taken for the next request.
-        down.close_after();
     }
     let framing = match head.framing {
         Framing::None => head.announced.map_or(Framing::None, Framing::Length),

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use http::header::{ALLOW, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use crate::http::name::Name;
 use crate::http::{Failure, Source};
 use crate::settings::{PathMatch, Route};
 
@@ -51,17 +51,10 @@ impl Failure for Miss {
         }
     }
 
-    fn retry_safe(&self) -> bool {
-        false
-    }
-
-    fn field(&self) -> Option<(HeaderName, HeaderValue)> {
+    fn field(&self) -> Option<(Name, String)> {
         match self {
             Self::NoRoute => None,
-            Self::Method(allowed) => {
-                let allowed = HeaderValue::from_str(&allowed.join(", ")).ok()?;
-                Some((ALLOW, allowed))
-            }
+            Self::Method(allowed) => Some((Name::Allow, allowed.join(", "))),
         }
     }
 }

@@ -21,6 +21,11 @@ use buffers::Buffers;
 use spare_heads::SpareHeads;
 use watch::Watches;
 
+/// Log lines wait for a tenth of a second at most.
+const TICKS_PER_HAND_OVER: u64 = 2;
+/// Idle connections are looked at every second.
+const TICKS_PER_SWEEP: u64 = 20;
+
 /// One worker thread.
 #[derive(Debug)]
 pub struct Worker {
@@ -47,6 +52,7 @@ pub struct Worker {
     /// Requests that found no route.
     pub unrouted: Arc<PerWorker<Requests>>,
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    ticks: Cell<u64>,
     draining: Cell<bool>,
     connections: Cell<usize>,
     /// Told when a connection ends.
@@ -73,6 +79,7 @@ impl Worker {
             unrouted: metrics.unrouted(),
             metrics,
             snapshot: RefCell::new(Rc::new(snapshot)),
+            ticks: Cell::new(0),
             draining: Cell::new(false),
             connections: Cell::new(0),
             closed: Notify::new(),
@@ -98,6 +105,18 @@ impl Worker {
     pub fn drain(&self) {
         self.draining.set(true);
         self.watches.wake_all();
+    }
+
+    /// What is to be done at intervals.
+    pub fn tick(&self) {
+        let ticks = self.ticks.get().wrapping_add(1);
+        self.ticks.set(ticks);
+        if ticks % TICKS_PER_HAND_OVER == 0 {
+            self.log.hand_over();
+        }
+        if ticks % TICKS_PER_SWEEP == 0 {
+            self.pools.sweep(self.watches.now());
+        }
     }
 
     /// Counts a connection.

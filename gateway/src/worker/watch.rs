@@ -110,10 +110,12 @@ impl Watches {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(UNSET)
     }
 
-    /// Looks at all deadlines, and calls `each` after every look.
-    pub async fn run(&self, mut each: impl FnMut()) {
+    /// Looks at all deadlines, and calls `each` after every look; `rest` when there is nothing to look
+    /// at for a while.
+    pub async fn run(&self, mut each: impl FnMut(), mut rest: impl FnMut()) {
         loop {
             if self.is_empty() {
+                rest();
                 self.added.notified().await;
             }
             tokio::time::sleep(TICK).await;
@@ -230,7 +232,7 @@ mod tests {
         };
         tokio::select! {
             () = waits => {}
-            () = watches.run(|| {}) => {}
+            () = watches.run(|| {}, || {}) => {}
         }
         assert!(begun.elapsed() >= Duration::from_millis(80));
         assert!(watches.is_empty());

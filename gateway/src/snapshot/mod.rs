@@ -1,0 +1,148 @@
+//! The settings in force, compiled: one immutable value from which everything that a connection or
+//! an exchange needs can be reached. Another snapshot takes its place as a whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+
+use crate::exchange::{Exchange, Request};
+use crate::filter::Filter;
+use crate::filter::body_limit::BodyLimit;
+use crate::filter::forwarded::Forwarded;
+use crate::observe::counter::{Connections, PerWorker, Requests};
+use crate::observe::metrics::Metrics;
+use crate::route::{Miss, Table};
+use crate::settings::{self, Settings};
+use crate::upstream::Upstream;
+
+/// Settings in force.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Where requests are accepted.
+    pub listeners: Vec<Listener>,
+    table: Table,
+    routes: Vec<Route>,
+}
+
+/// A listener with what it needs.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Its settings.
+    pub settings: Arc<settings::Listener>,
+    /// TLS, if it speaks it.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Its counters.
+    pub counters: Arc<PerWorker<Connections>>,
+}
+
+/// A route with its filters and its action.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name in logs and metrics.
+    pub name: String,
+    /// Its counters.
+    pub counters: Arc<PerWorker<Requests>>,
+    /// Its filters, in the order in which they see a request.
+    pub filters: Vec<Box<dyn Filter>>,
+    /// Those of them that see the data of requests.
+    pub data_filters: Vec<usize>,
+    /// Those of them that see the data of responses.
+    pub response_filters: Vec<usize>,
+    /// What answers a request.
+    pub action: Action,
+    /// The longest time from the head of a request to the end of its response.
+    pub request_timeout: Option<std::time::Duration>,
+}
+
+/// What answers a request.
+#[derive(Debug)]
+pub enum Action {
+    /// An upstream.
+    Forward(Forward),
+    /// The built-in page.
+    Welcome,
+}
+
+/// Which upstream a request is forwarded to.
+#[derive(Debug)]
+pub struct Forward {
+    upstream: Arc<Upstream>,
+}
+
+impl Forward {
+    /// The upstream for a request.
+    pub fn upstream(&self, _exchange: &Exchange<'_>) -> &Upstream {
+        &self.upstream
+    }
+}
+
+impl Snapshot {
+    /// Compiles settings that are free of problems.
+    pub fn compile(settings: &Settings, tls: Vec<Option<Arc<ServerConfig>>>, metrics: &Metrics) -> Self {
+        let upstreams: HashMap<&str, Arc<Upstream>> = settings
+            .upstreams
+            .iter()
+            .map(|upstream| {
+                let counters = metrics.upstream(&upstream.name);
+                (upstream.name.as_str(), Arc::new(Upstream::new(upstream.clone(), counters)))
+            })
+            .collect();
+        Self {
+            listeners: settings
+                .listeners
+                .iter()
+                .zip(tls)
+                .map(|(listener, tls)| Listener {
+                    settings: Arc::new(listener.clone()),
+                    tls,
+                    counters: metrics.listener(&listener.name),
+                })
+                .collect(),
+            table: Table::new(&settings.routes),
+            routes: settings.routes.iter().map(|route| Route::compile(route, &upstreams, metrics)).collect(),
+        }
+    }
+
+    /// The route that takes a request.
+    ///
+    /// # Errors
+    ///
+    /// No route takes it.
+    pub fn find(&self, request: &Request) -> Result<&Route, Miss> {
+        let number = self.table.find(&request.target.host, &request.target.path, &request.method)?;
+        self.routes.get(number).ok_or(Miss::NoRoute)
+    }
+}
+
+impl Route {
+    fn compile(
+        route: &settings::Route,
+        upstreams: &HashMap<&str, Arc<Upstream>>,
+        metrics: &Metrics,
+    ) -> Self {
+        let filters: Vec<Box<dyn Filter>> =
+            vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes }), Box::new(Forwarded)];
+        let which = |sees: fn(&dyn Filter) -> bool| {
+            (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
+        };
+        let action = match &route.action {
+            settings::Action::Forward(forward) => {
+                let first = forward.split.first().and_then(|share| upstreams.get(share.upstream.as_str()));
+                first.map_or(Action::Welcome, |upstream| {
+                    Action::Forward(Forward { upstream: Arc::clone(upstream) })
+                })
+            }
+            _ => Action::Welcome,
+        };
+        Self {
+            name: route.name.clone(),
+            counters: metrics.route(&route.name),
+            data_filters: which(|filter| filter.sees_request_data()),
+            response_filters: which(|filter| filter.sees_response_data()),
+            filters,
+            action,
+            request_timeout: route.request_timeout,
+        }
+    }
+}
