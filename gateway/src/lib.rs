@@ -1,7 +1,7 @@
 //! An HTTP gateway: it accepts requests, decides by host, path and method where they go, and
 //! forwards them.
 //!
-//! The rooms, from the bottom up; each knows only those before it: [`http`], [`settings`] and
+//! The rooms, from the bottom up; each knows only those before it: [`http`], [`http2`], [`settings`] and
 //! [`observe`], [`route`], [`policy`], [`upstream`], [`listener`], [`proxy`], [`admin`], [`run`]
 //! and [`cli`].
 
@@ -10,6 +10,7 @@
 pub mod admin;
 pub mod cli;
 pub mod http;
+pub mod http2;
 pub mod listener;
 pub mod observe;
 pub mod policy;
