@@ -83,14 +83,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// The next request of a client, or nothing when the connection is over. This also writes what
     /// the streams send, so it is to be called until then.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Request>> {
-        if let Some(request) = self.take_request() {
-            return Poll::Ready(Some(request));
-        }
-        let done = self.poll_drive(cx);
-        match self.take_request() {
-            Some(request) => Poll::Ready(Some(request)),
-            None if done.is_ready() => Poll::Ready(None),
-            None => Poll::Pending,
+        loop {
+            if let Some(request) = self.take_request() {
+                return Poll::Ready(Some(request));
+            }
+            let done = self.poll_drive(cx);
+            // Requests that were reset meanwhile are not handed over; their frames are to be written.
+            if self.core.borrow().accepted.is_empty() {
+                return done.map(|()| None);
+            }
         }
     }
 
