@@ -2,7 +2,7 @@
 //! forwards them.
 //!
 //! The rooms, from the bottom up; each knows only those before it: [`http`], [`settings`] and
-//! [`observe`], [`tls`], [`proxy_protocol`], [`endpoint`], [`dial`], [`route`], [`policy`],
+//! [`observe`], [`tls`], [`proxy_protocol`], [`endpoint`], [`dial`], [`probe`], [`route`], [`policy`],
 //! [`upstream`], [`listener`], [`proxy`], [`admin`], [`run`] and [`cli`].
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ pub mod http;
 pub mod listener;
 pub mod observe;
 pub mod policy;
+pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod route;

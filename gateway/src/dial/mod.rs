@@ -10,6 +10,7 @@ mod stream;
 mod tls;
 
 pub use error::{DialError, Step};
+pub(crate) use open::dial_as;
 pub use open::{DialSettings, Dialed, dial};
 pub use stream::Stream;
 pub use tls::{ClientTls, ClientTlsConfig, ClientTlsError, Roots};

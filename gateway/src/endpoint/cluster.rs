@@ -145,41 +145,35 @@ impl Cluster {
         now: Moment,
     ) -> Option<Pick<'_>> {
         let calm = self.calm_from.load(Ordering::Relaxed) <= now.millis();
+        let whole = |index: usize| u64::from(self.endpoints[index].config.weight) * FULL;
         let weight = |index: usize| {
             let endpoint = &self.endpoints[index];
             let share = if calm { FULL } else { endpoint.state.share(self.health.slow_start, now) };
             u64::from(endpoint.config.weight) * share
         };
-        let untried = |index: usize| {
-            if tried.contains(&self.endpoints[index].id) { 0 } else { weight(index) }
-        };
+        let fresh = |index: usize| !tried.contains(&self.endpoints[index].id);
+        let untried = |index: usize| if fresh(index) { weight(index) } else { 0 };
         let first = if calm || self.zones.len() == 1 {
             self.zones.first()?
         } else {
-            let weights = self.zones.iter().map(|zone| {
-                let whole = |index: usize| u64::from(self.endpoints[index].config.weight) * FULL;
-                (zone.range.clone().map(weight).sum(), zone.range.clone().map(whole).sum())
-            });
-            let part = local.random(zones::PARTS);
-            &self.zones[zones::choose(weights, part).unwrap_or(0)]
+            let weights = self
+                .zones
+                .iter()
+                .map(|zone| (zone.range.clone().map(weight).sum(), zone.range.clone().map(whole).sum()));
+            &self.zones[zones::choose(weights, local.random(zones::PARTS)).unwrap_or(0)]
         };
         let uniform = calm && tried.is_empty() && first.uniform;
-        self.among(local, key, first.range.clone(), uniform, untried)
-            .or_else(|| {
-                self.zones.iter().find_map(|zone| self.among(local, key, zone.range.clone(), false, untried))
-            })
-            .or_else(|| {
-                self.zones.iter().find_map(|zone| self.among(local, key, zone.range.clone(), false, weight))
-            })
-            .or_else(|| {
-                let any = |index: usize| u64::from(self.endpoints[index].config.weight);
-                let fresh = |index: usize| {
-                    if tried.contains(&self.endpoints[index].id) { 0 } else { any(index) }
-                };
-                let all = 0..self.endpoints.len();
-                self.among(local, key, all.clone(), false, fresh)
-                    .or_else(|| self.among(local, key, all, false, any))
-            })
+        if let Some(pick) = self.among(local, key, first.range.clone(), uniform, untried) {
+            return Some(pick);
+        }
+        let ranges = || self.zones.iter().map(|zone| zone.range.clone());
+        let all = 0..self.endpoints.len();
+        let any_untried = |index: usize| if fresh(index) { whole(index) } else { 0 };
+        ranges()
+            .find_map(|range| self.among(local, key, range, false, untried))
+            .or_else(|| ranges().find_map(|range| self.among(local, key, range, false, weight)))
+            .or_else(|| self.among(local, key, all.clone(), false, any_untried))
+            .or_else(|| self.among(local, key, all, false, whole))
     }
 
     fn among(

@@ -18,6 +18,8 @@ mod local;
 mod moment;
 mod state;
 mod statuses;
+#[cfg(test)]
+mod tests;
 mod zones;
 
 pub use balance::{Balance, hash_key};

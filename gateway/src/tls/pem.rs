@@ -39,9 +39,16 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
 ///
 /// What is wrong with the file and what to do, with its path.
 pub fn authorities(path: &Path) -> Result<RootCertStore, String> {
+    as_authorities(path, &certificates(path)?)
+}
+
+pub(super) fn as_authorities(
+    path: &Path,
+    certificates: &[CertificateDer<'static>],
+) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| {
+    for certificate in certificates {
+        roots.add(certificate.clone()).map_err(|error| {
             format!("'{}' holds a certificate that is no authority: {error}; remove it", path.display())
         })?;
     }
