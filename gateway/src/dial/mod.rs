@@ -6,11 +6,10 @@ pub mod dns;
 mod error;
 mod open;
 mod roots;
-mod stream;
 mod tls;
 
 pub use error::{DialError, Step};
 pub(crate) use open::dial_as;
 pub use open::{DialSettings, Dialed, dial};
-pub use stream::Stream;
+pub use crate::net::Stream;
 pub use tls::{ClientTls, ClientTlsConfig, ClientTlsError, Roots};

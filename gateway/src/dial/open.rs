@@ -7,14 +7,14 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
 use super::connect::connect;
 use super::dns::Resolver;
 use super::error::{DialError, Step};
-use super::stream::Stream;
 use super::tls::ClientTls;
 use crate::endpoint::{Address, Endpoint, Protocol, Scheme};
+use crate::net::Stream;
 use crate::proxy_protocol::{self, Proxied, Version};
 
 /// How connections to the endpoints of an upstream are made. Cheap to clone.
@@ -129,7 +129,7 @@ impl Attempt<'_> {
         }
         let handshake = self.settings.tls.connect(&self.endpoint.config, self.protocol, stream);
         let (stream, protocol) = self.within(Step::Handshake, address, handshake).await?;
-        Ok(Dialed { stream: tls(Box::new(stream)), protocol, address })
+        Ok(Dialed { stream: tls(Box::new(stream.into())), protocol, address })
     }
 }
 

@@ -9,6 +9,7 @@
 //! stream; only what makes the connection itself unusable ends it.
 
 mod block;
+mod body;
 mod code;
 mod control;
 mod core;
@@ -36,6 +37,7 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use body::Body;
 pub use code::Code;
 pub use control::Control;
 pub use driver::{Driver, Request};

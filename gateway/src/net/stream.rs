@@ -1,7 +1,6 @@
 //! A connection with or without TLS, as one type, so that the codecs are compiled once.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -17,8 +16,10 @@ pub enum Stream {
     Tcp(TcpStream),
     /// TLS over TCP, as server or client.
     Tls(Box<TlsStream<TcpStream>>),
-    /// A Unix socket.
+    /// A Unix socket without TLS.
     Unix(UnixStream),
+    /// TLS over a Unix socket, as client.
+    TlsUnix(Box<TlsStream<UnixStream>>),
 }
 
 /// Calls a method of the stream within.
@@ -28,6 +29,7 @@ macro_rules! delegate {
             Stream::Tcp($inner) => $call,
             Stream::Tls($inner) => $call,
             Stream::Unix($inner) => $call,
+            Stream::TlsUnix($inner) => $call,
         }
     };
 }
@@ -39,13 +41,13 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
-            Self::Tls(_) => Poll::Ready(Ok(())),
+            Self::Tls(_) | Self::TlsUnix(_) => Poll::Ready(Ok(())),
         }
     }
 
     /// Whether [`Stream::poll_readable`] can wait.
     pub fn waits_without_buffer(&self) -> bool {
-        !matches!(self, Self::Tls(_))
+        !matches!(self, Self::Tls(_) | Self::TlsUnix(_))
     }
 
     /// Whether the system holds bytes or an end of the connection that nobody has read: an idle
@@ -56,17 +58,9 @@ impl Stream {
             Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
             Self::Tls(stream) => SockRef::from(stream.get_ref().0).peek(&mut byte),
             Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::TlsUnix(stream) => SockRef::from(stream.get_ref().0).peek(&mut byte),
         };
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    /// The other end; nothing for a Unix socket.
-    pub fn peer(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
-            Self::Unix(_) => None,
-        }
     }
 }
 
