@@ -20,6 +20,7 @@ pub mod http2;
 pub mod listener;
 pub mod net;
 pub mod observe;
+pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod route;

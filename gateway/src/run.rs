@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::admin::serve::{Admin, serve};
+use crate::dial::dns::Resolver;
 use crate::listener::accept::Acceptor;
 use crate::listener::{socket, tls};
 use crate::observe::access::AccessLog;
@@ -23,6 +24,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::stderr::say;
 use crate::settings::{Problem, Settings};
 use crate::snapshot::Snapshot;
+use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 /// Settings with everything they name read and found good.
@@ -31,6 +33,9 @@ pub struct Prepared {
     settings: Settings,
     /// TLS for each listener that speaks it.
     tls: Vec<Option<Arc<ServerConfig>>>,
+    upstreams: Vec<Upstream>,
+    metrics: Metrics,
+    log: AccessLog,
 }
 
 /// The gateway could not do its work.
@@ -83,7 +88,21 @@ pub fn prepare(settings: Settings, file: &str) -> (Prepared, Vec<Problem>) {
             None
         }));
     }
-    let prepared = Prepared { settings, tls: configs };
+    let log = AccessLog::new(settings.access_log);
+    let metrics = Metrics::new(settings.threads, log.clone());
+    let resolver = Arc::new(Resolver::default());
+    let mut upstreams = Vec::new();
+    for upstream in &settings.upstreams {
+        match Upstream::compile(upstream, &resolver, &metrics) {
+            Ok(upstream) => upstreams.push(upstream),
+            Err(errors) => problems.extend(errors.into_iter().map(|problem| Problem {
+                file: file.to_owned(),
+                place: Some(upstream.place),
+                text: problem.error.to_string(),
+            })),
+        }
+    }
+    let prepared = Prepared { settings, tls: configs, upstreams, metrics, log };
     (prepared, problems)
 }
 
@@ -102,13 +121,12 @@ struct Shared {
 ///
 /// [`RunError`] if it could not begin, or did not end in order.
 pub fn run(prepared: Prepared) -> Result<(), RunError> {
-    let Prepared { settings, tls } = prepared;
-    let log = AccessLog::start(settings.access_log)
-        .map_err(|error| RunError::System("start the log thread", error))?;
-    let metrics = Arc::new(Metrics::new(settings.threads, log.clone()));
+    let Prepared { settings, tls, upstreams, metrics, log } = prepared;
+    log.start().map_err(|error| RunError::System("start the log thread", error))?;
+    let metrics = Arc::new(metrics);
     let (drain, draining) = watch::channel(false);
     let shared = Arc::new(Shared {
-        snapshot: Arc::new(Snapshot::compile(&settings, tls, &metrics)),
+        snapshot: Arc::new(Snapshot::compile(&settings, tls, upstreams, &metrics)),
         threads: settings.threads,
         metrics: Arc::clone(&metrics),
         log: log.clone(),
@@ -212,7 +230,7 @@ impl Drop for Notice {
 /// One worker thread: accepts until the gateway stops, then waits for its last connection.
 async fn work(thread: usize, sockets: Vec<(usize, TcpListener)>, shared: &Shared) -> Result<(), RunError> {
     let worker = Worker::new(
-        thread,
+        (thread, shared.threads),
         Arc::clone(&shared.snapshot),
         Arc::clone(&shared.metrics),
         shared.log.worker(),

@@ -22,8 +22,8 @@ use crate::proxy_protocol::{self, Proxied, Version};
 pub struct DialSettings {
     /// Finds the addresses of names; one for the process.
     pub resolver: Arc<Resolver>,
-    /// TLS towards endpoints of scheme `https`.
-    pub tls: Arc<ClientTls>,
+    /// TLS towards endpoints of scheme `https`; needed if there are any.
+    pub tls: Option<Arc<ClientTls>>,
     /// The version of the PROXY header that is written first, if any.
     pub proxy_header: Option<Version>,
 }
@@ -127,7 +127,11 @@ impl Attempt<'_> {
             };
             return Ok(Dialed { stream: plain(stream), protocol, address });
         }
-        let handshake = self.settings.tls.connect(&self.endpoint.config, self.protocol, stream);
+        let Some(tls_settings) = &self.settings.tls else {
+            let cause = io::Error::new(io::ErrorKind::InvalidInput, "TLS is not set up for this upstream");
+            return Err(self.error(Step::Handshake, address, cause));
+        };
+        let handshake = tls_settings.connect(&self.endpoint.config, self.protocol, stream);
         let (stream, protocol) = self.within(Step::Handshake, address, handshake).await?;
         Ok(Dialed { stream: tls(Box::new(stream.into())), protocol, address })
     }

@@ -18,6 +18,17 @@ pub enum Outcome {
     TimedOut,
 }
 
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::ConnectFailed => f.write_str("a failure to connect"),
+            Self::Reset => f.write_str("a broken connection"),
+            Self::TimedOut => f.write_str("a timeout"),
+        }
+    }
+}
+
 /// Ejects an endpoint by the share of its attempts that fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureShare {

@@ -42,7 +42,7 @@ pub struct Exchange<'s> {
     /// Name and counters of the route.
     route: Option<(&'s str, &'s PerWorker<Requests>)>,
     upstream: Option<&'s str>,
-    endpoint: Option<Cow<'s, str>>,
+    endpoint: Option<&'s str>,
     attempts: u64,
     status: Option<StatusCode>,
     failure: Option<(Source, &'static str)>,
@@ -92,7 +92,7 @@ impl<'s> Exchange<'s> {
     }
 
     /// Notes that the request is about to be sent to an endpoint.
-    pub fn set_endpoint(&mut self, upstream: &'s str, endpoint: Cow<'s, str>) {
+    pub fn set_endpoint(&mut self, upstream: &'s str, endpoint: &'s str) {
         self.upstream = Some(upstream);
         self.endpoint = Some(endpoint);
         self.attempts += 1;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::proxy_protocol::Proxied;
 use crate::settings::Listener;
 use crate::settings::network::unmapped;
 
@@ -19,13 +20,15 @@ pub struct Peer {
     pub tls: bool,
     /// Whether the peer is a proxy that may speak for clients.
     pub trusted: bool,
+    /// What the PROXY header of a connection to an endpoint says.
+    pub proxied: Proxied,
     /// The begin of its element in `Forwarded` (RFC 7239 section 4).
     pub forwarded: String,
 }
 
 impl Peer {
-    /// The peer at an address.
-    pub fn new(listener: Arc<Listener>, address: SocketAddr, tls: bool) -> Self {
+    /// The peer at an address; `local` is where it connected to.
+    pub fn new(listener: Arc<Listener>, address: SocketAddr, local: Option<SocketAddr>, tls: bool) -> Self {
         let ip = unmapped(address.ip());
         let trusted = listener.trusted_proxies.iter().any(|network| network.contains(ip));
         let scheme = if tls { "https" } else { "http" };
@@ -33,7 +36,8 @@ impl Peer {
             IpAddr::V4(v4) => format!("for={v4};proto={scheme}"),
             IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto={scheme}"),
         };
-        Self { listener, address: ip, text: ip.to_string(), tls, trusted, forwarded }
+        let proxied = local.map_or(Proxied::Local, |destination| Proxied::Ip { source: address, destination });
+        Self { listener, address: ip, text: ip.to_string(), tls, trusted, proxied, forwarded }
     }
 
     /// `http` or `https`, as the client speaks it.

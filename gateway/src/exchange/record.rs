@@ -50,7 +50,7 @@ fn write(exchange: &Exchange<'_>, ended: &Ended, out: &mut Vec<u8>) {
         .text("path", &request.target.path)
         .optional("route", exchange.route())
         .optional("upstream", exchange.upstream)
-        .optional("endpoint", exchange.endpoint.as_deref())
+        .optional("endpoint", exchange.endpoint)
         .number("attempts", exchange.attempts)
         .number("status", ended.status.map_or(0, |status| u64::from(status.as_u16())))
         .number("received_bytes", ended.received)

@@ -131,7 +131,7 @@ mod tests {
             trusted_proxies: vec![Network::parse(trusted).expect("a network")],
             ..Listener::default()
         };
-        Peer::new(Arc::new(listener), format!("{address}:1").parse().expect("an address"), false)
+        Peer::new(Arc::new(listener), format!("{address}:1").parse().expect("an address"), None, false)
     }
 
     fn forwarded(trusted: &str) -> Fields {

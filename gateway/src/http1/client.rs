@@ -23,8 +23,26 @@ pub enum NoHead {
     Malformed(&'static str),
 }
 
+/// How a request is meant for the next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Towards {
+    /// The connection is encrypted.
+    pub tls: bool,
+    /// The request asks to switch to WebSocket.
+    pub websocket: bool,
+    /// The client reads trailers.
+    pub takes_trailers: bool,
+}
+
 /// Writes the head of a request into the write buffer.
-pub fn write_head(wire: &mut Wire, method: &Method, target: &Target, fields: &Fields, framing: Framing) {
+pub fn write_head(
+    wire: &mut Wire,
+    method: &Method,
+    target: &Target,
+    fields: &Fields,
+    framing: Framing,
+    towards: Towards,
+) {
     let output = wire.output();
     let out = output.head();
     out.extend_from_slice(method.as_str().as_bytes());
@@ -32,6 +50,11 @@ pub fn write_head(wire: &mut Wire, method: &Method, target: &Target, fields: &Fi
     target.append_origin_form(out);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     append_fields(out, fields);
+    if towards.websocket {
+        out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+    } else if towards.takes_trailers {
+        out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
+    }
     // A length of zero says that no body was forgotten, where one is expected (RFC 9110 section 8.6).
     if framing == Framing::None && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
         append_framing(out, Framing::Length(0));

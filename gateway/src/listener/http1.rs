@@ -65,7 +65,7 @@ enum Next {
 /// speak HTTP/2 is given back with what was received.
 pub async fn serve(
     worker: Rc<Worker>,
-    peer: Peer,
+    peer: Rc<Peer>,
     stream: Stream,
     first: Vec<u8>,
 ) -> Option<(Stream, Vec<u8>)> {
@@ -330,7 +330,7 @@ impl Downstream for Client {
         if self.version == Version::HTTP_10 { Framing::Close } else { Framing::Chunked }
     }
 
-    fn send_head(&mut self, response: &Response, framing: Framing, has_body: bool) {
+    fn send_head(&mut self, response: &mut Response, framing: Framing, has_body: bool) {
         let switching = response.status == StatusCode::SWITCHING_PROTOCOLS;
         // What is left of the request body would be taken for the next request.
         self.close |= !self.persists
@@ -379,7 +379,7 @@ impl Downstream for Client {
         self.wire.poll_gone(cx, most)
     }
 
-    fn abort(&mut self) {
+    fn abort(&mut self, _at_fault: crate::http::Source) {
         self.aborted = true;
     }
 

@@ -2,6 +2,7 @@
 
 pub mod accept;
 mod http1;
+mod http2;
 mod open;
 pub mod socket;
 pub mod tls;

@@ -10,7 +10,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::http1;
+use super::{http1, http2};
 use crate::exchange::Peer;
 use crate::net::Stream;
 use crate::settings::Listener;
@@ -27,14 +27,17 @@ pub async fn serve(
     address: SocketAddr,
     tls: Option<Arc<rustls::ServerConfig>>,
 ) {
-    let peer = Peer::new(Arc::clone(&listener), address, tls.is_some());
+    let local = stream.local_addr().ok();
+    let peer = Rc::new(Peer::new(Arc::clone(&listener), address, local, tls.is_some()));
     if prepare(&stream).is_err() {
         return;
     }
     let Some(tls) = tls else {
-        if let Some((stream, first)) = http1::serve(worker, peer, Stream::Tcp(stream), Vec::new()).await {
+        let stream = Stream::Tcp(stream);
+        let other = http1::serve(Rc::clone(&worker), Rc::clone(&peer), stream, Vec::new()).await;
+        if let Some((stream, first)) = other {
             // HTTP/2 by prior knowledge (RFC 9113 section 3.3).
-            drop((stream, first));
+            http2::serve(worker, peer, stream, first).await;
         }
         return;
     };
@@ -44,7 +47,9 @@ pub async fn serve(
     };
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = Stream::Tls(Box::new(stream.into()));
-    if !http2 {
+    if http2 {
+        http2::serve(worker, peer, stream, Vec::new()).await;
+    } else {
         http1::serve(worker, peer, stream, Vec::new()).await;
     }
 }

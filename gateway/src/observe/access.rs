@@ -37,6 +37,7 @@ enum Message {
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     messages: Option<SyncSender<Message>>,
+    waiting: Arc<Mutex<Option<Receiver<Message>>>>,
     shared: Arc<Shared>,
 }
 
@@ -49,22 +50,29 @@ pub struct WorkerLog {
 }
 
 impl AccessLog {
-    /// Starts the writing thread, unless the log is switched off.
+    /// A log that nothing writes out yet; one that is not enabled takes no lines.
+    pub fn new(enabled: bool) -> Self {
+        let shared = Arc::new(Shared { dropped: AtomicU64::new(0), spare: Mutex::default() });
+        let (messages, waiting) = sync_channel(WAITING_BUFFERS);
+        let waiting = Arc::new(Mutex::new(Some(waiting)));
+        Self { messages: enabled.then_some(messages), waiting, shared }
+    }
+
+    /// Starts the writing thread, if the log is enabled.
     ///
     /// # Errors
     ///
     /// The thread cannot be started.
-    pub fn start(enabled: bool) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { dropped: AtomicU64::new(0), spare: Mutex::default() });
-        if !enabled {
-            return Ok(Self { messages: None, shared });
-        }
-        let (messages, waiting) = sync_channel(WAITING_BUFFERS);
-        let writer = Arc::clone(&shared);
+    pub fn start(&self) -> std::io::Result<()> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (Some(waiting), true) = (waiting, self.messages.is_some()) else {
+            return Ok(());
+        };
+        let shared = Arc::clone(&self.shared);
         std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write(&waiting, &writer))?;
-        Ok(Self { messages: Some(messages), shared })
+            .spawn(move || write(&waiting, &shared))?;
+        Ok(())
     }
 
     /// Lines that were lost, since standard output took them too slowly or not at all.

@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn counters_are_rendered() {
-        let metrics = Metrics::new(2, AccessLog::start(false).expect("no thread"));
+        let metrics = Metrics::new(2, AccessLog::new(false));
         let welcome = metrics.route("welcome");
         for (counters, worker, status, millis) in [
             (&welcome, 0, Some(StatusCode::OK), 3),

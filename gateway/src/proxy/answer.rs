@@ -10,7 +10,7 @@ use super::downstream::Downstream;
 use super::fault::ClientFault;
 use crate::exchange::Exchange;
 use crate::filter::{Answer, Filter};
-use crate::http::Failure;
+use crate::http::{Failure, Source};
 use crate::http::message::Sink;
 use crate::http::name::Name;
 use crate::http1::head::Framing;
@@ -71,11 +71,11 @@ pub async fn send<D: Downstream>(
     let length = body.len() as u64;
     let framing = if status == StatusCode::NO_CONTENT { Framing::None } else { Framing::Length(length) };
     down.discard_body();
-    down.send_head(&exchange.response, framing, !bodiless);
+    down.send_head(&mut exchange.response, framing, !bodiless);
     let left = if bodiless { Bytes::new() } else { body };
     if write(exchange, down, &left).await.is_err() {
         exchange.fail(&ClientFault::Closed);
-        down.abort();
+        down.abort(Source::Downstream);
     }
 }
 

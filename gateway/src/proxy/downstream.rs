@@ -6,13 +6,14 @@ use http::StatusCode;
 
 use crate::exchange::Response;
 use crate::http::fields::Fields;
-use crate::http::message::{Sink, Source};
+use crate::http::Source;
+use crate::http::message;
 use crate::http1::head::Framing;
 use crate::http1::wire::Wire;
 use crate::worker::watch::Deadlines;
 
 /// A request that is received and a response that is sent.
-pub trait Downstream: Source + Sink {
+pub trait Downstream: message::Source + message::Sink {
     /// The deadlines of the task that serves the exchange.
     fn deadlines(&self) -> &Deadlines;
 
@@ -21,7 +22,7 @@ pub trait Downstream: Source + Sink {
 
     /// Writes the head of the response; the body follows, where there is one. A response to HEAD says
     /// how its body would be framed, and has none.
-    fn send_head(&mut self, response: &Response, framing: Framing, has_body: bool);
+    fn send_head(&mut self, response: &mut Response, framing: Framing, has_body: bool);
 
     /// Writes an interim response (RFC 9110 section 15.2), if the client can take one.
     fn send_interim(&mut self, status: StatusCode, fields: &Fields);
@@ -36,7 +37,7 @@ pub trait Downstream: Source + Sink {
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
     /// Breaks the response off, so that the client sees that it is not whole.
-    fn abort(&mut self);
+    fn abort(&mut self, at_fault: Source);
 
     /// The connection, if it can speak another protocol after a `101` (RFC 9110 section 7.8).
     fn switchable(&mut self) -> Option<&mut Wire>;

@@ -1,6 +1,5 @@
 //! A request is sent to an upstream, again where that is safe, and its response to the client.
 
-use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,13 +16,14 @@ use crate::http::fields::Fields;
 use crate::http::hop::{self, Said};
 use crate::http::message::Broken;
 use crate::http::name::Name;
-use crate::http::Failure;
-use crate::http1::client::{self, NoHead};
+use crate::endpoint::{Endpoint, EndpointId, InFlight, Moment, Outcome, Permit, Pick};
+use crate::http::{Failure, Source};
+use crate::http1::client::{self, NoHead, Towards};
 use crate::http1::head::Framing;
 use crate::http1::response::Head;
-use crate::http1::wire::Wire;
 use crate::snapshot::{Forward, Route};
-use crate::upstream::{Endpoint, Upstream, UpstreamError};
+use crate::upstream::backend::Backend;
+use crate::upstream::{Upstream, UpstreamError};
 use crate::worker::watch::For;
 
 /// How long the client waits for the upstream's `100 Continue` before it is told to go on, since a
@@ -34,12 +34,14 @@ const MAX_INTERIM: u32 = 32;
 
 /// A connection to an endpoint with the head of the response that came on it.
 struct Answered {
-    wire: Box<Wire>,
+    backend: Backend,
     head: Head,
     /// Whether the connection may serve another request, and for how many seconds its server says.
     persistence: (bool, Option<u64>),
     /// What the fields of the connection said.
     said: Said,
+    _in_flight: InFlight,
+    _permit: Option<Permit>,
 }
 
 /// A request that got no response on one connection.
@@ -49,11 +51,13 @@ struct Attempt {
     broke: bool,
     /// Nothing of the request was sent.
     unsent: bool,
+    /// What it says of the endpoint.
+    outcome: Option<Outcome>,
 }
 
 impl From<Failed> for Attempt {
     fn from(failed: Failed) -> Self {
-        Self { failed, broke: false, unsent: false }
+        Self { failed, broke: false, unsent: false, outcome: None }
     }
 }
 
@@ -65,19 +69,21 @@ pub(super) async fn forward<'s, D: Downstream>(
     said: Said,
     down: &mut D,
 ) -> Result<(), Failed> {
-    let upstream = forward.upstream(exchange);
+    let Some(upstream) = forward.upstream(exchange) else {
+        return Err(UpstreamError::Malformed("no upstream of the route has a weight").into());
+    };
     if let Some(limit) = route.request_timeout {
         down.deadlines().set(For::Request, limit);
     }
-    finish_request(exchange, upstream, said);
+    finish_request(exchange, upstream);
     let has_body = !exchange.request.framing.is_empty();
     let mut upload = if has_body { Pump::new(true) } else { Pump::done() };
     let answered = send(exchange, route, upstream, down, said, &mut upload).await;
     exchange.received = upload.bytes;
     down.deadlines().unset(For::Check);
     let outcome = match answered {
-        Ok((endpoint, answered)) => {
-            respond(exchange, route, upstream, endpoint, down, said, upload, answered).await
+        Ok((pick, answered)) => {
+            respond(exchange, route, upstream, pick, down, said, upload, answered).await
         }
         Err(failed) => Err(failed),
     };
@@ -88,7 +94,7 @@ pub(super) async fn forward<'s, D: Downstream>(
 }
 
 /// Adds what only the gateway can say.
-fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, said: Said) {
+fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream) {
     let request = &mut exchange.request;
     let fields = &mut request.fields;
     let authority = request.target.authority.as_bytes();
@@ -103,13 +109,6 @@ fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, said: Said) 
     }
     add_via(fields, request.version);
     fields.add(Name::RequestId, &exchange.id);
-    if is_switching(exchange, said) {
-        exchange.request.fields.push(b"connection", b"upgrade");
-        exchange.request.fields.push(b"upgrade", b"websocket");
-    } else if said.takes_trailers {
-        exchange.request.fields.push(b"te", b"trailers");
-        exchange.request.fields.push(b"connection", b"te");
-    }
 }
 
 fn is_switching(exchange: &Exchange<'_>, said: Said) -> bool {
@@ -138,60 +137,78 @@ async fn send<'s, D: Downstream>(
     down: &mut D,
     said: Said,
     upload: &mut Pump,
-) -> Result<(&'s Endpoint, Answered), Failed> {
+) -> Result<(Pick<'s>, Answered), Failed> {
     let worker = exchange.worker;
     let counters = upstream.counters.of(worker.index);
     let repeatable = exchange.request.method.is_idempotent() && upload.is_done();
-    let mut attempts_left = upstream.settings.retries.attempts;
-    let mut tried: Vec<u64> = Vec::new();
-    let mut from_pool = true;
+    let retries = &upstream.settings.retries;
+    let mut attempts_left = retries.attempts;
+    let mut tried: Vec<EndpointId> = Vec::new();
+    let mut reusing = true;
+    let local = upstream.local(worker);
+    local.budget.request(Moment::from(exchange.started));
+    let mut permit = match &upstream.cluster.circuit {
+        Some(circuit) => Some(circuit.enter().await.map_err(UpstreamError::Busy)?),
+        None => None,
+    };
     loop {
-        let Some(endpoint) = upstream.pick(worker, exchange, &tried) else {
+        let Some(pick) = upstream.pick(&local, exchange, &tried) else {
             return Err(UpstreamError::Malformed("there is no endpoint").into());
         };
-        exchange.set_endpoint(&upstream.settings.name, Cow::Borrowed(&endpoint.label));
-        let pooled = if from_pool { upstream.take_idle(worker, endpoint, !repeatable) } else { None };
-        let reused = pooled.is_some();
-        let connected = match pooled {
-            Some(wire) => {
+        exchange.set_endpoint(&upstream.settings.name, &pick.endpoint.name);
+        let in_flight = local.enter(pick.index);
+        let open = if reusing { upstream.reuse(worker, pick.endpoint, !repeatable) } else { None };
+        let reused = open.is_some();
+        let connected = match open {
+            Some(backend) => {
                 counters.reused.add(1);
-                Ok(wire)
+                Ok(backend)
             }
-            None => connect(exchange, upstream, endpoint, down).await,
+            None => connect(exchange, upstream, pick.endpoint, down).await,
         };
-        let attempt = match connected {
-            Ok(mut wire) => {
+        let mut attempt = match connected {
+            Ok(backend) => {
                 if !reused {
                     counters.connections.add(1);
                 }
-                wire.output().lend(worker.buffers.take());
-                wire.input().lend(worker.buffers.take());
-                match attempt(exchange, route, upstream, down, said, upload, wire).await {
-                    Ok(answered) => {
-                        upstream.succeeded(worker, endpoint, answered.head.status);
-                        return Ok((endpoint, answered));
+                match attempt(exchange, route, upstream, down, said, upload, backend).await {
+                    Ok((backend, head, persistence, said)) => {
+                        upstream.report(&local, pick.index, Outcome::Status(head.status.as_u16()));
+                        let again = repeatable && attempts_left > 0 && retries.statuses.contains(head.status.as_u16());
+                        if !again || !local.budget.try_retry(Moment::now()) {
+                            let answered = Answered {
+                                backend,
+                                head,
+                                persistence,
+                                said,
+                                _in_flight: in_flight,
+                                _permit: permit.take(),
+                            };
+                            return Ok((pick, answered));
+                        }
+                        attempts_left -= 1;
+                        tried.push(pick.endpoint.id);
+                        counters.retries.add(1);
+                        continue;
                     }
                     Err(attempt) => attempt,
                 }
             }
             Err(attempt) => attempt,
         };
-        if !attempt.unsent && !attempt.broke {
-            return Err(attempt.failed);
-        }
-        if !reused {
-            upstream.failed(worker, endpoint);
+        if let Some(outcome) = attempt.outcome.take().filter(|_| !reused) {
+            upstream.report(&local, pick.index, outcome);
         }
         let again = (attempt.unsent && upload.bytes == 0) || (attempt.broke && repeatable);
-        if !again || (attempts_left == 0 && !reused) {
+        if !again || (attempts_left == 0 && !reused) || !(reused || local.budget.try_retry(Moment::now())) {
             return Err(attempt.failed);
         }
         if reused {
             // One dead connection makes the others doubtful: all may be of one restart.
-            from_pool = false;
+            reusing = false;
         } else {
             attempts_left -= 1;
-            tried.push(endpoint.id);
+            tried.push(pick.endpoint.id);
         }
         counters.retries.add(1);
     }
@@ -203,13 +220,16 @@ async fn connect<D: Downstream>(
     upstream: &Upstream,
     endpoint: &Endpoint,
     down: &mut D,
-) -> Result<Box<Wire>, Attempt> {
-    let unsent = |failed: Failed| Attempt { failed, broke: false, unsent: true };
-    let mut dial = std::pin::pin!(upstream.dial(endpoint, exchange.peer));
+) -> Result<Backend, Attempt> {
+    let mut dial = std::pin::pin!(upstream.dial(exchange.worker, endpoint, exchange.peer));
     poll_fn(|cx| {
         down.deadlines().register(cx);
         if let Poll::Ready(dialed) = dial.as_mut().poll(cx) {
-            return Poll::Ready(dialed.map_err(|error| unsent(error.into())));
+            return Poll::Ready(dialed.map_err(|error| {
+                let late = matches!(error, UpstreamError::ConnectTimeout);
+                let outcome = if late { Outcome::TimedOut } else { Outcome::ConnectFailed };
+                Attempt { failed: error.into(), broke: false, unsent: true, outcome: Some(outcome) }
+            }));
         }
         if down.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Failed::BrokenOff(Box::new(ClientFault::Closed)).into()));
@@ -230,11 +250,23 @@ async fn attempt<D: Downstream>(
     down: &mut D,
     said: Said,
     upload: &mut Pump,
-    mut wire: Box<Wire>,
-) -> Result<Answered, Attempt> {
-    let written = wire.written();
-    let request = &exchange.request;
-    client::write_head(&mut wire, &request.method, &request.target, &request.fields, request.framing);
+    mut backend: Backend,
+) -> Result<(Backend, Head, (bool, Option<u64>), Said), Attempt> {
+    let worker = exchange.worker;
+    if let Backend::Http1(wire) = &mut backend {
+        wire.output().lend(worker.buffers.take());
+        wire.input().lend(worker.buffers.take());
+    }
+    let written = backend.written();
+    let towards = Towards {
+        tls: upstream.dialing.tls.is_some(),
+        websocket: is_switching(exchange, said),
+        takes_trailers: said.takes_trailers,
+    };
+    if let Err(broken) = backend.send_head(&exchange.request, towards) {
+        let failed = UpstreamError::Closed(broken).into();
+        return Err(Attempt { failed, broke: true, unsent: true, outcome: None });
+    }
     let mut waiting = Waiting {
         held: exchange.request.expects_continue && !upload.is_done(),
         continued: false,
@@ -246,7 +278,7 @@ async fn attempt<D: Downstream>(
     if waiting.held {
         down.deadlines().set(For::Check, CONTINUE_TIMEOUT);
     }
-    let found = poll_fn(|cx| waiting.poll(cx, exchange, route, upstream, down, said, upload, &mut wire)).await;
+    let found = poll_fn(|cx| waiting.poll(cx, exchange, route, upstream, down, said, upload, &mut backend)).await;
     for what in [For::Client, For::Upstream] {
         down.deadlines().unset(what);
     }
@@ -256,13 +288,19 @@ async fn attempt<D: Downstream>(
             let persistence = client::persistence(&head, fields);
             let response_said = hop::strip(fields)
                 .map_err(|_| Failed::from(UpstreamError::Malformed("its Connection field is no list")))?;
-            Ok(Answered { wire, head, persistence, said: response_said })
+            Ok((backend, head, persistence, response_said))
         }
-        Err((failed, broke)) => {
-            let unsent = broke && wire.written() == written;
-            Err(Attempt { failed, broke, unsent })
+        Err(ended) => {
+            let unsent = ended.broke && backend.written() == written;
+            Err(Attempt { unsent, ..ended })
         }
     }
+}
+
+/// What came is no response that can be forwarded.
+fn malformed(what: &'static str) -> Attempt {
+    let failed = UpstreamError::Malformed(what).into();
+    Attempt { failed, broke: false, unsent: false, outcome: Some(Outcome::Reset) }
 }
 
 /// What is known while the head of a response is awaited.
@@ -291,34 +329,34 @@ impl Waiting {
         down: &mut D,
         said: Said,
         upload: &mut Pump,
-        wire: &mut Wire,
-    ) -> Poll<Result<Head, (Failed, bool)>> {
+        wire: &mut Backend,
+    ) -> Poll<Result<Head, Attempt>> {
         down.deadlines().register(cx);
         loop {
             if let Err(failed) = self.poll_upload(cx, exchange, route, down, upload, wire) {
-                return Poll::Ready(Err((failed, false)));
+                return Poll::Ready(Err(failed.into()));
             }
             let fields = &mut exchange.response.fields;
-            match client::poll_head(wire, cx, &exchange.request.method, &upstream.limits, fields) {
+            match wire.poll_head(cx, &exchange.request.method, &upstream.limits, fields) {
                 Poll::Pending => break,
                 Poll::Ready(Err(NoHead::Malformed(what))) => {
-                    return Poll::Ready(Err((UpstreamError::Malformed(what).into(), false)));
+                    return Poll::Ready(Err(malformed(what)));
                 }
                 Poll::Ready(Err(NoHead::Broken(broken, silent))) => {
-                    return Poll::Ready(Err((UpstreamError::Closed(broken).into(), silent)));
+                    let outcome = Some(Outcome::Reset);
+                    let failed = UpstreamError::Closed(broken).into();
+                    return Poll::Ready(Err(Attempt { failed, broke: silent, unsent: false, outcome }));
                 }
                 Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                     if is_switching(exchange, said) {
                         return Poll::Ready(Ok(head));
                     }
-                    let unasked = UpstreamError::Malformed("it switches protocols unasked");
-                    return Poll::Ready(Err((unasked.into(), false)));
+                    return Poll::Ready(Err(malformed("it switches protocols unasked")));
                 }
                 Poll::Ready(Ok(head)) if head.status.is_informational() => {
                     self.interims += 1;
                     if self.interims > MAX_INTERIM {
-                        let many = UpstreamError::Malformed("it has too many interim responses");
-                        return Poll::Ready(Err((many.into(), false)));
+                        return Poll::Ready(Err(malformed("it has too many interim responses")));
                     }
                     self.interim(exchange, down, head.status);
                 }
@@ -326,7 +364,7 @@ impl Waiting {
             }
         }
         match self.check(cx, exchange, upstream, down, upload) {
-            Some(failed) => Poll::Ready(Err((failed, false))),
+            Some(failed) => Poll::Ready(Err(failed)),
             None => Poll::Pending,
         }
     }
@@ -351,7 +389,7 @@ impl Waiting {
         route: &Route,
         down: &mut D,
         upload: &mut Pump,
-        wire: &mut Wire,
+        wire: &mut Backend,
     ) -> Result<(), Failed> {
         use crate::http::message::Sink;
         // A client may go on without having waited.
@@ -399,23 +437,26 @@ impl Waiting {
         upstream: &Upstream,
         down: &mut D,
         upload: &Pump,
-    ) -> Option<Failed> {
+    ) -> Option<Attempt> {
         if (upload.is_done() || self.upload_broke) && down.poll_gone(cx).is_ready() {
-            return Some(Failed::BrokenOff(Box::new(ClientFault::Closed)));
+            return Some(Failed::BrokenOff(Box::new(ClientFault::Closed)).into());
         }
         // An interim response must not wait for the final one.
         if matches!(down.poll_flush(cx), Poll::Ready(Err(_))) {
-            return Some(Failed::BrokenOff(Box::new(ClientFault::Closed)));
+            return Some(Failed::BrokenOff(Box::new(ClientFault::Closed)).into());
         }
         let deadlines = down.deadlines();
         if deadlines.has_passed(For::Request) {
-            return Some(UpstreamError::RequestTimeout.into());
+            return Some(Failed::from(UpstreamError::RequestTimeout).into());
         }
         if deadlines.has_passed(For::Upstream) {
-            return Some(UpstreamError::ResponseTimeout.into());
+            // A try that has a time of its own may be followed by another.
+            let broke = upstream.settings.retries.per_try_timeout.is_some();
+            let failed = UpstreamError::ResponseTimeout.into();
+            return Some(Attempt { failed, broke, unsent: false, outcome: Some(Outcome::TimedOut) });
         }
         if deadlines.has_passed(For::Client) {
-            return Some(ClientFault::BodyTimeout.into());
+            return Some(Failed::from(ClientFault::BodyTimeout).into());
         }
         if self.held && deadlines.has_passed(For::Check) {
             deadlines.unset(For::Check);
@@ -437,7 +478,9 @@ impl Waiting {
             down.deadlines().set_once(For::Client, exchange.peer.listener.body_timeout);
         } else {
             down.deadlines().unset(For::Client);
-            down.deadlines().set_once(For::Upstream, upstream.settings.response_timeout);
+            let limit = upstream.settings.response_timeout;
+            let limit = upstream.settings.retries.per_try_timeout.map_or(limit, |one| one.min(limit));
+            down.deadlines().set_once(For::Upstream, limit);
         }
         None
     }
@@ -449,13 +492,13 @@ async fn respond<'s, D: Downstream>(
     exchange: &mut Exchange<'s>,
     route: &'s Route,
     upstream: &'s Upstream,
-    endpoint: &'s Endpoint,
+    pick: Pick<'s>,
     down: &mut D,
     said: Said,
     mut upload: Pump,
     answered: Answered,
 ) -> Result<(), Failed> {
-    let Answered { mut wire, head, persistence, said: response_said } = answered;
+    let Answered { mut backend, head, persistence, said: response_said, _in_flight, _permit } = answered;
     exchange.response.status = head.status;
     add_via(&mut exchange.response.fields, head.version);
     for filter in &route.filters {
@@ -467,6 +510,9 @@ async fn respond<'s, D: Downstream>(
         if !response_said.websocket {
             return Err(UpstreamError::Malformed("it switches to another protocol than websocket").into());
         }
+        let Backend::Http1(wire) = backend else {
+            return Err(UpstreamError::Malformed("it switches protocols on a stream").into());
+        };
         return tunnel::join(exchange, down, wire).await;
     }
     let framing = match head.framing {
@@ -475,15 +521,24 @@ async fn respond<'s, D: Downstream>(
         Framing::Length(length) => Framing::Length(length),
     };
     exchange.set_status(head.status);
-    down.send_head(&exchange.response, framing, head.framing != Framing::None);
+    down.send_head(&mut exchange.response, framing, head.framing != Framing::None);
     let mut download = Pump::new(said.takes_trailers || exchange.request.version == Version::HTTP_2);
-    let sent = transfer(exchange, route, upstream, down, &mut wire, &mut upload, &mut download).await;
+    let sent = transfer(exchange, route, upstream, down, &mut backend, &mut upload, &mut download).await;
     exchange.received = exchange.received.max(upload.bytes);
     exchange.sent = download.bytes;
+    if let Err(Failed::BrokenOff(failure)) = &sent
+        && failure.origin() == Source::Upstream
+    {
+        upstream.report(&upstream.local(exchange.worker), pick.index, Outcome::Reset);
+    }
     sent?;
     let (persists, hint) = persistence;
-    if persists && upload.is_done() && wire.is_sent() {
-        upstream.keep_idle(exchange.worker, endpoint, wire, hint);
+    if let Backend::Http1(wire) = backend
+        && persists
+        && upload.is_done()
+        && wire.is_sent()
+    {
+        upstream.keep(exchange.worker, pick.endpoint, wire, hint);
     }
     Ok(())
 }
@@ -494,7 +549,7 @@ async fn transfer<D: Downstream>(
     route: &Route,
     upstream: &Upstream,
     down: &mut D,
-    wire: &mut Wire,
+    wire: &mut Backend,
     upload: &mut Pump,
     download: &mut Pump,
 ) -> Result<(), Failed> {

@@ -44,7 +44,7 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
         Failed::Told(failure) => answer::failure(exchange, down, &route.filters, &*failure).await,
         Failed::BrokenOff(failure) => {
             exchange.fail(&*failure);
-            down.abort();
+            down.abort(failure.origin());
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn join<D: Downstream>(
     exchange.response.fields.push(b"connection", b"upgrade");
     exchange.response.fields.push(b"upgrade", b"websocket");
     exchange.set_status(exchange.response.status);
-    down.send_head(&exchange.response, Framing::None, false);
+    down.send_head(&mut exchange.response, Framing::None, false);
     down.close_after();
     down.deadlines().unset(For::Request);
     if let Some(client) = down.switchable() {

@@ -67,26 +67,44 @@ pub enum Action {
 /// Which upstream a request is forwarded to.
 #[derive(Debug)]
 pub struct Forward {
-    upstream: Arc<Upstream>,
+    /// Upstreams, each with the sum of its weight and those before it.
+    split: Vec<(u64, Arc<Upstream>)>,
 }
 
 impl Forward {
-    /// The upstream for a request.
-    pub fn upstream(&self, _exchange: &Exchange<'_>) -> &Upstream {
-        &self.upstream
+    fn compile(forward: &settings::Forward, upstreams: &HashMap<String, Arc<Upstream>>) -> Self {
+        let mut sum = 0;
+        let split = forward
+            .split
+            .iter()
+            .filter_map(|share| {
+                sum += u64::from(share.weight);
+                Some((sum, Arc::clone(upstreams.get(&share.upstream)?)))
+            })
+            .collect();
+        Self { split }
+    }
+
+    /// The upstream for a request; none if no share has a weight.
+    pub fn upstream(&self, exchange: &Exchange<'_>) -> Option<&Upstream> {
+        let total = self.split.last()?.0;
+        let point = if self.split.len() == 1 { 0 } else { exchange.worker.random(total) };
+        let share = self.split.iter().find(|(sum, _)| point < *sum);
+        share.map(|(_, upstream)| &**upstream)
     }
 }
 
 impl Snapshot {
     /// Compiles settings that are free of problems.
-    pub fn compile(settings: &Settings, tls: Vec<Option<Arc<ServerConfig>>>, metrics: &Metrics) -> Self {
-        let upstreams: HashMap<&str, Arc<Upstream>> = settings
-            .upstreams
-            .iter()
-            .map(|upstream| {
-                let counters = metrics.upstream(&upstream.name);
-                (upstream.name.as_str(), Arc::new(Upstream::new(upstream.clone(), counters)))
-            })
+    pub fn compile(
+        settings: &Settings,
+        tls: Vec<Option<Arc<ServerConfig>>>,
+        upstreams: Vec<Upstream>,
+        metrics: &Metrics,
+    ) -> Self {
+        let upstreams: HashMap<String, Arc<Upstream>> = upstreams
+            .into_iter()
+            .map(|upstream| (upstream.settings.name.clone(), Arc::new(upstream)))
             .collect();
         Self {
             listeners: settings
@@ -118,7 +136,7 @@ impl Snapshot {
 impl Route {
     fn compile(
         route: &settings::Route,
-        upstreams: &HashMap<&str, Arc<Upstream>>,
+        upstreams: &HashMap<String, Arc<Upstream>>,
         metrics: &Metrics,
     ) -> Self {
         let filters: Vec<Box<dyn Filter>> =
@@ -128,10 +146,7 @@ impl Route {
         };
         let action = match &route.action {
             settings::Action::Forward(forward) => {
-                let first = forward.split.first().and_then(|share| upstreams.get(share.upstream.as_str()));
-                first.map_or(Action::Welcome, |upstream| {
-                    Action::Forward(Forward { upstream: Arc::clone(upstream) })
-                })
+                Action::Forward(Forward::compile(forward, upstreams))
             }
             _ => Action::Welcome,
         };

@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::StatusCode;
 
+use crate::dial::DialError;
+use crate::endpoint::CircuitError;
 use crate::http::message::Broken;
 use crate::http::{Failure, Source};
 
@@ -11,7 +13,7 @@ use crate::http::{Failure, Source};
 #[derive(Debug)]
 pub enum UpstreamError {
     /// The endpoint's name could not be resolved or no connection was made.
-    Connect(String),
+    Connect(DialError),
     /// No connection was made in time.
     ConnectTimeout,
     /// The connection broke before the head of the response.
@@ -23,19 +25,19 @@ pub enum UpstreamError {
     /// The request took longer than its route allows.
     RequestTimeout,
     /// The upstream has as many requests as its circuit allows.
-    Busy,
+    Busy(CircuitError),
 }
 
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(error) => write!(f, "no connection to the upstream: {error}"),
+            Self::Connect(error) => error.fmt(f),
             Self::ConnectTimeout => f.write_str("no connection to the upstream in time"),
             Self::Closed(broken) => write!(f, "the upstream broke off: {broken}"),
             Self::Malformed(what) => write!(f, "the upstream's response is malformed: {what}"),
             Self::ResponseTimeout => f.write_str("no response from the upstream in time"),
             Self::RequestTimeout => f.write_str("the request took too long"),
-            Self::Busy => f.write_str("the upstream has as many requests as its circuit allows"),
+            Self::Busy(error) => error.fmt(f),
         }
     }
 }
@@ -50,7 +52,7 @@ impl Failure for UpstreamError {
     fn status(&self) -> StatusCode {
         match self {
             // Unlike after a 502 the client may send the request again, whatever it is.
-            Self::Connect(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Connect(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Closed(_) | Self::Malformed(_) => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -66,7 +68,7 @@ impl Failure for UpstreamError {
             Self::Malformed(_) => "malformed",
             Self::ResponseTimeout => "response_timeout",
             Self::RequestTimeout => "request_timeout",
-            Self::Busy => "busy",
+            Self::Busy(_) => "busy",
         }
     }
 
@@ -75,7 +77,7 @@ impl Failure for UpstreamError {
             Self::Connect(_) | Self::ConnectTimeout => "The service cannot be reached.",
             Self::Closed(_) | Self::Malformed(_) => "The service gave no valid response.",
             Self::ResponseTimeout | Self::RequestTimeout => "The service did not respond in time.",
-            Self::Busy => "The service is busy.",
+            Self::Busy(_) => "The service is busy.",
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What belongs to one worker thread. Nothing here is shared, so nothing is locked.
 
 mod buffers;
+mod locals;
 mod spare_heads;
 pub mod watch;
 
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use crate::observe::request_id::RequestIds;
 use crate::snapshot::Snapshot;
 use crate::upstream::pool::Pools;
 use buffers::Buffers;
+use locals::Locals;
 use spare_heads::SpareHeads;
 use watch::Watches;
 
@@ -31,6 +34,10 @@ const TICKS_PER_SWEEP: u64 = 20;
 pub struct Worker {
     /// Its number, from 0.
     pub index: usize,
+    /// How many workers there are.
+    pub workers: usize,
+    /// Its part of balancing.
+    pub locals: Locals,
     /// The deadlines of its connections.
     pub watches: Rc<Watches>,
     /// Its spare buffers.
@@ -53,6 +60,7 @@ pub struct Worker {
     pub unrouted: Arc<PerWorker<Requests>>,
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
     ticks: Cell<u64>,
+    random: Cell<u64>,
     draining: Cell<bool>,
     connections: Cell<usize>,
     /// Told when a connection ends.
@@ -64,10 +72,17 @@ pub struct Worker {
 pub struct Open(Rc<Worker>);
 
 impl Worker {
-    /// A worker without connections.
-    pub fn new(index: usize, snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, log: WorkerLog) -> Rc<Self> {
+    /// Worker `index` of so many, without connections.
+    pub fn new(
+        (index, workers): (usize, usize),
+        snapshot: Arc<Snapshot>,
+        metrics: Arc<Metrics>,
+        log: WorkerLog,
+    ) -> Rc<Self> {
         Rc::new(Self {
             index,
+            workers,
+            locals: Locals::default(),
             watches: Watches::new(),
             buffers: Buffers::default(),
             heads: SpareHeads::default(),
@@ -80,6 +95,7 @@ impl Worker {
             metrics,
             snapshot: RefCell::new(Rc::new(snapshot)),
             ticks: Cell::new(0),
+            random: Cell::new(RandomState::new().hash_one(index) | 1),
             draining: Cell::new(false),
             connections: Cell::new(0),
             closed: Notify::new(),
@@ -105,6 +121,16 @@ impl Worker {
     pub fn drain(&self) {
         self.draining.set(true);
         self.watches.wake_all();
+    }
+
+    /// A number below `end`, from a generator that is fast and no secret (xorshift64).
+    pub fn random(&self, end: u64) -> u64 {
+        let mut state = self.random.get();
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        self.random.set(state);
+        state % end.max(1)
     }
 
     /// What is to be done at intervals.
