@@ -1,12 +1,13 @@
 //! The process: sockets, threads, signals, and an orderly end.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use tokio::runtime::{Builder, Runtime};
@@ -22,8 +23,8 @@ use crate::observe::metrics::Metrics;
 use crate::observe::request_id::RequestIds;
 use crate::observe::stderr::say;
 use crate::proxy::Proxy;
-use crate::route::Table;
-use crate::settings::{Listener, Problem, Settings};
+use crate::route::{self, Table};
+use crate::settings::{Listener, Place, Problem, Settings, files};
 
 /// Settings with everything they name read and found good.
 #[derive(Debug)]
@@ -68,23 +69,58 @@ impl std::error::Error for RunError {
     }
 }
 
+/// What was found in settings and in the files they name.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// What makes them unfit for use.
+    pub problems: Vec<Problem>,
+    /// What an operator should look at.
+    pub warnings: Vec<Problem>,
+}
+
 /// Reads the files the settings name. With any problem the result is not fit for use.
-pub fn prepare(settings: Settings, file: &str) -> (Prepared, Vec<Problem>) {
-    let mut problems = Vec::new();
+pub fn prepare(settings: Settings, file: &str) -> (Prepared, Findings) {
+    let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), text };
+    let read = files::check(&settings.files, SystemTime::now());
+    let mut problems: Vec<Problem> = read.problems.into_iter().map(place).collect();
+    let mut warnings: Vec<Problem> = read.warnings.into_iter().map(place).collect();
+    warnings.extend(unused(&settings).into_iter().map(place));
+    warnings.extend(shadowed(&settings).into_iter().map(place));
     let mut configs = Vec::new();
     for listener in &settings.listeners {
         let loaded = listener.tls.as_ref().map(tls::load).transpose();
         configs.push(loaded.unwrap_or_else(|errors| {
-            problems.extend(errors.into_iter().map(|error| Problem {
-                file: file.to_owned(),
-                place: Some(error.place),
-                text: error.text,
-            }));
+            problems.extend(errors.into_iter().map(|error| place((error.place, error.text))));
             None
         }));
     }
     let prepared = Prepared { settings, tls: configs };
-    (prepared, problems)
+    (prepared, Findings { problems, warnings })
+}
+
+/// Upstreams to which no route leads.
+fn unused(settings: &Settings) -> Vec<(Place, String)> {
+    let used: HashSet<&str> = settings.routes.iter().flat_map(|route| route.action.upstreams()).collect();
+    let unused = settings.upstreams.iter().filter(|upstream| !used.contains(upstream.name.as_str()));
+    unused
+        .map(|upstream| (upstream.place, format!("no route leads to the upstream '{}'", upstream.name)))
+        .collect()
+}
+
+/// Routes that no request reaches.
+fn shadowed(settings: &Settings) -> Vec<(Place, String)> {
+    let routes = &settings.routes;
+    let pairs = route::shadowed(routes).into_iter();
+    pairs
+        .filter_map(|(shadowed, taker)| {
+            let (route, taker) = (routes.get(shadowed)?, routes.get(taker)?);
+            let (name, by, line) = (&route.name, &taker.name, taker.place.line);
+            let text = format!(
+                "no request reaches the route '{name}'; others, such as '{by}' in line {line}, take them"
+            );
+            Some((route.place, text))
+        })
+        .collect()
 }
 
 /// What the worker threads share.
@@ -92,7 +128,7 @@ struct Shared {
     settings: Arc<Settings>,
     listeners: Vec<Arc<Listener>>,
     tls: Vec<Option<Arc<ServerConfig>>>,
-    table: Arc<Table>,
+    table: Arc<Table<usize>>,
     observer: Arc<Observer>,
     drain: watch::Receiver<bool>,
 }
@@ -117,7 +153,7 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
     };
     let shared = Arc::new(Shared {
         listeners: settings.listeners.iter().cloned().map(Arc::new).collect(),
-        table: Arc::new(Table::new(&settings.routes)),
+        table: Arc::new(settings.routes.iter().enumerate().map(|(number, route)| (route, number)).collect()),
         observer: Arc::new(observer),
         drain: draining,
         settings: Arc::clone(&settings),

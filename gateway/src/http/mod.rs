@@ -11,6 +11,7 @@ pub mod host;
 pub mod name;
 pub mod path;
 pub mod request;
+pub mod target;
 pub mod token;
 
 pub use failure::{Failure, Rejection, Source};

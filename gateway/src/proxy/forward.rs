@@ -9,7 +9,7 @@ use hyper::{Response, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
 use super::{Pending, Reply, respond, tunnel};
-use crate::http::request::Target;
+use crate::http::target::Target;
 use crate::http::{Failure, Rejection, headers};
 use crate::listener::Connection;
 use crate::observe::exchange::Exchange;
@@ -125,10 +125,11 @@ fn rewrite(
 ) -> Result<(), Rejection> {
     const UNFIT: Rejection = Rejection::bad("path_malformed", "The path is malformed.");
     let peer = connection.peer.ip();
+    let authority = target.authority().and_then(|authority| HeaderValue::from_str(authority).ok());
     let hop = Hop {
         peer,
         scheme: if connection.tls { "https" } else { "http" },
-        authority: target.authority.as_ref(),
+        authority: authority.as_ref(),
         trusted: listener.trusted_proxies.iter().any(|network| network.contains(peer)),
     };
     let fields = &mut parts.headers;
@@ -145,14 +146,16 @@ fn rewrite(
         fields.insert(X_REQUEST_ID, id);
     }
     // A client of HTTP/1.0 may name no host, the upstream must get one.
-    let host = target.authority.clone().or_else(|| upstream.host());
+    let host = authority.clone().or_else(|| upstream.host());
     if let Some(host) = host {
         fields.insert(HOST, host);
     }
     if fields.contains_key(TE) {
         fields.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    parts.uri = Uri::try_from(target.origin_form()).map_err(|_| UNFIT)?;
+    let mut origin_form = Vec::new();
+    target.write_to(&mut origin_form);
+    parts.uri = Uri::try_from(origin_form).map_err(|_| UNFIT)?;
     parts.version = Version::HTTP_11;
     Ok(())
 }

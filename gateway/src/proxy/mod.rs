@@ -12,15 +12,17 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response};
 use tokio::time::Instant;
 
+use crate::http::fields::Fields;
 use crate::http::head;
-use crate::http::request::Target;
+use crate::http::request;
+use crate::http::target::Target;
 use crate::http::{Failure, Rejection};
 use crate::listener::{Connection, Handler, InFlight};
 use crate::observe::exchange::{Begin, Ending, Exchange, Observer};
 use crate::policy::forwarded;
 use crate::policy::request_body::{BodyFault, BodyLimits, RequestBody};
 use crate::policy::response_body::ResponseBody;
-use crate::route::{Miss, Table};
+use crate::route::{Refused, Table};
 use crate::settings::{Action, Listener, Route, Settings};
 use crate::upstream::{Upstream, UpstreamError};
 
@@ -31,7 +33,7 @@ pub type Reply = Response<ResponseBody<InFlight>>;
 #[derive(Debug)]
 pub struct Proxy {
     settings: Arc<Settings>,
-    table: Arc<Table>,
+    table: Arc<Table<usize>>,
     upstreams: Vec<Upstream>,
     observer: Arc<Observer>,
 }
@@ -45,7 +47,12 @@ struct Pending {
 
 impl Proxy {
     /// The proxy of one thread.
-    pub fn new(settings: Arc<Settings>, table: Arc<Table>, observer: Arc<Observer>, thread: usize) -> Self {
+    pub fn new(
+        settings: Arc<Settings>,
+        table: Arc<Table<usize>>,
+        observer: Arc<Observer>,
+        thread: usize,
+    ) -> Self {
         let upstreams = settings
             .upstreams
             .iter()
@@ -69,9 +76,14 @@ impl Proxy {
         }
         let client = forwarded::client(&parts.headers, connection.peer.ip(), &listener.trusted_proxies);
         exchange.set_client(client);
-        let target = Target::of(parts).map_err(boxed::<Rejection>)?;
-        exchange.set_target(&target.host, &target.path);
-        let number = self.table.find(&target.host, &target.path, &parts.method).map_err(boxed::<Miss>)?;
+        let mut target = request::target(parts).map_err(boxed::<Rejection>)?;
+        exchange.set_target(&target.host, target.path.as_str());
+        let mut fields = Fields::new();
+        for (name, value) in &parts.headers {
+            fields.push(name.as_str().as_bytes(), value.as_bytes());
+        }
+        let found = self.table.resolve(&mut target, &parts.method, &fields).map_err(boxed::<Refused>)?;
+        let number = *found.route;
         exchange.set_route(number);
         Ok((target, &self.settings.routes[number]))
     }
@@ -100,7 +112,7 @@ impl Proxy {
             _ => None,
         };
         let Some(upstream) = upstream else {
-            return welcome::page(&parts.headers, &target.path, pending);
+            return welcome::page(&parts.headers, target.path.as_str(), pending);
         };
         let limits = BodyLimits {
             max_bytes: route.max_body_bytes.unwrap_or(listener.max_body_bytes),
