@@ -4,7 +4,7 @@
 //! The modules, from the bottom up; each knows only those before it: [`http`], [`http1`],
 //! [`http2`], [`net`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`settings`],
 //! [`observe`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`route`], [`snapshot`],
-//! [`proxy`], [`listener`], [`admin`], [`run`] and [`cli`].
+//! [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`].
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod http2;
 pub mod listener;
 pub mod net;
 pub mod observe;
+pub mod prepare;
 pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;

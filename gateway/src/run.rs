@@ -9,34 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::admin::serve::{Admin, serve};
-use crate::dial::dns::Resolver;
 use crate::listener::accept::Acceptor;
-use crate::listener::{socket, tls};
+use crate::listener::socket;
 use crate::observe::access::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::stderr::say;
-use crate::settings::{Problem, Settings};
+use crate::prepare::Prepared;
+use crate::settings::Settings;
 use crate::snapshot::Snapshot;
-use crate::upstream::Upstream;
 use crate::worker::Worker;
-
-/// Settings with everything they name read and found good.
-#[derive(Debug)]
-pub struct Prepared {
-    settings: Settings,
-    /// TLS for each listener that speaks it.
-    tls: Vec<Option<Arc<ServerConfig>>>,
-    upstreams: Vec<Upstream>,
-    metrics: Metrics,
-    log: AccessLog,
-}
 
 /// The gateway could not do its work.
 #[derive(Debug)]
@@ -71,39 +58,6 @@ impl std::error::Error for RunError {
             Self::Worker(_) | Self::Interrupted => None,
         }
     }
-}
-
-/// Reads the files the settings name. With any problem the result is not fit for use.
-pub fn prepare(settings: Settings, file: &str) -> (Prepared, Vec<Problem>) {
-    let mut problems = Vec::new();
-    let mut configs = Vec::new();
-    for listener in &settings.listeners {
-        let loaded = listener.tls.as_ref().map(tls::load).transpose();
-        configs.push(loaded.unwrap_or_else(|errors| {
-            problems.extend(errors.into_iter().map(|error| Problem {
-                file: file.to_owned(),
-                place: Some(error.place),
-                text: error.text,
-            }));
-            None
-        }));
-    }
-    let log = AccessLog::new(settings.access_log);
-    let metrics = Metrics::new(settings.threads, log.clone());
-    let resolver = Arc::new(Resolver::default());
-    let mut upstreams = Vec::new();
-    for upstream in &settings.upstreams {
-        match Upstream::compile(upstream, &resolver, &metrics) {
-            Ok(upstream) => upstreams.push(upstream),
-            Err(errors) => problems.extend(errors.into_iter().map(|problem| Problem {
-                file: file.to_owned(),
-                place: Some(upstream.place),
-                text: problem.error.to_string(),
-            })),
-        }
-    }
-    let prepared = Prepared { settings, tls: configs, upstreams, metrics, log };
-    (prepared, problems)
 }
 
 /// What the worker threads share.

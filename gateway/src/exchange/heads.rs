@@ -42,7 +42,6 @@ impl Request {
     pub fn clear(&mut self) {
         self.fields.clear();
         self.fields.shrink(KEPT);
-        self.target.clear();
         self.framing = Framing::None;
         self.expects_continue = false;
     }

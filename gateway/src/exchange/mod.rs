@@ -15,6 +15,7 @@ use http::StatusCode;
 use crate::http::{Failure, Source};
 use crate::observe::counter::{PerWorker, Requests};
 use crate::observe::request_id::RequestId;
+use crate::route::Parameters;
 use crate::worker::Worker;
 
 /// A request from its head to the end of its response. It is counted and logged when dropped.
@@ -35,6 +36,8 @@ pub struct Exchange<'s> {
     time: SystemTime,
     /// The address of the client in text: the peer, or the client behind trusted proxies.
     pub client: Cow<'s, str>,
+    /// Where the parameters of the route stand in the canonical path.
+    pub parameters: Parameters,
     /// Bytes of the request body.
     pub received: u64,
     /// Bytes of the response body.
@@ -67,6 +70,7 @@ impl<'s> Exchange<'s> {
             started: Instant::now(),
             time: SystemTime::now(),
             client: Cow::Borrowed(&peer.text),
+            parameters: Parameters::default(),
             received: 0,
             sent: 0,
             route: None,

@@ -47,7 +47,7 @@ fn write(exchange: &Exchange<'_>, ended: &Ended, out: &mut Vec<u8>) {
         .text("protocol", protocol(request.version))
         .text("method", if exchange.readable { request.method.as_str() } else { "" })
         .text("host", &request.target.host)
-        .text("path", &request.target.path)
+        .text("path", request.target.path.as_str())
         .optional("route", exchange.route())
         .optional("upstream", exchange.upstream)
         .optional("endpoint", exchange.endpoint)

@@ -20,7 +20,7 @@ impl Filter for Forwarded {
     }
 
     fn request(&self, exchange: &mut Exchange<'_>) -> Verdict {
-        let authority = exchange.request.target.authority.as_bytes();
+        let authority = exchange.request.target.authority().unwrap_or_default().as_bytes();
         apply(&mut exchange.request.fields, exchange.peer, authority);
         Verdict::Continue
     }

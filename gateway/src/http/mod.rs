@@ -1,11 +1,8 @@
 //! HTTP itself, apart from sockets and settings: what a message must look like, which path it
 //! means and which fields may pass. Everything here is pure.
 
-
 pub mod failure;
 pub mod fields;
-
-
 pub mod head;
 pub mod hop;
 pub mod host;
@@ -13,7 +10,6 @@ pub mod message;
 pub mod name;
 pub mod path;
 pub mod target;
-
 pub mod token;
 
 pub use failure::{Failure, Rejection, Source};

@@ -47,7 +47,7 @@ pub fn write_head(
     let out = output.head();
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
-    target.append_origin_form(out);
+    target.write_to(out);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     append_fields(out, fields);
     if towards.websocket {

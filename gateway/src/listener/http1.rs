@@ -24,7 +24,6 @@ use crate::proxy::{self, answer};
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
-const TARGET: Rejection = Rejection::bad("request_line", "The request-target is not UTF-8.");
 const TOO_SLOW: Rejection = Rejection::with(
     StatusCode::REQUEST_TIMEOUT,
     "header_timeout",
@@ -201,13 +200,12 @@ impl Client {
         };
         let (start, end) = head.target;
         let target = request.fields.bytes().get(start..end).unwrap_or_default();
-        let target = std::str::from_utf8(target).map_err(|_| TARGET)?;
         let field = request.fields.get(Name::Host);
         request.method = head.method;
         request.version = head.version;
         request.framing = head.framing;
-        request.target.clear();
-        request.target.read(&request.method, target, field, head.version)?;
+        let http_10 = head.version == Version::HTTP_10;
+        request.target.read_http1(request.method.as_str().as_bytes(), target, field, http_10)?;
         request.expects_continue = head.version == Version::HTTP_11
             && !head.framing.is_empty()
             && request.fields.lists(Name::Expect, b"100-continue");

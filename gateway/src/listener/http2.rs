@@ -11,6 +11,7 @@ use crate::http::Rejection;
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Progress, Sink, Source};
 use crate::http::name::Name;
+use crate::http::target::Pseudo;
 use crate::http1::encode::append_number;
 use crate::http1::head::Framing;
 use crate::http1::request::TOO_LARGE;
@@ -24,8 +25,6 @@ use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
 const METHOD: Rejection = Rejection::bad("method", "The method is malformed.");
-const TARGET: Rejection = Rejection::bad("path_malformed", "The path is malformed.");
-const HOST: Rejection = Rejection::bad("host_malformed", "The Host field is malformed.");
 
 /// Serves a connection until its end. `first` was received already.
 pub async fn serve(worker: Rc<Worker>, peer: Rc<Peer>, stream: Stream, first: Vec<u8>) {
@@ -134,13 +133,14 @@ fn read(request: &mut Request, mut head: RequestHead, ended: bool) -> Result<(),
         None if ended => Framing::None,
         None => Framing::Chunked,
     };
-    let path = head.path().and_then(|path| std::str::from_utf8(path).ok()).ok_or(TARGET)?;
-    let field = head.fields.get(Name::Host);
-    let authority = head.authority().or(field);
-    if field.is_some_and(|field| authority.is_some_and(|authority| !field.eq_ignore_ascii_case(authority))) {
-        return Err(HOST);
-    }
-    request.target.read(&request.method, path, authority, Version::HTTP_2)?;
+    request.target.read_http2(&Pseudo {
+        method: head.method(),
+        scheme: head.scheme(),
+        authority: head.authority(),
+        path: head.path(),
+        protocol: head.protocol(),
+        host: head.fields.get(Name::Host),
+    })?;
     request.fields = std::mem::take(&mut head.fields);
     request.expects_continue = !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
     Ok(())

@@ -1,14 +1,12 @@
 //! TLS of a listener (RFC 8446, RFC 5246).
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::settings::{Place, Tls};
+use crate::settings::{Place, Tls, files};
 
 /// A mistake in the settings that shows only when the files are read.
 #[derive(Debug)]
@@ -45,22 +43,10 @@ pub fn load(tls: &Tls) -> Result<Arc<ServerConfig>, Vec<TlsError>> {
             ),
         });
     }
-    let certificates = certificates(&pair.certificate.path)
-        .map_err(|text| {
-            let place = pair.certificate.place;
-            errors.push(TlsError { place, text });
-        })
-        .ok();
-    let key = PrivateKeyDer::from_pem_file(&pair.key.path)
-        .map_err(|error| {
-            let text = format!(
-                "'{}' holds no private key: {error}; name a PEM file with one",
-                pair.key.path.display()
-            );
-            let place = pair.key.place;
-            errors.push(TlsError { place, text });
-        })
-        .ok();
+    let mut named = |place, text| errors.push(TlsError { place, text });
+    let certificates =
+        files::certificates(&pair.certificate.path).map_err(|text| named(pair.certificate.place, text)).ok();
+    let key = files::key(&pair.key.path).map_err(|text| named(pair.key.place, text)).ok();
     let (Some(certificates), Some(key), true) = (certificates, key, errors.is_empty()) else {
         return Err(errors);
     };
@@ -71,17 +57,6 @@ pub fn load(tls: &Tls) -> Result<Arc<ServerConfig>, Vec<TlsError>> {
             text: format!("certificate and key cannot be used: {error}; make a new pair"),
         }]),
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let shown = path.display();
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("'{shown}' holds no certificate: {error}; name a PEM file with one"))?;
-    if found.is_empty() {
-        return Err(format!("'{shown}' holds no certificate; name a PEM file with one"));
-    }
-    Ok(found)
 }
 
 fn config(

@@ -97,13 +97,20 @@ pub(super) async fn forward<'s, D: Downstream>(
 fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream) {
     let request = &mut exchange.request;
     let fields = &mut request.fields;
-    let authority = request.target.authority.as_bytes();
-    if authority.is_empty() {
+    let Some(authority) = request.target.authority().map(str::as_bytes) else {
         // A client of HTTP/1.0 may name no host, the upstream must get one.
         fields.set(Name::Host, upstream.host().as_bytes());
-    } else if fields.get(Name::Host) != Some(authority) {
+        return finish_fields(exchange);
+    };
+    if fields.get(Name::Host) != Some(authority) {
         fields.set(Name::Host, authority);
     }
+    finish_fields(exchange);
+}
+
+fn finish_fields(exchange: &mut Exchange<'_>) {
+    let request = &mut exchange.request;
+    let fields = &mut request.fields;
     if !request.expects_continue {
         fields.remove(Name::Expect);
     }

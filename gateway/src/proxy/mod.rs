@@ -31,9 +31,12 @@ impl<F: Failure + 'static> From<F> for Failed {
 /// Answers a request whose head was read.
 pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'s Snapshot, down: &mut D) {
     exchange.client = forwarded::client(&exchange.request.fields, exchange.peer);
-    let route = match snapshot.find(&exchange.request) {
-        Ok(route) => route,
-        Err(miss) => return answer::failure(exchange, down, &[], &miss).await,
+    let route = match snapshot.find(&mut exchange.request) {
+        Ok((route, parameters)) => {
+            exchange.parameters = parameters;
+            route
+        }
+        Err(refused) => return answer::failure(exchange, down, &[], &refused).await,
     };
     exchange.set_route(&route.name, &route.counters);
     let failed = match run(exchange, route, down).await {

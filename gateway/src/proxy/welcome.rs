@@ -13,7 +13,7 @@ const TEXT: &str = include_str!("welcome.txt");
 
 /// The page, as HTML if the client asks for it; only at `/`.
 pub fn page(request: &Request) -> Result<Answer, Miss> {
-    if request.target.path != "/" {
+    if request.target.path.as_str() != "/" {
         return Err(Miss::NoRoute);
     }
     let html = request

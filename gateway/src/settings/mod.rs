@@ -1,15 +1,25 @@
 //! The settings: what an operator writes, read with every mistake found in one go.
 
+mod actions;
 mod built_in;
+mod conflicts;
+mod domain;
+mod edits;
+mod endpoints;
+pub mod files;
 mod listeners;
 mod model;
 pub mod network;
 mod parse;
+mod paths;
 mod problem;
 mod reader;
+mod report;
 mod routes;
+mod templates;
 mod units;
 mod upstreams;
+mod validity;
 
 pub use built_in::built_in;
 pub use model::*;

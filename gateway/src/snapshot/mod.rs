@@ -12,7 +12,7 @@ use crate::filter::body_limit::BodyLimit;
 use crate::filter::forwarded::Forwarded;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
-use crate::route::{Miss, Table};
+use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, Settings};
 use crate::upstream::Upstream;
 
@@ -21,8 +21,7 @@ use crate::upstream::Upstream;
 pub struct Snapshot {
     /// Where requests are accepted.
     pub listeners: Vec<Listener>,
-    table: Table,
-    routes: Vec<Route>,
+    table: Table<Arc<Route>>,
 }
 
 /// A listener with what it needs.
@@ -117,19 +116,23 @@ impl Snapshot {
                     counters: metrics.listener(&listener.name),
                 })
                 .collect(),
-            table: Table::new(&settings.routes),
-            routes: settings.routes.iter().map(|route| Route::compile(route, &upstreams, metrics)).collect(),
+            table: settings
+                .routes
+                .iter()
+                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, metrics))))
+                .collect(),
         }
     }
 
-    /// The route that takes a request.
+    /// The route that takes a request, with the parameters of its path. The policy of the route is
+    /// applied to the path.
     ///
     /// # Errors
     ///
-    /// No route takes it.
-    pub fn find(&self, request: &Request) -> Result<&Route, Miss> {
-        let number = self.table.find(&request.target.host, &request.target.path, &request.method)?;
-        self.routes.get(number).ok_or(Miss::NoRoute)
+    /// No route takes the request, or the policy refuses its path.
+    pub fn find(&self, request: &mut Request) -> Result<(&Route, Parameters), Refused> {
+        let found = self.table.resolve(&mut request.target, &request.method, &request.fields)?;
+        Ok((found.route, found.parameters()))
     }
 }
 

@@ -38,7 +38,7 @@ impl Backend {
             }
             Self::Unopened(sender) => {
                 let mut path = Vec::with_capacity(128);
-                request.target.append_origin_form(&mut path);
+                request.target.write_to(&mut path);
                 let authority = request.fields.get(crate::http::name::Name::Host);
                 let line = RequestLine {
                     method: request.method.as_str().as_bytes(),

@@ -12,10 +12,10 @@ pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls, TlsVersion,
 };
 pub use route::{
-    Action, Condition, Forward, HeaderEdits, HostRewrite, Mirror, PathMatch, PathRewrite, Redirect, Respond,
-    Route, Segment, Share, Test,
+    Action, Condition, Forward, HeaderEdits, HostRewrite, MAX_PARAMETERS, Mirror, PathMatch, PathRewrite,
+    Redirect, Respond, Route, Segment, Share, Test,
 };
-pub use template::{Part, Template, Variable};
+pub use template::{Part, Template, TemplateError, Variable};
 pub use upstream::{
     Address, Balance, Circuit, Dns, Endpoint, HashKey, Outlier, Probe, Protocol, ProxyVersion, Retries,
     Scheme, Statuses, Upstream, UpstreamTls,

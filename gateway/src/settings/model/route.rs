@@ -74,6 +74,9 @@ pub enum PathMatch {
     Template(Vec<Segment>),
 }
 
+/// The most parameters of a path template.
+pub const MAX_PARAMETERS: usize = 8;
+
 /// A segment of a path template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment {
@@ -116,6 +119,20 @@ pub enum Action {
     Respond(Respond),
     /// The built-in page.
     Welcome,
+}
+
+impl Action {
+    /// The names of the upstreams it leads to.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
+        let forward = match self {
+            Self::Forward(forward) => Some(forward),
+            _ => None,
+        };
+        forward.into_iter().flat_map(|forward| {
+            let mirror = forward.mirror.iter().map(|mirror| mirror.upstream.as_str());
+            forward.split.iter().map(|share| share.upstream.as_str()).chain(mirror)
+        })
+    }
 }
 
 /// How a request is forwarded.
