@@ -88,9 +88,8 @@ fn split(authority: &[u8]) -> Result<(&[u8], Option<u16>), Rejection> {
     };
     let (host, rest) = authority.split_at(end);
     let port = match rest.split_first() {
-        None => None,
         // An empty port is allowed by RFC 3986 section 3.2.3.
-        Some((b':', [])) => None,
+        None | Some((b':', [])) => None,
         Some((b':', digits)) if digits.iter().all(u8::is_ascii_digit) => {
             let port = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
             Some(port.ok_or(BAD_HOST)?)
@@ -122,7 +121,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let table: [(&str, Option<(&str, Option<u16>)>); 31] = [
+        let table = [
             ("example.com", Some(("example.com", None))),
             ("EXAMPLE.com:8080", Some(("example.com", Some(8080)))),
             ("example.com.", Some(("example.com", None))),

@@ -94,7 +94,7 @@ mod tests {
         let is = |text: &str| Test::Is(text.to_owned());
         let parameter = |name: &str| Segment::Parameter(name.to_owned());
         let exact = Route { path: PathMatch::Exact("/v1".to_owned()), ..Route::default() };
-        let table = [
+        let table = vec![
             (prefix(&[], "", &[]), prefix(&[], "", &[]), true),
             (prefix(&[], "", &["GET"]), prefix(&[], "", &["PUT", "GET"]), true),
             (prefix(&[], "", &["GET"]), prefix(&[], "", &["PUT"]), false),

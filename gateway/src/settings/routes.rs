@@ -53,7 +53,7 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
     let name = table.string("name").map(|name| name.value);
     let hosts = hosts(&mut table);
     let path_policy = paths::policy(&mut table);
-    let path = paths::read(&mut table, &path_policy);
+    let path = paths::read(&mut table, path_policy);
     let methods: Vec<Method> =
         table.strings("methods").into_iter().filter_map(|text| method(&text, report)).collect();
     let headers = edits::conditions(&mut table, "headers", true);
