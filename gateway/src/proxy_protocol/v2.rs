@@ -180,4 +180,18 @@ mod tests {
             assert!(matches!(parse(&bytes), Parsed::Invalid(_)), "{bytes:?}");
         }
     }
+    #[test]
+    fn any_bytes_are_safe() {
+        let (v6, _) = v6();
+        let line = b"PROXY TCP4 10.0.0.1 10.0.0.2 1000 80\r\n".to_vec();
+        for good in [header(0x21, 0x11, &[&V4[..], &[1, 0, 1, 0]].concat()), header(0x21, 0x21, &v6), line] {
+            for at in 0..good.len() {
+                for byte in 0..=255 {
+                    let mut changed = good.clone();
+                    changed[at] = byte;
+                    fuzz(&changed);
+                }
+            }
+        }
+    }
 }

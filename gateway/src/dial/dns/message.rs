@@ -312,4 +312,17 @@ mod tests {
         }
         assert!(question(0, "_grpc._tcp.example", Family::V4).is_some());
     }
+    #[test]
+    fn any_bytes_are_safe() {
+        let question = asked("a.example");
+        let alias = record(ITS, 5, 60, OTHER);
+        let good = response(&question, 0x8180, &[alias, record(OTHER, 1, 60, &[10, 0, 0, 1])], &[]);
+        for at in 0..good.len() {
+            for byte in 0..=255 {
+                let mut changed = good.clone();
+                changed[at] = byte;
+                let _ = answer(&changed, &question);
+            }
+        }
+    }
 }

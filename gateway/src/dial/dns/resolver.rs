@@ -75,7 +75,7 @@ impl Resolver {
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(names.entry(host.to_ascii_lowercase()).or_default())
         };
-        let mut known = slot.lock().await;
+        let mut known = timeout_at(deadline, slot.lock()).await.map_err(|_| late())?;
         let now = Instant::now();
         if let Some(answer) = known.as_mut().filter(|known| now < known.good_until) {
             return answer.next();
