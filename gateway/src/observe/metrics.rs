@@ -141,6 +141,18 @@ impl Metrics {
                 out.sample(family, &[("upstream", name)], counters.sum(value));
             }
         }
+        out.family("gateway_mirrored_requests_total", "counter", "Copies of requests for a mirror.");
+        let results: [(&str, fn(&Attempts) -> u64); 3] = [
+            ("answered", |one| one.mirrors_answered.get()),
+            ("failed", |one| one.mirrors_failed.get()),
+            ("skipped", |one| one.mirrors_skipped.get()),
+        ];
+        for (name, counters) in &upstreams {
+            for (result, value) in results {
+                let labels = [("upstream", name.as_str()), ("result", result)];
+                out.sample("gateway_mirrored_requests_total", &labels, counters.sum(value));
+            }
+        }
     }
 }
 

@@ -60,6 +60,7 @@ fn name(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
         Name::ContentLength | Name::TransferEncoding | Name::Disguised | Name::Trailer | Name::Expect => {
             "it frames the message"
         }
+        Name::RequestId => "the gateway writes it",
         _ if known.is_hop_by_hop() => "it belongs to one connection",
         _ => return Some(text.value.to_ascii_lowercase()),
     };

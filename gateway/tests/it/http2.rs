@@ -22,7 +22,7 @@ pub fn run(client: impl Future<Output = ()>) {
     runtime.block_on(async { tokio::time::timeout(PATIENCE, client).await.expect("an answer in time") });
 }
 
-async fn connect<B>(address: SocketAddr) -> SendRequest<B>
+pub async fn connect<B>(address: SocketAddr) -> SendRequest<B>
 where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
 {
