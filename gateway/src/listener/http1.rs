@@ -24,6 +24,9 @@ use crate::proxy::{self, answer};
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
+/// The request-target is longer than `max_request_line` (RFC 9110 section 15.5.15).
+pub(super) const TARGET_TOO_LONG: Rejection =
+    Rejection::with(StatusCode::URI_TOO_LONG, "target_too_long", "The request-target is too long.");
 const TOO_SLOW: Rejection = Rejection::with(
     StatusCode::REQUEST_TIMEOUT,
     "header_timeout",
@@ -49,6 +52,8 @@ struct Client {
     /// The gateway closes the connection after this exchange.
     close: bool,
     aborted: bool,
+    /// The longest request-target in bytes.
+    max_target: usize,
     worker: Rc<Worker>,
 }
 
@@ -76,6 +81,7 @@ pub async fn serve(
         persists: true,
         close: false,
         aborted: false,
+        max_target: peer.listener.max_request_line,
         worker: Rc::clone(&worker),
     };
     let mut fresh = true;
@@ -200,6 +206,9 @@ impl Client {
         };
         let (start, end) = head.target;
         let target = request.fields.bytes().get(start..end).unwrap_or_default();
+        if end - start > self.max_target {
+            return Err(TARGET_TOO_LONG);
+        }
         let field = request.fields.get(Name::Host);
         request.method = head.method;
         request.version = head.version;

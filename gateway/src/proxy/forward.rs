@@ -475,6 +475,9 @@ impl Waiting {
             return None;
         }
         if upload.bytes != self.moved {
+            if is_too_slow(exchange, upload.bytes) {
+                return Some(Failed::from(ClientFault::BodyRate).into());
+            }
             self.moved = upload.bytes;
             down.deadlines().unset(For::Client);
             down.deadlines().unset(For::Upstream);
@@ -491,6 +494,14 @@ impl Waiting {
         }
         None
     }
+}
+
+/// Whether a body of which so many bytes have come arrives more slowly than the listener allows.
+fn is_too_slow(exchange: &Exchange<'_>, bytes: u64) -> bool {
+    exchange.peer.listener.min_body_rate.is_some_and(|rate| {
+        let elapsed = exchange.started.elapsed();
+        elapsed > rate.grace && bytes < rate.bytes_per_second.saturating_mul(elapsed.as_secs())
+    })
 }
 
 /// Sends the response to the client.

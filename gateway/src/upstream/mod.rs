@@ -36,7 +36,7 @@ pub struct Upstream {
     /// What the heads of its responses may measure.
     pub limits: HeadLimits,
     /// Its endpoints and their health.
-    pub cluster: Cluster,
+    pub cluster: Arc<Cluster>,
     /// How connections are made.
     pub dialing: DialSettings,
     /// What balancing goes by, where it goes by anything of a request.
@@ -49,7 +49,7 @@ impl Upstream {
     fn new(
         settings: settings::Upstream,
         counters: Arc<PerWorker<Attempts>>,
-        cluster: Cluster,
+        cluster: Arc<Cluster>,
         dialing: DialSettings,
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
