@@ -23,9 +23,13 @@ const MAX_HOST: usize = 255;
 pub fn read(authority: &[u8], host: &mut String) -> Result<Option<u16>, Rejection> {
     let (name, port) = split(authority)?;
     let start = host.len();
-    if name.first() == Some(&b'[') {
-        let literal = std::str::from_utf8(name).map_err(|_| BAD_HOST)?;
-        host.push_str(literal);
+    if let [b'[', address @ .., b']'] = name {
+        let address = std::str::from_utf8(address).map_err(|_| BAD_HOST)?;
+        // An IPv6 address has several spellings (RFC 5952).
+        let spelled = address.parse::<Ipv6Addr>().map(|address| address.to_string());
+        host.push('[');
+        host.push_str(spelled.as_deref().unwrap_or(address));
+        host.push(']');
     } else {
         let mut bytes = name.iter().copied();
         while let Some(byte) = bytes.next() {
@@ -129,7 +133,7 @@ mod tests {
             ("a_b.local", Some(("a_b.local", None))),
             ("127.0.0.1:1", Some(("127.0.0.1", Some(1)))),
             ("[::1]:80", Some(("[::1]", Some(80)))),
-            ("[FE80::1]", Some(("[fe80::1]", None))),
+            ("[FE80:0::1]", Some(("[fe80::1]", None))),
             ("[v1.fe:80]", Some(("[v1.fe:80]", None))),
             ("", Some(("", None))),
             (":80", Some(("", Some(80)))),
