@@ -30,6 +30,14 @@ pub fn read(authority: &[u8], host: &mut String) -> Result<Option<u16>, Rejectio
         host.push('[');
         host.push_str(spelled.as_deref().unwrap_or(address));
         host.push(']');
+    } else if name.iter().all(|&byte| PLAIN[usize::from(byte)]) {
+        // Nearly all hosts.
+        let name = name.strip_suffix(b".").filter(|bare| !bare.is_empty()).unwrap_or(name);
+        if name.len() > MAX_HOST || name == b"." {
+            return Err(BAD_HOST);
+        }
+        host.push_str(std::str::from_utf8(name).map_err(|_| BAD_HOST)?);
+        return Ok(port);
     } else {
         let mut bytes = name.iter().copied();
         while let Some(byte) = bytes.next() {
@@ -76,6 +84,17 @@ fn lower_outside_encodings(host: &mut String, start: usize) {
         }
     }
 }
+
+/// [`is_host_byte`] without upper case, as a table.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = is_host_byte(byte) && !byte.is_ascii_uppercase();
+        byte += 1;
+    }
+    table
+};
 
 /// `unreserved / sub-delims` of RFC 3986.
 const fn is_host_byte(byte: u8) -> bool {
@@ -142,6 +161,7 @@ mod tests {
             ("A%c3%a9", Some(("a%C3%A9", None))),
             ("a,b", Some(("a,b", None))),
             (".", None),
+            ("..", None),
             ("a b", None),
             ("a@b", None),
             ("a/b", None),

@@ -25,9 +25,12 @@ pub fn rewrite_path(
             // Repeated slashes within the prefix itself are merged.
             let rest = below(forwarded, old).or_else(|| below(matched, old)).unwrap_or(matched);
             out.extend_from_slice(new.as_bytes());
-            out.extend_from_slice(rest.as_bytes());
-            if out.len() == start {
+            if new.is_empty() {
+                // Two slashes at the begin would be read as a host (RFC 3986 section 4.2).
                 out.push(b'/');
+                out.extend_from_slice(rest.trim_start_matches('/').as_bytes());
+            } else {
+                out.extend_from_slice(rest.as_bytes());
             }
             return false;
         }
@@ -108,6 +111,7 @@ mod tests {
             ("/api", "/v2", "/api", "/api", "/v2"),
             ("", "/v2", "/x", "/x", "/v2/x"),
             ("/api", "/v2", "/api/x/y", "/api//x//y", "/v2//x//y"),
+            ("/api", "", "/api/x.com/y", "/api//x.com//y", "/x.com//y"),
             ("/api", "/v2", "/api/x/y", "//api/x//y", "/v2/x/y"),
         ];
         for (old, new, matched, forwarded, expected) in table {
