@@ -27,7 +27,7 @@ struct Span {
 }
 
 impl Span {
-    fn of<'b>(self, buffer: &'b [u8]) -> &'b [u8] {
+    fn of(self, buffer: &[u8]) -> &[u8] {
         let start = self.start as usize;
         buffer.get(start..start + self.len as usize).unwrap_or_default()
     }
