@@ -90,13 +90,16 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
     });
 
     let runtime = runtime()?;
-    runtime.spawn(probe::run(probes(&shared.snapshot), Arc::new(|change: &probe::Change| {
-        let probe::Change { upstream, endpoint, down } = change;
-        match down {
-            None => say(format_args!("upstream '{upstream}': {endpoint} is up")),
-            Some(reason) => say(format_args!("upstream '{upstream}': {endpoint} is down: {reason}")),
-        }
-    })));
+    runtime.spawn(probe::run(
+        probes(&shared.snapshot),
+        Arc::new(|change: &probe::Change| {
+            let probe::Change { upstream, endpoint, down } = change;
+            match down {
+                None => say(format_args!("upstream '{upstream}': {endpoint} is up")),
+                Some(reason) => say(format_args!("upstream '{upstream}': {endpoint} is down: {reason}")),
+            }
+        }),
+    ));
     // Before anything listens: from here on no signal is lost.
     let (signals, hangup) =
         runtime.block_on(async { Ok((Signals::new()?, handler(SignalKind::hangup())?)) })?;

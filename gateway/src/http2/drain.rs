@@ -90,9 +90,13 @@ impl Core {
             return;
         }
         let reason = match self.role {
-            Role::Server if self.drain == (Drain::Refusing { ping: false }) => "the connection was closed gracefully",
+            Role::Server if self.drain == (Drain::Refusing { ping: false }) => {
+                "the connection was closed gracefully"
+            }
             Role::Client if self.goaway.is_some() => "the peer closes the connection",
-            Role::Client if self.senders == 0 || self.drain != Drain::Not => "the connection is no longer needed",
+            Role::Client if self.senders == 0 || self.drain != Drain::Not => {
+                "the connection is no longer needed"
+            }
             _ => return,
         };
         self.drain = Drain::Final;

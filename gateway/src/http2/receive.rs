@@ -208,7 +208,9 @@ impl Core {
         };
         if u32::from_be_bytes([a, b, c, d]) & 0x7fff_ffff == head.stream {
             return match self.streams.find(head.stream) {
-                Some(_) => Err(Fault::Stream(head.stream, Code::PROTOCOL_ERROR, "a stream that depends on itself")),
+                Some(_) => {
+                    Err(Fault::Stream(head.stream, Code::PROTOCOL_ERROR, "a stream that depends on itself"))
+                }
                 None => Err(protocol("a stream that depends on itself")),
             };
         }

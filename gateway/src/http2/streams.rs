@@ -198,7 +198,8 @@ impl Streams {
     /// Drops the ids of streams that are closed now.
     pub fn forget_closed(&mut self) {
         let slots = &self.slots;
-        let open = |key: Key| slots.get(key as usize).and_then(Option::as_ref).is_some_and(|slot| !slot.is_closed());
+        let open =
+            |key: Key| slots.get(key as usize).and_then(Option::as_ref).is_some_and(|slot| !slot.is_closed());
         self.index.retain(|_, key| open(*key));
     }
 }

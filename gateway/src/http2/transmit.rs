@@ -38,7 +38,13 @@ impl Stream {
 
 impl Core {
     /// Sends the head of a response, final or interim.
-    pub fn send_response(&mut self, key: Key, status: u16, fields: &Fields, end: bool) -> Result<(), StreamError> {
+    pub fn send_response(
+        &mut self,
+        key: Key,
+        status: u16,
+        fields: &Fields,
+        end: bool,
+    ) -> Result<(), StreamError> {
         let stream = self.streams.get(key).ok_or(GONE)?;
         stream.sendable()?;
         if stream.answered {

@@ -14,7 +14,7 @@ use crate::http::fields::Fields;
 use crate::http::message::{Broken, Progress, Sink, Source};
 use crate::http::name::Name;
 use crate::http1::client::append_status;
-use crate::http1::encode::{append_field, append_fields, append_framing};
+use crate::http1::encode::{append_field, append_framing};
 use crate::http1::head::Framing;
 use crate::http1::request;
 use crate::http1::wire::Wire;
@@ -348,7 +348,7 @@ impl Downstream for Client {
         let output = self.wire.output();
         let out = output.head();
         append_status(out, response.status);
-        append_fields(out, &response.fields);
+        response.fields.write_lines(out);
         if !response.fields.has(Name::Date) && !switching {
             append_field(out, b"date", &date);
         }
@@ -368,7 +368,7 @@ impl Downstream for Client {
         }
         let out = self.wire.output().head();
         append_status(out, status);
-        append_fields(out, fields);
+        fields.write_lines(out);
         out.extend_from_slice(b"\r\n");
     }
 

@@ -106,9 +106,7 @@ async fn serve_stream(worker: Rc<Worker>, peer: Rc<Peer>, incoming: http2::Reque
     let mut exchange = Exchange::begin(&worker, &peer, request, response);
     let refused = match refused {
         Some(Refusal::HeadTooLarge) => Some(TOO_LARGE),
-        Some(Refusal::Malformed(_)) => {
-            Some(Rejection::bad("stream_malformed", "The request is malformed."))
-        }
+        Some(Refusal::Malformed(_)) => Some(Rejection::bad("stream_malformed", "The request is malformed.")),
         None => read.err(),
     };
     match refused {
@@ -152,7 +150,8 @@ fn read(
         host: head.fields.get(Name::Host),
     })?;
     request.fields = std::mem::take(&mut head.fields);
-    request.expects_continue = !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
+    request.expects_continue =
+        !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
     Ok(())
 }
 
@@ -225,7 +224,8 @@ impl Downstream for Client {
     }
 
     fn abort(&mut self, at_fault: crate::http::Source) {
-        let code = if at_fault == crate::http::Source::Downstream { Code::CANCEL } else { Code::INTERNAL_ERROR };
+        let code =
+            if at_fault == crate::http::Source::Downstream { Code::CANCEL } else { Code::INTERNAL_ERROR };
         self.body.stream().reset(code);
     }
 

@@ -21,7 +21,10 @@ fn config(listener: &settings::Listener, tls: &settings::Tls) -> ServerTlsConfig
     let mut certificates: Vec<_> = tls
         .certificates
         .iter()
-        .map(|pair| CertificateFiles { certificate: pair.certificate.path.clone(), key: pair.key.path.clone() })
+        .map(|pair| CertificateFiles {
+            certificate: pair.certificate.path.clone(),
+            key: pair.key.path.clone(),
+        })
         .collect();
     if tls.default < certificates.len() {
         let first = certificates.remove(tls.default);

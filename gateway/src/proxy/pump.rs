@@ -82,7 +82,9 @@ impl Pump {
             if source.body().is_empty() {
                 self.waits = Waits::Source;
                 match source.poll_body(cx) {
-                    Poll::Ready(Ok(Progress::Data)) => observe(self.bytes, source.body()).map_err(Fault::Source)?,
+                    Poll::Ready(Ok(Progress::Data)) => {
+                        observe(self.bytes, source.body()).map_err(Fault::Source)?
+                    }
                     Poll::Ready(Ok(Progress::End)) => {
                         self.trailers = source.trailers().filter(|_| !self.drops_trailers).map(cleaned);
                         self.state = State::Finish;

@@ -155,9 +155,7 @@ impl Route {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
         let action = match &route.action {
-            settings::Action::Forward(forward) => {
-                Action::Forward(Forward::compile(forward, upstreams))
-            }
+            settings::Action::Forward(forward) => Action::Forward(Forward::compile(forward, upstreams)),
             _ => Action::Welcome,
         };
         Self {

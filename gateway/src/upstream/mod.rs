@@ -123,8 +123,8 @@ impl Upstream {
     }
 
     /// Takes note of how an attempt ended.
-    pub fn report(&self, local: &Local, index: usize, outcome: Outcome) {
-        if let Some(ejection) = self.cluster.report(local, index, outcome, Moment::now())
+    pub fn report(&self, local: &Local, index: usize, outcome: Outcome, now: Moment) {
+        if let Some(ejection) = self.cluster.report(local, index, outcome, now)
             && let Some(endpoint) = self.cluster.endpoints.get(index)
         {
             crate::observe::stderr::say(format_args!(

@@ -144,7 +144,8 @@ mod tests {
         add(&mut table, b"ccc", b"333");
         assert_eq!(table.len(), 3);
         add(&mut table, b"d", b"4");
-        let shown = |table: &Table, index| table.get(index).map(|entry| (entry.name.to_vec(), entry.value.to_vec()));
+        let shown =
+            |table: &Table, index| table.get(index).map(|entry| (entry.name.to_vec(), entry.value.to_vec()));
         assert_eq!(shown(&table, 0), Some((b"d".to_vec(), b"4".to_vec())));
         assert_eq!(shown(&table, 1), Some((b"ccc".to_vec(), b"333".to_vec())));
         assert_eq!(shown(&table, 2), Some((b"bb".to_vec(), b"22".to_vec())));
