@@ -1,7 +1,7 @@
 //! A field block on its way to a head or to trailers: limits and the rules of RFC 9113 section 8.
 
-use super::hpack::{Label, OVERHEAD, Pseudo, Sink};
 use super::head::{Place, Places, Refusal, RequestHead, ResponseHead};
+use super::hpack::{Label, OVERHEAD, Pseudo, Sink};
 use super::settings::Settings;
 use crate::http::fields::Fields;
 use crate::http::name::Name;
@@ -65,17 +65,10 @@ impl Block {
 
     /// Counts a field; says whether it still fits.
     fn count(&mut self, bytes: usize, fields: usize) -> bool {
-        match (self.bytes_left.checked_sub(bytes), self.fields_left.checked_sub(fields)) {
-            (Some(bytes_left), Some(fields_left)) => {
-                self.bytes_left = bytes_left;
-                self.fields_left = fields_left;
-                true
-            }
-            _ => {
-                self.too_large = true;
-                false
-            }
-        }
+        self.too_large |= bytes > self.bytes_left || fields > self.fields_left;
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
+        self.fields_left = self.fields_left.saturating_sub(fields);
+        !self.too_large
     }
 
     fn pseudo(&mut self, pseudo: Pseudo, start: usize, end: usize) {
@@ -150,7 +143,8 @@ impl Block {
         } else {
             self.request_fault(end, connect_protocol).map(Refusal::Malformed)
         };
-        let head = RequestHead { fields: self.fields, places: self.places, content_length: self.content_length };
+        let head =
+            RequestHead { fields: self.fields, places: self.places, content_length: self.content_length };
         (head, refusal)
     }
 
@@ -250,7 +244,9 @@ impl Sink for Block {
         }
         match label {
             Label::Bad => {
-                self.fault("a field name that is empty, has upper-case letters or other bytes that no name may have");
+                self.fault(
+                    "a field name that is empty, has upper-case letters or other bytes that no name may have",
+                );
             }
             Label::Pseudo(pseudo) => {
                 if self.count(end - start + OVERHEAD, 0) {

@@ -14,6 +14,7 @@ use super::frame;
 use super::head::{Refusal, RequestHead};
 use super::hpack::{Decoder, Encoder};
 use super::limits::Rate;
+use super::linger::Linger;
 use super::output::Output;
 use super::recent::Recent;
 use super::settings::{self, Peer, Settings};
@@ -78,6 +79,9 @@ pub(super) struct Core {
     pub recent: Recent,
     /// The last stream that the peer will process, by its GOAWAY.
     pub goaway: Option<u32>,
+    /// The code of that GOAWAY.
+    pub goaway_code: Code,
+    pub linger: Linger,
     pub drain: Drain,
     /// Requests that the driver has not handed over.
     pub accepted: VecDeque<(Key, RequestHead, Option<Refusal>)>,
@@ -125,6 +129,8 @@ impl Core {
             next_id: 1,
             recent: Recent::new(),
             goaway: None,
+            goaway_code: Code::NO_ERROR,
+            linger: Linger::default(),
             drain: Drain::Not,
             accepted: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -203,6 +209,7 @@ impl Core {
             return;
         }
         let id = stream.id;
+        let lingering = stream.lingering;
         let reset = stream.error.is_some_and(|error| error.by == By::Local);
         let well = stream.send == Half::Ended && stream.recv == Half::Ended;
         if self.streams.close(id) {
@@ -211,6 +218,9 @@ impl Core {
                 self.rates.resets.earn(1);
             }
             self.left();
+        }
+        if lingering {
+            self.streams.remove(key);
         }
     }
 
@@ -267,9 +277,11 @@ impl Core {
             return;
         }
         self.ended = Some(ended);
-        let (role, goaway) = (self.role, self.goaway);
+        let (client, goaway, total) = (self.role == Role::Client, self.goaway, self.output.total());
         for stream in self.streams.iter_mut() {
-            let unprocessed = role == Role::Client && goaway.is_some_and(|last| stream.id > last);
+            // Nothing of the request was written, or the peer said so.
+            let unprocessed =
+                client && (stream.begins >= total || goaway.is_some_and(|last| stream.id > last));
             let Ended { by, code, reason, .. } = ended;
             stream.fail(StreamError { by, code, reason, unprocessed });
         }
@@ -289,12 +301,12 @@ impl Core {
 
     /// The user's handle of a stream is gone.
     pub fn drop_stream(&mut self, key: Key) {
+        if self.begin_linger(key) {
+            return;
+        }
         let Some(stream) = self.streams.get(key) else { return };
         let code = if stream.malformed {
             Code::PROTOCOL_ERROR
-        } else if self.role == Role::Server && stream.send == Half::Ended {
-            // The response is complete and the rest of the request not needed (RFC 9113 section 8.1).
-            Code::NO_ERROR
         } else if self.role == Role::Server && !stream.answered {
             Code::INTERNAL_ERROR
         } else {

@@ -9,6 +9,7 @@ use super::code::Code;
 use super::core::{Core, Role};
 use super::error::Ended;
 use super::frame;
+use super::linger::LINGER_PING;
 
 /// How far the end has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,8 @@ impl Core {
     pub(super) fn ping_answered(&mut self, data: &[u8]) {
         if data == DRAIN_PING {
             self.drain_round_trip();
+        } else if data == LINGER_PING {
+            self.end_linger();
         }
     }
 
@@ -90,9 +93,13 @@ impl Core {
             return;
         }
         let reason = match self.role {
-            Role::Server if self.drain == (Drain::Refusing { ping: false }) => "the connection was closed gracefully",
+            Role::Server if self.drain == (Drain::Refusing { ping: false }) => {
+                "the connection was closed gracefully"
+            }
             Role::Client if self.goaway.is_some() => "the peer closes the connection",
-            Role::Client if self.senders == 0 || self.drain != Drain::Not => "the connection is no longer needed",
+            Role::Client if self.senders == 0 || self.drain != Drain::Not => {
+                "the connection is no longer needed"
+            }
             _ => return,
         };
         self.drain = Drain::Final;

@@ -206,9 +206,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match self.poll_read(cx) {
                 Poll::Ready(Ok(0)) => {
                     let mut core = self.core.borrow_mut();
-                    let ended = match core.active() {
-                        0 => Ended::peer(Code::NO_ERROR, "the peer closed the connection"),
-                        _ => Ended::transport(io::ErrorKind::UnexpectedEof),
+                    let ended = match (core.active(), core.goaway_code) {
+                        (0, Code::NO_ERROR) => Ended::peer(Code::NO_ERROR, "the peer closed the connection"),
+                        (_, Code::NO_ERROR) => Ended::transport(io::ErrorKind::UnexpectedEof),
+                        (_, error) => Ended::peer(error, "the peer ended the connection for an error"),
                     };
                     core.end(ended);
                     break;

@@ -20,6 +20,7 @@ mod head;
 mod hpack;
 mod input;
 mod limits;
+mod linger;
 mod output;
 mod pool;
 mod receive;

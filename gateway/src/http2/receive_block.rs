@@ -75,7 +75,9 @@ impl Core {
         if id <= self.last_id {
             return match self.recent.past(id) {
                 Past::Never => Err(protocol("a stream with a lower number than the one before")),
-                Past::Closed => Err(Fault::Connection(Code::STREAM_CLOSED, "a HEADERS frame on a closed stream")),
+                Past::Closed => {
+                    Err(Fault::Connection(Code::STREAM_CLOSED, "a HEADERS frame on a closed stream"))
+                }
                 Past::Reset | Past::Forgotten => self.decode(Kind::Trailers, bytes).map(|_| ()),
             };
         }
@@ -190,9 +192,11 @@ const OWN_PARENT: fn(u32) -> Fault =
 
 const fn refused(id: u32, refusal: Refusal) -> Fault {
     match refusal {
-        Refusal::HeadTooLarge => {
-            Fault::Stream(id, Code::CANCEL, "more bytes or fields in a head or trailers than the settings allow")
-        }
+        Refusal::HeadTooLarge => Fault::Stream(
+            id,
+            Code::CANCEL,
+            "more bytes or fields in a head or trailers than the settings allow",
+        ),
         Refusal::Malformed(reason) => Fault::Stream(id, Code::PROTOCOL_ERROR, reason),
     }
 }

@@ -19,7 +19,8 @@ const LAST_ID: u32 = 0x7fff_ffff;
 
 impl Core {
     fn may_open(&self) -> Result<(), OpenError> {
-        if self.ended.is_some() || self.goaway.is_some() || self.drain != Drain::Not || self.next_id > LAST_ID {
+        if self.ended.is_some() || self.goaway.is_some() || self.drain != Drain::Not || self.next_id > LAST_ID
+        {
             return Err(OpenError::Closed);
         }
         let most = if self.settings_received { self.peer.concurrent_streams } else { FIRST_STREAMS };

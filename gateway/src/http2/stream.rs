@@ -66,7 +66,7 @@ impl Stream {
     /// Why the stream broke off.
     pub fn poll_body(&self, cx: &Context<'_>) -> Poll<Result<BodyEvent, StreamError>> {
         self.with(|stream| {
-            if let Some(piece) = stream.body.pop_front() {
+            if let Some(piece) = stream.pop() {
                 return Poll::Ready(Ok(BodyEvent::Data(piece)));
             }
             if let Some(trailers) = stream.trailers.take() {
@@ -96,14 +96,8 @@ impl Stream {
     /// Waits until the stream breaks off. It takes the place of a waiting [`Stream::poll_head`] or
     /// [`Stream::poll_body`] of another task.
     pub fn poll_reset(&self, cx: &Context<'_>) -> Poll<StreamError> {
-        self.with(|stream| match stream.error {
-            Some(error) => Poll::Ready(error),
-            None => {
-                stream.reader = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        })
-        .unwrap_or(Poll::Pending)
+        self.with(|stream| stream.error.map_or_else(|| wait(stream, cx), Poll::Ready))
+            .unwrap_or(Poll::Pending)
     }
 
     /// Sends the final head of the response; `end`: without a body.

@@ -10,6 +10,9 @@ use super::error::StreamError;
 use super::head::ResponseHead;
 use crate::http::fields::Fields;
 
+/// Pieces of a body below this size are gathered while others wait before them.
+const SMALL: usize = 1024;
+
 /// One direction of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
@@ -52,6 +55,13 @@ pub(super) struct Stream {
     pub queued: bool,
     pub heads: VecDeque<ResponseHead>,
     pub body: VecDeque<Bytes>,
+    /// Small pieces behind those of the body, gathered: a peer that sends single bytes would
+    /// otherwise hold far more memory than its window says.
+    pub tail: Vec<u8>,
+    /// The user's handle is gone, but the peer has the time of a round trip to read the response.
+    pub lingering: bool,
+    /// Where its first frame stands among all bytes sent.
+    pub begins: u64,
     pub trailers: Option<Box<Fields>>,
     /// Wakes who waits for what is received.
     pub reader: Option<Waker>,
@@ -79,6 +89,9 @@ impl Stream {
             queued: false,
             heads: VecDeque::new(),
             body: VecDeque::new(),
+            tail: Vec::new(),
+            lingering: false,
+            begins: 0,
             trailers: None,
             reader: None,
             writer: None,
@@ -102,6 +115,27 @@ impl Stream {
         }
     }
 
+    /// A piece of the body was received.
+    pub fn push(&mut self, piece: Bytes) {
+        if piece.len() < SMALL && !self.body.is_empty() {
+            self.tail.extend_from_slice(&piece);
+            return;
+        }
+        if !self.tail.is_empty() {
+            self.body.push_back(std::mem::take(&mut self.tail).into());
+        }
+        self.body.push_back(piece);
+    }
+
+    /// The next piece of the body.
+    pub fn pop(&mut self) -> Option<Bytes> {
+        let piece = self.body.pop_front();
+        if piece.is_none() && !self.tail.is_empty() {
+            return Some(std::mem::take(&mut self.tail).into());
+        }
+        piece
+    }
+
     /// Breaks off what is still open.
     pub fn fail(&mut self, error: StreamError) {
         if self.is_closed() {
@@ -113,6 +147,7 @@ impl Stream {
         if self.recv == Half::Open {
             self.recv = Half::Failed;
             self.body.clear();
+            self.tail.clear();
         }
         self.error = Some(error);
         self.wake_reader();
@@ -198,7 +233,8 @@ impl Streams {
     /// Drops the ids of streams that are closed now.
     pub fn forget_closed(&mut self) {
         let slots = &self.slots;
-        let open = |key: Key| slots.get(key as usize).and_then(Option::as_ref).is_some_and(|slot| !slot.is_closed());
+        let open =
+            |key: Key| slots.get(key as usize).and_then(Option::as_ref).is_some_and(|slot| !slot.is_closed());
         self.index.retain(|_, key| open(*key));
     }
 }

@@ -38,7 +38,13 @@ impl Stream {
 
 impl Core {
     /// Sends the head of a response, final or interim.
-    pub fn send_response(&mut self, key: Key, status: u16, fields: &Fields, end: bool) -> Result<(), StreamError> {
+    pub fn send_response(
+        &mut self,
+        key: Key,
+        status: u16,
+        fields: &Fields,
+        end: bool,
+    ) -> Result<(), StreamError> {
         let stream = self.streams.get(key).ok_or(GONE)?;
         stream.sendable()?;
         if stream.answered {
@@ -63,6 +69,7 @@ impl Core {
         let Some(stream) = self.streams.get(key) else { return };
         let id = stream.id;
         stream.no_body = line.method == b"HEAD";
+        stream.begins = self.output.total() + u64::try_from(self.output.len()).unwrap_or(0);
         let encoder = &mut self.encoder;
         self.output.headers(id, end, self.peer.frame_bytes, |out| {
             encoder.begin(out);
