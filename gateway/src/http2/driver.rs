@@ -46,6 +46,8 @@ pub struct Driver<S> {
     core: Shared,
     phase: Phase,
     timer: Option<Pin<Box<Sleep>>>,
+    /// What was written may still wait in a layer above the socket.
+    unflushed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +70,14 @@ impl<S> Drop for Driver<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn new(io: S, role: Role, already_read: &[u8], settings: Rc<Settings>) -> Self {
         let core = Rc::new(std::cell::RefCell::new(Core::new(role, settings)));
-        Self { io, input: Input::new(role, already_read), core, phase: Phase::Open, timer: None }
+        Self {
+            io,
+            input: Input::new(role, already_read),
+            core,
+            phase: Phase::Open,
+            timer: None,
+            unflushed: false,
+        }
     }
 
     pub(super) fn core(&self) -> &Shared {
@@ -242,8 +251,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         if wrote {
             core.wake_waiting();
-            if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_flush(cx) {
-                core.fail_output(error.kind());
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => core.fail_output(error.kind()),
+                Poll::Pending => {}
             }
         }
     }

@@ -7,7 +7,7 @@ use gateway::http::fields::Fields;
 use gateway::http2::{
     By, Code, OpenError, RequestLine, ResponseHead, Sender, Settings, Stream, StreamError, connect,
 };
-use tokio::io::{AsyncReadExt, duplex};
+use tokio::io::{AsyncReadExt, BufWriter, duplex};
 use tokio::task::spawn_local;
 
 use crate::wire::{
@@ -112,6 +112,21 @@ fn cookies_interim_responses_head_and_extended_connect() {
         poll_fn(|cx| plain.poll_ready(cx)).await.expect("settings");
         let refused = plain.open(&connect, &Fields::new(), false).expect_err("not allowed");
         assert_eq!(refused, OpenError::NoConnectProtocol);
+    });
+}
+
+/// A layer that keeps what is written until it is flushed, as TLS may do.
+#[test]
+fn what_a_layer_above_the_socket_keeps_is_flushed() {
+    run(async {
+        let (ours, theirs) = duplex(64);
+        answer_all(BufWriter::with_capacity(200_000, theirs), Settings::default());
+        let (driver, sender) = connect(BufWriter::with_capacity(200_000, ours), Rc::new(Settings::default()));
+        spawn_local(driver);
+        let stream = sender.open(&line(b"POST", b"/"), &Fields::new(), false).expect("a stream");
+        send_all(&stream, &[b'x'; 50_000], true).await.expect("the body is sent");
+        assert_eq!(head(&stream).await.expect("a head").status, 200);
+        assert_eq!(read_all(&stream).await.expect("a body").0.len(), 50_000);
     });
 }
 

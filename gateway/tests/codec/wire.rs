@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway::http::fields::Fields;
 use gateway::http2::{BodyEvent, Control, PREFACE, Refusal, Request, Settings, Stream, StreamError, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::{LocalSet, spawn_local};
 
 pub const DATA: u8 = 0;
@@ -175,7 +175,10 @@ pub fn status_of(block: &[u8]) -> u16 {
 
 /// Serves a connection: bodies come back, with their trailers; `/wait` is never answered; `/early` is
 /// answered before its body is read. What came of a head comes back as `x-seen`.
-pub fn answer_all(io: DuplexStream, settings: Settings) -> Control {
+pub fn answer_all<S>(io: S, settings: Settings) -> Control
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let mut driver = serve(io, &[], Rc::new(settings));
     let control = driver.control();
     spawn_local(async move {
