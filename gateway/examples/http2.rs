@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use gateway::http::fields::Fields;
 use gateway::http::name::Name;
-use gateway::http2::{BodyEvent, Refusal, Request, Settings, Stream, StreamError, serve};
+use gateway::http2::{BodyEvent, Refusal, Request, Settings, Stream, StreamError, recycle, serve};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
@@ -67,6 +67,8 @@ async fn answer(request: Request) -> Result<(), StreamError> {
         return stream.send_head(200, &fields, true);
     }
     stream.send_head(200, &fields, len == 0)?;
+    recycle(fields);
+    recycle(head.fields);
     let mut left = len;
     while left > 0 {
         let piece = BODY.get(..left.min(BODY.len())).unwrap_or_default();

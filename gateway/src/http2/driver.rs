@@ -14,10 +14,8 @@ use super::code::Code;
 use super::control::Control;
 use super::core::{Core, Role, Shared};
 use super::error::{Ended, Fault};
-use super::head::{Refusal, RequestHead};
 use super::input::Input;
 use super::settings::Settings;
-use super::stream::Stream;
 
 /// How long the end waits for the answer to a PING, and for the peer to close.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -25,17 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// So many times the setting of the output may wait for the socket before nothing more is read:
 /// answers to frames do not wait for room.
 const OUTPUT_TIMES: usize = 4;
-
-/// A request, with the stream that it came on.
-#[derive(Debug)]
-pub struct Request {
-    /// The head.
-    pub head: RequestHead,
-    /// The request is to be answered by a refusal, or its stream dropped.
-    pub refused: Option<Refusal>,
-    /// Where the body comes from and the response goes.
-    pub stream: Stream,
-}
 
 /// Drives a connection. As a future it ends with the connection; a server polls it by
 /// [`Driver::poll_request`].
@@ -89,41 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Control::new(Rc::clone(&self.core))
     }
 
-    /// The next request of a client, or nothing when the connection is over. This also writes what
-    /// the streams send, so it is to be called until then.
-    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Request>> {
-        loop {
-            if let Some(request) = self.take_request() {
-                return Poll::Ready(Some(request));
-            }
-            let done = self.poll_drive(cx);
-            // Requests that were reset meanwhile are not handed over; their frames are to be written.
-            if self.core.borrow().accepted.is_empty() {
-                return done.map(|()| None);
-            }
-        }
-    }
-
-    fn take_request(&mut self) -> Option<Request> {
-        loop {
-            let mut core = self.core.borrow_mut();
-            let Some((key, head, refused)) = core.accepted.pop_front() else {
-                if core.accepted.capacity() > 8 {
-                    core.accepted = std::collections::VecDeque::new();
-                }
-                return None;
-            };
-            if core.streams.get(key).is_none_or(|stream| stream.error.is_some()) {
-                // It was reset meanwhile.
-                core.drop_stream(key);
-                continue;
-            }
-            drop(core);
-            return Some(Request { head, refused, stream: Stream::new(Rc::clone(&self.core), key) });
-        }
-    }
-
-    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.phase {
                 Phase::Open => {

@@ -7,7 +7,8 @@
 use super::code::Code;
 use super::core::{Core, Role};
 use super::frame;
-use super::streams::{Half, Key};
+use super::state::Half;
+use super::streams::Key;
 
 /// The data of the PING.
 pub(super) const LINGER_PING: [u8; 8] = *b"response";

@@ -4,7 +4,7 @@ use super::code::Code;
 use super::core::{Core, Role};
 use super::error::{By, Fault, StreamError, calm, frame_size, protocol};
 use super::frame::{self, Head, flag, kind};
-use super::streams::Half;
+use super::state::Half;
 
 const MAX_WINDOW: i64 = 0x7fff_ffff;
 

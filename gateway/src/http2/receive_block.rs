@@ -7,7 +7,8 @@ use super::error::{Fault, calm, frame_size, protocol};
 use super::frame::{self, Head, flag};
 use super::head::Refusal;
 use super::recent::Past;
-use super::streams::{Half, Key, Stream};
+use super::state::{Half, Stream};
+use super::streams::Key;
 
 impl Core {
     pub(super) fn headers(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
@@ -129,8 +130,9 @@ impl Core {
             stream.expected = None;
         }
         let malformed = stream.malformed;
+        stream.request = Some((head, refusal));
         let key = self.streams.insert(stream);
-        self.accepted.push_back((key, head, refusal));
+        self.accepted.push_back(key);
         if malformed && self.rates.faults.exceeds(self.settings.floods.interval) {
             return Err(calm("too many malformed requests"));
         }

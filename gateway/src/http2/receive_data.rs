@@ -7,7 +7,8 @@ use super::core::{Core, FIRST_WINDOW};
 use super::error::{Fault, calm, protocol};
 use super::frame::{self, Head, flag};
 use super::recent::Past;
-use super::streams::{Half, Key};
+use super::state::Half;
+use super::streams::Key;
 
 impl Core {
     /// A DATA frame begins. `padding` counts the byte of its length too.

@@ -9,7 +9,8 @@ use super::code::Code;
 use super::core::Shared;
 use super::error::StreamError;
 use super::head::ResponseHead;
-use super::streams::{self, Half, Key};
+use super::state::{self, Half};
+use super::streams::Key;
 use crate::http::fields::Fields;
 
 /// A request with its response. Dropped before both are complete, it is reset.
@@ -36,7 +37,7 @@ impl Stream {
         Self { core, key }
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut streams::Stream) -> R) -> Option<R> {
+    fn with<R>(&self, act: impl FnOnce(&mut state::Stream) -> R) -> Option<R> {
         self.core.borrow_mut().streams.get(self.key).map(act)
     }
 
@@ -143,7 +144,7 @@ impl Stream {
     }
 }
 
-fn wait<T>(stream: &mut streams::Stream, cx: &Context<'_>) -> Poll<T> {
+fn wait<T>(stream: &mut state::Stream, cx: &Context<'_>) -> Poll<T> {
     if !stream.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
         stream.reader = Some(cx.waker().clone());
     }

@@ -8,7 +8,8 @@ use super::error::{By, StreamError};
 use super::frame::{self, HEADER, flag, kind};
 use super::head::RequestLine;
 use super::hpack::encode;
-use super::streams::{Half, Key, Stream};
+use super::state::{Half, Stream};
+use super::streams::Key;
 use crate::http::fields::Fields;
 use crate::http::name::Name;
 

@@ -124,7 +124,7 @@ fn what_a_layer_above_the_socket_keeps_is_flushed() {
         let (driver, sender) = connect(BufWriter::with_capacity(200_000, ours), Rc::new(Settings::default()));
         spawn_local(driver);
         let stream = sender.open(&line(b"POST", b"/"), &Fields::new(), false).expect("a stream");
-        send_all(&stream, &[b'x'; 50_000], true).await.expect("the body is sent");
+        send_all(&stream, &vec![b'x'; 50_000], true).await.expect("the body is sent");
         assert_eq!(head(&stream).await.expect("a head").status, 200);
         assert_eq!(read_all(&stream).await.expect("a body").0.len(), 50_000);
     });
