@@ -102,7 +102,11 @@ impl EndpointConfig {
         let standard = if self.scheme == Scheme::Https { 443 } else { 80 };
         match &self.address {
             Address::Host { host, port } if *port == standard => {
-                if host.contains(':') { format!("[{host}]") } else { host.clone() }
+                if host.contains(':') {
+                    format!("[{host}]")
+                } else {
+                    host.clone()
+                }
             }
             Address::Host { .. } => self.address.to_string(),
             Address::Unix(_) => "localhost".to_owned(),

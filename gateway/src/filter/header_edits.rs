@@ -113,13 +113,7 @@ impl Edits {
         ends
     }
 
-    fn change(
-        &self,
-        fields: &mut Fields,
-        text: &[u8],
-        ends: &[usize],
-        same: impl Fn(&[u8], &[u8]) -> bool,
-    ) {
+    fn change(&self, fields: &mut Fields, text: &[u8], ends: &[usize], same: impl Fn(&[u8], &[u8]) -> bool) {
         if !self.removed.is_empty() {
             fields.retain(|field| !self.removed.iter().any(|name| same(name.as_bytes(), field.name)));
         }
@@ -142,7 +136,12 @@ mod tests {
     #[test]
     fn fields_are_removed_set_and_added_in_this_order() {
         // remove, set, add; and the fields after `X-A: one` and `x-a: two`.
-        type Row = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static [(&'static str, &'static str)], &'static str);
+        type Row = (
+            &'static [&'static str],
+            &'static [(&'static str, &'static str)],
+            &'static [(&'static str, &'static str)],
+            &'static str,
+        );
         let table: [Row; 8] = [
             (&["x-a"], &[], &[], ""),
             (&["x-b"], &[], &[], "X-A: one, x-a: two"),
@@ -156,9 +155,8 @@ mod tests {
         ];
         for (remove, set, add, expected) in table {
             let fields = |list: &[(&str, &str)]| {
-                let parsed = |&(name, text): &(&str, &str)| {
-                    (name.to_owned(), Template::parse(text).expect(text))
-                };
+                let parsed =
+                    |&(name, text): &(&str, &str)| (name.to_owned(), Template::parse(text).expect(text));
                 list.iter().map(parsed).collect()
             };
             let edits = HeaderEdits {

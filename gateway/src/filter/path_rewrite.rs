@@ -28,9 +28,7 @@ impl PathRewrite {
                 };
                 Self::Prefix { old, new: new.clone() }
             }
-            settings::PathRewrite::Template(template) => {
-                Self::Template(Template::compile(template, route))
-            }
+            settings::PathRewrite::Template(template) => Self::Template(Template::compile(template, route)),
         }
     }
 
@@ -42,10 +40,13 @@ impl PathRewrite {
                 let (matched, forwarded) = (target.path.as_str(), target.path.forwarded());
                 // Repeated slashes within the prefix itself are merged.
                 let rest = below(forwarded, old).or_else(|| below(matched, old)).unwrap_or(matched);
-                out.extend_from_slice(new.as_bytes());
-                out.extend_from_slice(rest.as_bytes());
-                if new.is_empty() && rest.is_empty() {
+                if new.is_empty() {
+                    // Two slashes at the begin would be read as a host (RFC 3986 section 4.2).
                     out.push(b'/');
+                    out.extend_from_slice(rest.trim_start_matches('/').as_bytes());
+                } else {
+                    out.extend_from_slice(new.as_bytes());
+                    out.extend_from_slice(rest.as_bytes());
                 }
                 false
             }
@@ -131,6 +132,7 @@ mod tests {
             ("/api", "/v2", "/api", "/v2"),
             ("", "/v2", "/x", "/v2/x"),
             ("/api", "/v2", "/api//x//y", "/v2//x//y"),
+            ("/api", "", "/api//x.com//y", "/x.com//y"),
             ("/api", "/v2", "//api/x//y", "/v2/x/y"),
         ];
         for (old, new, target, expected) in table {

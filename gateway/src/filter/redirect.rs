@@ -141,13 +141,8 @@ mod tests {
     fn a_host_that_is_needed_is_asked_for() {
         let (mut request, parameters) = request("/");
         request.target.read_http1(b"GET", b"/a", None, true).expect("HTTP/1.0");
-        let redirect = Redirect {
-            status: StatusCode::FOUND,
-            scheme: Some("http"),
-            host: None,
-            port: None,
-            path: None,
-        };
+        let redirect =
+            Redirect { status: StatusCode::FOUND, scheme: Some("http"), host: None, port: None, path: None };
         let refused = redirect.location(&values(&request, &parameters), &mut Vec::new());
         assert_eq!(refused.map_err(|refused| refused.reason), Err("host_missing"));
         request.target.read_http1(b"OPTIONS", b"*", Some(b"a"), true).expect("OPTIONS *");

@@ -125,9 +125,7 @@ impl Part {
             Self::Parameter(place) => {
                 values.parameters.get(*place, target.path.as_str()).unwrap_or_default().as_bytes()
             }
-            Self::Header(name) => {
-                values.request.fields.named(name.as_bytes()).next().unwrap_or_default()
-            }
+            Self::Header(name) => values.request.fields.named(name.as_bytes()).next().unwrap_or_default(),
         };
         out.extend_from_slice(value);
     }
@@ -174,8 +172,7 @@ pub(super) mod tests {
         request.fields.push(b"x-a", b"two");
         let table: Table<()> = [(&route(), ())].into_iter().collect();
         let (fields, path) = (Fields::new(), request.target.path.as_str());
-        let lookup =
-            Lookup { host: "a.com", path, query: None, method: &request.method, fields: &fields };
+        let lookup = Lookup { host: "a.com", path, query: None, method: &request.method, fields: &fields };
         let parameters = table.find(&lookup).map(|found| found.parameters()).unwrap_or_default();
         (request, parameters)
     }

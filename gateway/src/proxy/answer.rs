@@ -11,9 +11,9 @@ use super::fault::ClientFault;
 use super::grpc;
 use crate::exchange::Exchange;
 use crate::filter::{Answer, Filter};
-use crate::http::{Failure, Source};
 use crate::http::message::Sink;
 use crate::http::name::Name;
+use crate::http::{Failure, Source};
 use crate::http1::head::Framing;
 use crate::worker::watch::For;
 

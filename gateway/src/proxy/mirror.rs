@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use http::{Method, StatusCode};
 
 use super::pump::{Fault, Pump};
-use crate::endpoint::{InFlight, Outcome};
+use crate::endpoint::{InFlight, Moment, Outcome};
 use crate::exchange::{Exchange, Peer, Request};
 use crate::http::fields::Fields;
 use crate::http::hop::Said;
@@ -133,7 +133,7 @@ impl Copy {
             None => counters.mirrors_skipped.add(1),
         }
         if let Some(outcome) = outcome {
-            upstream.report(&upstream.local(&worker), self.endpoint, outcome);
+            upstream.report(&upstream.local(&worker), self.endpoint, outcome, Moment::now());
         }
     }
 

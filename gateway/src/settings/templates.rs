@@ -110,7 +110,9 @@ fn path_fits(template: &Template) -> Result<(), &'static str> {
     }
     let mut canonical = Path::default();
     if canonical.read(plain.as_bytes()).is_err() || canonical.as_str() != plain {
-        return Err("a path is written in its canonical form: percent-encode only what needs it, in upper case");
+        return Err(
+            "a path is written in its canonical form: percent-encode only what needs it, in upper case",
+        );
     }
     Ok(())
 }

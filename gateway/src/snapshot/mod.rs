@@ -14,10 +14,12 @@ use crate::filter::mirror::Mirror;
 use crate::filter::redirect::Redirect;
 use crate::filter::rewrite::Rewrite;
 use crate::filter::{Answer, Filter, respond};
+use crate::listener::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
+use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 
 /// Settings in force.
@@ -25,6 +27,8 @@ use crate::upstream::Upstream;
 pub struct Snapshot {
     /// Where requests are accepted.
     pub listeners: Vec<Listener>,
+    /// The services behind the gateway.
+    pub upstreams: Vec<Arc<Upstream>>,
     table: Table<Arc<Route>>,
 }
 
@@ -35,6 +39,8 @@ pub struct Listener {
     pub settings: Arc<settings::Listener>,
     /// TLS, if it speaks it.
     pub tls: Option<Arc<ServerConfig>>,
+    /// The connections of each client, if they are limited.
+    pub clients: Option<Arc<Clients>>,
     /// Its counters.
     pub counters: Arc<PerWorker<Connections>>,
 }
@@ -110,14 +116,13 @@ impl Snapshot {
     /// Compiles settings that are free of problems.
     pub fn compile(
         settings: &Settings,
-        tls: Vec<Option<Arc<ServerConfig>>>,
+        tls: Vec<Option<ServerTls>>,
         upstreams: Vec<Upstream>,
         metrics: &Metrics,
     ) -> Self {
-        let upstreams: HashMap<String, Arc<Upstream>> = upstreams
-            .into_iter()
-            .map(|upstream| (upstream.settings.name.clone(), Arc::new(upstream)))
-            .collect();
+        let all: Vec<Arc<Upstream>> = upstreams.into_iter().map(Arc::new).collect();
+        let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
+        let upstreams: HashMap<String, Arc<Upstream>> = all.iter().map(named).collect();
         Self {
             listeners: settings
                 .listeners
@@ -125,10 +130,12 @@ impl Snapshot {
                 .zip(tls)
                 .map(|(listener, tls)| Listener {
                     settings: Arc::new(listener.clone()),
-                    tls,
+                    tls: tls.map(|tls| tls.config),
+                    clients: listener.max_connections_per_client.map(Clients::new),
                     counters: metrics.listener(&listener.name),
                 })
                 .collect(),
+            upstreams: all,
             table: settings
                 .routes
                 .iter()
@@ -190,10 +197,12 @@ fn filters(route: &settings::Route, metrics: &Metrics) -> Vec<Box<dyn Filter>> {
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
         add(boxed(Rewrite::compile(forward, route)));
-        add(boxed(forward.mirror.as_ref().map(|mirror| Mirror {
-            percent: mirror.percent,
-            counters: metrics.upstream(&mirror.upstream),
-        })));
+        add(boxed(
+            forward.mirror.as_ref().map(|mirror| Mirror {
+                percent: mirror.percent,
+                counters: metrics.upstream(&mirror.upstream),
+            }),
+        ));
     }
     add(boxed(ResponseHeaders::compile(route)));
     filters.sort_by_key(|filter| filter.phase());
@@ -244,8 +253,7 @@ mod tests {
         let (settings, problems) = parse("f", WHOLE);
         assert!(problems.is_empty(), "{problems:?}");
         let metrics = Metrics::new(1, AccessLog::new(false));
-        let filters: Vec<_> =
-            settings.routes.iter().map(|route| super::filters(route, &metrics)).collect();
+        let filters: Vec<_> = settings.routes.iter().map(|route| super::filters(route, &metrics)).collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {
             filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
         };

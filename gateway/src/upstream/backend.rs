@@ -34,7 +34,14 @@ impl Backend {
     pub fn send_head(&mut self, request: &Request, towards: Towards) -> Result<(), Broken> {
         match self {
             Self::Http1(wire) => {
-                client::write_head(wire, &request.method, &request.target, &request.fields, request.framing, towards);
+                client::write_head(
+                    wire,
+                    &request.method,
+                    &request.target,
+                    &request.fields,
+                    request.framing,
+                    towards,
+                );
             }
             Self::Unopened(sender) => {
                 let mut path = Vec::with_capacity(128);

@@ -97,7 +97,8 @@ fn the_upstream_is_asked_for_another_path_and_host() {
             assert_eq!(echoed(&answer.body, "host"), Some(host), "{path}");
             assert_eq!(echoed(&answer.body, "x-forwarded-host"), Some("t:8"), "{path}");
             // The log keeps what the client asked for.
-            let canonical = path.split('?').next().expect("a path").replace("/../api", "").replace("%2f", "%2F");
+            let canonical =
+                path.split('?').next().expect("a path").replace("/../api", "").replace("%2f", "%2F");
             assert!(line.contains(&format!("\"host\":\"t\",\"path\":\"{canonical}\"")), "{line}");
         }
     }
@@ -157,7 +158,9 @@ fn responses_are_changed_also_where_the_gateway_fails() {
         "retries = 0",
         "max_body_bytes = 3\nresponse_headers = { set = { X-Frame-Options = 'DENY' }, remove = ['cache-control'] }",
     );
-    for request in ["GET / HTTP/1.1\r\nHost: t\r\n\r\n", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n"] {
+    for request in
+        ["GET / HTTP/1.1\r\nHost: t\r\n\r\n", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n"]
+    {
         let answer = ask(gateway.address, request);
         assert!(answer.status == 503 || answer.status == 413, "{}", answer.head);
         assert_eq!(answer.field("x-frame-options"), Some("DENY"));
@@ -250,10 +253,8 @@ fn a_mirror_gets_what_the_upstream_gets() {
 fn a_mirror_is_neither_waited_for_nor_missed() {
     let upstream = Upstream::saying("x");
     let (slow, _told) = telling(Duration::from_secs(3));
-    let slow_gateway = gateway(
-        &[("a", &upstream), ("m", &slow)],
-        "[[routes]]\nupstream = 'a'\nmirror.upstream = 'm'\n",
-    );
+    let slow_gateway =
+        gateway(&[("a", &upstream), ("m", &slow)], "[[routes]]\nupstream = 'a'\nmirror.upstream = 'm'\n");
     let begun = Instant::now();
     let mut client = Client::connect(slow_gateway.address);
     // More than may be on their way at a time.
@@ -265,10 +266,8 @@ fn a_mirror_is_neither_waited_for_nor_missed() {
     counted(&slow_gateway, "skipped", 6);
 
     let broken = Upstream::raw(b"no response\r\n\r\n");
-    let broken_gateway = gateway(
-        &[("a", &upstream), ("m", &broken)],
-        "[[routes]]\nupstream = 'a'\nmirror.upstream = 'm'\n",
-    );
+    let broken_gateway =
+        gateway(&[("a", &upstream), ("m", &broken)], "[[routes]]\nupstream = 'a'\nmirror.upstream = 'm'\n");
     for _ in 0..5 {
         assert_eq!(get(broken_gateway.address, "/").body, "x");
     }

@@ -15,7 +15,8 @@ use crate::upstream::{Upstream, echoed, response};
 /// Sends a message in HTTP/2; the head of the response and the length of its body.
 async fn call(gateway: &Gateway, path: &str, kind: &str, timeout: Option<&str>) -> (Response<()>, String) {
     let mut sender = connect(gateway.address).await;
-    let mut request = Request::post(format!("http://t{path}")).header("content-type", kind).header("te", "trailers");
+    let mut request =
+        Request::post(format!("http://t{path}")).header("content-type", kind).header("te", "trailers");
     if let Some(timeout) = timeout {
         request = request.header("grpc-timeout", timeout);
     }
@@ -69,7 +70,8 @@ fn failures_are_told_in_the_head() {
     // A malformed request of HTTP/1 gets a plain refusal.
     let refused = "POST / HTTP/1.1\r\nHost: t\r\nContent-Type: application/grpc\r\nContent-Length: x\r\n\r\n";
     assert_eq!(ask(gateway.address, refused).status, 400);
-    let unanswered = "POST /p.S/Down HTTP/1.1\r\nHost: t\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
+    let unanswered =
+        "POST /p.S/Down HTTP/1.1\r\nHost: t\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
     let answer = ask(gateway.address, unanswered);
     assert_eq!((answer.status, answer.field("grpc-status")), (200, Some("14")));
     assert_eq!(answer.field("content-length"), Some("0"));
@@ -88,7 +90,8 @@ fn a_deadline_ends_the_request_and_never_before_its_time() {
     let gateway = Gateway::with(upstream.address, "", "", "request_timeout = '700ms'");
     run(async {
         // The deadline of the client and of the route: the shorter counts.
-        for (timeout, least) in [(Some("300m"), 300), (Some("250001u"), 251), (Some("9H"), 700), (None, 700)] {
+        for (timeout, least) in [(Some("300m"), 300), (Some("250001u"), 251), (Some("9H"), 700), (None, 700)]
+        {
             let begun = Instant::now();
             let (head, _) = call(&gateway, "/p.S/Slow", "application/grpc", timeout).await;
             assert_eq!(field(&head, "grpc-status"), Some("4"), "{timeout:?} {head:?}");
