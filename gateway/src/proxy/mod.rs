@@ -74,11 +74,11 @@ async fn run<'s, D: Downstream>(
         Action::Forward(forward) => forward::forward(exchange, route, forward, said, down).await,
         Action::Redirect(redirect) => {
             let answer = redirect.answer(exchange)?;
-            answer::send(exchange, down, &route.filters, answer).await;
+            Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
             Ok(())
         }
         Action::Respond(answer) => {
-            answer::send(exchange, down, &route.filters, answer.clone()).await;
+            Box::pin(answer::send(exchange, down, &route.filters, answer.clone())).await;
             Ok(())
         }
         Action::Welcome => {

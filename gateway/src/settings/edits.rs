@@ -41,6 +41,9 @@ fn fields(
         let text = Placed { value: text.into_owned(), span };
         let template = templates::read(&text, Scope { path, place: Use::Field }, report);
         if let (Some(name), Some(template)) = (name, template) {
+            if fields.iter().any(|(other, _)| *other == name) {
+                report.add(&key.span, format!("there is another '{name}' in another case; remove one"));
+            }
             fields.push((name, template));
         }
     }
