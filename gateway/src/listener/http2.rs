@@ -149,7 +149,7 @@ fn read(
         protocol: head.protocol(),
         host: head.fields.get(Name::Host),
     })?;
-    request.fields = std::mem::take(&mut head.fields);
+    http2::recycle(std::mem::replace(&mut request.fields, std::mem::take(&mut head.fields)));
     request.expects_continue =
         !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
     Ok(())

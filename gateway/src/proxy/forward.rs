@@ -435,7 +435,7 @@ impl Waiting {
         }
         match moved {
             Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
-            Poll::Ready(Err(Fault::Sink(_))) => {
+            Poll::Ready(Err(Fault::Sink)) => {
                 self.upload_broke = true;
                 Ok(())
             }
@@ -600,7 +600,7 @@ async fn transfer<D: Downstream>(
             Poll::Ready(Err(Fault::Source(broken))) => {
                 return Poll::Ready(Err(broken_off(Box::new(ResponseFault::Aborted(broken)))));
             }
-            Poll::Ready(Err(Fault::Sink(_))) => {
+            Poll::Ready(Err(Fault::Sink)) => {
                 return Poll::Ready(Err(broken_off(Box::new(ClientFault::Closed))));
             }
             Poll::Pending => {}

@@ -43,7 +43,7 @@ pub enum Fault {
     /// The sender of the body.
     Source(Broken),
     /// Its receiver.
-    Sink(Broken),
+    Sink,
 }
 
 impl Pump {
@@ -94,7 +94,7 @@ impl Pump {
                     Poll::Ready(Err(broken)) => return Poll::Ready(Err(Fault::Source(broken))),
                     Poll::Pending => {
                         // What was taken must not wait for what comes next.
-                        if sink.poll_flush(cx).map_err(Fault::Sink)?.is_pending() {
+                        if sink.poll_flush(cx).map_err(|_| Fault::Sink)?.is_pending() {
                             self.waits = Waits::Sink;
                         }
                         return Poll::Pending;
@@ -109,13 +109,13 @@ impl Pump {
                 self.shown += piece.len() as u64;
             }
             self.waits = Waits::Sink;
-            let count = ready!(sink.poll_write(cx, source.body())).map_err(Fault::Sink)?;
+            let count = ready!(sink.poll_write(cx, source.body())).map_err(|_| Fault::Sink)?;
             source.consume(count);
             self.bytes += count as u64;
         }
         if self.state == State::Finish {
             self.waits = Waits::Sink;
-            ready!(sink.poll_finish(cx, self.trailers.as_ref())).map_err(Fault::Sink)?;
+            ready!(sink.poll_finish(cx, self.trailers.as_ref())).map_err(|_| Fault::Sink)?;
             self.state = State::Done;
         }
         Poll::Ready(Ok(()))
