@@ -76,6 +76,10 @@ pub(super) async fn forward<'s, D: Downstream>(
         down.deadlines().set(For::Request, limit);
     }
     finish_request(exchange, upstream);
+    if said.takes_trailers && !said.websocket {
+        // For one connection only, but servers of gRPC insist on it.
+        exchange.request.fields.add(Name::Te, b"trailers");
+    }
     let has_body = !exchange.request.framing.is_empty();
     let mut upload = if has_body { Pump::new(true) } else { Pump::done() };
     if !has_body {

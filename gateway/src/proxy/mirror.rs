@@ -34,7 +34,7 @@ pub fn begin(exchange: &mut Exchange<'_>, route: &Route, forward: &Forward, said
     let body = copied.whole(upload.bytes).filter(|_| upload.is_done());
     // A tunnel cannot be copied.
     let is_tunnel = said.websocket || exchange.request.method == Method::CONNECT;
-    let copy = body.filter(|_| !is_tunnel).and_then(|body| Copy::of(exchange, route, upstream, body));
+    let copy = body.filter(|_| !is_tunnel).and_then(|body| Copy::of(exchange, route, upstream, said, body));
     let Some(copy) = copy else {
         counters.mirrors_skipped.add(1);
         return;
@@ -81,7 +81,13 @@ struct Failed {
 }
 
 impl Copy {
-    fn of(exchange: &Exchange<'_>, route: &Route, upstream: &Arc<Upstream>, body: Vec<u8>) -> Option<Self> {
+    fn of(
+        exchange: &Exchange<'_>,
+        route: &Route,
+        upstream: &Arc<Upstream>,
+        said: Said,
+        body: Vec<u8>,
+    ) -> Option<Self> {
         let worker = exchange.worker.shared()?;
         let slot = Slot::take(&worker)?;
         let local = upstream.local(&worker);
@@ -107,7 +113,11 @@ impl Copy {
             request,
             body: Body { bytes: body, at: 0 },
             endpoint: pick.index,
-            towards: Towards { tls: upstream.dialing.tls.is_some(), ..Towards::default() },
+            towards: Towards {
+                tls: upstream.dialing.tls.is_some(),
+                websocket: false,
+                takes_trailers: said.takes_trailers,
+            },
             _in_flight: local.enter(pick.index),
             _slot: slot,
             upstream: Arc::clone(upstream),
@@ -207,7 +217,7 @@ impl Copy {
         match read {
             Err(Fault::Source(_)) => return Err(BROKEN),
             // Longer than what is read: the connection is closed.
-            Err(Fault::Sink(_)) => return Ok(head.status),
+            Err(Fault::Sink) => return Ok(head.status),
             Ok(()) => {}
         }
         if let (Backend::Http1(wire), Some(endpoint)) =

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, StatusCode};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::client::ask;
-use crate::gateway::Gateway;
-use crate::http2::{connect, run};
+use crate::gateway::{Gateway, PATIENCE};
+use crate::http2::{connect, frame, run};
 use crate::upstream::{Upstream, echoed, response};
 
 /// Sends a message in HTTP/2; the head of the response and the length of its body.
@@ -103,4 +105,41 @@ fn a_deadline_ends_the_request_and_never_before_its_time() {
         assert_eq!(head.status(), StatusCode::OK);
         assert_eq!(echoed(&body, "grpc-timeout"), Some("5010m"));
     });
+}
+
+#[test]
+fn a_short_body_that_comes_with_its_head_reaches_an_upstream_of_http_2() {
+    let upstream = Upstream::echo();
+    let last = Gateway::before(upstream.address);
+    let settings = format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[upstreams.a]\nendpoints = ['h2c://{}']\n\
+         [[routes]]\nupstream = 'a'\nmirror.upstream = 'a'\nrewrite = {{ prefix = '/new', host = 'b.test' }}\n",
+        last.address
+    );
+    let gateway = Gateway::start(&settings);
+    run(async {
+        let mut stream = TcpStream::connect(gateway.address).await.expect("a gateway");
+        // In one write: the preface, settings, a head without a length, and a body that ends the stream.
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        bytes.extend(b"\0\0\x16\x01\x04\0\0\0\x01\x83\x86\x44\x02/x\x41\x01t\x40\x02te\x08trailers");
+        bytes.extend(b"\0\0\x05\0\x01\0\0\0\x01hello");
+        stream.write_all(&bytes).await.expect("an open connection");
+        let mut body = Vec::new();
+        while !body.ends_with(b"hello") {
+            let (kind, _, payload) = frame(&mut stream).await;
+            if kind == 0 {
+                body.extend(payload);
+            }
+        }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        assert!(body.starts_with("POST /new/x HTTP/1.1\r\n"), "{body}");
+        for (name, value) in [("host", "b.test"), ("te", "trailers"), ("via", "2 gateway")] {
+            assert_eq!(echoed(&body, name), Some(value), "{name}\n{body}");
+        }
+    });
+    let deadline = Instant::now() + PATIENCE;
+    while upstream.requests() < 2 {
+        assert!(Instant::now() < deadline, "no copy came");
+        thread::sleep(Duration::from_millis(10));
+    }
 }

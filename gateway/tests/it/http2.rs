@@ -187,7 +187,7 @@ fn a_connection_without_requests_is_closed() {
 }
 
 /// The next frame: its type, its stream and what it holds.
-async fn frame(stream: &mut TcpStream) -> (u8, u8, Vec<u8>) {
+pub async fn frame(stream: &mut TcpStream) -> (u8, u8, Vec<u8>) {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.expect("a frame");
     let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
