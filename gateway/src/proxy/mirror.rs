@@ -73,11 +73,21 @@ impl Drop for Slot {
     }
 }
 
+/// How a copy ended.
+enum End {
+    Answered(StatusCode),
+    /// What it says of the endpoint, if it says anything.
+    Failed(Option<Outcome>),
+    /// It was not sent.
+    Skipped,
+}
+
 /// Why there was no response.
-struct Failed {
-    outcome: Outcome,
-    /// Nothing of a response came.
-    silent: bool,
+enum Failed {
+    /// The connection broke, and nothing of a response came.
+    Silent,
+    /// The response broke off, or it is malformed.
+    Broken,
 }
 
 impl Copy {
@@ -129,65 +139,68 @@ impl Copy {
         let settings = &self.upstream.settings;
         let limit = settings.connect_timeout + settings.response_timeout;
         let (upstream, worker) = (Arc::clone(&self.upstream), Rc::clone(&self.worker));
-        let sent = tokio::time::timeout(limit, self.send()).await;
-        let outcome = match sent {
-            Ok(Some(outcome)) => Some(outcome),
-            // Its circuit is open.
-            Ok(None) => None,
-            Err(_) => Some(Outcome::TimedOut),
-        };
+        let end = tokio::time::timeout(limit, self.send()).await;
         let counters = upstream.counters.of(worker.index);
-        match outcome {
-            Some(Outcome::Status(_)) => counters.mirrors_answered.add(1),
-            Some(_) => counters.mirrors_failed.add(1),
-            None => counters.mirrors_skipped.add(1),
-        }
+        let outcome = match end.unwrap_or(End::Failed(Some(Outcome::TimedOut))) {
+            End::Answered(status) => {
+                counters.mirrors_answered.add(1);
+                Some(Outcome::Status(status.as_u16()))
+            }
+            End::Failed(outcome) => {
+                counters.mirrors_failed.add(1);
+                outcome
+            }
+            End::Skipped => {
+                counters.mirrors_skipped.add(1);
+                None
+            }
+        };
         if let Some(outcome) = outcome {
             upstream.report(&upstream.local(&worker), self.endpoint, outcome, Moment::now());
         }
     }
 
-    /// Sends the copy and reads its response; none if there are too many requests already.
-    async fn send(&mut self) -> Option<Outcome> {
+    /// Sends the copy and reads its response.
+    async fn send(&mut self) -> End {
         let (upstream, worker) = (Arc::clone(&self.upstream), Rc::clone(&self.worker));
-        let _permit = match &upstream.cluster.circuit {
-            Some(circuit) => Some(circuit.try_enter()?),
-            None => None,
+        let permit = upstream.cluster.circuit.as_ref().map(|circuit| circuit.try_enter());
+        let (Some(endpoint), false) =
+            (upstream.cluster.endpoints.get(self.endpoint), matches!(permit, Some(None)))
+        else {
+            return End::Skipped;
         };
         let counters = upstream.counters.of(worker.index);
-        let endpoint = upstream.cluster.endpoints.get(self.endpoint)?;
         let repeatable = self.request.method.is_idempotent();
         if let Some(open) = upstream.reuse(&worker, endpoint, !repeatable) {
             counters.reused.add(1);
             match self.exchange(open).await {
-                Ok(status) => return Some(Outcome::Status(status.as_u16())),
-                // The connection may have been closed while it was idle.
-                Err(failed) if failed.silent && repeatable => self.body.at = 0,
-                Err(failed) => return Some(failed.outcome),
+                Ok(status) => return End::Answered(status),
+                // The connection may have been closed while it was idle, which says nothing.
+                Err(Failed::Silent) if repeatable => self.body.at = 0,
+                Err(Failed::Silent) => return End::Failed(None),
+                Err(Failed::Broken) => return End::Failed(Some(Outcome::Reset)),
             }
         }
         let fresh = match upstream.dial(&worker, endpoint, &self.peer).await {
             Ok(fresh) => fresh,
-            Err(UpstreamError::ConnectTimeout) => return Some(Outcome::TimedOut),
-            Err(_) => return Some(Outcome::ConnectFailed),
+            Err(UpstreamError::ConnectTimeout) => return End::Failed(Some(Outcome::TimedOut)),
+            Err(_) => return End::Failed(Some(Outcome::ConnectFailed)),
         };
         counters.connections.add(1);
-        Some(match self.exchange(fresh).await {
-            Ok(status) => Outcome::Status(status.as_u16()),
-            Err(failed) => failed.outcome,
-        })
+        match self.exchange(fresh).await {
+            Ok(status) => End::Answered(status),
+            Err(_) => End::Failed(Some(Outcome::Reset)),
+        }
     }
 
     /// Sends the copy on one connection and throws the response away.
     async fn exchange(&mut self, mut backend: Backend) -> Result<StatusCode, Failed> {
-        const SILENT: Failed = Failed { outcome: Outcome::Reset, silent: true };
-        const BROKEN: Failed = Failed { outcome: Outcome::Reset, silent: false };
         let (upstream, worker) = (&self.upstream, &self.worker);
         if let Backend::Http1(wire) = &mut backend {
             wire.output().lend(worker.buffers.take());
             wire.input().lend(worker.buffers.take());
         }
-        backend.send_head(&self.request, self.towards).map_err(|_| SILENT)?;
+        backend.send_head(&self.request, self.towards).map_err(|_| Failed::Silent)?;
         let body = &mut self.body;
         let mut upload = if self.request.framing.is_empty() { Pump::done() } else { Pump::new(false) };
         let mut fields = Fields::new();
@@ -207,15 +220,15 @@ impl Copy {
         })
         .await;
         let head = head.map_err(|no_head| match no_head {
-            NoHead::Broken(_, true) => SILENT,
-            NoHead::Broken(_, false) | NoHead::Malformed(_) => BROKEN,
+            NoHead::Broken(_, true) => Failed::Silent,
+            NoHead::Broken(_, false) | NoHead::Malformed(_) => Failed::Broken,
         })?;
         let (persists, hint) = persistence(&head, &fields);
         let mut rest = Discard(MOST_BYTES);
         let mut download = Pump::new(false);
         let read = poll_fn(|cx| download.poll(cx, &mut backend, &mut rest, |_, _| Ok(()))).await;
         match read {
-            Err(Fault::Source(_)) => return Err(BROKEN),
+            Err(Fault::Source(_)) => return Err(Failed::Broken),
             // Longer than what is read: the connection is closed.
             Err(Fault::Sink) => return Ok(head.status),
             Ok(()) => {}

@@ -254,6 +254,10 @@ fn mistakes_are_told_with_their_remedy() {
         ("respond = { status = 100 }", "a status from 200 to 599, not 100"),
         ("respond = { status = 204, body = 'x' }", "a response with 204 has no body"),
         ("respond = { status = 200 }\nmirror = { upstream = 'a' }", "'mirror' has no effect"),
+        (
+            "respond = { status = 200 }\nrequest_headers = { remove = ['x'] }",
+            "'request_headers' has no effect",
+        ),
         ("split = []", "'split' gives no upstream any weight"),
         ("split = [{ upstream = 'a' }]", "split lacks 'weight'"),
         ("split = [{ upstream = 'a', weight = 0 }]", "'split' gives no upstream any weight"),
