@@ -53,7 +53,7 @@ pub fn write_head(
     if towards.websocket {
         out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
     } else if towards.takes_trailers {
-        out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
+        out.extend_from_slice(b"connection: te\r\n");
     }
     // A length of zero says that no body was forgotten, where one is expected (RFC 9110 section 8.6).
     if framing == Framing::None && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
