@@ -75,11 +75,7 @@ pub(super) async fn forward<'s, D: Downstream>(
     if let Some(limit) = grpc::limit(&exchange.request, route.request_timeout) {
         down.deadlines().set(For::Request, limit);
     }
-    finish_request(exchange, upstream);
-    if said.takes_trailers && !said.websocket {
-        // For one connection only, but servers of gRPC insist on it.
-        exchange.request.fields.add(Name::Te, b"trailers");
-    }
+    finish_request(exchange, upstream, said);
     let has_body = !exchange.request.framing.is_empty();
     let mut upload = if has_body { Pump::new(true) } else { Pump::done() };
     if !has_body {
@@ -100,25 +96,28 @@ pub(super) async fn forward<'s, D: Downstream>(
 }
 
 /// Adds what only the gateway can say.
-fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream) {
+fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, said: Said) {
     let request = &mut exchange.request;
     let fields = &mut request.fields;
     let Some(authority) = request.target.authority().map(str::as_bytes) else {
         // A client of HTTP/1.0 may name no host, the upstream must get one.
         fields.set(Name::Host, upstream.host().as_bytes());
-        return finish_fields(exchange);
+        return finish_fields(exchange, said);
     };
     if fields.get(Name::Host) != Some(authority) {
         fields.set(Name::Host, authority);
     }
-    finish_fields(exchange);
+    finish_fields(exchange, said);
 }
 
-fn finish_fields(exchange: &mut Exchange<'_>) {
+fn finish_fields(exchange: &mut Exchange<'_>, said: Said) {
     let request = &mut exchange.request;
     let fields = &mut request.fields;
     if !request.expects_continue {
         fields.remove(Name::Expect);
+    }
+    if said.takes_trailers {
+        fields.add(Name::Te, b"trailers");
     }
     add_via(fields, request.version);
     fields.add(Name::RequestId, &exchange.id);
