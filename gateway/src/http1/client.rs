@@ -30,7 +30,7 @@ pub struct Towards {
     pub tls: bool,
     /// The request asks to switch to WebSocket.
     pub websocket: bool,
-    /// The client reads trailers.
+    /// The client reads trailers, as the field `te` says.
     pub takes_trailers: bool,
 }
 

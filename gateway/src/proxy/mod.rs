@@ -4,6 +4,8 @@ pub mod answer;
 pub mod downstream;
 pub mod fault;
 mod forward;
+mod grpc;
+mod mirror;
 mod pump;
 mod tunnel;
 mod welcome;
@@ -81,6 +83,15 @@ async fn run<'s, D: Downstream>(
     }
     match &route.action {
         Action::Forward(forward) => forward::forward(exchange, route, forward, said, down).await,
+        Action::Redirect(redirect) => {
+            let answer = redirect.answer(exchange)?;
+            Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
+            Ok(())
+        }
+        Action::Respond(answer) => {
+            Box::pin(answer::send(exchange, down, &route.filters, answer.clone())).await;
+            Ok(())
+        }
         Action::Welcome => {
             let answer = welcome::page(&exchange.request)?;
             Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
