@@ -88,14 +88,6 @@ impl Stream {
         self.with(|stream| stream.recv == Half::Ended).unwrap_or(true)
     }
 
-    /// Whether the message has ended, and neither body nor trailers are left to be read.
-    pub fn has_no_body(&self) -> bool {
-        let nothing = |stream: &mut state::Stream| {
-            stream.recv == Half::Ended && stream.body.is_empty() && stream.trailers.is_none()
-        };
-        self.with(nothing).unwrap_or(true)
-    }
-
     /// Gives back bytes of the body that were forwarded or thrown away, so that the peer may send
     /// more.
     pub fn release(&self, bytes: usize) {

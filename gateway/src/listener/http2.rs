@@ -101,7 +101,7 @@ async fn serve_stream(worker: Rc<Worker>, peer: Rc<Peer>, incoming: http2::Reque
     let snapshot = worker.snapshot();
     let mut request = worker.heads.take_request();
     let max_target = peer.listener.max_request_line;
-    let read = read(&mut request, head, client.body.stream().has_no_body(), max_target);
+    let read = read(&mut request, head, client.body.stream().is_received(), max_target);
     let response = worker.heads.take_response();
     let mut exchange = Exchange::begin(&worker, &peer, request, response);
     let malformed = matches!(refused, Some(Refusal::Malformed(_)));
