@@ -46,3 +46,8 @@ pub fn trim_ows(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|byte| !is_ows(byte)).map_or(start, |last| last + 1);
     &bytes[start..end]
 }
+
+/// The elements of a comma-separated list, without the empty ones (RFC 9110 section 5.6.1).
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim_ows).filter(|element| !element.is_empty())
+}

@@ -1,0 +1,134 @@
+//! Filters: what a route does to its requests and responses besides forwarding them.
+//!
+//! A filter is made when a snapshot is compiled and lives as long as it. What must outlive it, or is
+//! shared by all workers, it holds by an `Arc`. To add one: a file here, its settings, a line in the
+//! list that compiles a route, and a row in `docs/gateway.md`. Where it stands among the others is
+//! decided by its [`Phase`], not by the list or the settings.
+
+pub mod body_limit;
+pub mod forwarded;
+pub mod header_edits;
+pub mod mirror;
+pub mod path_rewrite;
+pub mod redirect;
+pub mod respond;
+pub mod rewrite;
+pub mod template;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use crate::exchange::Exchange;
+use crate::http::Failure;
+use crate::http::fields::Fields;
+
+/// What a filter decides on a request head.
+pub enum Verdict {
+    /// The next filter sees the request.
+    Continue,
+    /// This response answers the request.
+    Answer(Answer),
+    /// The request is refused.
+    Refuse(Box<dyn Failure>),
+}
+
+/// When a filter sees a request. Filters of one phase stand in the order of the list that compiles a
+/// route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// What is too much is refused.
+    Limits,
+    /// The upstream is told who asks.
+    Client,
+    /// The fields of the request are changed.
+    Headers,
+    /// Path, query and host are changed.
+    Target,
+    /// The request is copied.
+    Copy,
+    /// The response is changed.
+    Response,
+}
+
+impl Phase {
+    /// Its name in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Limits => "limits",
+            Self::Client => "client",
+            Self::Headers => "headers",
+            Self::Target => "target",
+            Self::Copy => "copy",
+            Self::Response => "response",
+        }
+    }
+}
+
+/// A response that the gateway makes itself.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields, without those that frame the body.
+    pub fields: Fields,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// One thing that a route does.
+pub trait Filter: fmt::Debug + Send + Sync {
+    /// Its name, as it stands in the settings and in documents.
+    fn name(&self) -> &'static str;
+
+    /// When it sees a request.
+    fn phase(&self) -> Phase;
+
+    /// Sees the head of a request. It may change it.
+    fn request(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        let _ = exchange;
+        Verdict::Continue
+    }
+
+    /// Sees the head of a response, also of one that the gateway makes. It may change it.
+    fn response(&self, exchange: &mut Exchange<'_>) {
+        let _ = exchange;
+    }
+
+    /// Whether [`Filter::request_data`] is to be called.
+    fn sees_request_data(&self) -> bool {
+        false
+    }
+
+    /// Sees a piece of the request body before it is forwarded; `exchange.received` counts what came
+    /// before it.
+    ///
+    /// # Errors
+    ///
+    /// Why the request ends here.
+    fn request_data(&self, exchange: &Exchange<'_>, piece: &[u8]) -> Result<(), Box<dyn Failure>> {
+        let _ = (exchange, piece);
+        Ok(())
+    }
+
+    /// Whether [`Filter::response_data`] is to be called.
+    fn sees_response_data(&self) -> bool {
+        false
+    }
+
+    /// Sees a piece of the response body before it is forwarded.
+    fn response_data(&self, exchange: &Exchange<'_>, piece: &[u8]) {
+        let _ = (exchange, piece);
+    }
+}
+
+impl fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Continue => f.write_str("Continue"),
+            Self::Answer(answer) => answer.fmt(f),
+            Self::Refuse(failure) => f.write_str(failure.reason()),
+        }
+    }
+}
