@@ -1,6 +1,5 @@
 //! The client's side of HTTP/1: requests written, response heads read.
 
-use std::io::Write;
 use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
@@ -109,13 +108,4 @@ pub fn persistence(head: &Head, fields: &Fields) -> (bool, Option<u64>) {
         .flat_map(crate::http::token::list)
         .find_map(|parameter| std::str::from_utf8(parameter).ok()?.strip_prefix("timeout=")?.parse().ok());
     (persists && head.framing != Framing::Close, hint)
-}
-
-/// Writes the status line of a response.
-pub fn append_status(out: &mut Vec<u8>, status: http::StatusCode) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    let _ = out.write(b"\r\n");
 }

@@ -1,13 +1,17 @@
 //! The way of a request: form, route, filters, upstream, and back.
 
 pub mod answer;
+mod attempt;
 pub mod downstream;
 pub mod fault;
 mod forward;
 mod grpc;
 mod mirror;
 mod pump;
+mod respond;
+mod send;
 mod tunnel;
+mod waiting;
 mod welcome;
 
 use http::{Method, StatusCode};
