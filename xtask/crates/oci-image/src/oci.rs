@@ -132,7 +132,30 @@ impl Index {
     }
 }
 
+/// The entry of `index.json` that stands for an image of these manifests: the only one itself, else the index that
+/// `put` makes of them.
+pub fn top_of(
+    mut manifests: Vec<Descriptor>,
+    put: impl FnOnce(Vec<Descriptor>) -> Result<Descriptor>,
+) -> Result<Descriptor> {
+    match (manifests.pop(), manifests.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (last, _) => put(manifests.into_iter().chain(last).collect()),
+    }
+}
+
+/// The name of an image in `index.json` (annotations.md), and the same for containerd, which Docker and Podman ask
+/// first.
+pub const NAMES: [&str; 2] = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
+
 impl Descriptor {
+    /// The same with a name, whole as `docker.io/owner/app:1.2.3`: of a short one each reader makes another.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.annotations.extend(NAMES.map(|key| (key.to_owned(), name.to_owned())));
+        self
+    }
+
     /// A descriptor of `bytes`.
     pub fn of(media_type: &str, bytes: &[u8]) -> Self {
         Self {
