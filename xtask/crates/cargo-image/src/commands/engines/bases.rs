@@ -157,11 +157,12 @@ fn root(machine: &Machine, arch: &str) -> Result<()> {
         )
         .env("SOURCE_DATE_EPOCH", STAMP),
     )?;
-    // mmdebstrap takes these from this machine; without them every machine makes the same image.
-    machine.logged(
-        &log,
-        cmd!(sh, "tar --delete -f {part} ./etc/hostname ./etc/resolv.conf ./etc/apt/sources.list"),
-    )?;
-    machine.logged(&log, cmd!(sh, "gzip -nf {part}"))?;
-    Ok(std::fs::rename(format!("{part}.gz"), format!("{tar}.gz"))?)
+    // mmdebstrap takes three files from this machine; without them every machine makes the same image. From a pipe:
+    // deleting in a file, GNU tar 1.34 loses the entries at its end.
+    let script = "tar --delete -f - ./etc/hostname ./etc/resolv.conf ./etc/apt/sources.list <\"$0\" >\"$1\"";
+    let clean = format!("{tar}.clean.tar");
+    machine.logged(&log, cmd!(sh, "sh -c {script} {part} {clean}"))?;
+    sh.remove_path(&part)?;
+    machine.logged(&log, cmd!(sh, "gzip -nf {clean}"))?;
+    Ok(std::fs::rename(format!("{clean}.gz"), format!("{tar}.gz"))?)
 }
