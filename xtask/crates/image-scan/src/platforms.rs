@@ -9,14 +9,12 @@ use serde_json::Value;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_image::layout::Layout;
-use oci_image::oci::{self, Descriptor, Index, Manifest, PlatformSpec};
+use oci_image::oci::{self, Descriptor, Index, MAX_INDEX_DEPTH, Manifest, PlatformSpec};
 
 /// Manifests of one image that are followed.
 pub const MAX_ENTRIES: usize = 100;
 /// Layers of one image; container engines take 127 at most.
 const MAX_LAYERS: usize = 500;
-/// Indexes within indexes.
-const MAX_DEPTH: usize = 4;
 
 /// One platform's image.
 #[derive(Clone, Debug)]
@@ -64,8 +62,8 @@ pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
         if !attestation && !seen.insert((entry.digest, entry.media_type.clone())) {
             continue;
         }
-        if depth > MAX_DEPTH {
-            return Err(Fault::failed(format!("indexes nest deeper than {MAX_DEPTH}"))
+        if depth > MAX_INDEX_DEPTH {
+            return Err(Fault::failed(format!("indexes nest deeper than {MAX_INDEX_DEPTH}"))
                 .at(layout.dir().display())
                 .into());
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::oci::{self, Descriptor, Index, MAX_DOCUMENT, Manifest};
+use super::oci::{self, Descriptor, Index, MAX_DOCUMENT, MAX_INDEX_DEPTH, Manifest};
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
 use cli_support::files::{self, Sink};
@@ -29,8 +29,6 @@ const OWN: &str = ".xtask.json";
 const NO_NOTES: &[u8] = b"{}\n";
 /// The annotation of `index.json` that said it before there was that file.
 const OURS: &str = "xtask";
-/// Indexes within indexes that are followed; images have one.
-const MAX_DEPTH: usize = 4;
 
 /// A layout's folder.
 #[derive(Debug, Clone)]
@@ -226,7 +224,7 @@ impl Layout {
     /// Every blob that `index` reaches; all of them must be there.
     pub fn reachable(&self, index: &Index) -> Result<BTreeSet<Digest>> {
         let mut seen = BTreeSet::new();
-        let mut waiting: Vec<_> = index.manifests.iter().map(|entry| (entry.clone(), 1)).collect();
+        let mut waiting: Vec<_> = index.manifests.iter().map(|entry| (entry.clone(), 0)).collect();
         while let Some((descriptor, depth)) = waiting.pop() {
             if !self.has(&descriptor.digest, descriptor.size) {
                 let path = self.blob_path(&descriptor.digest);
@@ -238,8 +236,11 @@ impl Layout {
             if !seen.insert(descriptor.digest) {
                 continue;
             }
-            if depth > MAX_DEPTH {
-                bail!(Fault::failed(format!("indexes nest deeper than {MAX_DEPTH}")).at(self.dir.display()));
+            if depth > MAX_INDEX_DEPTH {
+                bail!(
+                    Fault::failed(format!("indexes nest deeper than {MAX_INDEX_DEPTH}"))
+                        .at(self.dir.display())
+                );
             }
             let what = descriptor.digest.to_string();
             if descriptor.is_index() {

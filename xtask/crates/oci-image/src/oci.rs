@@ -27,6 +27,10 @@ const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
+/// How many levels of indexes one image may have, its own one included; images have one or two. What is built,
+/// scanned, verified and promoted has the same limit, so that no command takes what another refuses.
+pub const MAX_INDEX_DEPTH: usize = 4;
+
 /// The longest manifest, index or config that is read: 4 MiB, the least that registries must accept.
 pub const MAX_DOCUMENT: u64 = 4 << 20;
 
