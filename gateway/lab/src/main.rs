@@ -1,0 +1,40 @@
+//! `gateway-lab`: what measures the gateway. It runs the compiled program, never a part of it, beside
+//! programs that nobody here wrote.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod program;
+mod table;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measure the gateway: speed beside nginx and HAProxy
+#[derive(Parser, Debug)]
+#[command(name = "gateway-lab")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Bench(bench::Flags),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Bench(flags) => flags.run(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("gateway-lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
