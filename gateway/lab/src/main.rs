@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod conformance;
 mod program;
 mod table;
 mod target;
@@ -23,12 +24,14 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Bench(bench::Flags),
+    Conformance(conformance::Flags),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Bench(flags) => flags.run(),
+        Command::Conformance(flags) => flags.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -1,0 +1,9 @@
+//! The rows, by subject.
+
+pub mod fields;
+pub mod frames;
+pub mod framing;
+pub mod http2;
+pub mod lifecycle;
+pub mod responses;
+pub mod target;
