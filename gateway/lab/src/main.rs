@@ -5,6 +5,7 @@
 
 mod bench;
 mod conformance;
+mod oracles;
 mod program;
 mod table;
 mod target;

@@ -11,6 +11,12 @@ pub fn gateway_dir() -> PathBuf {
     lab.parent().unwrap_or(lab).to_owned()
 }
 
+/// The folder for what is kept between runs: tools in fixed versions.
+pub fn cache() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| gateway_dir().join("../target")).join("gateway-lab")
+}
+
 /// The certificate and key of the gateway's tests.
 pub fn certificate() -> (PathBuf, PathBuf) {
     let data = gateway_dir().join("tests/data");

@@ -15,9 +15,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use self::gateway::{Gateway, Settings};
+pub use self::gateway::{Gateway, Settings};
+pub use self::message::Wire;
 use self::script::Bench;
-use self::service::Service;
+pub use self::service::{Reply, Service};
+use crate::oracles::{ORACLES, Stage};
 use crate::target;
 
 /// What RFC 9110, 9112 and 9113 ask of a gateway, tried on the compiled program
@@ -29,6 +31,12 @@ pub struct Flags {
     /// Rows whose name contains this text
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// These oracles alone, and no rows
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(ORACLES.iter().map(|oracle| oracle.name)))]
+    oracles: Vec<String>,
+    /// Leave out oracles, and the long cases of rows
+    #[arg(long)]
+    short: bool,
 }
 
 /// What became of a row.
@@ -47,6 +55,27 @@ impl Flags {
     pub fn run(self) -> Result<u8> {
         crate::program::raise_file_limit();
         let binary = target::gateway(self.gateway.as_deref())?;
+        if !self.oracles.is_empty() {
+            let dir = tempfile::tempdir().context("a folder for the run")?;
+            let stage = Stage { binary: &binary, dir: dir.path(), short: self.short };
+            let mut failed = false;
+            for oracle in ORACLES.iter().filter(|oracle| self.oracles.iter().any(|name| name == oracle.name))
+            {
+                let verdict = oracle.run(stage);
+                println!(
+                    "{} ({}): {} ran, {} failed",
+                    verdict.name,
+                    verdict.program,
+                    verdict.ran,
+                    verdict.faults.len()
+                );
+                for fault in &verdict.faults {
+                    println!("  {fault}");
+                }
+                failed |= !verdict.faults.is_empty();
+            }
+            return Ok(if failed { 3 } else { 0 });
+        }
         let verdicts = all(&binary, self.only.as_deref())?;
         let failed: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.fault.is_some()).collect();
         for verdict in &failed {
