@@ -239,7 +239,7 @@ impl Client {
                     }));
                 }
             }
-            let mut bytes = [0; 32 * 1024];
+            let mut bytes = [0; 16 * 1024];
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Ok(None),
                 Ok(count) => self.held.extend_from_slice(&bytes[..count]),
@@ -333,12 +333,6 @@ impl Client {
         let there = |stream: &Stream| stream.answer.interim.contains(&status);
         self.until(stream, |stream| there(stream) || stream.end.is_some())?;
         Ok(self.streams.get(&stream).is_some_and(there))
-    }
-
-    /// Reads until the stream has the head of its response, or has ended.
-    pub fn head(&mut self, stream: u32) -> Result<Answer> {
-        self.until(stream, |stream| stream.answer.status != 0 || stream.end.is_some())?;
-        Ok(self.streams.get(&stream).map(|stream| stream.answer.clone()).unwrap_or_default())
     }
 
     fn until(&mut self, stream: u32, done: impl Fn(&Stream) -> bool) -> Result<()> {

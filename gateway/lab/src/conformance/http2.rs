@@ -116,7 +116,7 @@ impl Exchange {
                 ensure!(!whole, "{outcome:?}, and the service saw {seen:?}");
             }
             (Want2::Either(_), _) if malformed => {
-                ensure!(!whole, "{outcome:?}, and the service saw {seen:?}")
+                ensure!(!whole, "{outcome:?}, and the service saw {seen:?}");
             }
             (Want2::Answered(statuses), Outcome::Response(answer)) if statuses.contains(&answer.status) => {
                 ensure!(!whole, "the service saw {seen:?}");

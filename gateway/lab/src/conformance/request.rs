@@ -217,7 +217,8 @@ impl Request {
                     Some(Err(error)) => bail!("the service cannot read it: {error}"),
                     Some(Ok(message)) => want.check(message)?,
                 }
-                if !self.closes && !(self.may_close && after.is_none()) {
+                let over = self.closes || self.may_close && after.is_none();
+                if !over {
                     ensure!(after == Some(200), "the next request on the connection: {after:?}");
                 }
                 let others = seen.iter().filter(|seen| !is_behind(seen)).count();

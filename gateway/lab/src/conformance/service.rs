@@ -52,7 +52,7 @@ impl Service {
         let service = Self { address: listener.local_addr()?, usual: Arc::new(usual), state: Arc::default() };
         let shared = service.clone();
         thread::spawn(move || {
-            for stream in listener.incoming().map_while(|stream| stream.ok()) {
+            for stream in listener.incoming().map_while(std::result::Result::ok) {
                 let service = shared.clone();
                 thread::spawn(move || {
                     if let Ok(wire) = Wire::of(stream) {
@@ -70,7 +70,7 @@ impl Service {
 
     fn serve(&self, mut wire: Wire) {
         // A connection rests in the gateway's pool as long as that likes.
-        let _ = wire.patience(std::time::Duration::from_secs(600));
+        let _ = wire.patience(std::time::Duration::from_mins(10));
         loop {
             let reply = match wire.request() {
                 Ok(None) => return,

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Stage, Verdict};
+use super::{Stage, Verdict, tools};
 use crate::conformance::{Gateway, Service, Settings};
 use crate::program::run;
 
@@ -21,12 +21,14 @@ fn requests(stage: Stage<'_>) -> usize {
     if stage.short { 10_000 } else { 100_000 }
 }
 
-fn version(program: &str, flag: &str) -> Result<String> {
+pub fn version(program: &str, flag: &str) -> Result<String> {
     let output = Command::new(program).arg(flag).output().with_context(|| program.to_owned())?;
     let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let line = text.lines().find(|line| line.chars().any(|letter| letter.is_ascii_digit()));
-    Ok(line.unwrap_or(program).split(" [").next().unwrap_or_default().trim().to_owned())
+    let text = tools::plain(&String::from_utf8_lossy(&text));
+    let number = text
+        .split([' ', '\n', '/'])
+        .find(|word| word.contains('.') && word.starts_with(|letter: char| letter.is_ascii_digit()));
+    Ok(format!("{program} {}", number.unwrap_or_default()))
 }
 
 pub fn h2load(stage: Stage<'_>) -> Result<Verdict> {

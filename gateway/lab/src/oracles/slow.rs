@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Stage, Verdict};
+use super::{Stage, Verdict, load, tools};
 use crate::conformance::{Gateway, Service, Settings, Wire};
 use crate::program::Program;
 
@@ -39,7 +39,7 @@ pub fn run(stage: Stage<'_>) -> Result<Verdict> {
         if failed > 0 {
             faults.push(format!("{what}: {failed} requests of others had no answer"));
         }
-        let said = std::fs::read_to_string(stage.dir.join("slowhttptest.out"))?;
+        let said = tools::plain(&std::fs::read_to_string(stage.dir.join("slowhttptest.out"))?);
         // The last report; a slow reader of a small response is answered and holds nothing.
         let connected = said
             .lines()
@@ -51,5 +51,10 @@ pub fn run(stage: Stage<'_>) -> Result<Verdict> {
             faults.push(format!("{what}: {connected} of 500 connections are held after {seconds} s"));
         }
     }
-    Ok(Verdict { name: "slowhttptest", program: "slowhttptest".to_owned(), ran: modes.len(), faults })
+    Ok(Verdict {
+        name: "slowhttptest",
+        program: load::version("slowhttptest", "-h")?,
+        ran: modes.len(),
+        faults,
+    })
 }

@@ -58,3 +58,26 @@ pub fn package(name: &str) -> Result<String> {
     let line = wanted.lines().find(|line| line.starts_with(&format!("{name}==")));
     line.map(|line| line.replace("==", " ")).with_context(|| format!("{name} is not in requirements.txt"))
 }
+
+/// A program's output without the escape sequences of a terminal.
+pub fn plain(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(
+            part.split_once(|letter: char| letter.is_ascii_alphabetic()).map_or("", |(_, rest)| rest),
+        );
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes() {
+        assert_eq!(plain("connected: \u{1b}[1;32m0\u{1b}[0m."), "connected: 0.");
+        assert_eq!(plain("none"), "none");
+    }
+}

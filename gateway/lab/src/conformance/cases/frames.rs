@@ -341,6 +341,9 @@ fn bad_beside(bench: &Bench<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of the upload beyond the window.
+const ALL: usize = 1_000_000;
+
 fn upload(bench: &Bench<'_>) -> Result<()> {
     let mut client = Client::open(bench.gateway.plain)?;
     let mut post = GET;
@@ -349,7 +352,6 @@ fn upload(bench: &Bench<'_>) -> Result<()> {
     client.headers(stream, &post, false);
     let initial = *client.settings.get(&4).unwrap_or(&65_535);
     let (mut windows, mut sent) = ([65_535_i64, i64::from(initial)], 0_usize);
-    const ALL: usize = 1_000_000;
     while sent < ALL {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Windows are below 2^31.
         let count = (windows[0].min(windows[1]).max(0) as usize).min(16_384).min(ALL - sent);

@@ -183,14 +183,14 @@ fn early(bench: &Bench<'_>) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(|stream| stream.ok()) {
+        for mut stream in listener.incoming().map_while(Result::ok) {
             thread::spawn(move || {
                 let mut byte = [0; 1];
                 let _ = std::io::Read::read(&mut stream, &mut byte);
                 let _ = stream
                     .write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
                 // Read on for a while: a reset would take the answer with it.
-                let mut bytes = [0; 65_536];
+                let mut bytes = [0; 8192];
                 while std::io::Read::read(&mut stream, &mut bytes).is_ok_and(|count| count > 0) {}
             });
         }
@@ -225,13 +225,10 @@ fn slow_body(bench: &Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-/// One byte every 100 ms for 4 s: a floor of 1 KB/s, the setting's name as in docs/gateway.md.
+/// Ten bytes a second, with a floor of 1 KB a second after a second.
 fn trickle(bench: &Bench<'_>) -> Result<()> {
-    let listener = "min_body_rate = '1KiB'";
-    let gateway = match bench.gateway_with(Settings { listener, ..Settings::default() }) {
-        Ok(gateway) => gateway,
-        Err(error) => bail!("no setting for a floor: {error:#}"),
-    };
+    let listener = "min_body_rate = '1KiB'\nmin_body_rate_grace = '1s'";
+    let gateway = bench.gateway_with(Settings { listener, ..Settings::default() })?;
     let mut wire = Wire::connect(gateway.plain)?;
     wire.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n");
     let start = Instant::now();
@@ -413,7 +410,7 @@ fn unsent(bench: &Bench<'_>) -> Result<()> {
     let dead = TcpListener::bind("127.0.0.1:0")?;
     let endpoints = [dead.local_addr()?.to_string(), bench.service.address.to_string()];
     thread::spawn(move || {
-        for stream in dead.incoming().map_while(|stream| stream.ok()) {
+        for stream in dead.incoming().map_while(Result::ok) {
             drop::<TcpStream>(stream);
         }
     });
@@ -434,7 +431,7 @@ fn dead_post(bench: &Bench<'_>) -> Result<()> {
     let posts = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&posts);
     thread::spawn(move || {
-        for stream in listener.incoming().map_while(|stream| stream.ok()) {
+        for stream in listener.incoming().map_while(Result::ok) {
             let count = Arc::clone(&count);
             thread::spawn(move || {
                 let Ok(mut wire) = Wire::of(stream) else { return };

@@ -5,5 +5,6 @@ pub mod frames;
 pub mod framing;
 pub mod http2;
 pub mod lifecycle;
+pub mod paths;
 pub mod responses;
 pub mod target;
