@@ -7,6 +7,7 @@ mod bench;
 mod conformance;
 mod oracles;
 mod program;
+mod soak;
 mod table;
 mod target;
 
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measure the gateway: speed beside nginx and HAProxy
+/// Measure the gateway: speed beside nginx and HAProxy, conformance, a soak
 #[derive(Parser, Debug)]
 #[command(name = "gateway-lab")]
 struct Cli {
@@ -26,6 +27,9 @@ struct Cli {
 enum Command {
     Bench(bench::Flags),
     Conformance(conformance::Flags),
+    Soak(soak::Flags),
+    #[command(hide = true)]
+    Serve(soak::Serve),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Bench(flags) => flags.run(),
         Command::Conformance(flags) => flags.run(),
+        Command::Soak(flags) => flags.run(),
+        Command::Serve(serve) => serve.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -24,9 +24,13 @@ pub struct Program {
 
 impl Program {
     /// Starts a command; its output goes to `NAME.out` and `NAME.err` in `dir`.
-    pub fn start(name: &str, dir: &Path, mut command: Command) -> Result<Self> {
-        let stderr = dir.join(format!("{name}.err"));
+    pub fn start(name: &str, dir: &Path, command: Command) -> Result<Self> {
         let out = File::create(dir.join(format!("{name}.out"))).context("the run's folder")?;
+        Self::spawn(name, dir, command, out.into())
+    }
+
+    fn spawn(name: &str, dir: &Path, mut command: Command, out: Stdio) -> Result<Self> {
+        let stderr = dir.join(format!("{name}.err"));
         let err = File::create(&stderr).context("the run's folder")?;
         let child = command
             .stdin(Stdio::null())
@@ -35,6 +39,15 @@ impl Program {
             .spawn()
             .with_context(|| format!("starting {name}: {}", command.get_program().display()))?;
         Ok(Self { name: name.to_owned(), child, stderr })
+    }
+
+    /// The same for one whose output would fill a disk: it is read and dropped.
+    pub fn start_silent(name: &str, dir: &Path, command: Command) -> Result<Self> {
+        let mut program = Self::spawn(name, dir, command, Stdio::piped())?;
+        if let Some(mut out) = program.child.stdout.take() {
+            thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        }
+        Ok(program)
     }
 
     /// Its process id.

@@ -16,7 +16,6 @@ use crate::target;
 pub struct Gateway {
     pub plain: SocketAddr,
     pub tls: SocketAddr,
-    pub admin: SocketAddr,
     pub program: Program,
 }
 
@@ -58,6 +57,6 @@ impl Gateway {
         let mut program = Program::start(&name, dir, command)?;
         program.listening(&[plain, tls, admin])?;
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        Ok(Self { plain: at(plain), tls: at(tls), admin: at(admin), program })
+        Ok(Self { plain: at(plain), tls: at(tls), program })
     }
 }

@@ -2,7 +2,7 @@
 
 mod cases;
 mod document;
-mod frames;
+pub mod frames;
 mod gateway;
 mod http2;
 mod message;
@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+pub use self::frames::{Client as Frames, Outcome};
 pub use self::gateway::{Gateway, Settings};
-pub use self::message::Wire;
+pub use self::message::{Message, Wire};
 use self::script::Bench;
 pub use self::service::{Reply, Service};
 use crate::oracles::{ORACLES, Stage};

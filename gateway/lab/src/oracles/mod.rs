@@ -5,7 +5,7 @@ mod grpc;
 mod h2spec;
 mod load;
 mod slow;
-mod tools;
+pub mod tools;
 mod websocket;
 
 use std::path::Path;
