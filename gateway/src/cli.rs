@@ -10,7 +10,8 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::admin::health;
 use crate::observe::stderr::say;
-use crate::run::{self, Prepared};
+use crate::prepare::{self, Prepared};
+use crate::run;
 use crate::settings::{self, Problem, Settings};
 
 /// Read if it exists and no other file is named.
@@ -152,12 +153,20 @@ fn load(arguments: &Arguments) -> (Option<PathBuf>, Settings, Vec<Problem>) {
 fn prepare(arguments: &Arguments) -> Result<(Option<PathBuf>, Prepared), ExitCode> {
     let (file, settings, mut problems) = load(arguments);
     let name = file.as_deref().map_or_else(String::new, |file| file.display().to_string());
-    let (prepared, more) = run::prepare(settings, &name);
-    problems.extend(more);
+    let (prepared, findings) = prepare::prepare(settings, &name);
+    problems.extend(findings.problems);
+    problems.sort_by_key(|problem| problem.place);
+    // A listener tells of its files once more.
+    problems.dedup();
+    let mut warnings = findings.warnings;
+    warnings.sort_by_key(|warning| warning.place);
+    warnings.dedup();
     if problems.is_empty() {
+        for warning in &warnings {
+            eprint_line(&format!("{warning} (warning)"));
+        }
         return Ok((file, prepared));
     }
-    problems.sort_by_key(|problem| problem.place);
     for problem in &problems {
         eprint_line(&problem.to_string());
     }

@@ -1,20 +1,33 @@
 //! An HTTP gateway: it accepts requests, decides by host, path and method where they go, and
 //! forwards them.
 //!
-//! The rooms, from the bottom up; each knows only those before it: [`http`], [`settings`] and
-//! [`observe`], [`route`], [`policy`], [`upstream`], [`listener`], [`proxy`], [`admin`], [`run`]
-//! and [`cli`].
+//! The modules, from the bottom up; each knows only those before it: [`http`], [`http1`],
+//! [`http2`], [`net`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`settings`],
+//! [`observe`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`route`], [`snapshot`],
+//! [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`].
 
 #![forbid(unsafe_code)]
 
 pub mod admin;
 pub mod cli;
+pub mod dial;
+pub mod endpoint;
+pub mod exchange;
+pub mod filter;
 pub mod http;
+pub mod http1;
+pub mod http2;
 pub mod listener;
+pub mod net;
 pub mod observe;
-pub mod policy;
+pub mod prepare;
+pub mod probe;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod route;
 pub mod run;
 pub mod settings;
+pub mod snapshot;
+pub mod tls;
 pub mod upstream;
+pub mod worker;

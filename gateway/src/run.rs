@@ -3,35 +3,27 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
 
 use crate::admin::serve::{Admin, serve};
 use crate::listener::accept::Acceptor;
-use crate::listener::{socket, tls};
+use crate::listener::socket;
 use crate::observe::access::AccessLog;
-use crate::observe::exchange::Observer;
 use crate::observe::metrics::Metrics;
-use crate::observe::request_id::RequestIds;
 use crate::observe::stderr::say;
-use crate::proxy::Proxy;
-use crate::route::Table;
-use crate::settings::{Listener, Problem, Settings};
-
-/// Settings with everything they name read and found good.
-#[derive(Debug)]
-pub struct Prepared {
-    settings: Settings,
-    /// TLS for each listener that speaks it.
-    tls: Vec<Option<Arc<ServerConfig>>>,
-}
+use crate::prepare::Prepared;
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+use crate::worker::Worker;
 
 /// The gateway could not do its work.
 #[derive(Debug)]
@@ -68,32 +60,12 @@ impl std::error::Error for RunError {
     }
 }
 
-/// Reads the files the settings name. With any problem the result is not fit for use.
-pub fn prepare(settings: Settings, file: &str) -> (Prepared, Vec<Problem>) {
-    let mut problems = Vec::new();
-    let mut configs = Vec::new();
-    for listener in &settings.listeners {
-        let loaded = listener.tls.as_ref().map(tls::load).transpose();
-        configs.push(loaded.unwrap_or_else(|errors| {
-            problems.extend(errors.into_iter().map(|error| Problem {
-                file: file.to_owned(),
-                place: Some(error.place),
-                text: error.text,
-            }));
-            None
-        }));
-    }
-    let prepared = Prepared { settings, tls: configs };
-    (prepared, problems)
-}
-
 /// What the worker threads share.
 struct Shared {
-    settings: Arc<Settings>,
-    listeners: Vec<Arc<Listener>>,
-    tls: Vec<Option<Arc<ServerConfig>>>,
-    table: Arc<Table>,
-    observer: Arc<Observer>,
+    snapshot: Arc<Snapshot>,
+    threads: usize,
+    metrics: Arc<Metrics>,
+    log: AccessLog,
     drain: watch::Receiver<bool>,
 }
 
@@ -103,25 +75,16 @@ struct Shared {
 ///
 /// [`RunError`] if it could not begin, or did not end in order.
 pub fn run(prepared: Prepared) -> Result<(), RunError> {
-    let Prepared { settings, tls } = prepared;
-    let settings = Arc::new(settings);
-    let metrics = Arc::new(Metrics::new(&settings));
-    let log = AccessLog::start(settings.access_log, Arc::clone(&metrics))
-        .map_err(|error| RunError::System("start the log thread", error))?;
+    let Prepared { settings, tls, upstreams, metrics, log } = prepared;
+    log.start().map_err(|error| RunError::System("start the log thread", error))?;
+    let metrics = Arc::new(metrics);
     let (drain, draining) = watch::channel(false);
-    let observer = Observer {
+    let shared = Arc::new(Shared {
+        snapshot: Arc::new(Snapshot::compile(&settings, tls, upstreams, &metrics)),
+        threads: settings.threads,
         metrics: Arc::clone(&metrics),
         log: log.clone(),
-        ids: RequestIds::default(),
-        routes: settings.routes.iter().map(|route| route.name.clone()).collect(),
-    };
-    let shared = Arc::new(Shared {
-        listeners: settings.listeners.iter().cloned().map(Arc::new).collect(),
-        table: Arc::new(Table::new(&settings.routes)),
-        observer: Arc::new(observer),
         drain: draining,
-        settings: Arc::clone(&settings),
-        tls,
     });
 
     let runtime = runtime()?;
@@ -196,7 +159,8 @@ fn spawn(
         .spawn(move || {
             let panicked = Err(RunError::Worker(format!("worker {thread}")));
             let mut notice = Notice { ended, result: Some(panicked) };
-            let result = runtime().and_then(|runtime| runtime.block_on(work(thread, sockets, &shared)));
+            let result = runtime()
+                .and_then(|runtime| LocalSet::new().block_on(&runtime, work(thread, sockets, &shared)));
             notice.result = Some(result);
         })
         .map_err(|error| RunError::System("start a worker thread", error))
@@ -219,36 +183,47 @@ impl Drop for Notice {
 
 /// One worker thread: accepts until the gateway stops, then waits for its last connection.
 async fn work(thread: usize, sockets: Vec<(usize, TcpListener)>, shared: &Shared) -> Result<(), RunError> {
-    let proxy = Arc::new(Proxy::new(
-        Arc::clone(&shared.settings),
-        Arc::clone(&shared.table),
-        Arc::clone(&shared.observer),
-        thread,
-    ));
-    let (alive, mut all_gone) = mpsc::channel(1);
+    let worker = Worker::new(
+        (thread, shared.threads),
+        Arc::clone(&shared.snapshot),
+        Arc::clone(&shared.metrics),
+        shared.log.worker(),
+    );
+    let ticking = Rc::clone(&worker);
+    let ticks = tokio::task::spawn_local(async move {
+        let watches = Rc::clone(&ticking.watches);
+        watches.run(|| ticking.tick(), || ticking.log.hand_over()).await;
+    });
     let mut accepting = Vec::new();
     for (number, socket) in sockets {
-        let listener = Arc::clone(&shared.listeners[number]);
-        let acceptor = Acceptor {
-            number,
-            tls: shared.tls[number].clone(),
-            max_connections: listener.max_connections.div_ceil(shared.settings.threads),
-            listener,
-            handler: Arc::clone(&proxy),
-            metrics: Arc::clone(&shared.observer.metrics),
-            drain: shared.drain.clone(),
-            alive: alive.clone(),
+        let Some(listener) = shared.snapshot.listeners.get(number) else {
+            continue;
         };
-        accepting.push(tokio::spawn(acceptor.run(socket)));
+        let acceptor = Acceptor {
+            tls: listener.tls.clone(),
+            max_connections: listener.settings.max_connections.div_ceil(shared.threads),
+            listener: Arc::clone(&listener.settings),
+            counters: Arc::clone(&listener.counters),
+            worker: Rc::clone(&worker),
+            drain: shared.drain.clone(),
+        };
+        accepting.push(tokio::task::spawn_local(acceptor.run(socket)));
     }
-    drop(alive);
+    let mut drain = shared.drain.clone();
+    // The sender lives as long as the process accepts.
+    let _ = drain.wait_for(|&drain| drain).await;
+    worker.drain();
     for task in accepting {
         task.await
             .map_err(io::Error::other)
             .and_then(|accepted| accepted)
             .map_err(|error| RunError::System("accept connections", error))?;
     }
-    let () = all_gone.recv().await.unwrap_or(());
+    while worker.connections() > 0 {
+        worker.closed.notified().await;
+    }
+    ticks.abort();
+    worker.log.hand_over();
     Ok(())
 }
 

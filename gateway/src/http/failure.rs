@@ -1,7 +1,8 @@
 //! What every failure of the gateway can say about itself.
 
-use hyper::StatusCode;
-use hyper::header::{HeaderName, HeaderValue};
+use http::StatusCode;
+
+use super::name::Name;
 
 /// The side on which something went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,15 +36,13 @@ pub trait Failure: std::error::Error {
     fn reason(&self) -> &'static str;
     /// A short sentence for the client that says nothing about the inside.
     fn public(&self) -> &'static str;
-    /// Whether the same request may be sent again without the risk of it taking effect twice.
-    fn retry_safe(&self) -> bool;
     /// Whether the connection is closed after the answer, where that takes no more than its
     /// requests in order: not in HTTP/2.
     fn ends_connection(&self) -> bool {
         false
     }
     /// A field the response must carry, such as `Allow` with a 405 (RFC 9110 section 15.5.6).
-    fn field(&self) -> Option<(HeaderName, HeaderValue)> {
+    fn field(&self) -> Option<(Name, String)> {
         None
     }
 }
@@ -94,10 +93,6 @@ impl Failure for Rejection {
 
     fn public(&self) -> &'static str {
         self.public
-    }
-
-    fn retry_safe(&self) -> bool {
-        false
     }
 
     /// Who sends one malformed request may hold another view of where the next one begins.

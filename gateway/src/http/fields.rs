@@ -78,6 +78,18 @@ impl Fields {
         &self.buffer
     }
 
+    /// The buffer, for a codec that appends the pieces of a head and then finds fields in it by
+    /// [`Fields::note`]. What stands in it already must stay.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Makes room for a head of so many bytes and fields.
+    pub fn reserve(&mut self, bytes: usize, fields: usize) {
+        self.buffer.reserve(bytes);
+        self.entries.reserve(fields);
+    }
+
     /// Adds a field that stands in the adopted bytes. Ranges outside of them give empty slices.
     pub fn note(&mut self, known: Name, name: (usize, usize), value: (usize, usize)) {
         let span = |(start, end): (usize, usize)| Span {

@@ -1,45 +1,261 @@
 //! The canonical path: the one form in which a path is matched and forwarded, so that the gateway
 //! and the upstream cannot read two things from one request.
-
-use std::borrow::Cow;
+//!
+//! A path is read before its route is known. What servers read in different ways is kept and noted
+//! in [`Traits`]; the route's [`Policy`] then says whether it passes, and in which form.
 
 use super::failure::Rejection;
 use super::token::is_unreserved;
 
-const AMBIGUOUS: Rejection = Rejection::bad("path_ambiguous", "The path is ambiguous.");
+/// What a route does with the things that servers are known to read in different ways in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// `%2F`.
+    pub encoded_slash: Separator,
+    /// `\` and `%5C`.
+    pub backslash: Separator,
+    /// `;`, as in `/a;b=c`.
+    pub semicolon: Semicolon,
+    /// `//`.
+    pub double_slash: DoubleSlash,
+}
+
+/// What is done with something that some servers read as a slash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Separator {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// It is part of its segment, and forwarded in its encoded form.
+    Keep,
+    /// It is a slash, for routing and forwarding alike.
+    Decode,
+}
+
+/// What is done with parameters in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Semicolon {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// They are part of their segment.
+    Keep,
+}
+
+/// What is done with repeated slashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DoubleSlash {
+    /// They become one.
+    #[default]
+    Merge,
+    /// They are forwarded; the route is found as if they were one.
+    Keep,
+    /// The request is refused.
+    Reject,
+}
+
+/// Which of the things that a [`Policy`] decides occur in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// `%2F`.
+    pub encoded_slash: bool,
+    /// `\` or `%5C`.
+    pub backslash: bool,
+    /// `;`.
+    pub semicolon: bool,
+    /// `//`.
+    pub double_slash: bool,
+}
+
+/// A path in its canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Path {
+    text: String,
+    /// The path with its repeated slashes, if it has some.
+    unmerged: String,
+    traits: Traits,
+    /// Whether `unmerged` is what is forwarded.
+    keeps_slashes: bool,
+}
+
+/// The path is read in different ways by different servers.
+pub const AMBIGUOUS: Rejection = Rejection::bad("path_ambiguous", "The path is ambiguous.");
 const MALFORMED: Rejection = Rejection::bad("path_malformed", "The path is malformed.");
 
-/// Brings a path into its canonical form, or refuses it.
-///
-/// Percent-encoded unreserved characters are decoded and the other encodings are written in upper
-/// case (RFC 3986 section 6.2.2), dot segments are resolved (section 5.2.4) and repeated slashes
-/// are merged. Characters that have no place in a path are percent-encoded.
-///
-/// # Errors
-///
-/// A 400 for what servers are known to read in different ways: an encoded slash, a backslash in
-/// either form, `;` parameters, encoded control characters, `..` above the root; and for a broken
-/// percent-encoding or a path that does not begin with a slash.
-pub fn canonical(raw: &str) -> Result<Cow<'_, str>, Rejection> {
-    if !raw.starts_with('/') {
-        return Err(MALFORMED);
+impl Path {
+    /// Reads a path; allocations are reused.
+    ///
+    /// Percent-encoded unreserved characters are decoded and the other encodings are written in
+    /// upper case (RFC 3986 section 6.2.2), dot segments are resolved (section 5.2.4) and repeated
+    /// slashes are merged. Characters that have no place in a path are percent-encoded.
+    ///
+    /// # Errors
+    ///
+    /// A 400 for a broken percent-encoding, a path that does not begin with a slash, encoded
+    /// control characters, `..` above the root, and for a dot segment that is one only to servers
+    /// that read `%2F`, `%5C` or `;` in their own way, such as `..;` or `..%2F`.
+    pub fn read(&mut self, raw: &[u8]) -> Result<(), Rejection> {
+        self.text.clear();
+        self.unmerged.clear();
+        self.traits = Traits::default();
+        self.keeps_slashes = false;
+        if raw.first() != Some(&b'/') {
+            return Err(MALFORMED);
+        }
+        if is_canonical(raw) {
+            // Canonical paths are ASCII.
+            self.text.push_str(std::str::from_utf8(raw).map_err(|_| MALFORMED)?);
+            return Ok(());
+        }
+        let decoded = self.decode(raw)?;
+        if decoded.split('/').any(has_hidden_dots) {
+            return Err(AMBIGUOUS);
+        }
+        resolve(&decoded, true, &mut self.text)?;
+        if self.traits.double_slash {
+            resolve(&decoded, false, &mut self.unmerged)?;
+        }
+        Ok(())
     }
-    if is_canonical(raw) {
-        return Ok(Cow::Borrowed(raw));
+
+    /// The path `*` of `OPTIONS *` (RFC 9110 section 7.1).
+    pub fn set_asterisk(&mut self) {
+        *self = Self { text: "*".to_owned(), ..Self::default() };
     }
-    let decoded = decode(raw)?;
-    resolve(&decoded).map(Cow::Owned)
+
+    /// The form by which a route is found.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The form that is forwarded.
+    pub fn forwarded(&self) -> &str {
+        if self.keeps_slashes { &self.unmerged } else { &self.text }
+    }
+
+    /// What in it is read in different ways.
+    pub fn traits(&self) -> Traits {
+        self.traits
+    }
+
+    /// Applies the policy of the route that was found.
+    ///
+    /// Returns whether the form by which a route is found has changed, so that it must be found
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// A 400 for what the policy refuses.
+    pub fn settle(&mut self, policy: &Policy) -> Result<bool, Rejection> {
+        self.keeps_slashes = false;
+        let Traits { encoded_slash, backslash, semicolon, double_slash } = self.traits;
+        if !(encoded_slash || backslash || semicolon || double_slash) {
+            return Ok(false);
+        }
+        let refused = |there: bool, separator| there && separator == Separator::Reject;
+        if refused(encoded_slash, policy.encoded_slash)
+            || refused(backslash, policy.backslash)
+            || (semicolon && policy.semicolon == Semicolon::Reject)
+        {
+            return Err(AMBIGUOUS);
+        }
+        let mut changed = false;
+        let decoded = [("%2F", policy.encoded_slash, encoded_slash), ("%5C", policy.backslash, backslash)];
+        for (encoded, separator, there) in decoded {
+            if there && separator == Separator::Decode {
+                let before = if double_slash || changed { &self.unmerged } else { &self.text };
+                self.unmerged = before.replace(encoded, "/");
+                changed = true;
+            }
+        }
+        if changed {
+            self.text.clear();
+            resolve(&self.unmerged, true, &mut self.text)?;
+            self.traits = Traits {
+                encoded_slash: encoded_slash && policy.encoded_slash != Separator::Decode,
+                backslash: backslash && policy.backslash != Separator::Decode,
+                semicolon,
+                double_slash: self.unmerged.contains("//"),
+            };
+        }
+        if self.traits.double_slash {
+            match policy.double_slash {
+                DoubleSlash::Merge => {}
+                DoubleSlash::Reject => return Err(AMBIGUOUS),
+                DoubleSlash::Keep => {
+                    // `/a//../b` is `/b` to those who merge first, `/a/b` to the others.
+                    let mut merged = String::with_capacity(self.text.len());
+                    resolve(&self.unmerged, true, &mut merged)?;
+                    if merged != self.text {
+                        return Err(AMBIGUOUS);
+                    }
+                    self.keeps_slashes = true;
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    fn decode(&mut self, raw: &[u8]) -> Result<String, Rejection> {
+        let mut out = String::with_capacity(raw.len() + 8);
+        let mut bytes = raw.iter().copied();
+        let mut previous = 0;
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'%' => {
+                    let high = bytes.next().and_then(hex).ok_or(MALFORMED)?;
+                    let low = bytes.next().and_then(hex).ok_or(MALFORMED)?;
+                    let value = high << 4 | low;
+                    match value {
+                        0..=0x1f | 0x7f => return Err(AMBIGUOUS),
+                        b'/' => self.traits.encoded_slash = true,
+                        b'\\' => self.traits.backslash = true,
+                        _ => {}
+                    }
+                    if is_unreserved(value) {
+                        out.push(char::from(value));
+                    } else {
+                        encode(value, &mut out);
+                    }
+                }
+                b'\\' => {
+                    self.traits.backslash = true;
+                    encode(byte, &mut out);
+                }
+                b';' => {
+                    self.traits.semicolon = true;
+                    out.push(';');
+                }
+                0..=0x20 | 0x7f | b'?' | b'#' => return Err(MALFORMED),
+                b'/' => {
+                    self.traits.double_slash |= previous == b'/';
+                    out.push('/');
+                }
+                _ if is_plain(byte) => out.push(char::from(byte)),
+                _ => encode(byte, &mut out),
+            }
+            previous = byte;
+        }
+        Ok(out)
+    }
+}
+
+/// Whether a segment holds a dot segment to a server that decodes `%2F` and `%5C` early or drops
+/// parameters.
+fn has_hidden_dots(segment: &str) -> bool {
+    let is_dots = |piece: &str| matches!(piece.split(';').next(), Some("." | ".."));
+    !matches!(segment, "." | "..") && segment.split("%2F").flat_map(|piece| piece.split("%5C")).any(is_dots)
 }
 
 /// A quick test that recognises the paths that need no work; it may miss some of them.
-fn is_canonical(raw: &str) -> bool {
+fn is_canonical(raw: &[u8]) -> bool {
     let mut previous = 0;
-    for byte in raw.bytes() {
+    for &byte in raw {
         // A dot after a slash may begin a dot segment.
         if previous == b'/' && matches!(byte, b'/' | b'.') {
             return false;
         }
-        if byte != b'/' && !is_plain(byte) {
+        if !PLAIN[usize::from(byte)] {
             return false;
         }
         previous = byte;
@@ -47,43 +263,31 @@ fn is_canonical(raw: &str) -> bool {
     true
 }
 
-/// What stands in a path segment unencoded (RFC 3986 section 3.3), without the refused `;`.
+/// [`is_plain`] and the slash as a table.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte == b'/' || is_plain(byte);
+        byte += 1;
+    }
+    table
+};
+
+/// What stands in a path segment unencoded (RFC 3986 section 3.3), without `;`.
 const fn is_plain(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
 }
 
-fn decode(raw: &str) -> Result<String, Rejection> {
-    let mut out = String::with_capacity(raw.len() + 8);
-    let mut bytes = raw.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => {
-                let high = bytes.next().and_then(hex).ok_or(MALFORMED)?;
-                let low = bytes.next().and_then(hex).ok_or(MALFORMED)?;
-                let value = high << 4 | low;
-                match value {
-                    b'/' | b'\\' | 0..=0x1f | 0x7f => return Err(AMBIGUOUS),
-                    _ if is_unreserved(value) => out.push(char::from(value)),
-                    _ => encode(value, &mut out),
-                }
-            }
-            b'\\' | b';' => return Err(AMBIGUOUS),
-            0..=0x20 | 0x7f | b'?' | b'#' => return Err(MALFORMED),
-            _ if byte == b'/' || is_plain(byte) => out.push(char::from(byte)),
-            _ => encode(byte, &mut out),
-        }
-    }
-    Ok(out)
-}
-
-fn resolve(path: &str) -> Result<String, Rejection> {
-    let mut out = String::with_capacity(path.len());
+/// Resolves dot segments and, if `merge` says so, merges repeated slashes.
+fn resolve(path: &str, merge: bool, out: &mut String) -> Result<(), Rejection> {
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
         match segment {
-            "" | "." => {}
+            "." => {}
+            "" if merge || last => {}
             ".." => match out.rfind('/') {
                 Some(parent) => out.truncate(parent),
                 None => return Err(AMBIGUOUS),
@@ -99,17 +303,19 @@ fn resolve(path: &str) -> Result<String, Rejection> {
             out.push('/');
         }
     }
-    Ok(out)
+    Ok(())
 }
 
-fn encode(byte: u8, out: &mut String) {
+/// Writes a byte percent-encoded, in upper case (RFC 3986 section 2.1).
+pub fn encode(byte: u8, out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     out.push('%');
     out.push(char::from(DIGITS[usize::from(byte >> 4)]));
     out.push(char::from(DIGITS[usize::from(byte & 0x0f)]));
 }
 
-const fn hex(byte: u8) -> Option<u8> {
+/// The value of a hexadecimal digit.
+pub const fn hex(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
@@ -120,7 +326,12 @@ const fn hex(byte: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::{DoubleSlash, Path, Policy, Semicolon, Separator};
+
+    fn read(raw: &str) -> Result<Path, &'static str> {
+        let mut path = Path::default();
+        path.read(raw.as_bytes()).map(|()| path).map_err(|refused| refused.reason)
+    }
 
     #[test]
     fn paths_become_canonical() {
@@ -151,24 +362,28 @@ mod tests {
             ("/a/.../c", "/a/.../c"),
             ("/a//../b", "/b"),
             ("/{id}", "/%7Bid%7D"),
-            ("/a|b", "/a%7Cb"),
+            ("/a|b\"<>", "/a%7Cb%22%3C%3E"),
             ("/a:b@c,d=e", "/a:b@c,d=e"),
         ];
         for (raw, expected) in table {
-            assert_eq!(canonical(raw).as_deref(), Ok(expected), "{raw}");
+            let mut path = read(raw).expect(raw);
+            assert_eq!(path.as_str(), expected, "{raw}");
+            assert_eq!(path.settle(&Policy::default()), Ok(false), "{raw}");
+            assert_eq!(path.forwarded(), expected, "{raw}");
         }
     }
 
     #[test]
     fn the_canonical_form_is_stable() {
-        for raw in ["/a/./b//c/%7E", "/x/../%25/é", "/..a/", "/a/b/../"] {
-            let once = canonical(raw).expect(raw).into_owned();
-            assert_eq!(canonical(&once).as_deref(), Ok(once.as_str()), "{raw}");
+        for raw in ["/a/./b//c/%7E", "/x/../%25/é", "/..a/", "/a/b/../", "/a%2fb;c\\d"] {
+            let once = read(raw).expect(raw);
+            let twice = read(once.as_str()).expect(raw);
+            assert_eq!(twice.as_str(), once.as_str(), "{raw}");
         }
     }
 
     #[test]
-    fn ambiguous_and_broken_paths_are_refused() {
+    fn broken_paths_are_refused_whatever_the_route_says() {
         let table = [
             ("", "path_malformed"),
             ("a", "path_malformed"),
@@ -178,12 +393,6 @@ mod tests {
             ("/%zz", "path_malformed"),
             ("/%é", "path_malformed"),
             ("/a b", "path_malformed"),
-            ("/a%2fb", "path_ambiguous"),
-            ("/a%2Fb", "path_ambiguous"),
-            ("/a%5cb", "path_ambiguous"),
-            ("/a\\b", "path_ambiguous"),
-            ("/a;b=c", "path_ambiguous"),
-            ("/a/..;/b", "path_ambiguous"),
             ("/a%00", "path_ambiguous"),
             ("/a%0d%0ab", "path_ambiguous"),
             ("/a%7f", "path_ambiguous"),
@@ -191,10 +400,63 @@ mod tests {
             ("/../a", "path_ambiguous"),
             ("/a/../../b", "path_ambiguous"),
             ("/%2e%2e/a", "path_ambiguous"),
+            ("/a/..;/b", "path_ambiguous"),
+            ("/a/.;x=1/b", "path_ambiguous"),
+            ("/a/..%2fb", "path_ambiguous"),
+            ("/a%2f..%2fb", "path_ambiguous"),
+            ("/a%2F%2e%2E", "path_ambiguous"),
+            ("/a/..\\b", "path_ambiguous"),
+            ("/a%5c..;x", "path_ambiguous"),
         ];
         for (raw, reason) in table {
-            let refused = canonical(raw).expect_err(raw);
-            assert_eq!(refused.reason, reason, "{raw}");
+            assert_eq!(read(raw).expect_err(raw), reason, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_policy_decides_what_is_read_in_different_ways() {
+        let reject = Policy::default();
+        let keep = Policy {
+            encoded_slash: Separator::Keep,
+            backslash: Separator::Keep,
+            semicolon: Semicolon::Keep,
+            double_slash: DoubleSlash::Keep,
+        };
+        let decode =
+            Policy { encoded_slash: Separator::Decode, backslash: Separator::Decode, ..Policy::default() };
+        let both = Policy { double_slash: DoubleSlash::Keep, ..decode };
+        let no_double = Policy { double_slash: DoubleSlash::Reject, ..decode };
+        // The path, the policy, and the forms to find a route by and to forward.
+        let table = [
+            ("/a%2fb", reject, None),
+            ("/a%5cb", reject, None),
+            ("/a\\b", reject, None),
+            ("/a;b=c", reject, None),
+            ("/a%2fb", keep, Some(("/a%2Fb", "/a%2Fb"))),
+            ("/a\\b%5c", keep, Some(("/a%5Cb%5C", "/a%5Cb%5C"))),
+            ("/a;b=c/d", keep, Some(("/a;b=c/d", "/a;b=c/d"))),
+            ("/x/http://y", keep, Some(("/x/http:/y", "/x/http://y"))),
+            ("//a///b//", keep, Some(("/a/b/", "//a///b//"))),
+            ("/a//../b", keep, None),
+            ("/a/..//b", keep, Some(("/b", "//b"))),
+            ("/a//b/../c", keep, Some(("/a/c", "/a//c"))),
+            ("/a%2fb\\c", decode, Some(("/a/b/c", "/a/b/c"))),
+            ("/a%2f%2Fb", decode, Some(("/a/b", "/a/b"))),
+            ("/a/%2Fb", both, Some(("/a/b", "/a//b"))),
+            ("/a//%2Fb%5c", both, Some(("/a/b/", "/a///b/"))),
+            ("/a%2f%2Fb", no_double, None),
+            ("/a//b", no_double, None),
+            ("/a%2fb;c", decode, None),
+        ];
+        for (raw, policy, expected) in table {
+            let mut path = read(raw).expect(raw);
+            let matched = path.as_str().to_owned();
+            let settled = path.settle(&policy);
+            let found = settled.is_ok().then(|| (path.as_str(), path.forwarded()));
+            assert_eq!(found, expected, "{raw} {policy:?}");
+            if let Ok(changed) = settled {
+                assert_eq!(changed, matched != path.as_str(), "{raw}");
+            }
         }
     }
 }

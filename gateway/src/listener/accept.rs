@@ -1,46 +1,55 @@
 //! Accepts the connections of one listening socket.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::watch;
 
-use super::Handler;
-use super::connection::Connection;
-use super::serve::serve;
-use crate::observe::metrics::Metrics;
+use super::open;
+use crate::observe::counter::{Connections, PerWorker};
 use crate::observe::stderr;
 use crate::settings::Listener;
+use crate::worker::Worker;
 
 /// The pause after the system could not give a connection, above all for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// One listening socket with what its connections need.
+/// One listening socket of one worker.
 #[derive(Debug)]
-pub struct Acceptor<H> {
-    /// The place of the listener in the settings.
-    pub number: usize,
-    /// Its settings.
+pub struct Acceptor {
+    /// The worker.
+    pub worker: Rc<Worker>,
+    /// The settings of the listener.
     pub listener: Arc<Listener>,
-    /// TLS, if it speaks it.
-    pub tls: Option<Arc<ServerConfig>>,
-    /// The most connections of this thread at a time.
+    /// TLS, if the listener speaks it.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// The most connections of this worker at a time.
     pub max_connections: usize,
-    /// Who answers.
-    pub handler: Arc<H>,
-    /// The counters.
-    pub metrics: Arc<Metrics>,
+    /// The counters of the listener.
+    pub counters: Arc<PerWorker<Connections>>,
     /// Becomes true when the gateway stops.
     pub drain: watch::Receiver<bool>,
-    /// Cloned for every connection and dropped at its end.
-    pub alive: mpsc::Sender<()>,
 }
 
-impl<H: Handler> Acceptor<H> {
+/// An accepted connection, counted until it is dropped.
+#[derive(Debug)]
+struct Counted {
+    counters: Arc<PerWorker<Connections>>,
+    slots: Rc<tokio::sync::Semaphore>,
+    worker: usize,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counters.of(self.worker).closed.add(1);
+        self.slots.add_permits(1);
+    }
+}
+
+impl Acceptor {
     /// Accepts until the gateway stops. At the limit further connections wait in the system's
     /// queue.
     ///
@@ -49,24 +58,27 @@ impl<H: Handler> Acceptor<H> {
     /// The socket cannot be used.
     pub async fn run(self, socket: StdListener) -> std::io::Result<()> {
         let socket = TcpListener::from_std(socket)?;
-        let slots = Arc::new(Semaphore::new(self.max_connections));
+        let slots = Rc::new(tokio::sync::Semaphore::new(self.max_connections));
         let mut drain = self.drain.clone();
         let mut failing = false;
         loop {
             let next = async {
-                let slot = Arc::clone(&slots).acquire_owned().await;
-                (slot, socket.accept().await)
+                if let Ok(slot) = slots.acquire().await {
+                    slot.forget();
+                }
+                socket.accept().await
             };
-            let (slot, accepted) = tokio::select! {
-                next = next => next,
+            let accepted = tokio::select! {
+                accepted = next => accepted,
                 _ = drain.wait_for(|&drain| drain) => break,
             };
             match accepted {
                 Ok((stream, peer)) => {
                     failing = false;
-                    self.spawn(stream, peer, slot.ok());
+                    self.spawn(stream, peer, Rc::clone(&slots));
                 }
                 Err(error) => {
+                    slots.add_permits(1);
                     // It would be said again at every attempt until it passes.
                     if !std::mem::replace(&mut failing, true) {
                         stderr::say(format_args!("listener '{}' cannot accept: {error}", self.listener.name));
@@ -75,33 +87,30 @@ impl<H: Handler> Acceptor<H> {
                 }
             }
         }
-        self.empty(socket)
+        self.empty(socket, &slots)
     }
 
-    /// Takes in what the system has accepted already: closing the socket would reset it.
-    fn empty(&self, socket: TcpListener) -> std::io::Result<()> {
+    /// Takes what the system has accepted already: closing the socket would reset it.
+    fn empty(&self, socket: TcpListener, slots: &Rc<tokio::sync::Semaphore>) -> std::io::Result<()> {
         let socket = socket.into_std()?;
         while let Ok((stream, peer)) = socket.accept() {
             stream.set_nonblocking(true)?;
-            self.spawn(TcpStream::from_std(stream)?, peer, None);
+            self.spawn(TcpStream::from_std(stream)?, peer, Rc::clone(slots));
         }
         Ok(())
     }
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, slot: Option<OwnedSemaphorePermit>) {
-        let connection = Arc::new(Connection::new(
-            self.number,
-            peer,
-            self.tls.is_some(),
-            Arc::clone(&self.metrics),
-            self.alive.clone(),
-            slot,
-        ));
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, slots: Rc<tokio::sync::Semaphore>) {
+        self.counters.of(self.worker.index).accepted.add(1);
+        let counted =
+            Counted { counters: Arc::clone(&self.counters), slots, worker: self.worker.index };
+        let worker = Rc::clone(&self.worker);
+        let opened = worker.open();
         let listener = Arc::clone(&self.listener);
-        let tls = self.tls.clone().map(TlsAcceptor::from);
-        let (handler, drain) = (Arc::clone(&self.handler), self.drain.clone());
-        tokio::spawn(async move {
-            serve(stream, tls, &listener, connection, handler, drain).await;
+        let tls = self.tls.clone();
+        tokio::task::spawn_local(async move {
+            open::serve(worker, listener, stream, peer, tls).await;
+            drop((counted, opened));
         });
     }
 }

@@ -1,14 +1,12 @@
 //! TLS of a listener (RFC 8446, RFC 5246).
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::settings::{Place, Tls};
+use crate::settings::{Place, Tls, files};
 
 /// A mistake in the settings that shows only when the files are read.
 #[derive(Debug)]
@@ -36,49 +34,29 @@ impl std::error::Error for TlsError {}
 /// instructions the cryptography needs.
 pub fn load(tls: &Tls) -> Result<Arc<ServerConfig>, Vec<TlsError>> {
     let mut errors = Vec::new();
+    let Some(pair) = tls.certificates.get(tls.default) else { return Err(errors) };
     if !processor_is_fit() {
         errors.push(TlsError {
-            place: tls.certificate_place,
+            place: pair.certificate.place,
             text: format!(
                 "TLS cannot be used: this processor lacks {NEEDED}; remove 'tls' or use another machine"
             ),
         });
     }
-    let certificates = certificates(&tls.certificate)
-        .map_err(|text| {
-            let place = tls.certificate_place;
-            errors.push(TlsError { place, text });
-        })
-        .ok();
-    let key = PrivateKeyDer::from_pem_file(&tls.key)
-        .map_err(|error| {
-            let text =
-                format!("'{}' holds no private key: {error}; name a PEM file with one", tls.key.display());
-            let place = tls.key_place;
-            errors.push(TlsError { place, text });
-        })
-        .ok();
+    let mut named = |place, text| errors.push(TlsError { place, text });
+    let certificates =
+        files::certificates(&pair.certificate.path).map_err(|text| named(pair.certificate.place, text)).ok();
+    let key = files::key(&pair.key.path).map_err(|text| named(pair.key.place, text)).ok();
     let (Some(certificates), Some(key), true) = (certificates, key, errors.is_empty()) else {
         return Err(errors);
     };
     match config(certificates, key) {
         Ok(config) => Ok(Arc::new(config)),
         Err(error) => Err(vec![TlsError {
-            place: tls.key_place,
+            place: pair.key.place,
             text: format!("certificate and key cannot be used: {error}; make a new pair"),
         }]),
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let shown = path.display();
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("'{shown}' holds no certificate: {error}; name a PEM file with one"))?;
-    if found.is_empty() {
-        return Err(format!("'{shown}' holds no certificate; name a PEM file with one"));
-    }
-    Ok(found)
 }
 
 fn config(

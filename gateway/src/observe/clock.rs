@@ -1,6 +1,57 @@
 //! Times as RFC 3339 writes them.
 
+use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A time to the millisecond, such as `2026-01-31T12:00:00.000Z`.
+pub type Text = [u8; 24];
+
+/// Writes times for one worker. A second is formatted once.
+#[derive(Debug, Default)]
+pub struct WallClock {
+    last: Cell<Option<(u64, Text)>>,
+    last_date: Cell<Option<(u64, Date)>>,
+}
+
+/// A time as HTTP writes it (RFC 9110 section 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub type Date = [u8; 29];
+
+impl WallClock {
+    /// The given time in UTC. Times before 1970 or after 9999 are shown as the beginning of 1970.
+    pub fn text(&self, time: SystemTime) -> Text {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let second = since.as_secs();
+        let mut text = match self.last.get() {
+            Some((last, text)) if last == second => text,
+            _ => {
+                let text = rfc3339(time).as_bytes().try_into().unwrap_or(*b"1970-01-01T00:00:00.000Z");
+                self.last.set(Some((second, text)));
+                text
+            }
+        };
+        let mut millis = since.subsec_millis();
+        for place in [22, 21, 20] {
+            // Below ten.
+            text[place] = b'0' + u8::try_from(millis % 10).unwrap_or_default();
+            millis /= 10;
+        }
+        text
+    }
+
+    /// The time now as HTTP writes it.
+    pub fn http_date(&self) -> Date {
+        let now = SystemTime::now();
+        let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        match self.last_date.get() {
+            Some((last, date)) if last == second => date,
+            _ => {
+                let date = httpdate::fmt_http_date(now).as_bytes().try_into().unwrap_or([b' '; 29]);
+                self.last_date.set(Some((second, date)));
+                date
+            }
+        }
+    }
+}
 
 /// The given time in UTC to the millisecond, such as `2026-01-31T12:00:00.000Z`.
 ///
@@ -38,7 +89,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::rfc3339;
+    use super::{WallClock, rfc3339};
 
     #[test]
     fn times() {
@@ -52,6 +103,9 @@ mod tests {
         for (millis, expected) in table {
             let time = UNIX_EPOCH + Duration::from_millis(millis);
             assert_eq!(rfc3339(time), expected);
+            let clock = WallClock::default();
+            clock.text(time - Duration::from_millis(millis % 1000));
+            assert_eq!(clock.text(time), expected.as_bytes());
         }
     }
 }

@@ -1,378 +1,181 @@
-//! Counters for Prometheus (text exposition format 0.0.4).
+//! All counters of the process, by the names in the settings.
 //!
 //! Every label value comes from the settings or from a fixed list of words, never from a request,
-//! so that the number of series is bounded.
+//! so that the number of series is bounded. Counters are found by name when a snapshot is made, so
+//! that they outlive it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use hyper::StatusCode;
-
+use super::access::AccessLog;
+use super::counter::{Attempts, Connections, InFlight, PerWorker, Requests};
+use super::exposition::Exposition;
 use crate::http::Source;
-use crate::settings::Settings;
 
-/// Upper bounds of the duration buckets in seconds.
-const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
-const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+/// Counters by name.
+type ByName<T> = Mutex<BTreeMap<String, Arc<PerWorker<T>>>>;
 
-/// All counters of the process.
+/// All counters.
 #[derive(Debug)]
 pub struct Metrics {
-    routes: Vec<Route>,
-    listeners: Vec<Listener>,
-    upstreams: Vec<Upstream>,
-    in_flight: AtomicI64,
-    log_lines_dropped: AtomicU64,
-    /// Failures by source and reason; both are fixed words. Failing is rare enough for a lock.
+    workers: usize,
+    routes: ByName<Requests>,
+    listeners: ByName<Connections>,
+    upstreams: ByName<Attempts>,
+    /// Requests that found no route.
+    unrouted: Arc<PerWorker<Requests>>,
+    in_flight: Arc<PerWorker<InFlight>>,
+    log: AccessLog,
+    /// Failures by source and reason; both are fixed words. Only failing requests take the lock.
     failures: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
-#[derive(Debug)]
-struct Route {
-    name: String,
-    classes: [AtomicU64; CLASSES.len()],
-    buckets: [AtomicU64; BUCKETS.len()],
-    count: AtomicU64,
-    micros: AtomicU64,
-    received: AtomicU64,
-    sent: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Listener {
-    name: String,
-    accepted: AtomicU64,
-    open: AtomicI64,
-}
-
-#[derive(Debug)]
-struct Upstream {
-    name: String,
-    connections: AtomicU64,
-    reused: AtomicU64,
-    retries: AtomicU64,
-}
-
-/// A request that has ended, as the counters see it.
-#[derive(Debug, Clone, Copy)]
-pub struct Ended {
-    /// The place of the route in the settings, if one was found.
-    pub route: Option<usize>,
-    /// The status sent, if one was.
-    pub status: Option<StatusCode>,
-    /// The time from the head of the request to the end of the response.
-    pub duration: Duration,
-    /// Bytes of the request body.
-    pub received: u64,
-    /// Bytes of the response body.
-    pub sent: u64,
-}
-
 impl Metrics {
-    /// Counters for everything named in the settings, all at zero.
-    pub fn new(settings: &Settings) -> Self {
-        let mut routes: Vec<Route> = settings.routes.iter().map(|route| Route::new(&route.name)).collect();
-        routes.push(Route::new(""));
+    /// Counters for so many workers, all at zero.
+    pub fn new(workers: usize, log: AccessLog) -> Self {
         Self {
-            routes,
-            listeners: settings
-                .listeners
-                .iter()
-                .map(|listener| Listener {
-                    name: listener.name.clone(),
-                    accepted: AtomicU64::new(0),
-                    open: AtomicI64::new(0),
-                })
-                .collect(),
-            upstreams: settings
-                .upstreams
-                .iter()
-                .map(|upstream| Upstream {
-                    name: upstream.name.clone(),
-                    connections: AtomicU64::new(0),
-                    reused: AtomicU64::new(0),
-                    retries: AtomicU64::new(0),
-                })
-                .collect(),
-            in_flight: AtomicI64::new(0),
-            log_lines_dropped: AtomicU64::new(0),
-            failures: Mutex::new(BTreeMap::new()),
+            workers,
+            routes: ByName::default(),
+            listeners: ByName::default(),
+            upstreams: ByName::default(),
+            unrouted: Arc::new(PerWorker::new(workers)),
+            in_flight: Arc::new(PerWorker::new(workers)),
+            log,
+            failures: Mutex::default(),
         }
     }
 
-    /// A request began.
-    pub fn request_began(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    fn named<T: Default>(&self, all: &ByName<T>, name: &str) -> Arc<PerWorker<T>> {
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = all.entry(name.to_owned()).or_insert_with(|| Arc::new(PerWorker::new(self.workers)));
+        Arc::clone(found)
     }
 
-    /// A request ended.
-    pub fn request_ended(&self, ended: &Ended) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        // Requests without a route are counted under the empty name, the last.
-        let unrouted = self.routes.len() - 1;
-        let Some(route) = self.routes.get(ended.route.unwrap_or(unrouted)) else {
-            return;
-        };
-        let class = ended.status.map_or(0, |status| usize::from(status.as_u16() / 100));
-        if let Some(counter) = route.classes.get(class) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-        let seconds = ended.duration.as_secs_f64();
-        if let Some(bucket) = BUCKETS.iter().position(|&bound| seconds <= bound) {
-            route.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        }
-        let micros = u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX);
-        route.micros.fetch_add(micros, Ordering::Relaxed);
-        route.count.fetch_add(1, Ordering::Relaxed);
-        route.received.fetch_add(ended.received, Ordering::Relaxed);
-        route.sent.fetch_add(ended.sent, Ordering::Relaxed);
+    /// The counters of a route.
+    pub fn route(&self, name: &str) -> Arc<PerWorker<Requests>> {
+        self.named(&self.routes, name)
     }
 
-    /// A request failed.
+    /// The counters of a listener.
+    pub fn listener(&self, name: &str) -> Arc<PerWorker<Connections>> {
+        self.named(&self.listeners, name)
+    }
+
+    /// The counters of an upstream.
+    pub fn upstream(&self, name: &str) -> Arc<PerWorker<Attempts>> {
+        self.named(&self.upstreams, name)
+    }
+
+    /// The counters of requests that find no route.
+    pub fn unrouted(&self) -> Arc<PerWorker<Requests>> {
+        Arc::clone(&self.unrouted)
+    }
+
+    /// The counters of requests that have not ended.
+    pub fn in_flight(&self) -> Arc<PerWorker<InFlight>> {
+        Arc::clone(&self.in_flight)
+    }
+
+    /// Counts a request that failed.
     pub fn failed(&self, source: Source, reason: &'static str) {
-        if let Ok(mut failures) = self.failures.lock() {
-            *failures.entry((source.as_str(), reason)).or_default() += 1;
-        }
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures.entry((source.as_str(), reason)).or_default() += 1;
     }
 
-    /// A listener accepted a connection.
-    pub fn connection_opened(&self, listener: usize) {
-        if let Some(listener) = self.listeners.get(listener) {
-            listener.accepted.fetch_add(1, Ordering::Relaxed);
-            listener.open.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A connection to a listener ended.
-    pub fn connection_closed(&self, listener: usize) {
-        if let Some(listener) = self.listeners.get(listener) {
-            listener.open.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A connection to an upstream was opened.
-    pub fn upstream_connected(&self, upstream: usize) {
-        if let Some(upstream) = self.upstreams.get(upstream) {
-            upstream.connections.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A connection to an upstream was used again.
-    pub fn upstream_reused(&self, upstream: usize) {
-        if let Some(upstream) = self.upstreams.get(upstream) {
-            upstream.reused.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A request was sent to an upstream again.
-    pub fn upstream_retried(&self, upstream: usize) {
-        if let Some(upstream) = self.upstreams.get(upstream) {
-            upstream.retries.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A line of the access log was lost.
-    pub fn log_line_dropped(&self) {
-        self.log_lines_dropped.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Everything in the text format.
+    /// Everything in the text format of Prometheus, version 0.0.4.
     pub fn render(&self) -> String {
-        let mut out = Exposition(String::with_capacity(4096));
+        let mut out = Exposition::default();
         out.family("gateway_build_info", "gauge", "The version that runs.");
-        let version = env!("CARGO_PKG_VERSION");
-        out.sample("gateway_build_info", &[("version", version)], 1);
-
-        out.family("gateway_requests_total", "counter", "Requests ended, by route and class of status.");
-        for route in &self.routes {
-            for (class, counter) in CLASSES.iter().zip(&route.classes) {
-                let labels = [("route", route.name.as_str()), ("status_class", class)];
-                out.sample("gateway_requests_total", &labels, load(counter));
-            }
-        }
-        out.family(
-            "gateway_request_duration_seconds",
-            "histogram",
-            "Time from the head of a request to the end of its response.",
-        );
-        for route in &self.routes {
-            out.histogram("gateway_request_duration_seconds", route);
-        }
-        self.render_route(&mut out, "gateway_request_body_bytes_total", "request", |route| &route.received);
-        self.render_route(&mut out, "gateway_response_body_bytes_total", "response", |route| &route.sent);
+        out.sample("gateway_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        let mut routes = entries(&self.routes);
+        routes.push((String::new(), self.unrouted()));
+        out.requests(&routes);
         out.family("gateway_requests_in_flight", "gauge", "Requests not ended.");
-        out.sample("gateway_requests_in_flight", &[], self.in_flight.load(Ordering::Relaxed));
-
+        let began = self.in_flight.sum(|one| one.began.get());
+        let ended = self.in_flight.sum(|one| one.ended.get());
+        out.sample("gateway_requests_in_flight", &[], began.saturating_sub(ended));
         out.family("gateway_failures_total", "counter", "Requests that failed.");
-        if let Ok(failures) = self.failures.lock() {
-            for ((source, reason), count) in failures.iter() {
-                let labels = [("source", *source), ("reason", *reason)];
-                out.sample("gateway_failures_total", &labels, *count);
-            }
+        for ((source, reason), count) in &*self.failures.lock().unwrap_or_else(PoisonError::into_inner) {
+            out.sample("gateway_failures_total", &[("source", source), ("reason", reason)], *count);
         }
-        out.family("gateway_connections_total", "counter", "Connections accepted.");
-        for listener in &self.listeners {
-            let labels = [("listener", listener.name.as_str())];
-            out.sample("gateway_connections_total", &labels, load(&listener.accepted));
-        }
-        out.family("gateway_connections_open", "gauge", "Connections open.");
-        for listener in &self.listeners {
-            let labels = [("listener", listener.name.as_str())];
-            let open = listener.open.load(Ordering::Relaxed);
-            out.sample("gateway_connections_open", &labels, open);
-        }
-        self.render_upstream(
-            &mut out,
-            "gateway_upstream_connections_total",
-            "Connections opened to an upstream.",
-            |upstream| &upstream.connections,
-        );
-        self.render_upstream(
-            &mut out,
-            "gateway_upstream_connections_reused_total",
-            "Requests sent on a connection already open.",
-            |upstream| &upstream.reused,
-        );
-        self.render_upstream(
-            &mut out,
-            "gateway_upstream_retries_total",
-            "Requests sent to an upstream again.",
-            |upstream| &upstream.retries,
-        );
+        self.render_connections(&mut out);
         out.family(
             "gateway_log_lines_dropped_total",
             "counter",
-            "Lines of the access log that were lost since nobody read them in time.",
+            "Lines of the access log that were lost, since standard output took them too slowly.",
         );
-        out.sample("gateway_log_lines_dropped_total", &[], load(&self.log_lines_dropped));
-        out.0
+        out.sample("gateway_log_lines_dropped_total", &[], self.log.dropped());
+        out.finish()
     }
 
-    fn render_route(
-        &self,
-        out: &mut Exposition,
-        name: &str,
-        what: &str,
-        counter: impl Fn(&Route) -> &AtomicU64,
-    ) {
-        out.family(name, "counter", &format!("Bytes of {what} bodies."));
-        for route in &self.routes {
-            out.sample(name, &[("route", route.name.as_str())], load(counter(route)));
+    fn render_connections(&self, out: &mut Exposition) {
+        let listeners = entries(&self.listeners);
+        out.family("gateway_connections_total", "counter", "Connections accepted.");
+        for (name, counters) in &listeners {
+            let accepted = counters.sum(|one| one.accepted.get());
+            out.sample("gateway_connections_total", &[("listener", name)], accepted);
         }
-    }
-
-    fn render_upstream(
-        &self,
-        out: &mut Exposition,
-        name: &str,
-        help: &str,
-        counter: impl Fn(&Upstream) -> &AtomicU64,
-    ) {
-        out.family(name, "counter", help);
-        for upstream in &self.upstreams {
-            let labels = [("upstream", upstream.name.as_str())];
-            out.sample(name, &labels, load(counter(upstream)));
+        out.family("gateway_connections_open", "gauge", "Connections open.");
+        for (name, counters) in &listeners {
+            let closed = counters.sum(|one| one.closed.get());
+            let open = counters.sum(|one| one.accepted.get()).saturating_sub(closed);
+            out.sample("gateway_connections_open", &[("listener", name)], open);
         }
-    }
-}
-
-impl Route {
-    fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            classes: Default::default(),
-            buckets: Default::default(),
-            count: AtomicU64::new(0),
-            micros: AtomicU64::new(0),
-            received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-        }
-    }
-}
-
-fn load(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
-}
-
-struct Exposition(String);
-
-impl Exposition {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        self.0.push_str(name);
-        for (number, (label, text)) in labels.iter().enumerate() {
-            self.0.push(if number == 0 { '{' } else { ',' });
-            self.0.push_str(label);
-            self.0.push_str("=\"");
-            for c in text.chars() {
-                match c {
-                    '\\' => self.0.push_str("\\\\"),
-                    '"' => self.0.push_str("\\\""),
-                    '\n' => self.0.push_str("\\n"),
-                    c => self.0.push(c),
-                }
+        let families: [(&str, &str, fn(&Attempts) -> u64); 3] = [
+            ("gateway_upstream_connections_total", "Connections opened to an upstream.", |one| {
+                one.connections.get()
+            }),
+            (
+                "gateway_upstream_connections_reused_total",
+                "Requests sent on a connection already open.",
+                |one| one.reused.get(),
+            ),
+            ("gateway_upstream_retries_total", "Requests sent to an upstream again.", |one| {
+                one.retries.get()
+            }),
+        ];
+        let upstreams = entries(&self.upstreams);
+        for (family, help, value) in families {
+            out.family(family, "counter", help);
+            for (name, counters) in &upstreams {
+                out.sample(family, &[("upstream", name)], counters.sum(value));
             }
-            self.0.push('"');
         }
-        if !labels.is_empty() {
-            self.0.push('}');
-        }
-        let _ = writeln!(self.0, " {value}");
     }
+}
 
-    fn histogram(&mut self, name: &str, route: &Route) {
-        let label = route.name.as_str();
-        let mut below = 0;
-        for (bound, counter) in BUCKETS.iter().zip(&route.buckets) {
-            below += load(counter);
-            let bound = bound.to_string();
-            self.sample(&format!("{name}_bucket"), &[("route", label), ("le", bound.as_str())], below);
-        }
-        // Between two loads a request may end: the last bucket must not fall below the others.
-        let count = load(&route.count).max(below);
-        let labels = [("route", label), ("le", "+Inf")];
-        self.sample(&format!("{name}_bucket"), &labels, count);
-        let sum = Duration::from_micros(load(&route.micros)).as_secs_f64();
-        self.sample(&format!("{name}_sum"), &[("route", label)], sum);
-        self.sample(&format!("{name}_count"), &[("route", label)], count);
-    }
+fn entries<T>(all: &ByName<T>) -> Vec<(String, Arc<PerWorker<T>>)> {
+    let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter().map(|(name, counters)| (name.clone(), Arc::clone(counters))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use hyper::StatusCode;
+    use http::StatusCode;
 
-    use super::{Ended, Metrics};
+    use super::{AccessLog, Metrics};
     use crate::http::Source;
+    use crate::observe::counter::Ended;
 
     #[test]
     fn counters_are_rendered() {
-        let metrics = Metrics::new(&crate::settings::built_in());
-        for (route, status, millis) in [
-            (Some(0), Some(StatusCode::OK), 3),
-            (Some(0), Some(StatusCode::OK), 60_000),
-            (None, Some(StatusCode::NOT_FOUND), 1),
-            (None, None, 1),
+        let metrics = Metrics::new(2, AccessLog::new(false));
+        let welcome = metrics.route("welcome");
+        for (counters, worker, status, millis) in [
+            (&welcome, 0, Some(StatusCode::OK), 3),
+            (&welcome, 1, Some(StatusCode::OK), 60_000),
+            (&metrics.unrouted(), 0, Some(StatusCode::NOT_FOUND), 1),
+            (&metrics.unrouted(), 0, None, 1),
         ] {
-            metrics.request_began();
-            metrics.request_ended(&Ended {
-                route,
-                status,
-                duration: Duration::from_millis(millis),
-                received: 2,
-                sent: 3,
-            });
+            metrics.in_flight().of(worker).began.add(1);
+            let duration = Duration::from_millis(millis);
+            counters.of(worker).ended(&Ended { status, duration, received: 2, sent: 3 });
+            metrics.in_flight().of(worker).ended.add(1);
         }
         metrics.failed(Source::Upstream, "connect");
-        metrics.connection_opened(0);
+        metrics.listener("web").of(1).accepted.add(1);
         let text = metrics.render();
         for line in [
             "gateway_requests_total{route=\"welcome\",status_class=\"2xx\"} 2",

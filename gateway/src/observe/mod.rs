@@ -2,7 +2,8 @@
 
 pub mod access;
 pub mod clock;
-pub mod exchange;
+pub mod counter;
+mod exposition;
 pub mod json;
 pub mod metrics;
 pub mod request_id;

@@ -1,32 +1,50 @@
 //! Names for requests, so that the logs of two services can be laid side by side.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Makes names that are unique within the process and, by a random part, among processes.
+/// A name: 32 hexadecimal digits.
+pub type RequestId = [u8; 32];
+
+/// Makes the names of one worker, unique within the process and, by a random part, among processes.
 ///
 /// The names are no secrets and must not be used as such.
 #[derive(Debug)]
 pub struct RequestIds {
-    random: u64,
-    next: AtomicU64,
-}
-
-impl Default for RequestIds {
-    fn default() -> Self {
-        // The only randomness of the standard library: the keys of its hash maps.
-        let mut hasher = RandomState::new().build_hasher();
-        hasher.write_u32(std::process::id());
-        Self { random: hasher.finish(), next: AtomicU64::new(1) }
-    }
+    /// The first half of each name, in digits.
+    random: [u8; 16],
+    next: Cell<u64>,
 }
 
 impl RequestIds {
-    /// The next name: 32 hexadecimal digits.
-    pub fn next(&self) -> String {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}{number:016x}", self.random)
+    /// The names of a worker.
+    pub fn new(worker: usize) -> Self {
+        // The only randomness of the standard library: the keys of its hash maps.
+        let mut hasher = RandomState::new().build_hasher();
+        hasher.write_u32(std::process::id());
+        hasher.write_usize(worker);
+        Self { random: digits(hasher.finish()), next: Cell::new(1) }
     }
+
+    /// The next name.
+    pub fn next(&self) -> RequestId {
+        let number = self.next.get();
+        self.next.set(number.wrapping_add(1));
+        let mut name = [0; 32];
+        name[..16].copy_from_slice(&self.random);
+        name[16..].copy_from_slice(&digits(number));
+        name
+    }
+}
+
+fn digits(number: u64) -> [u8; 16] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 16];
+    for (place, byte) in number.to_be_bytes().into_iter().enumerate() {
+        text[2 * place] = DIGITS[usize::from(byte >> 4)];
+        text[2 * place + 1] = DIGITS[usize::from(byte & 0x0f)];
+    }
+    text
 }
 
 #[cfg(test)]
@@ -35,9 +53,9 @@ mod tests {
 
     #[test]
     fn names_differ() {
-        let (one, other) = (RequestIds::default(), RequestIds::default());
+        let (one, other) = (RequestIds::new(0), RequestIds::new(1));
         let names = [one.next(), one.next(), other.next()];
-        assert!(names.iter().all(|name| name.len() == 32));
+        assert!(names.iter().flatten().all(u8::is_ascii_hexdigit));
         assert_ne!(names[0], names[1]);
         assert_ne!(names[0], names[2]);
     }

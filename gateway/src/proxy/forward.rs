@@ -1,194 +1,619 @@
-//! A request becomes the upstream's, and its response the client's.
+//! A request is sent to an upstream, again where that is safe, and its response to the client.
 
-use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, TE, UPGRADE};
-use hyper::http::Extensions;
-use hyper::http::request::Parts;
-use hyper::upgrade::OnUpgrade;
-use hyper::{Response, StatusCode, Uri, Version};
-use tokio::time::Instant;
+use std::future::{Future, poll_fn};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use super::{Pending, Reply, respond, tunnel};
-use crate::http::request::Target;
-use crate::http::{Failure, Rejection, headers};
-use crate::listener::Connection;
-use crate::observe::exchange::Exchange;
-use crate::policy::forwarded::{self, Hop};
-use crate::policy::request_body::RequestBody;
-use crate::policy::response_body::ResponseBody;
-use crate::settings::Listener;
-use crate::upstream::{Answer, Upstream, UpstreamError};
+use http::{StatusCode, Version};
 
-/// The name of the request, for the upstream and the client.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use super::Failed;
+use super::downstream::Downstream;
+use super::fault::{ClientFault, ResponseFault};
+use super::pump::{Fault, Pump, Waits};
+use super::tunnel;
+use crate::exchange::Exchange;
+use crate::http::fields::Fields;
+use crate::http::hop::{self, Said};
+use crate::http::message::Broken;
+use crate::http::name::Name;
+use crate::endpoint::{Endpoint, EndpointId, InFlight, Moment, Outcome, Permit, Pick};
+use crate::http::{Failure, Source};
+use crate::http1::client::{self, NoHead, Towards};
+use crate::http1::head::Framing;
+use crate::http1::response::Head;
+use crate::snapshot::{Forward, Route};
+use crate::upstream::backend::Backend;
+use crate::upstream::{Upstream, UpstreamError};
+use crate::worker::watch::For;
 
-const EARLY: Rejection = Rejection::bad("switch_early", "The client did not wait for the other protocol.");
-const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+/// How long the client waits for the upstream's `100 Continue` before it is told to go on, since a
+/// server need not send one (RFC 9110 section 10.1.1).
+const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Interim responses that one response may follow.
+const MAX_INTERIM: u32 = 32;
 
-/// Why a request has no response to pass on.
-pub enum Failed {
-    /// Its own fault.
-    Request(Rejection),
-    /// The upstream's.
-    Upstream(UpstreamError),
+/// A connection to an endpoint with the head of the response that came on it.
+struct Answered {
+    backend: Backend,
+    head: Head,
+    /// Whether the connection may serve another request, and for how many seconds its server says.
+    persistence: (bool, Option<u64>),
+    /// What the fields of the connection said.
+    said: Said,
+    _in_flight: InFlight,
+    _permit: Option<Permit>,
 }
 
-impl Failed {
-    /// The failure itself.
-    pub fn as_failure(&self) -> &dyn Failure {
-        match self {
-            Self::Request(failure) => failure,
-            Self::Upstream(failure) => failure,
-        }
+/// A request that got no response on one connection.
+struct Attempt {
+    failed: Failed,
+    /// The endpoint broke off, and nothing of a response came.
+    broke: bool,
+    /// Nothing of the request was sent.
+    unsent: bool,
+    /// What it says of the endpoint.
+    outcome: Option<Outcome>,
+}
+
+impl From<Failed> for Attempt {
+    fn from(failed: Failed) -> Self {
+        Self { failed, broke: false, unsent: false, outcome: None }
     }
 }
 
-impl From<Rejection> for Failed {
-    fn from(rejection: Rejection) -> Self {
-        Self::Request(rejection)
-    }
-}
-
-impl From<UpstreamError> for Failed {
-    fn from(error: UpstreamError) -> Self {
-        Self::Upstream(error)
-    }
-}
-
-/// The head of a response, cleaned, with what may follow it.
-pub struct Forwarded {
-    answer: Answer,
-    switch: Option<(OnUpgrade, OnUpgrade)>,
-}
-
-/// Whether the client waits for `100 Continue` before it sends the body.
-pub fn expects_continue(parts: &Parts) -> bool {
-    parts.version == Version::HTTP_11
-        && parts
-            .headers
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// Sends a request to its upstream and waits for the head of the response.
-pub async fn forward(
-    upstream: &Upstream,
-    listener: &Listener,
-    connection: &Connection,
-    mut parts: Parts,
-    target: Target,
-    body: RequestBody,
-    exchange: &Exchange,
-) -> Result<Forwarded, Failed> {
-    let switching =
-        parts.version == Version::HTTP_11 && body.is_empty() && headers::wants_websocket(&parts.headers);
-    let downstream = std::mem::replace(&mut parts.extensions, Extensions::new())
-        .remove::<OnUpgrade>()
-        .filter(|_| switching);
-    rewrite(&mut parts, &target, upstream, listener, connection, exchange)?;
-    if downstream.is_some() {
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        parts.headers.insert(UPGRADE, WEBSOCKET);
-    }
-    let mut answer = upstream.send(&parts, body, exchange).await?;
-    let switch = switched(&mut answer.response, downstream)?;
-    clean(&mut answer.response)?;
-    Ok(Forwarded { answer, switch })
-}
-
-/// The two ends to join, if the upstream switched protocols as it was asked to.
-fn switched(
-    response: &mut Response<Incoming>,
-    downstream: Option<OnUpgrade>,
-) -> Result<Option<(OnUpgrade, OnUpgrade)>, UpstreamError> {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(None);
-    }
-    let to_websocket = response
-        .headers()
-        .get(UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    match downstream {
-        Some(downstream) if to_websocket => Ok(Some((downstream, hyper::upgrade::on(response)))),
-        _ => Err(UpstreamError::Malformed("it switches protocols unasked")),
-    }
-}
-
-/// Makes the head of a request the upstream's.
-fn rewrite(
-    parts: &mut Parts,
-    target: &Target,
-    upstream: &Upstream,
-    listener: &Listener,
-    connection: &Connection,
-    exchange: &Exchange,
-) -> Result<(), Rejection> {
-    const UNFIT: Rejection = Rejection::bad("path_malformed", "The path is malformed.");
-    let peer = connection.peer.ip();
-    let hop = Hop {
-        peer,
-        scheme: if connection.tls { "https" } else { "http" },
-        authority: target.authority.as_ref(),
-        trusted: listener.trusted_proxies.iter().any(|network| network.contains(peer)),
+/// Forwards the request.
+pub(super) async fn forward<'s, D: Downstream>(
+    exchange: &mut Exchange<'s>,
+    route: &'s Route,
+    forward: &'s Forward,
+    said: Said,
+    down: &mut D,
+) -> Result<(), Failed> {
+    let Some(upstream) = forward.upstream(exchange) else {
+        return Err(UpstreamError::Malformed("no upstream of the route has a weight").into());
     };
-    let fields = &mut parts.headers;
-    // Before the gateway's own fields are added, so that none of them can be named here
-    // (CVE-2024-45410).
-    headers::strip_hop_by_hop(fields)?;
-    headers::strip_mimics(fields);
-    forwarded::apply(fields, &hop);
-    if parts.version == Version::HTTP_2 {
-        headers::join_cookies(fields);
+    if let Some(limit) = route.request_timeout {
+        down.deadlines().set(For::Request, limit);
     }
-    headers::add_via(fields, parts.version);
-    if let Ok(id) = HeaderValue::from_str(exchange.request_id()) {
-        fields.insert(X_REQUEST_ID, id);
-    }
-    // A client of HTTP/1.0 may name no host, the upstream must get one.
-    let host = target.authority.clone().or_else(|| upstream.host());
-    if let Some(host) = host {
-        fields.insert(HOST, host);
-    }
-    if fields.contains_key(TE) {
-        fields.insert(CONNECTION, HeaderValue::from_static("te"));
-    }
-    parts.uri = Uri::try_from(target.origin_form()).map_err(|_| UNFIT)?;
-    parts.version = Version::HTTP_11;
-    Ok(())
-}
-
-/// Makes the head of a response the client's.
-fn clean(response: &mut Response<Incoming>) -> Result<(), UpstreamError> {
-    let version = response.version();
-    let fields = response.headers_mut();
-    headers::strip_hop_by_hop(fields)
-        .map_err(|_| UpstreamError::Malformed("its Connection field is no list"))?;
-    fields.remove(TE);
-    headers::add_via(fields, version);
-    Ok(())
-}
-
-impl Forwarded {
-    /// The response for the client.
-    pub fn into_reply(self, connection: &Connection, deadline: Option<Instant>, pending: Pending) -> Reply {
-        let Answer { response, pause } = self.answer;
-        let (mut parts, body) = response.into_parts();
-        parts.extensions = Extensions::new();
-        parts.version = Version::HTTP_11;
-        respond::name(&mut parts.headers, &pending.exchange);
-        if let Some((downstream, upstream)) = self.switch {
-            if !connection.switch() {
-                return respond::failure(&EARLY, pending);
-            }
-            parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            parts.headers.insert(UPGRADE, WEBSOCKET);
-            let body = ResponseBody::none(std::sync::Arc::clone(&pending.exchange));
-            tokio::spawn(tunnel::join(downstream, upstream, pending));
-            return Response::from_parts(parts, body);
+    finish_request(exchange, upstream);
+    let has_body = !exchange.request.framing.is_empty();
+    let mut upload = if has_body { Pump::new(true) } else { Pump::done() };
+    let answered = send(exchange, route, upstream, down, said, &mut upload).await;
+    exchange.received = upload.bytes;
+    down.deadlines().unset(For::Check);
+    let outcome = match answered {
+        Ok((pick, answered)) => {
+            respond(exchange, route, upstream, pick, down, said, upload, answered).await
         }
-        debug_assert!(parts.status.as_u16() >= 200 || body.is_end_stream());
-        let Pending { exchange, ending, in_flight } = pending;
-        let body = ResponseBody::upstream(body, pause, deadline, exchange, ending, in_flight);
-        Response::from_parts(parts, body)
+        Err(failed) => Err(failed),
+    };
+    for what in [For::Client, For::Upstream, For::Request] {
+        down.deadlines().unset(what);
     }
+    outcome
+}
+
+/// Adds what only the gateway can say.
+fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream) {
+    let request = &mut exchange.request;
+    let fields = &mut request.fields;
+    let Some(authority) = request.target.authority().map(str::as_bytes) else {
+        // A client of HTTP/1.0 may name no host, the upstream must get one.
+        fields.set(Name::Host, upstream.host().as_bytes());
+        return finish_fields(exchange);
+    };
+    if fields.get(Name::Host) != Some(authority) {
+        fields.set(Name::Host, authority);
+    }
+    finish_fields(exchange);
+}
+
+fn finish_fields(exchange: &mut Exchange<'_>) {
+    let request = &mut exchange.request;
+    let fields = &mut request.fields;
+    if !request.expects_continue {
+        fields.remove(Name::Expect);
+    }
+    add_via(fields, request.version);
+    fields.add(Name::RequestId, &exchange.id);
+}
+
+fn is_switching(exchange: &Exchange<'_>, said: Said) -> bool {
+    said.websocket && exchange.request.version == Version::HTTP_11 && exchange.request.framing.is_empty()
+}
+
+/// Adds the gateway to the `Via` of a message received in `version` (RFC 9110 section 7.6.3).
+fn add_via(fields: &mut Fields, version: Version) {
+    let entry: &[u8] = match version {
+        Version::HTTP_2 => b"2 gateway",
+        Version::HTTP_10 => b"1.0 gateway",
+        _ => b"1.1 gateway",
+    };
+    fields.add(Name::Via, entry);
+}
+
+/// Sends the request until a response head is there.
+///
+/// It is sent again, to another endpoint if there is one, when nothing of it was sent, or when the
+/// connection broke without an answer, the method is idempotent and there is no body (RFC 9110
+/// section 9.2.2).
+async fn send<'s, D: Downstream>(
+    exchange: &mut Exchange<'s>,
+    route: &'s Route,
+    upstream: &'s Upstream,
+    down: &mut D,
+    said: Said,
+    upload: &mut Pump,
+) -> Result<(Pick<'s>, Answered), Failed> {
+    let worker = exchange.worker;
+    let counters = upstream.counters.of(worker.index);
+    let repeatable = exchange.request.method.is_idempotent() && upload.is_done();
+    let retries = &upstream.settings.retries;
+    let mut attempts_left = retries.attempts;
+    let mut tried: Vec<EndpointId> = Vec::new();
+    let mut reusing = true;
+    let local = upstream.local(worker);
+    local.budget.request(Moment::from(exchange.started));
+    let mut permit = match &upstream.cluster.circuit {
+        Some(circuit) => Some(circuit.enter().await.map_err(UpstreamError::Busy)?),
+        None => None,
+    };
+    loop {
+        let Some(pick) = upstream.pick(&local, exchange, &tried) else {
+            return Err(UpstreamError::Malformed("there is no endpoint").into());
+        };
+        exchange.set_endpoint(&upstream.settings.name, &pick.endpoint.name);
+        let in_flight = local.enter(pick.index);
+        let open = if reusing { upstream.reuse(worker, pick.endpoint, !repeatable) } else { None };
+        let reused = open.is_some();
+        let connected = match open {
+            Some(backend) => {
+                counters.reused.add(1);
+                Ok(backend)
+            }
+            None => connect(exchange, upstream, pick.endpoint, down).await,
+        };
+        let mut attempt = match connected {
+            Ok(backend) => {
+                if !reused {
+                    counters.connections.add(1);
+                }
+                match attempt(exchange, route, upstream, down, said, upload, backend).await {
+                    Ok((backend, head, persistence, said)) => {
+                        upstream.report(&local, pick.index, Outcome::Status(head.status.as_u16()));
+                        let again = repeatable && attempts_left > 0 && retries.statuses.contains(head.status.as_u16());
+                        if !again || !local.budget.try_retry(Moment::now()) {
+                            let answered = Answered {
+                                backend,
+                                head,
+                                persistence,
+                                said,
+                                _in_flight: in_flight,
+                                _permit: permit.take(),
+                            };
+                            return Ok((pick, answered));
+                        }
+                        attempts_left -= 1;
+                        tried.push(pick.endpoint.id);
+                        counters.retries.add(1);
+                        continue;
+                    }
+                    Err(attempt) => attempt,
+                }
+            }
+            Err(attempt) => attempt,
+        };
+        if let Some(outcome) = attempt.outcome.take().filter(|_| !reused) {
+            upstream.report(&local, pick.index, outcome);
+        }
+        let again = (attempt.unsent && upload.bytes == 0) || (attempt.broke && repeatable);
+        if !again || (attempts_left == 0 && !reused) || !(reused || local.budget.try_retry(Moment::now())) {
+            return Err(attempt.failed);
+        }
+        if reused {
+            // One dead connection makes the others doubtful: all may be of one restart.
+            reusing = false;
+        } else {
+            attempts_left -= 1;
+            tried.push(pick.endpoint.id);
+        }
+        counters.retries.add(1);
+    }
+}
+
+/// Opens a connection to an endpoint.
+async fn connect<D: Downstream>(
+    exchange: &Exchange<'_>,
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    down: &mut D,
+) -> Result<Backend, Attempt> {
+    let mut dial = std::pin::pin!(upstream.dial(exchange.worker, endpoint, exchange.peer));
+    poll_fn(|cx| {
+        down.deadlines().register(cx);
+        if let Poll::Ready(dialed) = dial.as_mut().poll(cx) {
+            return Poll::Ready(dialed.map_err(|error| {
+                let late = matches!(error, UpstreamError::ConnectTimeout);
+                let outcome = if late { Outcome::TimedOut } else { Outcome::ConnectFailed };
+                Attempt { failed: error.into(), broke: false, unsent: true, outcome: Some(outcome) }
+            }));
+        }
+        if down.poll_gone(cx).is_ready() {
+            return Poll::Ready(Err(Failed::BrokenOff(Box::new(ClientFault::Closed)).into()));
+        }
+        if down.deadlines().has_passed(For::Request) {
+            return Poll::Ready(Err(Failed::from(UpstreamError::RequestTimeout).into()));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Sends the request on one connection and waits for the head of its response.
+async fn attempt<D: Downstream>(
+    exchange: &mut Exchange<'_>,
+    route: &Route,
+    upstream: &Upstream,
+    down: &mut D,
+    said: Said,
+    upload: &mut Pump,
+    mut backend: Backend,
+) -> Result<(Backend, Head, (bool, Option<u64>), Said), Attempt> {
+    let worker = exchange.worker;
+    if let Backend::Http1(wire) = &mut backend {
+        wire.output().lend(worker.buffers.take());
+        wire.input().lend(worker.buffers.take());
+    }
+    let written = backend.written();
+    let towards = Towards {
+        tls: upstream.dialing.tls.is_some(),
+        websocket: is_switching(exchange, said),
+        takes_trailers: said.takes_trailers,
+    };
+    if let Err(broken) = backend.send_head(&exchange.request, towards) {
+        let failed = UpstreamError::Closed(broken).into();
+        return Err(Attempt { failed, broke: true, unsent: true, outcome: None });
+    }
+    let mut waiting = Waiting {
+        held: exchange.request.expects_continue && !upload.is_done(),
+        continued: false,
+        interims: 0,
+        refused: None,
+        upload_broke: false,
+        moved: 0,
+    };
+    if waiting.held {
+        down.deadlines().set(For::Check, CONTINUE_TIMEOUT);
+    }
+    let found = poll_fn(|cx| waiting.poll(cx, exchange, route, upstream, down, said, upload, &mut backend)).await;
+    for what in [For::Client, For::Upstream] {
+        down.deadlines().unset(what);
+    }
+    match found {
+        Ok(head) => {
+            let fields = &mut exchange.response.fields;
+            let persistence = client::persistence(&head, fields);
+            let response_said = hop::strip(fields)
+                .map_err(|_| Failed::from(UpstreamError::Malformed("its Connection field is no list")))?;
+            Ok((backend, head, persistence, response_said))
+        }
+        Err(ended) => {
+            let unsent = ended.broke && backend.written() == written;
+            Err(Attempt { unsent, ..ended })
+        }
+    }
+}
+
+/// What came is no response that can be forwarded.
+fn malformed(what: &'static str) -> Attempt {
+    let failed = UpstreamError::Malformed(what).into();
+    Attempt { failed, broke: false, unsent: false, outcome: Some(Outcome::Reset) }
+}
+
+/// What is known while the head of a response is awaited.
+struct Waiting {
+    /// The body waits for `100 Continue`.
+    held: bool,
+    /// The client was told to go on.
+    continued: bool,
+    interims: u32,
+    /// A filter refused a piece of the body.
+    refused: Option<Box<dyn Failure>>,
+    /// The endpoint takes no more of the body; it may have answered already.
+    upload_broke: bool,
+    /// How much of the body was sent when a deadline was last set.
+    moved: u64,
+}
+
+impl Waiting {
+    #[expect(clippy::too_many_arguments, reason = "the parts of an exchange are borrowed one by one")]
+    fn poll<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Exchange<'_>,
+        route: &Route,
+        upstream: &Upstream,
+        down: &mut D,
+        said: Said,
+        upload: &mut Pump,
+        wire: &mut Backend,
+    ) -> Poll<Result<Head, Attempt>> {
+        down.deadlines().register(cx);
+        loop {
+            if let Err(failed) = self.poll_upload(cx, exchange, route, down, upload, wire) {
+                return Poll::Ready(Err(failed.into()));
+            }
+            let fields = &mut exchange.response.fields;
+            match wire.poll_head(cx, &exchange.request.method, &upstream.limits, fields) {
+                Poll::Pending => break,
+                Poll::Ready(Err(NoHead::Malformed(what))) => {
+                    return Poll::Ready(Err(malformed(what)));
+                }
+                Poll::Ready(Err(NoHead::Broken(broken, silent))) => {
+                    let outcome = Some(Outcome::Reset);
+                    let failed = UpstreamError::Closed(broken).into();
+                    return Poll::Ready(Err(Attempt { failed, broke: silent, unsent: false, outcome }));
+                }
+                Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    if is_switching(exchange, said) {
+                        return Poll::Ready(Ok(head));
+                    }
+                    return Poll::Ready(Err(malformed("it switches protocols unasked")));
+                }
+                Poll::Ready(Ok(head)) if head.status.is_informational() => {
+                    self.interims += 1;
+                    if self.interims > MAX_INTERIM {
+                        return Poll::Ready(Err(malformed("it has too many interim responses")));
+                    }
+                    self.interim(exchange, down, head.status);
+                }
+                Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
+            }
+        }
+        match self.check(cx, exchange, upstream, down, upload) {
+            Some(failed) => Poll::Ready(Err(failed)),
+            None => Poll::Pending,
+        }
+    }
+
+    fn interim<D: Downstream>(&mut self, exchange: &mut Exchange<'_>, down: &mut D, status: StatusCode) {
+        if status == StatusCode::CONTINUE {
+            self.held = false;
+            if exchange.request.expects_continue && !std::mem::replace(&mut self.continued, true) {
+                down.send_interim(status, &Fields::new());
+            }
+            return;
+        }
+        if hop::strip(&mut exchange.response.fields).is_ok() {
+            down.send_interim(status, &exchange.response.fields);
+        }
+    }
+
+    fn poll_upload<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Exchange<'_>,
+        route: &Route,
+        down: &mut D,
+        upload: &mut Pump,
+        wire: &mut Backend,
+    ) -> Result<(), Failed> {
+        use crate::http::message::Sink;
+        // A client may go on without having waited.
+        self.held &= down.body().is_empty();
+        if upload.is_done() || self.held {
+            // Broken connections show where the response is awaited.
+            self.upload_broke |= matches!(Sink::poll_flush(wire, cx), Poll::Ready(Err(_)));
+            return Ok(());
+        }
+        if self.upload_broke {
+            return Ok(());
+        }
+        let refused = &mut self.refused;
+        let moved = upload.poll(cx, down, wire, |so_far, piece| {
+            exchange.received = so_far;
+            for filter in &route.data_filters {
+                if let Err(failure) = route.filters[*filter].request_data(exchange, piece) {
+                    *refused = Some(failure);
+                    return Err(Broken::Closed);
+                }
+            }
+            Ok(())
+        });
+        if let Some(failure) = self.refused.take() {
+            return Err(Failed::Told(failure));
+        }
+        match moved {
+            Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
+            Poll::Ready(Err(Fault::Sink(_))) => {
+                self.upload_broke = true;
+                Ok(())
+            }
+            Poll::Ready(Err(Fault::Source(Broken::Malformed(_)))) => Err(ClientFault::BodyAborted.into()),
+            Poll::Ready(Err(Fault::Source(_))) => {
+                Err(Failed::BrokenOff(Box::new(ClientFault::BodyAborted)))
+            }
+        }
+    }
+
+    /// Looks at the deadlines and at the client; a failure ends the attempt.
+    fn check<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &Exchange<'_>,
+        upstream: &Upstream,
+        down: &mut D,
+        upload: &Pump,
+    ) -> Option<Attempt> {
+        if (upload.is_done() || self.upload_broke) && down.poll_gone(cx).is_ready() {
+            return Some(Failed::BrokenOff(Box::new(ClientFault::Closed)).into());
+        }
+        // An interim response must not wait for the final one.
+        if matches!(down.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Some(Failed::BrokenOff(Box::new(ClientFault::Closed)).into());
+        }
+        let deadlines = down.deadlines();
+        if deadlines.has_passed(For::Request) {
+            return Some(Failed::from(UpstreamError::RequestTimeout).into());
+        }
+        if deadlines.has_passed(For::Upstream) {
+            // A try that has a time of its own may be followed by another.
+            let broke = upstream.settings.retries.per_try_timeout.is_some();
+            let failed = UpstreamError::ResponseTimeout.into();
+            return Some(Attempt { failed, broke, unsent: false, outcome: Some(Outcome::TimedOut) });
+        }
+        if deadlines.has_passed(For::Client) {
+            return Some(Failed::from(ClientFault::BodyTimeout).into());
+        }
+        if self.held && deadlines.has_passed(For::Check) {
+            deadlines.unset(For::Check);
+            self.held = false;
+            if exchange.request.expects_continue && !std::mem::replace(&mut self.continued, true) {
+                down.send_interim(StatusCode::CONTINUE, &Fields::new());
+            }
+            cx.waker().wake_by_ref();
+            return None;
+        }
+        if upload.bytes != self.moved {
+            self.moved = upload.bytes;
+            down.deadlines().unset(For::Client);
+            down.deadlines().unset(For::Upstream);
+        }
+        let on_client = !upload.is_done() && !self.held && upload.waits == Waits::Source;
+        if on_client && !self.upload_broke {
+            down.deadlines().unset(For::Upstream);
+            down.deadlines().set_once(For::Client, exchange.peer.listener.body_timeout);
+        } else {
+            down.deadlines().unset(For::Client);
+            let limit = upstream.settings.response_timeout;
+            let limit = upstream.settings.retries.per_try_timeout.map_or(limit, |one| one.min(limit));
+            down.deadlines().set_once(For::Upstream, limit);
+        }
+        None
+    }
+}
+
+/// Sends the response to the client.
+#[expect(clippy::too_many_arguments, reason = "the parts of an exchange are borrowed one by one")]
+async fn respond<'s, D: Downstream>(
+    exchange: &mut Exchange<'s>,
+    route: &'s Route,
+    upstream: &'s Upstream,
+    pick: Pick<'s>,
+    down: &mut D,
+    said: Said,
+    mut upload: Pump,
+    answered: Answered,
+) -> Result<(), Failed> {
+    let Answered { mut backend, head, persistence, said: response_said, _in_flight, _permit } = answered;
+    exchange.response.status = head.status;
+    add_via(&mut exchange.response.fields, head.version);
+    for filter in &route.filters {
+        filter.response(exchange);
+    }
+    let id = exchange.id;
+    exchange.response.fields.set(Name::RequestId, &id);
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        if !response_said.websocket {
+            return Err(UpstreamError::Malformed("it switches to another protocol than websocket").into());
+        }
+        let Backend::Http1(wire) = backend else {
+            return Err(UpstreamError::Malformed("it switches protocols on a stream").into());
+        };
+        return tunnel::join(exchange, down, wire).await;
+    }
+    let framing = match head.framing {
+        Framing::None => head.announced.map_or(Framing::None, Framing::Length),
+        Framing::Chunked | Framing::Close => down.unknown_length(),
+        Framing::Length(length) => Framing::Length(length),
+    };
+    exchange.set_status(head.status);
+    down.send_head(&mut exchange.response, framing, head.framing != Framing::None);
+    let mut download = Pump::new(said.takes_trailers || exchange.request.version == Version::HTTP_2);
+    let sent = transfer(exchange, route, upstream, down, &mut backend, &mut upload, &mut download).await;
+    exchange.received = exchange.received.max(upload.bytes);
+    exchange.sent = download.bytes;
+    if let Err(Failed::BrokenOff(failure)) = &sent
+        && failure.origin() == Source::Upstream
+    {
+        upstream.report(&upstream.local(exchange.worker), pick.index, Outcome::Reset);
+    }
+    sent?;
+    let (persists, hint) = persistence;
+    if let Backend::Http1(wire) = backend
+        && persists
+        && upload.is_done()
+        && wire.is_sent()
+    {
+        upstream.keep(exchange.worker, pick.endpoint, wire, hint);
+    }
+    Ok(())
+}
+
+/// Moves both bodies on until the response has ended.
+async fn transfer<D: Downstream>(
+    exchange: &Exchange<'_>,
+    route: &Route,
+    upstream: &Upstream,
+    down: &mut D,
+    wire: &mut Backend,
+    upload: &mut Pump,
+    download: &mut Pump,
+) -> Result<(), Failed> {
+    let broken_off = |failure: Box<dyn Failure>| Failed::BrokenOff(failure);
+    let mut moved = 0;
+    let mut uploading = !upload.is_done();
+    poll_fn(|cx| {
+        down.deadlines().register(cx);
+        if uploading {
+            // The response has begun: what becomes of the request body changes nothing any more.
+            uploading = upload.poll(cx, down, wire, |_, _| Ok(())).is_pending();
+        }
+        let polled = download.poll(cx, wire, down, |_, piece| {
+            for filter in &route.response_filters {
+                route.filters[*filter].response_data(exchange, piece);
+            }
+            Ok(())
+        });
+        match polled {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(Fault::Source(broken))) => {
+                return Poll::Ready(Err(broken_off(Box::new(ResponseFault::Aborted(broken)))));
+            }
+            Poll::Ready(Err(Fault::Sink(_))) => {
+                return Poll::Ready(Err(broken_off(Box::new(ClientFault::Closed))));
+            }
+            Poll::Pending => {}
+        }
+        let deadlines = down.deadlines();
+        if deadlines.has_passed(For::Request) {
+            return Poll::Ready(Err(broken_off(Box::new(ResponseFault::RequestTimeout))));
+        }
+        if deadlines.has_passed(For::Upstream) {
+            return Poll::Ready(Err(broken_off(Box::new(ResponseFault::Timeout))));
+        }
+        if deadlines.has_passed(For::Client) {
+            return Poll::Ready(Err(broken_off(Box::new(ClientFault::Closed))));
+        }
+        if download.bytes != moved {
+            moved = download.bytes;
+            deadlines.unset(For::Client);
+            deadlines.unset(For::Upstream);
+        }
+        match download.waits {
+            Waits::Source => {
+                deadlines.unset(For::Client);
+                deadlines.set_once(For::Upstream, upstream.settings.body_timeout);
+                if !uploading && down.poll_gone(cx).is_ready() {
+                    return Poll::Ready(Err(broken_off(Box::new(ClientFault::Closed))));
+                }
+            }
+            Waits::Sink => {
+                deadlines.unset(For::Upstream);
+                deadlines.set_once(For::Client, exchange.peer.listener.body_timeout);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }

@@ -1,56 +1,58 @@
 //! A connection that has switched to another protocol.
 
-use std::io;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
-
-use super::Pending;
-use crate::http::Source;
+use super::Failed;
+use super::downstream::Downstream;
+use super::fault::ClientFault;
+use super::pump::Pump;
+use crate::exchange::Exchange;
+use crate::http1::head::Framing;
+use crate::http1::wire::Wire;
+use crate::worker::watch::For;
 
 /// How long one direction may go on after the other has ended.
 const HALF_CLOSED: Duration = Duration::from_secs(5);
-const PIECE: usize = 8 << 10;
 
 /// Joins client and upstream until both directions have ended.
-pub async fn join(downstream: OnUpgrade, upstream: OnUpgrade, pending: Pending) {
-    let (Ok(downstream), Ok(upstream)) = tokio::join!(downstream, upstream) else {
-        pending.exchange.fail_with(Source::Downstream, "switch_failed");
-        return;
-    };
-    let (client_reads, client_writes) = split(TokioIo::new(downstream));
-    let (upstream_reads, upstream_writes) = split(TokioIo::new(upstream));
-    let exchange = &pending.exchange;
-    let up = pump(client_reads, upstream_writes, |bytes| exchange.add_received(bytes));
-    let down = pump(upstream_reads, client_writes, |bytes| exchange.add_sent(bytes));
-    tokio::pin!(up, down);
-    // A tunnel may break at any time; its bytes are nobody's but the two ends'.
-    tokio::select! {
-        _ = &mut up => {
-            let _ = tokio::time::timeout(HALF_CLOSED, down).await;
-        }
-        _ = &mut down => {
-            let _ = tokio::time::timeout(HALF_CLOSED, up).await;
-        }
+pub(super) async fn join<D: Downstream>(
+    exchange: &mut Exchange<'_>,
+    down: &mut D,
+    mut wire: Box<Wire>,
+) -> Result<(), Failed> {
+    let early = |client: &mut Wire| !client.received().is_empty();
+    if down.switchable().is_none_or(early) {
+        return Err(ClientFault::SwitchEarly.into());
     }
-}
-
-/// Copies until the end and passes the end on.
-async fn pump(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    count: impl Fn(usize),
-) -> io::Result<()> {
-    let mut piece = vec![0; PIECE];
-    loop {
-        let length = from.read(&mut piece).await?;
-        if length == 0 {
-            return to.shutdown().await;
-        }
-        to.write_all(&piece[..length]).await?;
-        to.flush().await?;
-        count(length);
+    exchange.response.fields.push(b"connection", b"upgrade");
+    exchange.response.fields.push(b"upgrade", b"websocket");
+    exchange.set_status(exchange.response.status);
+    down.send_head(&mut exchange.response, Framing::None, false);
+    down.close_after();
+    down.deadlines().unset(For::Request);
+    if let Some(client) = down.switchable() {
+        client.switch();
     }
+    wire.switch();
+    let (mut up, mut back) = (Pump::new(false), Pump::new(false));
+    // A tunnel may break at any time; its bytes belong to its two ends.
+    poll_fn(|cx| {
+        down.deadlines().register(cx);
+        let ups = up.poll(cx, down, &mut *wire, |_, _| Ok(()));
+        let backs = back.poll(cx, &mut *wire, down, |_, _| Ok(()));
+        let failed = |polled: &Poll<Result<(), _>>| matches!(polled, Poll::Ready(Err(_)));
+        if failed(&ups) || failed(&backs) || (up.is_done() && back.is_done()) {
+            return Poll::Ready(());
+        }
+        if up.is_done() || back.is_done() {
+            down.deadlines().set_once(For::Client, HALF_CLOSED);
+        }
+        if down.deadlines().has_passed(For::Client) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    exchange.received = up.bytes;
+    exchange.sent = back.bytes;
+    Ok(())
 }

@@ -1,25 +1,26 @@
 //! The built-in page, for a gateway without settings.
 
 use bytes::Bytes;
-use hyper::StatusCode;
-use hyper::header::{ACCEPT, HeaderMap};
+use http::StatusCode;
 
-use super::{Pending, Reply, respond};
+use super::answer;
+use crate::exchange::Request;
+use crate::filter::Answer;
 use crate::route::Miss;
 
 const HTML: &str = include_str!("welcome.html");
 const TEXT: &str = include_str!("welcome.txt");
 
 /// The page, as HTML if the client asks for it; only at `/`.
-pub fn page(fields: &HeaderMap, path: &str, pending: Pending) -> Reply {
-    if path != "/" {
-        return respond::failure(&Miss::NoRoute, pending);
+pub fn page(request: &Request) -> Result<Answer, Miss> {
+    if request.target.path.as_str() != "/" {
+        return Err(Miss::NoRoute);
     }
-    let html = fields
-        .get_all(ACCEPT)
-        .iter()
-        .any(|value| value.to_str().is_ok_and(|kinds| kinds.contains("text/html")));
+    let html = request
+        .fields
+        .named(b"accept")
+        .any(|value| std::str::from_utf8(value).is_ok_and(|kinds| kinds.contains("text/html")));
     let (kind, text) =
         if html { ("text/html; charset=utf-8", HTML) } else { ("text/plain; charset=utf-8", TEXT) };
-    respond::page(StatusCode::OK, kind, Bytes::from_static(text.as_bytes()), pending)
+    Ok(answer::page(StatusCode::OK, kind, Bytes::from_static(text.as_bytes())))
 }

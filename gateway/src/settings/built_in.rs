@@ -1,5 +1,7 @@
 //! The settings that hold when the operator gave none.
 
+use http::Method;
+
 use super::{Action, Route, Settings, parse};
 
 /// Listens on every address at port 8080 and answers with a page that says how to go on.
@@ -10,12 +12,9 @@ pub fn built_in() -> Settings {
     );
     settings.routes.push(Route {
         name: "welcome".to_owned(),
-        hosts: Vec::new(),
-        prefix: String::new(),
-        methods: vec!["GET".to_owned(), "HEAD".to_owned()],
+        methods: vec![Method::GET, Method::HEAD],
         action: Action::Welcome,
-        max_body_bytes: None,
-        request_timeout: None,
+        ..Route::default()
     });
     settings
 }

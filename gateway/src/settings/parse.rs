@@ -4,8 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use toml::de::DeTable;
+
 use super::problem::{Place, Problem};
-use super::reader::{Reader, Report};
+use super::reader::{Reader, put};
+use super::report::Report;
 use super::{Settings, listeners, routes, upstreams};
 
 /// No settings file is near this; what is larger is not one.
@@ -49,44 +52,40 @@ pub fn load(path: &Path) -> (Settings, Vec<Problem>) {
 
 /// Reads settings from a text; `file` is named in the problems.
 pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
-    let mut report = Report::new(file, text);
+    let report = Report::new(file, text);
     let mut settings = empty();
-    match toml_span::parse(text) {
-        Err(error) => {
-            let span = error.span;
-            let found = error.to_string().replace('\n', " ");
-            report.add(span, format!("{found}; nothing after it was checked"));
-        }
-        Ok(root) => {
-            if let Some(root) = Reader::new(root, "the file", &mut report) {
-                read(root, &mut settings, &mut report);
-            }
-        }
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        let span = root.span();
+        read(Reader::of(root.into_inner(), span, "the file", &report), &mut settings);
     }
-    (settings, report.into_problems())
+    // What a file says is not known while it is not TOML: only that is reported.
+    for error in &errors {
+        let span = error.span().unwrap_or_default();
+        let found = error.message().replace('\n', " ");
+        report
+            .add(&span, format!("the file is not valid TOML here: {found}; the rest is checked once it is"));
+    }
+    let (files, problems) = report.into_parts();
+    settings.files = files;
+    (settings, problems)
 }
 
-fn read(mut root: Reader<'_>, settings: &mut Settings, report: &mut Report<'_>) {
-    settings.threads = root.count("threads", settings.threads, (1, 1024), report);
-    if let Some(delay) = root.duration("drain_delay", true, report) {
-        settings.drain_delay = delay;
-    }
-    if let Some(timeout) = root.duration("drain_timeout", true, report) {
-        settings.drain_timeout = timeout;
-    }
-    settings.access_log = root.boolean("access_log", true, report);
-    if let Some((_, value)) = root.take("admin")
-        && let Some(mut admin) = Reader::new(value, "[admin]", report)
+fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
+    put(&mut settings.threads, root.count("threads", 1..=1024));
+    put(&mut settings.drain_delay, root.duration_or_zero("drain_delay"));
+    put(&mut settings.drain_timeout, root.duration_or_zero("drain_timeout"));
+    put(&mut settings.access_log, root.boolean("access_log"));
+    if let Some(value) = root.take("admin")
+        && let Some(mut admin) = Reader::new(value, "[admin]", root.report)
     {
-        if let Some(address) = admin.address("address", report) {
-            settings.admin = address;
-        }
-        admin.finish(report);
+        put(&mut settings.admin, admin.address("address"));
+        admin.finish();
     }
-    settings.listeners = listeners::read(&mut root, settings.admin, report);
-    settings.upstreams = upstreams::read(&mut root, report);
-    settings.routes = routes::read(&mut root, &settings.upstreams, report);
-    root.finish(report);
+    settings.listeners = listeners::read(&mut root, settings.admin);
+    settings.upstreams = upstreams::read(&mut root);
+    settings.routes = routes::read(&mut root, &settings.upstreams);
+    root.finish();
 }
 
 fn empty() -> Settings {
@@ -99,6 +98,7 @@ fn empty() -> Settings {
         listeners: Vec::new(),
         upstreams: Vec::new(),
         routes: Vec::new(),
+        files: Vec::new(),
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     use std::time::Duration;
 
     use super::parse;
-    use crate::settings::Action;
+    use crate::settings::{Action, Forward, PathMatch};
 
     const GOOD: &str = r#"
         threads = 3
@@ -145,12 +145,13 @@ mod tests {
         assert_eq!(listener.max_body_bytes, 1000);
         assert_eq!(listener.trusted_proxies.len(), 2);
         let upstream = &settings.upstreams[0];
-        assert_eq!(upstream.endpoints, ["a:80", "b:81", "[::1]:82"]);
+        let endpoints: Vec<String> = upstream.endpoints.iter().map(ToString::to_string).collect();
+        assert_eq!(endpoints, ["a:80", "b:81", "[::1]:82"]);
         assert_eq!(upstream.connect_timeout, Duration::from_millis(500));
         let route = &settings.routes[0];
         assert_eq!(route.hosts, ["api.example.com", "*.example.org"]);
-        assert_eq!(route.prefix, "/v1");
-        assert_eq!(route.action, Action::Forward(0));
+        assert_eq!(route.path, PathMatch::Prefix("/v1".to_owned()));
+        assert_eq!(route.action, Action::Forward(Forward::to("api")));
         assert_eq!(route.name, "GET,POST api.example.com,*.example.org/v1");
         assert_eq!(settings.routes[1].name, "/");
     }
@@ -168,7 +169,7 @@ header_timout = \"5s\"
 idle_timeout = \"0s\"
 tls = { certificate = \"a.pem\" }
 [upstreams.api]
-endpoints = [\"https://a\", \"a\", 5]
+endpoints = [\"https://a/x\", \"a\", 5]
 [upstreams.none]
 [[routes]]
 upstream = \"apo\"
@@ -183,22 +184,22 @@ path = \"v1\"
         let expected = [
             "f:1:1: unknown key 'thread' in the file; did you mean 'threads'?",
             "f:2:17: 'drain_timeout' must be a duration",
-            "f:4:12: 'address' must be an IP address with port",
+            "f:4:11: 'address' must be an IP address with port",
             "f:7:1: unknown key 'header_timout' in [[listeners]]; did you mean 'header_timeout'?",
-            "f:8:17: 'idle_timeout' must be a duration above zero",
+            "f:8:16: 'idle_timeout' must be a duration above zero",
             "f:9:7: tls lacks 'key'",
-            "f:11:15: 'https://a' ",
-            "f:11:28: 'a' ",
-            "f:11:32: 'endpoints' must hold texts",
+            "f:11:14: 'https://a/x' is not an endpoint: it has a path",
+            "f:11:29: 'a' is not an endpoint: the port is missing",
+            "f:11:34: 'endpoints' must hold texts",
             "f:12:1: [upstreams.none] lacks 'endpoints'",
-            "f:14:13: there is no upstream 'apo'; did you mean 'api'?",
-            "f:15:9: '/a/../b' is not canonical; write '/b'",
-            "f:16:11: 'a b' is not a host",
-            "f:16:18: '*.x.*' is not a host",
-            "f:17:13: 'get' is not a method; write 'GET'",
-            "f:17:20: 'G T' is not a method",
+            "f:14:12: there is no upstream 'apo'; did you mean 'api'?",
+            "f:15:8: '/a/../b' is not canonical; write '/b'",
+            "f:16:10: 'a b' is not a host",
+            "f:16:17: '*.x.*' is not a host",
+            "f:17:12: 'get' is not a method; write 'GET'",
+            "f:17:19: 'G T' is not a method",
             "f:18:1: [[routes]] lacks 'upstream'",
-            "f:19:9: 'v1' does not begin with '/'",
+            "f:19:8: 'v1' does not begin with '/'",
         ];
         for (line, expected) in lines.iter().zip(expected) {
             assert!(line.contains(expected), "\n{line}\n{expected}\n{lines:#?}");
@@ -221,7 +222,7 @@ path = \"v1\"
             ("admin = 5", "[admin] must be a table, not 5"),
             ("[[listeners]]\nmax_headers = 5", "'max_headers' must be a whole number from 8 to 1024, not 5"),
             ("[[listeners]]\nmax_header_bytes = 1", "such as \"64KiB\", not 1"),
-            ("[upstreams.a]\nendpoints = ['']", "must hold texts that are not empty, not ''"),
+            ("[upstreams.a]\nendpoints = ['']", "must hold texts that are not empty or tables, not ''"),
         ];
         for (text, expected) in table {
             let (_, problems) = parse("f", text);
@@ -234,14 +235,14 @@ path = \"v1\"
     fn what_excludes_each_other_is_a_problem() {
         let head = "[[listeners]]\naddress = '0.0.0.0:80'\n[upstreams.a]\nendpoints = ['a:1']\n";
         let table = [
-            ("[[routes]]\nupstream='a'\n[[routes]]\nupstream='a'\n", "takes the same requests"),
+            ("[[routes]]\nupstream='a'\n[[routes]]\nupstream='a'\n", "(f:5) take the same requests"),
             (
                 "[[routes]]\nupstream='a'\nmethods=['GET']\n[[routes]]\nupstream='a'\nmethods=['PUT','GET']",
-                "takes the same requests",
+                "(f:5) take the same requests",
             ),
             (
                 "[[routes]]\nupstream='a'\nname='x'\n[[routes]]\nupstream='a'\nname='x'\npath='/b'",
-                "there is another route 'x'",
+                "there is another route 'x' (f:5)",
             ),
             ("[[routes]]\nupstream='a'\n[[listeners]]\naddress='0.0.0.0:80'", "another listener"),
             (
@@ -249,7 +250,7 @@ path = \"v1\"
                 "the admin listener has",
             ),
             ("", "[[routes]]"),
-            ("[[routes]]\nupstream='a'\n[[routes]", "nothing after it was checked"),
+            ("[[routes]]\nupstream='a'\n[[routes]", "the file is not valid TOML here"),
         ];
         for (tail, expected) in table {
             let (_, problems) = parse("f", &format!("{head}{tail}"));

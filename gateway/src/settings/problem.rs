@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A place in a settings file, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
     /// The line.
     pub line: usize,

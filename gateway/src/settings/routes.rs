@@ -1,102 +1,164 @@
 //! Reads `[[routes]]`.
 
-use toml_span::Span;
+use std::collections::HashMap;
 
-use super::reader::{Placed, Reader, Report};
-use super::{Action, Route, Upstream, units};
-use crate::http::{host, path, token};
+use http::Method;
+
+use super::reader::Reader;
+use super::report::{Placed, Report};
+use super::{PathMatch, Route, Segment, Upstream, actions, conflicts, domain, edits, paths};
+use crate::http::token;
 
 /// Reads all routes of the file.
-pub fn read(root: &mut Reader<'_>, upstreams: &[Upstream], report: &mut Report<'_>) -> Vec<Route> {
-    let Some(tables) = root.tables("routes", report) else {
+pub fn read(root: &mut Reader<'_, '_>, upstreams: &[Upstream]) -> Vec<Route> {
+    let report = root.report;
+    if !root.has("routes") {
         report.add_global("there is no route; add [[routes]] with path = \"/\" and upstream = \"NAME\"");
-        return Vec::new();
-    };
-    let mut routes: Vec<Route> = Vec::new();
-    for table in tables {
-        let span = table.span;
-        if let Some(route) = route(table, upstreams, report) {
-            compare(&routes, &route, span, report);
-            routes.push(route);
-        }
     }
+    let tables = root.tables("routes").unwrap_or_default();
+    let routes: Vec<Route> = tables.into_iter().filter_map(|table| route(table, upstreams)).collect();
+    compare(&routes, report);
     routes
 }
 
-/// Reports a route that another one leaves no request for.
-fn compare(routes: &[Route], route: &Route, span: Span, report: &mut Report<'_>) {
-    if let Some(other) = routes.iter().find(|other| overlap(other, route)) {
-        let name = &other.name;
-        report.add(span, format!("the route '{name}' takes the same requests; change host, path or methods"));
-    } else if routes.iter().any(|other| other.name == route.name) {
-        let name = &route.name;
-        report.add(span, format!("there is another route '{name}'; give each its own name"));
+/// Reports routes that can take one request with equal precedence, and names given twice.
+fn compare(routes: &[Route], report: &Report<'_>) {
+    let mut names = HashMap::new();
+    let conflicts: HashMap<usize, usize> =
+        conflicts::conflicts(routes).into_iter().map(|(first, second)| (second, first)).collect();
+    for (number, route) in routes.iter().enumerate() {
+        let place = Some(route.place);
+        let first = *names.entry(route.name.as_str()).or_insert(number);
+        if let Some(other) = conflicts.get(&number).and_then(|&other| routes.get(other)) {
+            let (name, at) = (&other.name, report.named(other.place));
+            report.add_at(
+                place,
+                format!(
+                    "the route '{}' and the route '{name}' ({at}) take the same requests, and neither goes \
+                     before the other; change host, path, methods or conditions of one",
+                    route.name
+                ),
+            );
+        } else if let Some(other) = routes.get(first).filter(|_| first != number) {
+            let (name, at) = (&other.name, report.named(other.place));
+            report.add_at(place, format!("there is another route '{name}' ({at}); give each its own name"));
+        }
     }
 }
 
-fn overlap(one: &Route, other: &Route) -> bool {
-    let hosts = (one.hosts.is_empty() && other.hosts.is_empty())
-        || one.hosts.iter().any(|host| other.hosts.contains(host));
-    let methods = (one.methods.is_empty() && other.methods.is_empty())
-        || one.methods.iter().any(|method| other.methods.contains(method));
-    hosts && methods && one.prefix == other.prefix
-}
-
-fn route(mut table: Reader<'_>, upstreams: &[Upstream], report: &mut Report<'_>) -> Option<Route> {
+fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
+    let report = table.report;
     let before = report.count();
-    let name = table.string("name", report).map(|name| name.value);
-    let hosts: Vec<String> =
-        table.strings("hosts", report).into_iter().filter_map(|host| pattern(&host, report)).collect();
-    let prefix = match table.string("path", report) {
-        Some(text) => prefix(&text, report),
-        None => Some(String::new()),
-    };
-    let methods: Vec<String> = table
-        .strings("methods", report)
-        .into_iter()
-        .filter_map(|method| checked_method(method, report))
-        .collect();
-    let upstream =
-        table.required("upstream", "\"NAME\"", report).and_then(|name| find(&name, upstreams, report));
-    let max_body_bytes = table.size("max_body_bytes", (0, 1 << 50), report);
-    let request_timeout = table.duration("request_timeout", false, report);
-    table.finish(report);
+    let place = report.place(&table.span);
+    let name = table.string("name").map(|name| name.value);
+    let hosts = hosts(&mut table);
+    let path_policy = paths::policy(&mut table);
+    let path = paths::read(&mut table, &path_policy);
+    let methods: Vec<Method> =
+        table.strings("methods").into_iter().filter_map(|text| method(&text, report)).collect();
+    let headers = edits::conditions(&mut table, "headers", true);
+    let query = edits::conditions(&mut table, "query", false);
+    let request_headers = edits::read(&mut table, "request_headers", path.as_ref());
+    let response_headers = edits::read(&mut table, "response_headers", path.as_ref());
+    let action = actions::read(&mut table, path.as_ref(), upstreams);
+    let max_body_bytes = table.size("max_body_bytes", 0..=1 << 50);
+    let request_timeout = table.duration("request_timeout");
+    let per_try_timeout = table.duration("per_try_timeout");
+    table.finish();
     // A route read in part would only cause more problems that are none.
     if report.count() > before {
         return None;
     }
-    let prefix = prefix?;
-    Some(Route {
-        name: name.unwrap_or_else(|| describe(&hosts, &prefix, &methods)),
+    let path = path?;
+    let mut route = Route {
+        name: String::new(),
+        place,
         hosts,
-        prefix,
+        path,
         methods,
-        action: Action::Forward(upstream?),
+        headers,
+        query,
+        path_policy,
+        action: action?,
+        request_headers,
+        response_headers,
         max_body_bytes,
         request_timeout,
-    })
+        per_try_timeout,
+    };
+    route.name = name.unwrap_or_else(|| describe(&route));
+    Some(route)
 }
 
 /// The name of a route that was given none.
-fn describe(hosts: &[String], prefix: &str, methods: &[String]) -> String {
-    let path = if prefix.is_empty() { "/" } else { prefix };
-    let rest = format!("{}{path}", hosts.join(","));
-    if methods.is_empty() { rest } else { format!("{} {rest}", methods.join(",")) }
+fn describe(route: &Route) -> String {
+    let path = match &route.path {
+        PathMatch::Prefix(prefix) if prefix.is_empty() => "/".to_owned(),
+        PathMatch::Prefix(path) => path.clone(),
+        PathMatch::Exact(path) => format!("={path}"),
+        PathMatch::Template(segments) => segments
+            .iter()
+            .map(|segment| match segment {
+                Segment::Literal(text) => format!("/{text}"),
+                Segment::Parameter(name) => format!("/{{{name}}}"),
+                Segment::Rest(name) => format!("/{{*{name}}}"),
+            })
+            .collect(),
+    };
+    let conditions: String = route
+        .headers
+        .iter()
+        .chain(&route.query)
+        .map(|condition| match &condition.test {
+            super::Test::Is(text) => format!(" {}={text}", condition.name),
+            super::Test::Present => format!(" {}", condition.name),
+            super::Test::Absent => format!(" !{}", condition.name),
+        })
+        .collect();
+    let rest = format!("{}{path}{conditions}", route.hosts.join(","));
+    if route.methods.is_empty() {
+        rest
+    } else {
+        let methods: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
+        format!("{} {rest}", methods.join(","))
+    }
 }
 
-fn pattern(text: &Placed<String>, report: &mut Report<'_>) -> Option<String> {
+fn hosts(table: &mut Reader<'_, '_>) -> Vec<String> {
+    let report = table.report;
+    let mut hosts: Vec<String> = Vec::new();
+    for text in table.strings("hosts") {
+        let Some(host) = pattern(&text, report) else { continue };
+        if hosts.contains(&host) {
+            report.add(&text.span, format!("the host '{host}' is there twice; remove one"));
+        }
+        hosts.push(host);
+    }
+    hosts
+}
+
+fn pattern(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     let (wildcard, name) = match text.value.strip_prefix("*.") {
         Some(name) => ("*.", name),
         None => ("", text.value.as_str()),
     };
-    match host::parse(name) {
-        Ok(host) if host.len() == name.len() => Some(format!("{wildcard}{host}")),
-        _ => {
+    // An IPv6 address stands in brackets here as it does in requests.
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let checked = match bare {
+        Some(address) if wildcard.is_empty() && address.contains(':') => {
+            domain::check(address).map(|address| format!("[{address}]"))
+        }
+        _ if name.contains(':') => Err("it has a port"),
+        _ => domain::check(name).map(|name| name.trim_end_matches('.').to_owned()),
+    };
+    match checked {
+        Ok(host) => Some(format!("{wildcard}{host}")),
+        Err(reason) => {
             let shown = text.value.escape_debug();
             report.add(
-                text.span,
+                &text.span,
                 format!(
-                    "'{shown}' is not a host; write \"api.example.com\" or \"*.example.com\", without port"
+                    "'{shown}' is not a host: {reason}; write \"api.example.com\" or \"*.example.com\", without port"
                 ),
             );
             None
@@ -104,55 +166,17 @@ fn pattern(text: &Placed<String>, report: &mut Report<'_>) -> Option<String> {
     }
 }
 
-fn prefix(text: &Placed<String>, report: &mut Report<'_>) -> Option<String> {
+fn method(text: &Placed<String>, report: &Report<'_>) -> Option<Method> {
     let shown = text.value.escape_debug();
-    if !text.value.starts_with('/') {
-        report.add(text.span, format!("'{shown}' does not begin with '/'; write '/{shown}'"));
-        return None;
-    }
-    match path::canonical(&text.value) {
-        Ok(canonical) if canonical == text.value => {
-            Some(canonical.strip_suffix('/').unwrap_or(&canonical).to_owned())
-        }
-        Ok(canonical) => {
-            report.add(text.span, format!("'{shown}' is not canonical; write '{canonical}'"));
-            None
-        }
-        Err(refused) => {
-            report.add(
-                text.span,
-                format!("'{shown}' can match no request ({}); choose another path", refused.reason),
-            );
-            None
-        }
-    }
-}
-
-fn checked_method(method: Placed<String>, report: &mut Report<'_>) -> Option<String> {
-    let shown = method.value.escape_debug();
-    if !token::is_token(method.value.as_bytes()) {
-        report.add(method.span, format!("'{shown}' is not a method; write one such as 'GET'"));
+    if !token::is_token(text.value.as_bytes()) {
+        report.add(&text.span, format!("'{shown}' is not a method; write one such as 'GET'"));
         return None;
     }
     // Methods are case-sensitive (RFC 9110 section 9.1), so that this would match nothing.
-    let upper = method.value.to_ascii_uppercase();
-    if upper != method.value {
-        report.add(method.span, format!("'{shown}' is not a method; write '{upper}'"));
+    let upper = text.value.to_ascii_uppercase();
+    if upper != text.value {
+        report.add(&text.span, format!("'{shown}' is not a method; write '{upper}'"));
         return None;
     }
-    Some(method.value)
-}
-
-fn find(name: &Placed<String>, upstreams: &[Upstream], report: &mut Report<'_>) -> Option<usize> {
-    let found = upstreams.iter().position(|upstream| upstream.name == name.value);
-    if found.is_none() {
-        let shown = name.value.escape_debug();
-        let names = upstreams.iter().map(|upstream| upstream.name.as_str());
-        let advice = match units::nearest(&name.value, names) {
-            Some(near) => format!("did you mean '{near}'?"),
-            None => format!("add [upstreams.{shown}]"),
-        };
-        report.add(name.span, format!("there is no upstream '{shown}'; {advice}"));
-    }
-    found
+    Method::from_bytes(text.value.as_bytes()).ok()
 }

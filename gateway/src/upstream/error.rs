@@ -2,49 +2,47 @@
 
 use std::fmt;
 
-use hyper::StatusCode;
+use http::StatusCode;
 
+use crate::dial::DialError;
+use crate::endpoint::CircuitError;
+use crate::http::message::Broken;
 use crate::http::{Failure, Source};
 
 /// A request got no usable response from its upstream.
 #[derive(Debug)]
 pub enum UpstreamError {
     /// The endpoint's name could not be resolved or no connection was made.
-    Connect(std::io::Error),
+    Connect(DialError),
     /// No connection was made in time.
     ConnectTimeout,
     /// The connection broke before the head of the response.
-    Closed(hyper::Error),
+    Closed(Broken),
     /// What came back is not HTTP as RFC 9112 has it.
     Malformed(&'static str),
     /// The head of the response did not arrive in time.
     ResponseTimeout,
     /// The request took longer than its route allows.
     RequestTimeout,
+    /// The upstream has as many requests as its circuit allows.
+    Busy(CircuitError),
 }
 
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(error) => write!(f, "no connection to the upstream: {error}"),
+            Self::Connect(error) => error.fmt(f),
             Self::ConnectTimeout => f.write_str("no connection to the upstream in time"),
-            Self::Closed(error) => write!(f, "the upstream broke off: {error}"),
+            Self::Closed(broken) => write!(f, "the upstream broke off: {broken}"),
             Self::Malformed(what) => write!(f, "the upstream's response is malformed: {what}"),
             Self::ResponseTimeout => f.write_str("no response from the upstream in time"),
             Self::RequestTimeout => f.write_str("the request took too long"),
+            Self::Busy(error) => error.fmt(f),
         }
     }
 }
 
-impl std::error::Error for UpstreamError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Connect(error) => Some(error),
-            Self::Closed(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for UpstreamError {}
 
 impl Failure for UpstreamError {
     fn origin(&self) -> Source {
@@ -54,7 +52,7 @@ impl Failure for UpstreamError {
     fn status(&self) -> StatusCode {
         match self {
             // Unlike after a 502 the client may send the request again, whatever it is.
-            Self::Connect(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Connect(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Closed(_) | Self::Malformed(_) => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -70,6 +68,7 @@ impl Failure for UpstreamError {
             Self::Malformed(_) => "malformed",
             Self::ResponseTimeout => "response_timeout",
             Self::RequestTimeout => "request_timeout",
+            Self::Busy(_) => "busy",
         }
     }
 
@@ -78,11 +77,7 @@ impl Failure for UpstreamError {
             Self::Connect(_) | Self::ConnectTimeout => "The service cannot be reached.",
             Self::Closed(_) | Self::Malformed(_) => "The service gave no valid response.",
             Self::ResponseTimeout | Self::RequestTimeout => "The service did not respond in time.",
+            Self::Busy(_) => "The service is busy.",
         }
-    }
-
-    /// Only a request that never left can be sent again whatever it is.
-    fn retry_safe(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::ConnectTimeout)
     }
 }

@@ -1,11 +1,181 @@
 //! The services behind the gateway: which endpoint, which connection, and what to do when one
 //! fails.
 
-mod balance;
-mod connect;
+pub mod backend;
+mod config;
 mod error;
-mod pool;
-mod send;
+pub mod pool;
 
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub use config::UpstreamProblem;
 pub use error::UpstreamError;
-pub use send::{Answer, Upstream};
+
+use crate::dial::{self, DialSettings};
+use crate::endpoint::{Cluster, Endpoint, Local, Moment, Outcome, Pick, Protocol, hash_key};
+use crate::exchange::{Exchange, Peer};
+use crate::http::head::HeadLimits;
+use crate::http::name::Name;
+use crate::http1::wire::Wire;
+use crate::http2;
+use crate::observe::counter::{Attempts, PerWorker};
+use crate::settings::{self, HashKey};
+use crate::worker::Worker;
+use backend::Backend;
+
+/// A service behind the gateway.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its settings.
+    pub settings: settings::Upstream,
+    /// Its counters.
+    pub counters: Arc<PerWorker<Attempts>>,
+    /// What the heads of its responses may measure.
+    pub limits: HeadLimits,
+    /// Its endpoints and their health.
+    pub cluster: Cluster,
+    /// How connections are made.
+    pub dialing: DialSettings,
+    /// What balancing goes by, where it goes by anything of a request.
+    key: Option<HashKey>,
+    /// The place of its part in each worker, of no other upstream ever.
+    slot: usize,
+}
+
+impl Upstream {
+    fn new(
+        settings: settings::Upstream,
+        counters: Arc<PerWorker<Attempts>>,
+        cluster: Cluster,
+        dialing: DialSettings,
+    ) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let limits = HeadLimits { max_bytes: settings.max_header_bytes, max_fields: settings.max_headers };
+        let key = match &settings.balance {
+            settings::Balance::Hash { key, .. } => Some(key.clone()),
+            _ => None,
+        };
+        let slot = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { settings, counters, limits, cluster, dialing, key, slot }
+    }
+
+    /// The `Host` for a request that names none.
+    pub fn host(&self) -> &str {
+        self.cluster.endpoints.first().map_or("", |endpoint| &endpoint.name)
+    }
+
+    /// The worker's part of balancing.
+    pub fn local(&self, worker: &Worker) -> Rc<Local> {
+        worker.locals.get(self.slot, || self.cluster.local(worker.index, worker.workers))
+    }
+
+    /// The endpoint for the next attempt of a request.
+    pub fn pick(
+        &self,
+        local: &Local,
+        exchange: &Exchange<'_>,
+        tried: &[crate::endpoint::EndpointId],
+    ) -> Option<Pick<'_>> {
+        let key = self.key.as_ref().and_then(|key| balancing_key(key, exchange));
+        let now = if tried.is_empty() { Moment::from(exchange.started) } else { Moment::now() };
+        self.cluster.pick(local, key, tried, now)
+    }
+
+    /// A connection that is open already and fit for use. `checked` asks the system once more, for
+    /// requests that must not be sent twice.
+    pub fn reuse(&self, worker: &Worker, endpoint: &Endpoint, checked: bool) -> Option<Backend> {
+        if self.dialing.proxy_header.is_some() {
+            // Such a connection belongs to one client.
+            return None;
+        }
+        if let Some(sender) = worker.pools.share(endpoint.id) {
+            return Some(Backend::Unopened(sender));
+        }
+        loop {
+            let wire = worker.pools.take(endpoint.id, worker.watches.now())?;
+            if !checked || !wire.stream().has_unread() {
+                return Some(Backend::Http1(wire));
+            }
+        }
+    }
+
+    /// Keeps an HTTP/1 connection for the next request. `hint` is the time in seconds for which the
+    /// server says that it does.
+    pub fn keep(&self, worker: &Worker, endpoint: &Endpoint, mut wire: Box<Wire>, hint: Option<u64>) {
+        if !wire.received().is_empty() || wire.has_ended() || self.dialing.proxy_header.is_some() {
+            // Bytes that belong to no response, or a connection of one client.
+            return;
+        }
+        wire.rest();
+        if let Some(buffer) = wire.output().release() {
+            worker.buffers.give(buffer);
+        }
+        if let Some(buffer) = wire.input().release() {
+            worker.buffers.give(buffer);
+        }
+        // Less the time that a request takes to the server.
+        let hint = hint.map(|seconds| Duration::from_secs(seconds.saturating_sub(1)));
+        let time = hint.map_or(self.settings.idle_timeout, |hint| hint.min(self.settings.idle_timeout));
+        worker.pools.put(endpoint.id, wire, self.settings.max_idle, worker.watches.now(), time);
+    }
+
+    /// Takes note of how an attempt ended.
+    pub fn report(&self, local: &Local, index: usize, outcome: Outcome) {
+        if let Some(ejection) = self.cluster.report(local, index, outcome, Moment::now())
+            && let Some(endpoint) = self.cluster.endpoints.get(index)
+        {
+            crate::observe::stderr::say(format_args!(
+                "upstream '{}': {} is passed over for {:?} after {outcome}",
+                self.settings.name, endpoint.name, ejection.time
+            ));
+        }
+    }
+
+    /// Connects to an endpoint.
+    ///
+    /// # Errors
+    ///
+    /// No connection was made, or not in time.
+    pub async fn dial(
+        &self,
+        worker: &Worker,
+        endpoint: &Endpoint,
+        peer: &Peer,
+    ) -> Result<Backend, UpstreamError> {
+        let deadline = tokio::time::Instant::now() + self.settings.connect_timeout;
+        let dialed = dial::dial(endpoint, &self.dialing, &peer.proxied, deadline).await.map_err(|error| {
+            if error.timed_out() { UpstreamError::ConnectTimeout } else { UpstreamError::Connect(error) }
+        })?;
+        if dialed.protocol != Protocol::Http2 {
+            return Ok(Backend::Http1(Box::new(Wire::new(dialed.stream, Vec::new(), self.limits))));
+        }
+        let settings = http2::Settings {
+            header_list_bytes: self.limits.max_bytes,
+            fields: self.limits.max_fields,
+            ..http2::Settings::default()
+        };
+        let (driver, sender) = http2::connect(dialed.stream, Rc::new(settings));
+        tokio::task::spawn_local(driver);
+        if self.dialing.proxy_header.is_none() {
+            worker.pools.add_shared(endpoint.id, sender.clone(), self.settings.idle_timeout);
+        }
+        Ok(Backend::Unopened(sender))
+    }
+}
+
+/// What the consistent hash goes by.
+fn balancing_key(key: &HashKey, exchange: &Exchange<'_>) -> Option<u64> {
+    let fields = &exchange.request.fields;
+    match key {
+        HashKey::ClientAddress => Some(hash_key(exchange.client.as_bytes())),
+        HashKey::Header(name) => fields.named(name.as_bytes()).next().map(hash_key),
+        HashKey::Cookie(name) => fields
+            .all(Name::Cookie)
+            .flat_map(|value| value.split(|&byte| byte == b';'))
+            .find_map(|pair| pair.trim_ascii_start().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+            .map(hash_key),
+    }
+}

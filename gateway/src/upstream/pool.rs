@@ -1,56 +1,87 @@
-//! Connections that rest between two requests.
+//! Connections to endpoints that wait for the next request.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
+use crate::endpoint::EndpointId;
+use crate::http1::wire::Wire;
+use crate::http2::Sender;
 
-use crate::policy::request_body::RequestBody;
+/// The connections of one worker, by endpoint.
+#[derive(Debug, Default)]
+pub struct Pools(RefCell<HashMap<EndpointId, Pool>>);
 
-/// The sending half of a connection to an endpoint.
-pub type Sender = SendRequest<RequestBody>;
-
-/// The resting connections of one endpoint and thread.
-#[derive(Debug)]
-pub struct Pool {
-    resting: Mutex<Vec<Resting>>,
-    max: usize,
-    idle_timeout: Duration,
+#[derive(Debug, Default)]
+struct Pool {
+    /// HTTP/1 connections between two requests.
+    idle: Vec<Idle>,
+    /// HTTP/2 connections, shared by requests.
+    shared: Vec<Shared>,
 }
 
 #[derive(Debug)]
-struct Resting {
+struct Idle {
+    wire: Box<Wire>,
+    /// The worker's clock after which it is not used any more, in milliseconds.
+    until: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
     sender: Sender,
-    since: Instant,
+    /// How long it may be without a stream.
+    idle: Duration,
 }
 
-impl Pool {
-    /// A pool of at most `max` connections that rest for `idle_timeout` at most.
-    pub fn new(max: usize, idle_timeout: Duration) -> Self {
-        Self { resting: Mutex::new(Vec::new()), max, idle_timeout }
-    }
-
-    fn resting(&self) -> MutexGuard<'_, Vec<Resting>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The connection used last of those that are still fit.
-    pub fn take(&self) -> Option<Sender> {
-        let mut resting = self.resting();
-        while let Some(last) = resting.pop() {
-            if last.since.elapsed() < self.idle_timeout && last.sender.is_ready() {
-                return Some(last.sender);
+impl Pools {
+    /// The HTTP/1 connection used last of those that are still fit. `now` is the worker's clock.
+    pub fn take(&self, endpoint: EndpointId, now: u64) -> Option<Box<Wire>> {
+        let mut pools = self.0.borrow_mut();
+        let idle = &mut pools.get_mut(&endpoint)?.idle;
+        while let Some(last) = idle.pop() {
+            if last.until > now {
+                return Some(last.wire);
             }
         }
         None
     }
 
-    /// Puts a connection to rest, and lets go of those that have rested for too long.
-    pub fn put(&self, sender: Sender) {
-        let mut resting = self.resting();
-        resting.retain(|one| one.since.elapsed() < self.idle_timeout && !one.sender.is_closed());
-        if resting.len() < self.max {
-            resting.push(Resting { sender, since: Instant::now() });
+    /// Keeps an HTTP/1 connection for `time`, unless there are `most` already.
+    pub fn put(&self, endpoint: EndpointId, wire: Box<Wire>, most: usize, now: u64, time: Duration) {
+        let mut pools = self.0.borrow_mut();
+        let idle = &mut pools.entry(endpoint).or_default().idle;
+        if idle.len() < most {
+            let until = now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            idle.push(Idle { wire, until });
         }
+    }
+
+    /// An HTTP/2 connection with room for a stream: the one with the fewest.
+    pub fn share(&self, endpoint: EndpointId) -> Option<Sender> {
+        let pools = self.0.borrow();
+        let has_room = |sender: &Sender| {
+            let most = sender.concurrent_streams().unwrap_or(100);
+            sender.is_usable() && sender.active() < usize::try_from(most).unwrap_or(usize::MAX)
+        };
+        let senders = pools.get(&endpoint)?.shared.iter().map(|shared| &shared.sender);
+        senders.filter(|sender| has_room(sender)).min_by_key(|sender| sender.active()).cloned()
+    }
+
+    /// Keeps an HTTP/2 connection until it was without a stream for `idle`.
+    pub fn add_shared(&self, endpoint: EndpointId, sender: Sender, idle: Duration) {
+        self.0.borrow_mut().entry(endpoint).or_default().shared.push(Shared { sender, idle });
+    }
+
+    /// Closes the connections that have been idle for too long or were closed by their endpoints.
+    pub fn sweep(&self, now: u64) {
+        self.0.borrow_mut().retain(|_, pool| {
+            pool.idle.retain(|one| one.until > now && !one.wire.stream().has_unread());
+            pool.shared.retain(|one| {
+                let rested = one.sender.control().idle_since().map(|since| since.elapsed());
+                one.sender.is_usable() && rested.is_none_or(|rested| rested < one.idle)
+            });
+            !pool.idle.is_empty() || !pool.shared.is_empty()
+        });
     }
 }

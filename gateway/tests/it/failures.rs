@@ -83,7 +83,11 @@ fn an_upstream_that_breaks_off_gives_502() {
     let gateway = Gateway::before(upstream.address);
     assert_eq!(get(gateway.address, "/").status, 502);
     assert!(gateway.logged().contains("\"failure\":\"closed\""));
-    assert_eq!(upstream.requests(), 1);
+    // A GET is sent once more, as often as `retries` says.
+    assert_eq!(upstream.requests(), 2);
+    let post = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(ask(gateway.address, post).status, 502);
+    assert_eq!(upstream.requests(), 3);
 }
 
 #[test]

@@ -10,7 +10,6 @@ mod fields;
 mod http2;
 mod lifecycle;
 mod proxying;
-mod random;
 mod strict;
 mod tls;
 mod websocket;

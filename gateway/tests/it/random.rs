@@ -3,8 +3,9 @@
 use gateway::http::chunked::Chunked;
 use gateway::http::guard::{Guard, Passed};
 use gateway::http::head::HeadLimits;
-use gateway::http::{host, path};
-use gateway::settings;
+use gateway::http::path::{DoubleSlash, Path, Policy, Semicolon, Separator};
+use gateway::http::target::Target;
+use gateway::settings::{self, Template};
 
 /// Pieces of which inputs are made: whole words, so that inputs come near to what is valid.
 const PIECES: [&[u8]; 46] = [
@@ -94,19 +95,36 @@ fn pass(input: &[u8], size: usize) -> (Vec<u8>, Option<&'static str>) {
 fn any_input_is_read_without_panic() {
     let mut random = Random(1);
     let mut canonical = 0;
+    let separators = [Separator::Reject, Separator::Keep, Separator::Decode];
+    let doubles = [DoubleSlash::Merge, DoubleSlash::Keep, DoubleSlash::Reject];
     for _ in 0..20_000 {
         let input = random.input();
         let text = String::from_utf8_lossy(&input);
-        let _ = host::parse(&text);
+        let _ = Target::default().read_http1(b"GET", &input, Some(&input), false);
+        let _ = Template::parse(&text);
         let _ = settings::parse("f", &text);
         let _ = Chunked::new(16).advance(&input);
-        if let Ok(once) = path::canonical(&text) {
-            canonical += 1;
-            assert_eq!(path::canonical(&once).as_deref(), Ok(&*once), "{text}");
-            let segments: Vec<&str> = once.split('/').collect();
-            assert!(!segments.contains(&"..") && !segments.contains(&"."), "{text}");
-            assert!(!once.contains("//") && !once.contains("%2F"), "{text}");
+        let policy = Policy {
+            encoded_slash: separators[random.below(3)],
+            backslash: separators[random.below(3)],
+            semicolon: [Semicolon::Reject, Semicolon::Keep][random.below(2)],
+            double_slash: doubles[random.below(3)],
+        };
+        let mut path = Path::default();
+        if path.read(&input).and_then(|()| path.settle(&policy)).is_err() {
+            continue;
         }
+        canonical += 1;
+        for form in [path.as_str(), path.forwarded()] {
+            let segments: Vec<&str> = form.split('/').collect();
+            assert!(!segments.contains(&"..") && !segments.contains(&"."), "{text} {policy:?} {form}");
+            let mut again = Path::default();
+            assert_eq!(again.read(form.as_bytes()), Ok(()), "{text} {policy:?} {form}");
+            assert_eq!(again.as_str(), path.as_str(), "{text} {policy:?} {form}");
+        }
+        assert!(!path.as_str().contains("//"), "{text}");
+        assert!(policy.encoded_slash == Separator::Keep || !path.forwarded().contains("%2F"), "{text}");
+        assert!(policy.semicolon == Semicolon::Keep || !path.forwarded().contains(';'), "{text}");
     }
     assert!(canonical > 100, "{canonical}");
 }

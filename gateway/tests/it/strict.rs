@@ -8,7 +8,7 @@ use crate::upstream::Upstream;
 fn malformed_requests_are_refused() {
     let upstream = Upstream::echo();
     let gateway = Gateway::before(upstream.address);
-    let table: [(&[u8], u16); 38] = [
+    let table: [(&[u8], u16); 39] = [
         (
             b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             400,
@@ -54,7 +54,8 @@ fn malformed_requests_are_refused() {
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
         (b"CONNECT t:443 HTTP/1.1\r\nHost: t\r\n\r\n", 501),
         (b"TRACE / HTTP/1.1\r\nHost: t\r\n\r\n", 501),
-        (b"OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+        (b"GET * HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+        (b"GET t:80 HTTP/1.1\r\nHost: t\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: t\r\nConnection: a b\r\n\r\n", 400),
     ];
     for (request, status) in table {

@@ -104,7 +104,7 @@ fn files_that_are_no_pair_are_found() {
     };
     assert_eq!(check("localhost.crt", "localhost.key"), (Some(0), String::new()));
     let table = [
-        ("none.crt", "none.key", ":3:24: '", ":3:"),
+        ("none.crt", "none.key", ":3:23: '", ":3:"),
         ("localhost.key", "localhost.crt", "holds no certificate", "holds no private key"),
         ("ca.crt", "localhost.key", "certificate and key cannot be used", "1 problem"),
     ];

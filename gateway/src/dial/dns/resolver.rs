@@ -1,0 +1,142 @@
+//! Keeps answers for as long as they are good, and longer where no server answers (RFC 8767).
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::config::{Config, hosts};
+use super::transport::{Found, lookup};
+use crate::dial::open::late;
+
+/// How long an answer is good at least, so that one with no time does not cost a question a dial,
+/// and at most.
+const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(1));
+/// How long "no such name" is good at most (RFC 2308), and where the server does not say.
+const NEGATIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
+/// How long what `hosts` says is good.
+const HOSTS: Duration = Duration::from_secs(5);
+/// How long an answer may still be used where no server answers.
+const STALE: Duration = Duration::from_hours(24);
+/// When to ask again after no server answered.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How long to wait for a new answer while there is an old one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Finds the addresses of names. One serves the whole process; workers wait for the same question
+/// together.
+#[derive(Debug)]
+pub struct Resolver {
+    resolv_conf: PathBuf,
+    hosts: PathBuf,
+    names: Mutex<HashMap<String, Arc<Slot>>>,
+}
+
+/// What is known of one name. Held while a question is under way, so that it is asked once.
+type Slot = tokio::sync::Mutex<Option<Known>>;
+
+#[derive(Debug)]
+struct Known {
+    /// IPv6 first; empty if the name has no address.
+    addresses: Vec<IpAddr>,
+    good_until: Instant,
+    usable_until: Instant,
+    /// Which address comes first next time.
+    turn: usize,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self::new(Path::new("/etc/resolv.conf"), Path::new("/etc/hosts"))
+    }
+}
+
+impl Resolver {
+    /// A resolver that goes by these files; they are read again for each question.
+    pub fn new(resolv_conf: &Path, hosts: &Path) -> Self {
+        Self { resolv_conf: resolv_conf.to_owned(), hosts: hosts.to_owned(), names: Mutex::default() }
+    }
+
+    /// The addresses of a name or of an IP address as text. Those of one family are in turn a
+    /// different one first, so that connections spread over them.
+    ///
+    /// # Errors
+    ///
+    /// If the name has no address, or no server answers and no answer is kept from before.
+    pub async fn resolve(&self, host: &str, deadline: Instant) -> io::Result<Vec<IpAddr>> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        let slot = {
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(names.entry(host.to_ascii_lowercase()).or_default())
+        };
+        let mut known = timeout_at(deadline, slot.lock()).await.map_err(|_| late())?;
+        let now = Instant::now();
+        if let Some(answer) = known.as_mut().filter(|known| now < known.good_until) {
+            return answer.next();
+        }
+        let old = known.as_mut().filter(|old| now < old.usable_until && !old.addresses.is_empty());
+        let limit = match old {
+            Some(_) => now + PATIENCE.min(deadline.saturating_duration_since(now) / 2),
+            None => deadline,
+        };
+        match (timeout_at(limit, self.ask(host)).await.unwrap_or_else(|_| Err(late())), old) {
+            (Ok(new), _) => known.insert(new).next(),
+            (Err(_), Some(old)) => {
+                old.good_until = Instant::now() + AGAIN;
+                old.next()
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn ask(&self, host: &str) -> io::Result<Known> {
+        let listed = hosts(&read(&self.hosts), host);
+        if !listed.is_empty() {
+            let (v6, v4): (Vec<_>, Vec<_>) = listed.into_iter().partition(IpAddr::is_ipv6);
+            return Ok(Known::new([v6, v4].concat(), HOSTS));
+        }
+        let config = Config::parse(&read(&self.resolv_conf));
+        let Found { addresses, ttl } = lookup(host, &config).await?;
+        let told = ttl.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let good = if addresses.is_empty() {
+            told.unwrap_or(NEGATIVE.1).clamp(TTL.0, NEGATIVE.0)
+        } else {
+            told.unwrap_or(TTL.0).clamp(TTL.0, TTL.1)
+        };
+        Ok(Known::new(addresses, good))
+    }
+}
+
+impl Known {
+    fn new(addresses: Vec<IpAddr>, good: Duration) -> Self {
+        let good_until = Instant::now() + good;
+        Self { addresses, good_until, usable_until: good_until + STALE, turn: 0 }
+    }
+
+    /// The addresses, those of each family turned by one more each time.
+    fn next(&mut self) -> io::Result<Vec<IpAddr>> {
+        if self.addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no such name, or it has no address"));
+        }
+        let mut addresses = self.addresses.clone();
+        let v6 = addresses.iter().take_while(|address| address.is_ipv6()).count();
+        let (first, second) = addresses.split_at_mut(v6);
+        for family in [first, second] {
+            let turn = self.turn % family.len().max(1);
+            family.rotate_left(turn);
+        }
+        self.turn = self.turn.wrapping_add(1);
+        Ok(addresses)
+    }
+}
+
+/// The text of a file; nothing if there is none, as for the C library.
+fn read(path: &Path) -> String {
+    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}

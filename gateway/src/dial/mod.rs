@@ -1,0 +1,15 @@
+//! Opens connections to endpoints: names to addresses, addresses tried in parallel, the PROXY
+//! header, TLS.
+
+mod connect;
+pub mod dns;
+mod error;
+mod open;
+mod roots;
+mod tls;
+
+pub use error::{DialError, Step};
+pub(crate) use open::dial_as;
+pub use open::{DialSettings, Dialed, dial};
+pub use crate::net::Stream;
+pub use tls::{ClientTls, ClientTlsConfig, ClientTlsError, Roots};

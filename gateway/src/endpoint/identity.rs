@@ -1,0 +1,135 @@
+//! What an endpoint is.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::state::EndpointState;
+
+/// The number of an endpoint in this process. No two endpoints ever have the same one, so that a
+/// connection kept under it belongs to the endpoint for which it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(u64);
+
+impl EndpointId {
+    pub(super) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Whether requests go in the clear or over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+/// The HTTP version an endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only: by ALPN over TLS, by prior knowledge in the clear (RFC 9113 section 3.3).
+    Http2,
+    /// What ALPN selects over TLS, HTTP/2 preferred; HTTP/1.1 in the clear.
+    Auto,
+}
+
+/// Where an endpoint is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A name or an IP address, and a port. IPv6 addresses stand without brackets.
+    Host {
+        /// The name or IP address.
+        host: String,
+        /// The TCP port.
+        port: u16,
+    },
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host { host, port } => match host.parse::<IpAddr>() {
+                Ok(IpAddr::V6(address)) => write!(f, "[{address}]:{port}"),
+                _ => write!(f, "{host}:{port}"),
+            },
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// What the settings say of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointConfig {
+    /// In the clear or over TLS.
+    pub scheme: Scheme,
+    /// Where it is reached.
+    pub address: Address,
+    /// The name sent as SNI and verified in the certificate; without it, the host of the address.
+    pub server_name: Option<String>,
+    /// The HTTP version.
+    pub protocol: Protocol,
+    /// Its share of the requests, relative to the others; with 0 it gets none.
+    pub weight: u32,
+    /// Its zone: requests go to the lowest number that has enough healthy endpoints.
+    pub priority: u8,
+}
+
+impl EndpointConfig {
+    /// An HTTP/1.1 endpoint in the clear with weight 1 in zone 0.
+    pub fn new(address: Address) -> Self {
+        Self {
+            scheme: Scheme::Http,
+            address,
+            server_name: None,
+            protocol: Protocol::Http1,
+            weight: 1,
+            priority: 0,
+        }
+    }
+
+    /// Whether a connection made for the one serves the other too.
+    pub(super) fn same_connection(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+            && self.address == other.address
+            && self.server_name == other.server_name
+            && self.protocol == other.protocol
+    }
+}
+
+/// One server of an upstream.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its number in this process.
+    pub id: EndpointId,
+    /// What the settings say of it.
+    pub config: EndpointConfig,
+    /// The address as text: `host:port` or `unix:/path`.
+    pub name: String,
+    /// What all workers know of its health.
+    pub state: Arc<EndpointState>,
+    /// Where the consistent hash has it; the same in every process with the same settings.
+    pub(super) hash: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Address;
+
+    #[test]
+    fn addresses_as_text() {
+        let host = |host: &str| Address::Host { host: host.to_owned(), port: 80 }.to_string();
+        assert_eq!(host("a.example"), "a.example:80");
+        assert_eq!(host("10.0.0.1"), "10.0.0.1:80");
+        assert_eq!(host("::1"), "[::1]:80");
+        assert_eq!(Address::Unix("/run/a.sock".into()).to_string(), "unix:/run/a.sock");
+    }
+}

@@ -1,0 +1,57 @@
+//! Heads of messages, whatever protocol carried them.
+
+use http::{Method, StatusCode, Version};
+
+use crate::http::fields::Fields;
+use crate::http::target::Target;
+use crate::http1::head::Framing;
+
+/// Buffers above this size are given up after a request.
+const KEPT: usize = 8 << 10;
+
+/// The head of a request.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The version in which it came.
+    pub version: Version,
+    /// What it is meant for.
+    pub target: Target,
+    /// Its fields.
+    pub fields: Fields,
+    /// How its body is delimited; [`Framing::Chunked`] if its length is not known.
+    pub framing: Framing,
+    /// The client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1).
+    pub expects_continue: bool,
+}
+
+/// The head of a response.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// Its fields.
+    pub fields: Fields,
+    /// How its body is delimited.
+    pub framing: Framing,
+}
+
+impl Request {
+    /// Removes everything and keeps small allocations.
+    pub fn clear(&mut self) {
+        self.fields.clear();
+        self.fields.shrink(KEPT);
+        self.framing = Framing::None;
+        self.expects_continue = false;
+    }
+}
+
+impl Response {
+    /// Removes everything and keeps small allocations.
+    pub fn clear(&mut self) {
+        self.fields.clear();
+        self.fields.shrink(KEPT);
+        self.framing = Framing::None;
+    }
+}

@@ -1,0 +1,140 @@
+//! One request and its response: their heads, and what logs and metrics will say about them.
+
+mod heads;
+mod peer;
+mod record;
+
+pub use heads::{Request, Response};
+pub use peer::Peer;
+
+use std::borrow::Cow;
+use std::time::{Instant, SystemTime};
+
+use http::StatusCode;
+
+use crate::http::{Failure, Source};
+use crate::observe::counter::{PerWorker, Requests};
+use crate::observe::request_id::RequestId;
+use crate::route::Parameters;
+use crate::worker::Worker;
+
+/// A request from its head to the end of its response. It is counted and logged when dropped.
+#[derive(Debug)]
+pub struct Exchange<'s> {
+    /// The worker.
+    pub worker: &'s Worker,
+    /// The other end of the connection.
+    pub peer: &'s Peer,
+    /// The head of the request.
+    pub request: Request,
+    /// The head of the response.
+    pub response: Response,
+    /// The name of the request.
+    pub id: RequestId,
+    /// When the head of the request had been read.
+    pub started: Instant,
+    time: SystemTime,
+    /// The address of the client in text: the peer, or the client behind trusted proxies.
+    pub client: Cow<'s, str>,
+    /// Where the parameters of the route stand in the canonical path.
+    pub parameters: Parameters,
+    /// Bytes of the request body.
+    pub received: u64,
+    /// Bytes of the response body.
+    pub sent: u64,
+    /// Name and counters of the route.
+    route: Option<(&'s str, &'s PerWorker<Requests>)>,
+    upstream: Option<&'s str>,
+    endpoint: Option<&'s str>,
+    attempts: u64,
+    status: Option<StatusCode>,
+    failure: Option<(Source, &'static str)>,
+    /// What the failure says beyond its reason; never shown to the client.
+    detail: Option<String>,
+    /// Whether the head of the request could be read.
+    readable: bool,
+    /// Whether it has been counted and logged.
+    ended: bool,
+}
+
+impl<'s> Exchange<'s> {
+    /// Begins an exchange for a request head that is about to be read into `request`.
+    pub fn begin(worker: &'s Worker, peer: &'s Peer, request: Request, response: Response) -> Self {
+        worker.in_flight.of(worker.index).began.add(1);
+        Self {
+            worker,
+            peer,
+            request,
+            response,
+            id: worker.ids.next(),
+            started: Instant::now(),
+            time: SystemTime::now(),
+            client: Cow::Borrowed(&peer.text),
+            parameters: Parameters::default(),
+            received: 0,
+            sent: 0,
+            route: None,
+            upstream: None,
+            endpoint: None,
+            attempts: 0,
+            status: None,
+            failure: None,
+            detail: None,
+            readable: true,
+            ended: false,
+        }
+    }
+
+    /// Notes the route.
+    pub fn set_route(&mut self, name: &'s str, counters: &'s PerWorker<Requests>) {
+        self.route = Some((name, counters));
+    }
+
+    /// The name of the route.
+    pub fn route(&self) -> Option<&'s str> {
+        self.route.map(|(name, _)| name)
+    }
+
+    /// Notes that the request is about to be sent to an endpoint.
+    pub fn set_endpoint(&mut self, upstream: &'s str, endpoint: &'s str) {
+        self.upstream = Some(upstream);
+        self.endpoint = Some(endpoint);
+        self.attempts += 1;
+    }
+
+    /// Notes the status of the response.
+    pub fn set_status(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// Notes that the head of the request is malformed: method and target mean nothing.
+    pub fn set_unreadable(&mut self) {
+        self.readable = false;
+    }
+
+    /// Notes why the request failed. The first failure stays, since others follow from it.
+    pub fn fail(&mut self, failure: &dyn Failure) {
+        let first = self.fail_with(failure.origin(), failure.reason());
+        if first && failure.origin() != Source::Downstream {
+            self.detail = Some(failure.to_string());
+        }
+    }
+
+    /// Notes a failure by its source and reason; false if there was one before.
+    pub fn fail_with(&mut self, source: Source, reason: &'static str) -> bool {
+        if self.failure.is_some() {
+            return false;
+        }
+        self.failure = Some((source, reason));
+        self.worker.metrics.failed(source, reason);
+        true
+    }
+
+    /// Counts and logs the exchange, and gives its heads back, so that their allocations serve the
+    /// next request.
+    pub fn finish(mut self) -> (Request, Response) {
+        record::end(&mut self);
+        self.ended = true;
+        (std::mem::take(&mut self.request), std::mem::take(&mut self.response))
+    }
+}

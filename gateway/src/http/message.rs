@@ -1,0 +1,81 @@
+//! Bodies on their way, whatever protocol carries them.
+
+use std::fmt;
+use std::io;
+use std::task::{Context, Poll};
+
+use super::failure::Rejection;
+use super::fields::Fields;
+
+/// What a body comes to next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// [`Source::body`] is not empty.
+    Data,
+    /// All was received; trailers may be there.
+    End,
+}
+
+/// A message that breaks off.
+#[derive(Debug)]
+pub enum Broken {
+    /// The connection ended within the message.
+    Closed,
+    /// The connection failed.
+    Io(io::Error),
+    /// The body is malformed.
+    Malformed(Rejection),
+    /// The stream was reset with this code (RFC 9113 section 7).
+    Reset(u32),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the connection was closed within the message"),
+            Self::Io(error) => error.fmt(f),
+            Self::Malformed(rejection) => rejection.fmt(f),
+            Self::Reset(code) => write!(f, "the stream was reset with code {code}"),
+        }
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// A body that is received.
+pub trait Source {
+    /// Waits until data is there or the body has ended.
+    ///
+    /// # Errors
+    ///
+    /// The message broke off.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Progress, Broken>>;
+    /// Data received and not yet used.
+    fn body(&self) -> &[u8];
+    /// Marks data as used.
+    fn consume(&mut self, count: usize);
+    /// The trailer section, once the body has ended.
+    fn trailers(&mut self) -> Option<Fields>;
+}
+
+/// A body that is sent.
+pub trait Sink {
+    /// Takes data and returns how much of it.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, or the data is more than was announced.
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Broken>>;
+    /// Sends what was taken and still waits.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>>;
+    /// Ends the body. May be called again after `Pending`.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, or the data is less than was announced.
+    fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), Broken>>;
+}

@@ -1,0 +1,119 @@
+//! The client's side of HTTP/1: requests written, response heads read.
+
+use std::io::Write;
+use std::task::{Context, Poll, ready};
+
+use http::{Method, Version};
+
+use super::encode::{append_fields, append_framing};
+use super::head::{Framing, HeadLimits};
+use super::response::{self, Head};
+use super::wire::Wire;
+use crate::http::fields::Fields;
+use crate::http::message::Broken;
+use crate::http::name::Name;
+use crate::http::target::Target;
+
+/// Why there is no response head.
+#[derive(Debug)]
+pub enum NoHead {
+    /// The connection broke; nothing of a response came if the flag is set.
+    Broken(Broken, bool),
+    /// What came is no response.
+    Malformed(&'static str),
+}
+
+/// How a request is meant for the next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Towards {
+    /// The connection is encrypted.
+    pub tls: bool,
+    /// The request asks to switch to WebSocket.
+    pub websocket: bool,
+    /// The client reads trailers.
+    pub takes_trailers: bool,
+}
+
+/// Writes the head of a request into the write buffer.
+pub fn write_head(
+    wire: &mut Wire,
+    method: &Method,
+    target: &Target,
+    fields: &Fields,
+    framing: Framing,
+    towards: Towards,
+) {
+    let output = wire.output();
+    let out = output.head();
+    out.extend_from_slice(method.as_str().as_bytes());
+    out.push(b' ');
+    target.write_to(out);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    append_fields(out, fields);
+    if towards.websocket {
+        out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+    } else if towards.takes_trailers {
+        out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
+    }
+    // A length of zero says that no body was forgotten, where one is expected (RFC 9110 section 8.6).
+    if framing == Framing::None && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
+        append_framing(out, Framing::Length(0));
+    } else {
+        append_framing(out, framing);
+    }
+    out.extend_from_slice(b"\r\n");
+    output.begin(framing);
+}
+
+/// Waits for the head of a response, and takes it out of the read buffer. The body follows.
+///
+/// # Errors
+///
+/// The connection broke, or what came is no response.
+pub fn poll_head(
+    wire: &mut Wire,
+    cx: &mut Context<'_>,
+    method: &Method,
+    limits: &HeadLimits,
+    fields: &mut Fields,
+) -> Poll<Result<Head, NoHead>> {
+    loop {
+        if !wire.received().is_empty()
+            && let Some(head) =
+                response::parse(wire.received(), method, limits, fields).map_err(NoHead::Malformed)?
+        {
+            wire.begin_body(head.length, head.framing);
+            return Poll::Ready(Ok(head));
+        }
+        let silent = wire.received().is_empty();
+        match ready!(wire.poll_fill(cx)) {
+            Ok(0) => return Poll::Ready(Err(NoHead::Broken(Broken::Closed, silent))),
+            Ok(_) => {}
+            Err(error) => return Poll::Ready(Err(NoHead::Broken(Broken::Io(error), silent))),
+        }
+    }
+}
+
+/// Whether the connection may carry another request after this response (RFC 9112 section 9.3), and
+/// for how many seconds the server says that it keeps it.
+pub fn persistence(head: &Head, fields: &Fields) -> (bool, Option<u64>) {
+    let persists = if head.version == Version::HTTP_10 {
+        fields.lists(Name::Connection, b"keep-alive")
+    } else {
+        !fields.lists(Name::Connection, b"close")
+    };
+    let hint = fields
+        .all(Name::KeepAlive)
+        .flat_map(crate::http::token::list)
+        .find_map(|parameter| std::str::from_utf8(parameter).ok()?.strip_prefix("timeout=")?.parse().ok());
+    (persists && head.framing != Framing::Close, hint)
+}
+
+/// Writes the status line of a response.
+pub fn append_status(out: &mut Vec<u8>, status: http::StatusCode) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    let _ = out.write(b"\r\n");
+}

@@ -1,0 +1,62 @@
+//! Bytes received and not yet used.
+
+/// A read buffer. It holds no allocation while it is empty and released.
+#[derive(Debug, Default)]
+pub struct Input {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Input {
+    /// A buffer that holds these bytes.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+
+    /// The bytes not yet used.
+    pub fn data(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    /// Marks the first `count` bytes as used.
+    pub fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Where further bytes are appended: at least `room` of them fit without moving the buffer.
+    pub fn spare(&mut self, room: usize) -> &mut Vec<u8> {
+        if self.start > 0 && self.bytes.capacity() - self.bytes.len() < room {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.reserve(room);
+        &mut self.bytes
+    }
+
+    /// Whether a buffer is allocated.
+    pub fn is_allocated(&self) -> bool {
+        self.bytes.capacity() > 0
+    }
+
+    /// Takes an empty allocation from a pool.
+    pub fn lend(&mut self, storage: Vec<u8>) {
+        if !self.is_allocated() {
+            self.bytes = storage;
+            self.start = 0;
+        }
+    }
+
+    /// Gives the allocation back if nothing is held in it.
+    pub fn release(&mut self) -> Option<Vec<u8>> {
+        (self.is_empty() && self.is_allocated()).then(|| std::mem::take(&mut self.bytes))
+    }
+}

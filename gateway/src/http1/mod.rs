@@ -1,0 +1,14 @@
+//! The HTTP/1 codec (RFC 9112), the same for clients and upstreams.
+//!
+//! A head is parsed once into slices of one buffer; bodies pass through the read buffer of a
+//! connection and are written from there. What is ambiguous is refused, never guessed.
+
+pub mod chunked;
+pub mod client;
+pub mod decode;
+pub mod encode;
+pub mod head;
+mod input;
+pub mod request;
+pub mod response;
+pub mod wire;

@@ -1,0 +1,311 @@
+//! The state of a connection, apart from its socket. The driver feeds it what it reads and writes
+//! what it has to say; the handles of streams act on it directly.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+use super::code::Code;
+use super::drain::Drain;
+use super::error::{By, Ended, Fault, StreamError};
+use super::frame;
+use super::head::{Refusal, RequestHead};
+use super::hpack::{Decoder, Encoder};
+use super::limits::Rate;
+use super::output::Output;
+use super::recent::Recent;
+use super::settings::{self, Peer, Settings};
+use super::streams::{Half, Key, Streams};
+
+/// Which end of the connection this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Server,
+    Client,
+}
+
+pub(super) type Shared = Rc<RefCell<Core>>;
+
+/// The window of a new connection (RFC 9113 section 6.9.2).
+pub(super) const FIRST_WINDOW: u32 = 65_535;
+
+/// A field block that goes on in CONTINUATION frames.
+#[derive(Debug)]
+pub(super) struct Continued {
+    pub id: u32,
+    pub end: bool,
+    /// The stream depends on itself.
+    pub own_parent: bool,
+    pub block: Vec<u8>,
+    pub frames: usize,
+}
+
+/// Counters of what a peer could flood us with.
+#[derive(Debug)]
+pub(super) struct Rates {
+    pub resets: Rate,
+    pub faults: Rate,
+    pub settings: Rate,
+    pub pings: Rate,
+    pub empty_data: Rate,
+    pub window_updates: Rate,
+    pub ignored: Rate,
+}
+
+#[derive(Debug)]
+pub(super) struct Core {
+    pub role: Role,
+    pub settings: Rc<Settings>,
+    pub peer: Peer,
+    pub streams: Streams,
+    pub decoder: Decoder,
+    pub encoder: Encoder,
+    pub output: Output,
+    pub continued: Option<Box<Continued>>,
+    /// What the peer may still be sent on all streams.
+    pub send_window: i64,
+    /// What the peer may still send on all streams.
+    pub recv_window: i64,
+    /// Received bytes that were given back, of which the peer was not told.
+    pub credit: u32,
+    /// The highest stream of the peer.
+    pub last_id: u32,
+    /// The next stream of our own.
+    pub next_id: u32,
+    /// Streams that were closed last.
+    pub recent: Recent,
+    /// The last stream that the peer will process, by its GOAWAY.
+    pub goaway: Option<u32>,
+    pub drain: Drain,
+    /// Requests that the driver has not handed over.
+    pub accepted: VecDeque<(Key, RequestHead, Option<Refusal>)>,
+    /// Streams that wait for room on the connection, in their order.
+    pub waiting: VecDeque<Key>,
+    /// Those that wait until a stream can be opened.
+    pub openers: Vec<Waker>,
+    pub driver: Option<Waker>,
+    /// The driver is at work and will look at everything before it rests.
+    pub driving: bool,
+    pub settings_received: bool,
+    pub settings_acknowledged: bool,
+    /// The handles that can open streams.
+    pub senders: usize,
+    pub ended: Option<Ended>,
+    pub rates: Rates,
+    pub idle_since: Instant,
+}
+
+impl Core {
+    pub fn new(role: Role, settings: Rc<Settings>) -> Self {
+        let now = Instant::now();
+        let floods = &settings.floods;
+        let rates = Rates {
+            resets: Rate::new(floods.resets, now),
+            faults: Rate::new(floods.faults, now),
+            settings: Rate::new(floods.settings, now),
+            pings: Rate::new(floods.pings, now),
+            empty_data: Rate::new(floods.empty_data, now),
+            window_updates: Rate::new(floods.window_updates, now),
+            ignored: Rate::new(floods.ignored, now),
+        };
+        let mut core = Self {
+            role,
+            peer: Peer::new(),
+            streams: Streams::default(),
+            decoder: Decoder::new(settings.header_table_bytes),
+            encoder: Encoder::new(),
+            output: Output::default(),
+            continued: None,
+            send_window: i64::from(FIRST_WINDOW),
+            recv_window: i64::from(settings.connection_window.max(FIRST_WINDOW)),
+            credit: 0,
+            last_id: 0,
+            next_id: 1,
+            recent: Recent::new(),
+            goaway: None,
+            drain: Drain::Not,
+            accepted: VecDeque::new(),
+            waiting: VecDeque::new(),
+            openers: Vec::new(),
+            driver: None,
+            driving: false,
+            settings_received: false,
+            settings_acknowledged: false,
+            senders: 0,
+            ended: None,
+            rates,
+            idle_since: now,
+            settings,
+        };
+        core.greet();
+        core
+    }
+
+    /// The connection preface (RFC 9113 section 3.4).
+    fn greet(&mut self) {
+        let own = &self.settings;
+        let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let mut entries = [(0, 0); 5];
+        let mut count = 0;
+        let mut announce = |id, value| {
+            if let Some(entry) = entries.get_mut(count) {
+                *entry = (id, value);
+                count += 1;
+            }
+        };
+        if own.header_table_bytes != 4096 {
+            announce(settings::HEADER_TABLE_SIZE, bytes(own.header_table_bytes));
+        }
+        if own.stream_window != FIRST_WINDOW {
+            announce(settings::INITIAL_WINDOW_SIZE, own.stream_window);
+        }
+        announce(settings::MAX_HEADER_LIST_SIZE, bytes(own.header_list_bytes));
+        match self.role {
+            Role::Client => announce(settings::ENABLE_PUSH, 0),
+            Role::Server => {
+                announce(settings::MAX_CONCURRENT_STREAMS, own.concurrent_streams);
+                if own.connect_protocol {
+                    announce(settings::ENABLE_CONNECT_PROTOCOL, 1);
+                }
+            }
+        }
+        let more = own.connection_window.saturating_sub(FIRST_WINDOW);
+        let out = self.output.buffer();
+        if self.role == Role::Client {
+            out.extend_from_slice(frame::PREFACE);
+        }
+        frame::settings(out, entries.get(..count).unwrap_or_default());
+        if more > 0 {
+            frame::window_update(out, 0, more);
+        }
+    }
+
+    /// Lets the driver write what was appended, and look at the state.
+    pub fn wake_driver(&mut self) {
+        if !self.driving
+            && let Some(driver) = self.driver.take()
+        {
+            driver.wake();
+        }
+    }
+
+    /// Streams the protocol is not done with.
+    pub fn active(&self) -> usize {
+        self.streams.active()
+    }
+
+    /// Takes the stream out of the index if the protocol is done with it.
+    pub fn settle(&mut self, key: Key) {
+        let Some(stream) = self.streams.get(key) else { return };
+        if !stream.is_closed() {
+            return;
+        }
+        let id = stream.id;
+        let reset = stream.error.is_some_and(|error| error.by == By::Local);
+        let well = stream.send == Half::Ended && stream.recv == Half::Ended;
+        if self.streams.close(id) {
+            self.recent.push(id, reset);
+            if well {
+                self.rates.resets.earn(1);
+            }
+            self.left();
+        }
+    }
+
+    /// A stream left.
+    pub fn left(&mut self) {
+        if self.streams.active() == 0 {
+            self.idle_since = Instant::now();
+            if self.drain != Drain::Not || self.goaway.is_some() || self.role == Role::Client {
+                self.wake_driver();
+            }
+        }
+        for opener in self.openers.drain(..) {
+            opener.wake();
+        }
+    }
+
+    /// Resets a stream, for its user.
+    pub fn reset(&mut self, key: Key, code: Code, reason: &'static str) {
+        let Some(stream) = self.streams.get(key) else { return };
+        if stream.is_closed() {
+            return;
+        }
+        let id = stream.id;
+        stream.fail(StreamError { by: By::Local, code, reason, unprocessed: false });
+        frame::rst_stream(self.output.buffer(), id, code);
+        self.settle(key);
+        self.wake_driver();
+    }
+
+    /// Resets a stream for what the peer sent, and counts that.
+    pub fn stream_fault(&mut self, id: u32, code: Code, reason: &'static str) -> Result<(), Fault> {
+        if let Some(key) = self.streams.find(id) {
+            self.reset(key, code, reason);
+        } else {
+            frame::rst_stream(self.output.buffer(), id, code);
+        }
+        if self.rates.faults.exceeds(self.settings.floods.interval) {
+            return Err(super::error::calm("too many streams were reset for what the peer sent"));
+        }
+        Ok(())
+    }
+
+    /// Ends the connection for what the peer did.
+    pub fn connection_fault(&mut self, code: Code, reason: &'static str) {
+        if self.ended.is_none() {
+            frame::goaway(self.output.buffer(), self.last_id, code);
+            self.end(Ended::local(code, reason));
+        }
+    }
+
+    /// The connection is over; all streams break off.
+    pub fn end(&mut self, ended: Ended) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(ended);
+        let (role, goaway) = (self.role, self.goaway);
+        for stream in self.streams.iter_mut() {
+            let unprocessed = role == Role::Client && goaway.is_some_and(|last| stream.id > last);
+            let Ended { by, code, reason, .. } = ended;
+            stream.fail(StreamError { by, code, reason, unprocessed });
+        }
+        self.streams.forget_closed();
+        for opener in self.openers.drain(..) {
+            opener.wake();
+        }
+        self.wake_driver();
+    }
+
+    /// The socket takes no more.
+    pub fn fail_output(&mut self, kind: std::io::ErrorKind) {
+        self.end(Ended::transport(kind));
+        let left = self.output.len();
+        self.output.advance(left);
+    }
+
+    /// The user's handle of a stream is gone.
+    pub fn drop_stream(&mut self, key: Key) {
+        let Some(stream) = self.streams.get(key) else { return };
+        let code = if stream.malformed {
+            Code::PROTOCOL_ERROR
+        } else if self.role == Role::Server && stream.send == Half::Ended {
+            // The response is complete and the rest of the request not needed (RFC 9113 section 8.1).
+            Code::NO_ERROR
+        } else if self.role == Role::Server && !stream.answered {
+            Code::INTERNAL_ERROR
+        } else {
+            Code::CANCEL
+        };
+        self.reset(key, code, "the stream was given up");
+        if let Some(stream) = self.streams.remove(key) {
+            self.give_back(stream.held);
+            if stream.queued {
+                self.waiting.retain(|waiting| *waiting != key);
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Moves bytes between a socket and the state of its connection.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::{Sleep, sleep};
+
+use super::code::Code;
+use super::control::Control;
+use super::core::{Core, Role, Shared};
+use super::error::{Ended, Fault};
+use super::head::{Refusal, RequestHead};
+use super::input::Input;
+use super::settings::Settings;
+use super::stream::Stream;
+
+/// How long the end waits for the answer to a PING, and for the peer to close.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// So many times the setting of the output may wait for the socket before nothing more is read:
+/// answers to frames do not wait for room.
+const OUTPUT_TIMES: usize = 4;
+
+/// A request, with the stream that it came on.
+#[derive(Debug)]
+pub struct Request {
+    /// The head.
+    pub head: RequestHead,
+    /// The request is to be answered by a refusal, or its stream dropped.
+    pub refused: Option<Refusal>,
+    /// Where the body comes from and the response goes.
+    pub stream: Stream,
+}
+
+/// Drives a connection. As a future it ends with the connection; a server polls it by
+/// [`Driver::poll_request`].
+#[derive(Debug)]
+pub struct Driver<S> {
+    io: S,
+    input: Input,
+    core: Shared,
+    phase: Phase,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The last bytes are written.
+    Closing,
+    /// The peer has the time to read them: a socket that is closed with bytes unread takes back
+    /// what it sent.
+    Lingering,
+    Done,
+}
+
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        self.core.borrow_mut().end(Ended::local(Code::CANCEL, "the connection was given up"));
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    pub(super) fn new(io: S, role: Role, already_read: &[u8], settings: Rc<Settings>) -> Self {
+        let core = Rc::new(std::cell::RefCell::new(Core::new(role, settings)));
+        Self { io, input: Input::new(role, already_read), core, phase: Phase::Open, timer: None }
+    }
+
+    pub(super) fn core(&self) -> &Shared {
+        &self.core
+    }
+
+    /// What others see and decide of the connection.
+    pub fn control(&self) -> Control {
+        Control::new(Rc::clone(&self.core))
+    }
+
+    /// The next request of a client, or nothing when the connection is over. This also writes what
+    /// the streams send, so it is to be called until then.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Request>> {
+        loop {
+            if let Some(request) = self.take_request() {
+                return Poll::Ready(Some(request));
+            }
+            let done = self.poll_drive(cx);
+            // Requests that were reset meanwhile are not handed over; their frames are to be written.
+            if self.core.borrow().accepted.is_empty() {
+                return done.map(|()| None);
+            }
+        }
+    }
+
+    fn take_request(&mut self) -> Option<Request> {
+        loop {
+            let mut core = self.core.borrow_mut();
+            let Some((key, head, refused)) = core.accepted.pop_front() else {
+                if core.accepted.capacity() > 8 {
+                    core.accepted = std::collections::VecDeque::new();
+                }
+                return None;
+            };
+            if core.streams.get(key).is_none_or(|stream| stream.error.is_some()) {
+                // It was reset meanwhile.
+                core.drop_stream(key);
+                continue;
+            }
+            drop(core);
+            return Some(Request { head, refused, stream: Stream::new(Rc::clone(&self.core), key) });
+        }
+    }
+
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.phase {
+                Phase::Open => {
+                    self.core.borrow_mut().driving = true;
+                    self.poll_open(cx);
+                    let mut core = self.core.borrow_mut();
+                    core.driving = false;
+                    if core.ended.is_some() {
+                        self.phase = Phase::Closing;
+                        self.timer = Some(Box::pin(sleep(PATIENCE)));
+                        continue;
+                    }
+                    if !core.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
+                        core.driver = Some(cx.waker().clone());
+                    }
+                    return Poll::Pending;
+                }
+                Phase::Closing => {
+                    let lost = self.core.borrow().ended.is_some_and(|ended| ended.io.is_some());
+                    let timeout = self.poll_timer(cx).is_ready();
+                    let closed = !lost && !timeout && ready!(self.poll_close(cx)).is_ok();
+                    self.phase = if closed { Phase::Lingering } else { Phase::Done };
+                    self.input.discard();
+                }
+                Phase::Lingering => {
+                    let timeout = self.poll_timer(cx).is_ready();
+                    while !timeout && matches!(ready!(self.poll_read(cx)), Ok(read) if read > 0) {
+                        self.input.discard();
+                    }
+                    self.input.discard();
+                    self.input.rest();
+                    self.timer = None;
+                    self.phase = Phase::Done;
+                }
+                Phase::Done => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// One round: write, read, and write what the frames read call for.
+    fn poll_open(&mut self, cx: &mut Context<'_>) {
+        self.poll_output(cx);
+        self.poll_input(cx);
+        let mut core = self.core.borrow_mut();
+        if core.awaits_drain() {
+            if self.timer.is_none() {
+                self.timer = Some(Box::pin(sleep(PATIENCE)));
+            }
+            drop(core);
+            if self.poll_timer(cx).is_ready() {
+                self.timer = None;
+                self.core.borrow_mut().drain_round_trip();
+            }
+            core = self.core.borrow_mut();
+        } else {
+            self.timer = None;
+        }
+        core.finish_if_done();
+        let handing_over = !core.accepted.is_empty();
+        drop(core);
+        // With requests to hand over, their responses can go in the same write.
+        if !handing_over {
+            self.poll_output(cx);
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(cx))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        pin!(self.io.read_buf(self.input.room())).poll(cx)
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) {
+        loop {
+            {
+                let mut core = self.core.borrow_mut();
+                if let Err(Fault::Connection(code, reason) | Fault::Stream(_, code, reason)) =
+                    self.input.process(&mut core)
+                {
+                    core.connection_fault(code, reason);
+                }
+                let full = core.output.len() > core.settings.output_bytes.saturating_mul(OUTPUT_TIMES);
+                if core.ended.is_some() || full || !core.accepted.is_empty() {
+                    break;
+                }
+            }
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(0)) => {
+                    let mut core = self.core.borrow_mut();
+                    let ended = match core.active() {
+                        0 => Ended::peer(Code::NO_ERROR, "the peer closed the connection"),
+                        _ => Ended::transport(io::ErrorKind::UnexpectedEof),
+                    };
+                    core.end(ended);
+                    break;
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => {
+                    self.core.borrow_mut().end(Ended::transport(error.kind()));
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        self.input.rest();
+    }
+
+    /// Writes as much as the socket takes.
+    fn poll_output(&mut self, cx: &mut Context<'_>) {
+        let mut core = self.core.borrow_mut();
+        let mut wrote = false;
+        while core.output.len() > 0 {
+            match Pin::new(&mut self.io).poll_write(cx, core.output.pending()) {
+                Poll::Ready(Ok(bytes)) if bytes > 0 => {
+                    core.output.advance(bytes);
+                    wrote = true;
+                }
+                Poll::Ready(Ok(_)) => core.fail_output(io::ErrorKind::WriteZero),
+                Poll::Ready(Err(error)) => core.fail_output(error.kind()),
+                Poll::Pending => break,
+            }
+        }
+        if wrote {
+            core.wake_waiting();
+            if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_flush(cx) {
+                core.fail_output(error.kind());
+            }
+        }
+    }
+
+    /// Writes what is left and ends the sending side.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut core = self.core.borrow_mut();
+        while core.output.len() > 0 {
+            let bytes = ready!(Pin::new(&mut self.io).poll_write(cx, core.output.pending()))?;
+            if bytes == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            core.output.advance(bytes);
+        }
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        ready!(self.poll_drive(cx));
+        let ended = self.core.borrow().ended;
+        Poll::Ready(ended.unwrap_or(Ended::local(Code::NO_ERROR, "the connection is over")))
+    }
+}

@@ -1,0 +1,147 @@
+//! Fields into field blocks (RFC 7541 section 6).
+//!
+//! Names and values that the static table has go by index; everything else is a literal that the
+//! peer does not store, so that the encoder holds no table and a connection at rest no memory.
+
+use super::static_table::index_of;
+use super::{huffman, integer};
+use crate::http::name::Name;
+
+const INDEXED: u8 = 0x80;
+const LITERAL: u8 = 0x00;
+const NEVER_INDEXED: u8 = 0x10;
+const CODED: u8 = 0x80;
+
+/// The encoding side of a connection.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    /// The peer was not told yet that the table stays empty.
+    announce: bool,
+}
+
+impl Encoder {
+    /// An encoder.
+    pub const fn new() -> Self {
+        Self { announce: false }
+    }
+
+    /// The peer changed the most bytes of the table: the next block begins with a size update
+    /// (section 4.2).
+    pub const fn resized(&mut self) {
+        self.announce = true;
+    }
+
+    /// Begins a block.
+    pub fn begin(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.announce) {
+            integer::encode(out, 0x20, 5, 0);
+        }
+    }
+}
+
+/// Writes `:status`.
+pub fn status(out: &mut Vec<u8>, status: u16) {
+    let index = match status {
+        200 => 8,
+        204 => 9,
+        206 => 10,
+        304 => 11,
+        400 => 12,
+        404 => 13,
+        500 => 14,
+        _ => {
+            let digit = |of: u16| b'0' + of.to_le_bytes()[0] % 10;
+            out.extend_from_slice(&[LITERAL | 8, 3, digit(status / 100 % 10), digit(status / 10 % 10), digit(status % 10)]);
+            return;
+        }
+    };
+    out.push(INDEXED | index);
+}
+
+/// Writes `:method`.
+pub fn method(out: &mut Vec<u8>, method: &[u8]) {
+    match method {
+        b"GET" => out.push(INDEXED | 2),
+        b"POST" => out.push(INDEXED | 3),
+        _ => named(out, LITERAL, 2, method),
+    }
+}
+
+/// Writes `:scheme`.
+pub fn scheme(out: &mut Vec<u8>, scheme: &[u8]) {
+    match scheme {
+        b"http" => out.push(INDEXED | 6),
+        b"https" => out.push(INDEXED | 7),
+        _ => named(out, LITERAL, 6, scheme),
+    }
+}
+
+/// Writes `:authority`.
+pub fn authority(out: &mut Vec<u8>, authority: &[u8]) {
+    named(out, LITERAL, 1, authority);
+}
+
+/// Writes `:path`.
+pub fn path(out: &mut Vec<u8>, path: &[u8]) {
+    match path {
+        b"/" => out.push(INDEXED | 4),
+        _ => named(out, LITERAL, 4, path),
+    }
+}
+
+/// Writes `:protocol` (RFC 8441 section 4).
+pub fn protocol(out: &mut Vec<u8>, protocol: &[u8]) {
+    out.push(LITERAL);
+    string(out, b":protocol");
+    string(out, protocol);
+}
+
+/// Writes a field; its name is made lower case (RFC 9113 section 8.2).
+pub fn field(out: &mut Vec<u8>, known: Name, name: &[u8], value: &[u8]) {
+    // Values that an intermediary must not keep in a table that requests share (section 7.1.3).
+    let form = match known {
+        Name::Authorization | Name::Cookie | Name::SetCookie | Name::ProxyAuthorization => NEVER_INDEXED,
+        _ => LITERAL,
+    };
+    let mut lower = [0; LONGEST];
+    let name = lower_case(name, &mut lower);
+    match index_of(known, name) {
+        0 => {
+            out.push(form);
+            string(out, name);
+            string(out, value);
+        }
+        index => named(out, form, index, value),
+    }
+}
+
+/// The longest name that is made lower case without an allocation, and at all: names are tokens, and
+/// a longer one in upper case is no name of any standard.
+const LONGEST: usize = 128;
+
+fn lower_case<'n>(name: &'n [u8], lower: &'n mut [u8; LONGEST]) -> &'n [u8] {
+    if !name.iter().any(u8::is_ascii_uppercase) {
+        return name;
+    }
+    let Some(lower) = lower.get_mut(..name.len()) else { return b"" };
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    lower
+}
+
+fn named(out: &mut Vec<u8>, form: u8, index: usize, value: &[u8]) {
+    integer::encode(out, form, 4, index);
+    string(out, value);
+}
+
+/// A string literal, in the Huffman code where that is shorter (section 5.2).
+fn string(out: &mut Vec<u8>, text: &[u8]) {
+    let len = huffman::encoded_len(text);
+    if len < text.len() {
+        integer::encode(out, CODED, 7, len);
+        huffman::encode(text, out);
+    } else {
+        integer::encode(out, 0, 7, text.len());
+        out.extend_from_slice(text);
+    }
+}

@@ -1,0 +1,66 @@
+//! HTTP/2 (RFC 9113), for both ends of a connection.
+//!
+//! A [`Driver`] owns the socket; everything else of a connection is one value that the driver and
+//! the handles of streams share within a thread. A handle writes frames straight into the output of
+//! the connection, and the driver sends them all in one write. Received heads are decoded straight
+//! into [`crate::http::fields::Fields`]. A connection at rest holds no buffers.
+//!
+//! A message that breaks the protocol ends its stream, and a head that is too large is answered on its
+//! stream; only what makes the connection itself unusable ends it.
+
+mod block;
+mod body;
+mod code;
+mod control;
+mod core;
+mod drain;
+mod driver;
+mod error;
+mod frame;
+mod head;
+mod hpack;
+mod input;
+mod limits;
+mod output;
+mod pool;
+mod receive;
+mod receive_block;
+mod receive_data;
+mod recent;
+mod sender;
+mod settings;
+mod stream;
+mod streams;
+mod transmit;
+
+use std::rc::Rc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use body::Body;
+pub use code::Code;
+pub use control::Control;
+pub use driver::{Driver, Request};
+pub use error::{By, Ended, OpenError, StreamError};
+pub use frame::PREFACE;
+pub use head::{Refusal, RequestHead, RequestLine, ResponseHead};
+pub use settings::{Floods, Settings};
+pub use stream::{BodyEvent, Sender, Stream};
+
+/// Serves a client. `already_read` are the bytes that were read before, with the preface.
+pub fn serve<S>(io: S, already_read: &[u8], settings: Rc<Settings>) -> Driver<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    Driver::new(io, core::Role::Server, already_read, settings)
+}
+
+/// Opens HTTP/2 on a connection to a server that is known to speak it.
+pub fn connect<S>(io: S, settings: Rc<Settings>) -> (Driver<S>, Sender)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let driver = Driver::new(io, core::Role::Client, &[], settings);
+    let sender = Sender::new(Rc::clone(driver.core()));
+    (driver, sender)
+}

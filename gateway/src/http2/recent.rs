@@ -1,0 +1,71 @@
+//! The streams that were closed last: what still comes for them is told apart from a fault.
+
+const KEPT: usize = 32;
+
+/// How a stream was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Past {
+    /// Both sides ended it, or the peer reset it: the peer must not send on it.
+    Closed,
+    /// This side reset it: the peer may not have known (RFC 9113 section 5.1).
+    Reset,
+    /// It was closed long ago.
+    Forgotten,
+    /// It was never opened.
+    Never,
+}
+
+/// A ring of ids; 0 is no stream.
+#[derive(Debug)]
+pub(super) struct Recent {
+    ids: [u32; KEPT],
+    next: usize,
+}
+
+/// Stands beside the id of a stream that this side reset.
+const RESET: u32 = 0x8000_0000;
+
+impl Recent {
+    pub const fn new() -> Self {
+        Self { ids: [0; KEPT], next: 0 }
+    }
+
+    /// A stream was closed.
+    pub fn push(&mut self, id: u32, reset: bool) {
+        let id = if reset { id | RESET } else { id };
+        if let Some(place) = self.ids.get_mut(self.next % KEPT) {
+            *place = id;
+        }
+        self.next = self.next.wrapping_add(1);
+    }
+
+    /// What is known of a stream that is not open, with an id up to the last one.
+    pub fn past(&self, id: u32) -> Past {
+        if self.ids.contains(&id) {
+            Past::Closed
+        } else if self.ids.contains(&(id | RESET)) {
+            Past::Reset
+        } else if self.next > KEPT {
+            Past::Forgotten
+        } else {
+            Past::Never
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Past, Recent};
+
+    #[test]
+    fn closed_streams_are_remembered_for_a_while() {
+        let mut recent = Recent::new();
+        recent.push(1, false);
+        recent.push(3, true);
+        assert_eq!([1, 3, 5].map(|id| recent.past(id)), [Past::Closed, Past::Reset, Past::Never]);
+        for id in 0..40 {
+            recent.push(7 + 2 * id, false);
+        }
+        assert_eq!([1, 3, 5].map(|id| recent.past(id)), [Past::Forgotten; 3]);
+    }
+}

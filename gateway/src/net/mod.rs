@@ -1,0 +1,5 @@
+//! Streams of bytes, whatever carries them.
+
+pub mod stream;
+
+pub use stream::Stream;

@@ -1,0 +1,102 @@
+//! Probes all endpoints at their intervals.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::exchange::get;
+use super::judge::Judge;
+use super::{ProbeKind, ProbeSettings};
+use crate::dial::{DialSettings, dial_as};
+use crate::endpoint::{Cluster, Endpoint, Moment, Protocol};
+use crate::proxy_protocol::Proxied;
+
+/// Over how long the first probes are spread.
+const SPREAD: Duration = Duration::from_secs(1);
+
+/// An upstream to be probed.
+#[derive(Debug, Clone)]
+pub struct ProbeTarget {
+    /// Its endpoints.
+    pub cluster: Arc<Cluster>,
+    /// How they are probed.
+    pub settings: Arc<ProbeSettings>,
+    /// How connections to them are made.
+    pub dial: DialSettings,
+}
+
+/// Probes found an endpoint to be up or down that was not before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The endpoint's address.
+    pub endpoint: String,
+    /// Why it is down; nothing if it is up.
+    pub down: Option<String>,
+}
+
+/// Probes until dropped, one task for each endpoint on the runtime of the caller.
+///
+/// The first result of an endpoint decides at once; until then it is thought to be up.
+pub async fn run(targets: Vec<ProbeTarget>, on_change: Arc<dyn Fn(&Change) + Send + Sync>) {
+    let mut tasks = JoinSet::new();
+    let count: usize = targets.iter().map(|target| target.cluster.endpoints.len()).sum();
+    for target in targets {
+        let spread = SPREAD.min(target.settings.interval);
+        for endpoint in &target.cluster.endpoints {
+            let turn = u32::try_from(tasks.len()).unwrap_or(0);
+            let offset = spread * turn / u32::try_from(count).unwrap_or(u32::MAX);
+            let (target, endpoint) = (target.clone(), Arc::clone(endpoint));
+            tasks.spawn(watch(target, endpoint, offset, Arc::clone(&on_change)));
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn watch(
+    target: ProbeTarget,
+    endpoint: Arc<Endpoint>,
+    offset: Duration,
+    on_change: Arc<dyn Fn(&Change) + Send + Sync>,
+) {
+    sleep(offset).await;
+    let settings = &target.settings;
+    let mut judge = Judge::default();
+    loop {
+        let start = Instant::now();
+        let result = probe(&endpoint, settings, &target.dial).await;
+        let news = judge.take(result.is_ok(), settings.healthy_threshold, settings.unhealthy_threshold);
+        if let Some(up) = news
+            && target.cluster.probed(endpoint.id, up, Moment::now())
+        {
+            let (upstream, endpoint) = (target.cluster.name.clone(), endpoint.name.clone());
+            on_change(&Change { upstream, endpoint, down: result.err() });
+        }
+        sleep_until(start + settings.interval.max(Duration::from_millis(1))).await;
+    }
+}
+
+/// One probe; the error says why it failed.
+async fn probe(endpoint: &Endpoint, settings: &ProbeSettings, dial: &DialSettings) -> Result<(), String> {
+    let deadline = Instant::now() + settings.timeout;
+    let protocol = match settings.kind {
+        ProbeKind::Http { .. } => Protocol::Http1,
+        ProbeKind::Connect => endpoint.config.protocol,
+    };
+    let dialed = dial_as(endpoint, protocol, dial, &Proxied::Local, deadline).await;
+    let mut stream = dialed.map_err(|error| error.to_string())?.stream;
+    let ProbeKind::Http { path, host, expected } = &settings.kind else { return Ok(()) };
+    let host = host.as_ref().or(endpoint.config.server_name.as_ref()).unwrap_or(&endpoint.name);
+    let name = &endpoint.name;
+    match tokio::time::timeout_at(deadline, get(&mut stream, path, host)).await {
+        Err(_) => Err(format!("{name}: the probe got no answer in time")),
+        Ok(Err(error)) => Err(format!("{name}: the probe failed: {error}")),
+        Ok(Ok(status)) if !expected.contains(status) => {
+            Err(format!("{name}: the probe was answered with {status}"))
+        }
+        Ok(Ok(_)) => Ok(()),
+    }
+}

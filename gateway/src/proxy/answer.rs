@@ -1,0 +1,103 @@
+//! Responses that the gateway makes itself.
+
+use std::future::poll_fn;
+use std::task::ready;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::downstream::Downstream;
+use super::fault::ClientFault;
+use crate::exchange::Exchange;
+use crate::filter::{Answer, Filter};
+use crate::http::{Failure, Source};
+use crate::http::message::Sink;
+use crate::http::name::Name;
+use crate::http1::head::Framing;
+use crate::worker::watch::For;
+
+/// A short plain answer to a request that failed. The cause goes to the log, not to the client.
+pub async fn failure<D: Downstream>(
+    exchange: &mut Exchange<'_>,
+    down: &mut D,
+    filters: &[Box<dyn Filter>],
+    failure: &dyn Failure,
+) {
+    exchange.fail(failure);
+    if failure.ends_connection() {
+        down.close_after();
+    }
+    let status = failure.status();
+    let text = format!(
+        "{} {}\n{}\nRequest {}\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or("Error"),
+        failure.public(),
+        std::str::from_utf8(&exchange.id).unwrap_or_default(),
+    );
+    let mut answer = page(status, "text/plain; charset=utf-8", text.into());
+    if let Some((name, value)) = failure.field() {
+        answer.fields.add(name, value.as_bytes());
+    }
+    send(exchange, down, filters, answer).await;
+}
+
+/// A page of the gateway's own.
+pub fn page(status: StatusCode, kind: &str, body: Bytes) -> Answer {
+    let mut answer = Answer { status, body, ..Answer::default() };
+    answer.fields.add(Name::ContentType, kind.as_bytes());
+    answer.fields.add(Name::CacheControl, b"no-store");
+    answer
+}
+
+/// Sends a response with a body that is known.
+pub async fn send<D: Downstream>(
+    exchange: &mut Exchange<'_>,
+    down: &mut D,
+    filters: &[Box<dyn Filter>],
+    answer: Answer,
+) {
+    let Answer { status, fields, body } = answer;
+    exchange.response.status = status;
+    exchange.response.fields = fields;
+    for filter in filters {
+        filter.response(exchange);
+    }
+    let id = exchange.id;
+    exchange.response.fields.add(Name::RequestId, &id);
+    exchange.set_status(status);
+    let bodiless = exchange.request.method == Method::HEAD
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = body.len() as u64;
+    let framing = if status == StatusCode::NO_CONTENT { Framing::None } else { Framing::Length(length) };
+    down.discard_body();
+    down.send_head(&mut exchange.response, framing, !bodiless);
+    let left = if bodiless { Bytes::new() } else { body };
+    if write(exchange, down, &left).await.is_err() {
+        exchange.fail(&ClientFault::Closed);
+        down.abort(Source::Downstream);
+    }
+}
+
+/// Writes a body and ends it, as long as the client takes it.
+async fn write<D: Downstream>(exchange: &mut Exchange<'_>, down: &mut D, body: &[u8]) -> Result<(), ()> {
+    let limit = exchange.peer.listener.body_timeout;
+    let mut at = 0;
+    down.deadlines().set(For::Client, limit);
+    let written = poll_fn(|cx| {
+        down.deadlines().register(cx);
+        if down.deadlines().has_passed(For::Client) {
+            return std::task::Poll::Ready(Err(()));
+        }
+        while at < body.len() {
+            let count = ready!(Sink::poll_write(down, cx, &body[at..])).map_err(|_| ())?;
+            at += count;
+            down.deadlines().set(For::Client, limit);
+        }
+        down.poll_finish(cx, None).map_err(|_| ())
+    })
+    .await;
+    exchange.sent += at as u64;
+    down.deadlines().unset(For::Client);
+    written
+}

@@ -1,0 +1,115 @@
+//! What can go wrong with a request on the client's side.
+
+use http::StatusCode;
+
+use crate::http::{Failure, Source};
+
+/// A fault of the client, or of the network to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientFault {
+    /// The body is longer than allowed.
+    TooLarge,
+    /// The client paused for too long within the body.
+    BodyTimeout,
+    /// The body came too slowly.
+    BodyRate,
+    /// The body is malformed, or the client went away in the middle of it.
+    BodyAborted,
+    /// The client went away, or does not take the response.
+    Closed,
+    /// The client sent data before the other protocol was agreed upon.
+    SwitchEarly,
+}
+
+impl std::fmt::Display for ClientFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.public())
+    }
+}
+
+impl std::error::Error for ClientFault {}
+
+impl Failure for ClientFault {
+    fn origin(&self) -> Source {
+        Source::Downstream
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout | Self::BodyRate => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyAborted | Self::Closed | Self::SwitchEarly => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyRate => "body_rate",
+            Self::BodyAborted => "body_aborted",
+            Self::Closed => "client_closed",
+            Self::SwitchEarly => "switch_early",
+        }
+    }
+
+    fn public(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "The request body is too large.",
+            Self::BodyTimeout => "The request body did not arrive in time.",
+            Self::BodyRate => "The request body arrives too slowly.",
+            Self::BodyAborted => "The request body is malformed or incomplete.",
+            Self::Closed => "The connection was closed.",
+            Self::SwitchEarly => "The client did not wait for the other protocol.",
+        }
+    }
+
+    fn ends_connection(&self) -> bool {
+        true
+    }
+}
+
+/// A response that broke off after its head was sent; the client sees that it is not whole.
+#[derive(Debug)]
+pub enum ResponseFault {
+    /// The upstream broke off.
+    Aborted(crate::http::message::Broken),
+    /// The upstream paused for too long.
+    Timeout,
+    /// The request took longer than its route allows.
+    RequestTimeout,
+}
+
+impl std::fmt::Display for ResponseFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Aborted(broken) => write!(f, "the response broke off: {broken}"),
+            Self::Timeout => f.write_str("the response paused for too long"),
+            Self::RequestTimeout => f.write_str("the request took too long"),
+        }
+    }
+}
+
+impl std::error::Error for ResponseFault {}
+
+impl Failure for ResponseFault {
+    fn origin(&self) -> Source {
+        Source::Upstream
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::BAD_GATEWAY
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Aborted(_) => "response_aborted",
+            Self::Timeout => "response_body_timeout",
+            Self::RequestTimeout => "request_timeout",
+        }
+    }
+
+    fn public(&self) -> &'static str {
+        "The service broke off its response."
+    }
+}

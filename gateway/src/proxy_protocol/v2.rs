@@ -1,0 +1,197 @@
+//! Version 2: binary.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::{MAX_HEADER, Parsed, Proxied, starts_alike};
+
+pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// Version 2 and the command for a connection of the proxy's own.
+pub(super) const LOCAL: u8 = 0x20;
+/// Version 2 and the command for a connection of a client.
+pub(super) const PROXY: u8 = 0x21;
+
+/// Signature, version and command, family and protocol, length.
+const FIXED: usize = 16;
+
+/// Reads a header that begins with [`SIGNATURE`] as far as it goes.
+///
+/// Type-length-value fields are walked over and not looked at: nothing here uses them, and a sender
+/// may add any.
+pub(super) fn parse(bytes: &[u8]) -> Parsed {
+    debug_assert!(starts_alike(bytes, SIGNATURE));
+    // Each byte is judged as soon as it is there.
+    let Some(&command) = bytes.get(12) else { return Parsed::NeedMore };
+    if command >> 4 != 2 {
+        return Parsed::Invalid("the PROXY header has an unknown version");
+    }
+    if command & 0xf > 1 {
+        return Parsed::Invalid("the PROXY header has an unknown command");
+    }
+    let Some(&family) = bytes.get(13) else { return Parsed::NeedMore };
+    let addresses = match family {
+        0x00 => 0,
+        0x11 | 0x12 => 12,
+        0x21 | 0x22 => 36,
+        0x31 | 0x32 => 216,
+        _ => return Parsed::Invalid("the PROXY header has an unknown address family"),
+    };
+    let Some(length) = bytes.get(14..FIXED) else { return Parsed::NeedMore };
+    let length = FIXED + usize::from(u16::from_be_bytes([length[0], length[1]]));
+    if length > MAX_HEADER {
+        return Parsed::Invalid("the PROXY header is too long");
+    }
+    // LOCAL and unknown addresses say nothing; whatever they carry is to be skipped.
+    let says_nothing = command == LOCAL || family == 0;
+    if !says_nothing && length < FIXED + addresses {
+        return Parsed::Invalid("the PROXY header is shorter than its addresses");
+    }
+    let Some(body) = bytes.get(FIXED..length) else { return Parsed::NeedMore };
+    if says_nothing {
+        return Parsed::Done(length, Proxied::Local);
+    }
+    let (addresses, fields) = body.split_at(addresses);
+    if !well_formed(fields) {
+        return Parsed::Invalid("the PROXY header has a field that goes past its end");
+    }
+    Parsed::Done(length, proxied(addresses))
+}
+
+/// Two addresses and two ports, by their length.
+fn proxied(body: &[u8]) -> Proxied {
+    let port = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
+    let v4 = |at: usize| <[u8; 4]>::try_from(&body[at..at + 4]).map(Ipv4Addr::from);
+    let v6 = |at: usize| <[u8; 16]>::try_from(&body[at..at + 16]).map(Ipv6Addr::from);
+    match body.len() {
+        12 => match (v4(0), v4(4)) {
+            (Ok(source), Ok(destination)) => Proxied::Ip {
+                source: SocketAddr::from((source, port(8))),
+                destination: SocketAddr::from((destination, port(10))),
+            },
+            _ => Proxied::Local,
+        },
+        36 => match (v6(0), v6(16)) {
+            (Ok(source), Ok(destination)) => Proxied::Ip {
+                source: SocketAddr::from((source, port(32))),
+                destination: SocketAddr::from((destination, port(34))),
+            },
+            _ => Proxied::Local,
+        },
+        _ => Proxied::Unix,
+    }
+}
+
+/// Whether the fields end where the header does.
+fn well_formed(mut fields: &[u8]) -> bool {
+    while let [_, high, low, rest @ ..] = fields {
+        let Some(rest) = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..) else { return false };
+        fields = rest;
+    }
+    fields.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SIGNATURE;
+    use crate::proxy_protocol::{MAX_HEADER, Parsed, Proxied, fuzz, parse};
+
+    fn header(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(body.len()).expect("a short body").to_be_bytes();
+        [SIGNATURE, &[command, family], &length, body].concat()
+    }
+
+    const V4: [u8; 12] = [10, 0, 0, 1, 10, 0, 0, 2, 3, 232, 0, 80];
+
+    fn v4() -> Proxied {
+        Proxied::Ip {
+            source: "10.0.0.1:1000".parse().expect("an address"),
+            destination: "10.0.0.2:80".parse().expect("an address"),
+        }
+    }
+
+    fn v6() -> (Vec<u8>, Proxied) {
+        let mut body = vec![0; 36];
+        body[15] = 1;
+        body[31] = 2;
+        body[33] = 7;
+        body[35] = 8;
+        let source = "[::1]:7".parse().expect("an address");
+        let destination = "[::2]:8".parse().expect("an address");
+        (body, Proxied::Ip { source, destination })
+    }
+
+    #[test]
+    fn headers() {
+        let (v6, v6_read) = v6();
+        let alpn: &[u8] = &[1, 0, 2, b'h', b'2'];
+        let empty: &[u8] = &[0x04, 0, 0, 0xee, 0, 0];
+        let long = [&V4[..], &[0x04, 0x0f, 0xd9], &vec![0; 0xfd9 - 4]].concat();
+        assert!(long.len() < MAX_HEADER);
+        let filled = [&V4[..], &[0x04, 0x0f, 0xe1], &[0; 0xfe1]].concat();
+        assert_eq!(filled.len() + 16, MAX_HEADER);
+        let table = [
+            (header(0x21, 0x11, &V4), v4()),
+            (header(0x21, 0x12, &V4), v4()),
+            (header(0x21, 0x21, &v6), v6_read.clone()),
+            (header(0x21, 0x22, &v6), v6_read),
+            (header(0x21, 0x31, &[0; 216]), Proxied::Unix),
+            (header(0x21, 0x32, &[1; 216]), Proxied::Unix),
+            (header(0x21, 0x11, &[&V4, alpn].concat()), v4()),
+            (header(0x21, 0x11, &[&V4, empty].concat()), v4()),
+            (header(0x21, 0x11, &[&V4, empty, alpn, empty].concat()), v4()),
+            (header(0x21, 0x11, &filled), v4()),
+            (header(0x20, 0x00, &[]), Proxied::Local),
+            (header(0x20, 0x11, &V4), Proxied::Local),
+            (header(0x20, 0x21, &[1, 2, 3]), Proxied::Local),
+            (header(0x21, 0x00, &[]), Proxied::Local),
+            (header(0x21, 0x00, alpn), Proxied::Local),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(parse(&bytes), Parsed::Done(bytes.len(), expected.clone()), "{bytes:?}");
+            let followed = [&bytes[..], b"PRI * HTTP/2.0"].concat();
+            assert_eq!(parse(&followed), Parsed::Done(bytes.len(), expected), "{bytes:?}");
+            for end in 0..bytes.len() {
+                assert_eq!(parse(&bytes[..end]), Parsed::NeedMore, "{bytes:?} {end}");
+            }
+            fuzz(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_no_header() {
+        let table = [
+            header(0x11, 0x11, &V4),
+            header(0x31, 0x11, &V4),
+            header(0x22, 0x11, &V4),
+            header(0x21, 0x13, &V4),
+            header(0x21, 0x01, &V4),
+            header(0x21, 0x41, &V4),
+            header(0x21, 0x11, &V4[..11]),
+            header(0x21, 0x21, &V4),
+            header(0x21, 0x31, &[0; 215]),
+            header(0x21, 0x11, &[&V4[..], &[1]].concat()),
+            header(0x21, 0x11, &[&V4[..], &[1, 0]].concat()),
+            header(0x21, 0x11, &[&V4[..], &[1, 0, 2, 0]].concat()),
+            header(0x21, 0x11, &[0; MAX_HEADER]),
+            b"\r\n\r\n\0\r\nQUIT\r".to_vec(),
+            b"\r\n\r\nGET".to_vec(),
+        ];
+        for bytes in table {
+            assert!(matches!(parse(&bytes), Parsed::Invalid(_)), "{bytes:?}");
+        }
+    }
+    #[test]
+    fn any_bytes_are_safe() {
+        let (v6, _) = v6();
+        let line = b"PROXY TCP4 10.0.0.1 10.0.0.2 1000 80\r\n".to_vec();
+        for good in [header(0x21, 0x11, &[&V4[..], &[1, 0, 1, 0]].concat()), header(0x21, 0x21, &v6), line] {
+            for at in 0..good.len() {
+                for byte in 0..=255 {
+                    let mut changed = good.clone();
+                    changed[at] = byte;
+                    fuzz(&changed);
+                }
+            }
+        }
+    }
+}

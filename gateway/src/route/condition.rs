@@ -1,0 +1,114 @@
+//! Conditions on fields and query parameters.
+
+use crate::http::fields::Fields;
+use crate::http::path::hex;
+use crate::settings::{Condition, Test};
+
+/// Whether the fields hold what is asked of them.
+pub fn headers_hold(conditions: &[Condition], fields: &Fields) -> bool {
+    conditions.iter().all(|condition| {
+        let first = fields.named(condition.name.as_bytes()).next();
+        match &condition.test {
+            Test::Is(text) => first == Some(text.as_bytes()),
+            Test::Present => first.is_some(),
+            Test::Absent => first.is_none(),
+        }
+    })
+}
+
+/// Whether the query holds what is asked of it. Names and values are compared decoded, with `+` for
+/// a space.
+pub fn query_holds(conditions: &[Condition], query: Option<&str>) -> bool {
+    conditions.iter().all(|condition| {
+        let pairs = query.unwrap_or("").split('&');
+        let first = pairs
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .find(|(name, _)| decoded(name).eq(condition.name.bytes()));
+        match &condition.test {
+            Test::Is(text) => first.is_some_and(|(_, value)| decoded(value).eq(text.bytes())),
+            Test::Present => first.is_some(),
+            Test::Absent => first.is_none(),
+        }
+    })
+}
+
+/// The bytes of a piece of a query. What is no percent-encoding stands for itself.
+fn decoded(piece: &str) -> impl Iterator<Item = u8> {
+    let bytes = piece.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let byte = *bytes.get(at)?;
+        at += 1;
+        match byte {
+            b'+' => Some(b' '),
+            b'%' => {
+                let digit = |offset| bytes.get(at + offset).copied().and_then(hex);
+                match (digit(0), digit(1)) {
+                    (Some(high), Some(low)) => {
+                        at += 2;
+                        Some(high << 4 | low)
+                    }
+                    _ => Some(b'%'),
+                }
+            }
+            _ => Some(byte),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{headers_hold, query_holds};
+    use crate::http::fields::Fields;
+    use crate::settings::{Condition, Test};
+
+    fn condition(name: &str, test: &Test) -> [Condition; 1] {
+        [Condition { name: name.to_owned(), test: test.clone() }]
+    }
+
+    fn is(text: &str) -> Test {
+        Test::Is(text.to_owned())
+    }
+
+    #[test]
+    fn conditions_on_fields() {
+        let mut fields = Fields::new();
+        fields.push(b"X-Env", b"beta");
+        fields.push(b"x-env", b"other");
+        let table = [
+            ("x-env", is("beta"), true),
+            ("x-env", is("other"), false),
+            ("x-env", Test::Present, true),
+            ("x-env", Test::Absent, false),
+            ("x-no", is(""), false),
+            ("x-no", Test::Present, false),
+            ("x-no", Test::Absent, true),
+        ];
+        for (name, test, expected) in table {
+            assert_eq!(headers_hold(&condition(name, &test), &fields), expected, "{name} {test:?}");
+        }
+    }
+
+    #[test]
+    fn conditions_on_the_query() {
+        let table = [
+            (Some("a=1&b=2"), "b", is("2"), true),
+            (Some("a=1&a=2"), "a", is("1"), true),
+            (Some("a=1&a=2"), "a", is("2"), false),
+            (Some("a=x%20y"), "a", is("x y"), true),
+            (Some("a=x+y"), "a", is("x y"), true),
+            (Some("%61=x"), "a", is("x"), true),
+            (Some("a=%zz%4"), "a", is("%zz%4"), true),
+            (Some("a"), "a", is(""), true),
+            (Some("a"), "a", Test::Present, true),
+            (Some("ab=1"), "a", Test::Present, false),
+            (Some(""), "a", Test::Absent, true),
+            (None, "a", Test::Absent, true),
+            (None, "a", Test::Present, false),
+            (Some("a=1=2"), "a", is("1=2"), true),
+        ];
+        for (query, name, test, expected) in table {
+            assert_eq!(query_holds(&condition(name, &test), query), expected, "{query:?} {name} {test:?}");
+        }
+    }
+}

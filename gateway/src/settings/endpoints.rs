@@ -1,0 +1,227 @@
+//! Reads the endpoints of an upstream.
+
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+
+use super::reader::{Reader, found, put};
+use super::report::{Placed, Report};
+use super::{Address, Endpoint, Scheme, domain};
+
+const EXAMPLE: &str =
+    "write \"host:port\" such as \"10.0.0.1:8080\", or begin with http://, https://, h2c:// or unix:";
+
+/// The longest path of a Unix domain socket in bytes.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Reads `endpoints`: texts, or tables with `url`, `weight` and `priority`.
+pub fn read(table: &mut Reader<'_, '_>) -> Vec<Endpoint> {
+    let report = table.report;
+    let mut endpoints = Vec::new();
+    for item in table.list("endpoints", "a list of endpoints") {
+        let span = item.span();
+        match item.get_ref() {
+            DeValue::String(text) if !text.is_empty() => {
+                let text = Placed { value: text.clone().into_owned(), span };
+                endpoints.extend(endpoint(&text, report));
+            }
+            DeValue::Table(_) => {
+                endpoints.extend(Reader::new(item, "the endpoint", report).and_then(weighted));
+            }
+            other => {
+                let found = found(other);
+                report.add(
+                    &span,
+                    format!("'endpoints' must hold texts that are not empty or tables, not {found}"),
+                );
+            }
+        }
+    }
+    endpoints
+}
+
+fn weighted(mut table: Reader<'_, '_>) -> Option<Endpoint> {
+    let url = table.required("url", "\"10.0.0.1:8080\"");
+    let mut read = url.and_then(|url| endpoint(&url, table.report));
+    let weight = table.count("weight", 1..=1000);
+    let priority = table.count("priority", 0..=9);
+    table.finish();
+    if let Some(endpoint) = &mut read {
+        put(&mut endpoint.weight, weight);
+        put(&mut endpoint.priority, priority);
+    }
+    read
+}
+
+fn endpoint(text: &Placed<String>, report: &Report<'_>) -> Option<Endpoint> {
+    match parse(&text.value) {
+        Ok(endpoint) => Some(endpoint),
+        Err(reason) => {
+            // What stands before `@` is a secret.
+            let shown = match text.value.rsplit_once('@') {
+                Some((_, rest)) => format!("…@{rest}"),
+                None => text.value.clone(),
+            };
+            let shown = shown.escape_debug();
+            report.add(&text.span, format!("'{shown}' is not an endpoint: {reason}; {EXAMPLE}"));
+            None
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Endpoint, &'static str> {
+    let endpoint = |scheme, address| Ok(Endpoint { scheme, address, weight: 1, priority: 0 });
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.starts_with('/') {
+            return Err("the path of a socket begins with '/'");
+        }
+        if path.len() > MAX_SOCKET_PATH || path.contains('\0') {
+            return Err("the path of a socket has at most 107 bytes, none of them zero");
+        }
+        return endpoint(Scheme::Http, Address::Unix(PathBuf::from(path)));
+    }
+    let (scheme, default_port, authority) = match text.split_once("://") {
+        None => (Scheme::Http, None, text),
+        Some(("http", rest)) => (Scheme::Http, Some(80), rest),
+        Some(("https", rest)) => (Scheme::Https, Some(443), rest),
+        Some(("h2c", rest)) => (Scheme::H2c, Some(80), rest),
+        Some(_) => return Err("the scheme is not known"),
+    };
+    if authority.contains('@') {
+        return Err("it holds user information");
+    }
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    if authority.contains(['/', '?', '#', '\\']) {
+        return Err("it has a path");
+    }
+    let (host, port) = split(authority)?;
+    let port = match port {
+        Some(digits) => port_number(digits)?,
+        None => default_port.ok_or("the port is missing")?,
+    };
+    endpoint(scheme, Address::Tcp { host: domain::check(host)?, port })
+}
+
+/// Host and port; IPv6 addresses stand in brackets, which are taken off.
+fn split(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or("the bracket is not closed")?;
+        host.parse::<std::net::Ipv6Addr>().map_err(|_| "in brackets stands an IPv6 address")?;
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if rest.is_empty() => Ok((host, None)),
+            None => Err("the port is malformed"),
+        };
+    }
+    match authority.split_once(':') {
+        Some((_, port)) if port.contains(':') => Err("an IPv6 address stands in brackets"),
+        Some((host, port)) => Ok((host, Some(port))),
+        None => Ok((authority, None)),
+    }
+}
+
+fn port_number(digits: &str) -> Result<u16, &'static str> {
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("the port is malformed");
+    }
+    digits.parse().ok().filter(|&port| port != 0).ok_or("a port is a number from 1 to 65535")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use crate::settings::Scheme;
+
+    #[test]
+    fn endpoints() {
+        let label = "a".repeat(63);
+        let table = [
+            ("10.0.0.1:8080", Scheme::Http, "10.0.0.1:8080"),
+            ("App_1.local.:1", Scheme::Http, "app_1.local.:1"),
+            ("[::1]:65535", Scheme::Http, "[::1]:65535"),
+            ("http://a", Scheme::Http, "a:80"),
+            ("http://a:8080/", Scheme::Http, "a:8080"),
+            ("https://a", Scheme::Https, "a:443"),
+            ("https://[2001:db8::1]", Scheme::Https, "[2001:db8::1]:443"),
+            ("h2c://a:50051", Scheme::H2c, "a:50051"),
+            ("unix:/run/app.sock", Scheme::Http, "unix:/run/app.sock"),
+            ("unix:///run/app.sock", Scheme::Http, "unix:/run/app.sock"),
+            (&format!("{label}:1"), Scheme::Http, &format!("{label}:1")),
+        ];
+        for (text, scheme, shown) in table {
+            let endpoint = parse(text).expect(text);
+            assert_eq!((endpoint.scheme, endpoint.to_string().as_str()), (scheme, shown), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint() {
+        let table = [
+            "",
+            ":",
+            ":80",
+            "a",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "a: 1",
+            "a:1:2",
+            "a:http",
+            "http://",
+            "http://:80",
+            "https://",
+            "-x:80",
+            "x-:80",
+            "a.-b:80",
+            "x..y:80",
+            ".x:80",
+            "x.:80:",
+            "a b:80",
+            "a,b:80",
+            "*:80",
+            "*.a:80",
+            "é:80",
+            "1.2.3:80",
+            "1.2.3.256:80",
+            "256:80",
+            "u@a:80",
+            "http://u:p@a:80",
+            "a:80/x",
+            "http://a/x",
+            "http://a//",
+            "a:80?x",
+            "a:80#x",
+            "a\\b:80",
+            "ftp://a:80",
+            "HTTP:/a:80",
+            "//a:80",
+            "http:a:80",
+            "::1:80",
+            "[::1]",
+            "[::1",
+            "[::1]80",
+            "[a]:80",
+            "[]:80",
+            "[1.2.3.4]:80",
+            "[fe80::1%eth0]:80",
+            "unix:",
+            "unix:run/a",
+            "unix:a\0",
+            "unix:/a\0b",
+        ];
+        for text in table {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        let long = [
+            format!("{}:80", "a".repeat(64)),
+            format!("{}:80", ["a"; 128].join(".")),
+            format!("unix:/{}", "a".repeat(107)),
+        ];
+        for text in long {
+            assert!(parse(&text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The settings as plain data.
+
+mod listener;
+mod route;
+mod template;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use listener::{
+    BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls, TlsVersion,
+};
+pub use route::{
+    Action, Condition, Forward, HeaderEdits, HostRewrite, MAX_PARAMETERS, Mirror, PathMatch, PathRewrite,
+    Redirect, Respond, Route, Segment, Share, Test,
+};
+pub use template::{Part, Template, TemplateError, Variable};
+pub use upstream::{
+    Address, Balance, Circuit, Dns, Endpoint, HashKey, Outlier, Probe, Protocol, ProxyVersion, Retries,
+    Scheme, Statuses, Upstream, UpstreamTls,
+};
+
+/// Everything an operator can set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The number of worker threads.
+    pub threads: usize,
+    /// How long the gateway still accepts connections after it was told to stop, while `/readyz`
+    /// already says no.
+    pub drain_delay: Duration,
+    /// The longest time for requests in flight to finish when the gateway stops.
+    pub drain_timeout: Duration,
+    /// Whether every request is logged on standard output.
+    pub access_log: bool,
+    /// The address of the admin listener.
+    pub admin: SocketAddr,
+    /// Where the gateway accepts requests.
+    pub listeners: Vec<Listener>,
+    /// The services behind the gateway.
+    pub upstreams: Vec<Upstream>,
+    /// Which request is answered how.
+    pub routes: Vec<Route>,
+    /// Every file that the settings name, also where another mistake stands beside it.
+    pub files: Vec<(FileKind, NamedFile)>,
+}
+
+/// What a file that the settings name must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A certificate chain in PEM.
+    Chain,
+    /// A private key in PEM.
+    Key,
+    /// The certificates of authorities in PEM.
+    Authorities,
+}

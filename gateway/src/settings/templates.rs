@@ -1,0 +1,116 @@
+//! Reads templates, and looks whether they fit the place where they stand.
+
+use super::reader::Reader;
+use super::report::{Placed, Report};
+use super::{Part, PathMatch, Segment, Template, Variable};
+use crate::http::token::{is_field_value, is_unreserved};
+
+/// What a template becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The value of a field.
+    Field,
+    /// A path, with a query behind `?`.
+    Path,
+    /// A host, with or without port.
+    Host,
+}
+
+/// Where a template stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The path of the route, which names the parameters; none if it could not be read.
+    pub path: Option<&'a PathMatch>,
+    /// What the template becomes.
+    pub place: Use,
+}
+
+/// Takes a template.
+pub fn take(table: &mut Reader<'_, '_>, key: &'static str, scope: Scope<'_>) -> Option<Template> {
+    let text = table.string(key)?;
+    read(&text, scope, table.report)
+}
+
+/// Reads a template.
+pub fn read(text: &Placed<String>, scope: Scope<'_>, report: &Report<'_>) -> Option<Template> {
+    let template = match Template::parse(&text.value) {
+        Ok(template) => template,
+        Err(error) => {
+            report.add_within(text, error.offset, error.text);
+            return None;
+        }
+    };
+    let before = report.count();
+    for variable in template.variables() {
+        if let (Variable::Parameter(name), Some(path)) = (variable, scope.path)
+            && !has_parameter(path, name)
+        {
+            let shown = name.escape_debug();
+            report.add(&text.span, format!("the path of the route has no parameter '{shown}'"));
+        }
+    }
+    if let Err(problem) = fits(&template, scope.place) {
+        report.add(&text.span, problem);
+    }
+    (report.count() == before).then_some(template)
+}
+
+fn has_parameter(path: &PathMatch, wanted: &str) -> bool {
+    let PathMatch::Template(segments) = path else { return false };
+    segments.iter().any(|segment| match segment {
+        Segment::Parameter(name) | Segment::Rest(name) => name == wanted,
+        Segment::Literal(_) => false,
+    })
+}
+
+fn fits(template: &Template, place: Use) -> Result<(), &'static str> {
+    match place {
+        Use::Field if !template.texts().flat_map(str::bytes).all(is_field_value) => {
+            Err("a field holds no control characters; remove them")
+        }
+        Use::Field => Ok(()),
+        Use::Path => path_fits(template),
+        Use::Host => {
+            let good = |byte: u8| is_unreserved(byte) || matches!(byte, b':' | b'[' | b']');
+            let variables = |variable: &Variable| matches!(variable, Variable::Host | Variable::Parameter(_));
+            if !template.texts().flat_map(str::bytes).all(good) || !template.variables().all(variables) {
+                return Err(
+                    "a host holds letters, digits, '-', '.' and ':', and the variables host and param.NAME",
+                );
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Before `?` only what comes from the canonical path may stand, which holds no dot segments.
+fn path_fits(template: &Template) -> Result<(), &'static str> {
+    match template.parts.first() {
+        Some(Part::Text(text)) if text.starts_with('/') => {}
+        Some(Part::Variable(Variable::Path)) => {}
+        _ => return Err("a path begins with '/' or '{path}'"),
+    }
+    let mut in_query = false;
+    for part in &template.parts {
+        match part {
+            Part::Text(text) => {
+                if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'\\') {
+                    return Err(
+                        "a path holds no spaces, '#', '\\' and letters beyond ASCII; percent-encode them",
+                    );
+                }
+                let path = if in_query { "" } else { text.split('?').next().unwrap_or(text) };
+                if path.split('/').any(|segment| matches!(segment, "." | "..")) || path.contains("//") {
+                    return Err("a path holds no dot segments and no '//'; remove them");
+                }
+                in_query |= text.contains('?');
+            }
+            Part::Variable(Variable::Path | Variable::Parameter(_)) => {}
+            Part::Variable(_) if in_query => {}
+            Part::Variable(_) => {
+                return Err("before '?' a path has the variables path and param.NAME only");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! An upstream made of its settings.
+
+use std::sync::Arc;
+
+use super::Upstream;
+use crate::dial::dns::Resolver;
+use crate::dial::{ClientTls, ClientTlsConfig, ClientTlsError, DialSettings, Roots};
+use crate::endpoint::{
+    Address, Balance, BudgetSettings, CircuitSettings, Cluster, ClusterConfig, EndpointConfig,
+    HealthSettings, Moment, Protocol, Scheme, Statuses,
+};
+use crate::observe::metrics::Metrics;
+use crate::proxy_protocol::Version;
+use crate::settings;
+
+/// A file of an upstream cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamProblem {
+    /// The error.
+    pub error: ClientTlsError,
+}
+
+impl Upstream {
+    /// Makes an upstream.
+    ///
+    /// # Errors
+    ///
+    /// The files that its TLS names cannot be used.
+    pub fn compile(
+        settings: &settings::Upstream,
+        resolver: &Arc<Resolver>,
+        metrics: &Metrics,
+    ) -> Result<Self, Vec<UpstreamProblem>> {
+        let encrypted = settings.endpoints.iter().any(|endpoint| endpoint.scheme == settings::Scheme::Https);
+        let tls = if encrypted { Some(Arc::new(load(&settings.tls)?)) } else { None };
+        let dialing = DialSettings {
+            resolver: Arc::clone(resolver),
+            tls,
+            proxy_header: settings.proxy_protocol.map(|version| match version {
+                settings::ProxyVersion::V1 => Version::V1,
+                settings::ProxyVersion::V2 => Version::V2,
+            }),
+        };
+        let cluster = Cluster::new(config(settings), None, Moment::now());
+        Ok(Self::new(settings.clone(), metrics.upstream(&settings.name), cluster, dialing))
+    }
+}
+
+fn load(tls: &settings::UpstreamTls) -> Result<ClientTls, Vec<UpstreamProblem>> {
+    let config = ClientTlsConfig {
+        roots: tls.ca.as_ref().map_or(Roots::System, |file| Roots::File(file.path.clone())),
+        identity: tls.identity.as_ref().map(|pair| (pair.certificate.path.clone(), pair.key.path.clone())),
+    };
+    ClientTls::load(&config)
+        .map_err(|errors| errors.into_iter().map(|error| UpstreamProblem { error }).collect())
+}
+
+fn config(settings: &settings::Upstream) -> ClusterConfig {
+    ClusterConfig {
+        name: settings.name.clone(),
+        endpoints: settings.endpoints.iter().map(|one| endpoint(one, settings)).collect(),
+        balance: match settings.balance {
+            settings::Balance::RoundRobin => Balance::RoundRobin,
+            settings::Balance::LeastRequests => Balance::LeastRequests,
+            settings::Balance::Hash { max_load_percent, .. } => Balance::ConsistentHash { max_load_percent },
+        },
+        health: health(settings),
+        circuit: settings.circuit.map(|circuit| CircuitSettings {
+            max_requests: circuit.max_requests as usize,
+            max_pending: circuit.max_pending as usize,
+            pending_timeout: circuit.queue_timeout,
+        }),
+        budget: BudgetSettings { percent: settings.retries.budget_percent, ..BudgetSettings::default() },
+    }
+}
+
+fn endpoint(endpoint: &settings::Endpoint, settings: &settings::Upstream) -> EndpointConfig {
+    let protocol = match (settings.protocol, endpoint.scheme) {
+        (settings::Protocol::Http1, _) => Protocol::Http1,
+        (settings::Protocol::Http2, _) | (settings::Protocol::Auto, settings::Scheme::H2c) => Protocol::Http2,
+        (settings::Protocol::Auto, _) => Protocol::Auto,
+    };
+    EndpointConfig {
+        scheme: if endpoint.scheme == settings::Scheme::Https { Scheme::Https } else { Scheme::Http },
+        address: match &endpoint.address {
+            settings::Address::Tcp { host, port } => Address::Host { host: host.clone(), port: *port },
+            settings::Address::Unix(path) => Address::Unix(path.clone()),
+        },
+        server_name: settings.tls.server_name.clone(),
+        protocol,
+        weight: endpoint.weight,
+        priority: u8::try_from(endpoint.priority).unwrap_or(u8::MAX),
+    }
+}
+
+fn health(settings: &settings::Upstream) -> HealthSettings {
+    let Some(outlier) = &settings.outlier else {
+        return HealthSettings {
+            consecutive_failures: 0,
+            consecutive_errors: 0,
+            slow_start: settings.slow_start,
+            ..HealthSettings::default()
+        };
+    };
+    let ranges = outlier.statuses.0.iter().map(|range| (*range.start(), *range.end()));
+    HealthSettings {
+        error_statuses: Statuses::new(ranges),
+        consecutive_failures: outlier.connect_failures,
+        consecutive_errors: outlier.failures,
+        failure_share: None,
+        ejection_time: outlier.base_ejection,
+        max_ejection_time: outlier.max_ejection,
+        max_ejected_percent: outlier.max_ejected_percent,
+        slow_start: settings.slow_start,
+    }
+}

@@ -1,0 +1,28 @@
+//! Allocations that wait for their next use, so that an idle connection holds none.
+
+use std::cell::RefCell;
+
+/// How many wait at most.
+const MOST: usize = 256;
+/// Larger ones are given back to the system.
+const LARGEST: usize = 64 << 10;
+
+/// The spare buffers of one worker.
+#[derive(Debug, Default)]
+pub struct Buffers(RefCell<Vec<Vec<u8>>>);
+
+impl Buffers {
+    /// An empty buffer.
+    pub fn take(&self) -> Vec<u8> {
+        self.0.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(crate::http1::wire::PIECE * 2))
+    }
+
+    /// Gives a buffer back.
+    pub fn give(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.0.borrow_mut();
+        if spare.len() < MOST && buffer.capacity() <= LARGEST {
+            buffer.clear();
+            spare.push(buffer);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What belongs to one worker thread. Nothing here is shared, so nothing is locked.
+
+mod buffers;
+mod locals;
+mod spare_heads;
+pub mod watch;
+
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::observe::access::WorkerLog;
+use crate::observe::clock::WallClock;
+use crate::observe::counter::{InFlight, PerWorker, Requests};
+use crate::observe::metrics::Metrics;
+use crate::observe::request_id::RequestIds;
+use crate::snapshot::Snapshot;
+use crate::upstream::pool::Pools;
+use buffers::Buffers;
+use locals::Locals;
+use spare_heads::SpareHeads;
+use watch::Watches;
+
+/// Log lines wait for a tenth of a second at most.
+const TICKS_PER_HAND_OVER: u64 = 2;
+/// Idle connections are looked at every second.
+const TICKS_PER_SWEEP: u64 = 20;
+
+/// One worker thread.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its number, from 0.
+    pub index: usize,
+    /// How many workers there are.
+    pub workers: usize,
+    /// Its part of balancing.
+    pub locals: Locals,
+    /// The deadlines of its connections.
+    pub watches: Rc<Watches>,
+    /// Its spare buffers.
+    pub buffers: Buffers,
+    /// Its spare heads.
+    pub heads: SpareHeads,
+    /// Its part of the access log.
+    pub log: WorkerLog,
+    /// Names for its requests.
+    pub ids: RequestIds,
+    /// Writes the times of its log lines.
+    pub clock: WallClock,
+    /// Its idle connections to endpoints.
+    pub pools: Pools,
+    /// The counters of the process.
+    pub metrics: Arc<Metrics>,
+    /// Requests that have not ended.
+    pub in_flight: Arc<PerWorker<InFlight>>,
+    /// Requests that found no route.
+    pub unrouted: Arc<PerWorker<Requests>>,
+    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    ticks: Cell<u64>,
+    random: Cell<u64>,
+    draining: Cell<bool>,
+    connections: Cell<usize>,
+    /// Told when a connection ends.
+    pub closed: Notify,
+}
+
+/// An open connection, counted until it is dropped.
+#[derive(Debug)]
+pub struct Open(Rc<Worker>);
+
+impl Worker {
+    /// Worker `index` of so many, without connections.
+    pub fn new(
+        (index, workers): (usize, usize),
+        snapshot: Arc<Snapshot>,
+        metrics: Arc<Metrics>,
+        log: WorkerLog,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            workers,
+            locals: Locals::default(),
+            watches: Watches::new(),
+            buffers: Buffers::default(),
+            heads: SpareHeads::default(),
+            log,
+            ids: RequestIds::new(index),
+            clock: WallClock::default(),
+            pools: Pools::default(),
+            in_flight: metrics.in_flight(),
+            unrouted: metrics.unrouted(),
+            metrics,
+            snapshot: RefCell::new(Rc::new(snapshot)),
+            ticks: Cell::new(0),
+            random: Cell::new(RandomState::new().hash_one(index) | 1),
+            draining: Cell::new(false),
+            connections: Cell::new(0),
+            closed: Notify::new(),
+        })
+    }
+
+    /// The settings in force. Whoever holds them keeps them.
+    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// Puts other settings in force for what begins from now on.
+    pub fn replace_snapshot(&self, snapshot: Arc<Snapshot>) {
+        *self.snapshot.borrow_mut() = Rc::new(snapshot);
+    }
+
+    /// Whether connections are to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Ends connections once their requests are answered.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.watches.wake_all();
+    }
+
+    /// A number below `end`, from a generator that is fast and no secret (xorshift64).
+    pub fn random(&self, end: u64) -> u64 {
+        let mut state = self.random.get();
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        self.random.set(state);
+        state % end.max(1)
+    }
+
+    /// What is to be done at intervals.
+    pub fn tick(&self) {
+        let ticks = self.ticks.get().wrapping_add(1);
+        self.ticks.set(ticks);
+        if ticks % TICKS_PER_HAND_OVER == 0 {
+            self.log.hand_over();
+        }
+        if ticks % TICKS_PER_SWEEP == 0 {
+            self.pools.sweep(self.watches.now());
+        }
+    }
+
+    /// Counts a connection.
+    pub fn open(self: &Rc<Self>) -> Open {
+        self.connections.set(self.connections.get() + 1);
+        Open(Rc::clone(self))
+    }
+
+    /// The number of open connections.
+    pub fn connections(&self) -> usize {
+        self.connections.get()
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.closed.notify_waiters();
+    }
+}

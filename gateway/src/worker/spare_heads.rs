@@ -1,0 +1,40 @@
+//! Heads that wait for the next request, so that an idle connection holds none.
+
+use std::cell::RefCell;
+
+use crate::exchange::{Request, Response};
+
+/// How many of each wait at most.
+const MOST: usize = 256;
+
+/// The spare heads of one worker.
+#[derive(Debug, Default)]
+pub struct SpareHeads {
+    requests: RefCell<Vec<Request>>,
+    responses: RefCell<Vec<Response>>,
+}
+
+impl SpareHeads {
+    /// An empty request head.
+    pub fn take_request(&self) -> Request {
+        self.requests.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// An empty response head.
+    pub fn take_response(&self) -> Response {
+        self.responses.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives heads back.
+    pub fn give(&self, mut request: Request, mut response: Response) {
+        let (mut requests, mut responses) = (self.requests.borrow_mut(), self.responses.borrow_mut());
+        if requests.len() < MOST {
+            request.clear();
+            requests.push(request);
+        }
+        if responses.len() < MOST {
+            response.clear();
+            responses.push(response);
+        }
+    }
+}

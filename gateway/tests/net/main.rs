@@ -1,0 +1,9 @@
+//! Runs the modules that reach servers with real sockets on the loopback.
+
+mod authority;
+mod server;
+
+mod dial;
+mod dns;
+mod probe;
+mod tls;
