@@ -18,7 +18,7 @@ mod driver;
 mod error;
 mod frame;
 mod head;
-mod hpack;
+pub mod hpack;
 mod input;
 mod limits;
 mod output;

@@ -422,7 +422,7 @@ fn fields() -> Vec<Response> {
 
 fn broken() -> Vec<Response> {
     let cut = |name: &'static str, fields: &str, body: &str| {
-        arrives(name, &["9112 8", "9110 6.1"], ok(fields, body), 200).cut()
+        arrives(name, &["9112 8", "9110 6.1"], ok(fields, body), 200).cut().or_502()
     };
     let chunks = "Transfer-Encoding: chunked\r\n";
     vec![
