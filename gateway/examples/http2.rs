@@ -2,8 +2,8 @@
 //!
 //!     cargo run --release -p gateway --example http2 -- 127.0.0.1:8080
 //!
-//! `GET` is answered with 1024 bytes, `GET /bytes/N` with N bytes, everything with a body with the
-//! same body.
+//! `GET` is answered with 1024 bytes, `GET /bytes/N` with N bytes, a request with a body with the
+//! same body, and `/refuse` with 413 before the body was read.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -12,11 +12,11 @@ use std::rc::Rc;
 
 use gateway::http::fields::Fields;
 use gateway::http::name::Name;
-use gateway::http2::{BodyEvent, Refusal, Request, Settings, Stream, StreamError, serve};
+use gateway::http2::{BodyEvent, Refusal, Request, Settings, Stream, StreamError, recycle, serve};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
-static BODY: [u8; 1024] = [b'x'; 1024];
+static BODY: [u8; 65_536] = [b'x'; 65_536];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address: SocketAddr = std::env::args().nth(1).ok_or("usage: http2 ADDRESS")?.parse()?;
@@ -50,26 +50,28 @@ async fn answer(request: Request) -> Result<(), StreamError> {
         return stream.send_head(status, &fields, true);
     }
     fields.add(Name::ContentType, b"text/plain");
+    if head.path() == Some(b"/refuse") {
+        stream.send_head(413, &fields, false)?;
+        return send(&stream, b"too large\n", true).await;
+    }
     if !stream.is_received() {
         stream.send_head(200, &fields, false)?;
         return echo(&stream).await;
     }
     let len = match head.path().and_then(|path| path.strip_prefix(b"/bytes/")) {
         Some(digits) => std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0),
-        None => BODY.len(),
+        None => 1024,
     };
     fields.write(Name::ContentLength, |value| value.extend_from_slice(len.to_string().as_bytes()));
     if head.method() == b"HEAD" {
         return stream.send_head(200, &fields, true);
     }
     stream.send_head(200, &fields, len == 0)?;
-    if len <= BODY.len() {
-        return send(&stream, BODY.get(..len).unwrap_or_default(), true).await;
-    }
-    let large = [b'x'; 65_536];
+    recycle(fields);
+    recycle(head.fields);
     let mut left = len;
     while left > 0 {
-        let piece = large.get(..left.min(large.len())).unwrap_or_default();
+        let piece = BODY.get(..left.min(BODY.len())).unwrap_or_default();
         left -= piece.len();
         send(&stream, piece, left == 0).await?;
     }

@@ -4,14 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::ServerConfig;
-
 use crate::dial::dns::Resolver;
 use crate::listener::tls;
 use crate::observe::access::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::route;
 use crate::settings::{Place, Problem, Settings, files};
+use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 
 /// Settings with everything they name read and found good.
@@ -19,7 +18,7 @@ use crate::upstream::Upstream;
 pub struct Prepared {
     pub(crate) settings: Settings,
     /// TLS for each listener that speaks it.
-    pub(crate) tls: Vec<Option<Arc<ServerConfig>>>,
+    pub(crate) tls: Vec<Option<ServerTls>>,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) metrics: Metrics,
     pub(crate) log: AccessLog,
@@ -44,9 +43,12 @@ pub fn prepare(settings: Settings, file: &str) -> (Prepared, Findings) {
     warnings.extend(shadowed(&settings).into_iter().map(place));
     let mut configs = Vec::new();
     for listener in &settings.listeners {
-        let loaded = listener.tls.as_ref().map(tls::load).transpose();
+        let loaded = listener.tls.as_ref().map(|tls| tls::load(listener, tls)).transpose();
         configs.push(loaded.unwrap_or_else(|errors| {
-            problems.extend(errors.into_iter().map(|error| place((error.place, error.text))));
+            // A file that cannot be read is named already.
+            let known: Vec<_> = problems.iter().filter_map(|problem| problem.place).collect();
+            let errors = errors.into_iter().filter(|(place, _)| !known.contains(place));
+            problems.extend(errors.map(place));
             None
         }));
     }

@@ -21,8 +21,10 @@ use crate::observe::access::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::stderr::say;
 use crate::prepare::Prepared;
+use crate::probe;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 /// The gateway could not do its work.
@@ -88,6 +90,16 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
     });
 
     let runtime = runtime()?;
+    runtime.spawn(probe::run(
+        probes(&shared.snapshot),
+        Arc::new(|change: &probe::Change| {
+            let probe::Change { upstream, endpoint, down } = change;
+            match down {
+                None => say(format_args!("upstream '{upstream}': {endpoint} is up")),
+                Some(reason) => say(format_args!("upstream '{upstream}': {endpoint} is down: {reason}")),
+            }
+        }),
+    ));
     // Before anything listens: from here on no signal is lost.
     let (signals, hangup) =
         runtime.block_on(async { Ok((Signals::new()?, handler(SignalKind::hangup())?)) })?;
@@ -118,6 +130,16 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
     }
     log.flush();
     outcome.map(|_| ())
+}
+
+/// What is to be probed.
+fn probes(snapshot: &Snapshot) -> Vec<probe::ProbeTarget> {
+    let target = |upstream: &Arc<Upstream>| {
+        let settings = Arc::new(upstream.probe()?);
+        let (cluster, dial) = (Arc::clone(&upstream.cluster), upstream.dialing.clone());
+        Some(probe::ProbeTarget { cluster, settings, dial })
+    };
+    snapshot.upstreams.iter().filter_map(target).collect()
 }
 
 fn runtime() -> Result<Runtime, RunError> {
@@ -201,6 +223,7 @@ async fn work(thread: usize, sockets: Vec<(usize, TcpListener)>, shared: &Shared
         };
         let acceptor = Acceptor {
             tls: listener.tls.clone(),
+            clients: listener.clients.clone(),
             max_connections: listener.settings.max_connections.div_ceil(shared.threads),
             listener: Arc::clone(&listener.settings),
             counters: Arc::clone(&listener.counters),

@@ -8,8 +8,8 @@ mod open;
 mod roots;
 mod tls;
 
+pub use crate::net::Stream;
 pub use error::{DialError, Step};
 pub(crate) use open::dial_as;
 pub use open::{DialSettings, Dialed, dial};
-pub use crate::net::Stream;
 pub use tls::{ClientTls, ClientTlsConfig, ClientTlsError, Roots};

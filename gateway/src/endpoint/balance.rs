@@ -108,35 +108,42 @@ impl<W: Fn(usize) -> u64> Candidates<'_, W> {
         })
     }
 
-    /// Weighted rendezvous hashing with bounded load: the best score among those with room.
+    /// Weighted rendezvous hashing with bounded load: the best score, or if that endpoint has no room,
+    /// the best among those that have.
     fn consistent_hash(&self, key: u64, max_load_percent: u32, hash: impl Fn(usize) -> u64) -> Option<usize> {
-        let total = self.total();
+        let key = mix(key);
+        let score = |index| {
+            let hash = mix(hash(index) ^ key);
+            // Among equal weights the logarithm changes no order.
+            if self.uniform { uniform(hash) } else { score(hash, (self.weight)(index)) }
+        };
+        let best = |may: &dyn Fn(usize) -> bool| {
+            let usable = self.range.clone().filter(|&index| self.unit(index) != 0 && may(index));
+            usable.map(|index| (index, score(index))).max_by(|one, other| one.1.total_cmp(&other.1))
+        };
+        let (first, _) = best(&|_| true)?;
         let in_flight: u64 = self.range.clone().map(|index| u64::from(self.local.in_flight(index))).sum();
         // With at least its exact share each, at least one has room for one more.
-        let percent = u64::from(max_load_percent.max(100));
-        let load = (in_flight + 1).saturating_mul(percent);
-        let mut best: Option<(usize, f64)> = None;
-        for index in self.range.clone() {
-            let weight = (self.weight)(index);
-            let bound = load.saturating_mul(weight).div_ceil(total.saturating_mul(100).max(1));
-            if weight == 0 || u64::from(self.local.in_flight(index)) >= bound {
-                continue;
-            }
-            let score = score(mix(hash(index) ^ mix(key)), weight);
-            if best.is_none_or(|(_, most)| score > most) {
-                best = Some((index, score));
-            }
-        }
-        best.map(|(index, _)| index)
+        let load = (in_flight + 1).saturating_mul(u64::from(max_load_percent.max(100)));
+        let total = self.range.clone().map(|index| self.unit(index)).sum::<u64>().saturating_mul(100).max(1);
+        let has_room = |index| {
+            let bound = load.saturating_mul(self.unit(index)).div_ceil(total);
+            u64::from(self.local.in_flight(index)) < bound
+        };
+        if has_room(first) { Some(first) } else { best(&has_room).map(|(index, _)| index) }
     }
 }
 
+/// A hash as a number between 0 and 1, neither included.
+#[expect(clippy::cast_precision_loss, reason = "the low bits decide nothing")]
+fn uniform(hash: u64) -> f64 {
+    ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+}
+
 /// A score such that each endpoint wins a share of the keys that is its share of the weights.
-#[expect(clippy::cast_precision_loss, reason = "the low bits of hash and weight decide nothing")]
+#[expect(clippy::cast_precision_loss, reason = "the low bits decide nothing")]
 fn score(hash: u64, weight: u64) -> f64 {
-    // Between 0 and 1, neither included.
-    let uniform = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-    weight as f64 / -uniform.ln()
+    weight as f64 / -uniform(hash).ln()
 }
 
 fn signed(weight: u64) -> i64 {

@@ -36,7 +36,8 @@ impl Peer {
             IpAddr::V4(v4) => format!("for={v4};proto={scheme}"),
             IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto={scheme}"),
         };
-        let proxied = local.map_or(Proxied::Local, |destination| Proxied::Ip { source: address, destination });
+        let proxied =
+            local.map_or(Proxied::Local, |destination| Proxied::Ip { source: address, destination });
         Self { listener, address: ip, text: ip.to_string(), tls, trusted, proxied, forwarded }
     }
 

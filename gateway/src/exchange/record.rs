@@ -4,6 +4,7 @@ use http::Version;
 
 use super::Exchange;
 use crate::http::Source;
+use crate::json_key;
 use crate::observe::counter::Ended;
 use crate::observe::json::Line;
 
@@ -40,35 +41,38 @@ fn write(exchange: &Exchange<'_>, ended: &Ended, out: &mut Vec<u8>) {
     let time = exchange.worker.clock.text(exchange.time);
     let request = &exchange.request;
     let mut line = Line::new(out);
-    line.text("time", std::str::from_utf8(&time).unwrap_or_default())
-        .text("request_id", std::str::from_utf8(&exchange.id).unwrap_or_default())
-        .text("listener", &exchange.peer.listener.name)
-        .text("client", &exchange.client)
-        .text("protocol", protocol(request.version))
-        .text("method", if exchange.readable { request.method.as_str() } else { "" })
-        .text("host", &request.target.host)
-        .text("path", request.target.path.as_str())
-        .optional("route", exchange.route())
-        .optional("upstream", exchange.upstream)
-        .optional("endpoint", exchange.endpoint)
-        .number("attempts", exchange.attempts)
-        .number("status", ended.status.map_or(0, |status| u64::from(status.as_u16())))
-        .number("received_bytes", ended.received)
-        .number("sent_bytes", ended.sent)
-        .seconds("duration_seconds", u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX));
+    line.plain(json_key!("time"), &time)
+        .plain(json_key!("request_id"), &exchange.id)
+        .text(json_key!("listener"), &exchange.peer.listener.name)
+        .plain(json_key!("client"), exchange.client.as_bytes())
+        .plain(json_key!("protocol"), protocol(request.version))
+        .text(json_key!("method"), if exchange.readable { request.method.as_str() } else { "" })
+        .text(json_key!("host"), &request.target.host)
+        .text(json_key!("path"), request.target.path.as_str())
+        .optional(json_key!("route"), exchange.route())
+        .optional(json_key!("upstream"), exchange.upstream)
+        .optional(json_key!("endpoint"), exchange.endpoint)
+        .number(json_key!("attempts"), exchange.attempts)
+        .number(json_key!("status"), ended.status.map_or(0, |status| u64::from(status.as_u16())))
+        .number(json_key!("received_bytes"), ended.received)
+        .number(json_key!("sent_bytes"), ended.sent)
+        .seconds(
+            json_key!("duration_seconds"),
+            u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX),
+        );
     if let Some((source, reason)) = exchange.failure {
-        line.text("failed_at", source.as_str()).text("failure", reason);
+        line.text(json_key!("failed_at"), source.as_str()).text(json_key!("failure"), reason);
     }
     if let Some(detail) = &exchange.detail {
-        line.text("detail", detail);
+        line.text(json_key!("detail"), detail);
     }
     line.finish();
 }
 
-fn protocol(version: Version) -> &'static str {
+fn protocol(version: Version) -> &'static [u8] {
     match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        _ => "HTTP/1.1",
+        Version::HTTP_10 => b"HTTP/1.0",
+        Version::HTTP_2 => b"HTTP/2",
+        _ => b"HTTP/1.1",
     }
 }

@@ -27,7 +27,7 @@ struct Span {
 }
 
 impl Span {
-    fn of<'b>(self, buffer: &'b [u8]) -> &'b [u8] {
+    fn of(self, buffer: &[u8]) -> &[u8] {
         let start = self.start as usize;
         buffer.get(start..start + self.len as usize).unwrap_or_default()
     }
@@ -109,18 +109,24 @@ impl Fields {
         self.push_known(known, known.as_bytes(), value);
     }
 
+    /// Fields are added as lines, so that a head is written in few pieces.
     fn push_known(&mut self, known: Name, name: &[u8], value: &[u8]) {
+        self.buffer.reserve(name.len() + value.len() + 4);
         let name = self.append(name);
+        self.buffer.extend_from_slice(b": ");
         let value = self.append(value);
+        self.buffer.extend_from_slice(b"\r\n");
         self.entries.push(Entry { known, name, value });
     }
 
     /// Adds a field whose value is written by `write`.
     pub fn write(&mut self, known: Name, write: impl FnOnce(&mut Vec<u8>)) {
         let name = self.append(known.as_bytes());
+        self.buffer.extend_from_slice(b": ");
         let start = self.buffer.len();
         write(&mut self.buffer);
         let value = self.span_from(start);
+        self.buffer.extend_from_slice(b"\r\n");
         self.entries.push(Entry { known, name, value });
     }
 
@@ -133,6 +139,31 @@ impl Fields {
     fn span_from(&self, start: usize) -> Span {
         let len = self.buffer.len().saturating_sub(start);
         Span { start: u32::try_from(start).unwrap_or(u32::MAX), len: u32::try_from(len).unwrap_or(0) }
+    }
+
+    /// Appends all fields as lines of HTTP/1. Fields that stand behind one another in the buffer as
+    /// they are to be written are copied in one piece.
+    pub fn write_lines(&self, out: &mut Vec<u8>) {
+        let mut run = 0..0;
+        for entry in &self.entries {
+            let start = entry.name.start as usize;
+            let Some(end) = entry.line_end(&self.buffer) else {
+                out.extend_from_slice(&self.buffer[run]);
+                run = 0..0;
+                let field = entry.field(&self.buffer);
+                for part in [field.name, b": ", field.value, b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
+                continue;
+            };
+            if start == run.end {
+                run.end = end;
+            } else {
+                out.extend_from_slice(&self.buffer[run]);
+                run = start..end;
+            }
+        }
+        out.extend_from_slice(&self.buffer[run]);
     }
 
     /// Replaces every field of this name with one.
@@ -207,6 +238,17 @@ impl Fields {
 }
 
 impl Entry {
+    /// Where the line of the field ends, if it stands in the buffer as it is to be written.
+    fn line_end(&self, buffer: &[u8]) -> Option<usize> {
+        let name_end = self.name.start as usize + self.name.len as usize;
+        let value_start = self.value.start as usize;
+        let value_end = value_start + self.value.len as usize;
+        let is_line = value_start == name_end + 2
+            && buffer.get(name_end..value_start) == Some(b": ")
+            && buffer.get(value_end..value_end + 2) == Some(b"\r\n");
+        is_line.then_some(value_end + 2)
+    }
+
     fn field<'b>(&self, buffer: &'b [u8]) -> Field<'b> {
         Field { known: self.known, name: self.name.of(buffer), value: self.value.of(buffer) }
     }
@@ -237,6 +279,28 @@ mod tests {
         fields.retain(|field| field.name != b"y");
         fields.remove_named(b"X");
         assert_eq!(shown(&fields), ["via: 1.1 gateway", "host: d"]);
+    }
+
+    #[test]
+    fn lines_are_written_as_they_should_be() {
+        let mut fields = Fields::new();
+        fields.adopt(b"A: 1\r\nB: 2\r\nC:3\r\nD: 4 \r\nE: 5\r\n\r\n");
+        for (name, value) in [(0, 3), (6, 9), (12, 14), (17, 20), (24, 27)] {
+            fields.note(Name::Other, (name, name + 1), (value, value + 1));
+        }
+        fields.push(b"f", b"6");
+        fields.write(Name::Via, |value| value.push(b'7'));
+        let written = |fields: &Fields| {
+            let mut out = Vec::new();
+            fields.write_lines(&mut out);
+            String::from_utf8(out).expect("text")
+        };
+        let all = "A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nf: 6\r\nvia: 7\r\n";
+        assert_eq!(written(&fields), all);
+        fields.remove_named(b"b");
+        fields.remove_named(b"F");
+        assert_eq!(written(&fields), "A: 1\r\nC: 3\r\nD: 4\r\nE: 5\r\nvia: 7\r\n");
+        assert_eq!(written(&Fields::new()), "");
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub fn strip(fields: &mut Fields) -> Result<Said, Rejection> {
                 unwanted = true;
             }
             Name::Te => {
-                said.takes_trailers |= list(field.value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+                said.takes_trailers |=
+                    list(field.value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
                 unwanted = true;
             }
             Name::Upgrade => {

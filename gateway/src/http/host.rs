@@ -23,9 +23,21 @@ const MAX_HOST: usize = 255;
 pub fn read(authority: &[u8], host: &mut String) -> Result<Option<u16>, Rejection> {
     let (name, port) = split(authority)?;
     let start = host.len();
-    if name.first() == Some(&b'[') {
-        let literal = std::str::from_utf8(name).map_err(|_| BAD_HOST)?;
-        host.push_str(literal);
+    if let [b'[', address @ .., b']'] = name {
+        let address = std::str::from_utf8(address).map_err(|_| BAD_HOST)?;
+        // An IPv6 address has several spellings (RFC 5952).
+        let spelled = address.parse::<Ipv6Addr>().map(|address| address.to_string());
+        host.push('[');
+        host.push_str(spelled.as_deref().unwrap_or(address));
+        host.push(']');
+    } else if name.iter().all(|&byte| PLAIN[usize::from(byte)]) {
+        // Nearly all hosts.
+        let name = name.strip_suffix(b".").filter(|bare| !bare.is_empty()).unwrap_or(name);
+        if name.len() > MAX_HOST || name == b"." {
+            return Err(BAD_HOST);
+        }
+        host.push_str(std::str::from_utf8(name).map_err(|_| BAD_HOST)?);
+        return Ok(port);
     } else {
         let mut bytes = name.iter().copied();
         while let Some(byte) = bytes.next() {
@@ -73,6 +85,17 @@ fn lower_outside_encodings(host: &mut String, start: usize) {
     }
 }
 
+/// [`is_host_byte`] without upper case, as a table.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = is_host_byte(byte) && !byte.is_ascii_uppercase();
+        byte += 1;
+    }
+    table
+};
+
 /// `unreserved / sub-delims` of RFC 3986.
 const fn is_host_byte(byte: u8) -> bool {
     is_unreserved(byte)
@@ -88,9 +111,8 @@ fn split(authority: &[u8]) -> Result<(&[u8], Option<u16>), Rejection> {
     };
     let (host, rest) = authority.split_at(end);
     let port = match rest.split_first() {
-        None => None,
         // An empty port is allowed by RFC 3986 section 3.2.3.
-        Some((b':', [])) => None,
+        None | Some((b':', [])) => None,
         Some((b':', digits)) if digits.iter().all(u8::is_ascii_digit) => {
             let port = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
             Some(port.ok_or(BAD_HOST)?)
@@ -122,7 +144,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let table: [(&str, Option<(&str, Option<u16>)>); 31] = [
+        let table = [
             ("example.com", Some(("example.com", None))),
             ("EXAMPLE.com:8080", Some(("example.com", Some(8080)))),
             ("example.com.", Some(("example.com", None))),
@@ -130,7 +152,7 @@ mod tests {
             ("a_b.local", Some(("a_b.local", None))),
             ("127.0.0.1:1", Some(("127.0.0.1", Some(1)))),
             ("[::1]:80", Some(("[::1]", Some(80)))),
-            ("[FE80::1]", Some(("[fe80::1]", None))),
+            ("[FE80:0::1]", Some(("[fe80::1]", None))),
             ("[v1.fe:80]", Some(("[v1.fe:80]", None))),
             ("", Some(("", None))),
             (":80", Some(("", Some(80)))),
@@ -139,6 +161,7 @@ mod tests {
             ("A%c3%a9", Some(("a%C3%A9", None))),
             ("a,b", Some(("a,b", None))),
             (".", None),
+            ("..", None),
             ("a b", None),
             ("a@b", None),
             ("a/b", None),

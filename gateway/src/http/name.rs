@@ -26,14 +26,8 @@ macro_rules! names {
                 }
             }
 
-            const fn exact(name: &[u8]) -> Option<Self> {
-                $(
-                    if name.len() == $text.len() && name.eq_ignore_ascii_case($text.as_bytes()) {
-                        return Some(Self::$variant);
-                    }
-                )*
-                None
-            }
+            /// All names with a spelling of their own.
+            const KNOWN: &[Self] = &[$(Self::$variant,)*];
         }
     };
 }
@@ -77,7 +71,51 @@ names! {
     WebSocketVersion "sec-websocket-version",
 }
 
+/// Places in the table of names.
+const PLACES: usize = 256;
+
+/// Where the search for a name begins: few names share a length and their outer letters.
+const fn place(name: &[u8]) -> usize {
+    let len = name.len();
+    if len == 0 {
+        return 0;
+    }
+    let (first, last) = (name[0] | 0x20, name[len - 1] | 0x20);
+    (len * 37 + first as usize * 7 + last as usize) % PLACES
+}
+
+/// For each place, the number of a name from 1 on; 0 for none. Names that share a place stand behind
+/// one another.
+static TABLE: [u8; PLACES] = {
+    let mut table = [0; PLACES];
+    let mut number = 0;
+    while number < Name::KNOWN.len() {
+        let mut at = place(Name::KNOWN[number].as_bytes());
+        while table[at] != 0 {
+            at = (at + 1) % PLACES;
+        }
+        number += 1;
+        #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 256 names")]
+        {
+            table[at] = number as u8;
+        }
+    }
+    table
+};
+
 impl Name {
+    fn exact(name: &[u8]) -> Option<Self> {
+        let mut at = place(name);
+        loop {
+            let number = usize::from(TABLE[at]);
+            let known = *Self::KNOWN.get(number.checked_sub(1)?)?;
+            if known.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(known);
+            }
+            at = (at + 1) % PLACES;
+        }
+    }
+
     /// Finds the name, in any case.
     pub fn of(name: &[u8]) -> Self {
         if let Some(known) = Self::exact(name) {
@@ -163,6 +201,8 @@ mod tests {
         for (name, expected) in table {
             assert_eq!(Name::of(name), expected, "{}", name.escape_ascii());
         }
-        assert_eq!(Name::Te.as_bytes(), b"te");
+        for known in Name::KNOWN {
+            assert_eq!(Name::of(known.as_bytes()), *known);
+        }
     }
 }

@@ -146,7 +146,7 @@ impl Path {
     /// # Errors
     ///
     /// A 400 for what the policy refuses.
-    pub fn settle(&mut self, policy: &Policy) -> Result<bool, Rejection> {
+    pub fn settle(&mut self, policy: Policy) -> Result<bool, Rejection> {
         self.keeps_slashes = false;
         let Traits { encoded_slash, backslash, semicolon, double_slash } = self.traits;
         if !(encoded_slash || backslash || semicolon || double_slash) {
@@ -368,7 +368,7 @@ mod tests {
         for (raw, expected) in table {
             let mut path = read(raw).expect(raw);
             assert_eq!(path.as_str(), expected, "{raw}");
-            assert_eq!(path.settle(&Policy::default()), Ok(false), "{raw}");
+            assert_eq!(path.settle(Policy::default()), Ok(false), "{raw}");
             assert_eq!(path.forwarded(), expected, "{raw}");
         }
     }
@@ -451,7 +451,7 @@ mod tests {
         for (raw, policy, expected) in table {
             let mut path = read(raw).expect(raw);
             let matched = path.as_str().to_owned();
-            let settled = path.settle(&policy);
+            let settled = path.settle(policy);
             let found = settled.is_ok().then(|| (path.as_str(), path.forwarded()));
             assert_eq!(found, expected, "{raw} {policy:?}");
             if let Ok(changed) = settled {

@@ -21,12 +21,25 @@ pub struct Chunked {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Size { value: u64, digits: u8 },
+    Size {
+        value: u64,
+        digits: u8,
+    },
     /// White space before an extension (RFC 9112 section 7.1.1).
-    Space { value: u64, length: usize },
-    Extension { value: u64, length: usize },
-    SizeLf { value: u64 },
-    Data { left: u64 },
+    Space {
+        value: u64,
+        length: usize,
+    },
+    Extension {
+        value: u64,
+        length: usize,
+    },
+    SizeLf {
+        value: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataCr,
     DataLf,
     TrailerStart,

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
 
-use super::encode::{append_fields, append_framing};
+use super::encode::append_framing;
 use super::head::{Framing, HeadLimits};
 use super::response::{self, Head};
 use super::wire::Wire;
@@ -49,7 +49,7 @@ pub fn write_head(
     out.push(b' ');
     target.write_to(out);
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    append_fields(out, fields);
+    fields.write_lines(out);
     if towards.websocket {
         out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
     } else if towards.takes_trailers {

@@ -88,7 +88,11 @@ impl Output {
     /// # Errors
     ///
     /// The connection is broken.
-    pub fn poll_flush<S: AsyncWrite + Unpin>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_flush<S: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         if !self.is_pending() {
             return Poll::Ready(Ok(()));
         }
@@ -207,7 +211,7 @@ impl Output {
             Body::Chunked(0) => {
                 self.bytes.extend_from_slice(b"0\r\n");
                 if let Some(trailers) = trailers {
-                    append_fields(&mut self.bytes, trailers);
+                    trailers.write_lines(&mut self.bytes);
                 }
                 self.bytes.extend_from_slice(b"\r\n");
                 self.body = Body::Done;
@@ -222,13 +226,6 @@ impl Output {
             }
         }
         self.poll_flush(io, cx)
-    }
-}
-
-/// Appends fields as lines.
-pub fn append_fields(out: &mut Vec<u8>, fields: &Fields) {
-    for field in fields.iter() {
-        append_field(out, field.name, field.value);
     }
 }
 

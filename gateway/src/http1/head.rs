@@ -82,9 +82,9 @@ pub fn content_length(value: &[u8]) -> Option<u64> {
         // A leading zero is allowed, more than 18 digits in all is nothing that anyone sends.
         return None;
     }
-    value.iter().try_fold(0, |length: u64, byte| {
-        byte.is_ascii_digit().then(|| length * 10 + u64::from(byte - b'0'))
-    })
+    value
+        .iter()
+        .try_fold(0, |length: u64, byte| byte.is_ascii_digit().then(|| length * 10 + u64::from(byte - b'0')))
 }
 
 /// The trailer section of a chunked body, with its empty line.

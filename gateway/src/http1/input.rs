@@ -1,5 +1,8 @@
 //! Bytes received and not yet used.
 
+/// A read into less room is not worth its system call.
+const MIN_ROOM: usize = 1 << 10;
+
 /// A read buffer. It holds no allocation while it is empty and released.
 #[derive(Debug, Default)]
 pub struct Input {
@@ -32,13 +35,17 @@ impl Input {
         }
     }
 
-    /// Where further bytes are appended: at least `room` of them fit without moving the buffer.
+    /// Where further bytes are appended: `room` of them, or as many as fit behind what is held.
     pub fn spare(&mut self, room: usize) -> &mut Vec<u8> {
-        if self.start > 0 && self.bytes.capacity() - self.bytes.len() < room {
+        if self.is_empty() {
+            self.bytes.reserve_exact(room);
+        } else if self.bytes.capacity() - self.bytes.len() < MIN_ROOM {
             self.bytes.drain(..self.start);
             self.start = 0;
+            if self.bytes.capacity() - self.bytes.len() < MIN_ROOM {
+                self.bytes.reserve(MIN_ROOM);
+            }
         }
-        self.bytes.reserve(room);
         &mut self.bytes
     }
 

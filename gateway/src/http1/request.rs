@@ -81,8 +81,7 @@ pub fn parse(bytes: &[u8], limits: &HeadLimits, fields: &mut Fields) -> Result<O
                 }
                 let method = Method::from_bytes(method.as_bytes()).map_err(|_| REQUEST_LINE)?;
                 let at = (target.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
-                let version =
-                    if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+                let version = if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
                 head::take_fields(fields, whole, request.headers);
                 let framing = framing(fields, version)?;
                 let length = length + skipped;

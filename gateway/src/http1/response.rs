@@ -36,8 +36,8 @@ pub fn parse(
 ) -> Result<Option<Head>, &'static str> {
     head::with_room(limits.max_fields, |room| {
         let mut response = httparse::Response::new(&mut []);
-        let parsed = httparse::ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut response, bytes, room);
+        let parsed =
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, room);
         match parsed {
             Ok(httparse::Status::Complete(length)) => {
                 if length > limits.max_bytes {
@@ -52,8 +52,7 @@ pub fn parse(
                 }
                 let code = response.code.unwrap_or_default();
                 let status = StatusCode::from_u16(code).map_err(|_| "its status is below 100")?;
-                let version =
-                    if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+                let version = if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
                 head::take_fields(fields, whole, response.headers);
                 let (framing, announced) = framing(fields, status, version, method)?;
                 Ok(Some(Head { length, status, version, framing, announced }))

@@ -17,7 +17,7 @@ use crate::net::Stream;
 /// What is read at a time while the connection carries little.
 pub const PIECE: usize = 8 << 10;
 /// What is read at a time of a large body.
-const LARGE_PIECE: usize = 128 << 10;
+pub const LARGE_PIECE: usize = 64 << 10;
 
 /// An HTTP/1 connection.
 #[derive(Debug)]
@@ -137,12 +137,14 @@ impl Wire {
     ///
     /// The connection is broken.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let piece = self.piece;
-        let spare = self.input.spare(piece);
+        let spare = self.input.spare(self.piece);
+        let room = spare.capacity() - spare.len();
         let count = ready!(pin!(self.stream.read_buf(spare)).poll(cx))?;
         self.ended |= count == 0;
         // A read that fills its room is part of something large.
-        self.piece = if count >= piece { LARGE_PIECE } else { self.piece };
+        if count == room {
+            self.piece = LARGE_PIECE;
+        }
         Poll::Ready(Ok(count))
     }
 
@@ -222,11 +224,7 @@ impl Sink for Wire {
         self.output.poll_flush(&mut self.stream, cx).map_err(Broken::Io)
     }
 
-    fn poll_finish(
-        &mut self,
-        cx: &mut Context<'_>,
-        trailers: Option<&Fields>,
-    ) -> Poll<Result<(), Broken>> {
+    fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), Broken>> {
         self.output.poll_finish(&mut self.stream, cx, trailers).map_err(Broken::Io)
     }
 }

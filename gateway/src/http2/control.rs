@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::code::Code;
 use super::core::Shared;
 use super::error::Ended;
 
@@ -20,6 +21,12 @@ impl Control {
     /// sends GOAWAY twice, with a round trip between.
     pub fn shutdown(&self) {
         self.core.borrow_mut().shutdown();
+    }
+
+    /// Ends the connection now: open streams break off, and the peer is told the last one that was
+    /// taken.
+    pub fn close(&self, code: Code, reason: &'static str) {
+        self.core.borrow_mut().connection_fault(code, reason);
     }
 
     /// The streams that are open.

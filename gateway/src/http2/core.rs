@@ -9,15 +9,15 @@ use std::time::Instant;
 
 use super::code::Code;
 use super::drain::Drain;
-use super::error::{By, Ended, Fault, StreamError};
+use super::error::Ended;
 use super::frame;
-use super::head::{Refusal, RequestHead};
 use super::hpack::{Decoder, Encoder};
 use super::limits::Rate;
+use super::linger::Linger;
 use super::output::Output;
 use super::recent::Recent;
 use super::settings::{self, Peer, Settings};
-use super::streams::{Half, Key, Streams};
+use super::streams::{Key, Streams};
 
 /// Which end of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +78,12 @@ pub(super) struct Core {
     pub recent: Recent,
     /// The last stream that the peer will process, by its GOAWAY.
     pub goaway: Option<u32>,
+    /// The code of that GOAWAY.
+    pub goaway_code: Code,
+    pub linger: Linger,
     pub drain: Drain,
     /// Requests that the driver has not handed over.
-    pub accepted: VecDeque<(Key, RequestHead, Option<Refusal>)>,
+    pub accepted: VecDeque<Key>,
     /// Streams that wait for room on the connection, in their order.
     pub waiting: VecDeque<Key>,
     /// Those that wait until a stream can be opened.
@@ -125,6 +128,8 @@ impl Core {
             next_id: 1,
             recent: Recent::new(),
             goaway: None,
+            goaway_code: Code::NO_ERROR,
+            linger: Linger::default(),
             drain: Drain::Not,
             accepted: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -179,133 +184,6 @@ impl Core {
         frame::settings(out, entries.get(..count).unwrap_or_default());
         if more > 0 {
             frame::window_update(out, 0, more);
-        }
-    }
-
-    /// Lets the driver write what was appended, and look at the state.
-    pub fn wake_driver(&mut self) {
-        if !self.driving
-            && let Some(driver) = self.driver.take()
-        {
-            driver.wake();
-        }
-    }
-
-    /// Streams the protocol is not done with.
-    pub fn active(&self) -> usize {
-        self.streams.active()
-    }
-
-    /// Takes the stream out of the index if the protocol is done with it.
-    pub fn settle(&mut self, key: Key) {
-        let Some(stream) = self.streams.get(key) else { return };
-        if !stream.is_closed() {
-            return;
-        }
-        let id = stream.id;
-        let reset = stream.error.is_some_and(|error| error.by == By::Local);
-        let well = stream.send == Half::Ended && stream.recv == Half::Ended;
-        if self.streams.close(id) {
-            self.recent.push(id, reset);
-            if well {
-                self.rates.resets.earn(1);
-            }
-            self.left();
-        }
-    }
-
-    /// A stream left.
-    pub fn left(&mut self) {
-        if self.streams.active() == 0 {
-            self.idle_since = Instant::now();
-            if self.drain != Drain::Not || self.goaway.is_some() || self.role == Role::Client {
-                self.wake_driver();
-            }
-        }
-        for opener in self.openers.drain(..) {
-            opener.wake();
-        }
-    }
-
-    /// Resets a stream, for its user.
-    pub fn reset(&mut self, key: Key, code: Code, reason: &'static str) {
-        let Some(stream) = self.streams.get(key) else { return };
-        if stream.is_closed() {
-            return;
-        }
-        let id = stream.id;
-        stream.fail(StreamError { by: By::Local, code, reason, unprocessed: false });
-        frame::rst_stream(self.output.buffer(), id, code);
-        self.settle(key);
-        self.wake_driver();
-    }
-
-    /// Resets a stream for what the peer sent, and counts that.
-    pub fn stream_fault(&mut self, id: u32, code: Code, reason: &'static str) -> Result<(), Fault> {
-        if let Some(key) = self.streams.find(id) {
-            self.reset(key, code, reason);
-        } else {
-            frame::rst_stream(self.output.buffer(), id, code);
-        }
-        if self.rates.faults.exceeds(self.settings.floods.interval) {
-            return Err(super::error::calm("too many streams were reset for what the peer sent"));
-        }
-        Ok(())
-    }
-
-    /// Ends the connection for what the peer did.
-    pub fn connection_fault(&mut self, code: Code, reason: &'static str) {
-        if self.ended.is_none() {
-            frame::goaway(self.output.buffer(), self.last_id, code);
-            self.end(Ended::local(code, reason));
-        }
-    }
-
-    /// The connection is over; all streams break off.
-    pub fn end(&mut self, ended: Ended) {
-        if self.ended.is_some() {
-            return;
-        }
-        self.ended = Some(ended);
-        let (role, goaway) = (self.role, self.goaway);
-        for stream in self.streams.iter_mut() {
-            let unprocessed = role == Role::Client && goaway.is_some_and(|last| stream.id > last);
-            let Ended { by, code, reason, .. } = ended;
-            stream.fail(StreamError { by, code, reason, unprocessed });
-        }
-        self.streams.forget_closed();
-        for opener in self.openers.drain(..) {
-            opener.wake();
-        }
-        self.wake_driver();
-    }
-
-    /// The socket takes no more.
-    pub fn fail_output(&mut self, kind: std::io::ErrorKind) {
-        self.end(Ended::transport(kind));
-        let left = self.output.len();
-        self.output.advance(left);
-    }
-
-    /// The user's handle of a stream is gone.
-    pub fn drop_stream(&mut self, key: Key) {
-        let Some(stream) = self.streams.get(key) else { return };
-        let code = if stream.malformed {
-            Code::PROTOCOL_ERROR
-        } else if self.role == Role::Server && stream.send == Half::Ended {
-            // The response is complete and the rest of the request not needed (RFC 9113 section 8.1).
-            Code::NO_ERROR
-        } else if self.role == Role::Server && !stream.answered {
-            Code::INTERNAL_ERROR
-        } else {
-            Code::CANCEL
-        };
-        self.reset(key, code, "the stream was given up");
-        if let Some(stream) = self.streams.remove(key) {
-            self.give_back(stream.held);
-            if stream.queued {
-                self.waiting.retain(|waiting| *waiting != key);
-            }
         }
     }
 }

@@ -9,6 +9,7 @@ use super::code::Code;
 use super::core::{Core, Role};
 use super::error::Ended;
 use super::frame;
+use super::linger::LINGER_PING;
 
 /// How far the end has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,6 @@ pub(super) enum Drain {
     Asked,
     /// The client has seen it, or had the time. `ping`: a refusal is on its way.
     Refusing { ping: bool },
-    /// The last GOAWAY was sent.
-    Final,
 }
 
 const HIGHEST_ID: u32 = 0x7fff_ffff;
@@ -52,23 +51,22 @@ impl Core {
         self.wake_driver();
     }
 
-    /// Whether new streams are refused. After a refusal the last GOAWAY waits for a round trip.
-    pub(super) fn refuses_streams(&mut self) -> bool {
-        match &mut self.drain {
-            Drain::Not | Drain::Asked => false,
-            Drain::Refusing { ping } => {
-                if !std::mem::replace(ping, true) {
-                    frame::ping(self.output.buffer(), 0, &DRAIN_PING);
-                }
-                true
-            }
-            Drain::Final => true,
+    /// Refuses a new stream if the end has come so far. The last GOAWAY then waits for a round trip.
+    pub(super) fn refuses(&mut self, id: u32) -> bool {
+        let Drain::Refusing { ping } = &mut self.drain else { return false };
+        let out = self.output.buffer();
+        frame::rst_stream(out, id, Code::REFUSED_STREAM);
+        if !std::mem::replace(ping, true) {
+            frame::ping(out, 0, &DRAIN_PING);
         }
+        true
     }
 
     pub(super) fn ping_answered(&mut self, data: &[u8]) {
         if data == DRAIN_PING {
             self.drain_round_trip();
+        } else if data == LINGER_PING {
+            self.end_linger();
         }
     }
 
@@ -90,12 +88,15 @@ impl Core {
             return;
         }
         let reason = match self.role {
-            Role::Server if self.drain == (Drain::Refusing { ping: false }) => "the connection was closed gracefully",
+            Role::Server if self.drain == (Drain::Refusing { ping: false }) => {
+                "the connection was closed gracefully"
+            }
             Role::Client if self.goaway.is_some() => "the peer closes the connection",
-            Role::Client if self.senders == 0 || self.drain != Drain::Not => "the connection is no longer needed",
+            Role::Client if self.senders == 0 || self.drain != Drain::Not => {
+                "the connection is no longer needed"
+            }
             _ => return,
         };
-        self.drain = Drain::Final;
         frame::goaway(self.output.buffer(), self.last_id, Code::NO_ERROR);
         self.end(Ended::local(Code::NO_ERROR, reason));
     }

@@ -14,10 +14,8 @@ use super::code::Code;
 use super::control::Control;
 use super::core::{Core, Role, Shared};
 use super::error::{Ended, Fault};
-use super::head::{Refusal, RequestHead};
 use super::input::Input;
 use super::settings::Settings;
-use super::stream::Stream;
 
 /// How long the end waits for the answer to a PING, and for the peer to close.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -25,17 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// So many times the setting of the output may wait for the socket before nothing more is read:
 /// answers to frames do not wait for room.
 const OUTPUT_TIMES: usize = 4;
-
-/// A request, with the stream that it came on.
-#[derive(Debug)]
-pub struct Request {
-    /// The head.
-    pub head: RequestHead,
-    /// The request is to be answered by a refusal, or its stream dropped.
-    pub refused: Option<Refusal>,
-    /// Where the body comes from and the response goes.
-    pub stream: Stream,
-}
 
 /// Drives a connection. As a future it ends with the connection; a server polls it by
 /// [`Driver::poll_request`].
@@ -46,6 +33,8 @@ pub struct Driver<S> {
     core: Shared,
     phase: Phase,
     timer: Option<Pin<Box<Sleep>>>,
+    /// What was written may still wait in a layer above the socket.
+    unflushed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +57,14 @@ impl<S> Drop for Driver<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn new(io: S, role: Role, already_read: &[u8], settings: Rc<Settings>) -> Self {
         let core = Rc::new(std::cell::RefCell::new(Core::new(role, settings)));
-        Self { io, input: Input::new(role, already_read), core, phase: Phase::Open, timer: None }
+        Self {
+            io,
+            input: Input::new(role, already_read),
+            core,
+            phase: Phase::Open,
+            timer: None,
+            unflushed: false,
+        }
     }
 
     pub(super) fn core(&self) -> &Shared {
@@ -80,41 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Control::new(Rc::clone(&self.core))
     }
 
-    /// The next request of a client, or nothing when the connection is over. This also writes what
-    /// the streams send, so it is to be called until then.
-    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Request>> {
-        loop {
-            if let Some(request) = self.take_request() {
-                return Poll::Ready(Some(request));
-            }
-            let done = self.poll_drive(cx);
-            // Requests that were reset meanwhile are not handed over; their frames are to be written.
-            if self.core.borrow().accepted.is_empty() {
-                return done.map(|()| None);
-            }
-        }
-    }
-
-    fn take_request(&mut self) -> Option<Request> {
-        loop {
-            let mut core = self.core.borrow_mut();
-            let Some((key, head, refused)) = core.accepted.pop_front() else {
-                if core.accepted.capacity() > 8 {
-                    core.accepted = std::collections::VecDeque::new();
-                }
-                return None;
-            };
-            if core.streams.get(key).is_none_or(|stream| stream.error.is_some()) {
-                // It was reset meanwhile.
-                core.drop_stream(key);
-                continue;
-            }
-            drop(core);
-            return Some(Request { head, refused, stream: Stream::new(Rc::clone(&self.core), key) });
-        }
-    }
-
-    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.phase {
                 Phase::Open => {
@@ -206,9 +168,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match self.poll_read(cx) {
                 Poll::Ready(Ok(0)) => {
                     let mut core = self.core.borrow_mut();
-                    let ended = match core.active() {
-                        0 => Ended::peer(Code::NO_ERROR, "the peer closed the connection"),
-                        _ => Ended::transport(io::ErrorKind::UnexpectedEof),
+                    let ended = match (core.active(), core.goaway_code) {
+                        (0, Code::NO_ERROR) => Ended::peer(Code::NO_ERROR, "the peer closed the connection"),
+                        (_, Code::NO_ERROR) => Ended::transport(io::ErrorKind::UnexpectedEof),
+                        (_, error) => Ended::peer(error, "the peer ended the connection for an error"),
                     };
                     core.end(ended);
                     break;
@@ -241,8 +204,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         if wrote {
             core.wake_waiting();
-            if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_flush(cx) {
-                core.fail_output(error.kind());
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => core.fail_output(error.kind()),
+                Poll::Pending => {}
             }
         }
     }

@@ -53,7 +53,12 @@ pub struct Ended {
 impl Ended {
     /// The transport failed or ended.
     pub(super) const fn transport(kind: io::ErrorKind) -> Self {
-        Self { by: By::Transport, code: Code::INTERNAL_ERROR, reason: "the connection was lost", io: Some(kind) }
+        Self {
+            by: By::Transport,
+            code: Code::INTERNAL_ERROR,
+            reason: "the connection was lost",
+            io: Some(kind),
+        }
     }
 
     /// This side ended the connection.

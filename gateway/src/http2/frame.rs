@@ -65,12 +65,12 @@ pub struct Head {
 impl Head {
     /// Reads a frame header; the reserved bit is ignored.
     pub const fn read(bytes: [u8; HEADER]) -> Self {
-        let [a, b, c, kind, flags, d, e, f, g] = bytes;
+        let [high, middle, low, kind, flags, stream @ ..] = bytes;
         Self {
-            len: u32::from_be_bytes([0, a, b, c]) as usize,
+            len: u32::from_be_bytes([0, high, middle, low]) as usize,
             kind,
             flags,
-            stream: u32::from_be_bytes([d, e, f, g]) & 0x7fff_ffff,
+            stream: u32::from_be_bytes(stream) & 0x7fff_ffff,
         }
     }
 
@@ -87,9 +87,10 @@ pub fn header(out: &mut Vec<u8>, len: usize, kind: u8, flags: u8, stream: u32) {
 
 /// A frame header.
 pub fn header_bytes(len: usize, kind: u8, flags: u8, stream: u32) -> [u8; HEADER] {
-    let [_, a, b, c] = u32::try_from(len).unwrap_or(0).to_be_bytes();
-    let [d, e, f, g] = stream.to_be_bytes();
-    [a, b, c, kind, flags, d, e, f, g]
+    let [_, high, middle, low] = u32::try_from(len).unwrap_or(0).to_be_bytes();
+    let mut head = [high, middle, low, kind, flags, 0, 0, 0, 0];
+    head[5..].copy_from_slice(&stream.to_be_bytes());
+    head
 }
 
 /// Appends RST_STREAM.
@@ -143,7 +144,7 @@ mod tests {
     fn headers_come_back() {
         let table = [
             Head { len: 0, kind: kind::SETTINGS, flags: flag::ACK, stream: 0 },
-            Head { len: 0x0102_03, kind: 0xab, flags: 0xff, stream: 0x7fff_ffff },
+            Head { len: 0x01_0203, kind: 0xab, flags: 0xff, stream: 0x7fff_ffff },
         ];
         for head in table {
             assert_eq!(Head::read(header_bytes(head.len, head.kind, head.flags, head.stream)), head);

@@ -97,7 +97,8 @@ impl Input {
                 }
                 continue;
             }
-            let Some((head, behind)) = self.buffer.get(self.at..).and_then(<[u8]>::split_first_chunk::<HEADER>)
+            let Some((head, behind)) =
+                self.buffer.get(self.at..).and_then(<[u8]>::split_first_chunk::<HEADER>)
             else {
                 break;
             };

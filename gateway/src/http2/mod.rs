@@ -8,6 +8,7 @@
 //! A message that breaks the protocol ends its stream, and a head that is too large is answered on its
 //! stream; only what makes the connection itself unusable ends it.
 
+mod accept;
 mod block;
 mod body;
 mod code;
@@ -20,7 +21,10 @@ mod frame;
 mod head;
 pub mod hpack;
 mod input;
+mod lifecycle;
 mod limits;
+mod linger;
+mod message;
 mod output;
 mod pool;
 mod receive;
@@ -29,6 +33,7 @@ mod receive_data;
 mod recent;
 mod sender;
 mod settings;
+mod state;
 mod stream;
 mod streams;
 mod transmit;
@@ -37,13 +42,15 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use accept::Request;
 pub use body::Body;
 pub use code::Code;
 pub use control::Control;
-pub use driver::{Driver, Request};
+pub use driver::Driver;
 pub use error::{By, Ended, OpenError, StreamError};
 pub use frame::PREFACE;
 pub use head::{Refusal, RequestHead, RequestLine, ResponseHead};
+pub use pool::recycle;
 pub use settings::{Floods, Settings};
 pub use stream::{BodyEvent, Sender, Stream};
 

@@ -8,6 +8,8 @@ use super::pool;
 pub(super) struct Output {
     bytes: Vec<u8>,
     sent: usize,
+    /// The bytes written since the connection began.
+    total: u64,
 }
 
 impl Output {
@@ -24,6 +26,11 @@ impl Output {
         self.bytes.get(self.sent..).unwrap_or_default()
     }
 
+    /// The bytes written since the connection began.
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
     pub fn len(&self) -> usize {
         self.bytes.len() - self.sent
     }
@@ -31,6 +38,7 @@ impl Output {
     /// So many bytes were written. An empty buffer goes back to the pool.
     pub fn advance(&mut self, bytes: usize) {
         self.sent += bytes;
+        self.total += u64::try_from(bytes).unwrap_or(0);
         if self.sent >= self.bytes.len() {
             self.sent = 0;
             pool::give_output(std::mem::take(&mut self.bytes));

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use bytes::BytesMut;
 
+use crate::http::fields::Fields;
+
 /// The bytes read at once.
 pub(super) const READ: usize = 32 * 1024;
 
@@ -15,9 +17,30 @@ const LARGEST: usize = 128 * 1024;
 
 const FIRST_OUTPUT: usize = 4096;
 
+/// The most fields that wait for their next use, and the largest.
+const KEPT_FIELDS: usize = 64;
+const LARGEST_FIELDS: usize = 4096;
+
 thread_local! {
+    static FIELDS: RefCell<Vec<Fields>> = const { RefCell::new(Vec::new()) };
     static INPUT: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
     static OUTPUT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Fields without any, with the memory of others before.
+pub(super) fn take_fields() -> Fields {
+    FIELDS.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+/// Takes back fields that are no longer needed, so that the next head needs no new memory.
+pub fn recycle(mut fields: Fields) {
+    fields.clear();
+    fields.shrink(LARGEST_FIELDS);
+    FIELDS.with_borrow_mut(|pool| {
+        if pool.len() < KEPT_FIELDS {
+            pool.push(fields);
+        }
+    });
 }
 
 /// An empty buffer of at least [`READ`] bytes.

@@ -2,9 +2,9 @@
 
 use super::code::Code;
 use super::core::{Core, Role};
-use super::error::{By, Ended, Fault, StreamError, calm, frame_size, protocol};
+use super::error::{By, Fault, StreamError, calm, frame_size, protocol};
 use super::frame::{self, Head, flag, kind};
-use super::streams::Half;
+use super::state::Half;
 
 const MAX_WINDOW: i64 = 0x7fff_ffff;
 
@@ -173,14 +173,15 @@ impl Core {
         if head.stream != 0 {
             return Err(protocol("a GOAWAY frame on a stream"));
         }
-        let Some((&[a, b, c, d, e, f, g, h], _)) = payload.split_first_chunk::<8>() else {
+        let (Some((last, behind)), true) = (payload.split_first_chunk(), payload.len() >= 8) else {
             return Err(frame_size("a GOAWAY frame that is too short"));
         };
-        let last = u32::from_be_bytes([a, b, c, d]) & 0x7fff_ffff;
-        let code = Code(u32::from_be_bytes([e, f, g, h]));
+        let last = u32::from_be_bytes(*last) & 0x7fff_ffff;
+        let code = Code(u32::from_be_bytes(*behind.first_chunk().unwrap_or(&[0; 4])));
         // A later GOAWAY may only lower the last stream.
         let last = self.goaway.map_or(last, |before| before.min(last));
         self.goaway = Some(last);
+        self.goaway_code = code;
         if self.role == Role::Client {
             for stream in self.streams.iter_mut().filter(|stream| stream.id > last) {
                 let reason = "the peer closes the connection and did not process the request";
@@ -188,9 +189,6 @@ impl Core {
             }
             self.streams.forget_closed();
             self.left();
-        }
-        if code != Code::NO_ERROR {
-            self.end(Ended::peer(code, "the peer ended the connection for an error"));
         }
         Ok(())
     }
@@ -208,7 +206,9 @@ impl Core {
         };
         if u32::from_be_bytes([a, b, c, d]) & 0x7fff_ffff == head.stream {
             return match self.streams.find(head.stream) {
-                Some(_) => Err(Fault::Stream(head.stream, Code::PROTOCOL_ERROR, "a stream that depends on itself")),
+                Some(_) => {
+                    Err(Fault::Stream(head.stream, Code::PROTOCOL_ERROR, "a stream that depends on itself"))
+                }
                 None => Err(protocol("a stream that depends on itself")),
             };
         }

@@ -3,12 +3,12 @@
 use super::block::{Block, Kind};
 use super::code::Code;
 use super::core::{Continued, Core, Role};
-use super::drain::Drain;
 use super::error::{Fault, calm, frame_size, protocol};
 use super::frame::{self, Head, flag};
 use super::head::Refusal;
 use super::recent::Past;
-use super::streams::{Half, Key, Stream};
+use super::state::{Half, Stream};
+use super::streams::Key;
 
 impl Core {
     pub(super) fn headers(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
@@ -75,7 +75,9 @@ impl Core {
         if id <= self.last_id {
             return match self.recent.past(id) {
                 Past::Never => Err(protocol("a stream with a lower number than the one before")),
-                Past::Closed => Err(Fault::Connection(Code::STREAM_CLOSED, "a HEADERS frame on a closed stream")),
+                Past::Closed => {
+                    Err(Fault::Connection(Code::STREAM_CLOSED, "a HEADERS frame on a closed stream"))
+                }
                 Past::Reset | Past::Forgotten => self.decode(Kind::Trailers, bytes).map(|_| ()),
             };
         }
@@ -98,15 +100,11 @@ impl Core {
     fn request(&mut self, id: u32, end: bool, bytes: &[u8]) -> Result<(), Fault> {
         let block = self.decode(Kind::Request, bytes)?;
         let limit = usize::try_from(self.settings.concurrent_streams).unwrap_or(usize::MAX);
-        if self.refuses_streams() {
-            frame::rst_stream(self.output.buffer(), id, Code::REFUSED_STREAM);
-            if self.drain != Drain::Final {
-                self.last_id = id;
-            }
+        self.last_id = id;
+        if self.refuses(id) {
             self.recent.push(id, true);
             return Ok(());
         }
-        self.last_id = id;
         // Handles of streams that the peer has reset count as well, so that the work it causes is
         // bounded; twice, since a client may reset all and open as many again.
         if self.streams.active() >= limit || self.streams.alive() >= limit.saturating_mul(2) {
@@ -132,8 +130,9 @@ impl Core {
             stream.expected = None;
         }
         let malformed = stream.malformed;
+        stream.request = Some((head, refusal));
         let key = self.streams.insert(stream);
-        self.accepted.push_back((key, head, refusal));
+        self.accepted.push_back(key);
         if malformed && self.rates.faults.exceeds(self.settings.floods.interval) {
             return Err(calm("too many malformed requests"));
         }
@@ -190,9 +189,11 @@ const OWN_PARENT: fn(u32) -> Fault =
 
 const fn refused(id: u32, refusal: Refusal) -> Fault {
     match refusal {
-        Refusal::HeadTooLarge => {
-            Fault::Stream(id, Code::CANCEL, "more bytes or fields in a head or trailers than the settings allow")
-        }
+        Refusal::HeadTooLarge => Fault::Stream(
+            id,
+            Code::CANCEL,
+            "more bytes or fields in a head or trailers than the settings allow",
+        ),
         Refusal::Malformed(reason) => Fault::Stream(id, Code::PROTOCOL_ERROR, reason),
     }
 }

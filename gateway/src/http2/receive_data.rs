@@ -7,7 +7,8 @@ use super::core::{Core, FIRST_WINDOW};
 use super::error::{Fault, calm, protocol};
 use super::frame::{self, Head, flag};
 use super::recent::Past;
-use super::streams::{Half, Key};
+use super::state::Half;
+use super::streams::Key;
 
 impl Core {
     /// A DATA frame begins. `padding` counts the byte of its length too.
@@ -59,13 +60,11 @@ impl Core {
             return Err(Fault::Stream(id, Code::FLOW_CONTROL_ERROR, reason));
         }
         if let Some(left) = &mut stream.expected {
-            match left.checked_sub(content) {
-                Some(rest) => *left = rest,
-                None => {
-                    let reason = "a body longer than its content-length";
-                    return Err(Fault::Stream(id, Code::PROTOCOL_ERROR, reason));
-                }
-            }
+            let Some(rest) = left.checked_sub(content) else {
+                let reason = "a body longer than its content-length";
+                return Err(Fault::Stream(id, Code::PROTOCOL_ERROR, reason));
+            };
+            *left = rest;
         }
         stream.credit += padding;
         Ok(())
@@ -89,7 +88,7 @@ impl Core {
             && !stream.discard
         {
             stream.held += len;
-            stream.body.push_back(piece);
+            stream.push(piece);
             stream.wake_reader();
         } else {
             self.give_back(len);

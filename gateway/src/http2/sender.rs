@@ -7,8 +7,8 @@ use super::core::Core;
 use super::drain::Drain;
 use super::error::OpenError;
 use super::head::RequestLine;
+use super::state;
 use super::stream::{Sender, Stream};
-use super::streams;
 use crate::http::fields::Fields;
 
 /// What a server is taken to allow before its settings have come.
@@ -19,7 +19,8 @@ const LAST_ID: u32 = 0x7fff_ffff;
 
 impl Core {
     fn may_open(&self) -> Result<(), OpenError> {
-        if self.ended.is_some() || self.goaway.is_some() || self.drain != Drain::Not || self.next_id > LAST_ID {
+        if self.ended.is_some() || self.goaway.is_some() || self.drain != Drain::Not || self.next_id > LAST_ID
+        {
             return Err(OpenError::Closed);
         }
         let most = if self.settings_received { self.peer.concurrent_streams } else { FIRST_STREAMS };
@@ -46,7 +47,7 @@ impl Sender {
         core.next_id += 2;
         let send_window = i64::from(core.peer.initial_window);
         let recv_window = i64::from(core.settings.stream_window);
-        let key = core.streams.insert(streams::Stream::new(id, send_window, recv_window));
+        let key = core.streams.insert(state::Stream::new(id, send_window, recv_window));
         core.send_request(key, line, fields, end);
         drop(core);
         Ok(self.stream(key))

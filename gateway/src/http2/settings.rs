@@ -119,7 +119,12 @@ pub(super) struct Peer {
 impl Peer {
     /// The values before any SETTINGS frame.
     pub const fn new() -> Self {
-        Self { concurrent_streams: u32::MAX, initial_window: 65_535, frame_bytes: 16_384, connect_protocol: false }
+        Self {
+            concurrent_streams: u32::MAX,
+            initial_window: 65_535,
+            frame_bytes: 16_384,
+            connect_protocol: false,
+        }
     }
 
     /// Takes the payload of a SETTINGS frame. Says whether the table size was among the settings.
@@ -148,7 +153,9 @@ impl Peer {
                 }
                 MAX_FRAME_SIZE => self.frame_bytes = usize::try_from(value).unwrap_or(16_384),
                 ENABLE_CONNECT_PROTOCOL if value > 1 || (value == 0 && self.connect_protocol) => {
-                    return Err(protocol("SETTINGS_ENABLE_CONNECT_PROTOCOL is not 0 or 1, or was taken back"));
+                    return Err(protocol(
+                        "SETTINGS_ENABLE_CONNECT_PROTOCOL is not 0 or 1, or was taken back",
+                    ));
                 }
                 ENABLE_CONNECT_PROTOCOL => self.connect_protocol = value == 1,
                 _ => {}

@@ -9,7 +9,8 @@ use super::code::Code;
 use super::core::Shared;
 use super::error::StreamError;
 use super::head::ResponseHead;
-use super::streams::{self, Half, Key};
+use super::state::{self, Half};
+use super::streams::Key;
 use crate::http::fields::Fields;
 
 /// A request with its response. Dropped before both are complete, it is reset.
@@ -36,7 +37,7 @@ impl Stream {
         Self { core, key }
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut streams::Stream) -> R) -> Option<R> {
+    fn with<R>(&self, act: impl FnOnce(&mut state::Stream) -> R) -> Option<R> {
         self.core.borrow_mut().streams.get(self.key).map(act)
     }
 
@@ -66,7 +67,7 @@ impl Stream {
     /// Why the stream broke off.
     pub fn poll_body(&self, cx: &Context<'_>) -> Poll<Result<BodyEvent, StreamError>> {
         self.with(|stream| {
-            if let Some(piece) = stream.body.pop_front() {
+            if let Some(piece) = stream.pop() {
                 return Poll::Ready(Ok(BodyEvent::Data(piece)));
             }
             if let Some(trailers) = stream.trailers.take() {
@@ -96,14 +97,8 @@ impl Stream {
     /// Waits until the stream breaks off. It takes the place of a waiting [`Stream::poll_head`] or
     /// [`Stream::poll_body`] of another task.
     pub fn poll_reset(&self, cx: &Context<'_>) -> Poll<StreamError> {
-        self.with(|stream| match stream.error {
-            Some(error) => Poll::Ready(error),
-            None => {
-                stream.reader = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        })
-        .unwrap_or(Poll::Pending)
+        self.with(|stream| stream.error.map_or_else(|| wait(stream, cx), Poll::Ready))
+            .unwrap_or(Poll::Pending)
     }
 
     /// Sends the final head of the response; `end`: without a body.
@@ -149,7 +144,7 @@ impl Stream {
     }
 }
 
-fn wait<T>(stream: &mut streams::Stream, cx: &Context<'_>) -> Poll<T> {
+fn wait<T>(stream: &mut state::Stream, cx: &Context<'_>) -> Poll<T> {
     if !stream.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
         stream.reader = Some(cx.waker().clone());
     }

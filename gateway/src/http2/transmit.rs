@@ -8,7 +8,8 @@ use super::error::{By, StreamError};
 use super::frame::{self, HEADER, flag, kind};
 use super::head::RequestLine;
 use super::hpack::encode;
-use super::streams::{Half, Key, Stream};
+use super::state::{Half, Stream};
+use super::streams::Key;
 use crate::http::fields::Fields;
 use crate::http::name::Name;
 
@@ -38,7 +39,13 @@ impl Stream {
 
 impl Core {
     /// Sends the head of a response, final or interim.
-    pub fn send_response(&mut self, key: Key, status: u16, fields: &Fields, end: bool) -> Result<(), StreamError> {
+    pub fn send_response(
+        &mut self,
+        key: Key,
+        status: u16,
+        fields: &Fields,
+        end: bool,
+    ) -> Result<(), StreamError> {
         let stream = self.streams.get(key).ok_or(GONE)?;
         stream.sendable()?;
         if stream.answered {
@@ -63,6 +70,7 @@ impl Core {
         let Some(stream) = self.streams.get(key) else { return };
         let id = stream.id;
         stream.no_body = line.method == b"HEAD";
+        stream.begins = self.output.total() + u64::try_from(self.output.len()).unwrap_or(0);
         let encoder = &mut self.encoder;
         self.output.headers(id, end, self.peer.frame_bytes, |out| {
             encoder.begin(out);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::open;
+use super::clients::{self, Clients};
+use super::open::{self, Accepted};
 use crate::observe::counter::{Connections, PerWorker};
 use crate::observe::stderr;
 use crate::settings::Listener;
@@ -26,6 +27,8 @@ pub struct Acceptor {
     pub listener: Arc<Listener>,
     /// TLS, if the listener speaks it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// The connections of each client, if they are limited.
+    pub clients: Option<Arc<Clients>>,
     /// The most connections of this worker at a time.
     pub max_connections: usize,
     /// The counters of the listener.
@@ -40,6 +43,7 @@ struct Counted {
     counters: Arc<PerWorker<Connections>>,
     slots: Rc<tokio::sync::Semaphore>,
     worker: usize,
+    _client: Option<clients::Counted>,
 }
 
 impl Drop for Counted {
@@ -101,15 +105,23 @@ impl Acceptor {
     }
 
     fn spawn(&self, stream: TcpStream, peer: SocketAddr, slots: Rc<tokio::sync::Semaphore>) {
+        let client = match self.clients.as_ref().map(|clients| clients.enter(peer.ip())) {
+            Some(None) => {
+                // The client has as many connections as it may: this one is closed.
+                slots.add_permits(1);
+                return;
+            }
+            entered => entered.flatten(),
+        };
         self.counters.of(self.worker.index).accepted.add(1);
-        let counted =
-            Counted { counters: Arc::clone(&self.counters), slots, worker: self.worker.index };
+        let counters = Arc::clone(&self.counters);
+        let counted = Counted { counters, slots, worker: self.worker.index, _client: client };
         let worker = Rc::clone(&self.worker);
         let opened = worker.open();
         let listener = Arc::clone(&self.listener);
-        let tls = self.tls.clone();
+        let accepted = Accepted { stream, address: peer, listener, tls: self.tls.clone() };
         tokio::task::spawn_local(async move {
-            open::serve(worker, listener, stream, peer, tls).await;
+            open::serve(worker, accepted).await;
             drop((counted, opened));
         });
     }

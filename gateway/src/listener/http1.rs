@@ -14,7 +14,7 @@ use crate::http::fields::Fields;
 use crate::http::message::{Broken, Progress, Sink, Source};
 use crate::http::name::Name;
 use crate::http1::client::append_status;
-use crate::http1::encode::{append_field, append_fields, append_framing};
+use crate::http1::encode::{append_field, append_framing};
 use crate::http1::head::Framing;
 use crate::http1::request;
 use crate::http1::wire::Wire;
@@ -24,6 +24,9 @@ use crate::proxy::{self, answer};
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
+/// The request-target is longer than `max_request_line` (RFC 9110 section 15.5.15).
+pub(super) const TARGET_TOO_LONG: Rejection =
+    Rejection::with(StatusCode::URI_TOO_LONG, "target_too_long", "The request-target is too long.");
 const TOO_SLOW: Rejection = Rejection::with(
     StatusCode::REQUEST_TIMEOUT,
     "header_timeout",
@@ -49,6 +52,8 @@ struct Client {
     /// The gateway closes the connection after this exchange.
     close: bool,
     aborted: bool,
+    /// The longest request-target in bytes.
+    max_target: usize,
     worker: Rc<Worker>,
 }
 
@@ -76,6 +81,7 @@ pub async fn serve(
         persists: true,
         close: false,
         aborted: false,
+        max_target: peer.listener.max_request_line,
         worker: Rc::clone(&worker),
     };
     let mut fresh = true;
@@ -200,6 +206,9 @@ impl Client {
         };
         let (start, end) = head.target;
         let target = request.fields.bytes().get(start..end).unwrap_or_default();
+        if end - start > self.max_target {
+            return Err(TARGET_TOO_LONG);
+        }
         let field = request.fields.get(Name::Host);
         request.method = head.method;
         request.version = head.version;
@@ -339,7 +348,7 @@ impl Downstream for Client {
         let output = self.wire.output();
         let out = output.head();
         append_status(out, response.status);
-        append_fields(out, &response.fields);
+        response.fields.write_lines(out);
         if !response.fields.has(Name::Date) && !switching {
             append_field(out, b"date", &date);
         }
@@ -359,7 +368,7 @@ impl Downstream for Client {
         }
         let out = self.wire.output().head();
         append_status(out, status);
-        append_fields(out, fields);
+        fields.write_lines(out);
         out.extend_from_slice(b"\r\n");
     }
 

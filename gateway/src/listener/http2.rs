@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use http::{Method, StatusCode, Version};
 
+use super::http1::TARGET_TOO_LONG;
 use crate::exchange::{Exchange, Peer, Request, Response};
 use crate::http::Rejection;
 use crate::http::fields::Fields;
@@ -99,14 +100,13 @@ async fn serve_stream(worker: Rc<Worker>, peer: Rc<Peer>, incoming: http2::Reque
         Client { body: Body::new(stream), deadlines: worker.watches.add(), worker: Rc::clone(&worker) };
     let snapshot = worker.snapshot();
     let mut request = worker.heads.take_request();
-    let read = read(&mut request, head, client.body.stream().is_received());
+    let max_target = peer.listener.max_request_line;
+    let read = read(&mut request, head, client.body.stream().is_received(), max_target);
     let response = worker.heads.take_response();
     let mut exchange = Exchange::begin(&worker, &peer, request, response);
     let refused = match refused {
         Some(Refusal::HeadTooLarge) => Some(TOO_LARGE),
-        Some(Refusal::Malformed(_)) => {
-            Some(Rejection::bad("stream_malformed", "The request is malformed."))
-        }
+        Some(Refusal::Malformed(_)) => Some(Rejection::bad("stream_malformed", "The request is malformed.")),
         None => read.err(),
     };
     match refused {
@@ -125,7 +125,12 @@ async fn serve_stream(worker: Rc<Worker>, peer: Rc<Peer>, incoming: http2::Reque
 }
 
 /// Reads a head into a request. `ended` tells that no body follows.
-fn read(request: &mut Request, mut head: RequestHead, ended: bool) -> Result<(), Rejection> {
+fn read(
+    request: &mut Request,
+    mut head: RequestHead,
+    ended: bool,
+    max_target: usize,
+) -> Result<(), Rejection> {
     request.version = Version::HTTP_2;
     request.method = Method::from_bytes(head.method()).map_err(|_| METHOD)?;
     request.framing = match head.content_length() {
@@ -133,6 +138,9 @@ fn read(request: &mut Request, mut head: RequestHead, ended: bool) -> Result<(),
         None if ended => Framing::None,
         None => Framing::Chunked,
     };
+    if head.path().is_some_and(|path| path.len() > max_target) {
+        return Err(TARGET_TOO_LONG);
+    }
     request.target.read_http2(&Pseudo {
         method: head.method(),
         scheme: head.scheme(),
@@ -141,8 +149,9 @@ fn read(request: &mut Request, mut head: RequestHead, ended: bool) -> Result<(),
         protocol: head.protocol(),
         host: head.fields.get(Name::Host),
     })?;
-    request.fields = std::mem::take(&mut head.fields);
-    request.expects_continue = !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
+    http2::recycle(std::mem::replace(&mut request.fields, std::mem::take(&mut head.fields)));
+    request.expects_continue =
+        !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
     Ok(())
 }
 
@@ -215,7 +224,8 @@ impl Downstream for Client {
     }
 
     fn abort(&mut self, at_fault: crate::http::Source) {
-        let code = if at_fault == crate::http::Source::Downstream { Code::CANCEL } else { Code::INTERNAL_ERROR };
+        let code =
+            if at_fault == crate::http::Source::Downstream { Code::CANCEL } else { Code::INTERNAL_ERROR };
         self.body.stream().reset(code);
     }
 

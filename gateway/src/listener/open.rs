@@ -6,51 +6,72 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::{http1, http2};
 use crate::exchange::Peer;
 use crate::net::Stream;
+use crate::proxy_protocol::{self, MAX_HEADER, Parsed, Proxied};
 use crate::settings::Listener;
 use crate::worker::Worker;
 
 /// When the system begins to ask a silent peer whether it is still there.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
+/// An accepted connection.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its bytes.
+    pub stream: TcpStream,
+    /// The other end.
+    pub address: SocketAddr,
+    /// The listener.
+    pub listener: Arc<Listener>,
+    /// TLS, if the listener speaks it.
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
 /// Serves a connection until its end. Faults of the client end it without a message.
-pub async fn serve(
-    worker: Rc<Worker>,
-    listener: Arc<Listener>,
-    stream: TcpStream,
-    address: SocketAddr,
-    tls: Option<Arc<rustls::ServerConfig>>,
-) {
-    let local = stream.local_addr().ok();
-    let peer = Rc::new(Peer::new(Arc::clone(&listener), address, local, tls.is_some()));
+pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
+    let Accepted { mut stream, address, listener, tls } = accepted;
     if prepare(&stream).is_err() {
         return;
     }
-    let Some(tls) = tls else {
-        let stream = Stream::Tcp(stream);
-        let other = http1::serve(Rc::clone(&worker), Rc::clone(&peer), stream, Vec::new()).await;
-        if let Some((stream, first)) = other {
-            // HTTP/2 by prior knowledge (RFC 9113 section 3.3).
-            http2::serve(worker, peer, stream, first).await;
+    let mut addresses = (address, stream.local_addr().ok());
+    if let Some(proxy) = &listener.proxy_protocol {
+        if !proxy.trusted.iter().any(|network| network.contains(address.ip())) {
+            return;
         }
-        return;
+        let header = tokio::time::timeout(listener.header_timeout, read_proxy_header(&mut stream));
+        match header.await {
+            Ok(Ok(Proxied::Ip { source, destination })) => addresses = (source, Some(destination)),
+            Ok(Ok(Proxied::Local | Proxied::Unix)) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+    let peer = Rc::new(Peer::new(Arc::clone(&listener), addresses.0, addresses.1, tls.is_some()));
+    let (stream, speaks_http2) = match tls {
+        None => (Stream::Tcp(stream), !listener.protocols.http1),
+        Some(tls) => {
+            let handshake = TlsAcceptor::from(tls).accept(stream);
+            let Ok(Ok(stream)) = tokio::time::timeout(listener.header_timeout, handshake).await else {
+                return;
+            };
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            (Stream::Tls(Box::new(stream.into())), http2 || !listener.protocols.http1)
+        }
     };
-    let handshake = TlsAcceptor::from(tls).accept(stream);
-    let Ok(Ok(stream)) = tokio::time::timeout(listener.header_timeout, handshake).await else {
-        return;
-    };
-    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let stream = Stream::Tls(Box::new(stream.into()));
-    if http2 {
-        http2::serve(worker, peer, stream, Vec::new()).await;
-    } else {
-        http1::serve(worker, peer, stream, Vec::new()).await;
+    if speaks_http2 {
+        return http2::serve(worker, peer, stream, Vec::new()).await;
+    }
+    let other = http1::serve(Rc::clone(&worker), Rc::clone(&peer), stream, Vec::new()).await;
+    if let Some((stream, first)) = other.filter(|_| listener.protocols.http2) {
+        // HTTP/2 by prior knowledge (RFC 9113 section 3.3).
+        http2::serve(worker, peer, stream, first).await;
     }
 }
 
@@ -58,4 +79,29 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     // So that a tunnel to a vanished client ends some day.
     SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+}
+
+/// Reads the PROXY header, and not a byte behind it.
+async fn read_proxy_header(stream: &mut TcpStream) -> io::Result<Proxied> {
+    let invalid = |reason| io::Error::new(io::ErrorKind::InvalidData, reason);
+    let mut peeked = vec![0; MAX_HEADER];
+    let mut known = 0;
+    loop {
+        stream.readable().await?;
+        let count = stream.peek(&mut peeked).await?;
+        match proxy_protocol::parse(&peeked[..count]) {
+            Parsed::Done(length, proxied) => {
+                stream.read_exact(&mut peeked[..length]).await?;
+                return Ok(proxied);
+            }
+            Parsed::Invalid(reason) => return Err(invalid(reason)),
+            Parsed::NeedMore if count == 0 || count == MAX_HEADER => return Err(invalid("it is incomplete")),
+            Parsed::NeedMore => {}
+        }
+        if count == known {
+            // What was peeked stays in the socket, so that it does not tell when more arrives.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        known = count;
+    }
 }

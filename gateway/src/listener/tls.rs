@@ -1,98 +1,74 @@
-//! TLS of a listener (RFC 8446, RFC 5246).
+//! TLS of a listener, from its settings.
 
-use std::fmt;
-use std::sync::Arc;
+use std::time::SystemTime;
 
-use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use crate::settings::{self, Place, TlsVersion};
+use crate::tls::{CertificateFiles, ClientAuth, MinVersion, ServerTls, ServerTlsConfig, Subject};
 
-use crate::settings::{Place, Tls, files};
-
-/// A mistake in the settings that shows only when the files are read.
-#[derive(Debug)]
-pub struct TlsError {
-    /// Where the settings name the file.
-    pub place: Place,
-    /// What is wrong and what to do.
-    pub text: String,
-}
-
-impl fmt::Display for TlsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for TlsError {}
-
-/// Reads certificate and key and makes them ready for use, with HTTP/2 and HTTP/1.1 on offer
-/// (RFC 7301).
+/// Reads the files of a listener.
 ///
 /// # Errors
 ///
-/// All mistakes found: unreadable or empty files, a key that does not fit, a processor without the
-/// instructions the cryptography needs.
-pub fn load(tls: &Tls) -> Result<Arc<ServerConfig>, Vec<TlsError>> {
-    let mut errors = Vec::new();
-    let Some(pair) = tls.certificates.get(tls.default) else { return Err(errors) };
-    if !processor_is_fit() {
-        errors.push(TlsError {
-            place: pair.certificate.place,
-            text: format!(
-                "TLS cannot be used: this processor lacks {NEEDED}; remove 'tls' or use another machine"
-            ),
-        });
+/// All that cannot be used, each with the place where the settings name it.
+pub fn load(listener: &settings::Listener, tls: &settings::Tls) -> Result<ServerTls, Vec<(Place, String)>> {
+    ServerTls::load(&config(listener, tls), None, SystemTime::now()).map_err(|problems| {
+        problems.into_iter().map(|problem| (place(tls, problem.subject), problem.text)).collect()
+    })
+}
+
+fn config(listener: &settings::Listener, tls: &settings::Tls) -> ServerTlsConfig {
+    // The first certificate is the default of the TLS module.
+    let mut certificates: Vec<_> = tls
+        .certificates
+        .iter()
+        .map(|pair| CertificateFiles {
+            certificate: pair.certificate.path.clone(),
+            key: pair.key.path.clone(),
+        })
+        .collect();
+    if tls.default < certificates.len() {
+        let first = certificates.remove(tls.default);
+        certificates.insert(0, first);
     }
-    let mut named = |place, text| errors.push(TlsError { place, text });
-    let certificates =
-        files::certificates(&pair.certificate.path).map_err(|text| named(pair.certificate.place, text)).ok();
-    let key = files::key(&pair.key.path).map_err(|text| named(pair.key.place, text)).ok();
-    let (Some(certificates), Some(key), true) = (certificates, key, errors.is_empty()) else {
-        return Err(errors);
+    let mut alpn = Vec::new();
+    if listener.protocols.http2 {
+        alpn.push("h2".to_owned());
+    }
+    if listener.protocols.http1 {
+        alpn.push("http/1.1".to_owned());
+    }
+    ServerTlsConfig {
+        certificates,
+        default_to_first: true,
+        client_auth: match &tls.client_auth {
+            settings::ClientAuth::None => ClientAuth::None,
+            settings::ClientAuth::Optional(file) => ClientAuth::Optional(file.path.clone()),
+            settings::ClientAuth::Required(file) => ClientAuth::Required(file.path.clone()),
+        },
+        alpn,
+        min_version: match tls.min_version {
+            TlsVersion::Tls12 => MinVersion::Tls12,
+            TlsVersion::Tls13 => MinVersion::Tls13,
+        },
+    }
+}
+
+fn place(tls: &settings::Tls, subject: Subject) -> Place {
+    // The order of `config`.
+    let order = |number: usize| match number {
+        0 => tls.default,
+        _ if number <= tls.default => number - 1,
+        _ => number,
     };
-    match config(certificates, key) {
-        Ok(config) => Ok(Arc::new(config)),
-        Err(error) => Err(vec![TlsError {
-            place: pair.key.place,
-            text: format!("certificate and key cannot be used: {error}; make a new pair"),
-        }]),
-    }
-}
-
-fn config(
-    certificates: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<ServerConfig, rustls::Error> {
-    let provider = Arc::new(rustls_graviola::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-#[cfg(target_arch = "x86_64")]
-const NEEDED: &str = "one of AES, PCLMULQDQ, BMI1, BMI2, ADX, AVX and AVX2";
-#[cfg(target_arch = "aarch64")]
-const NEEDED: &str = "one of NEON, AES, PMULL and SHA2";
-
-/// Whether the processor has what graviola asserts; without it the process would abort at the
-/// first handshake.
-#[cfg(target_arch = "x86_64")]
-fn processor_is_fit() -> bool {
-    use std::arch::is_x86_feature_detected as has;
-    has!("aes")
-        && has!("pclmulqdq")
-        && has!("bmi1")
-        && has!("bmi2")
-        && has!("adx")
-        && has!("avx")
-        && has!("avx2")
-}
-
-#[cfg(target_arch = "aarch64")]
-fn processor_is_fit() -> bool {
-    use std::arch::is_aarch64_feature_detected as has;
-    has!("neon") && has!("aes") && has!("pmull") && has!("sha2")
+    let pair = |number: usize| tls.certificates.get(order(number));
+    let found = match subject {
+        Subject::Certificate(number) => pair(number).map(|pair| pair.certificate.place),
+        Subject::Key(number) => pair(number).map(|pair| pair.key.place),
+        Subject::ClientAuthorities => match &tls.client_auth {
+            settings::ClientAuth::None => None,
+            settings::ClientAuth::Optional(file) | settings::ClientAuth::Required(file) => Some(file.place),
+        },
+        Subject::Listener => tls.certificates.first().map(|pair| pair.certificate.place),
+    };
+    found.unwrap_or_default()
 }

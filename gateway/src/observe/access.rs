@@ -69,9 +69,7 @@ impl AccessLog {
             return Ok(());
         };
         let shared = Arc::clone(&self.shared);
-        std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || write(&waiting, &shared))?;
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write(&waiting, &shared))?;
         Ok(())
     }
 

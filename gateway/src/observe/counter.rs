@@ -8,8 +8,9 @@ use http::StatusCode;
 /// Upper bounds of the duration buckets in seconds.
 pub const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 /// The same in microseconds.
-const BUCKET_MICROS: [u64; BUCKETS.len()] =
-    [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000];
+const BUCKET_MICROS: [u64; BUCKETS.len()] = [
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000,
+];
 /// Classes of status; `none` is a request without an answer.
 pub const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -150,12 +151,8 @@ mod tests {
     #[test]
     fn workers_are_summed() {
         let requests = PerWorker::<Requests>::new(2);
-        let ended = |status, millis| Ended {
-            status,
-            duration: Duration::from_millis(millis),
-            received: 3,
-            sent: 5,
-        };
+        let ended =
+            |status, millis| Ended { status, duration: Duration::from_millis(millis), received: 3, sent: 5 };
         requests.of(0).ended(&ended(Some(StatusCode::OK), 1));
         requests.of(1).ended(&ended(Some(StatusCode::OK), 40_000));
         requests.of(1).ended(&ended(None, 2));

@@ -4,7 +4,17 @@ use std::io::Write;
 
 use crate::http1::encode::append_number;
 
-/// Writes the fields of an object one after another at the end of a buffer.
+/// A key as it stands in a line.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! json_key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":").as_bytes()
+    };
+}
+
+/// Writes the fields of an object one after another at the end of a buffer. Keys are given with the
+/// comma before and the colon behind them, see [`crate::json_key`].
 #[derive(Debug)]
 pub struct Line<'b> {
     out: &'b mut Vec<u8>,
@@ -18,23 +28,29 @@ impl<'b> Line<'b> {
         Self { out, first: true }
     }
 
-    fn key(&mut self, key: &'static str) {
-        self.out.extend_from_slice(if self.first { b"\"" } else { b",\"" });
-        self.first = false;
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
+    fn key(&mut self, key: &'static [u8]) {
+        let from = usize::from(std::mem::take(&mut self.first));
+        self.out.extend_from_slice(&key[from..]);
+    }
+
+    /// Adds a text in which nothing needs an escape.
+    pub fn plain(&mut self, key: &'static [u8], value: &[u8]) -> &mut Self {
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value);
+        self.out.push(b'"');
+        self
     }
 
     /// Adds a text.
-    pub fn text(&mut self, key: &'static str, value: &str) -> &mut Self {
+    pub fn text(&mut self, key: &'static [u8], value: &str) -> &mut Self {
+        let plain = |byte: &u8| (0x20..0x7f).contains(byte) && *byte != b'"' && *byte != b'\\';
+        if value.as_bytes().iter().all(plain) {
+            return self.plain(key, value.as_bytes());
+        }
         self.key(key);
         self.out.push(b'"');
-        let plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
-        if value.bytes().all(plain) {
-            self.out.extend_from_slice(value.as_bytes());
-        } else {
-            self.escape(value);
-        }
+        self.escape(value);
         self.out.push(b'"');
         self
     }
@@ -57,7 +73,7 @@ impl<'b> Line<'b> {
     }
 
     /// Adds a text, or null.
-    pub fn optional(&mut self, key: &'static str, value: Option<&str>) -> &mut Self {
+    pub fn optional(&mut self, key: &'static [u8], value: Option<&str>) -> &mut Self {
         let Some(value) = value else {
             self.key(key);
             self.out.extend_from_slice(b"null");
@@ -67,14 +83,14 @@ impl<'b> Line<'b> {
     }
 
     /// Adds a whole number.
-    pub fn number(&mut self, key: &'static str, value: u64) -> &mut Self {
+    pub fn number(&mut self, key: &'static [u8], value: u64) -> &mut Self {
         self.key(key);
         append_number(self.out, value);
         self
     }
 
     /// Adds a number of seconds, given in microseconds.
-    pub fn seconds(&mut self, key: &'static str, micros: u64) -> &mut Self {
+    pub fn seconds(&mut self, key: &'static [u8], micros: u64) -> &mut Self {
         self.key(key);
         append_number(self.out, micros / 1_000_000);
         let mut digits = *b".000000";
@@ -102,8 +118,11 @@ mod tests {
     fn texts_are_escaped() {
         let mut out = Vec::new();
         let mut line = Line::new(&mut out);
-        line.text("a", "q\"\\\n\u{7f}é\u{2028}").optional("b", None).number("c", 70).seconds("d", 10_250_000);
-        line.text("e", "plain").finish();
+        line.text(json_key!("a"), "q\"\\\n\u{7f}é\u{2028}")
+            .optional(json_key!("b"), None)
+            .number(json_key!("c"), 70)
+            .seconds(json_key!("d"), 10_250_000);
+        line.text(json_key!("e"), "plain").finish();
         assert_eq!(
             String::from_utf8(out).expect("text"),
             "{\"a\":\"q\\\"\\\\\\u000a\\u007fé\\u2028\",\"b\":null,\"c\":70,\"d\":10.250000,\"e\":\"plain\"}\n"

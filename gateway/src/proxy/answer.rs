@@ -10,9 +10,9 @@ use super::downstream::Downstream;
 use super::fault::ClientFault;
 use crate::exchange::Exchange;
 use crate::filter::{Answer, Filter};
-use crate::http::{Failure, Source};
 use crate::http::message::Sink;
 use crate::http::name::Name;
+use crate::http::{Failure, Source};
 use crate::http1::head::Framing;
 use crate::worker::watch::For;
 

@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use http::StatusCode;
 
 use crate::exchange::Response;
-use crate::http::fields::Fields;
 use crate::http::Source;
+use crate::http::fields::Fields;
 use crate::http::message;
 use crate::http1::head::Framing;
 use crate::http1::wire::Wire;

@@ -11,12 +11,12 @@ use super::downstream::Downstream;
 use super::fault::{ClientFault, ResponseFault};
 use super::pump::{Fault, Pump, Waits};
 use super::tunnel;
+use crate::endpoint::{Endpoint, EndpointId, InFlight, Moment, Outcome, Permit, Pick};
 use crate::exchange::Exchange;
 use crate::http::fields::Fields;
 use crate::http::hop::{self, Said};
 use crate::http::message::Broken;
 use crate::http::name::Name;
-use crate::endpoint::{Endpoint, EndpointId, InFlight, Moment, Outcome, Permit, Pick};
 use crate::http::{Failure, Source};
 use crate::http1::client::{self, NoHead, Towards};
 use crate::http1::head::Framing;
@@ -82,9 +82,7 @@ pub(super) async fn forward<'s, D: Downstream>(
     exchange.received = upload.bytes;
     down.deadlines().unset(For::Check);
     let outcome = match answered {
-        Ok((pick, answered)) => {
-            respond(exchange, route, upstream, pick, down, said, upload, answered).await
-        }
+        Ok((pick, answered)) => respond(exchange, route, upstream, pick, down, said, upload, answered).await,
         Err(failed) => Err(failed),
     };
     for what in [For::Client, For::Upstream, For::Request] {
@@ -153,9 +151,10 @@ async fn send<'s, D: Downstream>(
     let mut tried: Vec<EndpointId> = Vec::new();
     let mut reusing = true;
     let local = upstream.local(worker);
-    local.budget.request(Moment::from(exchange.started));
+    let started = Moment::from(exchange.started);
+    local.budget.request(started);
     let mut permit = match &upstream.cluster.circuit {
-        Some(circuit) => Some(circuit.enter().await.map_err(UpstreamError::Busy)?),
+        Some(circuit) => Some(Box::pin(circuit.enter()).await.map_err(UpstreamError::Busy)?),
         None => None,
     };
     loop {
@@ -180,8 +179,10 @@ async fn send<'s, D: Downstream>(
                 }
                 match attempt(exchange, route, upstream, down, said, upload, backend).await {
                     Ok((backend, head, persistence, said)) => {
-                        upstream.report(&local, pick.index, Outcome::Status(head.status.as_u16()));
-                        let again = repeatable && attempts_left > 0 && retries.statuses.contains(head.status.as_u16());
+                        upstream.report(&local, pick.index, Outcome::Status(head.status.as_u16()), started);
+                        let again = repeatable
+                            && attempts_left > 0
+                            && retries.statuses.contains(head.status.as_u16());
                         if !again || !local.budget.try_retry(Moment::now()) {
                             let answered = Answered {
                                 backend,
@@ -204,7 +205,7 @@ async fn send<'s, D: Downstream>(
             Err(attempt) => attempt,
         };
         if let Some(outcome) = attempt.outcome.take().filter(|_| !reused) {
-            upstream.report(&local, pick.index, outcome);
+            upstream.report(&local, pick.index, outcome, Moment::now());
         }
         let again = (attempt.unsent && upload.bytes == 0) || (attempt.broke && repeatable);
         if !again || (attempts_left == 0 && !reused) || !(reused || local.budget.try_retry(Moment::now())) {
@@ -228,7 +229,8 @@ async fn connect<D: Downstream>(
     endpoint: &Endpoint,
     down: &mut D,
 ) -> Result<Backend, Attempt> {
-    let mut dial = std::pin::pin!(upstream.dial(exchange.worker, endpoint, exchange.peer));
+    // On the heap: it is large, and most requests find a connection.
+    let mut dial = Box::pin(upstream.dial(exchange.worker, endpoint, exchange.peer));
     poll_fn(|cx| {
         down.deadlines().register(cx);
         if let Poll::Ready(dialed) = dial.as_mut().poll(cx) {
@@ -285,7 +287,8 @@ async fn attempt<D: Downstream>(
     if waiting.held {
         down.deadlines().set(For::Check, CONTINUE_TIMEOUT);
     }
-    let found = poll_fn(|cx| waiting.poll(cx, exchange, route, upstream, down, said, upload, &mut backend)).await;
+    let found =
+        poll_fn(|cx| waiting.poll(cx, exchange, route, upstream, down, said, upload, &mut backend)).await;
     for what in [For::Client, For::Upstream] {
         down.deadlines().unset(what);
     }
@@ -425,14 +428,12 @@ impl Waiting {
         }
         match moved {
             Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
-            Poll::Ready(Err(Fault::Sink(_))) => {
+            Poll::Ready(Err(Fault::Sink)) => {
                 self.upload_broke = true;
                 Ok(())
             }
             Poll::Ready(Err(Fault::Source(Broken::Malformed(_)))) => Err(ClientFault::BodyAborted.into()),
-            Poll::Ready(Err(Fault::Source(_))) => {
-                Err(Failed::BrokenOff(Box::new(ClientFault::BodyAborted)))
-            }
+            Poll::Ready(Err(Fault::Source(_))) => Err(Failed::BrokenOff(Box::new(ClientFault::BodyAborted))),
         }
     }
 
@@ -475,6 +476,9 @@ impl Waiting {
             return None;
         }
         if upload.bytes != self.moved {
+            if is_too_slow(exchange, upload.bytes) {
+                return Some(Failed::from(ClientFault::BodyRate).into());
+            }
             self.moved = upload.bytes;
             down.deadlines().unset(For::Client);
             down.deadlines().unset(For::Upstream);
@@ -491,6 +495,14 @@ impl Waiting {
         }
         None
     }
+}
+
+/// Whether a body of which so many bytes have come arrives more slowly than the listener allows.
+fn is_too_slow(exchange: &Exchange<'_>, bytes: u64) -> bool {
+    exchange.peer.listener.min_body_rate.is_some_and(|rate| {
+        let elapsed = exchange.started.elapsed();
+        elapsed > rate.grace && bytes < rate.bytes_per_second.saturating_mul(elapsed.as_secs())
+    })
 }
 
 /// Sends the response to the client.
@@ -520,7 +532,7 @@ async fn respond<'s, D: Downstream>(
         let Backend::Http1(wire) = backend else {
             return Err(UpstreamError::Malformed("it switches protocols on a stream").into());
         };
-        return tunnel::join(exchange, down, wire).await;
+        return Box::pin(tunnel::join(exchange, down, wire)).await;
     }
     let framing = match head.framing {
         Framing::None => head.announced.map_or(Framing::None, Framing::Length),
@@ -536,7 +548,8 @@ async fn respond<'s, D: Downstream>(
     if let Err(Failed::BrokenOff(failure)) = &sent
         && failure.origin() == Source::Upstream
     {
-        upstream.report(&upstream.local(exchange.worker), pick.index, Outcome::Reset);
+        let local = upstream.local(exchange.worker);
+        upstream.report(&local, pick.index, Outcome::Reset, Moment::now());
     }
     sent?;
     let (persists, hint) = persistence;
@@ -580,7 +593,7 @@ async fn transfer<D: Downstream>(
             Poll::Ready(Err(Fault::Source(broken))) => {
                 return Poll::Ready(Err(broken_off(Box::new(ResponseFault::Aborted(broken)))));
             }
-            Poll::Ready(Err(Fault::Sink(_))) => {
+            Poll::Ready(Err(Fault::Sink)) => {
                 return Poll::Ready(Err(broken_off(Box::new(ClientFault::Closed))));
             }
             Poll::Pending => {}

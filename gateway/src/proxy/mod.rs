@@ -36,7 +36,7 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
             exchange.parameters = parameters;
             route
         }
-        Err(refused) => return answer::failure(exchange, down, &[], &refused).await,
+        Err(refused) => return Box::pin(answer::failure(exchange, down, &[], &refused)).await,
     };
     exchange.set_route(&route.name, &route.counters);
     let failed = match run(exchange, route, down).await {
@@ -44,7 +44,7 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
         Err(failed) => failed,
     };
     match failed {
-        Failed::Told(failure) => answer::failure(exchange, down, &route.filters, &*failure).await,
+        Failed::Told(failure) => Box::pin(answer::failure(exchange, down, &route.filters, &*failure)).await,
         Failed::BrokenOff(failure) => {
             exchange.fail(&*failure);
             down.abort(failure.origin());
@@ -62,7 +62,7 @@ async fn run<'s, D: Downstream>(
         match filter.request(exchange) {
             Verdict::Continue => {}
             Verdict::Answer(answer) => {
-                answer::send(exchange, down, &route.filters, answer).await;
+                Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
                 return Ok(());
             }
             Verdict::Refuse(failure) => return Err(Failed::Told(failure)),
@@ -72,7 +72,7 @@ async fn run<'s, D: Downstream>(
         Action::Forward(forward) => forward::forward(exchange, route, forward, said, down).await,
         Action::Welcome => {
             let answer = welcome::page(&exchange.request)?;
-            answer::send(exchange, down, &route.filters, answer).await;
+            Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
             Ok(())
         }
     }

@@ -41,7 +41,7 @@ pub enum Fault {
     /// The sender of the body.
     Source(Broken),
     /// Its receiver.
-    Sink(Broken),
+    Sink,
 }
 
 impl Pump {
@@ -82,7 +82,9 @@ impl Pump {
             if source.body().is_empty() {
                 self.waits = Waits::Source;
                 match source.poll_body(cx) {
-                    Poll::Ready(Ok(Progress::Data)) => observe(self.bytes, source.body()).map_err(Fault::Source)?,
+                    Poll::Ready(Ok(Progress::Data)) => {
+                        observe(self.bytes, source.body()).map_err(Fault::Source)?
+                    }
                     Poll::Ready(Ok(Progress::End)) => {
                         self.trailers = source.trailers().filter(|_| !self.drops_trailers).map(cleaned);
                         self.state = State::Finish;
@@ -91,7 +93,7 @@ impl Pump {
                     Poll::Ready(Err(broken)) => return Poll::Ready(Err(Fault::Source(broken))),
                     Poll::Pending => {
                         // What was taken must not wait for what comes next.
-                        if sink.poll_flush(cx).map_err(Fault::Sink)?.is_pending() {
+                        if sink.poll_flush(cx).map_err(|_| Fault::Sink)?.is_pending() {
                             self.waits = Waits::Sink;
                         }
                         return Poll::Pending;
@@ -99,13 +101,13 @@ impl Pump {
                 }
             }
             self.waits = Waits::Sink;
-            let count = ready!(sink.poll_write(cx, source.body())).map_err(Fault::Sink)?;
+            let count = ready!(sink.poll_write(cx, source.body())).map_err(|_| Fault::Sink)?;
             source.consume(count);
             self.bytes += count as u64;
         }
         if self.state == State::Finish {
             self.waits = Waits::Sink;
-            ready!(sink.poll_finish(cx, self.trailers.as_ref())).map_err(Fault::Sink)?;
+            ready!(sink.poll_finish(cx, self.trailers.as_ref())).map_err(|_| Fault::Sink)?;
             self.state = State::Done;
         }
         Poll::Ready(Ok(()))

@@ -37,6 +37,8 @@ pub(super) async fn join<D: Downstream>(
     }
     wire.switch();
     let (mut up, mut back) = (Pump::new(false), Pump::new(false));
+    let silence = exchange.peer.listener.stream_timeout;
+    let mut moved = 0;
     // A tunnel may break at any time; its bytes belong to its two ends.
     poll_fn(|cx| {
         down.deadlines().register(cx);
@@ -49,7 +51,15 @@ pub(super) async fn join<D: Downstream>(
         if up.is_done() || back.is_done() {
             down.deadlines().set_once(For::Client, HALF_CLOSED);
         }
-        if down.deadlines().has_passed(For::Client) { Poll::Ready(()) } else { Poll::Pending }
+        if up.bytes + back.bytes != moved {
+            moved = up.bytes + back.bytes;
+            down.deadlines().unset(For::Upstream);
+        }
+        if let Some(silence) = silence {
+            down.deadlines().set_once(For::Upstream, silence);
+        }
+        let late = down.deadlines().has_passed(For::Client) || down.deadlines().has_passed(For::Upstream);
+        if late { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     exchange.received = up.bytes;

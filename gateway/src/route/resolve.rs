@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 use super::miss::Miss;
 use super::table::{Lookup, Match, Table};
 use crate::http::fields::Fields;
-use crate::http::target::Target;
 use crate::http::name::Name;
+use crate::http::target::Target;
 use crate::http::{Failure, Rejection, Source, path};
 
 /// A request that has no route.

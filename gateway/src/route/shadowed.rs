@@ -82,7 +82,7 @@ fn sample_paths(path: &PathMatch) -> Vec<String> {
 
 fn sample_value(test: &Test) -> Option<&str> {
     match test {
-        Test::Is(text) => Some(text),
+        Test::Is(value) => Some(value),
         Test::Present => Some(SAMPLE),
         Test::Absent => None,
     }

@@ -48,8 +48,8 @@ impl<T> Match<'_, T> {
         self.parameters
     }
 
-    pub(super) fn policy(&self) -> &Policy {
-        &self.entry.policy
+    pub(super) fn policy(&self) -> Policy {
+        self.entry.policy
     }
 }
 
@@ -380,17 +380,19 @@ mod tests {
             with("/v1", &["PUT"], &[]),                  // 3
             with("/v2", &["GET"], &[("x", "1")]),        // 4
         ]);
-        let rows: [(&str, &str, &[(&str, &str)], Result<usize, &str>); 9] = [
-            ("GET", "/v1", &[("X", "1")], Ok(1)),
-            ("HEAD", "/v1", &[("x", "1")], Ok(1)),
-            ("GET", "/v1", &[("x", "1"), ("y", "2")], Ok(2)),
-            ("PUT", "/v1", &[("x", "1")], Ok(3)),
-            ("POST", "/v1", &[("x", "1")], Err("GET, HEAD, PUT")),
-            ("POST", "/v1", &[], Err("PUT")),
-            ("GET", "/v2", &[("x", "1")], Ok(4)),
-            ("POST", "/v2", &[("x", "1")], Err("GET, HEAD")),
+        let one: &[(&str, &str)] = &[("x", "1")];
+        let two: &[(&str, &str)] = &[("x", "1"), ("y", "2")];
+        let rows = [
+            ("GET", "/v1", &[("X", "1")][..], Ok(1)),
+            ("HEAD", "/v1", one, Ok(1)),
+            ("GET", "/v1", two, Ok(2)),
+            ("PUT", "/v1", one, Ok(3)),
+            ("POST", "/v1", one, Err("GET, HEAD, PUT")),
+            ("POST", "/v1", &[][..], Err("PUT")),
+            ("GET", "/v2", one, Ok(4)),
+            ("POST", "/v2", one, Err("GET, HEAD")),
             // No conditions hold: the shorter prefix takes it.
-            ("POST", "/v2", &[("x", "2")], Ok(0)),
+            ("POST", "/v2", &[("x", "2")][..], Ok(0)),
         ];
         for (method, path, sent, expected) in rows {
             let method: Method = method.parse().expect("a method");

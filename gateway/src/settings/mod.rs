@@ -17,6 +17,8 @@ mod reader;
 mod report;
 mod routes;
 mod templates;
+#[cfg(test)]
+mod tests;
 mod units;
 mod upstreams;
 mod validity;

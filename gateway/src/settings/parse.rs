@@ -54,17 +54,18 @@ pub fn load(path: &Path) -> (Settings, Vec<Problem>) {
 pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
     let report = Report::new(file, text);
     let mut settings = empty();
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (root, mut errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         let span = root.span();
         read(Reader::of(root.into_inner(), span, "the file", &report), &mut settings);
     }
     // What a file says is not known while it is not TOML: only that is reported.
-    for error in &errors {
+    errors.sort_by_key(|error| error.span().map(|span| span.start));
+    for (number, error) in errors.iter().enumerate() {
         let span = error.span().unwrap_or_default();
         let found = error.message().replace('\n', " ");
-        report
-            .add(&span, format!("the file is not valid TOML here: {found}; the rest is checked once it is"));
+        let rest = if number + 1 == errors.len() { "; the rest is checked once it is" } else { "" };
+        report.add(&span, format!("the file is not valid TOML here: {found}{rest}"));
     }
     let (files, problems) = report.into_parts();
     settings.files = files;

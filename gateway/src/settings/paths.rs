@@ -9,7 +9,7 @@ use super::{MAX_PARAMETERS, PathMatch, PathRewrite, Segment};
 use crate::http::path::{DoubleSlash, Path, Policy, Semicolon, Separator};
 
 /// Reads `path`: a prefix, or a table with `prefix`, `exact` or `template`.
-pub fn read(table: &mut Reader<'_, '_>, policy: &Policy) -> Option<PathMatch> {
+pub fn read(table: &mut Reader<'_, '_>, policy: Policy) -> Option<PathMatch> {
     let report = table.report;
     let Some(value) = table.take("path") else {
         return Some(PathMatch::Prefix(String::new()));
@@ -82,7 +82,7 @@ pub fn rewrite(table: &mut Reader<'_, '_>, path: &PathMatch) -> Option<PathRewri
                     "'prefix' replaces the prefix of the route, but it has none; write 'path'",
                 );
             }
-            prefix(&text, &Policy::default(), report).map(PathRewrite::Prefix)
+            prefix(&text, Policy::default(), report).map(PathRewrite::Prefix)
         }
         (None, Some(template)) => Some(PathRewrite::Template(template)),
         (Some(text), Some(_)) => {
@@ -93,13 +93,13 @@ pub fn rewrite(table: &mut Reader<'_, '_>, path: &PathMatch) -> Option<PathRewri
     }
 }
 
-fn prefix(text: &Placed<String>, policy: &Policy, report: &Report<'_>) -> Option<String> {
+fn prefix(text: &Placed<String>, policy: Policy, report: &Report<'_>) -> Option<String> {
     let path = canonical(text, policy, report)?;
     Some(path.strip_suffix('/').unwrap_or(&path).to_owned())
 }
 
 /// A path that is canonical and passes its own policy, so that there are requests for it.
-fn canonical(text: &Placed<String>, policy: &Policy, report: &Report<'_>) -> Option<String> {
+fn canonical(text: &Placed<String>, policy: Policy, report: &Report<'_>) -> Option<String> {
     let shown = text.value.escape_debug();
     if !text.value.starts_with('/') {
         report.add(&text.span, format!("'{shown}' does not begin with '/'; write '/{shown}'"));
@@ -124,72 +124,68 @@ fn canonical(text: &Placed<String>, policy: &Policy, report: &Report<'_>) -> Opt
     Some(text.value.clone())
 }
 
-fn template(text: &Placed<String>, policy: &Policy, report: &Report<'_>) -> Option<PathMatch> {
+fn template(text: &Placed<String>, policy: Policy, report: &Report<'_>) -> Option<PathMatch> {
     let mut segments = Vec::new();
-    let mut names: Vec<&str> = Vec::new();
     // The same path with a plain segment for each parameter, to see whether it is canonical.
     let mut plain = String::new();
-    let mut rest = None;
-    let before = report.count();
-    for segment in text.value.split('/').skip(1) {
-        if rest.is_some() {
-            report.add(&text.span, "'{*NAME}' takes the rest of the path; let it be the last segment");
-            return None;
-        }
-        let name = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
-        plain.push('/');
-        match name {
-            Some(name) => {
-                let bare = name.strip_prefix('*').unwrap_or(name);
-                let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-                if bare.is_empty() || !bare.bytes().all(good) {
-                    let shown = segment.escape_debug();
-                    report.add(
-                        &text.span,
-                        format!("'{shown}' is not a parameter; write '{{id}}' or '{{*rest}}' with letters, digits and '_'"),
-                    );
-                } else if names.contains(&bare) {
-                    report.add(
-                        &text.span,
-                        format!("there is another parameter '{bare}'; give each its own name"),
-                    );
-                }
-                names.push(bare);
-                if bare == name {
-                    segments.push(Segment::Parameter(bare.to_owned()));
-                } else {
-                    rest = Some(());
-                    segments.push(Segment::Rest(bare.to_owned()));
-                }
-                plain.push('x');
+    for part in text.value.split('/').skip(1) {
+        let segment = match segment(part) {
+            Ok(_) if matches!(segments.last(), Some(Segment::Rest(_))) => {
+                Err("'{*NAME}' takes the rest of the path; let it be the last segment".to_owned())
             }
-            None => {
-                if segment.contains(['{', '}']) {
-                    let shown = segment.escape_debug();
-                    report.add(
-                        &text.span,
-                        format!(
-                            "'{shown}' is not a segment; a parameter takes a whole one, as in '/users/{{id}}'"
-                        ),
-                    );
-                }
-                plain.push_str(segment);
-                segments.push(Segment::Literal(segment.to_owned()));
+            Ok(Segment::Parameter(name) | Segment::Rest(name)) if has_parameter(&segments, &name) => {
+                Err(format!("there is another parameter '{name}'; give each its own name"))
+            }
+            read => read,
+        };
+        match segment {
+            Ok(segment) => {
+                plain.push('/');
+                plain.push_str(if matches!(segment, Segment::Literal(_)) { part } else { "x" });
+                segments.push(segment);
+            }
+            Err(problem) => {
+                report.add(&text.span, problem);
+                return None;
             }
         }
     }
-    if names.len() > MAX_PARAMETERS {
+    let parameters = segments.iter().filter(|segment| !matches!(segment, Segment::Literal(_))).count();
+    if parameters > MAX_PARAMETERS {
         report.add(&text.span, format!("a path has at most {MAX_PARAMETERS} parameters; remove some"));
-    }
-    if report.count() > before {
         return None;
     }
-    if !text.value.starts_with('/') {
-        canonical(text, policy, report)?;
-    }
-    if names.is_empty() {
+    if parameters == 0 || !text.value.starts_with('/') {
         return canonical(text, policy, report).map(PathMatch::Exact);
     }
     canonical(&Placed { value: plain, span: text.span.clone() }, policy, report)?;
     Some(PathMatch::Template(segments))
+}
+
+fn segment(part: &str) -> Result<Segment, String> {
+    let shown = part.escape_debug();
+    let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
+        if part.contains(['{', '}']) {
+            return Err(format!(
+                "'{shown}' is not a segment; a parameter takes a whole one, as in '/users/{{id}}'"
+            ));
+        }
+        return Ok(Segment::Literal(part.to_owned()));
+    };
+    let bare = name.strip_prefix('*').unwrap_or(name);
+    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err(format!(
+            "'{shown}' is not a parameter; write '{{id}}' or '{{*rest}}' with letters, digits and '_'"
+        ));
+    }
+    let bare_name = bare.to_owned();
+    Ok(if bare == name { Segment::Parameter(bare_name) } else { Segment::Rest(bare_name) })
+}
+
+/// Whether a template has a parameter of this name.
+pub fn has_parameter(segments: &[Segment], wanted: &str) -> bool {
+    segments.iter().any(|segment| match segment {
+        Segment::Parameter(name) | Segment::Rest(name) => name == wanted,
+        Segment::Literal(_) => false,
+    })
 }

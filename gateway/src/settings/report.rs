@@ -12,6 +12,8 @@ use super::{FileKind, NamedFile};
 pub struct Report<'t> {
     file: &'t str,
     text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
     files: RefCell<Vec<(FileKind, NamedFile)>>,
 }
@@ -31,12 +33,18 @@ pub struct Placed<T> {
 impl<'t> Report<'t> {
     /// A report without problems.
     pub fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, problems: RefCell::default(), files: RefCell::default() }
+        let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        Self { file, text, lines, problems: RefCell::default(), files: RefCell::default() }
     }
 
     /// The place of a span.
     pub fn place(&self, span: &Span) -> Place {
-        Place::of(self.text, span.start)
+        // Not by the whole text before it, which would be read once for each of many routes.
+        let line = self.lines.partition_point(|&begin| begin <= span.start);
+        let begin = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let before = self.text.get(begin..span.start).unwrap_or_default();
+        Place { line, column: before.chars().count() + 1 }
     }
 
     /// `file:line` of a place.

@@ -53,7 +53,7 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
     let name = table.string("name").map(|name| name.value);
     let hosts = hosts(&mut table);
     let path_policy = paths::policy(&mut table);
-    let path = paths::read(&mut table, &path_policy);
+    let path = paths::read(&mut table, path_policy);
     let methods: Vec<Method> =
         table.strings("methods").into_iter().filter_map(|text| method(&text, report)).collect();
     let headers = edits::conditions(&mut table, "headers", true);
@@ -145,9 +145,10 @@ fn pattern(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     // An IPv6 address stands in brackets here as it does in requests.
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     let checked = match bare {
-        Some(address) if wildcard.is_empty() && address.contains(':') => {
-            domain::check(address).map(|address| format!("[{address}]"))
-        }
+        Some(address) if wildcard.is_empty() && address.contains(':') => address
+            .parse::<std::net::Ipv6Addr>()
+            .map(|address| format!("[{address}]"))
+            .map_err(|_| "in brackets stands an IPv6 address"),
         _ if name.contains(':') => Err("it has a port"),
         _ => domain::check(name).map(|name| name.trim_end_matches('.').to_owned()),
     };

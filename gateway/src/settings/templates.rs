@@ -1,8 +1,9 @@
 //! Reads templates, and looks whether they fit the place where they stand.
 
+use super::paths::has_parameter;
 use super::reader::Reader;
 use super::report::{Placed, Report};
-use super::{Part, PathMatch, Segment, Template, Variable};
+use super::{Part, PathMatch, Template, Variable};
 use crate::http::token::{is_field_value, is_unreserved};
 
 /// What a template becomes.
@@ -43,7 +44,7 @@ pub fn read(text: &Placed<String>, scope: Scope<'_>, report: &Report<'_>) -> Opt
     let before = report.count();
     for variable in template.variables() {
         if let (Variable::Parameter(name), Some(path)) = (variable, scope.path)
-            && !has_parameter(path, name)
+            && !matches!(path, PathMatch::Template(segments) if has_parameter(segments, name))
         {
             let shown = name.escape_debug();
             report.add(&text.span, format!("the path of the route has no parameter '{shown}'"));
@@ -55,14 +56,6 @@ pub fn read(text: &Placed<String>, scope: Scope<'_>, report: &Report<'_>) -> Opt
     (report.count() == before).then_some(template)
 }
 
-fn has_parameter(path: &PathMatch, wanted: &str) -> bool {
-    let PathMatch::Template(segments) = path else { return false };
-    segments.iter().any(|segment| match segment {
-        Segment::Parameter(name) | Segment::Rest(name) => name == wanted,
-        Segment::Literal(_) => false,
-    })
-}
-
 fn fits(template: &Template, place: Use) -> Result<(), &'static str> {
     match place {
         Use::Field if !template.texts().flat_map(str::bytes).all(is_field_value) => {
@@ -72,11 +65,9 @@ fn fits(template: &Template, place: Use) -> Result<(), &'static str> {
         Use::Path => path_fits(template),
         Use::Host => {
             let good = |byte: u8| is_unreserved(byte) || matches!(byte, b':' | b'[' | b']');
-            let variables = |variable: &Variable| matches!(variable, Variable::Host | Variable::Parameter(_));
-            if !template.texts().flat_map(str::bytes).all(good) || !template.variables().all(variables) {
-                return Err(
-                    "a host holds letters, digits, '-', '.' and ':', and the variables host and param.NAME",
-                );
+            let host = |variable: &Variable| *variable == Variable::Host;
+            if !template.texts().flat_map(str::bytes).all(good) || !template.variables().all(host) {
+                return Err("a host holds letters, digits, '-', '.' and ':', and the variable host");
             }
             Ok(())
         }

@@ -292,15 +292,13 @@ fn statuses(table: &mut Reader<'_, '_>, key: &'static str) -> Option<Statuses> {
             },
             _ => None,
         };
-        match range {
-            Some(range) => ranges.push(range),
-            None => {
-                let found = found(item.get_ref());
-                table.report.add(
-                    &item.span(),
-                    format!("'{key}' must hold statuses such as 503 or \"5xx\", not {found}"),
-                );
-            }
+        if let Some(range) = range {
+            ranges.push(range);
+        } else {
+            let found = found(item.get_ref());
+            table
+                .report
+                .add(&item.span(), format!("'{key}' must hold statuses such as 503 or \"5xx\", not {found}"));
         }
     }
     Some(Statuses(ranges))

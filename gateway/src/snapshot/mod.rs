@@ -10,10 +10,12 @@ use crate::exchange::{Exchange, Request};
 use crate::filter::Filter;
 use crate::filter::body_limit::BodyLimit;
 use crate::filter::forwarded::Forwarded;
+use crate::listener::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, Settings};
+use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 
 /// Settings in force.
@@ -21,6 +23,8 @@ use crate::upstream::Upstream;
 pub struct Snapshot {
     /// Where requests are accepted.
     pub listeners: Vec<Listener>,
+    /// The services behind the gateway.
+    pub upstreams: Vec<Arc<Upstream>>,
     table: Table<Arc<Route>>,
 }
 
@@ -31,6 +35,8 @@ pub struct Listener {
     pub settings: Arc<settings::Listener>,
     /// TLS, if it speaks it.
     pub tls: Option<Arc<ServerConfig>>,
+    /// The connections of each client, if they are limited.
+    pub clients: Option<Arc<Clients>>,
     /// Its counters.
     pub counters: Arc<PerWorker<Connections>>,
 }
@@ -97,14 +103,13 @@ impl Snapshot {
     /// Compiles settings that are free of problems.
     pub fn compile(
         settings: &Settings,
-        tls: Vec<Option<Arc<ServerConfig>>>,
+        tls: Vec<Option<ServerTls>>,
         upstreams: Vec<Upstream>,
         metrics: &Metrics,
     ) -> Self {
-        let upstreams: HashMap<String, Arc<Upstream>> = upstreams
-            .into_iter()
-            .map(|upstream| (upstream.settings.name.clone(), Arc::new(upstream)))
-            .collect();
+        let all: Vec<Arc<Upstream>> = upstreams.into_iter().map(Arc::new).collect();
+        let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
+        let upstreams: HashMap<String, Arc<Upstream>> = all.iter().map(named).collect();
         Self {
             listeners: settings
                 .listeners
@@ -112,10 +117,12 @@ impl Snapshot {
                 .zip(tls)
                 .map(|(listener, tls)| Listener {
                     settings: Arc::new(listener.clone()),
-                    tls,
+                    tls: tls.map(|tls| tls.config),
+                    clients: listener.max_connections_per_client.map(Clients::new),
                     counters: metrics.listener(&listener.name),
                 })
                 .collect(),
+            upstreams: all,
             table: settings
                 .routes
                 .iter()
@@ -148,9 +155,7 @@ impl Route {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
         let action = match &route.action {
-            settings::Action::Forward(forward) => {
-                Action::Forward(Forward::compile(forward, upstreams))
-            }
+            settings::Action::Forward(forward) => Action::Forward(Forward::compile(forward, upstreams)),
             _ => Action::Welcome,
         };
         Self {

@@ -34,7 +34,14 @@ impl Backend {
     pub fn send_head(&mut self, request: &Request, towards: Towards) -> Result<(), Broken> {
         match self {
             Self::Http1(wire) => {
-                client::write_head(wire, &request.method, &request.target, &request.fields, request.framing, towards);
+                client::write_head(
+                    wire,
+                    &request.method,
+                    &request.target,
+                    &request.fields,
+                    request.framing,
+                    towards,
+                );
             }
             Self::Unopened(sender) => {
                 let mut path = Vec::with_capacity(128);
@@ -88,7 +95,7 @@ impl Backend {
                 let Ok(status) = StatusCode::from_u16(head.status) else {
                     return Poll::Ready(Err(NoHead::Malformed("its status is below 100")));
                 };
-                *fields = head.fields;
+                http2::recycle(std::mem::replace(fields, head.fields));
                 let bodiless = head.end || *method == Method::HEAD || status.is_informational();
                 let framing = match head.content_length {
                     _ if bodiless => Framing::None,

@@ -10,6 +10,7 @@ use crate::endpoint::{
     HealthSettings, Moment, Protocol, Scheme, Statuses,
 };
 use crate::observe::metrics::Metrics;
+use crate::probe::{ProbeKind, ProbeSettings};
 use crate::proxy_protocol::Version;
 use crate::settings;
 
@@ -41,9 +42,31 @@ impl Upstream {
                 settings::ProxyVersion::V2 => Version::V2,
             }),
         };
-        let cluster = Cluster::new(config(settings), None, Moment::now());
+        let cluster = Arc::new(Cluster::new(config(settings), None, Moment::now()));
         Ok(Self::new(settings.clone(), metrics.upstream(&settings.name), cluster, dialing))
     }
+}
+
+impl Upstream {
+    /// How its endpoints are probed, if they are.
+    pub fn probe(&self) -> Option<ProbeSettings> {
+        let probe = self.settings.probe.as_ref()?;
+        Some(ProbeSettings {
+            kind: ProbeKind::Http {
+                path: probe.path.clone(),
+                host: probe.host.clone(),
+                expected: statuses(&probe.statuses),
+            },
+            interval: probe.interval,
+            timeout: probe.timeout,
+            healthy_threshold: probe.healthy_after,
+            unhealthy_threshold: probe.unhealthy_after,
+        })
+    }
+}
+
+fn statuses(statuses: &settings::Statuses) -> Statuses {
+    Statuses::new(statuses.0.iter().map(|range| (*range.start(), *range.end())))
 }
 
 fn load(tls: &settings::UpstreamTls) -> Result<ClientTls, Vec<UpstreamProblem>> {
@@ -102,9 +125,8 @@ fn health(settings: &settings::Upstream) -> HealthSettings {
             ..HealthSettings::default()
         };
     };
-    let ranges = outlier.statuses.0.iter().map(|range| (*range.start(), *range.end()));
     HealthSettings {
-        error_statuses: Statuses::new(ranges),
+        error_statuses: statuses(&outlier.statuses),
         consecutive_failures: outlier.connect_failures,
         consecutive_errors: outlier.failures,
         failure_share: None,

@@ -36,7 +36,7 @@ pub struct Upstream {
     /// What the heads of its responses may measure.
     pub limits: HeadLimits,
     /// Its endpoints and their health.
-    pub cluster: Cluster,
+    pub cluster: Arc<Cluster>,
     /// How connections are made.
     pub dialing: DialSettings,
     /// What balancing goes by, where it goes by anything of a request.
@@ -49,7 +49,7 @@ impl Upstream {
     fn new(
         settings: settings::Upstream,
         counters: Arc<PerWorker<Attempts>>,
-        cluster: Cluster,
+        cluster: Arc<Cluster>,
         dialing: DialSettings,
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -123,8 +123,8 @@ impl Upstream {
     }
 
     /// Takes note of how an attempt ended.
-    pub fn report(&self, local: &Local, index: usize, outcome: Outcome) {
-        if let Some(ejection) = self.cluster.report(local, index, outcome, Moment::now())
+    pub fn report(&self, local: &Local, index: usize, outcome: Outcome, now: Moment) {
+        if let Some(ejection) = self.cluster.report(local, index, outcome, now)
             && let Some(endpoint) = self.cluster.endpoints.get(index)
         {
             crate::observe::stderr::say(format_args!(

@@ -1,7 +1,7 @@
 //! Connections to endpoints that wait for the next request.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::endpoint::EndpointId;
@@ -10,7 +10,7 @@ use crate::http2::Sender;
 
 /// The connections of one worker, by endpoint.
 #[derive(Debug, Default)]
-pub struct Pools(RefCell<HashMap<EndpointId, Pool>>);
+pub struct Pools(RefCell<BTreeMap<EndpointId, Pool>>);
 
 #[derive(Debug, Default)]
 struct Pool {

@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 
+use crate::http1::wire::{LARGE_PIECE, PIECE};
+
 /// How many wait at most.
-const MOST: usize = 256;
+const MOST: usize = 128;
 /// Larger ones are given back to the system.
-const LARGEST: usize = 64 << 10;
+const LARGEST: usize = LARGE_PIECE;
 
 /// The spare buffers of one worker.
 #[derive(Debug, Default)]
@@ -14,7 +16,7 @@ pub struct Buffers(RefCell<Vec<Vec<u8>>>);
 impl Buffers {
     /// An empty buffer.
     pub fn take(&self) -> Vec<u8> {
-        self.0.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(crate::http1::wire::PIECE * 2))
+        self.0.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(PIECE))
     }
 
     /// Gives a buffer back.

@@ -44,6 +44,23 @@ fn check_finds_every_mistake_in_one_go() {
 }
 
 #[test]
+fn check_warns_of_what_is_rarely_meant() {
+    let (code, lines) = check(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[upstreams.a]\nendpoints = ['a:1']\n\
+         [upstreams.b]\nendpoints = ['b:1']\n\
+         [[routes]]\nname = 'all'\npath = '/a'\nupstream = 'a'\n\
+         [[routes]]\nname = 'one'\npath = { exact = '/a' }\nupstream = 'a'\n\
+         [[routes]]\nname = 'rest'\npath = { template = '/a/{*rest}' }\nupstream = 'a'\n",
+    );
+    assert_eq!(code, Some(0));
+    let expected = [
+        "F:5:12: no route leads to the upstream 'b' (warning)",
+        "F:7:1: no request reaches the route 'all'; others, such as 'one' in line 11, take them (warning)",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn a_file_that_is_no_settings_file_is_one_problem() {
     let table = [
         ("[[listeners]\n", "F:1:13: "),

@@ -228,12 +228,7 @@ fn a_client_that_withholds_its_window_is_not_waited_for() {
         });
         let line = gateway.logged();
         assert!(line.contains("\"status\":200"), "{line}");
-        // What the codec has taken whole is not known to be lost.
-        assert_eq!(
-            line.contains("\"failure\":\"client_closed\""),
-            upstream.address == endless.address,
-            "{line}"
-        );
+        assert!(line.contains("\"failure\":\"client_closed\""), "{line}");
     }
 }
 

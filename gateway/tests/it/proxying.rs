@@ -314,9 +314,12 @@ fn responses_without_body_pass_with_their_length() {
     });
     let gateway = Gateway::before(upstream.address);
     let mut client = Client::connect(gateway.address);
-    for (method, status, length) in
-        [("HEAD", "200", Some("5")), ("GET", "304", Some("5")), ("GET", "204", None), ("HEAD", "404", Some("5"))]
-    {
+    for (method, status, length) in [
+        ("HEAD", "200", Some("5")),
+        ("GET", "304", Some("5")),
+        ("GET", "204", None),
+        ("HEAD", "404", Some("5")),
+    ] {
         client.send(format!("{method} /{status} HTTP/1.1\r\nHost: t\r\n\r\n"));
         // A body nobody sent would be taken for the head of the next response.
         let head = client.head();

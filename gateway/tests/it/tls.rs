@@ -106,7 +106,7 @@ fn files_that_are_no_pair_are_found() {
     let table = [
         ("none.crt", "none.key", ":3:23: '", ":3:"),
         ("localhost.key", "localhost.crt", "holds no certificate", "holds no private key"),
-        ("ca.crt", "localhost.key", "certificate and key cannot be used", "1 problem"),
+        ("ca.crt", "localhost.key", "cannot be used with", "1 problem"),
     ];
     for (certificate, key, first, second) in table {
         let (code, text) = check(certificate, key);

@@ -50,12 +50,12 @@ pub fn endpoint(config: EndpointConfig) -> Arc<Endpoint> {
 }
 
 /// TLS that trusts the authority in this file and shows this certificate.
-pub fn client_tls(authority: &Path, identity: Option<&CertificateFiles>) -> Arc<ClientTls> {
+pub fn client_tls(authority: &Path, identity: Option<&CertificateFiles>) -> Option<Arc<ClientTls>> {
     let config = ClientTlsConfig {
         roots: Roots::File(authority.to_owned()),
         identity: identity.map(|files| (files.certificate.clone(), files.key.clone())),
     };
-    Arc::new(ClientTls::load(&config).expect("good files"))
+    Some(Arc::new(ClientTls::load(&config).expect("good files")))
 }
 
 /// Settings for endpoints without TLS and without names.

@@ -35,11 +35,6 @@ impl Decoder {
         Self { table: Table::new(table_size), allowed: table_size }
     }
 
-    /// The bytes of memory held.
-    pub fn memory(&self) -> usize {
-        self.table.memory()
-    }
-
     /// Decodes a whole field block.
     ///
     /// # Errors

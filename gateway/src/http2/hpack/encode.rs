@@ -51,7 +51,13 @@ pub fn status(out: &mut Vec<u8>, status: u16) {
         500 => 14,
         _ => {
             let digit = |of: u16| b'0' + of.to_le_bytes()[0] % 10;
-            out.extend_from_slice(&[LITERAL | 8, 3, digit(status / 100 % 10), digit(status / 10 % 10), digit(status % 10)]);
+            out.extend_from_slice(&[
+                LITERAL | 8,
+                3,
+                digit(status / 100 % 10),
+                digit(status / 10 % 10),
+                digit(status % 10),
+            ]);
             return;
         }
     };

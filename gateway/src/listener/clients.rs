@@ -1,0 +1,69 @@
+//! How many connections each client has.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The connections of a listener by client address, over all workers. It is locked once for each
+/// connection, and only where a limit is set.
+#[derive(Debug)]
+pub struct Clients {
+    most: usize,
+    connections: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One connection of a client, counted until it is dropped.
+#[derive(Debug)]
+pub struct Counted {
+    clients: Arc<Clients>,
+    address: IpAddr,
+}
+
+impl Clients {
+    /// At most so many connections for each client.
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, connections: Mutex::default() })
+    }
+
+    /// Counts a connection, unless the client has as many as it may.
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = connections.entry(address).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Counted { clients: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut connections = self.clients.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = connections.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                connections.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clients;
+
+    #[test]
+    fn a_client_has_a_limit_of_its_own() {
+        let clients = Clients::new(2);
+        let one = "192.0.2.1".parse().expect("an address");
+        let held = (clients.enter(one), clients.enter(one));
+        assert!(held.0.is_some() && held.1.is_some());
+        assert!(clients.enter(one).is_none());
+        assert!(clients.enter("192.0.2.2".parse().expect("an address")).is_some());
+        drop(held.0);
+        assert!(clients.enter(one).is_some());
+        drop(held.1);
+        assert!(clients.connections.lock().expect("unpoisoned").is_empty());
+    }
+}
