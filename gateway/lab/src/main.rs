@@ -5,6 +5,7 @@
 
 mod bench;
 mod conformance;
+mod fuzz;
 mod oracles;
 mod program;
 mod soak;
@@ -28,6 +29,7 @@ enum Command {
     Bench(bench::Flags),
     Conformance(conformance::Flags),
     Soak(soak::Flags),
+    Fuzz(fuzz::Flags),
     #[command(hide = true)]
     Serve(soak::Serve),
 }
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Bench(flags) => flags.run(),
         Command::Conformance(flags) => flags.run(),
         Command::Soak(flags) => flags.run(),
+        Command::Fuzz(flags) => flags.run(),
         Command::Serve(serve) => serve.run(),
     };
     match result {
