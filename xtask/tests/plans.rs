@@ -55,7 +55,7 @@ fn native_with_everything_asked_for() {
 
             2. graph: a C dependency would need a C compiler for every target
                from  Cargo.lock
-               run   CARGO_ENCODED_RUSTFLAGS=-Cdebuginfo=0 cargo tree --locked --package hello --edges normal,build,no-proc-macro --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl --prefix depth --format ' {p}'
+               run   CARGO_ENCODED_RUSTFLAGS=-Cdebuginfo=0 cargo tree --color never --locked --package hello --edges normal,build,no-proc-macro --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl --prefix depth --format ' {p}'
 
             3. compile: one call builds every target, static, with Rust 1.95.0
                from  source
@@ -65,12 +65,12 @@ fn native_with_everything_asked_for() {
             4. audit: the linux/amd64 binary carries the list of its crates, for scanners
                from  compile
                from  Cargo.lock
-               run   CARGO_ENCODED_RUSTFLAGS=-Cdebuginfo=0 cargo tree --locked --package hello --target x86_64-unknown-linux-musl --edges normal,no-proc-macro --prefix depth --format ' {p}'
+               run   CARGO_ENCODED_RUSTFLAGS=-Cdebuginfo=0 cargo tree --color never --locked --package hello --target x86_64-unknown-linux-musl --edges normal,no-proc-macro --prefix depth --format ' {p}'
 
             5. audit: the linux/arm64 binary carries the list of its crates, for scanners
                from  compile
                from  Cargo.lock
-               run   CARGO_ENCODED_RUSTFLAGS=-Cdebuginfo=0 cargo tree --locked --package hello --target aarch64-unknown-linux-musl --edges normal,no-proc-macro --prefix depth --format ' {p}'
+               run   CARGO_ENCODED_RUSTFLAGS=-Cdebuginfo=0 cargo tree --color never --locked --package hello --target aarch64-unknown-linux-musl --edges normal,no-proc-macro --prefix depth --format ' {p}'
 
             6. layers: files and binary, sorted, with fixed owner, mode and time
                from  LICENSE

@@ -169,6 +169,11 @@ fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
     workshop.run(&args).code(2).says("name an empty or a new folder for the joined image: --image DIR");
     let args =
         ["publish", "--json", "--repository", &repository, "--tag", "1.0.0", "--merge", &parts[1], &parts[0]];
+    // One of them alone is not what the settings say, however well it was scanned, or not scanned at all.
+    let half = ["publish", "--repository", &repository, "--tag", "1.0.0", "--image", &parts[0]];
+    let ran = workshop.run(&[&half[..], &["--allow-unscanned", "x"]].concat()).code(3);
+    ran.says("the image has nothing for linux/arm64").says("cargo xtask image --platform all");
+    assert_eq!(get(&live.registry(), "/v2/owner/app/tags/list").0, 404);
     std::fs::remove_file(workshop.hello.path().join("target/xtask/scan.json")).unwrap();
     workshop.run(&args).code(3).says("has not been scanned").says(&whole);
     workshop.scan(true);

@@ -37,19 +37,19 @@ fn lists(report: &Value) -> Vec<&str> {
 #[test]
 fn a_list_is_held_against_the_source_that_the_image_is_of() {
     let Some(hello) = workspace() else { return };
-    assert_eq!(lists(&scan(&hello, &["--json"]).code(0).json()), ["held", "held"]);
+    assert_eq!(lists(&scan(&hello, &["--json"]).code(0).json()), ["verified", "verified"]);
     // A commit that changes no manifest changes no list.
     hello.write("note.txt", "more");
     hello.git(&["add", "note.txt"]);
     hello.git(&["commit", "--quiet", "--message", "a note"]);
-    assert_eq!(lists(&scan(&hello, &["--json"]).code(0).json()), ["held", "held"]);
+    assert_eq!(lists(&scan(&hello, &["--json"]).code(0).json()), ["verified", "verified"]);
     // Another version of the package: the lists are another commit's, and so says the image.
     let manifest = fs::read_to_string(hello.path().join("hello/Cargo.toml")).unwrap();
     hello.write("hello/Cargo.toml", &manifest.replace("0.3.0", "0.3.1"));
     let lock = fs::read_to_string(hello.path().join("Cargo.lock")).unwrap();
     hello.write("Cargo.lock", &lock.replace("0.3.0", "0.3.1"));
     let changed = scan(&hello, &["--json"]).code(0).says("Cargo.lock or a Cargo.toml is not the one");
-    assert_eq!(lists(&changed.json()), ["taken", "taken"]);
+    assert_eq!(lists(&changed.json()), ["unverified", "unverified"]);
     hello.git(&["commit", "--quiet", "--all", "--message", "another"]);
     scan(&hello, &[]).code(0).says("taken at their word: Cargo.lock or a Cargo.toml is not the one");
     let claim = |config: &mut Value| {
@@ -84,7 +84,7 @@ fn a_list_is_held_against_the_source_that_the_image_is_of() {
     let report = scan(&hello, &["--json"])
         .code(3)
         .says("it lacks hello 0.3.1 (local); nothing links hello 0.3.0 (local)");
-    assert_eq!(lists(&report.json()), ["wrong", "wrong"]);
+    assert_eq!(lists(&report.json()), ["mismatch", "mismatch"]);
     // It may come from elsewhere: what counts is what it says of itself.
     support::copy(&hello.layout(), &hello.path().join("target/elsewhere"));
     scan(&hello, &["--image", "target/elsewhere"]).code(3).says("nothing links hello 0.3.0");

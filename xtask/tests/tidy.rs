@@ -1,6 +1,6 @@
 //! What no compiler checks of a repository.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,18 +20,43 @@ fn files(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The sources of xtask without their tests: the path below its folder, and the text.
-fn sources() -> Vec<(String, String)> {
-    let folder = root().join("xtask/src");
+/// A source file of xtask, without its tests.
+struct Source {
+    /// The package it belongs to.
+    package: String,
+    /// The path below `src`.
+    path: String,
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
     let mut found = Vec::new();
-    files(&folder, &[".rs"], &mut found);
-    let is_test = |path: &PathBuf| path.iter().any(|part| part == "tests" || part == "tests.rs");
-    let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
-        (path.strip_prefix(&folder).unwrap().to_string_lossy().into_owned(), code)
-    };
-    found.into_iter().filter(|path| !is_test(path)).map(read).collect()
+    for package in packages() {
+        let folder = package.join("src");
+        let mut paths = Vec::new();
+        files(&folder, &[".rs"], &mut paths);
+        for path in paths {
+            if path.iter().any(|part| part == "tests" || part == "tests.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            found.push(Source {
+                package: package.file_name().unwrap().to_string_lossy().into_owned(),
+                path: path.strip_prefix(&folder).unwrap().to_string_lossy().into_owned(),
+                code: text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned(),
+            });
+        }
+    }
+    assert!(found.len() > 100, "{}", found.len());
+    found
+}
+
+/// The folders of xtask's packages.
+fn packages() -> Vec<PathBuf> {
+    let crates = fs::read_dir(root().join("xtask/crates")).unwrap().map(|entry| entry.unwrap().path());
+    let mut packages: Vec<_> = crates.chain([root().join("xtask")]).collect();
+    packages.sort();
+    packages
 }
 
 #[test]
@@ -135,18 +160,26 @@ fn nothing_is_left_unfinished() {
     }
 }
 
-/// Both crates talk TLS and read TOML, and xtask repeats the versions so that it can stand alone.
+/// The same dependency has the same requirement in each manifest: the crates of xtask repeat them, because xtask
+/// must stand in any workspace.
 #[test]
 fn versions_that_are_written_twice_agree() {
-    let requirement = |file: &str, name: &str| {
-        let text = fs::read_to_string(root().join(file)).unwrap();
-        text.lines().find(|line| line.split(' ').next() == Some(name)).map(str::to_owned)
-    };
-    for name in ["rustls", "rustls-graviola", "toml-span"] {
-        if let Some(shared) = requirement("Cargo.toml", name) {
-            assert_eq!(Some(shared), requirement("xtask/Cargo.toml", name));
+    let mut seen = BTreeMap::<String, (String, PathBuf)>::new();
+    let manifests = packages().into_iter().map(|package| package.join("Cargo.toml"));
+    for manifest in manifests.chain([root().join("Cargo.toml")]) {
+        let text = fs::read_to_string(&manifest).unwrap();
+        let sections =
+            text.split("\n[").filter(|section| section.split(']').next().unwrap().contains("dependencies"));
+        for line in
+            sections.flat_map(str::lines).filter(|line| !line.starts_with('#') && !line.contains("path = "))
+        {
+            let Some((name, requirement)) = line.split_once(" = ") else { continue };
+            let first =
+                seen.entry(name.to_owned()).or_insert_with(|| (requirement.to_owned(), manifest.clone()));
+            assert_eq!(first.0, requirement, "{name} in {} and {}", first.1.display(), manifest.display());
         }
     }
+    assert!(seen.len() > 20, "{seen:?}");
 }
 
 #[test]
@@ -154,34 +187,100 @@ fn nothing_in_xtask_knows_the_service_it_builds() {
     let settings = fs::read_to_string(root().join("xtask/image.toml")).unwrap();
     let package =
         settings.lines().find_map(|line| line.strip_prefix("package = ")).unwrap().trim_matches('"');
-    for (path, code) in sources() {
+    for Source { package: own, path, code } in sources() {
         let words: BTreeSet<_> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-        assert!(!words.contains(package), "{path} knows '{package}'");
+        assert!(!words.contains(package), "{own}: {path} knows '{package}'");
     }
 }
 
-/// The settings are of the rooms' types, and the rooms name the settings' file where they complain.
-#[test]
-fn no_two_rooms_know_each_other() {
-    let mut known = BTreeSet::new();
-    for (path, code) in sources() {
-        let room = path.split('/').next().unwrap().trim_end_matches(".rs");
-        for other in code.split("crate::").skip(1) {
-            let other = other.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-            known.insert((room.to_owned(), other.to_owned()));
+/// The first names of the paths that `code` takes from `prefix` (`crate::` or `super::`), also in groups.
+fn names_after<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
+    let name = |text: &'a str| text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+    let mut names = Vec::new();
+    for rest in code.split(prefix).skip(1) {
+        let Some(group) = rest.strip_prefix('{') else {
+            names.push(name(rest));
+            continue;
+        };
+        let (mut depth, mut start) = (0, 0);
+        for (at, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' | ',' if depth == 0 => {
+                    names.push(name(&group[start..at]));
+                    start = at + 1;
+                    if c == '}' {
+                        break;
+                    }
+                }
+                '}' => depth -= 1,
+                _ => {}
+            }
         }
     }
-    for (room, other) in known.iter().filter(|(room, other)| room != other && room != "settings") {
-        let is_mutual = other != "settings" && known.contains(&(other.clone(), room.clone()));
-        assert!(!is_mutual, "{room} and {other} know each other");
+    names
+}
+
+#[test]
+fn groups_of_imports_are_read() {
+    let code = "use crate::{a, b::{c, d}, e};\nuse crate::f::g;";
+    assert_eq!(names_after(code, "crate::"), ["a", "b", "e", "f"]);
+}
+
+/// The modules of a package form no cycle: each pair imports in one direction at most.
+#[test]
+fn no_two_modules_import_each_other() {
+    let mut known = BTreeSet::new();
+    for Source { package, path, code } in sources() {
+        let module = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        let mut others = names_after(&code, "crate::");
+        if !path.contains('/') {
+            others.extend(names_after(&code, "super::"));
+        }
+        known.extend(others.into_iter().map(|other| (package.clone(), module.clone(), other.to_owned())));
+    }
+    let mutual: Vec<_> = known
+        .iter()
+        .filter(|(package, one, two)| {
+            one < two && known.contains(&(package.clone(), two.clone(), one.clone()))
+        })
+        .collect();
+    assert!(mutual.is_empty(), "{mutual:#?}");
+}
+
+/// The diagram of the crates in the documentation; `UPDATE_EXPECT=1` writes it.
+#[test]
+fn the_documented_arrows_are_the_dependencies() {
+    let mut diagram = "\n```mermaid\nflowchart TB\n".to_owned();
+    for package in packages() {
+        let text = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+        let name = package.file_name().unwrap().to_string_lossy();
+        for line in text.lines().filter(|line| line.contains("{ path = ")) {
+            diagram += &format!("  {name} --> {}\n", line.split(' ').next().unwrap());
+        }
+    }
+    diagram += "```\n\n";
+    let path = root().join("docs/architecture.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("<!-- crates -->\n").unwrap();
+    let (drawn, after) = rest.split_once("<!-- /crates -->").unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, format!("{before}<!-- crates -->\n{diagram}<!-- /crates -->{after}")).unwrap();
+    } else {
+        assert_eq!(drawn, diagram, "UPDATE_EXPECT=1 cargo test -p xtask --test tidy writes it");
     }
 }
 
 #[test]
 fn children_are_started_in_one_place() {
-    for (path, code) in sources().into_iter().filter(|(path, _)| !path.starts_with("process/")) {
+    let elsewhere =
+        |source: &Source| !(source.package == "cli-support" && source.path.starts_with("process/"));
+    for Source { package, path, code } in sources().into_iter().filter(elsewhere) {
         for way in ["process::Command", "duct::"] {
-            assert!(!code.contains(way), "{path} uses {way}; children are started by process::Cmd");
+            assert!(
+                !code.contains(way),
+                "{package}: {path} uses {way}; children are started by process::Cmd"
+            );
         }
     }
 }

@@ -20,10 +20,10 @@ pub const SETTINGS: &str =
     "package = 'hello'\n[container.healthcheck]\ncommand = ['/usr/bin/hello']\n[scan]\nmax-age = 36500\n";
 
 /// A workspace whose binary links these crates, and its image for both platforms.
-pub fn control(mended: bool) -> Option<Hello> {
+pub fn control(fixed: bool) -> Option<Hello> {
     let hello = Hello::new();
     let versions =
-        CRATES.map(|(_, _, name, bad, good)| format!("{name} = \"={}\"\n", if mended { good } else { bad }));
+        CRATES.map(|(_, _, name, bad, good)| format!("{name} = \"={}\"\n", if fixed { good } else { bad }));
     let manifest = "[package]\nname = \"hello\"\nversion = \"0.3.0\"\nedition = \"2024\"\n[dependencies]\n";
     hello.write("hello/Cargo.toml", &format!("{manifest}{}", versions.concat()));
     hello.write("hello/src/main.rs", "fn main() {}\n");
@@ -52,7 +52,7 @@ pub fn finding<'a>(report: &'a Value, id: &str) -> Option<&'a Value> {
     })
 }
 
-/// The repository's facts up to a day, so that later ones do not turn what is mended here into a finding.
+/// The repository's facts up to a day, so that later ones do not turn what is fixed here into a finding.
 pub fn facts() -> String {
     let text = fs::read_to_string(root().join("xtask/advisories.jsonl")).unwrap();
     let known = |line: &&str| {

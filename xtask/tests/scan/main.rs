@@ -1,7 +1,6 @@
-//! `cargo xtask scan` on images with crates that are known to be bad, mended, and hidden.
+//! `cargo xtask scan` on images with crates that are known to be bad, fixed, and hidden.
 
 mod archive;
-mod bills;
 mod comments;
 mod control;
 mod database;
@@ -11,16 +10,17 @@ mod fetched;
 mod hiding;
 mod ignoring;
 mod listed;
+mod sboms;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlisted;
 mod with_trivy;
 mod yanked;
 
-use bills::bills;
 use control::{CRATES, control, finding, scan};
 use hiding::hiding;
 use ignoring::ignoring;
+use sboms::bills;
 use serde_json::json;
 use support::have_targets;
 use with_trivy::with_trivy;

@@ -1,0 +1,199 @@
+//! A pull request with the advisories as they are now: a commit on a branch of its own, and one request to GitHub.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use cli_support::error::{Fault, plain_line};
+use cli_support::process::Cmd;
+use cli_support::temporary::Temporary;
+use image_scan::advisory_db::FILE;
+use oci_registry::retry::Policy;
+use oci_registry::{Downloads, Secret};
+use rust_workspace::git;
+
+/// The branch that is pushed, over whatever an earlier run left there.
+pub(super) const BRANCH: &str = "xtask/advisories";
+/// The remote that it is pushed to, as actions/checkout names it.
+pub(super) const REMOTE: &str = "origin";
+/// Who commits where git knows nobody, as on GitHub's runners.
+const BOT: (&str, &str) = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com");
+/// Where GitHub's REST API is, unless the environment says otherwise.
+const API: &str = "https://api.github.com";
+
+/// Where a pull request goes, and in whose name.
+#[derive(Debug)]
+pub(super) struct Proposal {
+    root: PathBuf,
+    api: String,
+    repository: String,
+    token: Secret,
+}
+
+impl Proposal {
+    /// By the variables of GitHub Actions, which `get` answers for.
+    pub(super) fn new(root: &Path, get: impl Fn(&str) -> Option<String>) -> Result<Self, Fault> {
+        let need = |name: &str| {
+            get(name).ok_or_else(|| {
+                Fault::usage(format!("--pull-request: {name} is not set"))
+                    .at("environment")
+                    .hint("it is for a workflow: .github/workflows/advisories.yml sets what it needs")
+            })
+        };
+        let repository = need("GITHUB_REPOSITORY")?;
+        let plain = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        if !repository.split_once('/').is_some_and(|(owner, name)| plain(owner) && plain(name)) {
+            return Err(Fault::usage("GITHUB_REPOSITORY is not OWNER/NAME").at("environment"));
+        }
+        let token = Secret::new(need("GITHUB_TOKEN")?);
+        let api = get("GITHUB_API_URL").unwrap_or_else(|| API.to_owned());
+        Ok(Self { root: root.to_owned(), api, repository, token })
+    }
+
+    /// OWNER/NAME.
+    pub(super) fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    fn git(&self, args: &[&str]) -> Cmd {
+        git::command(&self.root).args(args.iter().copied())
+    }
+
+    /// Commits the file on the branch and pushes that; false where it is as the commit here has it. Neither the
+    /// branch that is checked out nor the index is touched.
+    pub(super) fn push(&self, title: &str) -> Result<bool> {
+        let name = self.git(&["ls-files", "--full-name", "--", FILE]).read()?;
+        if name.is_empty() {
+            return Err(Fault::failed("git does not track it")
+                .at(FILE)
+                .hint(format!("git add {FILE}"))
+                .into());
+        }
+        if self.git(&["diff", "--name-only", "HEAD", "--", FILE]).read()?.is_empty() {
+            return Ok(false);
+        }
+        let index = self.git(&["rev-parse", "--git-path", "xtask-advisories.index"]).read()?;
+        let index = Temporary::new(self.root.join(index));
+        let apart = |args: &[&str]| self.git(args).env("GIT_INDEX_FILE", index.path()).read();
+        let blob = self.git(&["hash-object", "-w", "--", FILE]).read()?;
+        apart(&["read-tree", "HEAD"])?;
+        apart(&["update-index", "--cacheinfo", &format!("100644,{blob},{name}")])?;
+        let tree = apart(&["write-tree"])?;
+        let mut commit = self.git(&["commit-tree", &tree, "-p", "HEAD", "-m", title]);
+        if !self.git(&["config", "user.email"]).succeeds() {
+            for role in ["AUTHOR", "COMMITTER"] {
+                commit =
+                    commit.env(format!("GIT_{role}_NAME"), BOT.0).env(format!("GIT_{role}_EMAIL"), BOT.1);
+            }
+        }
+        let commit = commit.read()?;
+        let to = format!("{commit}:refs/heads/{BRANCH}");
+        let push = self.git(&["push", "--quiet", "--force", REMOTE, &to]).env("GIT_TERMINAL_PROMPT", "0");
+        push.read().context(Fault::failed(format!("cannot push {BRANCH} to {REMOTE}")).hint(
+            "the job needs 'permissions: contents: write', and actions/checkout 'persist-credentials: true'",
+        ))?;
+        Ok(true)
+    }
+
+    /// Opens the pull request (GitHub REST API, "Create a pull request"); one that is open has the commit already.
+    pub(super) fn open(&self, title: &str, body: &str) -> Result<String> {
+        let base = self.git(&["symbolic-ref", "--short", "HEAD"]).read();
+        let base = base.context("no branch is checked out that it could go into")?;
+        let ask = json!({ "title": title, "head": BRANCH, "base": base, "body": body });
+        let address = format!("{}/repos/{}/pulls", self.api.trim_end_matches('/'), self.repository);
+        let headers = [
+            ("accept", "application/vnd.github+json"),
+            ("content-type", "application/json"),
+            ("x-github-api-version", "2022-11-28"),
+        ];
+        let answer = Downloads::new(Policy::default());
+        let (status, answer) = answer.post(&address, &self.token, &headers, ask.to_string().as_bytes())?;
+        Ok(outcome(status, &answer).map_err(|fault| fault.at(address))?)
+    }
+}
+
+/// What GitHub's answer means.
+fn outcome(status: u16, body: &[u8]) -> Result<String, Fault> {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    if status == 201 {
+        return Ok(plain_line(answer["html_url"].as_str().unwrap_or("opened")));
+    }
+    let errors =
+        answer["errors"].as_array().into_iter().flatten().filter_map(|error| error["message"].as_str());
+    let words: Vec<_> = answer["message"].as_str().into_iter().chain(errors).collect();
+    let words = plain_line(&words.join(": "));
+    if status == 422 && words.contains("pull request already exists") {
+        return Ok("the one that is open has the new commit".to_owned());
+    }
+    let fault = Fault::failed(format!("GitHub answers {status}: {words}"));
+    Err(match status {
+        401 | 403 | 404 => fault.hint(
+            "the job needs 'permissions: pull-requests: write', and the repository's settings 'Allow GitHub Actions to create and approve pull requests' (Actions, General)",
+        ),
+        _ => fault,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_github_answers() {
+        for (status, body, expected) in [
+            (201, r#"{"html_url":"https://github.com/o/r/pull/7"}"#, Ok("https://github.com/o/r/pull/7")),
+            (201, "", Ok("opened")),
+            (
+                422,
+                r#"{"message":"Validation Failed","errors":[{"message":"A pull request already exists for o:xtask/advisories."}]}"#,
+                Ok("has the new commit"),
+            ),
+            (
+                422,
+                r#"{"message":"Validation Failed","errors":[{"field":"base"}]}"#,
+                Err("422: Validation Failed"),
+            ),
+            (403, r#"{"message":"not permitted"}"#, Err("pull-requests: write")),
+            (401, r#"{"message":"Bad credentials"}"#, Err("401: Bad credentials")),
+            (500, "<html>", Err("GitHub answers 500")),
+        ] {
+            match (outcome(status, body.as_bytes()), expected) {
+                (Ok(said), Ok(words)) => assert!(said.contains(words), "{said}"),
+                (Err(fault), Err(words)) => {
+                    let text = cli_support::error::render(&fault.into());
+                    assert!(text.contains(words), "{text}");
+                }
+                (found, _) => panic!("{status} {body}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_it_needs_is_asked_for_by_name() {
+        let with = |variables: &[(&str, &str)]| {
+            let get = |name: &str| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            };
+            Proposal::new(Path::new("/ws"), get)
+                .map(|proposal| proposal.api)
+                .map_err(|fault| fault.to_string())
+        };
+        let token = ("GITHUB_TOKEN", "t");
+        let repository = ("GITHUB_REPOSITORY", "o/r");
+        assert_eq!(with(&[token, repository]), Ok(API.to_owned()));
+        assert_eq!(
+            with(&[token, repository, ("GITHUB_API_URL", "https://x/api")]),
+            Ok("https://x/api".to_owned())
+        );
+        assert!(with(&[token]).unwrap_err().contains("GITHUB_REPOSITORY is not set"));
+        assert!(with(&[repository]).unwrap_err().contains("GITHUB_TOKEN is not set"));
+        for wrong in ["o", "o/", "/r", "o/r/x", "o/r?x", "o/../x"] {
+            let said = with(&[token, ("GITHUB_REPOSITORY", wrong)]).unwrap_err();
+            assert!(said.contains("not OWNER/NAME"), "{wrong}: {said}");
+        }
+    }
+}

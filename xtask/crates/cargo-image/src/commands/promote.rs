@@ -1,0 +1,173 @@
+//! `cargo xtask promote`: an image that is published, byte for byte, into an environment.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::publish::Target;
+use super::verify::{TrustFlags, image};
+use crate::environments::{Place, Places, PromoteSetup, PromoteStep, PromoteWork, Promoted};
+use crate::publish::Trust;
+use crate::verify::Demands;
+use cli_support::error::Fault;
+use cli_support::plan::Plan;
+use cli_support::ui::{self, Ui};
+use rust_workspace::settings::{Environment, Workspace};
+use rust_workspace::tags::Event;
+
+/// Put a published image into an environment; rolling back is promoting an older one
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cargo xtask promote 1.2.3 --to staging
+  cargo xtask promote --from staging --to production     what runs in the one, into the other
+  cargo xtask promote sha256:… --to production           roll back to an older image
+
+Exit codes: 0 done, 1 failed, 2 usage or settings, 3 the environment does not take it")]
+pub struct Flags {
+    /// A version, tag or digest; what runs in --from where there is none
+    #[arg(value_name = "IMAGE", required_unless_present = "from")]
+    image: Option<String>,
+    /// The environment, of `[[environments]]` in xtask/image.toml
+    #[arg(long, value_name = "ENV")]
+    to: String,
+    /// The environment that it must run in now
+    #[arg(long, value_name = "ENV")]
+    from: Option<String>,
+    #[command(flatten)]
+    trust: TrustFlags,
+    #[command(flatten)]
+    target: Target,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document: the result, or with --dry-run the plan
+    #[arg(long)]
+    json: bool,
+}
+
+impl Flags {
+    /// Plans, and then prints the plan or runs it.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::find()?;
+        let setup = self.setup(&workspace)?;
+        let plan = plan(&setup);
+        if self.dry_run {
+            plan.print(self.json);
+            return Ok(());
+        }
+        let ui = Ui::detect();
+        let environments = [&setup.from, &setup.after];
+        let mut others: Vec<_> = environments.into_iter().flatten().map(|place| &place.at).collect();
+        others.push(&setup.image);
+        let client = self.target.client_for(&setup.to.at, &others, ui)?;
+        let to = setup.to.clone();
+        let mut work = PromoteWork::new(setup, client);
+        let steps = plan.run(&mut work, ui)?;
+        let Promoted { digest, previous, record } = work.promoted()?;
+        let (name, reference) = (to.environment.name, to.at.with_digest(digest).to_string());
+        if self.json {
+            let report = serde_json::json!({
+                "schema": "xtask.promote/1",
+                "command": "promote",
+                "environment": name,
+                "digest": digest,
+                "reference": reference,
+                "previous": previous,
+                "by": record.by,
+                "at": record.at,
+                "steps": steps,
+            });
+            ui::print(&format!("{report:#}\n"));
+        } else {
+            let before = previous.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
+            ui::print(&format!("\n{name} runs {reference}\nbefore: {before}\n"));
+        }
+        let summary = format!("### Promoted to {name}\n\n`{reference}`\n");
+        ui::write_outputs(&summary, &[("digest", digest.to_string()), ("reference", reference)])
+    }
+
+    fn setup(&self, workspace: &Workspace) -> Result<PromoteSetup> {
+        let repository = self.target.repository(workspace.settings.repository.as_deref())?;
+        let places = Places::of(workspace, &repository)?;
+        let named = |name: &Option<String>| -> Result<Option<Place>, Fault> {
+            name.as_ref().map(|name| places.find(name).cloned()).transpose()
+        };
+        let to = places.find(&self.to)?.clone();
+        if let Some(other) = places
+            .all()
+            .iter()
+            .find(|other| other.at == to.at && other.environment.name != to.environment.name)
+        {
+            let (one, other) = (&to.environment.name, &other.environment.name);
+            return Err(Fault::usage(format!("{one} and {other} are the same place")).at(&to.at).into());
+        }
+        let (from, after) = (named(&self.from)?, named(&to.environment.after)?);
+        let image = match (&self.image, &from) {
+            (Some(text), _) => image(text, || Ok(repository.clone()))?,
+            (None, Some(from)) => from.at.clone(),
+            (None, None) => return Err(Fault::usage("which image? a version, tag or digest").into()),
+        };
+        places.must_know(&image)?;
+        let event = Event::read(&workspace.root);
+        Ok(PromoteSetup {
+            by: event.actor.unwrap_or_else(|| "unknown".to_owned()),
+            run: event.run.map(|run| run.url),
+            folder: workspace.root.join("target").join("xtask"),
+            plain_http: self.target.plain_http,
+            demands: self.demands(&to.environment, &workspace.root)?,
+            image,
+            to,
+            from,
+            after,
+        })
+    }
+
+    fn demands(&self, to: &Environment, root: &Path) -> Result<Demands, Fault> {
+        let of_settings = match (&to.key, &to.identity) {
+            (Some(key), _) => {
+                let place = format!("{}: environment '{}'", rust_workspace::settings::FILE, to.name);
+                Some(Trust::key(key, root, place)?)
+            }
+            (None, Some(identity)) => Some(Trust::Identity {
+                identity: identity.clone(),
+                issuer: "https://token.actions.githubusercontent.com".to_owned(),
+            }),
+            (None, None) => None,
+        };
+        Ok(Demands {
+            // A flag adds a demand where the environment has none; it never takes the place of one.
+            trust: match of_settings.filter(|_| to.signed) {
+                Some(trust) => Some(trust),
+                None => self.trust.trust()?,
+            },
+            signed: to.signed,
+            scanned_within_days: to.scanned_within_days,
+            ..Demands::default()
+        })
+    }
+}
+
+fn plan(setup: &PromoteSetup) -> Plan<PromoteStep> {
+    let mut plan = Plan::new("promote");
+    let (to, place) = (&setup.to.environment.name, setup.to.at.to_string());
+    let image = setup.image.to_string();
+    let reason = format!("the image, and what runs in {to} now");
+    plan.step("find", reason, [&image, &place], PromoteStep::Find);
+    plan.step(
+        "demands",
+        format!("what {to} asks of an image"),
+        [rust_workspace::settings::FILE, &image],
+        PromoteStep::Demands,
+    );
+    if setup.to.at.name() != setup.image.name() {
+        let name = setup.to.at.name();
+        let reason = format!("the same bytes and all that refers to them, into {name}");
+        plan.step("copy", reason, [&image], PromoteStep::Copy);
+        plan.step("verify", format!("all of it arrived, and {to} takes it"), [&name], PromoteStep::Verify);
+    }
+    plan.step("tag", format!("the same manifest under {place}"), [&image], PromoteStep::Tag);
+    plan.step("record", format!("by {}, as a referrer of it", setup.by), ["tag"], PromoteStep::Record);
+    plan
+}

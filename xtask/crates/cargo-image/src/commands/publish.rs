@@ -1,0 +1,310 @@
+//! `cargo xtask publish`: the very bytes of the layout into a registry.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+
+pub use super::target::Target;
+use super::version::VersionReport;
+use crate::publish::{
+    ImageBundle, Origin, Parameters, PublishReport, PublishSetup, PublishStep, PublishWork, Scan, Signer,
+    SigningMode, StatementKind, check_version, merge, need_cosign, scan_gate,
+};
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+use cli_support::plan::Plan;
+use cli_support::time::Date;
+use cli_support::ui::{self, Ui};
+use image_scan::gate::needs_trivy;
+use oci_image::layout::Lock;
+use oci_registry::Reference;
+use rust_workspace::settings::Bytes;
+use rust_workspace::tags::{Motion, Tag};
+use rust_workspace::version::{version_of, version_tag};
+
+/// Put the image of target/image into a registry, byte for byte
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cargo xtask publish                                   repository and tags as xtask/image.toml has them
+  cargo xtask publish --dry-run                         show the plan and send nothing
+  cargo xtask publish --repository localhost:5000/app --tag 1.2.3 --tag latest
+  gh auth token | cargo xtask publish --token-stdin
+
+Exit codes: 0 done, 1 failed, 2 usage or settings, 3 no passing scan, a platform is missing, the
+version has other bytes, or a moving tag stands for a version and the image names none")]
+pub struct Flags {
+    #[command(flatten)]
+    target: Target,
+    /// A tag, instead of those of `[[tags]]`; again for more
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// The layout's folder [default: target/image]
+    #[arg(long, value_name = "DIR")]
+    image: Option<PathBuf>,
+    /// First join these layouts, of one platform each, into the one that is published; again for more
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    merge: Vec<PathBuf>,
+    /// Publish without a passing scan, for this reason
+    #[arg(long, value_name = "REASON")]
+    allow_unscanned: Option<String>,
+    /// How the image is signed
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    sign: SigningMode,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document: the result, or with --dry-run the plan
+    #[arg(long)]
+    json: bool,
+}
+
+impl Flags {
+    /// Plans, and then prints the plan or runs it.
+    pub fn run(self) -> Result<()> {
+        let facts = VersionReport::read()?;
+        let to = self.target.repository(facts.workspace.settings.repository.as_deref())?;
+        let dir = self.image.clone().unwrap_or_else(|| facts.package.target_dir.join("image"));
+        let ui = Ui::detect();
+        if self.dry_run && !self.merge.is_empty() {
+            return Err(Fault::usage("--merge makes an image, and --dry-run changes nothing")
+                .hint("merge first: the plan is about the image that comes of it")
+                .into());
+        }
+        let _lock = if self.dry_run || !dir.exists() && self.merge.is_empty() {
+            None
+        } else {
+            Some(Lock::take(&dir, |by| {
+                ui.warn(&format!("another run{by} is writing {}; waiting for it to end", dir.display()));
+            })?)
+        };
+        if !self.merge.is_empty() {
+            merge(&self.merge, &dir)?;
+        }
+        let parcel = read(&dir)?;
+        let tags = self.tags(&facts, &to, &parcel, ui)?;
+        let setup = self.setup(&facts, to, tags, &parcel, ui)?;
+        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let signer = self.sign.signer(get, |path| Path::new(path).is_file())?;
+        if signer.is_some() {
+            need_cosign()?;
+        }
+        let plan = plan(&setup, &parcel, &dir, signer);
+        if self.dry_run {
+            plan.print(self.json);
+            return Ok(());
+        }
+        let client = self.target.client(&setup.to, ui)?;
+        let mut work = PublishWork::new(setup, parcel, client)?;
+        let steps = plan.run(&mut work, ui)?;
+        let (digest, repository) = (work.parcel.digest(), work.setup.to.name());
+        let report =
+            PublishReport::new(repository, digest, work.rows, work.attached, work.sending.sent, steps);
+        for doubt in work.setup.version.iter().flat_map(|version| report.doubts(version)) {
+            ui.warn(&doubt);
+        }
+        if self.json {
+            ui::print(&format!("{:#}\n", serde_json::to_value(&report)?));
+        } else {
+            ui::print(&format!("\n{}\n{}\n{}\n", report.table(), report.reference, report.summary()));
+        }
+        let outputs = [("digest", digest.to_string()), ("reference", report.reference.clone())];
+        ui::write_outputs(&report.markdown(), &outputs)
+    }
+
+    /// The tags of the flags, or those of the rules, which must be about the very image that is there.
+    fn tags(&self, facts: &VersionReport, to: &Reference, parcel: &ImageBundle, ui: Ui) -> Result<Vec<Tag>> {
+        if !self.tag.is_empty() {
+            let tags = super::tags::named(facts, to, &self.tag)?;
+            if let Some(doubt) = check_version(parcel.label("version"), &tags)? {
+                ui.warn(&doubt);
+            }
+            return Ok(tags);
+        }
+        let derived = super::tags::of(facts, Some(to))?.tags;
+        let other = |what: &str, image: &str, now: &str| {
+            Fault::usage(format!("the image's {what} is {image}, and the source's is {now}"))
+                .at(parcel.layout.dir().display())
+                .hint("make it of this source: cargo xtask image --platform all; or name the tags: --tag TAG")
+        };
+        if let Some(now) = facts.source.revision() {
+            let image = parcel.label("revision").unwrap_or("not named");
+            if image != now {
+                return Err(other("revision", image, &now).into());
+            }
+        }
+        let image = parcel.label("version");
+        for tag in derived.iter().filter(|tag| tag.motion == Motion::Fixed && tag.rule != "version") {
+            let (Some(image), Some(now)) = (image, &tag.version) else { continue };
+            if image.replace('+', "-") != version_tag(now) {
+                return Err(other("version", image, &now.to_string()).into());
+            }
+        }
+        Ok(derived)
+    }
+
+    fn setup(
+        &self,
+        facts: &VersionReport,
+        to: Reference,
+        tags: Vec<Tag>,
+        parcel: &ImageBundle,
+        ui: Ui,
+    ) -> Result<PublishSetup> {
+        for tag in &tags {
+            to.with_tag(&tag.name)?;
+        }
+        let fixed = tags.iter().filter(|tag| tag.motion == Motion::Fixed);
+        let version = fixed.filter_map(|tag| tag.version.clone()).max();
+        let version = version.or_else(|| version_of(parcel.label("version")?));
+        let origin = Origin::of(parcel.label("revision"), &facts.source);
+        if let Some(doubt) = origin.doubt() {
+            ui.warn(&doubt);
+        }
+        let base = parcel.label("base.name").and_then(|name| name.parse::<Reference>().ok());
+        let own = facts.package.target_dir.join("xtask");
+        let scan = match Scan::read(&own.join("scan.json")) {
+            // Whoever publishes without a scan may do so because the scanner left something broken.
+            Err(error) if self.allow_unscanned.is_some() => {
+                ui.warn(&format!("{error:#}; the image counts as not scanned"));
+                None
+            }
+            read => read?,
+        };
+        let needs_trivy = needs_trivy(&facts.workspace.settings.scan);
+        let over = facts.workspace.settings.scan.over(Date::today());
+        let passed = scan_gate(scan.as_ref(), &parcel.digest(), needs_trivy, over.as_deref(), None).is_ok();
+        // A reason that was not needed is none that a consumer should read.
+        let unscanned = self.allow_unscanned.clone().filter(|_| !passed);
+        Ok(PublishSetup {
+            from: base.filter(|base| base.registry() == to.registry() && base.name() != to.name()),
+            scan,
+            needs_trivy,
+            over,
+            lacks: parcel.lacks(&facts.workspace.settings.platforms),
+            parameters: parameters(facts, origin, parcel, unscanned.clone()),
+            unscanned,
+            sboms: sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),
+            folder: own,
+            plain_http: self.target.plain_http,
+            to,
+            tags,
+            version,
+        })
+    }
+}
+
+fn parameters(
+    facts: &VersionReport,
+    origin: Origin,
+    parcel: &ImageBundle,
+    unscanned: Option<String>,
+) -> Parameters {
+    let root = &facts.workspace.root;
+    let files = ["Cargo.lock", "rust-toolchain.toml", rust_workspace::settings::FILE].into_iter().filter_map(
+        |name| {
+            let bytes = std::fs::read(root.join(name)).ok()?;
+            Some((name.to_owned(), Digest::of(&bytes)))
+        },
+    );
+    let specs = parcel.manifests.iter().filter_map(|entry| entry.platform.as_ref());
+    Parameters {
+        package: facts.package.name.clone(),
+        binary: facts.package.binary.clone(),
+        source: facts.package.repository.clone(),
+        unscanned,
+        files: if origin.has_files() { files.collect() } else { Vec::new() },
+        run: facts.event.run.clone(),
+        platforms: specs.map(ToString::to_string).collect(),
+        origin,
+    }
+}
+
+fn read(dir: &Path) -> Result<ImageBundle> {
+    if dir.exists() {
+        return ImageBundle::read(dir);
+    }
+    Err(Fault::usage("there is no image").at(dir.display()).hint("cargo xtask image --platform all").into())
+}
+
+/// The bills of materials that `cargo xtask sbom` and others left in these folders, of this very image:
+/// each names a manifest of it.
+fn sboms(folders: &[PathBuf], parcel: &ImageBundle) -> Vec<PathBuf> {
+    let digests: Vec<_> =
+        parcel.manifests.iter().chain([&parcel.top]).map(|entry| entry.digest.hex()).collect();
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
+    let is_sbom = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let named = name.ends_with(".cdx.json") || name.starts_with("sbom-") && name.ends_with(".json");
+        named
+            && std::fs::read_to_string(path)
+                .is_ok_and(|text| digests.iter().any(|digest| text.contains(digest)))
+    };
+    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(is_sbom).collect();
+    found.sort();
+    found
+}
+
+fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<Signer>) -> Plan<PublishStep> {
+    let mut plan = Plan::new("publish");
+    let to = setup.to.name();
+    let layout = dir.display().to_string();
+    plan.step(
+        "gate",
+        "only what passed its scan is published",
+        ["target/xtask/scan.json"],
+        PublishStep::Gate,
+    );
+    plan.step("rights", format!("before anything is sent: may we push to {to}?"), [&to], PublishStep::Rights);
+    let reason = format!("what {to} lacks of {}", Bytes(parcel.bytes()));
+    plan.step("blobs", reason, [&layout], PublishStep::Blobs);
+    let reason = format!("{} platforms, then {}", parcel.manifests.len(), parcel.digest());
+    plan.step("manifests", reason, [&layout], PublishStep::Manifests);
+    let scan = setup.scan.iter().filter(|scan| scan.digest == parcel.digest());
+    let attached = scan.map(|_| "scan").chain(setup.sboms.iter().map(|_| "SBOM"));
+    let attached: Vec<_> = std::iter::once("provenance").chain(attached).collect();
+    plan.step(
+        "attach",
+        format!("referrers of it: {}", attached.join(", ")),
+        ["source", "scan"],
+        PublishStep::Attach,
+    );
+    if let Some(signer) = signer {
+        let image = setup.to.with_digest(parcel.digest()).to_string();
+        let command = signer.command(&image, &setup.folder, setup.plain_http);
+        let attest = |said| {
+            let command = signer.attest(said, &image, &setup.folder, setup.plain_http);
+            PublishStep::Attest(signer.clone(), said, command)
+        };
+        plan.step(
+            "sign",
+            "the index and every platform",
+            [&image],
+            PublishStep::Sign(signer.clone(), command),
+        );
+        plan.step("attest", "the provenance, signed as well", ["attach"], attest(StatementKind::Provenance));
+        if attached.len() > 1 {
+            let reason = format!("signed as well, by their digests: {}", attached[1..].join(", "));
+            plan.step("attest-documents", reason, ["attach"], attest(StatementKind::Documents));
+        }
+    }
+    let names = |forward: bool| {
+        let of = |tag: &&Tag| tag.motion.is_forward() == forward;
+        setup.tags.iter().filter(of).map(|tag| tag.name.clone()).collect::<Vec<_>>()
+    };
+    let fixed = names(false);
+    plan.step(
+        "tags",
+        format!("only now that all of it is there: {}", fixed.join(", ")),
+        fixed,
+        PublishStep::Tags,
+    );
+    let moving = names(true);
+    if !moving.is_empty() {
+        let reason = format!("forward only, by the registry's own tags: {}", moving.join(", "));
+        plan.step("moving", reason, moving, PublishStep::Moving);
+    }
+    plan.step("read-back", "what the registry gives must be what was sent", [&to], PublishStep::ReadBack);
+    plan
+}

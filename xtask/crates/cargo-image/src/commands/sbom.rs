@@ -1,0 +1,243 @@
+//! `cargo xtask sbom`: a bill of materials for each platform of an image.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+
+use super::scan::no_image;
+use cli_support::error::{self, Fault, Faults};
+use cli_support::plan::{Action, Plan};
+use cli_support::time::Date;
+use cli_support::ui::{self, Progress, Ui};
+use image_scan::bom::{self, Bom, Name};
+use image_scan::builtin::{Packages, blind_spots};
+use image_scan::inventory::{self, Inventory};
+use image_scan::licence::{self, Licences};
+use image_scan::platforms;
+use image_scan::source::{ImageSource, client_options, same};
+use image_scan::unlisted::{self, Overlooked};
+use oci_image::layout::Lock;
+use oci_image::oci::PlatformSpec;
+use oci_registry::Client;
+use rust_workspace::binary;
+use rust_workspace::settings::{Unlisted, Workspace};
+
+/// Write what an image is made of, for each platform
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cargo xtask sbom                              target/sbom/NAME-linux-amd64.cdx.json and so on
+  cargo xtask sbom --format spdx --output dist")]
+pub struct Flags {
+    /// The format
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
+    #[arg(long, value_name = "DIR|TAR|REF")]
+    image: Option<String>,
+    /// The folder that the documents are put into [default: target/sbom]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document: the result, or with --dry-run the plan
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Format {
+    /// CycloneDX 1.6, JSON
+    #[default]
+    Cyclonedx,
+    /// SPDX 2.3, JSON
+    Spdx,
+}
+
+impl Format {
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Cyclonedx => "cdx.json",
+            Self::Spdx => "spdx.json",
+        }
+    }
+}
+
+#[derive(Debug)]
+enum SbomStep {
+    Look(ImageSource),
+    Licences(PathBuf),
+    Write(Format),
+}
+
+/// What the steps hand on.
+#[derive(Debug)]
+struct SbomWork {
+    /// The repository, where the image has one; other images are called as they call themselves.
+    repository: Option<String>,
+    room: PathBuf,
+    output: PathBuf,
+    /// The path of the workspace's own program, where the image is the one made here.
+    expected: Option<String>,
+    /// Programs that may be without a list, by the settings.
+    unlisted: Vec<Unlisted>,
+    inventories: Vec<(Inventory, Vec<Overlooked>)>,
+    licences: Licences,
+    written: Vec<(PlatformSpec, PathBuf, usize)>,
+}
+
+impl Flags {
+    /// Plans, and then prints the plan or runs it.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::find()?;
+        let metadata = binary::metadata(&workspace.root)?;
+        let target = metadata.target_directory.clone().into_std_path_buf();
+        let own = target.join("image");
+        let source = match &self.image {
+            Some(text) => {
+                ImageSource::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
+            }
+            None if own.join("oci-layout").is_file() => ImageSource::Layout(own.clone(), None),
+            None => return Err(no_image(&own).into()),
+        };
+        let repository = match &source {
+            ImageSource::Registry(reference) => Some(reference.name()),
+            ImageSource::Layout(dir, _) if same(dir, &own) => workspace.settings.repository.clone(),
+            ImageSource::Layout(..) | ImageSource::Archive(_) => None,
+        };
+        let output = self.output.clone().unwrap_or_else(|| target.join("sbom"));
+        let mut plan = Plan::new("sbom");
+        let image = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
+        let reason = "each platform's layers, the lists in its programs, its packages";
+        plan.step("look", reason, [image], SbomStep::Look(source));
+        let reason = "the licences of the crates that Cargo.lock knows";
+        plan.step("licences", reason, ["Cargo.lock"], SbomStep::Licences(workspace.root.clone()));
+        let reason = format!("a document a platform in {}", output.display());
+        plan.step("write", reason, ["look", "licences"], SbomStep::Write(self.format));
+        if self.dry_run {
+            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            return Ok(());
+        }
+        let ui = Ui::detect();
+        let _lock = Lock::take(&target.join("xtask").join("scan"), |by| {
+            ui.warn(&format!("a scan of this workspace is running{by}; waiting for it to end"));
+        })?;
+        let (inventories, written) = (Vec::new(), Vec::new());
+        let room = target.join("xtask").join("scan-image");
+        let unlisted = workspace.settings.scan.unlisted.clone();
+        let licences = Licences::new();
+        let expected = match &self.image {
+            Some(text) if !same(Path::new(text), &own) => None,
+            _ => {
+                let settings = &workspace.settings;
+                let package =
+                    binary::Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
+                let path = settings.container.path.clone();
+                Some(path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary)))
+            }
+        };
+        let mut work =
+            SbomWork { repository, room, output, expected, unlisted, inventories, licences, written };
+        let steps = plan.run(&mut work, ui)?;
+        for (inventory, overlooked) in &work.inventories {
+            for one in overlooked {
+                let (on, path) = (&inventory.image.platform, error::plain_line(&one.path));
+                ui.warn(&format!(
+                    "{on} {path}: the bill names it, and not what it is made of; overlooked until {}",
+                    one.expires
+                ));
+            }
+        }
+        if self.json {
+            let documents: Vec<_> = work
+                .written
+                .iter()
+                .map(|(platform, path, parts)| {
+                    serde_json::json!({ "platform": platform.to_string(), "path": path, "components": parts })
+                })
+                .collect();
+            let report = serde_json::json!({
+                "schema": "xtask.sbom/1", "command": "sbom", "documents": documents, "steps": steps,
+            });
+            ui::print(&format!("{report:#}\n"));
+        } else {
+            work.written.iter().for_each(|(_, path, _)| ui::print(&format!("{}\n", path.display())));
+        }
+        Ok(())
+    }
+}
+
+impl Action for SbomStep {
+    type State = SbomWork;
+
+    fn run(&self, work: &mut SbomWork, progress: &Progress) -> Result<String> {
+        match self {
+            Self::Look(source) => {
+                let client = Client::new(client_options());
+                let (layout, only) = source.pull(&client, &work.room, &|text| progress.detail(text))?;
+                let found = platforms::find(&layout, only)?;
+                for image in &found.images {
+                    let inventory = inventory::take(&layout, image)?;
+                    let silent = unlisted::silent(&inventory, work.expected.as_deref());
+                    let (entries, today) = (&work.unlisted, Date::today());
+                    let overlooked = unlisted::overlooked(&inventory, &silent, entries, today);
+                    // A bill with a part left out would be worse than none.
+                    let faults =
+                        blind_spots(&inventory, work.expected.as_deref(), Packages::Read, &overlooked);
+                    if !faults.is_empty() {
+                        return Err(Faults(faults).into());
+                    }
+                    work.inventories.push((inventory, overlooked));
+                }
+                let crates: usize = work.inventories.iter().map(|(inventory, _)| inventory.crates()).sum();
+                Ok(format!("{crates} crates in {} platforms", work.inventories.len()))
+            }
+            Self::Licences(root) => {
+                work.licences = licence::of_workspace(root)?;
+                Ok(format!("{} known", work.licences.len()))
+            }
+            Self::Write(format) => work.write(*format),
+        }
+    }
+}
+
+impl SbomWork {
+    fn write(&mut self, format: Format) -> Result<String> {
+        let at = || self.output.display().to_string();
+        fs::create_dir_all(&self.output).with_context(at)?;
+        for (inventory, overlooked) in &self.inventories {
+            let named = || Name::of_image(&inventory.image);
+            let name = self.repository.clone().map_or_else(named, Name::of_repository);
+            let bom = Bom::of(&name, inventory, &self.licences, overlooked);
+            let document = match format {
+                Format::Cyclonedx => bom::cyclonedx(&bom),
+                Format::Spdx => bom::spdx(&bom),
+            };
+            let platform = inventory.image.platform.clone();
+            // What a foreign config calls its platform is no path.
+            let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+            let in_name = |char: &char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
+            let short: String = name.short().chars().filter(in_name).take(100).collect();
+            let name = format!(
+                "{}-{}-{}.{}",
+                short.trim_start_matches('.'),
+                plain(&platform.os),
+                plain(&platform.architecture),
+                format.ending()
+            );
+            let path = self.output.join(name);
+            if self.written.iter().any(|(_, other, _)| *other == path) {
+                return Err(Fault::failed("two manifests for one platform")
+                    .at(path.display())
+                    .hint("choose one: --image DIR@sha256:…")
+                    .into());
+            }
+            fs::write(&path, format!("{document:#}\n")).with_context(|| path.display().to_string())?;
+            self.written.push((platform, path, bom.count()));
+        }
+        Ok(format!("{} documents", self.written.len()))
+    }
+}

@@ -1,0 +1,128 @@
+//! `cargo xtask tags`: what the image would be published under.
+
+use std::borrow::Cow;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::version::VersionReport;
+use crate::image::inputs::labels;
+use cli_support::error::Fault;
+use cli_support::ui::{self, Table};
+use oci_registry::Reference;
+use rust_workspace::settings::Settings;
+use rust_workspace::tags::{self, Derived, Rule, Tag};
+
+/// Say which tags the image would be published under
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The rules are [[tags]] in xtask/image.toml; docs/publish.md explains them.
+
+Examples:
+  cargo xtask tags
+  cargo xtask tags --json
+  GITHUB_ACTIONS=true GITHUB_REF=refs/tags/v1.2.3 cargo xtask tags    as a run for that tag would")]
+pub struct Flags {
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// The tags of this source and event, for the repository `to`.
+pub fn of(facts: &VersionReport, to: Option<&Reference>) -> Result<Derived> {
+    let derived = with(facts, tags::derive)?;
+    for tag in &derived.tags {
+        refuse_place(facts, to, tag)?;
+    }
+    Ok(derived)
+}
+
+/// The rules of the settings, or the defaults where they have none.
+pub fn rules(settings: &Settings) -> Cow<'_, [Rule]> {
+    if settings.tags.is_empty() { Cow::Owned(Rule::defaults()) } else { Cow::Borrowed(&settings.tags) }
+}
+
+/// Tags that somebody names, for the repository `to`.
+pub fn named(facts: &VersionReport, to: &Reference, names: &[String]) -> Result<Vec<Tag>> {
+    let one = |name: &String| {
+        let tag = with(facts, |facts| tags::named(facts, name))?;
+        refuse_place(facts, Some(to), &tag)?;
+        Ok(tag)
+    };
+    names.iter().map(one).collect()
+}
+
+fn with<T>(
+    facts: &VersionReport,
+    what: impl Fn(&tags::TagInputs<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let settings = &facts.workspace.settings;
+    what(&tags::TagInputs {
+        rules: &rules(settings),
+        latest: settings.latest,
+        event: &facts.event,
+        version: &facts.version,
+        revision: facts.source.revision.as_deref(),
+        dirty: facts.source.dirty,
+        time: facts.source.time,
+    })
+}
+
+/// Refuses a tag that says what runs in an environment: only what meets its demands comes there.
+fn refuse_place(facts: &VersionReport, to: Option<&Reference>, tag: &Tag) -> Result<()> {
+    for environment in &facts.workspace.settings.environments {
+        let own = environment.repository.as_deref().map(str::parse::<Reference>).transpose()?;
+        let is_here = own.is_none_or(|own| to.is_some_and(|to| to.name() == own.name()));
+        if is_here && environment.tag == tag.name {
+            let (name, tag, rule) = (&environment.name, &tag.name, &tag.rule);
+            return Err(Fault::usage(format!(
+                "{rule} gives the tag '{tag}', which says what runs in the environment {name}"
+            ))
+            .at(rust_workspace::settings::FILE)
+            .hint(format!(
+                "publish it under another tag, and then: cargo xtask promote TAG --to {name}; a rule takes a prefix"
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
+impl Flags {
+    /// Derives and tells.
+    pub fn run(self) -> Result<()> {
+        let facts = VersionReport::read()?;
+        let to = facts.workspace.settings.repository.as_deref().map(str::parse).transpose()?;
+        let derived = of(&facts, to.as_ref())?;
+        let repository = facts.workspace.settings.repository.as_ref().map(|name| name.to_lowercase());
+        let reference = |tag: &str| repository.as_ref().map(|repository| format!("{repository}:{tag}"));
+        let names: Vec<_> = derived.tags.iter().map(|tag| tag.name.clone()).collect();
+        if self.json {
+            let tags = derived.tags.iter().map(|tag| {
+                serde_json::json!({
+                    "tag": tag.name,
+                    "rule": tag.rule,
+                    "motion": tag.motion.word(),
+                    "reference": reference(&tag.name),
+                })
+            });
+            let labels = labels(&facts.package, &facts.source, &facts.workspace.settings);
+            let report = serde_json::json!({
+                "schema": "xtask.tags/1",
+                "command": "tags",
+                "version": facts.version.to_string(),
+                "tags": tags.collect::<Vec<_>>(),
+                "labels": labels,
+                "annotations": labels,
+            });
+            ui::print(&format!("{report:#}\n"));
+        } else {
+            let mut table = Table::new(&["tag", "moves", "rule"]);
+            for tag in &derived.tags {
+                table.row([tag.name.as_str(), tag.motion.word(), &tag.rule]);
+            }
+            ui::print(&table.to_string());
+        }
+        ui::write_outputs("", &[("version", facts.version.to_string()), ("tags", names.join(" "))])
+    }
+}

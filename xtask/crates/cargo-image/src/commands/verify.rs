@@ -1,0 +1,168 @@
+//! `cargo xtask verify`: what a consumer would check of a published image.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::publish::Target;
+use crate::publish::{Trust, private_folder};
+use crate::verify::{Demands, State, verify};
+use cli_support::error::Fault;
+use cli_support::ui::{self, Table, Ui};
+use oci_registry::Reference;
+use rust_workspace::settings::Workspace;
+
+/// Check a published image as a consumer would
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cargo xtask verify ghcr.io/owner/app:1.2.3
+  cargo xtask verify ghcr.io/owner/app:1.2.3 --key cosign.pub
+  cargo xtask verify 1.2.3 --identity '^https://github\\.com/owner/app/\\.github/workflows/release\\.yml@refs/tags/v'
+
+Exit codes: 0 all is well, 1 failed, 2 usage or settings, 3 a check does not hold")]
+pub struct Flags {
+    /// The image: REPOSITORY:TAG, REPOSITORY@DIGEST, or a tag of xtask/image.toml's repository
+    #[arg(value_name = "REF")]
+    image: String,
+    #[command(flatten)]
+    trust: TrustFlags,
+    /// The most days since the image was scanned
+    #[arg(long, value_name = "DAYS")]
+    scanned_within: Option<u64>,
+    /// The builder that the provenance must name, or how its name begins
+    #[arg(long, value_name = "URL")]
+    builder: Option<String>,
+    /// There must be a bill of materials
+    #[arg(long)]
+    require_sbom: bool,
+    /// Take an image too whose provenance says why it was published without a passing scan
+    #[arg(long, conflicts_with = "scanned_within")]
+    allow_unscanned: bool,
+    /// Read a token for the registry from standard input
+    #[arg(long)]
+    token_stdin: bool,
+    /// The user that goes with the token; not needed at ghcr.io
+    #[arg(long, value_name = "NAME", requires = "token_stdin")]
+    user: Option<String>,
+    /// Seconds of a registry's silence after which a request counts as failed [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: Option<u64>,
+    /// Speak to the registry without TLS; those on this machine always are
+    #[arg(long)]
+    plain_http: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whose signature is wanted.
+#[derive(Args, Debug, Default)]
+pub struct TrustFlags {
+    /// The public key that must have signed: a file or a KMS URI
+    #[arg(long, value_name = "KEY", conflicts_with = "identity")]
+    key: Option<String>,
+    /// The workflow that must have signed, as a regular expression for its URL
+    #[arg(long, value_name = "REGEX")]
+    identity: Option<String>,
+    /// Who vouched for that workflow
+    #[arg(long, value_name = "URL", default_value = "https://token.actions.githubusercontent.com")]
+    issuer: String,
+}
+
+impl TrustFlags {
+    /// What the flags ask for.
+    pub fn trust(&self) -> Result<Option<Trust>, Fault> {
+        if let Some(key) = &self.key {
+            return Trust::key(key, Path::new(""), "--key").map(Some);
+        }
+        let identity = self.identity.clone();
+        Ok(identity.map(|identity| Trust::Identity { identity, issuer: self.issuer.clone() }))
+    }
+}
+
+/// The image that a person names: in full, or by a tag or digest of `repository`, which is asked for only
+/// then. A repository alone is no image: what `latest` is changes under whoever looks.
+pub fn image(text: &str, repository: impl FnOnce() -> Result<Reference>) -> Result<Reference> {
+    if text.contains('/') {
+        let image: Reference = text.parse()?;
+        if image.tag().is_none() && image.digest().is_none() {
+            return Err(Fault::usage("which image of this repository?")
+                .at(&image)
+                .hint(format!("a tag or a digest: {image}:1.2.3, {image}@sha256:…"))
+                .into());
+        }
+        return Ok(image);
+    }
+    let repository = repository()?;
+    match text.parse() {
+        Ok(digest) => Ok(repository.with_digest(digest)),
+        Err(_) => Ok(repository.with_tag(text)?),
+    }
+}
+
+impl Flags {
+    /// Checks, and tells.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::find().ok();
+        let at = image(&self.image, || {
+            let repository =
+                workspace.as_ref().and_then(|workspace| workspace.settings.repository.as_deref());
+            Target::default().repository(repository)
+        })?;
+        let target = Target {
+            plain_http: self.plain_http,
+            token_stdin: self.token_stdin,
+            user: self.user.clone(),
+            timeout: self.timeout,
+            ..Target::default()
+        };
+        let ui = Ui::detect();
+        let client = target.client(&at, ui)?;
+        let digest = client.manifest(&at)?.digest;
+        let demands = Demands {
+            trust: self.trust.trust()?,
+            signed: false,
+            scanned: !self.allow_unscanned,
+            takes_failed: self.allow_unscanned,
+            scanned_within_days: self.scanned_within,
+            takes_older: false,
+            builder: self.builder.clone(),
+            sbom: self.require_sbom,
+        };
+        let folder = workspace.map(|workspace| workspace.root.join("target/xtask"));
+        let temporary = if folder.is_none() { Some(private_folder()?) } else { None };
+        let folder = folder.or(temporary.as_ref().map(|folder| folder.path().to_owned())).unwrap_or_default();
+        let checks = verify(&client, &at, &digest, &demands, &folder, self.plain_http)?;
+        drop(temporary);
+        if self.json {
+            let report = serde_json::json!({
+                "schema": "xtask.verify/1",
+                "command": "verify",
+                "reference": at.to_string(),
+                "digest": digest,
+                "checks": checks,
+            });
+            ui::print(&format!("{report:#}\n"));
+        } else {
+            let mut table = Table::new(&["check", "state", "detail"]);
+            for check in &checks {
+                let state = match check.state {
+                    State::Ok => "ok",
+                    State::Failed => "failed",
+                    State::Absent => "absent",
+                    State::Waived => "waived",
+                };
+                table.row([check.name, state, &check.detail]);
+            }
+            ui::print(&format!("{table}\n{}@{digest}\n", at.name()));
+        }
+        let failed: Vec<_> = checks.iter().filter(|check| check.state == State::Failed).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<_> = failed.iter().map(|check| format!("{}: {}", check.name, check.detail)).collect();
+        Err(Fault::gate(format!("not as it should be: {}", lines.join("; "))).at(&at).into())
+    }
+}

@@ -1,0 +1,87 @@
+//! `cargo xtask version`: which version this source is.
+
+use anyhow::Result;
+use clap::Args;
+use semver::Version;
+
+use cli_support::threads::joined;
+use cli_support::ui::{self, Ui};
+use rust_workspace::binary::{self, Package};
+use rust_workspace::git::GitSource;
+use rust_workspace::settings::Workspace;
+use rust_workspace::tags::{self, Event};
+use rust_workspace::version::version_tag;
+
+/// Say which version this source is
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The version tag on this commit (v1.2.3 or 1.2.3); else the next patch's 1.2.4-dev.N+gSHA, N commits after it.
+
+Examples:
+  cargo xtask version
+  cargo xtask version --json")]
+pub struct Flags {
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// The source, its version and what set the run off: the same for every command about releases.
+#[derive(Debug)]
+pub struct VersionReport {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// The package.
+    pub package: Package,
+    /// Git's side.
+    pub source: GitSource,
+    /// The CI's side.
+    pub event: Event,
+    /// The source's version.
+    pub version: Version,
+}
+
+impl VersionReport {
+    /// Reads them; an error where git's tag and Cargo.toml disagree.
+    pub fn read() -> Result<Self> {
+        let workspace = Workspace::find()?;
+        // Cargo and git are asked at the same time.
+        let (metadata, source, event) = std::thread::scope(|scope| {
+            let source = scope.spawn(|| GitSource::read(&workspace.root, tags::run_tag().as_deref()));
+            let event = scope.spawn(|| Event::read(&workspace.root));
+            (binary::metadata(&workspace.root), joined(source), joined(event))
+        });
+        let settings = &workspace.settings;
+        let package = Package::find(&metadata?, &settings.package, settings.binary.as_deref())?;
+        let source = source?;
+        tags::check(&event, &source, &package.version, &package.name)?;
+        if let Some(doubt) = source.doubt() {
+            Ui::detect().warn(doubt);
+        }
+        let version = source.version(&package.version);
+        Ok(Self { workspace, package, source, event, version })
+    }
+}
+
+impl Flags {
+    /// Derives and tells.
+    pub fn run(self) -> Result<()> {
+        let facts = VersionReport::read()?;
+        if self.json {
+            let report = serde_json::json!({
+                "schema": "xtask.version/1",
+                "command": "version",
+                "version": facts.version.to_string(),
+                "tag": version_tag(&facts.version),
+                "release": facts.version.pre.is_empty() && facts.source.nearest.as_ref().is_some_and(|(_, ahead)| *ahead == 0),
+                "package": facts.package.version.to_string(),
+                "revision": facts.source.revision,
+                "dirty": facts.source.dirty,
+            });
+            ui::print(&format!("{report:#}\n"));
+        } else {
+            ui::print(&format!("{}\n", facts.version));
+        }
+        ui::write_outputs("", &[("version", facts.version.to_string())])
+    }
+}

@@ -1,0 +1,173 @@
+//! An image from one repository into another: the same bytes under the same digests, with all that refers
+//! to it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::reading::Reading;
+use super::subject_of;
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+use oci_image::oci::{self, Descriptor, Index, Manifest};
+use oci_registry::{Client, Reference};
+
+/// What cosign adds to `sha256-<hex>` for the tags of signatures, attestations and bills of materials
+/// (cosign's SIGNATURE_SPEC.md), which are no referrers.
+const OF_COSIGN: [&str; 3] = ["sig", "att", "sbom"];
+
+/// How deep indexes lie in indexes; one within another is all that tools make.
+const MAX_DEPTH: usize = 8;
+
+/// One copy on its way.
+pub struct Copy<'a> {
+    /// The client, for both registries.
+    pub client: &'a Client,
+    /// Where the image is.
+    pub from: &'a Reference,
+    /// Where it is wanted.
+    pub to: &'a Reference,
+    /// A folder for blobs between two registries.
+    pub folder: &'a Path,
+    /// The bytes of blobs that were sent; what is mounted or there is not.
+    pub sent: u64,
+    /// How many manifests that refer to the image or to parts of it went along.
+    pub referrers: usize,
+}
+
+impl Copy<'_> {
+    /// Copies the image, what refers to it or to its platforms, what refers to that, and so on. What a
+    /// referrer lists goes along, and what refers to that does not: anybody can list another image there.
+    /// Records of promotions stay: they tell of the repository that they are in. So does what could be one to
+    /// a reader other than this.
+    pub fn image(&mut self, digest: &Digest) -> Result<()> {
+        let mut subjects = Vec::new();
+        let top = self.below(digest, 0, &mut subjects)?;
+        self.must_be_plain(&top)?;
+        self.put(&top)?;
+        let mut seen: BTreeSet<Digest> = subjects.iter().copied().collect();
+        while let Some(subject) = subjects.pop() {
+            for referrer in self.client.referrers(self.from, &subject, None)? {
+                // A list that is kept under a tag may name anything, also what is gone.
+                let refers = |manifest: oci_registry::Manifest| {
+                    subject_of(&manifest.bytes) == Some(subject)
+                        && Reading::of(&manifest.bytes) == Reading::Plain
+                };
+                let at = self.from.with_digest(referrer.digest);
+                if !seen.insert(referrer.digest) || !self.client.manifest_if_any(&at)?.is_some_and(refers) {
+                    continue;
+                }
+                let manifest = self.below(&referrer.digest, 0, &mut Vec::new())?;
+                self.client.put_referrer(self.to, &manifest.bytes, &manifest.media_type)?;
+                self.referrers += 1;
+                subjects.push(referrer.digest);
+            }
+            for kind in OF_COSIGN {
+                self.tagged(&format!("sha256-{}.{kind}", subject.hex()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what a manifest leads to, and gives it; it and all manifests below are added to `all`.
+    fn below(
+        &mut self,
+        digest: &Digest,
+        depth: usize,
+        all: &mut Vec<Digest>,
+    ) -> Result<oci_registry::Manifest> {
+        let manifest = self.client.manifest(&self.from.with_digest(*digest))?;
+        all.push(*digest);
+        if oci::is_index(&manifest.media_type) {
+            if depth == MAX_DEPTH {
+                return Err(Fault::failed(format!("indexes lie in each other more than {MAX_DEPTH} deep"))
+                    .at(self.from.with_digest(*digest))
+                    .into());
+            }
+            let index: Index = oci::from_bytes(&digest.to_string(), &manifest.bytes)?;
+            for entry in &index.manifests {
+                let entry = self.below(&entry.digest, depth + 1, all)?;
+                self.must_be_plain(&entry)?;
+                self.put(&entry)?;
+            }
+        } else {
+            self.blobs(&manifest)?;
+        }
+        Ok(manifest)
+    }
+
+    /// Refuses a part of an image that is more than a part of an image.
+    fn must_be_plain(&self, manifest: &oci_registry::Manifest) -> Result<(), Fault> {
+        let (what, hint) = match Reading::of(&manifest.bytes) {
+            Reading::Plain => return Ok(()),
+            Reading::OfPromotions => (
+                "a record of a promotion is hidden in it",
+                "records are made by promotions alone: find out who pushed this",
+            ),
+            Reading::Ambiguous => (
+                "this manifest says two things: a key of it is there twice, or once more in another case",
+                "no tool writes that by itself: find out who pushed this",
+            ),
+        };
+        Err(Fault::gate(what).at(self.from.with_digest(manifest.digest)).hint(hint))
+    }
+
+    /// Copies what one of cosign's tags names. More signatures may have been made at the other place: those
+    /// stay, as long as none is missing among them.
+    fn tagged(&mut self, tag: &str) -> Result<()> {
+        let (from, to) = (self.from.with_tag(tag)?, self.to.with_tag(tag)?);
+        let Some(head) = self.client.head_manifest(&from)? else { return Ok(()) };
+        let manifest = self.below(&head.digest, 0, &mut Vec::new())?;
+        if Reading::of(&manifest.bytes) != Reading::Plain {
+            return Ok(());
+        }
+        let layers = |manifest: &oci_registry::Manifest| -> BTreeSet<Digest> {
+            let image = serde_json::from_slice::<Manifest>(&manifest.bytes);
+            image
+                .map_or_else(|_| BTreeSet::new(), |image| image.layers.iter().map(|one| one.digest).collect())
+        };
+        let there = self.client.manifest_if_any(&to)?;
+        if !there.is_some_and(|there| {
+            there.digest == manifest.digest || layers(&there).is_superset(&layers(&manifest))
+        }) {
+            self.client.put_manifest(&to, &manifest.bytes, &manifest.media_type)?;
+        }
+        self.referrers += 1;
+        Ok(())
+    }
+
+    fn put(&self, manifest: &oci_registry::Manifest) -> Result<()> {
+        let at = self.to.with_digest(manifest.digest);
+        if self.client.head_manifest(&at)?.is_none() {
+            self.client.put_manifest(&at, &manifest.bytes, &manifest.media_type)?;
+        }
+        Ok(())
+    }
+
+    fn blobs(&mut self, manifest: &oci_registry::Manifest) -> Result<()> {
+        let image: Manifest = oci::from_bytes(&manifest.digest.to_string(), &manifest.bytes)?;
+        for blob in image.layers.iter().chain([&image.config]) {
+            let (client, digest) = (self.client, &blob.digest);
+            if !client.has_blob(self.to, digest)? && !client.mount_blob(self.to, self.from, digest)? {
+                self.blob(blob).with_context(|| format!("copy {digest}"))?;
+                self.sent += blob.size;
+            }
+        }
+        Ok(())
+    }
+
+    fn blob(&self, blob: &Descriptor) -> Result<()> {
+        fs::create_dir_all(self.folder).with_context(|| self.folder.display().to_string())?;
+        let path = self.folder.join(blob.digest.hex());
+        let at = || path.display().to_string();
+        let mut file = BufWriter::new(File::create(&path).with_context(at)?);
+        self.client.blob(self.from, &blob.digest, blob.size, &mut file, &|_| ())?;
+        file.flush().with_context(at)?;
+        let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(BufReader::new(File::open(&path)?))) };
+        self.client.push_blob(self.to, &mut open, &blob.digest, blob.size, &|_| ())?;
+        fs::remove_file(&path).with_context(at)
+    }
+}

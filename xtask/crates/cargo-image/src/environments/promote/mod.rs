@@ -1,0 +1,210 @@
+//! The steps of a promotion: the same manifest bytes under the environment's tag.
+
+mod demands;
+mod tag;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use super::record::{History, Record};
+use super::{Place, copy::Copy};
+use crate::verify::Demands;
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+use cli_support::plan::Action;
+use cli_support::time::{now, rfc3339};
+use cli_support::ui::Progress;
+use oci_registry::{Client, Reference};
+use rust_workspace::settings::Bytes;
+
+/// One step.
+#[derive(Debug)]
+pub enum PromoteStep {
+    /// Finds the image and what runs in the environment now.
+    Find,
+    /// Holds the image against what the environment demands.
+    Demands,
+    /// Brings the image with all that refers to it into the environment's repository.
+    Copy,
+    /// Holds the copy against the same demands.
+    Verify,
+    /// Puts the manifest under the environment's tag.
+    Tag,
+    /// Attaches the record to the image.
+    Record,
+}
+
+/// What does not change from step to step.
+#[derive(Debug)]
+pub struct PromoteSetup {
+    /// The image, by tag or digest.
+    pub image: Reference,
+    /// The environment.
+    pub to: Place,
+    /// The environment that the image must run in now.
+    pub from: Option<Place>,
+    /// The environment that the image must have been in.
+    pub after: Option<Place>,
+    /// What is asked of the image.
+    pub demands: Demands,
+    /// Who promotes.
+    pub by: String,
+    /// The run's URL.
+    pub run: Option<String>,
+    /// A folder for files of our own.
+    pub folder: PathBuf,
+    /// Whether registries beyond this machine are spoken to without TLS.
+    pub plain_http: bool,
+}
+
+/// What the steps hand on.
+#[derive(Debug)]
+pub struct PromoteWork {
+    setup: PromoteSetup,
+    client: Client,
+    digest: Option<Digest>,
+    previous: Option<Digest>,
+    /// The record of the beginning, its digest, and when the tag was written.
+    written: Option<(Record, Digest, String)>,
+    record: Option<Record>,
+}
+
+/// What came of a promotion.
+#[derive(Debug)]
+pub struct Promoted {
+    /// The image.
+    pub digest: Digest,
+    /// What ran in the environment when the promotion began; the image itself where it ran there already.
+    pub previous: Option<Digest>,
+    /// Who brought it there and when, which may have been an earlier run.
+    pub record: Record,
+}
+
+impl PromoteWork {
+    /// The state before the first step.
+    pub fn new(setup: PromoteSetup, client: Client) -> Self {
+        Self { setup, client, digest: None, previous: None, written: None, record: None }
+    }
+
+    /// What came of it, after all steps.
+    pub fn promoted(self) -> Result<Promoted> {
+        let (Some(digest), Some(record)) = (self.digest, self.record) else {
+            return Err(anyhow::anyhow!("no image was promoted"));
+        };
+        Ok(Promoted { digest, previous: self.previous, record })
+    }
+
+    fn digest(&self) -> Result<Digest> {
+        self.digest.ok_or_else(|| anyhow::anyhow!("the image was not looked for"))
+    }
+
+    fn running(&self, place: &Place) -> Result<Option<Digest>> {
+        Ok(self.client.head_manifest(&place.at)?.map(|head| head.digest))
+    }
+
+    fn find(&mut self) -> Result<String> {
+        let digest = match self.client.manifest_if_any(&self.setup.image)? {
+            Some(manifest) => manifest.digest,
+            None => return Err(self.not_found()?),
+        };
+        self.previous = self.running(&self.setup.to)?;
+        self.digest = Some(digest);
+        Ok(format!("{digest}; {} runs {}", self.setup.to.environment.name, or_nothing(self.previous)))
+    }
+
+    /// Why the image is not where it is looked for. Old ones may be left in an environment's repository
+    /// alone, and can be rolled back to from there.
+    fn not_found(&self) -> Result<anyhow::Error> {
+        let (image, to) = (&self.setup.image, &self.setup.to);
+        let fault = Fault::failed("there is no such image").at(image);
+        let there = image.digest().map(|digest| to.at.with_digest(digest)).filter(|there| there != image);
+        Ok(match there {
+            Some(there) if self.client.head_manifest(&there)?.is_some() => {
+                let name = &to.environment.name;
+                fault.hint(format!("{name} still has it: cargo xtask promote {there} --to {name}")).into()
+            }
+            _ => fault.hint("cargo xtask environments shows what runs where").into(),
+        })
+    }
+
+    fn copy(&self) -> Result<String> {
+        let (from, to, folder) = (&self.setup.image, &self.setup.to.at, self.setup.folder.join("copy"));
+        let mut copy = Copy { client: &self.client, from, to, folder: &folder, sent: 0, referrers: 0 };
+        copy.image(&self.digest()?)?;
+        Ok(format!("{} that refer to it; {} sent", copy.referrers, Bytes(copy.sent)))
+    }
+
+    /// The record of a promotion by this run, now.
+    fn record_of(&self, digest: Digest) -> Record {
+        let setup = &self.setup;
+        Record {
+            to: setup.to.environment.name.clone(),
+            place: setup.to.at.to_string(),
+            from: setup.from.as_ref().map(|from| from.environment.name.clone()),
+            digest,
+            previous: self.previous.filter(|previous| *previous != digest),
+            by: setup.by.clone(),
+            at: rfc3339(now()),
+            run: setup.run.clone(),
+            begun: None,
+        }
+    }
+
+    fn record(&mut self) -> Result<String> {
+        let (digest, to) = (self.digest()?, &self.setup.to);
+        let record = match &self.written {
+            Some((record, begun, at)) => Record { at: at.clone(), begun: Some(*begun), ..record.clone() },
+            None => match self.of_earlier_run(digest)? {
+                (there, true) => {
+                    let outcome = format!("by {} at {}, as it was", there.by, there.at);
+                    self.record = Some(there);
+                    return Ok(outcome);
+                }
+                (missing, false) => missing,
+            },
+        };
+        let kept = record.end(&self.client, to).and_then(|()| {
+            std::thread::sleep(tag::SETTLE);
+            record.keep(&self.client, to)
+        });
+        kept.context(
+            Fault::failed("it runs there, and that is not recorded")
+                .at(&to.at)
+                .hint("the same command again records it"),
+        )?;
+        let outcome = format!("by {} at {}", record.by, record.at);
+        self.record = Some(record);
+        Ok(outcome)
+    }
+
+    /// How the image came to run there before this run, and whether that is recorded. It is not where a run
+    /// broke off after it wrote the tag, or somebody wrote it by other means.
+    fn of_earlier_run(&self, digest: Digest) -> Result<(Record, bool)> {
+        let history = History::read(&self.client, &self.setup.to, &digest)?;
+        Ok(match (history.current(), history.broken_off()) {
+            (Some(record), _) => (record.clone(), true),
+            (None, Some((begun, record))) => (Record { begun: Some(*begun), ..record.clone() }, false),
+            (None, None) => (self.record_of(digest), false),
+        })
+    }
+}
+
+fn or_nothing(digest: Option<Digest>) -> String {
+    digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string())
+}
+
+impl Action for PromoteStep {
+    type State = PromoteWork;
+
+    fn run(&self, work: &mut PromoteWork, _: &Progress) -> Result<String> {
+        match self {
+            Self::Find => work.find(),
+            Self::Demands => work.demands(),
+            Self::Copy => work.copy(),
+            Self::Verify => work.verify(&work.setup.to.at),
+            Self::Tag => work.tag(),
+            Self::Record => work.record(),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Deleting what goes, so that a run which is killed can be run again.
+//!
+//! What a tag leads to goes after the tag: nobody can pull half an image. So that the next run finds what
+//! then no tag leads to, all of it is first listed in an index under a tag of its own, the journal, which
+//! goes last.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+
+use super::listing::Listing;
+use super::plan::{PrunePlan, Target, plan};
+use super::retention::Keep;
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+use oci_image::oci::{self, Annotations, Index};
+use oci_registry::{Client, Reference};
+use rust_workspace::tags::PRUNE_JOURNAL;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// How many manifests were deleted.
+    pub deleted: usize,
+    /// Manifests that stay because somebody tagged something that leads there, meanwhile.
+    pub spared: BTreeSet<Digest>,
+}
+
+/// Deletes what `found` names. `tell` is told how many are deleted.
+pub fn remove(
+    client: &Client,
+    repository: &Reference,
+    keep: &Keep,
+    found: &PrunePlan,
+    tell: &dyn Fn(usize),
+) -> Result<Removed> {
+    let mut removed = Removed::default();
+    if found.targets.is_empty() && found.listing.journal.is_none() {
+        return Ok(removed);
+    }
+    must_delete(client, repository)?;
+    let journal = write_journal(client, repository, found)?;
+    let mut watch = Watch { client, repository, keep, listing: found.listing.clone() };
+    let mut going: BTreeSet<Digest> = found.targets.iter().map(|target| target.digest).collect();
+    for target in &found.targets {
+        if let Some(may_go) = watch.look(target)? {
+            going.retain(|digest| may_go.contains(digest));
+        }
+        if !going.contains(&target.digest) {
+            removed.spared.insert(target.digest);
+            continue;
+        }
+        let deleted = delete(client, repository, target).with_context(|| {
+            format!("{} of {} manifests are deleted", removed.deleted, found.manifests().count())
+        })?;
+        removed.deleted += usize::from(deleted);
+        tell(removed.deleted);
+    }
+    for digest in journal {
+        let list = Target { digest, manifest: None, tags: vec![PRUNE_JOURNAL.to_owned()] };
+        delete(client, repository, &list).context("the list of what went")?;
+    }
+    Ok(removed)
+}
+
+/// Deletes a manifest, and its tags where the registry leaves them.
+fn delete(client: &Client, repository: &Reference, target: &Target) -> Result<bool> {
+    let deleted = client.delete_manifest(&repository.with_digest(target.digest))?;
+    for tag in target.tags.iter().filter_map(|tag| repository.with_listed_tag(tag)) {
+        if client.head_manifest(&tag)?.is_some_and(|head| head.digest == target.digest) {
+            client.delete_tag(&tag)?;
+        }
+    }
+    Ok(deleted)
+}
+
+/// Tries it on a manifest that is not there: a registry that deletes nothing says so before anything is
+/// written.
+fn must_delete(client: &Client, repository: &Reference) -> Result<()> {
+    let nothing = Digest::of(format!("no manifest of {repository}").as_bytes());
+    client.delete_manifest(&repository.with_digest(nothing)).context("nothing has been deleted")?;
+    Ok(())
+}
+
+/// Lists under the journal's tag what goes. Gives the lists that are to go in the end: this one, and one that
+/// an earlier run left.
+fn write_journal(client: &Client, repository: &Reference, found: &PrunePlan) -> Result<BTreeSet<Digest>> {
+    let mut lists: BTreeSet<_> = found.listing.journal.into_iter().collect();
+    let manifests: Vec<_> = found.manifests().cloned().collect();
+    if !manifests.is_empty() {
+        let index = oci::to_bytes(&Index::new(manifests, Annotations::new()))?;
+        let tag = repository.with_tag(PRUNE_JOURNAL)?;
+        let written = client.put_manifest(&tag, &index, oci::INDEX);
+        lists.insert(written.context(Fault::failed("nothing has been deleted").at(tag))?);
+    }
+    Ok(lists)
+}
+
+/// Looks at the tags once more before something is deleted.
+struct Watch<'a> {
+    client: &'a Client,
+    repository: &'a Reference,
+    keep: &'a Keep,
+    listing: Listing,
+}
+
+impl Watch<'_> {
+    /// What may still go, where tags have changed since the last look. Before a manifest with a tag all tags
+    /// are looked at; before what no tag names any more, those alone that may come to lead there: an
+    /// environment's, by a promotion that began before.
+    fn look(&mut self, target: &Target) -> Result<Option<BTreeSet<Digest>>> {
+        let now = if target.tags.is_empty() {
+            self.kept_by_name()?
+        } else {
+            Listing::read(self.client, self.repository)?
+        };
+        if !now.has_news_since(&self.listing) {
+            return Ok(None);
+        }
+        let again = plan(self.client, self.repository, self.keep)?;
+        self.listing = again.listing;
+        Ok(Some(again.targets.iter().map(|target| target.digest).collect()))
+    }
+
+    fn kept_by_name(&self) -> Result<Listing> {
+        let mut now = Listing::default();
+        for tag in &self.keep.tags {
+            if let Some(head) = self.client.head_manifest(&self.repository.with_tag(tag)?)? {
+                now.images.insert(tag.clone(), head.digest);
+            }
+        }
+        Ok(now)
+    }
+}

@@ -1,0 +1,118 @@
+//! Why a tag stays that was to go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::graph::Graph;
+use super::listing::Listing;
+
+/// How tags begin that every commit gets, so that one of them is easily forgotten.
+const OF_COMMITS: [&str; 2] = ["sha-", "pr-"];
+
+/// What holds a tag.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// Tags that stay and name the same image.
+    pub same: Vec<String>,
+    /// Tags that stay and lead there: by an index, a referrer, a list.
+    pub leading: Vec<String>,
+}
+
+/// What holds each of the tags `held`; those that are `leaving` hold nothing.
+pub(super) fn holds(
+    held: &[String],
+    leaving: &BTreeSet<String>,
+    listing: &Listing,
+    graph: &Graph,
+) -> BTreeMap<String, Hold> {
+    let mut holds: BTreeMap<_, _> = held.iter().map(|tag| (tag.clone(), Hold::default())).collect();
+    if holds.is_empty() {
+        return holds;
+    }
+    for (tag, digest) in listing.images.iter().filter(|(tag, _)| !leaving.contains(*tag)) {
+        let reached = graph.kept([digest]);
+        for (held, hold) in &mut holds {
+            let image = &listing.images[held];
+            if image == digest {
+                hold.same.push(tag.clone());
+            } else if reached.contains(image) {
+                hold.leading.push(tag.clone());
+            }
+        }
+    }
+    holds
+}
+
+impl Hold {
+    /// In words; `dropped` are the beginnings of tags that go already.
+    pub fn words(&self, dropped: &[String]) -> String {
+        let (tags, one, many) = match (&self.same[..], &self.leading[..]) {
+            ([], []) => return "something attached to it stays".to_owned(),
+            ([], leading) => (leading, "leads to it", "lead to it"),
+            (same, _) => (same, "names it too", "name it too"),
+        };
+        let how = if tags.len() == 1 { one } else { many };
+        let text = format!("{} {how}", tags.join(", "));
+        // Where one of them is of another kind, it stays whatever is dropped.
+        let start_of = |tag: &String| OF_COMMITS.into_iter().find(|start| tag.starts_with(start));
+        let starts: Option<BTreeSet<_>> = tags.iter().map(start_of).collect();
+        let starts = starts.into_iter().flatten().filter(|start| !dropped.iter().any(|one| one == start));
+        let flags: Vec<_> = starts.map(|start| format!("--drop {start}")).collect();
+        if flags.is_empty() { text } else { format!("{text} ({})", flags.join(" ")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::graph::tests::graph;
+    use super::super::plan::{decide, tests::listing};
+    use super::super::retention::Keep;
+    use super::*;
+    use rust_workspace::tags::Names;
+
+    #[test]
+    fn what_stays_says_why() {
+        let keep = |drop: &[&str]| {
+            let drop = drop.iter().map(|&start| start.to_owned()).collect();
+            Keep { versions: 1, tags: BTreeSet::from(["live".to_owned()]), drop, names: Names::plain() }
+        };
+        for (what, tags, lines, drop, words) in [
+            (
+                "a commit's tag",
+                "1.0.0=a 1.1.0=b sha-1=a",
+                &["a:", "b:"][..],
+                &[][..],
+                "sha-1 names it too (--drop sha-)",
+            ),
+            (
+                "two of them",
+                "1.0.0=a 1.1.0=b sha-1=a pr-1=a",
+                &["a:", "b:"],
+                &[],
+                "pr-1, sha-1 name it too (--drop pr- --drop sha-)",
+            ),
+            (
+                "one of them",
+                "1.0.0=a 1.1.0=b sha-1=a pr-1=a",
+                &["a:", "b:"],
+                &["pr-"],
+                "sha-1 names it too (--drop sha-)",
+            ),
+            ("kept by hand", "1.0.0=a 1.1.0=b sha-1=a live=a", &["a:", "b:"], &[], "live, sha-1 name it too"),
+            ("kept by name", "1.0.0=a 1.1.0=b live=a", &["a:", "b:"], &["li"], "live names it too"),
+            ("an index above", "1.0.0=a 1.1.0=b", &["a:", "b: a"], &[], "1.1.0 leads to it"),
+            (
+                "a tagged referrer",
+                "1.0.0=a note=n 1.1.0=b",
+                &["a: <n", "n: ^a", "b:"],
+                &[],
+                "note leads to it",
+            ),
+        ] {
+            let keep = keep(drop);
+            let found = decide(listing(tags), &graph(lines), &keep, &[]);
+            assert_eq!(found.held_by["1.0.0"].words(&keep.drop), words, "{what}");
+        }
+    }
+}

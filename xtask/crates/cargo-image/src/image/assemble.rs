@@ -1,0 +1,162 @@
+//! Putting an image together: layers, configuration, manifest of each platform, and the index above.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::base::Base;
+use super::config::{Runtime, config};
+use super::layer::{Layer, Tree};
+use super::layer_cache::LayerCache;
+use cli_support::digest::Digest;
+use oci_image::layout::Layout;
+use oci_image::oci::{self, Annotations, Descriptor, Index, MANIFEST, Manifest};
+use oci_image::platform::Platform;
+
+/// What is the same for every platform.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// How the container runs.
+    pub runtime: Runtime,
+    /// Labels of the configuration, annotations of manifest and index.
+    pub labels: Annotations,
+    /// The image's time, RFC 3339.
+    pub created: String,
+    /// The name that `index.json` gives the image (annotations.md, `ref.name`).
+    pub name: String,
+}
+
+/// The files that one platform adds to its base, lowest layer first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Files that seldom change.
+    pub files: Tree,
+    /// The binary, which changes with the source.
+    pub binary: Tree,
+}
+
+/// One platform's image.
+#[derive(Debug, Clone, Serialize)]
+pub struct Made {
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its manifest's digest.
+    pub manifest: Digest,
+    /// Its configuration's digest.
+    pub config: Digest,
+    /// The digests of its layers, lowest first.
+    pub layers: Vec<Digest>,
+    /// Bytes that a pull of it fetches: layers and configuration.
+    pub compressed_bytes: u64,
+    /// Bytes of its layers' tars.
+    pub unpacked_bytes: u64,
+}
+
+/// An image of several platforms.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The index's digest: the image's name.
+    pub digest: Digest,
+    /// Its platforms.
+    pub platforms: Vec<Made>,
+    /// `index.json` for the layout.
+    pub index: Index,
+}
+
+/// Packs and describes the image; its blobs are in `layout`, which still shows what it showed before.
+pub fn assemble(
+    layout: &Layout,
+    base: &Base,
+    content: &BTreeMap<Platform, Content>,
+    recipe: &Recipe,
+) -> Result<Image> {
+    let known = LayerCache::read(layout);
+    let packed = std::thread::scope(|scope| {
+        let threads: Vec<_> = content
+            .iter()
+            .map(|(&platform, content)| (platform, scope.spawn(|| pack(layout, base, content, &known))))
+            .collect();
+        threads
+            .into_iter()
+            .map(|(platform, thread)| match thread.join() {
+                Ok(layers) => layers.map(|layers| (platform, layers)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect::<Result<Vec<_>>>()
+    })?;
+    let mut platforms = Vec::new();
+    let mut manifests = Vec::new();
+    let mut annotations = Annotations::new();
+    LayerCache::note(packed.iter().flat_map(|(_, layers)| layers), &mut annotations);
+    for (platform, layers) in packed {
+        let (made, manifest) = describe(layout, platform, base, &layers, recipe)?;
+        platforms.push(made);
+        manifests.push(manifest);
+    }
+    let index = Index::new(manifests.clone(), recipe.labels.clone());
+    let mut top = layout.put(oci::INDEX, &oci::to_bytes(&index)?)?;
+    let digest = top.digest;
+    top.annotations.insert("org.opencontainers.image.ref.name".to_owned(), recipe.name.clone());
+    // The platforms stand beside the index too: readers such as Trivy find only what is at the top.
+    let index = Index::new(std::iter::once(top).chain(manifests).collect(), annotations);
+    Ok(Image { digest, platforms, index })
+}
+
+fn pack(layout: &Layout, base: &Base, content: &Content, known: &LayerCache) -> Result<Vec<Layer>> {
+    let directories = base.digest.is_none();
+    let trees =
+        [(&content.files, "cargo xtask image: files"), (&content.binary, "cargo xtask image: binary")];
+    let filled = trees.into_iter().filter(|(tree, _)| !tree.is_empty());
+    filled.map(|(tree, made_by)| tree.pack(layout, directories, made_by, known)).collect()
+}
+
+fn describe(
+    layout: &Layout,
+    platform: Platform,
+    base: &Base,
+    layers: &[Layer],
+    recipe: &Recipe,
+) -> Result<(Made, Descriptor)> {
+    let nothing = super::config::Below::default();
+    let below = base.below.get(&platform).unwrap_or(&nothing);
+    let bytes = config(platform, below, layers, &recipe.runtime, &recipe.labels, &recipe.created)?;
+    let config = layout.put(oci::CONFIG, &bytes)?;
+    let all: Vec<_> =
+        below.layers.iter().chain(layers.iter().map(|layer| &layer.descriptor)).cloned().collect();
+    let mut unpacked: u64 = layers.iter().map(|layer| layer.unpacked).sum();
+    for layer in &below.layers {
+        unpacked += unpacked_size(layout, layer)?;
+    }
+    let made = Made {
+        platform,
+        manifest: config.digest,
+        config: config.digest,
+        layers: all.iter().map(|layer| layer.digest).collect(),
+        compressed_bytes: config.size + all.iter().map(|layer| layer.size).sum::<u64>(),
+        unpacked_bytes: unpacked,
+    };
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: MANIFEST.to_owned(),
+        config,
+        layers: all,
+        annotations: recipe.labels.clone(),
+    };
+    let mut descriptor = layout.put(MANIFEST, &oci::to_bytes(&manifest)?)?;
+    descriptor.platform = Some(platform.into());
+    Ok((Made { manifest: descriptor.digest, ..made }, descriptor))
+}
+
+/// The length of a base layer's tar, from the end of its gzip stream (RFC 1952, ISIZE: modulo 2^32);
+/// of any other layer, its own.
+fn unpacked_size(layout: &Layout, layer: &Descriptor) -> Result<u64> {
+    if !layer.media_type.ends_with("gzip") || layer.size < 4 {
+        return Ok(layer.size);
+    }
+    let mut file = layout.blob(&layer.digest)?;
+    let mut size = [0; 4];
+    file.seek(SeekFrom::End(-4)).and_then(|_| file.read_exact(&mut size)).context("the end of a layer")?;
+    Ok(u32::from_le_bytes(size).into())
+}

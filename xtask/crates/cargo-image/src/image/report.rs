@@ -1,0 +1,181 @@
+//! What came of making an image: for a person, for a program, for GitHub; and the budgets' verdict.
+
+use serde::Serialize;
+
+use super::assemble::Made;
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+use cli_support::plan::StepReport;
+use cli_support::ui::{Table, seconds};
+use rust_workspace::settings::{Budgets, Bytes};
+
+/// The result of `cargo xtask image` (docs/json.md).
+#[derive(Debug, Serialize)]
+pub struct ImageReport {
+    /// The kind of document and its version.
+    pub schema: &'static str,
+    /// The command that made it.
+    pub command: &'static str,
+    /// `native` or `buildx`.
+    pub engine: &'static str,
+    /// The image index's digest.
+    pub digest: Digest,
+    /// `repository@digest`, where the settings name a repository.
+    pub reference: Option<String>,
+    /// The layout's folder.
+    pub layout: String,
+    /// The version in the labels.
+    pub version: String,
+    /// Each platform's image.
+    pub platforms: Vec<Row>,
+    /// Each step's time and outcome.
+    pub steps: Vec<StepReport>,
+    /// What a person should know of how it went.
+    pub notes: Vec<String>,
+    /// The budgets that were exceeded; a line each.
+    pub over_budget: Vec<String>,
+}
+
+/// A platform with its budget.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// The image.
+    #[serde(flatten)]
+    pub made: Made,
+    /// Wall-clock seconds until its binary was there; the platforms are built side by side.
+    pub build_seconds: f64,
+    /// The most compressed bytes allowed.
+    pub budget_bytes: Option<u64>,
+    /// The most seconds allowed.
+    pub budget_seconds: Option<u64>,
+}
+
+impl ImageReport {
+    /// The result for these platforms, held against their budgets; all else is still to be filled in.
+    pub fn new(digest: Digest, platforms: Vec<Row>) -> Self {
+        Self {
+            schema: "xtask.image/1",
+            command: "image",
+            engine: "native",
+            digest,
+            reference: None,
+            layout: String::new(),
+            version: String::new(),
+            over_budget: platforms.iter().flat_map(Row::over).collect(),
+            platforms,
+            steps: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// A line a platform.
+    pub fn table(&self) -> Table {
+        let mut table = Table::new(&[
+            "platform",
+            "manifest",
+            ">compressed",
+            ">budget",
+            ">unpacked",
+            ">built in",
+            ">budget",
+        ]);
+        for row in &self.platforms {
+            let none = || "-".to_owned();
+            table.row([
+                row.made.platform.to_string(),
+                format!("sha256:{}", row.made.manifest.short()),
+                Bytes(row.made.compressed_bytes).to_string(),
+                row.budget_bytes.map_or_else(none, |bytes| Bytes(bytes).to_string()),
+                Bytes(row.made.unpacked_bytes).to_string(),
+                seconds(row.build_seconds),
+                row.budget_seconds.map_or_else(none, |limit| format!("{limit} s")),
+            ]);
+        }
+        table
+    }
+
+    /// The report for GitHub's step summary.
+    pub fn markdown(&self) -> String {
+        let mut out =
+            format!("### Image {}\n\n`{}`\n\n{}", self.version, self.digest, self.table().markdown());
+        for line in self.over_budget.iter().chain(&self.notes) {
+            out.push_str(&format!("\n- {line}"));
+        }
+        out.push('\n');
+        out
+    }
+
+    /// The budgets' verdict; to be asked for after all else has been told.
+    pub fn verdict(&self) -> Result<(), Fault> {
+        if self.over_budget.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::gate(format!("over budget: {}", self.over_budget.join("; ")))
+            .at(rust_workspace::settings::FILE)
+            .hint("make it smaller or faster, or raise [budgets] and say why"))
+    }
+}
+
+impl Row {
+    /// A platform's image with what it may cost.
+    pub fn new(made: Made, build_seconds: f64, budgets: Budgets) -> Self {
+        let budget_bytes = budgets.compressed.map(|bytes| bytes.0);
+        Self { made, build_seconds, budget_bytes, budget_seconds: budgets.seconds }
+    }
+
+    fn over(&self) -> Vec<String> {
+        let platform = self.made.platform;
+        let size = self.budget_bytes.filter(|budget| self.made.compressed_bytes > *budget).map(|budget| {
+            format!(
+                "{platform} is {} compressed, {} allowed",
+                Bytes(self.made.compressed_bytes),
+                Bytes(budget)
+            )
+        });
+        #[allow(clippy::cast_precision_loss)]
+        let time = self.budget_seconds.filter(|budget| self.build_seconds > *budget as f64).map(|budget| {
+            format!("{platform} took {} to build, {budget} s allowed", seconds(self.build_seconds))
+        });
+        size.into_iter().chain(time).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cli_support::error::ExitKind;
+    use oci_image::platform::Platform;
+
+    fn report(compressed: &str, allowed: u64, took: f64) -> ImageReport {
+        let digest = Digest::of(b"");
+        let made = Made {
+            platform: Platform::LinuxAmd64,
+            manifest: digest,
+            config: digest,
+            layers: Vec::new(),
+            compressed_bytes: 3_000_000,
+            unpacked_bytes: 9_000_000,
+        };
+        let budgets = Budgets { compressed: compressed.parse().ok(), seconds: Some(allowed) };
+        ImageReport::new(digest, vec![Row::new(made, took, budgets)])
+    }
+
+    #[test]
+    fn the_budgets_bound_what_they_say() {
+        assert!(report("3 MB", 60, 60.0).verdict().is_ok());
+        for (compressed, seconds, took, expected) in [
+            ("2.9 MB", 60, 1.0, "linux/amd64 is 3.00 MB compressed, 2.90 MB allowed"),
+            ("3 MB", 60, 60.5, "linux/amd64 took 60.5 s to build, 60 s allowed"),
+        ] {
+            let fault = report(compressed, seconds, took).verdict().unwrap_err();
+            assert!(fault.kind() == ExitKind::Gate && fault.to_string().contains(expected), "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_table_lines_up() {
+        let expected = "platform     manifest             compressed   budget  unpacked  built in  budget\n\
+                        linux/amd64  sha256:e3b0c44298fc     3.00 MB  8.00 MB   9.00 MB    1.50 s    60 s\n";
+        assert_eq!(report("8 MB", 60, 1.5).table().to_string(), expected);
+    }
+}

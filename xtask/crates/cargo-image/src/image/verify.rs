@@ -1,0 +1,137 @@
+//! Building once more, in another folder and from nothing, and comparing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::assemble::assemble;
+use super::work::ImageWork;
+use cli_support::error::Fault;
+use cli_support::files::remove_dir;
+use cli_support::process::{Cmd, find};
+use cli_support::ui::Progress;
+use oci_image::compare;
+use oci_image::layout::Layout;
+use rust_workspace::binary::{Build, follow_cargo, linked, with_bill};
+
+/// The second build.
+#[derive(Debug)]
+pub struct Verify {
+    /// The folder that the source is copied to.
+    pub copy: PathBuf,
+    /// The build there.
+    pub build: Build,
+    /// Its command.
+    pub command: Cmd,
+}
+
+impl Verify {
+    /// Does it; the difference is told file by file.
+    pub fn run(&self, work: &mut ImageWork, progress: &Progress) -> Result<String> {
+        remove_dir(&self.copy)?;
+        progress.detail("copying the source");
+        copy_source(&work.setup.root, &self.copy)?;
+        // Targets may have changed since the plan, where one could not be added.
+        let cmd = self.build.command(&work.build.targets, &work.build.toolchain);
+        follow_cargo(&cmd, progress)?;
+        let outputs = work.build.targets.iter().map(|target| {
+            let list = linked(&self.build.root, &self.build.package, target.triple).read()?;
+            Ok((target.platform, with_bill(&self.build, target, &list)?.0))
+        });
+        let binaries: BTreeMap<_, _> = outputs.collect::<Result<_>>()?;
+        let second = Layout::create(&self.copy.with_file_name("verify-image"))?;
+        copy_base(work, &second)?;
+        let image = assemble(&second, &work.base, &work.content(&binaries)?, &work.setup.recipe)?;
+        second.publish(&image.index)?;
+        let (one, two) = (work.layout.index()?, second.index()?);
+        let outcome = if compare::same(&one, &two) {
+            Ok(format!("the same bytes from another folder: {}", image.digest))
+        } else {
+            let lines = compare::differences(&work.layout, &second)?;
+            let what = format!("two builds of the same source differ:\n{}", lines.join("\n"));
+            Err(Fault::failed(what)
+                .hint("something of the machine gets into the image: a path, a time, an order")
+                .into())
+        };
+        remove_dir(&self.copy)?;
+        remove_dir(second.dir())?;
+        outcome
+    }
+}
+
+fn copy_base(work: &ImageWork, to: &Layout) -> Result<()> {
+    for below in work.base.below.values() {
+        for layer in &below.layers {
+            fs::copy(work.layout.blob_path(&layer.digest), to.blob_path(&layer.digest))
+                .with_context(|| format!("layer {}", layer.digest))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies what makes up the source: what git tracks or would, or without git everything but cargo's folder.
+pub fn copy_source(root: &Path, to: &Path) -> Result<()> {
+    let listed = rust_workspace::git::command(root)
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .read_raw()
+        .ok()
+        .filter(|list| find("git").is_some() && !list.is_empty());
+    let Some(list) = listed else { return copy_folder(root, to, &root.join("target")) };
+    // The lock file decides the bytes, also where a library's habit keeps it out of git.
+    for name in list.split(|byte| *byte == 0).chain([&b"Cargo.lock"[..]]).filter(|name| !name.is_empty()) {
+        let name = String::from_utf8(name.to_vec()).context("a file's name is not UTF-8")?;
+        copy_entry(&root.join(&name), &to.join(&name), root)?;
+    }
+    Ok(())
+}
+
+/// Copies one entry of git's list; one that is not there is deleted and not committed, a folder is a submodule.
+fn copy_entry(from: &Path, to: &Path, root: &Path) -> Result<()> {
+    match from.symlink_metadata() {
+        Ok(meta) if meta.is_file() => copy_file(from, to),
+        Ok(meta) if meta.is_symlink() => copy_link(from, to),
+        Ok(meta) if meta.is_dir() => copy_folder(from, to, &root.join("target")),
+        _ => Ok(()),
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path, but: &Path) -> Result<()> {
+    for entry in from.read_dir().with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        if entry.path() != but && entry.file_name() != ".git" {
+            copy_entry(&entry.path(), &to.join(entry.file_name()), but.parent().unwrap_or(from))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    make_parent(to)?;
+    fs::copy(from, to).with_context(|| from.display().to_string())?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn copy_link(from: &Path, to: &Path) -> Result<()> {
+    make_parent(to)?;
+    let target = fs::read_link(from).with_context(|| from.display().to_string())?;
+    if to.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    std::os::unix::fs::symlink(target, to).with_context(|| to.display().to_string())
+}
+
+// Elsewhere a link wants rights of its own; what it leads to serves as well.
+#[cfg(not(unix))]
+fn copy_link(from: &Path, to: &Path) -> Result<()> {
+    if from.is_file() { copy_file(from, to) } else { Ok(()) }
+}
+
+fn make_parent(to: &Path) -> Result<()> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The build automation of a workspace: from source to an image in a registry, with cargo alone.
+//!
+//! One file a command in `commands`; beneath it modules by subject. Data goes one way: settings make a plan, the
+//! plan runs step by step, the steps leave a result.
+
+mod bench;
+mod commands;
+mod environments;
+mod image;
+mod publish;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// From source to a signed image in a registry, with cargo alone
+#[derive(Parser, Debug)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about, disable_help_subcommand = true)]
+#[command(after_help = "\
+First steps:
+  cargo xtask image                 an OCI image of this workspace's service in target/image
+  cargo xtask image --dry-run       what that would do
+  cargo xtask publish --dry-run     how that gets into a registry, and under which tags
+  cargo xtask doctor                which tools are here, and what a missing one would add
+
+Settings: xtask/image.toml.  Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a gate said no,
+128 + its number where a signal ended it.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Image(commands::image::Flags),
+    Ci(commands::ci::Flags),
+    Doctor(commands::doctor::Flags),
+    Bench(commands::bench::Flags),
+    Binary(commands::binary::Flags),
+    Scan(commands::scan::Flags),
+    Sbom(commands::sbom::Flags),
+    Advisories(commands::advisories::Flags),
+    Version(commands::version::Flags),
+    Tags(commands::tags::Flags),
+    Publish(commands::publish::Flags),
+    Verify(commands::verify::Flags),
+    Promote(commands::promote::Flags),
+    Environments(commands::environments::Flags),
+    Prune(commands::prune::Flags),
+}
+
+/// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 usage or settings, 3 a
+/// gate said no.
+pub fn main() -> ExitCode {
+    if called_as_helper() {
+        return lend();
+    }
+    let command = Cli::parse().command;
+    let result = cli_support::process::stop_on_signals().and_then(|()| run(command));
+    cli_support::process::checkpoint();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli_support::ui::error(&cli_support::error::render(&error));
+            cli_support::error::kind(&error).into()
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Image(flags) => flags.run(),
+        Command::Ci(flags) => flags.run(),
+        Command::Doctor(flags) => flags.run(),
+        Command::Bench(flags) => flags.run(),
+        Command::Binary(flags) => flags.run(),
+        Command::Scan(flags) => flags.run(),
+        Command::Sbom(flags) => flags.run(),
+        Command::Advisories(flags) => flags.run(),
+        Command::Version(flags) => flags.run(),
+        Command::Tags(flags) => flags.run(),
+        Command::Publish(flags) => flags.run(),
+        Command::Verify(flags) => flags.run(),
+        Command::Promote(flags) => flags.run(),
+        Command::Environments(flags) => flags.run(),
+        Command::Prune(flags) => flags.run(),
+    }
+}
+
+/// Whether this is a child of a child, asked for the credential that it was lent (`publish::Access`).
+fn called_as_helper() -> bool {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&name).file_stem().unwrap_or_default();
+    name.to_string_lossy() == format!("docker-credential-{}", oci_registry::auth::HELPER)
+}
+
+fn lend() -> ExitCode {
+    match oci_registry::auth::lent(|name| std::env::var(name).ok()) {
+        Some(answer) if std::env::args().nth(1).is_some_and(|verb| verb == "get") => {
+            cli_support::ui::print(&answer);
+            ExitCode::SUCCESS
+        }
+        _ => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,119 @@
+//! What is said of an image, as OCI 1.1 referrers of its digest (image-spec manifest.md, "Guidelines for
+//! Artifact Usage").
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+
+use anyhow::Result;
+use serde_json::json;
+
+use cli_support::digest::Digest;
+use cli_support::threads::each;
+use oci_image::oci::{self, Annotations, Descriptor};
+use oci_registry::{Client, Pushed, Reference};
+
+/// SLSA provenance: an in-toto statement.
+pub const PROVENANCE: &str = "application/vnd.in-toto+json";
+/// The result of `cargo xtask scan`.
+pub const SCAN: &str = "application/vnd.xtask.scan.v1+json";
+/// A software bill of materials, CycloneDX.
+pub const SBOM: &str = "application/vnd.cyclonedx+json";
+
+/// The annotation that says what an in-toto statement is about.
+pub const PREDICATE: &str = "in-toto.io/predicate-type";
+
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+const EMPTY: &[u8] = b"{}";
+
+/// A document about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// What it is; the media type of the document too.
+    pub kind: &'static str,
+    /// The document.
+    pub bytes: Vec<u8>,
+    /// Annotations of the referrer.
+    pub annotations: Annotations,
+}
+
+impl Artifact {
+    /// The manifest that refers to `subject`: equal documents give equal bytes.
+    pub fn manifest(&self, subject: &Descriptor) -> Result<Vec<u8>> {
+        let of = |media_type: &str, bytes: &[u8]| Descriptor::of(media_type, bytes);
+        let subject = Descriptor { platform: None, annotations: Annotations::new(), ..subject.clone() };
+        let mut manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": oci::MANIFEST,
+            "artifactType": self.kind,
+            "config": of(EMPTY_TYPE, EMPTY),
+            "layers": [of(self.kind, &self.bytes)],
+            "subject": subject,
+        });
+        if !self.annotations.is_empty() {
+            manifest["annotations"] = json!(self.annotations);
+        }
+        oci::to_bytes(&manifest)
+    }
+}
+
+/// Attaches documents to `subject` in the repository of `to`, blobs first; gives the referrers' digests, in
+/// order.
+pub fn attach(
+    client: &Client,
+    to: &Reference,
+    subject: &Descriptor,
+    artifacts: &[Artifact],
+) -> Result<Vec<Digest>> {
+    each(&blobs(artifacts), |bytes| push(client, to, bytes))?;
+    refer(client, to, subject, artifacts)
+}
+
+/// The blobs of documents, each once.
+pub fn blobs(artifacts: &[Artifact]) -> Vec<&[u8]> {
+    let blobs = artifacts.iter().map(|artifact| &artifact.bytes[..]).chain([EMPTY]);
+    blobs.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Puts the referrers of documents whose blobs are there.
+pub fn refer(
+    client: &Client,
+    to: &Reference,
+    subject: &Descriptor,
+    artifacts: &[Artifact],
+) -> Result<Vec<Digest>> {
+    let manifests = manifests(subject, artifacts)?;
+    client.put_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
+}
+
+/// Sees to it that they are still listed, where others wrote the same list.
+pub fn keep(client: &Client, to: &Reference, subject: &Descriptor, artifacts: &[Artifact]) -> Result<()> {
+    let manifests = manifests(subject, artifacts)?;
+    client.keep_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
+}
+
+fn manifests(subject: &Descriptor, artifacts: &[Artifact]) -> Result<Vec<Vec<u8>>> {
+    artifacts.iter().map(|artifact| artifact.manifest(subject)).collect()
+}
+
+/// Sees to it that the repository has a blob that is at hand.
+pub fn push(client: &Client, to: &Reference, bytes: &[u8]) -> Result<Pushed> {
+    let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
+    client.push_blob(to, &mut open, &Digest::of(bytes), bytes.len() as u64, &|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_referrer_names_its_subject_and_nothing_of_its_place() {
+        let mut subject = Descriptor::of(oci::INDEX, b"index");
+        subject.annotations.insert("org.opencontainers.image.ref.name".into(), "x".into());
+        let artifact = Artifact { kind: SCAN, bytes: b"{}".to_vec(), annotations: Annotations::new() };
+        let manifest = artifact.manifest(&subject).unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        assert_eq!(read["artifactType"], SCAN);
+        assert_eq!(read["subject"], json!({"mediaType": oci::INDEX, "digest": subject.digest, "size": 5}));
+        assert_eq!(manifest, artifact.manifest(&subject).unwrap());
+    }
+}

@@ -1,0 +1,140 @@
+//! Images of one platform each, made on different machines, into one image of all: by digest, byte for byte.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::image_bundle::ImageBundle;
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+use oci_image::layout::Layout;
+use oci_image::oci::{self, Annotations, Descriptor, Index};
+use oci_image::platform::Platform;
+
+/// Joins the images of the layouts at `dirs` in the layout at `output`: the same index as `cargo xtask
+/// image` makes of all platforms at once. An error where they are not of one source, or two are of one
+/// platform and differ. Gives the index's digest.
+pub fn merge(dirs: &[PathBuf], output: &Path) -> Result<Digest> {
+    let parcels = dirs.iter().map(|dir| ImageBundle::read(dir)).collect::<Result<Vec<_>>>()?;
+    let manifests = join(&parcels)?;
+    // Where it goes is called otherwise here than where an image is made.
+    Layout::may_write(output)
+        .map_err(|fault| fault.hint("name an empty or a new folder for the joined image: --image DIR"))?;
+    let layout = Layout::create(output)?;
+    for parcel in &parcels {
+        for blob in parcel.blobs.iter().chain(&parcel.manifests) {
+            copy(&parcel.layout, &layout, blob)?;
+        }
+    }
+    let annotations = parcels.first().map(|parcel| parcel.annotations.clone()).unwrap_or_default();
+    let name = parcels.first().and_then(|parcel| parcel.top.annotations.get(NAME).cloned());
+    let mut top = layout.put(oci::INDEX, &oci::to_bytes(&Index::new(manifests.clone(), annotations))?)?;
+    let digest = top.digest;
+    top.annotations.extend(name.map(|name| (NAME.to_owned(), name)));
+    layout.publish(&Index::new(std::iter::once(top).chain(manifests).collect(), Annotations::new()))?;
+    Ok(digest)
+}
+
+const NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Every platform's manifest, once, in the order of an index.
+fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
+    let mut all: Vec<Descriptor> = Vec::new();
+    for parcel in parcels {
+        let at = || parcel.layout.dir().display().to_string();
+        if let Some(first) = parcels.first().filter(|first| first.annotations != parcel.annotations) {
+            let (ours, theirs) = (parcel.label("revision"), first.label("revision"));
+            return Err(Fault::usage(format!(
+                "it is of {}, and {} is of {}",
+                ours.unwrap_or("another source"),
+                first.layout.dir().display(),
+                theirs.unwrap_or("another source")
+            ))
+            .at(at())
+            .hint("make each of the same commit, with the same settings"));
+        }
+        for entry in &parcel.manifests {
+            let Some(platform) = entry.platform.as_ref() else {
+                return Err(Fault::usage(format!("a manifest without a platform: {}", entry.digest)).at(at()));
+            };
+            match all.iter().find(|other| other.platform.as_ref() == Some(platform)) {
+                Some(other) if other.digest == entry.digest => {}
+                Some(other) => {
+                    return Err(Fault::usage(format!(
+                        "{platform} is there twice, as {} and as {}",
+                        other.digest, entry.digest
+                    ))
+                    .at(at())
+                    .hint("name each platform's layout once"));
+                }
+                None => all.push(entry.clone()),
+            }
+        }
+    }
+    let place = |entry: &Descriptor| {
+        let known = Platform::ALL
+            .iter()
+            .position(|platform| entry.platform.as_ref().is_some_and(|spec| spec.is(*platform)));
+        (known.unwrap_or(usize::MAX), entry.platform.as_ref().map(ToString::to_string))
+    };
+    all.sort_by_key(place);
+    Ok(all)
+}
+
+/// Copies a blob; what arrives is what its digest says.
+fn copy(from: &Layout, to: &Layout, blob: &Descriptor) -> Result<()> {
+    if to.has(&blob.digest, blob.size) {
+        return Ok(());
+    }
+    let mut file: File = from.blob(&blob.digest)?;
+    let mut writer = to.writer()?;
+    io::copy(&mut file, &mut writer).with_context(|| from.blob_path(&blob.digest).display().to_string())?;
+    writer.commit_as(blob)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oci_image::oci::{CONFIG, MANIFEST, Manifest};
+
+    fn layout(dir: &Path, platforms: &[Platform], revision: &str) -> Digest {
+        let layout = Layout::create(dir).unwrap();
+        let labels: Annotations =
+            [("org.opencontainers.image.revision".to_owned(), revision.to_owned())].into();
+        let manifests: Vec<_> = platforms
+            .iter()
+            .map(|platform| {
+                let config = layout.put(CONFIG, platform.to_string().as_bytes()).unwrap();
+                let (layers, annotations) = (Vec::new(), labels.clone());
+                let media_type = MANIFEST.to_owned();
+                let manifest = Manifest { schema_version: 2, media_type, config, layers, annotations };
+                let mut entry = layout.put(MANIFEST, &oci::to_bytes(&manifest).unwrap()).unwrap();
+                entry.platform = Some((*platform).into());
+                entry
+            })
+            .collect();
+        let index = oci::to_bytes(&Index::new(manifests, labels)).unwrap();
+        let top = layout.put(oci::INDEX, &index).unwrap();
+        layout.publish(&Index::new(vec![top.clone()], Annotations::new())).unwrap();
+        top.digest
+    }
+
+    #[test]
+    fn two_machines_make_what_one_would() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        let [amd64, arm64] = Platform::ALL;
+        let whole = layout(&at("whole"), &Platform::ALL, "abc");
+        layout(&at("amd64"), &[amd64], "abc");
+        layout(&at("arm64"), &[arm64], "abc");
+        layout(&at("other"), &[arm64], "def");
+        // In whatever order they are named.
+        let merged = merge(&[at("arm64"), at("amd64"), at("amd64")], &at("merged")).unwrap();
+        assert_eq!(merged, whole);
+        assert_eq!(ImageBundle::read(&at("merged")).unwrap().digest(), whole);
+        let error = merge(&[at("amd64"), at("other")], &at("never")).unwrap_err().to_string();
+        assert!(error.contains("it is of def") && !at("never").exists(), "{error}");
+    }
+}

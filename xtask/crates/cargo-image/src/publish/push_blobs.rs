@@ -1,0 +1,213 @@
+//! Blobs into a registry: several at once, what is there skipped, what another repository has mounted.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use anyhow::Result;
+
+use super::attach::push;
+use super::image_bundle::ImageBundle;
+use cli_support::digest::{Digest, Hasher};
+use cli_support::error::Fault;
+use cli_support::threads::each;
+use cli_support::ui::Progress;
+use oci_image::oci::Descriptor;
+use oci_registry::{Client, Pushed, Reference};
+use rust_workspace::settings::Bytes;
+
+/// What sending came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Blobs in all.
+    pub blobs: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blobs that were sent.
+    pub new: usize,
+    /// The bytes of those.
+    pub bytes_new: u64,
+    /// Blobs that the registry took from another of its repositories.
+    pub mounted: usize,
+}
+
+impl Sent {
+    /// Counts one more blob.
+    fn add(&mut self, size: u64, pushed: Pushed) {
+        self.blobs += 1;
+        self.bytes += size;
+        if pushed == Pushed::Sent {
+            self.new += 1;
+            self.bytes_new += size;
+        }
+    }
+}
+
+/// What a repository has now, and what it had before.
+#[derive(Debug, Default)]
+pub struct Sending {
+    /// In numbers.
+    pub sent: Sent,
+    /// Manifests that are not there.
+    pub lacking: BTreeSet<Digest>,
+}
+
+/// What a repository is asked for.
+enum Item<'a> {
+    Blob(&'a Descriptor),
+    Document(&'a [u8]),
+    Manifest(&'a Descriptor),
+}
+
+/// What came of it.
+enum Came {
+    Blob(u64, Option<Pushed>),
+    Manifest(Digest, bool),
+}
+
+/// Sees to it that the repository `to` has every blob, of the image and of what is said of it, and asks for
+/// the manifests on the way. `from` is a repository of the same registry that is likely to have some of the
+/// blobs.
+pub fn send(
+    client: &Client,
+    to: &Reference,
+    from: Option<&Reference>,
+    parcel: &ImageBundle,
+    documents: &[&[u8]],
+    progress: &Progress,
+) -> Result<Sending> {
+    let total = parcel.bytes();
+    let moved = AtomicU64::new(0);
+    let items = parcel.blobs.iter().map(Item::Blob);
+    let items = items.chain(documents.iter().map(|bytes| Item::Document(bytes)));
+    let items = items.chain(parcel.manifests.iter().chain([&parcel.top]).map(Item::Manifest));
+    let came = each(&items.collect::<Vec<_>>(), |item| match item {
+        Item::Blob(blob) => {
+            let told = AtomicU64::new(0);
+            let note = |bytes: u64| {
+                // A blob that is sent again counts from its start once more.
+                let before = told.swap(bytes, Ordering::Relaxed);
+                let all = moved.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
+                progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
+            };
+            let pushed = send_one(client, to, from, parcel, blob, &note)?;
+            Ok(Came::Blob(blob.size, pushed))
+        }
+        Item::Document(bytes) => {
+            let pushed = Some(push(client, to, bytes)?);
+            Ok(Came::Blob(bytes.len() as u64, pushed))
+        }
+        Item::Manifest(entry) => {
+            let head = client.head_manifest(&to.with_digest(entry.digest))?;
+            Ok(Came::Manifest(entry.digest, head.is_some_and(|head| head.digest == entry.digest)))
+        }
+    })?;
+    let mut sending = Sending::default();
+    for came in came {
+        match came {
+            Came::Manifest(_, true) => {}
+            Came::Manifest(digest, false) => drop(sending.lacking.insert(digest)),
+            Came::Blob(size, pushed) => {
+                sending.sent.add(size, pushed.unwrap_or(Pushed::Present));
+                sending.sent.mounted += usize::from(pushed.is_none());
+            }
+        }
+    }
+    Ok(sending)
+}
+
+/// How one blob got there; none where it was mounted.
+fn send_one(
+    client: &Client,
+    to: &Reference,
+    from: Option<&Reference>,
+    parcel: &ImageBundle,
+    blob: &Descriptor,
+    note: &dyn Fn(u64),
+) -> Result<Option<Pushed>> {
+    if let Some(from) = from
+        && !client.has_blob(to, &blob.digest)?
+        && client.mount_blob(to, from, &blob.digest)?
+    {
+        return Ok(None);
+    }
+    let path = parcel.layout.blob_path(&blob.digest);
+    let changed = Arc::new(AtomicBool::new(false));
+    let mut open = || -> io::Result<Box<dyn Read>> {
+        let file = BufReader::with_capacity(1 << 18, File::open(&path)?);
+        Ok(Box::new(Known::new(file, blob, &changed)))
+    };
+    client.push_blob(to, &mut open, &blob.digest, blob.size, note).map(Some).map_err(|error| {
+        if !changed.load(Ordering::Relaxed) {
+            return error;
+        }
+        let what =
+            format!("its bytes are not {} any more: it was changed after the image was made", blob.digest);
+        let hint = "no tag was touched; make the image again, and scan it: cargo xtask image --platform all";
+        Fault::gate(what).at(path.display()).hint(hint).into()
+    })
+}
+
+/// The bytes of a blob, held against its digest while they are read: the last of them come only where all
+/// are right, so that a registry never has enough to keep what was not scanned.
+struct Known<R> {
+    inner: R,
+    left: u64,
+    hasher: Option<Hasher>,
+    digest: Digest,
+    changed: Arc<AtomicBool>,
+}
+
+impl<R: Read> Known<R> {
+    fn new(inner: R, blob: &Descriptor, changed: &Arc<AtomicBool>) -> Self {
+        let (hasher, changed) = (Some(Hasher::new()), Arc::clone(changed));
+        Self { inner, left: blob.size, hasher, digest: blob.digest, changed }
+    }
+}
+
+impl<R: Read> Read for Known<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.inner.read(&mut buffer[..most])?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.write_all(&buffer[..read])?;
+        }
+        self.left -= read as u64;
+        let ended = self.left == 0 || read == 0 && !buffer.is_empty();
+        if ended && self.hasher.take().is_some_and(|hasher| hasher.finish().0 != self.digest) {
+            self.changed.store(true, Ordering::Relaxed);
+            return Err(io::Error::other(format!("its bytes are not {}", self.digest)));
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_others_are_not_given_to_the_end() {
+        let blob = Descriptor::of("layer", b"scanned");
+        for (bytes, right) in [
+            (&b"scanned"[..], true),
+            (b"scanned and more", true),
+            (b"changed", false),
+            (b"scan", false),
+            (b"", false),
+        ] {
+            let changed = Arc::new(AtomicBool::new(false));
+            let mut read = Vec::new();
+            // In pieces, as a connection takes them.
+            let mut known = Known::new(io::BufReader::with_capacity(3, bytes), &blob, &changed);
+            let ended = known.read_to_end(&mut read);
+            assert_eq!((ended.is_ok(), changed.load(Ordering::Relaxed)), (right, !right), "{bytes:?}");
+            assert!(read == b"scanned" || !right && read.len() < 7, "{read:?}");
+        }
+        let empty = Descriptor::of("layer", b"");
+        let changed = Arc::new(AtomicBool::new(false));
+        assert_eq!(Known::new(&b""[..], &empty, &changed).read(&mut [0; 4]).unwrap(), 0);
+    }
+}

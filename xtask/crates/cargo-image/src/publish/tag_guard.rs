@@ -1,0 +1,114 @@
+//! What holds a moving tag where it is.
+
+use std::fmt;
+
+use anyhow::Result;
+use semver::Version;
+
+use super::image_version::image_version;
+use super::tag_update::{higher_rival, listed};
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+use oci_registry::{Client, Reference};
+use rust_workspace::tags::Tag;
+use rust_workspace::version::is_dated;
+
+/// A version that a moving tag does not go behind, and how it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// A tag of the registry, which is this version.
+    Tag(String, Version),
+    /// The image that has the moving tag says that it is this version.
+    Image(Version),
+}
+
+impl Hold {
+    /// What a person should know of `tag` where this looks like no version of the line that `version` is of:
+    /// a day as a tag or a label, which others have put there, or a label that comes from the image's base.
+    pub fn doubt(&self, tag: &str, version: &Version) -> Option<String> {
+        let (what, help) = match self {
+            Self::Tag(name, higher) if is_dated(higher) && !is_dated(version) => (
+                format!("the tag {name} reads as a version above {version}"),
+                format!(
+                    "if that is a day and no version, delete the tag {name} from the registry, give a prefix to \
+                     what makes such tags, and publish again"
+                ),
+            ),
+            Self::Image(_) if is_dated(version) => return None,
+            Self::Image(higher) => (
+                format!("the image there says that it is {higher}, which is above {version}"),
+                format!(
+                    "if that is a day, or the version of its base, delete the tag {tag} from the registry and \
+                     publish again"
+                ),
+            ),
+            Self::Tag(..) => return None,
+        };
+        Some(format!("{tag} stays where it is: {what}; {help}"))
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(name, _) => write!(f, "{name} is out"),
+            Self::Image(version) => write!(f, "the image there says {version}"),
+        }
+    }
+}
+
+/// An error where a moving tag stands for a version, and the image with this digest, of which nobody knows
+/// the version, would take it.
+pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) -> Result<()> {
+    let at = to.with_tag(&tag.name)?;
+    let current = client.head_manifest(&at)?.map(|head| head.digest);
+    if current == Some(*digest) {
+        return Ok(());
+    }
+    let known: Vec<_> = current.iter().map(|_| tag.name.as_str()).collect();
+    let tags = listed(client, &at, &known)?;
+    let by_image = || current.map(|digest| image_version(client, &at, &digest)).transpose();
+    let hold = match higher_rival(client, &at, tag, None, &tags)? {
+        Some(rival) => Some(Hold::Tag(rival.name, rival.version)),
+        None => by_image()?.flatten().map(Hold::Image),
+    };
+    hold.map_or(Ok(()), |hold| Err(unknown(&at, &hold).into()))
+}
+
+fn unknown(at: &Reference, hold: &Hold) -> Fault {
+    let why = format!("this tag only moves forward, and which version the image is nobody knows: {hold}");
+    Fault::gate(why).at(at).hint(
+        "name its version: the annotation org.opencontainers.image.version of its index, or --tag VERSION beside it",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_that_holds_a_tag_is_told_with_what_to_do() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        let by_tag = |name: &str| Hold::Tag(format!("v{name}"), version(name));
+        for (hold, of, words) in [
+            (by_tag("1.3.0"), "1.2.0", None),
+            (by_tag("2024.1.1"), "1.2.0", Some("the tag v2024.1.1 reads as a version above 1.2.0")),
+            (by_tag("2024.1.1"), "1.2.0", Some("delete the tag v2024.1.1")),
+            (by_tag("20240101.0.0"), "1.2.0", Some("delete the tag v20240101.0.0")),
+            // A project whose versions are days.
+            (by_tag("2024.1.1"), "2023.1.1", None),
+            (by_tag("120.0.1"), "119.0.0", None),
+            (Hold::Image(version("1.27.0")), "1.2.0", Some("the version of its base")),
+            (Hold::Image(version("2024.2.1")), "2024.1.1", None),
+            (Hold::Image(version("2024.1.1")), "1.2.0", Some("the image there says that it is 2024.1.1")),
+            (Hold::Image(version("2024.1.1")), "1.2.0", Some("delete the tag latest")),
+        ] {
+            let doubt = hold.doubt("latest", &version(of));
+            match (&doubt, words) {
+                (None, None) => {}
+                (Some(text), Some(words)) => assert!(text.contains(words), "{text}"),
+                _ => panic!("{hold:?} {of}: {doubt:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Tags in a registry: a version stays what it is, a moving tag only goes forward.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use semver::Version;
+
+use super::image_version::image_version;
+use super::report::TagState;
+use super::tag_guard::Hold;
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+use oci_registry::{Client, Reference};
+use rust_workspace::tags::{Motion, Tag};
+
+/// How often a moving tag is looked at again when others move it at the same time.
+const ROUNDS: usize = 8;
+
+/// How often a list of tags is asked for that lacks what was put a moment ago, and the growing wait between.
+const LOOKS: u32 = 8;
+const BETWEEN: Duration = Duration::from_millis(200);
+
+/// How often a tag is looked at that was put a moment ago.
+const LOOKS_AFTER: u32 = 4;
+
+const LOSES: &str = "the registry loses what it took: ask who runs it, and publish again";
+
+/// The manifest that is to be tagged.
+#[derive(Debug, Clone, Copy)]
+pub struct Tagged<'a> {
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Its type.
+    pub media_type: &'a str,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// An error where the registry has other bytes under a version's tag, in either of its spellings; whether it
+/// has these already.
+pub fn check_fixed(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) -> Result<bool> {
+    let mut there = false;
+    for name in [Some(&tag.name), tag.twin.as_ref()].into_iter().flatten() {
+        let at = to.with_tag(name)?;
+        match client.head_manifest(&at)? {
+            None => {}
+            Some(head) if head.digest == *digest => there |= *name == tag.name,
+            Some(head) => {
+                return Err(Fault::gate(format!("this version is published with other bytes, {}", head.digest))
+                    .at(at)
+                    .hint("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")
+                    .into());
+            }
+        }
+    }
+    Ok(there)
+}
+
+/// Puts a tag that does not depend on others into the repository `to`.
+pub fn put(client: &Client, to: &Reference, tag: &Tag, tagged: Tagged<'_>) -> Result<TagState> {
+    let at = to.with_tag(&tag.name)?;
+    let ours = tagged.digest;
+    let current = || match tag.motion {
+        Motion::Fixed => Ok(check_fixed(client, to, tag, &ours)?.then_some(ours)),
+        _ => Ok::<_, anyhow::Error>(client.head_manifest(&at)?.map(|head| head.digest)),
+    };
+    // What has the tag before each try: another run may come first, or an earlier try have arrived whose
+    // answer was lost.
+    let mut seen = Vec::new();
+    let put = client.put_manifest_if(&at, tagged.bytes, tagged.media_type, &mut || {
+        let now = current()?;
+        seen.push(now);
+        Ok(now != Some(ours) && (now.is_none() || tag.motion != Motion::Once))
+    })?;
+    let (before, last) = (seen.first().copied().flatten(), seen.last().copied().flatten());
+    Ok(match (put, before, last) {
+        (None, _, Some(other)) if other != ours => TagState::Taken(other),
+        (_, Some(digest), _) if digest == ours => TagState::Unchanged,
+        (_, Some(_), _) => TagState::Moved,
+        (_, None, _) => TagState::Created,
+    })
+}
+
+/// An error where a tag that was put does not name `digest`. What names it is asked for again a few times: a
+/// registry may answer late.
+pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()> {
+    let mut found = None;
+    for look in 0..LOOKS_AFTER {
+        std::thread::sleep(BETWEEN * look);
+        found = client.head_manifest(at)?.map(|head| head.digest);
+        if found == Some(*digest) {
+            return Ok(());
+        }
+    }
+    Err(match found {
+        None => Fault::failed("the registry took this tag and does not have it").at(at).hint(LOSES),
+        Some(other) => Fault::failed(format!("this tag names {other}, and not what was put, {digest}"))
+            .at(at)
+            .hint("another run may have come in between; if none has, the registry loses what it took: ask who runs it, and publish again"),
+    }
+    .into())
+}
+
+/// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the
+/// same line, by its tags or by what the image says that has the tag now. Registries know no conditional
+/// writes: after writing, the tags are read again, and what another run has published in between gets the
+/// tag. `known` are tags that the registry has: a list without them decides nothing.
+pub fn forward(
+    client: &Client,
+    at: &Reference,
+    tag: &Tag,
+    version: &Version,
+    tagged: Tagged<'_>,
+    known: &[&str],
+) -> Result<TagState> {
+    // The tag is not this version's: it is a pre-release, or of another line.
+    if !tag.motion.covers(&tag.name, version) {
+        return Ok(TagState::NotOurs);
+    }
+    let mut state = TagState::Unchanged;
+    let mut wrote = false;
+    // What the tag named when it was written, and how often it still does.
+    let (mut before, mut lost) = (None, 0);
+    for _ in 0..ROUNDS {
+        let current = client.head_manifest(at)?.map(|head| head.digest);
+        lost += usize::from(wrote && current == before);
+        before = current;
+        let known = known.iter().copied().chain(current.map(|_| tag.name.as_str()));
+        let tags = listed(client, at, &known.collect::<Vec<_>>())?;
+        match (higher_rival(client, at, tag, Some(version), &tags)?, current) {
+            (None, Some(current)) if current == tagged.digest => return Ok(state),
+            (None, current) => {
+                // Not every version has a tag of its own that says which it is.
+                let named = current.map(|digest| image_version(client, at, &digest)).transpose()?.flatten();
+                if let Some(named) =
+                    named.filter(|named| named > version && tag.motion.covers(&tag.name, named))
+                {
+                    return Ok(TagState::Left(Hold::Image(named)));
+                }
+                client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+                state = if current.is_some() { TagState::Moved } else { TagState::Created };
+            }
+            // What stands there was somebody's choice, perhaps a rollback; only our own step is undone.
+            (Some(Rival { version, name, .. }), _) if !wrote => {
+                return Ok(TagState::Left(Hold::Tag(name, version)));
+            }
+            (Some(Rival { version, name, digest }), current) => {
+                state = TagState::Left(Hold::Tag(name, version));
+                if current == Some(digest) {
+                    return Ok(state);
+                }
+                let theirs = client.manifest(&at.with_digest(digest))?;
+                client.put_manifest(at, &theirs.bytes, &theirs.media_type)?;
+            }
+        }
+        wrote = true;
+    }
+    Err(if lost + 1 == ROUNDS {
+        let named = before.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
+        Fault::failed(format!("the registry took this tag {ROUNDS} times, and it still names {named}"))
+            .at(at)
+            .hint(LOSES)
+    } else {
+        Fault::failed("others kept moving this tag").at(at).hint("run it again when they are done")
+    }
+    .into())
+}
+
+/// The registry's tags, with those that it is known to have: a list may come late, or from a cache.
+pub(super) fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<Vec<String>> {
+    let mut lacks = String::new();
+    for look in 0..LOOKS {
+        std::thread::sleep(BETWEEN * look);
+        let tags = client.tags(at)?;
+        match known.iter().find(|name| !tags.iter().any(|tag| tag == *name)) {
+            None => return Ok(tags),
+            Some(name) => (*name).clone_into(&mut lacks),
+        }
+    }
+    Err(Fault::failed(format!("the registry has the tag {lacks}, and its list of tags does not"))
+        .at(at)
+        .hint("which version is the highest cannot be told, and this tag was not moved: publish again later")
+        .into())
+}
+
+/// A version in the registry that competes for a moving tag.
+pub(super) struct Rival {
+    pub version: Version,
+    /// Its own tag.
+    pub name: String,
+    /// What that names.
+    pub digest: Digest,
+}
+
+/// The highest version that competes for a tag, and is above `version` where that is known. A version whose
+/// tag is listed and names nothing is being published just now, by a run that moves the tag itself in a
+/// moment.
+pub(super) fn higher_rival(
+    client: &Client,
+    at: &Reference,
+    tag: &Tag,
+    version: Option<&Version>,
+    tags: &[String],
+) -> Result<Option<Rival>> {
+    for (rival, name) in rivals(tag, tags).into_iter().rev() {
+        if version.is_some_and(|version| rival <= *version) {
+            break;
+        }
+        if let Some(head) = client.head_manifest(&at.with_tag(&name)?)? {
+            return Ok(Some(Rival { version: rival, name, digest: head.digest }));
+        }
+    }
+    Ok(None)
+}
+
+/// The versions in a registry that compete for a tag, the highest last, each with its own tag.
+fn rivals(tag: &Tag, tags: &[String]) -> Vec<(Version, String)> {
+    let rival = |other: &String| Some((tag.motion.rival(&tag.name, other)?, other.clone()));
+    let mut rivals: Vec<_> = tags.iter().filter_map(rival).collect();
+    rivals.sort();
+    rivals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rust_workspace::tags::Names;
+
+    #[test]
+    fn the_registrys_own_tags_decide() {
+        let tags: Vec<_> =
+            ["1.1.0", "1.1.7", "1.2.0", "2.0.0-rc.1", "sha256-aa", "main", "latest", "1.2", "1"]
+                .map(str::to_owned)
+                .into();
+        for (tag, expected) in [
+            ("latest", Some("1.2.0")),
+            ("1", Some("1.2.0")),
+            ("1.1", Some("1.1.7")),
+            ("2", None),
+            ("main", None),
+        ] {
+            let motion = Names::plain().judge(tag).motion;
+            let (name, rule) = (tag.to_owned(), String::new());
+            let tag = Tag { name, rule, motion, version: None, twin: None };
+            let found = rivals(&tag, &tags).pop().map(|(_, name)| name);
+            assert_eq!(found.as_deref(), expected, "{tag:?}");
+        }
+    }
+}

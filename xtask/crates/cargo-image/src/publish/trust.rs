@@ -1,0 +1,222 @@
+//! Whose word counts: signatures and signed statements, verified by cosign.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::access::Access;
+use super::cosign::is_uri;
+use cli_support::error::Fault;
+use cli_support::process::Cmd;
+use oci_registry::base64;
+
+/// The artifact type of what cosign attaches.
+pub const SIGNATURE: &str = "application/vnd.dev.sigstore.bundle";
+
+/// What a signed statement is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatementKind {
+    /// How the image was made: SLSA v1 provenance.
+    Provenance,
+    /// Which documents about the image are ours, by their digests: the scan's result, bills of materials.
+    Documents,
+}
+
+impl StatementKind {
+    /// The type of its predicate, as cosign's `--type` takes it.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Provenance => "slsaprovenance1",
+            Self::Documents => "urn:cargo-xtask:documents:v1",
+        }
+    }
+
+    /// Where its predicate is put for cosign.
+    pub fn path(self, folder: &Path) -> PathBuf {
+        folder.join(match self {
+            Self::Provenance => "provenance.json",
+            Self::Documents => "documents.json",
+        })
+    }
+}
+
+/// Whose signature is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// A public key: a file or a KMS URI.
+    Key(String),
+    /// A run: its workflow's URL, and who vouched for it.
+    Identity {
+        /// A regular expression for the certificate's identity.
+        identity: String,
+        /// The issuer's URL.
+        issuer: String,
+    },
+}
+
+/// How cosign's answer calls the signature of an image: as a bundle, and as the tag `sha256-<hex>.sig`. A
+/// statement that the same key has signed is there as well, under another name.
+const OF_IMAGES: [&str; 2] = ["https://sigstore.dev/cosign/sign/v1", "cosign container image signature"];
+
+/// How cosign's errors begin where it has looked and nobody who is wanted has signed. All others leave that
+/// open: a registry that was not reached, a key that cannot be read.
+const NOT_SIGNED: [&str; 5] = [
+    "no matching signatures",
+    "no matching attestations",
+    "no signatures found",
+    "no attestations found",
+    "none of the attestations matched the predicate type",
+];
+
+impl Trust {
+    /// A public key: a file, looked for from `folder`, or a KMS URI. An error where it is neither, at `place`.
+    /// It is not repeated: somebody may have taken the private one.
+    pub fn key(key: &str, folder: &Path, place: impl Display) -> Result<Self, Fault> {
+        let path = folder.join(key);
+        match path.to_str() {
+            Some(path) if Path::new(path).is_file() => Ok(Self::Key(path.to_owned())),
+            _ if is_uri(key) => Ok(Self::Key(key.to_owned())),
+            _ => Err(Fault::usage("the public key is neither a file that is there nor a KMS URI")
+                .at(place)
+                .hint("cosign public-key --key cosign.key > cosign.pub; then it is cosign.pub")),
+        }
+    }
+
+    /// Whether an image is signed so; why not, where it is not. An error where cosign could not tell.
+    pub fn signed(&self, image: &str, plain_http: bool, access: &Access) -> Result<Result<(), String>> {
+        let answer = ask(&access.lend(self.of("verify", image, plain_http)), image)?;
+        let no = || "statements about the image are signed so, and the image is not".to_owned();
+        Ok(answer.and_then(|answer| has_signature(&answer).then_some(()).ok_or_else(no)))
+    }
+
+    /// The statements of one kind about an image that are signed so; none where cosign finds none.
+    pub fn statements(
+        &self,
+        said: StatementKind,
+        image: &str,
+        plain_http: bool,
+        access: &Access,
+    ) -> Result<Vec<Value>> {
+        let cmd = self.of("verify-attestation", image, plain_http).args(["--type", said.kind()]);
+        let answer = ask(&access.lend(cmd), image)?.unwrap_or_default();
+        let statement = |line: &[u8]| {
+            let envelope: Value = serde_json::from_slice(line).ok()?;
+            serde_json::from_slice(&base64::decode(envelope["payload"].as_str()?)?).ok()
+        };
+        Ok(answer.split(|byte| *byte == b'\n').filter_map(statement).collect())
+    }
+
+    fn of(&self, verb: &str, image: &str, plain_http: bool) -> Cmd {
+        let cmd = Cmd::new("cosign").args([verb, "--output", "json"]);
+        let cmd = match self {
+            // With a key pair nothing was told to the public log.
+            Self::Key(key) => cmd.args(["--key", key, "--insecure-ignore-tlog"]),
+            Self::Identity { identity, issuer } => {
+                cmd.args(["--certificate-identity-regexp", identity, "--certificate-oidc-issuer", issuer])
+            }
+        };
+        let cmd = if plain_http { cmd.arg("--allow-http-registry") } else { cmd };
+        cmd.arg(image).limit(std::time::Duration::from_mins(2))
+    }
+}
+
+/// Cosign's answer, or in its words that nobody who is wanted has signed. An error where it could not tell.
+fn ask(cmd: &Cmd, image: &str) -> Result<Result<Vec<u8>, String>> {
+    let error = match cmd.read_bytes() {
+        Ok(answer) => return Ok(Ok(answer)),
+        Err(error) => error,
+    };
+    match not_signed(&error.to_string()) {
+        Some(words) => Ok(Err(format!("cosign: {words}"))),
+        None => Err(error.context(
+            Fault::failed("cosign could not tell who has signed it")
+                .at(image)
+                .hint("what it says is below the error; try again where that is the network's"),
+        )),
+    }
+}
+
+/// What cosign says where it has looked, in the last lines of a run that failed.
+fn not_signed(failed: &str) -> Option<&str> {
+    let lines = failed.lines().filter_map(|line| line.strip_prefix("| "));
+    let errors = lines.filter_map(|line| {
+        line.strip_prefix("Error: ").or_else(|| line.strip_prefix("error during command execution: "))
+    });
+    let mut not_signed = errors.filter(|error| NOT_SIGNED.iter().any(|words| error.starts_with(words)));
+    not_signed.next().map(|words| words.trim_end_matches([':', ' ']))
+}
+
+/// Whether what `cosign verify` found is a signature of the image.
+fn has_signature(answer: &[u8]) -> bool {
+    let found: Vec<Value> = serde_json::from_slice(answer).unwrap_or_default();
+    found.iter().any(|one| one["critical"]["type"].as_str().is_some_and(|kind| OF_IMAGES.contains(&kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signed_statement_is_no_signature_of_the_image() {
+        let of = |kinds: &[&str]| {
+            let one = |kind: &&str| serde_json::json!({ "critical": { "type": kind }, "optional": {} });
+            Value::from(kinds.iter().map(one).collect::<Vec<_>>()).to_string()
+        };
+        let statement = "https://cosign.sigstore.dev/attestation/v1";
+        for (answer, expected) in [
+            (of(&[statement, OF_IMAGES[0]]), true),
+            (of(&[OF_IMAGES[1]]), true),
+            (of(&[statement]), false),
+            (of(&[]), false),
+            ("{}".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(has_signature(answer.as_bytes()), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_cosign_has_not_found_is_no_trouble_of_its_own() {
+        const NO: &str = "exit status: 1: cosign verify\n| WARNING: x\n| Error: ";
+        for (failed, expected) in [
+            (format!("{NO}no matching attestations: \n"), Some("no matching attestations")),
+            (format!("{NO}no signatures found\n| error during"), Some("no signatures found")),
+            (
+                "| b\n| error during command execution: no matching signatures: a".to_owned(),
+                Some("no matching signatures: a"),
+            ),
+            (format!("{NO}Get \"https://r/v2/\": dial tcp: connection refused"), None),
+            (format!("{NO}GET https://r/v2/no matching signatures: 500"), None),
+            ("cannot start cosign".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(not_signed(&failed), expected, "{failed}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_a_file_from_its_folder_or_a_uri() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cosign.pub");
+        std::fs::write(&file, "").unwrap();
+        let file = file.to_str().unwrap();
+        for (key, expected) in [
+            ("cosign.pub", Some(file)),
+            (file, Some(file)),
+            ("awskms:///alias/x", Some("awskms:///alias/x")),
+            ("hunter2", None),
+            ("", None),
+        ] {
+            match (Trust::key(key, folder.path(), "xtask/image.toml"), expected) {
+                (Ok(Trust::Key(found)), Some(expected)) => assert_eq!(found, expected),
+                (Err(fault), None) => {
+                    let text = fault.to_string();
+                    assert!(text.contains("xtask/image.toml") && !text.contains("hunter2"), "{text}");
+                }
+                (found, _) => panic!("{key}: {found:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The environment of a child: what of this process's own it is left, and what is set for all.
+//!
+//! A child's output is read, so that nothing may reach it that changes the form of the output: colours, a
+//! locale, a pager, a tool's own variables for its flags. What says where something is reached stays. Secrets
+//! are for the children that need them: a build script, a compiler's wrapper or a hook of git's can read all
+//! that cargo and git are given.
+
+use super::Cmd;
+
+/// What a child needs secrets for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Signing in the name of the job.
+    Identity,
+    /// Signing with a key.
+    Key,
+    /// BuildKit's cache in GitHub Actions, `type=gha`.
+    ActionsCache,
+    /// Credentials for registries: a credential helper's own, or those of another run of this program.
+    Registry,
+    /// Fetching crates: tokens of registries, and git's settings for the places that it fetches from.
+    Crates,
+    /// Fetching Trivy's database.
+    Database,
+}
+
+/// Each variable that is for some children alone, and what it serves; one that serves nothing is left to no
+/// child. In these names and in those below, `*` stands for anything.
+const SERVES: [(&str, &[Need]); 21] = [
+    ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &[Need::Identity, Need::Registry]),
+    ("ACTIONS_ID_TOKEN_REQUEST_URL", &[Need::Identity, Need::Registry]),
+    ("SIGSTORE_ID_TOKEN", &[Need::Identity]),
+    ("ACTIONS_RUNTIME_TOKEN", &[Need::ActionsCache]),
+    ("ACTIONS_RUNTIME_URL", &[Need::ActionsCache]),
+    ("ACTIONS_CACHE_URL", &[Need::ActionsCache]),
+    ("ACTIONS_RESULTS_URL", &[Need::ActionsCache]),
+    ("COSIGN_KEY", &[Need::Key]),
+    ("COSIGN_PASSWORD", &[Need::Key]),
+    ("COSIGN_PKCS11_*", &[Need::Key]),
+    ("GHCR_TOKEN", &[Need::Registry]),
+    ("GITHUB_TOKEN", &[Need::Registry]),
+    ("GH_TOKEN", &[Need::Registry]),
+    ("DOCKER_AUTH_CONFIG", &[Need::Registry]),
+    ("CARGO_REGISTRIES_*_TOKEN", &[Need::Crates]),
+    // Publishing a crate to crates.io is nothing that is done here.
+    ("CARGO_REGISTRY_TOKEN", &[]),
+    ("GIT_CONFIG_*", &[Need::Crates]),
+    ("TRIVY_USERNAME", &[Need::Database]),
+    ("TRIVY_PASSWORD", &[Need::Database]),
+    ("TRIVY_REGISTRY_TOKEN", &[Need::Database]),
+    ("XTASK_LENT_SECRET", &[]),
+];
+
+/// Variables that change how something is printed, whatever the program.
+const FORM: [&str; 13] = [
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLORTERM",
+    "RUSTUP_TERM_*",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    "*PAGER",
+    "LESS",
+    "LV",
+];
+
+/// Tools that take their flags from variables with a prefix, and those of them that are left to a child: they say
+/// where something is or how to reach it. All others change what is made, what is looked at or how it is told.
+const TOOLS: [(&str, &[&str]); 9] = [
+    (
+        "CARGO_",
+        &[
+            "CARGO_HOME",
+            "CARGO_HTTP_*",
+            "CARGO_NET_*",
+            "CARGO_REGISTRIES_*",
+            "CARGO_REGISTRY_*",
+            "CARGO_TARGET_DIR",
+            "CARGO_BUILD_TARGET_DIR",
+            "CARGO_BUILD_JOBS",
+            "CARGO_INCREMENTAL",
+            // How this machine links and compiles; a build says that it may differ (`build::outside`).
+            "CARGO_TARGET_*_LINKER",
+            "CARGO_BUILD_RUSTC",
+            "CARGO_BUILD_RUSTC_*",
+            // No image is made with these profiles.
+            "CARGO_PROFILE_DEV_*",
+            "CARGO_PROFILE_TEST_*",
+        ],
+    ),
+    (
+        "GIT_",
+        &[
+            "GIT_ASKPASS",
+            "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+            "GIT_EXEC_PATH",
+            "GIT_HTTP_PROXY_AUTHMETHOD",
+            "GIT_PROXY_*",
+            "GIT_SSH",
+            "GIT_SSH_COMMAND",
+            "GIT_SSL_*",
+            "GIT_TERMINAL_PROMPT",
+        ],
+    ),
+    // The two that name a private Sigstore.
+    ("COSIGN_", &["COSIGN_TRUSTED_ROOT", "COSIGN_SIGNING_CONFIG"]),
+    ("SIGSTORE_", &[]),
+    ("TRIVY_", &["TRIVY_CACHE_DIR", "TRIVY_DB_REPOSITORY"]),
+    (
+        "DOCKER_",
+        &[
+            "DOCKER_API_VERSION",
+            "DOCKER_CERT_PATH",
+            "DOCKER_CONFIG",
+            "DOCKER_CONTEXT",
+            "DOCKER_HOST",
+            "DOCKER_TLS*",
+        ],
+    ),
+    ("BUILDX_", &["BUILDX_BUILDER", "BUILDX_CONFIG"]),
+    ("BUILDKIT_", &["BUILDKIT_HOST"]),
+    ("EXPERIMENTAL_BUILDKIT_", &[]),
+];
+
+/// What is set for every child. Cargo's variable is stronger than `term.color` of its configuration.
+pub(super) const SET: [(&str, &str); 3] =
+    [("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("CARGO_TERM_COLOR", "never")];
+
+impl Cmd {
+    /// Whether this variable of our own is kept from the child, which may be given one of that name anew.
+    pub fn withholds(&self, name: &str) -> bool {
+        // Names are the same in capitals and not, on Windows.
+        let upper = name.to_ascii_uppercase();
+        let is = |pattern: &&str| fits(pattern, &upper);
+        if self.keeps.contains(&upper) {
+            return false;
+        }
+        if let Some((_, serves)) = SERVES.iter().find(|(pattern, _)| is(pattern)) {
+            return !serves.iter().any(|need| self.needs.contains(need));
+        }
+        let tool = TOOLS.iter().find(|(prefix, _)| upper.starts_with(prefix));
+        FORM.iter().any(is) || tool.is_some_and(|(_, stays)| !stays.iter().any(is))
+    }
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((begin, end)) => {
+            name.len() > begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end)
+                || (begin.is_empty() && name == end)
+        }
+        None => pattern == name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_left_what_it_needs_and_no_more() {
+        let git = Cmd::new("git");
+        let cargo = git.clone().needs(Need::Crates);
+        let cosign = git.clone().needs(Need::Key);
+        let keyless = git.clone().needs(Need::Identity);
+        let trivy = git.clone().needs(Need::Database);
+        let docker = git.clone().needs(Need::ActionsCache).keep("GITHUB_TOKEN");
+        let all = [&git, &cargo, &cosign, &keyless, &trivy, &docker];
+        for (name, left) in [
+            ("COSIGN_PASSWORD", &[&cosign][..]),
+            ("COSIGN_KEY", &[&cosign]),
+            ("COSIGN_PKCS11_MODULE_PATH", &[&cosign]),
+            ("SIGSTORE_ID_TOKEN", &[&keyless]),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &[&keyless]),
+            ("ACTIONS_RUNTIME_TOKEN", &[&docker]),
+            ("GITHUB_TOKEN", &[&docker]),
+            ("GHCR_TOKEN", &[]),
+            ("DOCKER_AUTH_CONFIG", &[]),
+            ("CARGO_REGISTRIES_MINE_TOKEN", &[&cargo]),
+            ("CARGO_REGISTRY_TOKEN", &[]),
+            ("GIT_CONFIG_COUNT", &[&cargo]),
+            ("TRIVY_PASSWORD", &[&trivy]),
+            ("XTASK_LENT_SECRET", &[]),
+        ] {
+            for cmd in all {
+                assert_eq!(!cmd.withholds(name), left.contains(&cmd), "{name} {cmd:?} {:?}", cmd.needs);
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_form_or_result_is_left_to_nobody_and_what_reaches_something_to_all() {
+        let cmds =
+            [Cmd::new("git"), Cmd::new("cargo").needs(Need::Crates), Cmd::new("cosign").needs(Need::Key)];
+        let withheld = |name: &str| {
+            let found: Vec<_> = cmds.iter().map(|cmd| cmd.withholds(name)).collect();
+            assert!(found.iter().all(|one| *one == found[0]), "{name}");
+            found[0]
+        };
+        for name in "CARGO_TERM_COLOR CARGO_TERM_VERBOSE CARGO_BUILD_TARGET CARGO_BUILD_RUSTFLAGS CARGO_ENCODED_RUSTFLAGS \
+            CARGO_PROFILE_RELEASE_LTO CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS CARGO_LOG CARGO_MANIFEST_DIR \
+            CARGO_UNSTABLE_X CARGO_ALIAS_TREE CLICOLOR CLICOLOR_FORCE NO_COLOR FORCE_COLOR LANG LANGUAGE LC_ALL \
+            LC_MESSAGES TZ PAGER GIT_PAGER MANPAGER LESS GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_TRACE \
+            GIT_TRACE2_EVENT GIT_EXTERNAL_DIFF GIT_NAMESPACE git_dir COSIGN_OUTPUT COSIGN_REPOSITORY \
+            COSIGN_INSECURE_IGNORE_TLOG COSIGN_EXPERIMENTAL SIGSTORE_ROOT_FILE TRIVY_FORMAT TRIVY_SEVERITY \
+            TRIVY_IGNORE_UNFIXED TRIVY_CONFIG DOCKER_DEFAULT_PLATFORM DOCKER_BUILDKIT DOCKER_CONTENT_TRUST \
+            BUILDX_GIT_LABELS BUILDX_NO_DEFAULT_ATTESTATIONS BUILDKIT_PROGRESS BUILDKIT_COLORS RUSTUP_TERM_COLOR"
+            .split_whitespace()
+        {
+            assert!(withheld(name), "{name}");
+        }
+        for name in "PATH HOME CARGO CARGO_HOME CARGO_TARGET_DIR CARGO_HTTP_CAINFO CARGO_HTTP_PROXY CARGO_NET_OFFLINE \
+            CARGO_REGISTRIES_MINE_INDEX CARGO_REGISTRY_DEFAULT CARGO_BUILD_JOBS CARGO_PROFILE_DEV_DEBUG \
+            CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER CARGO_BUILD_RUSTC_WRAPPER RUSTC_WRAPPER RUSTUP_HOME \
+            RUSTUP_TOOLCHAIN RUSTUP_DIST_SERVER HTTPS_PROXY https_proxy NO_PROXY SSL_CERT_FILE SSL_CERT_DIR \
+            SOURCE_DATE_EPOCH GIT_SSH_COMMAND GIT_SSL_CAINFO COSIGN_TRUSTED_ROOT COSIGN_SIGNING_CONFIG \
+            TRIVY_CACHE_DIR TRIVY_DB_REPOSITORY DOCKER_HOST DOCKER_CONFIG DOCKER_CONTEXT DOCKER_TLS_VERIFY \
+            DOCKER_CERT_PATH BUILDX_BUILDER BUILDX_CONFIG BUILDKIT_HOST CI GITHUB_ACTIONS XDG_RUNTIME_DIR"
+            .split_whitespace()
+        {
+            assert!(!withheld(name), "{name}");
+        }
+    }
+}

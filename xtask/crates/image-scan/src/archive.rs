@@ -1,0 +1,154 @@
+//! Archives of images, as `docker save`, `podman save` and `cargo xtask image --archive` write them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufReader, Read as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use super::layer::{self, EntryKind, Limits};
+use cli_support::error::Fault;
+use oci_image::layout::Layout;
+use oci_image::oci::{self, Annotations, Descriptor, Index, MANIFEST, MAX_DOCUMENT, Manifest};
+
+/// Docker's list of the images in an archive.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerImage {
+    config: String,
+    layers: Vec<String>,
+}
+
+/// Puts every file of an archive into the layout, under the digest that it has, whatever its name says.
+pub(super) fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
+    let mut file = BufReader::with_capacity(1 << 17, File::open(path)?);
+    if io::BufRead::fill_buf(&mut file)?.starts_with(&[0x1f, 0x8b]) {
+        return Err(Fault::usage("the archive is compressed as a whole")
+            .hint("unpack it first: gunzip FILE")
+            .into());
+    }
+    let mut blobs = BTreeMap::new();
+    let mut links = BTreeMap::new();
+    layer::entries(&mut file, Limits::default(), &mut |entry, content| {
+        if blobs.contains_key(&entry.path) || links.contains_key(&entry.path) {
+            return Err(Fault::gate("the archive has two of this name").into());
+        }
+        match entry.kind {
+            EntryKind::File => {
+                let mut blob = layout.writer()?;
+                io::copy(content, &mut blob).context("the archive is cut short")?;
+                blobs.insert(entry.path, blob.commit()?);
+            }
+            // Older Dockers name equal layers by links to one of them.
+            EntryKind::Symlink(target) => drop(links.insert(entry.path, target)),
+            EntryKind::Hardlink(target) => drop(links.insert(entry.path, format!("/{target}"))),
+            EntryKind::Folder | EntryKind::Other => {}
+        }
+        Ok(())
+    })
+    .with_context(|| Fault::gate("the archive cannot be looked at"))?;
+    let find = |name: &str| {
+        let target = links.get(name).map(|target| join(name, target));
+        blobs.get(target.as_deref().unwrap_or(name)).copied()
+    };
+    let document = |name: &str| -> Result<Option<Vec<u8>>> {
+        let Some((digest, size)) = find(name) else { return Ok(None) };
+        if size > MAX_DOCUMENT {
+            return Err(Fault::failed(format!("{name} is over the limit of {MAX_DOCUMENT} bytes")).into());
+        }
+        let mut bytes = Vec::new();
+        layout.blob(&digest)?.read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    };
+    let docker = document("manifest.json")?;
+    if let Some(bytes) = document("index.json")? {
+        let index: Index = oci::from_bytes("index.json", &bytes)?;
+        if let Some(bytes) = docker {
+            let images: Vec<DockerImage> = oci::from_bytes("manifest.json", &bytes)?;
+            let known = manifests(layout, &index)?;
+            for image in &images {
+                let config = find(&image.config).map(|(digest, _)| digest);
+                let layers: Vec<_> =
+                    image.layers.iter().map(|name| find(name).map(|(digest, _)| digest)).collect();
+                let same = |manifest: &Manifest| {
+                    Some(manifest.config.digest) == config
+                        && manifest.layers.iter().map(|layer| Some(layer.digest)).eq(layers.iter().copied())
+                };
+                if !known.iter().any(same) {
+                    let what =
+                        format!("manifest.json names an image ({}) that index.json does not", image.config);
+                    return Err(Fault::gate(what)
+                        .hint("docker load takes the one, podman load the other: save the image again")
+                        .into());
+                }
+            }
+        }
+        return Ok(index);
+    }
+    let bytes = docker.ok_or_else(|| {
+        Fault::failed("it has neither index.json nor manifest.json: this is not an image's archive")
+    })?;
+    let images: Vec<DockerImage> = oci::from_bytes("manifest.json", &bytes)?;
+    let blob = |name: &str, media_type: &str| -> Result<Descriptor, Fault> {
+        let missing = || Fault::failed(format!("manifest.json names '{name}', which is not in the archive"));
+        let (digest, size) = find(name).ok_or_else(missing)?;
+        Ok(Descriptor { digest, size, ..Descriptor::of(media_type, b"") })
+    };
+    let manifests = images.iter().map(|image| {
+        let layers = image.layers.iter().map(|name| {
+            let mut layer = blob(name, layer::TAR)?;
+            let mut magic = Vec::new();
+            layout.blob(&layer.digest)?.take(2).read_to_end(&mut magic)?;
+            if magic == [0x1f, 0x8b] {
+                oci::LAYER_GZIP.clone_into(&mut layer.media_type);
+            }
+            Ok(layer)
+        });
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: MANIFEST.to_owned(),
+            config: blob(&image.config, oci::CONFIG)?,
+            layers: layers.collect::<Result<_>>()?,
+            annotations: Annotations::new(),
+        };
+        layout.put(MANIFEST, &oci::to_bytes(&manifest)?)
+    });
+    Ok(Index::new(manifests.collect::<Result<_>>()?, Annotations::new()))
+}
+
+/// The manifests of the images that an index leads to, as they are looked at later.
+fn manifests(layout: &Layout, index: &Index) -> Result<Vec<Manifest>> {
+    // That every blob is there and nothing nests too deep.
+    layout.reachable(index)?;
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut waiting = index.manifests.clone();
+    while let Some(entry) = waiting.pop() {
+        if super::platforms::is_attestation(&entry) || !seen.insert((entry.digest, entry.media_type.clone()))
+        {
+            continue;
+        }
+        let what = entry.digest.to_string();
+        if entry.is_index() {
+            waiting.extend(oci::from_bytes::<Index>(&what, &layout.read(&entry)?)?.manifests);
+        } else if entry.is_manifest() {
+            found.push(oci::from_bytes(&what, &layout.read(&entry)?)?);
+        }
+    }
+    Ok(found)
+}
+
+/// A link's target as a path of the archive. The reader of the tar has seen to it that it stays inside.
+fn join(name: &str, target: &str) -> String {
+    let mut at: Vec<_> = if target.starts_with('/') { Vec::new() } else { name.split('/').collect() };
+    at.pop();
+    for part in target.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        if part == ".." {
+            at.pop();
+        } else {
+            at.push(part);
+        }
+    }
+    at.join("/")
+}

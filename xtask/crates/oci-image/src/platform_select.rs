@@ -1,0 +1,234 @@
+//! Which manifests of an index stand for the platforms: the first that fits each (image-index.md). An index
+//! within it counts by the platform that it is listed for, and where it is listed for none it comes last.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+
+use super::oci::{self, Descriptor, Index};
+use crate::platform::Platform;
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+
+/// Indexes below each other that are followed, the first one included; images have one or two.
+const MAX_DEPTH: usize = 4;
+/// Entries that are looked at, of all indexes together.
+const MAX_ENTRIES: usize = 1_000;
+/// Indexes that are fetched: each may be a request to a registry.
+const MAX_INDEXES: usize = 50;
+
+/// Finds a manifest for each platform in `top`, and fetches of the indexes below only those that come before
+/// what is found.
+pub fn choose(
+    top: &Index,
+    platforms: &[Platform],
+    fetch: &dyn Fn(&Descriptor) -> Result<Vec<u8>>,
+) -> Result<BTreeMap<Platform, Descriptor>> {
+    let mut below = Below { fetch, indexes: BTreeMap::new() };
+    platforms.iter().map(|platform| Ok((*platform, below.find(top, *platform)?))).collect()
+}
+
+/// The indexes below the first one, as far as they were needed.
+struct Below<'a> {
+    fetch: &'a dyn Fn(&Descriptor) -> Result<Vec<u8>>,
+    indexes: BTreeMap<Digest, Index>,
+}
+
+impl Below<'_> {
+    fn find(&mut self, top: &Index, platform: Platform) -> Result<Descriptor> {
+        let mut has = Vec::new();
+        // The second time an index has nothing that it had not the first time.
+        let mut seen = BTreeSet::new();
+        let mut looked = top.manifests.len();
+        let mut open = vec![in_order(top, platform, &mut has).into_iter()];
+        while let Some(entries) = open.last_mut() {
+            if looked > MAX_ENTRIES {
+                return Err(Fault::failed(format!("its indexes have more than {MAX_ENTRIES} entries")).into());
+            }
+            let Some(entry) = entries.next() else {
+                open.pop();
+                continue;
+            };
+            if !entry.is_index() {
+                return Ok(entry);
+            }
+            if seen.insert(entry.digest) {
+                if open.len() == MAX_DEPTH {
+                    return Err(Fault::failed(format!("its indexes nest deeper than {MAX_DEPTH}")).into());
+                }
+                let index = self.index(&entry)?;
+                looked += index.manifests.len();
+                open.push(in_order(index, platform, &mut has).into_iter());
+            }
+        }
+        Err(no_platform(platform, has).into())
+    }
+
+    fn index(&mut self, entry: &Descriptor) -> Result<&Index> {
+        if !self.indexes.contains_key(&entry.digest) {
+            if self.indexes.len() == MAX_INDEXES {
+                return Err(Fault::failed(format!("it has more than {MAX_INDEXES} indexes")).into());
+            }
+            let what = format!("the index {} in it", entry.digest);
+            let bytes = (self.fetch)(entry).with_context(|| what.clone())?;
+            self.indexes.insert(entry.digest, oci::from_bytes(&what, &bytes)?);
+        }
+        self.indexes.get(&entry.digest).context("an index that was just read")
+    }
+}
+
+/// The entries that may be or hold an image for a platform, those that say so before those that say nothing,
+/// as containerd and so BuildKit looks at them. What an index has besides is added to `has`.
+fn in_order(index: &Index, platform: Platform, has: &mut Vec<String>) -> Vec<Descriptor> {
+    let (mut named, mut others) = (Vec::new(), Vec::new());
+    for entry in &index.manifests {
+        match &entry.platform {
+            Some(spec) if spec.is(platform) => named.push(entry.clone()),
+            Some(spec) => has.push(spec.to_string()),
+            None if entry.is_index() => others.push(entry.clone()),
+            None => {}
+        }
+    }
+    named.append(&mut others);
+    named
+}
+
+fn no_platform(platform: Platform, has: Vec<String>) -> Fault {
+    let mut named = BTreeSet::new();
+    // `unknown/unknown` is how builders mark what is no image.
+    let has: Vec<_> =
+        has.into_iter().filter(|one| one != "unknown/unknown" && named.insert(one.clone())).collect();
+    let but =
+        if has.is_empty() { "and names no other".to_owned() } else { format!("but for {}", has.join(", ")) };
+    Fault::failed(format!("it has nothing for {platform}, {but}"))
+        .hint("choose another base, or fewer platforms: --platform")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::{Annotations, INDEX, MANIFEST, PlatformSpec};
+
+    /// Documents by their digests, and how often each was fetched.
+    #[derive(Default)]
+    struct Store {
+        documents: BTreeMap<Digest, Vec<u8>>,
+        fetched: std::cell::RefCell<Vec<Digest>>,
+    }
+
+    impl Store {
+        /// An index of entries such as `amd64 a`: a platform and a name, an index that was put before, or
+        /// `missing`.
+        fn index(&mut self, entries: &[&str], before: &BTreeMap<&str, Descriptor>) -> (Index, Descriptor) {
+            let entry = |text: &&str| match text.split_once(' ') {
+                None => before.get(text).cloned().unwrap_or_else(|| Descriptor::of(INDEX, b"missing")),
+                Some((arch, name)) => {
+                    let mut entry = Descriptor::of(MANIFEST, name.as_bytes());
+                    let os = if arch == "unknown" { arch } else { "linux" };
+                    let (architecture, os) = (arch.to_owned(), os.to_owned());
+                    entry.platform =
+                        (arch != "-").then_some(PlatformSpec { architecture, os, variant: None });
+                    entry
+                }
+            };
+            let index = Index::new(entries.iter().map(entry).collect(), Annotations::new());
+            let bytes = oci::to_bytes(&index).unwrap();
+            let descriptor = Descriptor::of(INDEX, &bytes);
+            self.documents.insert(descriptor.digest, bytes);
+            (index, descriptor)
+        }
+
+        fn choose(&self, top: &Index, platforms: &[Platform]) -> Result<Vec<Digest>> {
+            let chosen = choose(top, platforms, &|entry| {
+                self.fetched.borrow_mut().push(entry.digest);
+                self.documents.get(&entry.digest).cloned().context("not there")
+            })?;
+            Ok(chosen.into_values().map(|entry| entry.digest).collect())
+        }
+    }
+
+    #[test]
+    fn the_first_that_fits_is_taken_at_whatever_depth() {
+        // Each index may hold those of the lines before it; the last one is the base's.
+        type Indexes<'a> = &'a [(&'a str, &'a [&'a str])];
+        type Expected<'a> = Result<[&'a str; 2], &'a str>;
+        let cases: [(Indexes, Expected, usize); 11] = [
+            (&[("top", &["amd64 a", "arm64 b"])], Ok(["a", "b"]), 0),
+            (&[("in", &["amd64 a", "arm64 b"]), ("top", &["in"])], Ok(["a", "b"]), 1),
+            (&[("in", &["arm64 b"]), ("top", &["amd64 a", "in"])], Ok(["a", "b"]), 1),
+            // What says its platform comes first, wherever it stands.
+            (&[("in", &["amd64 x"]), ("top", &["in", "amd64 a", "arm64 b"])], Ok(["a", "b"]), 0),
+            (&[("in", &["amd64 x"]), ("top", &["amd64 a", "amd64 x", "in", "arm64 b"])], Ok(["a", "b"]), 0),
+            // What comes after the last is not even fetched.
+            (&[("top", &["amd64 a", "arm64 b", "missing"])], Ok(["a", "b"]), 0),
+            (&[("top", &["amd64 a", "missing"])], Err("not there"), 1),
+            // The same index twice is one; without a platform it is nothing.
+            (
+                &[("in", &["- x", "amd64 a"]), ("up", &["in", "in", "arm64 b"]), ("top", &["in", "up"])],
+                Ok(["a", "b"]),
+                2,
+            ),
+            (
+                &[("1", &["amd64 a"]), ("2", &["1"]), ("3", &["2"]), ("top", &["3", "arm64 b"])],
+                Ok(["a", "b"]),
+                3,
+            ),
+            (
+                &[("1", &["amd64 a"]), ("2", &["1"]), ("3", &["2"]), ("4", &["3"]), ("top", &["4"])],
+                Err("deeper than 4"),
+                3,
+            ),
+            (
+                &[("in", &["s390x x", "unknown u", "amd64 y"]), ("top", &["amd64 a", "in", "riscv64 z"])],
+                Err("nothing for linux/arm64, but for linux/amd64, linux/riscv64, linux/s390x"),
+                1,
+            ),
+        ];
+        for (indexes, expected, fetched) in cases {
+            let mut store = Store::default();
+            let (mut before, mut top) = (BTreeMap::new(), None);
+            for (name, entries) in indexes {
+                let (index, descriptor) = store.index(entries, &before);
+                before.insert(*name, descriptor);
+                top = Some(index);
+            }
+            let chosen = store.choose(&top.unwrap(), &[Platform::LinuxAmd64, Platform::LinuxArm64]);
+            match expected {
+                Ok(names) => {
+                    assert_eq!(chosen.unwrap(), names.map(|name| Digest::of(name.as_bytes())), "{indexes:?}");
+                }
+                Err(text) => assert!(format!("{:#}", chosen.unwrap_err()).contains(text), "{indexes:?}"),
+            }
+            assert_eq!(store.fetched.borrow().len(), fetched, "{indexes:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_counts_for_the_platform_that_it_is_listed_for() {
+        let mut store = Store::default();
+        let (_, mut within) = store.index(&["amd64 x"], &BTreeMap::new());
+        let at = |arch: &str| PlatformSpec { architecture: arch.into(), os: "linux".into(), variant: None };
+        let (mut top, _) = store.index(&["amd64 a"], &BTreeMap::new());
+        for (arch, expected) in [("s390x", "a"), ("amd64", "x")] {
+            within.platform = Some(at(arch));
+            top.manifests.insert(0, within.clone());
+            let chosen = store.choose(&top, &[Platform::LinuxAmd64]).unwrap();
+            assert_eq!(chosen, [Digest::of(expected.as_bytes())], "{arch}");
+        }
+    }
+
+    #[test]
+    fn an_index_without_end_is_left() {
+        let mut store = Store::default();
+        let names: Vec<_> = (0..=MAX_ENTRIES).map(|number| format!("s390x {number}")).collect();
+        let (index, _) = store.index(&names.iter().map(String::as_str).collect::<Vec<_>>(), &BTreeMap::new());
+        let amd64 = [Platform::LinuxAmd64];
+        assert!(store.choose(&index, &amd64).unwrap_err().to_string().contains("more than 1000 entries"));
+        let inner: Vec<_> =
+            names[..=MAX_INDEXES].iter().map(|name| store.index(&[name], &BTreeMap::new()).1).collect();
+        let index = Index::new(inner, Annotations::new());
+        assert!(store.choose(&index, &amd64).unwrap_err().to_string().contains("more than 50 indexes"));
+        let error = store.choose(&Index::new(Vec::new(), Annotations::new()), &amd64).unwrap_err();
+        assert!(error.to_string().contains("nothing for linux/amd64, and names no other"), "{error}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Files from the web: nothing of a registry, but the same connections, certificates and proxies.
+
+use std::fmt;
+
+use anyhow::Result;
+use ureq::http::header::{HeaderName, HeaderValue};
+use ureq::http::{Method, Uri};
+
+use super::reference::is_loopback;
+use super::retry::{Policy, RequestError, SystemClock, Transient};
+use super::secret::Secret;
+use super::url;
+use super::wire::{Ask, Payload, Redirects, Timeouts, Wire};
+use cli_support::error::Fault;
+
+/// Connections to servers of files, kept open from one to the next and shared by threads.
+pub struct Downloads {
+    wire: Wire,
+    policy: Policy,
+}
+
+impl fmt::Debug for Downloads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Downloads").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl Downloads {
+    /// Connections on which failed requests are repeated so often.
+    pub fn new(policy: Policy) -> Self {
+        Self::with(policy, Timeouts::default())
+    }
+
+    /// The same for a server that is given other times to answer.
+    pub fn with(policy: Policy, timeouts: Timeouts) -> Self {
+        Self { wire: Wire::new(timeouts, None), policy }
+    }
+
+    /// Sends bytes to `address` with a bearer token, and gives status and body of the answer.
+    pub fn post(
+        &self,
+        address: &str,
+        token: &Secret,
+        headers: &[(&'static str, &'static str)],
+        body: &[u8],
+    ) -> Result<(u16, Vec<u8>)> {
+        let parsed = safe(address)?;
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+            .map_err(|_| Fault::usage("the token has characters that no header may have"))?;
+        authorization.set_sensitive(true);
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        self.policy.run(&SystemClock, None, || {
+            let answer = self.wire.send(Ask {
+                method: Method::POST,
+                url: parsed.clone(),
+                headers: headers.iter().map(header).collect(),
+                authorization: Some(authorization.clone()),
+                payload: Payload::Bytes(body),
+                redirects: Redirects::None,
+            })?;
+            let status = answer.status.as_u16();
+            Ok((status, answer.read(LONGEST_ANSWER)?))
+        })
+    }
+
+    /// The bytes at `address`, at most `limit` of them, over https, or over http from this machine; none
+    /// where the server has nothing of that name.
+    pub fn get(&self, address: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let parsed = safe(address)?;
+        self.policy.run(&SystemClock, None, || {
+            let ask = Ask {
+                method: Method::GET,
+                url: parsed.clone(),
+                headers: Vec::new(),
+                authorization: None,
+                payload: Payload::None,
+                redirects: Redirects::Any,
+            };
+            let answer = self.wire.send(ask)?;
+            match answer.status.as_u16() {
+                200 => answer.read(limit).map(Some),
+                404 | 410 | 451 => Ok(None),
+                status => {
+                    let fault = Fault::failed(format!("the server answers {}", answer.status)).at(address);
+                    Err(if status >= 500 {
+                        RequestError::transient(Transient::Broken, fault)
+                    } else {
+                        RequestError::permanent(fault)
+                    })
+                }
+            }
+        })
+    }
+}
+
+/// The longest answer to what was sent that is read, in bytes.
+const LONGEST_ANSWER: u64 = 1 << 20;
+
+/// An address that nobody on the way can listen at: over https, or on this machine.
+fn safe(address: &str) -> Result<Uri, Fault> {
+    let shown = cli_support::mask::without_login(address);
+    let parsed = url::parse(address).ok_or_else(|| Fault::usage(format!("'{shown}' is not a URL")))?;
+    let authority = parsed.authority().map_or("", |authority| authority.as_str());
+    if !url::is_tls(&parsed) && !is_loopback(authority) {
+        return Err(Fault::usage(format!("'{shown}' is not https: anybody on the way could change it")));
+    }
+    Ok(parsed)
+}
+
+/// One file, as [`Downloads::get`] has it; that it is not there is an error.
+pub fn download(address: &str, limit: u64) -> Result<Vec<u8>> {
+    let bytes = Downloads::new(Policy::default()).get(address, limit)?;
+    bytes.ok_or_else(|| Fault::failed("the server has no such file").at(address).into())
+}

@@ -1,0 +1,164 @@
+//! Listing tags (distribution-spec, "Listing Tags"), and lists in pages in general.
+
+use anyhow::Result;
+use serde_json::Value;
+use ureq::http::header::LINK;
+use ureq::http::{Method, Uri};
+
+use super::client::Client;
+use super::pull::pull_scope;
+use super::reference::Reference;
+use super::retry::RequestError;
+use super::session::{Call, Content, Session};
+use super::url;
+use super::wire::{Redirects, Response};
+use cli_support::error::Fault;
+
+/// The most that is read of a list: pages, and bytes in all.
+pub(super) const MAX_PAGES: usize = 100;
+pub(super) const MAX_LIST_BYTES: u64 = 16 * 1024 * 1024;
+
+impl Client {
+    /// All tags of the repository of `reference`, as the registry orders them; none where it does not
+    /// know the repository. An error beyond 100 pages or 16 MiB, and where an answer has no list. A name that
+    /// no image can have is left out: nobody means it, and it may be meant for a terminal.
+    pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
+        let mut tags = self.listed_tags(reference)?;
+        tags.retain(|tag| Reference::is_tag(tag));
+        Ok(tags)
+    }
+
+    /// The same with the names that no image can have: an image may have one all the same, where a registry
+    /// is not strict.
+    pub fn listed_tags(&self, reference: &Reference) -> Result<Vec<String>> {
+        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let first = session.url(&format!("v2/{}/tags/list?n=1000", reference.repository()));
+        let mut next = Some(first.map_err(|trouble| trouble.error)?);
+        let mut tags = Vec::new();
+        let mut left = MAX_LIST_BYTES;
+        for _ in 0..MAX_PAGES {
+            let Some(page) = next else { return Ok(tags) };
+            let scopes = pull_scope(reference);
+            let (body, following) = self.retry(|| {
+                let mut call = Call {
+                    method: Method::GET,
+                    url: page.clone(),
+                    headers: Vec::new(),
+                    scopes: &scopes,
+                    content: Content::None,
+                    redirects: Redirects::Any,
+                };
+                let answer = session.expect(&mut call, &[200, 404])?;
+                if answer.status.as_u16() == 404 {
+                    return Ok((None, None));
+                }
+                let following = next_page(&session, &answer)?;
+                Ok((Some(answer.read(left)?), following))
+            })?;
+            let Some(body) = body else {
+                // Unknown is the repository or nothing: a later page that is gone is a list cut short.
+                if tags.is_empty() {
+                    return Ok(tags);
+                }
+                return Err(Fault::failed("the list of tags breaks off").at(url::shown(&page)).into());
+            };
+            left = left.saturating_sub(body.len() as u64);
+            let read = page_of(&body);
+            tags.extend(read.ok_or_else(|| {
+                Fault::failed("the registry answers with something that is no list of tags")
+                    .at(url::shown(&page))
+            })?);
+            next = following;
+        }
+        Err(Fault::failed(format!("the list of tags has more than {MAX_PAGES} pages"))
+            .at(reference.name())
+            .into())
+    }
+}
+
+/// The tags of one answer, which must have a list of them; some registries give null for an empty one.
+fn page_of(body: &[u8]) -> Option<Vec<String>> {
+    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    match answer.get_mut("tags")?.take() {
+        Value::Null => Some(Vec::new()),
+        tags => serde_json::from_value(tags).ok(),
+    }
+}
+
+/// The page after this one, which must be on the registry itself.
+pub(super) fn next_page(session: &Session, answer: &Response) -> Result<Option<Uri>, RequestError> {
+    let mut links = answer.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    let Some(target) = links.find_map(next_link) else { return Ok(None) };
+    let next = session.join(&answer.url, target)?;
+    if session.is_own(&next) {
+        return Ok(Some(next));
+    }
+    let what = format!("the list goes on at another host: {}", url::shown(&next));
+    Err(RequestError::permanent(Fault::failed(what).at(url::shown(&answer.url))))
+}
+
+/// The target of the link with the relation `next` (RFC 8288, section 3).
+fn next_link(value: &str) -> Option<&str> {
+    let mut rest = value;
+    loop {
+        let (_, after) = rest.split_once('<')?;
+        let (target, after) = after.split_once('>')?;
+        // A parameter ends the link at a comma outside of quotes.
+        let mut quoted = false;
+        let end = after.find(|c: char| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        });
+        let (params, following) = after.split_at(end.unwrap_or(after.len()));
+        let is_next = |param: &str| {
+            param.split_once('=').is_some_and(|(name, value)| {
+                name.trim().eq_ignore_ascii_case("rel")
+                    && value.trim().trim_matches('"').split(' ').any(|one| one.eq_ignore_ascii_case("next"))
+            })
+        };
+        if params.split(';').any(is_next) {
+            return Some(target);
+        }
+        rest = following;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_told_from_what_is_none() {
+        for (body, expected) in [
+            (r#"{"name":"a","tags":["1","2"]}"#, Some(2)),
+            (r#"{"tags":[]}"#, Some(0)),
+            (r#"{"tags":["1.2.3","9.9.9+x","\u001b[31m","","a/b"]}"#, Some(5)),
+            (r#"{"name":"a","tags":null}"#, Some(0)),
+            ("{}", None),
+            (r#"{"errors":[]}"#, None),
+            (r#"{"tags":"1"}"#, None),
+            (r#"{"tags":[1]}"#, None),
+            ("[]", None),
+            ("<html>", None),
+            ("", None),
+        ] {
+            assert_eq!(page_of(body.as_bytes()).map(|tags| tags.len()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        let cases = [
+            (r#"</v2/a/tags/list?n=2&last=b>; rel="next""#, Some("/v2/a/tags/list?n=2&last=b")),
+            ("</x>; rel=next", Some("/x")),
+            (r#"</a>; rel="prev"; title="a, <b>", </c?x,y>; rel="last next""#, Some("/c?x,y")),
+            (r#"</a>; REL="NEXT""#, Some("/a")),
+            (r#"</a>; rel="prev""#, None),
+            ("</a", None),
+            ("", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(next_link(value), expected, "{value}");
+        }
+    }
+}

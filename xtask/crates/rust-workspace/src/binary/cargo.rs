@@ -1,0 +1,154 @@
+//! The one cargo call that builds every target asked for, so that its bytes depend on the source alone.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::{Package, Target, Toolchain};
+use crate::git::GitSource;
+use cli_support::process::{Cmd, Need};
+
+/// The cargo that called us, or the one on PATH.
+pub fn cargo() -> Cmd {
+    let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    Cmd::new(program).shown_as("cargo").needs(Need::Crates)
+}
+
+/// What is built and where.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// The workspace's root, as cargo sees it.
+    pub root: PathBuf,
+    /// Cargo's target folder.
+    pub target_dir: PathBuf,
+    /// Package and binary.
+    pub package: String,
+    /// The binary target's name.
+    pub binary: String,
+    /// The commit's time, for build scripts that embed one (reproducible-builds.org, SOURCE_DATE_EPOCH).
+    pub epoch: u64,
+}
+
+impl Build {
+    /// The build of a package's binary at this point of its history.
+    pub fn of(package: &Package, source: &GitSource) -> Self {
+        Self {
+            root: package.root.clone(),
+            target_dir: package.target_dir.clone(),
+            package: package.name.clone(),
+            binary: package.binary.clone(),
+            epoch: source.time,
+        }
+    }
+
+    /// The command for these targets.
+    pub fn command(&self, targets: &[Target], toolchain: &Toolchain) -> Cmd {
+        let mut cmd = cargo()
+            .args(["build", "--release", "--locked", "--package", &self.package, "--bin", &self.binary])
+            .arg("--target-dir")
+            .arg(&self.target_dir)
+            .dir(&self.root)
+            .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(targets, toolchain).join("\u{1f}"));
+        for target in targets {
+            cmd = cmd.args(["--target", target.triple]);
+            if target.triple.ends_with("-musl") {
+                let variable =
+                    format!("CARGO_TARGET_{}_LINKER", target.triple.to_uppercase().replace('-', "_"));
+                cmd = cmd.env(variable, "rust-lld");
+            }
+        }
+        cmd = cmd.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
+        // Both change the bytes, and the second of them cargo would not even notice.
+        cmd = cmd.env("CARGO_INCREMENTAL", "0").unset("RUSTC_BOOTSTRAP");
+        // What build scripts write has a path that ends up in the binary: it must be one that is remapped.
+        cmd.env("CARGO_BUILD_BUILD_DIR", self.target_dir.as_os_str())
+    }
+
+    /// Paths of this machine are kept out of the binary: they differ where the same source lies elsewhere.
+    fn rustflags(&self, targets: &[Target], toolchain: &Toolchain) -> Vec<String> {
+        let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+        let std = toolchain.sysroot.join("lib/rustlib/src/rust");
+        // Of two that match the later one counts, so the folders that may lie in the workspace come last.
+        let mut flags = vec![
+            remap(&self.root, "/src"),
+            remap(&self.target_dir, "/target"),
+            remap(&cargo_home(&self.root), "/cargo"),
+            remap(&std, &format!("/rustc/{}", toolchain.commit)),
+        ];
+        flags.extend(cfg_flags(targets.iter().map(|target| target.triple)).map(str::to_owned));
+        flags
+    }
+
+    /// Where cargo puts the binary of a target.
+    pub fn output(&self, target: &Target) -> PathBuf {
+        self.target_dir.join(target.triple).join("release").join(&self.binary)
+    }
+
+    /// Where the binary with its bill of materials goes. Not over cargo's own file, which cargo takes for
+    /// as it left it, and of which it may hold a second link.
+    pub fn finished(&self, target: &Target) -> PathBuf {
+        self.target_dir.join("xtask").join("bin").join(target.triple).join(&self.binary)
+    }
+}
+
+/// The flags for rustc by which conditions in a manifest are decided, alike for what is built and what is
+/// listed of it.
+pub(super) fn cfg_flags<'a>(triples: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
+    triples.into_iter().any(|triple| triple.ends_with("-gnu")).then_some("-Ctarget-feature=+crt-static")
+}
+
+/// Cargo's folder; a relative one starts where cargo runs.
+pub(super) fn cargo_home(root: &Path) -> PathBuf {
+    let home = || env::home_dir().unwrap_or_default().join(".cargo");
+    root.join(env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from))
+}
+
+/// The crate that a line of cargo's progress is about.
+pub fn compiling(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    ["Compiling ", "Downloaded ", "Downloading ", "Blocking "]
+        .iter()
+        .any(|verb| line.starts_with(verb))
+        .then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oci_image::platform::Platform;
+
+    #[test]
+    fn all_targets_in_one_call_and_no_path_of_this_machine() {
+        let target = |platform: Platform| Target { platform, triple: platform.musl_target(), missing: None };
+        let targets = Platform::ALL.map(target);
+        let toolchain = Toolchain {
+            version: "1.95.0".to_owned(),
+            commit: "abc".to_owned(),
+            host: String::new(),
+            sysroot: "/rust".into(),
+            installed: std::collections::BTreeSet::new(),
+            rustup: None,
+        };
+        let build = Build {
+            root: "/home/me/ws".into(),
+            target_dir: "/home/me/ws/target".into(),
+            package: "p".to_owned(),
+            binary: "b".to_owned(),
+            epoch: 7,
+        };
+        let line = build.command(&targets, &toolchain).to_string();
+        for part in [
+            "--remap-path-prefix=/home/me/ws=/src",
+            "--remap-path-prefix=/rust/lib/rustlib/src/rust=/rustc/abc",
+            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld",
+            "SOURCE_DATE_EPOCH=7",
+            "--target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl",
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        assert_eq!(
+            build.output(&targets[1]),
+            Path::new("/home/me/ws/target/aarch64-unknown-linux-musl/release/b")
+        );
+    }
+}

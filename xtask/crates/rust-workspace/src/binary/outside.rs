@@ -1,0 +1,148 @@
+//! Settings of cargo that lie outside the workspace and change the bytes all the same.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use super::cargo::cargo_home;
+use crate::settings::line_column;
+
+/// What of cargo's configuration gets into a binary and is not overridden by our own call (the Cargo Book,
+/// "Configuration"); and the key within it that does, where only one does.
+const CHANGES_BYTES: [(&str, Option<&str>); 8] = [
+    ("include", None),
+    ("profile", Some("release")),
+    ("env", None),
+    ("patch", None),
+    ("paths", None),
+    ("build", Some("rustc")),
+    ("build", Some("rustc-wrapper")),
+    ("build", Some("rustc-workspace-wrapper")),
+];
+
+/// The like in the environment.
+const VARIABLES: [&str; 6] = [
+    "RUSTC",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_BUILD_RUSTC",
+    "CARGO_BUILD_RUSTC_WRAPPER",
+    "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
+];
+
+/// A note for each setting of a machine, found in the folders above the workspace and in cargo's own, with
+/// which the same source need not give the same bytes as elsewhere.
+pub fn outside(root: &Path) -> Vec<String> {
+    let above = root.ancestors().skip(1).map(|folder| folder.join(".cargo"));
+    let folders: BTreeSet<_> = above.chain([cargo_home(root)]).collect();
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let set = VARIABLES.iter().copied().filter(is_set);
+    let mut notes: Vec<_> = set
+        .map(|name| format!("{name} is set here: the image's bytes may differ from those of other machines"))
+        .collect();
+    notes.extend(dropped(root));
+    for folder in folders {
+        // Of the two cargo reads the one without an ending, where both are there.
+        let path = ["config", "config.toml"].map(|name| folder.join(name)).into_iter().find(|p| p.is_file());
+        let Some(path) = path else { continue };
+        // What cannot be read is for cargo to complain of.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let found = found(&text).into_iter();
+        notes.extend(found.map(|(line, key)| {
+            format!(
+                "{}:{line}: [{key}] is of this machine alone: the image's bytes may differ from those of other machines",
+                path.display()
+            )
+        }));
+    }
+    notes
+}
+
+/// A note for each flag for rustc that the workspace itself sets: those of an image are the same wherever it is
+/// made, and come from here alone.
+fn dropped(root: &Path) -> Vec<String> {
+    let mut notes = Vec::new();
+    for path in ["config", "config.toml"].map(|name| root.join(".cargo").join(name)) {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for (line, key) in flags(&text) {
+            let path = path.display();
+            notes.push(format!("{path}:{line}: {key}: these flags do not get into the image"));
+        }
+    }
+    notes
+}
+
+/// Line and name of each setting in a configuration file that has flags for rustc.
+fn flags(text: &str) -> Vec<(usize, String)> {
+    let Ok(config) = DeTable::parse(text) else { return Vec::new() };
+    let section = |name: &str| config.get_ref().get(name)?.get_ref().as_table();
+    let build = section("build").into_iter().map(|build| ("build".to_owned(), build));
+    let targets = section("target").into_iter().flatten();
+    let targets = targets.filter_map(|(name, target)| {
+        Some((format!("target.{}", name.get_ref()), target.get_ref().as_table()?))
+    });
+    let mut found: Vec<_> = build
+        .chain(targets)
+        .filter_map(|(name, table)| {
+            let value = table.get("rustflags")?;
+            Some((line_column(text, value.span().start).0, format!("{name}.rustflags")))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Line and name of each setting in a configuration file that changes bytes.
+fn found(text: &str) -> Vec<(usize, String)> {
+    let Ok(config) = DeTable::parse(text) else { return Vec::new() };
+    let mut found: Vec<_> = CHANGES_BYTES
+        .iter()
+        .filter_map(|&(section, key)| {
+            let value = config.get_ref().get(section)?;
+            let (value, name) = match key {
+                Some(key) => (value.get_ref().as_table()?.get(key)?, format!("{section}.{key}")),
+                None => (value, section.to_owned()),
+            };
+            Some((line_column(text, value.span().start).0, name))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_for_rustc_are_found() {
+        let text = "[build]\njobs = 2\nrustflags = ['-Cx']\n[target.'cfg(unix)']\nlinker = 'l'\n\
+                    rustflags = 'y'\n[target.a]\nlinker = 'l'\n";
+        let found: Vec<_> = flags(text).into_iter().map(|(line, key)| format!("{line} {key}")).collect();
+        assert_eq!(found, ["3 build.rustflags", "6 target.cfg(unix).rustflags"]);
+        assert!(flags("[alias]\nx = 'y'\n").is_empty() && flags("not toml").is_empty());
+    }
+
+    #[test]
+    fn what_changes_bytes_is_found_and_nothing_else() {
+        for (text, expected) in [
+            ("[http]\nproxy = 'x'\n[profile.dev]\nopt-level = 1\n[build]\njobs = 2\n", ""),
+            ("[profile.release]\nopt-level = 1\n", "1 profile.release"),
+            (
+                "[net]\nretry = 3\n\n[env]\nA = 'b'\n[build]\nrustc-wrapper = 'x'\n",
+                "4 env, 7 build.rustc-wrapper",
+            ),
+            (
+                "include = ['x']\n[build]\nrustc-workspace-wrapper = 'x'\n",
+                "1 include, 3 build.rustc-workspace-wrapper",
+            ),
+            ("paths = ['/x']\npatch.crates-io.a.path = 'y'\n", "1 paths, 2 patch"),
+            ("not toml", ""),
+        ] {
+            let lines: Vec<_> = found(text).into_iter().map(|(line, key)| format!("{line} {key}")).collect();
+            assert_eq!(lines.join(", "), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The Rust toolchain that is here: read once, before anything is planned.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use cli_support::process::{Cmd, find};
+
+/// What the toolchain is and can build for.
+#[derive(Debug, Clone)]
+pub struct Toolchain {
+    /// rustc's version, `1.95.0`.
+    pub version: String,
+    /// The commit that rustc was made from; the standard library's paths carry it.
+    pub commit: String,
+    /// The target that it runs on.
+    pub host: String,
+    /// Where it is.
+    pub sysroot: PathBuf,
+    /// The targets whose standard library is here.
+    pub installed: BTreeSet<String>,
+    /// Its name in rustup, where rustup manages it.
+    pub rustup: Option<String>,
+}
+
+/// The rustc that cargo will call.
+fn rustc() -> Cmd {
+    let beside = || beside_cargo().map(|(rustc, _)| rustc.into_os_string());
+    let program = env::var_os("RUSTC").or_else(beside).unwrap_or_else(|| OsString::from("rustc"));
+    Cmd::new(program).shown_as("rustc")
+}
+
+/// rustc and its sysroot, where the cargo that called us lies in a toolchain's own folder: asking that one
+/// saves going through rustup's proxy, which would come to the same.
+fn beside_cargo() -> Option<(PathBuf, PathBuf)> {
+    let set = |name| env::var_os(name).is_some();
+    if set("RUSTC") || set("RUSTC_WRAPPER") || set("CARGO_BUILD_RUSTC") {
+        return None;
+    }
+    let cargo = PathBuf::from(env::var_os("CARGO")?);
+    let rustc = cargo.with_file_name(format!("rustc{}", env::consts::EXE_SUFFIX));
+    let sysroot = cargo.parent()?.parent()?.to_owned();
+    (rustc.is_file() && sysroot.join("lib/rustlib").is_dir()).then_some((rustc, sysroot))
+}
+
+impl Toolchain {
+    /// Asks rustc and looks into its folder.
+    pub fn read() -> Result<Self> {
+        let rustc = rustc();
+        let verbose = rustc.clone().arg("-vV").read().context("ask rustc for its version")?;
+        let field = |name: &str| {
+            verbose.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+        };
+        let sysroot = match beside_cargo() {
+            Some((_, sysroot)) => sysroot,
+            None => rustc.args(["--print", "sysroot"]).read().context("ask rustc for its folder")?.into(),
+        };
+        let targets = sysroot.join("lib").join("rustlib");
+        let mut installed = BTreeSet::new();
+        for entry in targets.read_dir().with_context(|| targets.display().to_string())? {
+            let entry = entry?;
+            if entry.path().join("lib").is_dir() {
+                installed.insert(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        let rustup = sysroot
+            .parent()
+            .filter(|parent| parent.ends_with("toolchains") && find("rustup").is_some())
+            .and(sysroot.file_name())
+            .map(|name| name.to_string_lossy().into_owned());
+        Ok(Self {
+            version: field("release:"),
+            commit: field("commit-hash:"),
+            host: field("host:"),
+            sysroot,
+            installed,
+            rustup,
+        })
+    }
+
+    /// Whether the standard library of a target is here.
+    pub fn has(&self, triple: &str) -> bool {
+        self.installed.contains(triple)
+    }
+
+    /// The command that adds a target, where rustup manages this toolchain.
+    pub fn add_target(&self, triple: &str) -> Option<Cmd> {
+        let toolchain = self.rustup.as_ref()?;
+        Some(Cmd::new("rustup").args(["target", "add", "--toolchain", toolchain, triple]))
+    }
+}

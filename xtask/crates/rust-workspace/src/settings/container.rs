@@ -1,0 +1,153 @@
+//! `[container]`.
+
+use std::collections::BTreeMap;
+
+use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
+
+/// How the container runs (image-spec config.md, `config`).
+#[derive(Debug)]
+pub struct Container {
+    /// The binary's path in the image; `/usr/bin/NAME` where unset.
+    pub path: Option<String>,
+    /// User and group, `65532:65532` (nobody's on every common base) where unset.
+    pub user: String,
+    /// The command; the binary's path where unset.
+    pub entrypoint: Option<Vec<String>>,
+    /// Arguments that a user may replace.
+    pub cmd: Vec<String>,
+    /// Ports, `8080/tcp`.
+    pub expose: Vec<Port>,
+    /// Environment variables.
+    pub env: BTreeMap<String, String>,
+    /// The working folder; the base's, or `/`, where unset.
+    pub workdir: Option<String>,
+    /// The health check, which Docker runs and Kubernetes ignores.
+    pub healthcheck: Option<Healthcheck>,
+}
+
+impl Default for Container {
+    fn default() -> Self {
+        Self {
+            path: None,
+            user: "65532:65532".to_owned(),
+            entrypoint: None,
+            cmd: Vec::new(),
+            expose: Vec::new(),
+            env: BTreeMap::new(),
+            workdir: None,
+            healthcheck: None,
+        }
+    }
+}
+
+/// Docker's health check, times in seconds.
+#[derive(Debug, Clone)]
+pub struct Healthcheck {
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// Seconds between two checks.
+    pub interval: u64,
+    /// Seconds that one may take.
+    pub timeout: u64,
+    /// Failures in a row that make the container unhealthy.
+    pub retries: u64,
+}
+
+/// A port with its protocol, as `ExposedPorts` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port(pub String);
+
+impl std::str::FromStr for Port {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        match number.parse::<u16>() {
+            Ok(number) if number > 0 && ["tcp", "udp"].contains(&protocol) => {
+                Ok(Self(format!("{number}/{protocol}")))
+            }
+            _ => Err(format!("port '{text}' is not NUMBER, NUMBER/tcp or NUMBER/udp")),
+        }
+    }
+}
+
+impl FromToml for Container {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
+        let container = Self {
+            path: absolute(&mut table, "path"),
+            user: user(&mut table).unwrap_or_else(|| Self::default().user),
+            entrypoint: table.not_empty("entrypoint"),
+            cmd: table.optional("cmd").unwrap_or_default(),
+            expose: table.parsed_list("expose").unwrap_or_default(),
+            env: environment(&mut table),
+            workdir: absolute(&mut table, "workdir"),
+            healthcheck: table.optional("healthcheck"),
+        };
+        table.finish()?;
+        Ok(container)
+    }
+}
+
+fn user(table: &mut Table<'_>) -> Option<String> {
+    let user = table.optional_at::<String>("user")?;
+    let name =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    if user.value.splitn(2, ':').all(name) {
+        return Some(user.value);
+    }
+    let what = format!("user '{}' is not 'user[:group]' in letters, digits, '_', '-' and '.'", user.value);
+    table.errors.push(wrong(user.at, what));
+    None
+}
+
+fn absolute(table: &mut Table<'_>, name: &'static str) -> Option<String> {
+    let path = table.optional_at::<String>(name)?;
+    check_absolute(table, path.at, path.value)
+}
+
+pub(super) fn check_absolute(table: &mut Table<'_>, span: usize, path: String) -> Option<String> {
+    let dots = path.split('/').any(|part| part == "." || part == "..");
+    if path.starts_with('/') && !dots && !path.contains('\0') {
+        return Some(path);
+    }
+    table.errors.push(wrong(span, format!("path '{path}' must be absolute, without '.' or '..'")));
+    None
+}
+
+/// A number of seconds, or of tries, that makes sense.
+fn number(table: &mut Table<'_>, name: &'static str, default: u64) -> u64 {
+    let Some(value) = table.optional_at::<u64>(name) else { return default };
+    if !(1..=86_400).contains(&value.value) {
+        table.errors.push(wrong(value.at, format!("{name} must be from 1 to 86400, not {}", value.value)));
+    }
+    value.value
+}
+
+/// Environment variables, by names that a container can have.
+fn environment(table: &mut Table<'_>) -> BTreeMap<String, String> {
+    let env = table.optional_at::<Strings>("env");
+    let Some(env) = env else { return BTreeMap::new() };
+    for name in env.value.0.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        table.errors.push(wrong(env.at, format!("'{name}' is no name of an environment variable")));
+    }
+    env.value.0
+}
+
+impl FromToml for Healthcheck {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let at = value.span().start;
+        let mut table = Table::new(value)?;
+        let healthcheck = Self {
+            command: table.not_empty("command").unwrap_or_default(),
+            interval: number(&mut table, "interval", 10),
+            timeout: number(&mut table, "timeout", 3),
+            retries: number(&mut table, "retries", 3),
+        };
+        if healthcheck.command.is_empty() && table.errors.is_empty() {
+            table.errors.push(wrong(at, "the key 'command' is missing"));
+        }
+        table.finish()?;
+        Ok(healthcheck)
+    }
+}

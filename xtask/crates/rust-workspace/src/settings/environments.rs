@@ -1,0 +1,229 @@
+//! `[[environments]]`, and whether they fit together.
+
+use std::collections::BTreeMap;
+
+use super::reader::{FromToml, Mistake, Table, Value, list, wrong};
+use super::regex::check_regex;
+use super::sections::repository;
+use crate::tags::{Motion, Names, reserved};
+use oci_registry::Reference;
+
+/// Where a version runs: the image under one more tag, or in another repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// Its name, for `--to` and `--from`.
+    pub name: String,
+    /// Its own repository; the image's where unset.
+    pub repository: Option<String>,
+    /// The tag that names what runs there; the environment's name where unset.
+    pub tag: String,
+    /// The environment that an image must be in first.
+    pub after: Option<String>,
+    /// Whether an image must be signed.
+    pub signed: bool,
+    /// The public key that must have signed: a file or a KMS URI.
+    pub key: Option<String>,
+    /// The workflow that must have signed, as a regular expression for its URL.
+    pub identity: Option<String>,
+    /// The most days since the image was scanned; no scan is wanted where unset.
+    pub scanned_within_days: Option<u64>,
+}
+
+/// An environment, and where in the file it says what.
+struct Entry {
+    environment: Environment,
+    name: usize,
+    tag: usize,
+    after: usize,
+}
+
+/// All environments, and what is wrong with each by itself.
+#[derive(Default)]
+pub(super) struct Entries(Vec<Entry>, Vec<Mistake>);
+
+impl FromToml for Entries {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut entries = Self::default();
+        for item in list(value)? {
+            match entry(item) {
+                Ok((entry, mistakes)) => {
+                    entries.0.push(entry);
+                    entries.1.extend(mistakes);
+                }
+                Err(mistakes) => entries.1.extend(mistakes),
+            }
+        }
+        Ok(entries)
+    }
+}
+
+fn entry(value: Value<'_>) -> Result<(Entry, Vec<Mistake>), Vec<Mistake>> {
+    let span = value.span().start;
+    let mut table = Table::new(value)?;
+    let name = table.required_at::<String>("name").unwrap_or_default();
+    let tag = table.optional_at::<String>("tag").unwrap_or_else(|| name.clone());
+    let after = table.optional_at::<String>("after");
+    let identity = table.optional_at::<String>("identity");
+    if let Some(identity) = &identity
+        && let Err(what) = check_regex(&identity.value)
+    {
+        let what = format!("identity '{}' is no regular expression: {what}", identity.value);
+        table.errors.push(wrong(identity.at, what));
+    }
+    let spans = (name.at, tag.at, after.as_ref().map_or(span, |after| after.at));
+    let environment = Environment {
+        name: name.value,
+        repository: repository(&mut table),
+        tag: tag.value,
+        after: after.map(|after| after.value),
+        signed: table.optional("signed").unwrap_or(false),
+        key: table.optional("key"),
+        identity: identity.map(|identity| identity.value),
+        scanned_within_days: table.optional("scanned-within-days"),
+    };
+    table.errors.extend(alone(&environment, span, spans.1));
+    let errors = table.finish().err().unwrap_or_default();
+    Ok((Entry { environment, name: spans.0, tag: spans.1, after: spans.2 }, errors))
+}
+
+/// What is wrong with an environment whatever the others are.
+fn alone(environment: &Environment, span: usize, tag: usize) -> impl Iterator<Item = Mistake> {
+    let Environment { name, signed, key, identity, .. } = environment;
+    let any: Result<Reference, _> = "localhost/any".parse();
+    let is_tag = any.is_ok_and(|any| any.with_tag(&environment.tag).is_ok());
+    let no_tag =
+        format!("'{}' is not a tag, which is up to 128 letters, digits, '_', '.' and '-'", environment.tag);
+    let of_releases =
+        format!("an environment cannot have the tag '{}', which belongs to releases", environment.tag);
+    let owner = reserved(&environment.tag).unwrap_or_default();
+    let of_digests =
+        format!("an environment cannot have the tag '{}', which belongs to {owner}", environment.tag);
+    let whose = key.is_some() || identity.is_some();
+    [
+        (!name.is_empty() && !is_tag, tag, no_tag),
+        (is_tag && Names::plain().judge(&environment.tag).motion != Motion::Free, tag, of_releases),
+        (reserved(&environment.tag).is_some(), tag, of_digests),
+        (*signed && !whose, span, "signed = true wants to know by whom: key or identity".to_owned()),
+        (
+            !*signed && whose,
+            span,
+            "key and identity say who must have signed, and signed = true is missing".to_owned(),
+        ),
+        (
+            key.is_some() && identity.is_some(),
+            span,
+            "either key or identity: one of them is checked".to_owned(),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(is_wrong, span, what)| is_wrong.then(|| wrong(span, what)))
+}
+
+/// Whether the environments fit together; `repository` is the image's.
+pub(super) fn together(entries: Entries, repository: Option<&str>) -> (Vec<Environment>, Vec<Mistake>) {
+    let Entries(entries, mut errors) = entries;
+    let mut names: BTreeMap<&str, &Entry> = BTreeMap::new();
+    let mut places: BTreeMap<(Option<&str>, &str), &Entry> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| !entry.environment.name.is_empty()) {
+        let Environment { name, tag, .. } = &entry.environment;
+        if names.contains_key(name.as_str()) {
+            errors.push(wrong(entry.name, format!("there are two environments '{name}'")));
+            continue;
+        }
+        let place = (entry.environment.repository.as_deref().or(repository), tag.as_str());
+        if let Some(other) = places.get(&place) {
+            let other = &other.environment.name;
+            errors
+                .push(wrong(entry.tag, format!("'{other}' has the tag '{tag}' in this repository already")));
+        }
+        places.insert(place, entry);
+        names.insert(name, entry);
+    }
+    for entry in &entries {
+        let Some(after) = &entry.environment.after else { continue };
+        if !names.contains_key(after.as_str()) {
+            let known = names.keys().copied().collect::<Vec<_>>().join(", ");
+            errors.push(wrong(entry.after, format!("after '{after}' is no environment; there are: {known}")));
+        } else if let Some(circle) = circle(entry, &names) {
+            errors.push(wrong(entry.after, format!("`after` forms a cycle: {circle}")));
+        }
+    }
+    (entries.into_iter().map(|entry| entry.environment).collect(), errors)
+}
+
+/// The environments that wait for each other, from this one back to it.
+fn circle(entry: &Entry, names: &BTreeMap<&str, &Entry>) -> Option<String> {
+    let mut path = vec![entry.environment.name.as_str()];
+    let mut at = entry;
+    loop {
+        at = names.get(at.environment.after.as_deref()?)?;
+        if at.environment.name == entry.environment.name {
+            path.push(&entry.environment.name);
+            return Some(path.join(" → "));
+        }
+        // A circle that this one only leads to is told where it is.
+        if path.contains(&at.environment.name.as_str()) {
+            return None;
+        }
+        path.push(&at.environment.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::super::reader::read;
+
+    /// The mistakes in these environments, by line and words.
+    fn mistakes(environments: &str) -> Vec<String> {
+        let text = format!("package = 'x'\nrepository = 'r.io/o/app'\n{environments}");
+        let faults = read::<Settings>(std::path::Path::new("f"), &text).err();
+        faults.map_or_else(Vec::new, |faults| faults.0.iter().map(ToString::to_string).collect())
+    }
+
+    fn environment(name: &str, more: &str) -> String {
+        format!("[[environments]]\nname = '{name}'\n{more}\n")
+    }
+
+    #[test]
+    fn environments_that_do_not_fit_together() {
+        let two = |one: &str, other: &str| environment("a", one) + &environment("b", other);
+        for (text, expected) in [
+            (two("", "after = 'a'"), ""),
+            (two("tag = 't'", "tag = 't'\nrepository = 'r.io/o/other'"), ""),
+            (environment("a", "") + &environment("a", ""), "f:7:8: there are two environments 'a'"),
+            (two("tag = 't'", "tag = 't'"), "f:8:7: 'a' has the tag 't' in this repository already"),
+            (two("tag = 'b'", ""), "f:7:8: 'a' has the tag 'b' in this repository already"),
+            (two("tag = 't'", "tag = 't'\nrepository = 'R.io/o/App'"), "f:8:7: 'a' has the tag 't'"),
+            (two("after = 'c'", ""), "f:5:9: after 'c' is no environment; there are: a, b"),
+            (environment("a", "after = 'a'"), "f:5:9: `after` forms a cycle: a → a"),
+            (two("after = 'b'", "after = 'a'"), "f:5:9: `after` forms a cycle: a → b → a"),
+            (environment("a", "repository = 'r.io/o/app:t'"), "f:5:14: repository is a name without tag"),
+            (environment("a", "repository = 'r.io/o//app'"), "f:5:14: 'r.io/o//app' is not an image name"),
+            (environment("a", "tag = 'a/b'"), "f:5:7: 'a/b' is not a tag"),
+            (environment("-a", ""), "f:4:8: '-a' is not a tag"),
+            (environment("a", "tag = '1.2'"), "f:5:7: an environment cannot have the tag '1.2'"),
+            (environment("latest", ""), "f:4:8: an environment cannot have the tag 'latest'"),
+            (environment("a", "tag = 'xtask-prune'"), "f:5:7: an environment cannot have the tag"),
+            (environment("a", "signed = true"), "f:3:1: signed = true wants to know by whom"),
+            (environment("a", "key = 'k'"), "f:3:1: key and identity say who must have signed"),
+            (environment("a", "signed = true\nkey = 'k'\nidentity = 'i'"), "f:3:1: either key or identity"),
+            (environment("a", "signed = true\nidentity = '('"), "f:6:12: identity '(' is no regular"),
+        ] {
+            let mistakes = mistakes(&text);
+            let fits = match expected {
+                "" => mistakes.is_empty(),
+                _ => mistakes.first().is_some_and(|mistake| mistake.starts_with(expected)),
+            };
+            assert!(fits, "{text}\n{mistakes:?}\n{expected}");
+        }
+    }
+
+    #[test]
+    fn all_of_it_is_told_at_once() {
+        let text =
+            environment("a", "after = 'x'\ntag = '1'") + &environment("a", "identity = '*'\nkey = 'k'");
+        let lines: Vec<_> = mistakes(&text).iter().map(|mistake| mistake[..6].to_owned()).collect();
+        assert_eq!(lines, ["f:5:9:", "f:6:7:", "f:7:1:", "f:7:1:", "f:8:8:", "f:9:12"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! What may be overlooked: each entry with the reason, and with the day on which somebody looks again.
+
+use super::FILE;
+use super::reader::{FromToml, Mistake, Table, Value, line_column, wrong};
+use cli_support::time::Date;
+
+/// The days ahead until which something may be overlooked: a year, and then somebody looks again.
+const MAX_IGNORE_DAYS: i64 = 366;
+
+/// A day to propose for an entry: soon enough for somebody to remember what it was about.
+pub fn proposed() -> Date {
+    Date::of_seconds(cli_support::time::now() + 90 * 86_400)
+}
+
+/// That a day is too far ahead, if it is.
+pub fn too_far(day: Date, today: Date) -> Option<String> {
+    let ahead = day.since(today);
+    let far = ahead > MAX_IGNORE_DAYS;
+    far.then(|| format!("{day} is {ahead} days from now; {MAX_IGNORE_DAYS} are the most"))
+}
+
+/// Why something is overlooked, until when, and where that stands.
+#[derive(Debug, Clone)]
+pub struct Exception {
+    /// Why.
+    pub reason: String,
+    /// The last day on which it is.
+    pub expires: Date,
+    /// Where the settings say so: `file:line:column`.
+    pub place: String,
+    offset: usize,
+}
+
+impl Exception {
+    /// An exception without a place in the settings.
+    pub fn new(reason: &str, expires: Date) -> Self {
+        Self { reason: reason.to_owned(), expires, place: FILE.to_owned(), offset: 0 }
+    }
+
+    /// Finds out where in the settings it stands.
+    pub(super) fn locate(&mut self, text: &str) {
+        let (line, column) = line_column(text, self.offset);
+        self.place = format!("{FILE}:{line}:{column}");
+    }
+
+    fn read(table: &mut Table<'_>, span: usize) -> Self {
+        let reason = table.required::<String>("reason");
+        let expires = table.required_at::<String>("expires");
+        let expires = expires.and_then(|text| match text.value.parse::<Date>() {
+            Ok(date) => Some(date),
+            Err(what) => {
+                table.errors.push(wrong(text.at, what));
+                None
+            }
+        });
+        Self {
+            reason: reason.unwrap_or_default(),
+            expires: expires.unwrap_or_else(Date::today),
+            place: FILE.to_owned(),
+            offset: span,
+        }
+    }
+
+    /// What is wrong with it, if anything is.
+    fn check(&self) -> Option<String> {
+        if self.reason.trim().is_empty() {
+            return Some("an entry without a reason".to_owned());
+        }
+        too_far(self.expires, Date::today()).map(|what| format!("expires: {what}"))
+    }
+}
+
+impl std::fmt::Display for Exception {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (until {})", self.reason, self.expires)
+    }
+}
+
+/// One finding that is overlooked for some time.
+#[derive(Debug, Clone)]
+pub struct Ignore {
+    /// Its id or an alias of it.
+    pub id: String,
+    /// What it is about, where one thing alone is overlooked: a crate, a path, a setting. An id of the
+    /// builtin rules (`XT-…`) is about many, and needs it.
+    pub subject: Option<String>,
+    /// Why, and until when.
+    pub exception: Exception,
+}
+
+impl FromToml for Ignore {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let span = value.span().start;
+        let mut table = Table::new(value)?;
+        let id = table.required::<String>("id").unwrap_or_default();
+        let entry =
+            Self { id, exception: Exception::read(&mut table, span), subject: table.optional("subject") };
+        if table.errors.is_empty() {
+            let id = entry.id.trim();
+            let what = match () {
+                () if id.is_empty() => Some("an entry without an id".to_owned()),
+                () if id.to_ascii_uppercase().starts_with("XT-") && entry.subject.is_none() => {
+                    Some(format!("{} needs a subject: the path or the setting that it is about", entry.id))
+                }
+                () => entry.exception.check(),
+            };
+            table.errors.extend(what.map(|what| wrong(span, what)));
+        }
+        table.finish()?;
+        Ok(entry)
+    }
+}
+
+/// One program that may be without a list of crates, and of no package, for some time.
+#[derive(Debug, Clone)]
+pub struct Unlisted {
+    /// Its path in the image.
+    pub path: String,
+    /// Why, and until when.
+    pub exception: Exception,
+}
+
+impl FromToml for Unlisted {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let span = value.span().start;
+        let mut table = Table::new(value)?;
+        let path = table.required::<String>("path").unwrap_or_default();
+        let entry = Self { path, exception: Exception::read(&mut table, span) };
+        if table.errors.is_empty() {
+            let absolute = entry.path.starts_with('/') && entry.path.len() > 1;
+            let what = format!("path '{}' is no absolute path in the image", entry.path);
+            let what = if absolute { entry.exception.check() } else { Some(what) };
+            table.errors.extend(what.map(|what| wrong(span, what)));
+        }
+        table.finish()?;
+        Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::settings::{Scan, reader};
+    use cli_support::error::render;
+    use expect_test::expect;
+
+    fn day(days: u64) -> Date {
+        Date::of_seconds(cli_support::time::now() + days * 86_400)
+    }
+
+    #[test]
+    fn what_is_overlooked_has_a_name_and_an_end() {
+        for (id, days, good) in
+            [("A", 0, true), ("A", 365, true), ("A", 368, false), ("", 1, false), (" ", 1, false)]
+        {
+            let text = format!("[[ignore]]\nid = '{id}'\nreason = 'x'\nexpires = '{}'\n", day(days));
+            assert_eq!(reader::read::<Scan>(Path::new("x"), &text).is_ok(), good, "{id} {days}");
+        }
+        let text = format!("[[ignore]]\nid = 'XT-SETUID'\nreason = 'x'\nexpires = '{}'\n", day(1));
+        assert!(reader::read::<Scan>(Path::new("x"), &text).is_err());
+        assert!(reader::read::<Scan>(Path::new("x"), &format!("{text}subject = '/bin/su'\n")).is_ok());
+        for (path, days, good) in [
+            ("/bin/app", 0, true),
+            ("/bin/app", 368, false),
+            ("bin/app", 1, false),
+            ("/", 1, false),
+            ("", 1, false),
+        ] {
+            let text = format!("[[unlisted]]\npath = '{path}'\nreason = 'x'\nexpires = '{}'\n", day(days));
+            assert_eq!(reader::read::<Scan>(Path::new("x"), &text).is_ok(), good, "{path} {days}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_has_its_place() {
+        let text = "[[ignore]]\nid = 'A'\nexpires = '2026-02-30'\n\
+            [[ignore]]\nid = 'B'\nreason = ' '\nexpires = '2026-02-28'\n\
+            [[unlisted]]\npath = '/a'\nexpires = '2026-02-28'\n\
+            [[unlisted]]\npath = '/a'\nreason = 'x'\n\
+            [[unlisted]]\npath = 'a'\nreason = 'x'\nexpires = '2026-02-28'\n\
+            [[unlisted]]\npath = '/a'\nreason = ''\nexpires = '2026-02-28'\n";
+        let errors = reader::read::<Scan>(Path::new("image.toml"), text).unwrap_err();
+        expect![[r#"
+            error: image.toml:1:1: the key 'reason' is missing
+            error: image.toml:3:11: '2026-02-30' is not a day such as 2026-08-21
+            error: image.toml:4:1: an entry without a reason
+            error: image.toml:8:1: the key 'reason' is missing
+            error: image.toml:11:1: the key 'expires' is missing
+            error: image.toml:14:1: path 'a' is no absolute path in the image
+            error: image.toml:18:1: an entry without a reason
+        "#]]
+        .assert_eq(&render(&errors.into()));
+    }
+}

@@ -1,0 +1,92 @@
+//! `[[tags]]`.
+
+use super::environments::Environment;
+use super::reader::{FromToml, Located, Mistake, Table, Value, wrong};
+use crate::tags::{RefKind, Rule, RuleKind, check_rules};
+
+impl FromToml for Rule {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let span = value.span().start;
+        let mut table = Table::new(value)?;
+        let kind = table.required_at::<String>("type");
+        let kind = kind.and_then(|kind| match kind.value.as_str() {
+            "semver" => required(&mut table, "pattern", Rule::check_pattern).map(RuleKind::Semver),
+            "ref" => {
+                let event = table.parsed::<RefKind>("event");
+                if event.is_none() && !table.errors.iter().any(|error| error.at > span) {
+                    table.errors.push(wrong(span, "type = \"ref\" wants event = branch, tag or pr"));
+                }
+                event.map(RuleKind::Ref)
+            }
+            "edge" => Some(RuleKind::Edge(table.optional("branch"))),
+            "sha" => Some(RuleKind::Sha { long: table.optional("long").unwrap_or(false) }),
+            "schedule" => {
+                let pattern = optional(&mut table, "pattern", Rule::check_template);
+                Some(RuleKind::Schedule(pattern.unwrap_or_else(|| "nightly".to_owned())))
+            }
+            "raw" => required(&mut table, "value", Rule::check_template).map(RuleKind::Raw),
+            other => {
+                let what = match other {
+                    "match" => "type 'match' needs regular expressions, which are not read here: type = \"raw\" with {{tag}}".to_owned(),
+                    "pep440" => "type 'pep440' is for Python's versions; cargo's are type = \"semver\"".to_owned(),
+                    _ => format!("type '{other}' is not semver, ref, edge, sha, schedule or raw"),
+                };
+                table.errors.push(wrong(kind.at, what));
+                // Its other keys say nothing to the other kinds.
+                for key in ["pattern", "group", "value"] {
+                    drop(table.take(key));
+                }
+                None
+            }
+        });
+        let rule = Self {
+            kind: kind.unwrap_or(RuleKind::Sha { long: false }),
+            prefix: optional(&mut table, "prefix", Rule::check_template),
+            suffix: optional(&mut table, "suffix", Rule::check_template),
+            priority: table.optional("priority"),
+            enable: optional(&mut table, "enable", Rule::check_template),
+        };
+        table.finish()?;
+        Ok(rule)
+    }
+}
+
+/// The rules, none of which may give a tag that belongs to something else; `repository` is the image's.
+pub(super) fn rules(
+    table: &mut Table<'_>,
+    repository: Option<&str>,
+    environments: &[Environment],
+) -> Vec<Rule> {
+    let rules = table.optional::<Vec<Located<Rule>>>("tags").unwrap_or_default();
+    let (rules, spans): (Vec<_>, Vec<_>) = rules.into_iter().map(|rule| (rule.value, rule.at)).unzip();
+    let here = environments
+        .iter()
+        .filter(|environment| environment.repository.as_deref().is_none_or(|own| Some(own) == repository));
+    let here: Vec<_> = here.map(|one| (one.tag.as_str(), one.name.as_str())).collect();
+    let mistakes = check_rules(&rules, &here).into_iter();
+    table.errors.extend(mistakes.filter_map(|(number, what)| Some(wrong(*spans.get(number)?, what))));
+    rules
+}
+
+type Check = fn(&str) -> Result<(), String>;
+
+fn required(table: &mut Table<'_>, name: &'static str, check: Check) -> Option<String> {
+    let text = table.required_at::<String>(name)?;
+    checked(table, text, check)
+}
+
+fn optional(table: &mut Table<'_>, name: &'static str, check: Check) -> Option<String> {
+    let text = table.optional_at::<String>(name)?;
+    checked(table, text, check)
+}
+
+/// A template, or none with a word why.
+fn checked(table: &mut Table<'_>, text: Located<String>, check: Check) -> Option<String> {
+    match check(&text.value) {
+        Ok(()) => Some(text.value),
+        Err(what) => {
+            table.errors.push(wrong(text.at, what));
+            None
+        }
+    }
+}

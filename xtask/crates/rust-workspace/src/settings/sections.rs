@@ -1,0 +1,155 @@
+//! The sections of `xtask/image.toml` and the meaning of each key.
+
+use std::collections::BTreeMap;
+
+use super::buildx::Buildx;
+use super::container::{Container, check_absolute};
+use super::environments::{Entries, Environment, together};
+use super::publish::rules;
+use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
+use super::scan::Scan;
+use super::size::Bytes;
+use crate::tags::{Latest, Rule};
+use oci_image::platform::Platform;
+use oci_registry::Reference;
+
+/// Everything that `xtask/image.toml` says.
+#[derive(Debug)]
+pub struct Settings {
+    /// The cargo package whose binary goes into the image.
+    pub package: String,
+    /// Its binary target; the package's only one where unset.
+    pub binary: Option<String>,
+    /// The image's name in a registry, `ghcr.io/OWNER/NAME`.
+    pub repository: Option<String>,
+    /// The platforms that `--platform all` means.
+    pub platforms: Vec<Platform>,
+    /// What the image stands on: `scratch`, a registry reference or a layout's folder.
+    pub base: String,
+    /// How the container runs.
+    pub container: Container,
+    /// Labels and annotations beside the ones that are derived; these win.
+    pub labels: BTreeMap<String, String>,
+    /// Files that go into the image beside the binary.
+    pub files: Vec<ExtraFile>,
+    /// What the image may cost.
+    pub budgets: Budgets,
+    /// How Docker buildx is driven.
+    pub buildx: Buildx,
+    /// What a scan insists on.
+    pub scan: Scan,
+    /// Rules for the tags that an image is published under; none means docker/metadata-action's own.
+    pub tags: Vec<Rule>,
+    /// Whether there is a tag `latest` beside them.
+    pub latest: Latest,
+    /// Where versions run.
+    pub environments: Vec<Environment>,
+}
+
+/// A file or folder of the workspace that goes into the image.
+#[derive(Debug)]
+pub struct ExtraFile {
+    /// Its path below the workspace's root.
+    pub source: String,
+    /// Its absolute path in the image.
+    pub target: String,
+    /// The permission bits of files; 0644, or 0755 where the source is executable, where unset.
+    pub mode: Option<Mode>,
+}
+
+/// Permission bits, written in octal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl std::str::FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        match u32::from_str_radix(text, 8) {
+            Ok(mode) if octal => Ok(Self(mode)),
+            _ => Err(format!("mode '{text}' is not three or four octal digits")),
+        }
+    }
+}
+
+/// What an image may cost; more is exit code 3, after the whole report.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Budgets {
+    /// Compressed bytes of a platform's layers and config.
+    pub compressed: Option<Bytes>,
+    /// Wall-clock seconds until a platform's binary is there.
+    pub seconds: Option<u64>,
+}
+
+impl FromToml for Settings {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
+        table.refuse(
+            "flavor",
+            "flavor is not read: latest = \"auto\" stands alone, and each of [[tags]] has its own prefix and suffix",
+        );
+        let package = table.required("package");
+        let platforms = table.not_empty("platforms").unwrap_or_else(|| Platform::ALL.to_vec());
+        let repository = repository(&mut table);
+        let entries = table.optional::<Entries>("environments").unwrap_or_default();
+        let (environments, errors) = together(entries, repository.as_deref());
+        table.errors.extend(errors);
+        let tags = rules(&mut table, repository.as_deref(), &environments);
+        let settings = Self {
+            package: package.unwrap_or_default(),
+            binary: table.optional("binary"),
+            repository,
+            platforms: Platform::ALL.into_iter().filter(|platform| platforms.contains(platform)).collect(),
+            base: table.optional("base").unwrap_or_else(|| "scratch".to_owned()),
+            container: table.optional("container").unwrap_or_default(),
+            labels: table.optional::<Strings>("labels").unwrap_or_default().0,
+            files: table.optional("files").unwrap_or_default(),
+            budgets: table.optional("budgets").unwrap_or_default(),
+            buildx: table.optional("buildx").unwrap_or_default(),
+            scan: table.optional("scan").unwrap_or_default(),
+            tags,
+            latest: table.parsed("latest").unwrap_or_default(),
+            environments,
+        };
+        table.finish()?;
+        Ok(settings)
+    }
+}
+
+/// The image's name: a repository alone, in lower case, as registries take it and owners may not write it.
+pub(super) fn repository(table: &mut Table<'_>) -> Option<String> {
+    let mut name = table.optional_at::<String>("repository")?;
+    name.value.make_ascii_lowercase();
+    match name.value.parse::<Reference>() {
+        Ok(reference) if reference.tag().is_none() && reference.digest().is_none() => {}
+        Ok(_) => table.errors.push(wrong(name.at, "repository is a name without tag or digest")),
+        Err(fault) => table.errors.push(wrong(name.at, fault.to_string())),
+    }
+    Some(name.value)
+}
+
+impl FromToml for ExtraFile {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
+        let source = table.required("source");
+        let target = table.required_at::<String>("target");
+        let target = target.and_then(|target| check_absolute(&mut table, target.at, target.value));
+        let file = Self {
+            source: source.unwrap_or_default(),
+            target: target.unwrap_or_default(),
+            mode: table.parsed("mode"),
+        };
+        table.finish()?;
+        Ok(file)
+    }
+}
+
+impl FromToml for Budgets {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
+        let budgets = Self { compressed: table.parsed("compressed"), seconds: table.optional("seconds") };
+        table.finish()?;
+        Ok(budgets)
+    }
+}

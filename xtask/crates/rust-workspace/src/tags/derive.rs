@@ -1,0 +1,227 @@
+//! From rules, git and event to tags.
+
+use semver::Version;
+
+use super::event::{Event, Ref};
+use super::globals::{commit, global, own_versions};
+use super::motion::{Motion, latest, render};
+use super::names::{Names, fold};
+use super::owner::{belongs, reserved};
+use super::rule::{Latest, RefKind, Rule, RuleKind};
+use super::template::{fill, sanitise};
+use crate::version::{version_of, version_tag};
+use cli_support::error::Fault;
+use oci_registry::Reference;
+
+/// What tags are derived from.
+#[derive(Clone, Debug)]
+pub struct TagInputs<'a> {
+    /// The rules, in the order of the settings.
+    pub rules: &'a [Rule],
+    /// Whether there is `latest`.
+    pub latest: Latest,
+    /// What set the run off.
+    pub event: &'a Event,
+    /// The source's version.
+    pub version: &'a Version,
+    /// The commit.
+    pub revision: Option<&'a str>,
+    /// Whether files differ from it.
+    pub dirty: bool,
+    /// The commit's time, in seconds since 1970.
+    pub time: u64,
+}
+
+/// A tag and the rule that gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// The tag.
+    pub name: String,
+    /// The rule, in words.
+    pub rule: String,
+    /// How it may move.
+    pub motion: Motion,
+    /// The version that it is for.
+    pub version: Option<Version>,
+    /// The version's other spelling, with a `v` or without.
+    pub twin: Option<String>,
+}
+
+/// The tags, the first of which is the image's version (docker/metadata-action's output `version`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// In the order of priority; `latest` is the last.
+    pub tags: Vec<Tag>,
+}
+
+/// Derives the tags. Where no rule gives one, it is the version.
+pub fn derive(facts: &TagInputs<'_>) -> Result<Derived, Fault> {
+    let names = names(facts)?;
+    let mut rules: Vec<_> = facts.rules.iter().collect();
+    rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority()));
+    let mut tags: Vec<Tag> = Vec::new();
+    let mut first = None;
+    for rule in rules {
+        let Some(Given { tag, of_release, around }) = apply(rule, facts, &names)? else { continue };
+        if first.is_none() {
+            first = Some((of_release, around));
+        }
+        if !tags.iter().any(|other| other.name == tag.name) {
+            tags.push(tag);
+        }
+    }
+    if tags.is_empty() {
+        let name = version_tag(facts.version);
+        let (version, twin) = (version_of(&name), names.judge(&name).twin);
+        tags.push(Tag { name, rule: "version".to_owned(), motion: Motion::Fixed, version, twin });
+    }
+    let wanted = match facts.latest {
+        Latest::Auto => first.as_ref().is_some_and(|(of_release, _)| *of_release),
+        Latest::Always => true,
+        Latest::Never => false,
+    };
+    if wanted && !tags.iter().any(|tag| tag.name == "latest") {
+        let (_, (prefix, suffix)) = first.unwrap_or_default();
+        let motion = latest(&prefix, &suffix);
+        let (name, rule) = ("latest".to_owned(), "latest".to_owned());
+        tags.push(Tag { name, rule, motion, version: None, twin: None });
+    }
+    Ok(Derived { tags })
+}
+
+/// A tag that somebody names, judged by the rules. An error where no image can have it.
+pub fn named(facts: &TagInputs<'_>, name: &str) -> Result<Tag, Fault> {
+    if let Some(owner) = reserved(name) {
+        return Err(Fault::usage(format!("the tag '{name}' belongs to {owner}"))
+            .at("--tag")
+            .hint("choose another name"));
+    }
+    let judged = names(facts)?.judge(name);
+    let (motion, version, twin) = (judged.motion, judged.version, judged.twin);
+    Ok(Tag { name: name.to_owned(), rule: "--tag".to_owned(), motion, version, twin })
+}
+
+fn names(facts: &TagInputs<'_>) -> Result<Names, Fault> {
+    Names::of(facts.rules, |text| fill(text, |name| global(name, facts)))
+}
+
+/// What a rule gives.
+struct Given {
+    tag: Tag,
+    /// Whether `latest` goes with it.
+    of_release: bool,
+    /// What the rule has put before and behind.
+    around: (String, String),
+}
+
+fn apply(rule: &Rule, facts: &TagInputs<'_>, names: &Names) -> Result<Option<Given>, Fault> {
+    let fill_in = |text: &str| fill(text, |name| global(name, facts));
+    if let Some(enable) = &rule.enable {
+        match fill_in(enable)?.trim() {
+            "true" => {}
+            "false" => return Ok(None),
+            other => {
+                return Err(Fault::usage(format!(
+                    "enable = \"{enable}\" reads '{other}', not true or false"
+                ))
+                .at(crate::paths::SETTINGS));
+            }
+        }
+    }
+    let (prefix, suffix) = (fill_in(rule.prefix())?, fill_in(rule.suffix())?);
+    let reference = facts.event.reference.as_ref();
+    if let (RuleKind::Semver(pattern), Some(Ref::Tag(raw))) = (&rule.kind, reference) {
+        return of_version(pattern, (&prefix, &suffix), &raw.replace('/', "-"), names)?
+            .map(|given| checked(given, rule))
+            .transpose();
+    }
+    let value = match (&rule.kind, reference) {
+        (RuleKind::Ref(RefKind::Branch), Some(Ref::Branch(name)))
+        | (RuleKind::Ref(RefKind::Pr), Some(Ref::Pull(name)))
+        | (RuleKind::Ref(RefKind::Tag), Some(Ref::Tag(name))) => name.clone(),
+        (RuleKind::Edge(branch), Some(Ref::Branch(name)))
+            if branch.as_ref().or(facts.event.default_branch.as_ref()) == Some(name) =>
+        {
+            "edge".to_owned()
+        }
+        (RuleKind::Sha { long }, _) => commit(facts, *long),
+        (RuleKind::Schedule(pattern), _) if facts.event.name == "schedule" => fill_in(pattern)?,
+        (RuleKind::Raw(value), _) => fill_in(value)?,
+        _ => return Ok(None),
+    };
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let name = sanitise(&format!("{prefix}{value}{suffix}"));
+    let judged = names.judge(&name);
+    if let Some(whose) = belongs(rule, &name, names, &own_versions(facts)) {
+        return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to {whose}", rule.kind))
+            .at(crate::paths::SETTINGS)
+            .hint(
+                "give the rule a prefix that no rule for versions has: prefix = \"branch-\"; dates without \
+                 dots are no versions: {{date 'YYYYMMDD'}}",
+            ));
+    }
+    let (mut of_release, mut around, mut motion) = (false, Default::default(), judged.motion);
+    match &rule.kind {
+        RuleKind::Ref(RefKind::Tag) => {
+            // As docker/metadata-action, whatever the tag says; but a pre-release is no `latest`.
+            of_release = version_of(&value).is_none_or(|version| version.pre.is_empty());
+            around = (sanitise(&prefix), sanitise(&suffix));
+        }
+        // What differs from the commit has no place of its own, and moves.
+        RuleKind::Sha { .. } => motion = if facts.dirty { Motion::Free } else { Motion::Once },
+        _ => {}
+    }
+    let (version, twin) = (judged.version, judged.twin);
+    let tag = Tag { name, rule: rule.kind.to_string(), motion, version, twin };
+    checked(Given { tag, of_release, around }, rule).map(Some)
+}
+
+/// What a semver rule makes of git's tag `raw`; nothing where that is no version.
+fn of_version(
+    pattern: &str,
+    (prefix, suffix): (&str, &str),
+    raw: &str,
+    names: &Names,
+) -> Result<Option<Given>, Fault> {
+    let Some(version) = version_of(raw) else { return Ok(None) };
+    let of_release = version.pre.is_empty();
+    // A pre-release has no line: `2.0` and `2` stay with the releases.
+    let pattern = if of_release || pattern.trim() == "{{raw}}" { pattern } else { "{{version}}" };
+    let (prefix, core, suffix) = fold(prefix, pattern, suffix);
+    let value = render(&core, &version, raw).ok_or_else(|| {
+        Fault::usage(format!("'{pattern}' is not a pattern for versions"))
+            .at(crate::paths::SETTINGS)
+            .hint("write {{version}}, {{major}}.{{minor}}, {{major}}, {{patch}} or {{raw}}")
+    })?;
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let name = sanitise(&format!("{prefix}{value}{suffix}"));
+    let around = (prefix.clone(), suffix.clone());
+    let (motion, twin) = match version_of(&value) {
+        Some(_) => (Motion::Fixed, names.judge(&name).twin),
+        None => (Motion::Forward { pattern: core, prefix, suffix }, None),
+    };
+    let tag = Tag { name, rule: format!("semver {pattern}"), motion, version: Some(version), twin };
+    Ok(Some(Given { tag, of_release, around }))
+}
+
+fn checked(given: Given, rule: &Rule) -> Result<Given, Fault> {
+    let name = &given.tag.name;
+    if let Some(owner) = reserved(name) {
+        return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to {owner}", rule.kind))
+            .at(crate::paths::SETTINGS)
+            .hint("give the rule a prefix: prefix = \"branch-\""));
+    }
+    if !Reference::is_tag(name) {
+        return Err(Fault::usage(format!("{} gives '{name}', which no image can be tagged with", rule.kind))
+            .at(crate::paths::SETTINGS)
+            .hint("tags are up to 128 characters and begin with a letter, a digit or '_': give the rule a prefix, or the branch a shorter name"));
+    }
+    Ok(given)
+}
+
+#[cfg(test)]
+mod tests;
