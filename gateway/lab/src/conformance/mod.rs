@@ -39,20 +39,20 @@ pub struct Flags {
     #[arg(long, value_name = "BINARY")]
     gateway: Option<PathBuf>,
     /// Rows whose name contains this text, and no oracles
-    #[arg(long, value_name = "TEXT", conflicts_with = "write")]
+    #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// These oracles and no others; `none` for rows alone
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "write",
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',',
         value_parser = clap::builder::PossibleValuesParser::new(
             ORACLES.iter().map(|oracle| oracle.name).chain(["none"])))]
     oracles: Vec<String>,
     /// No rows
-    #[arg(long, conflicts_with_all = ["only", "write"])]
+    #[arg(long, conflicts_with = "only")]
     no_rows: bool,
     /// Leave out the long cases of the oracles
-    #[arg(long, conflicts_with = "write")]
+    #[arg(long)]
     short: bool,
-    /// Write the document to this file
+    /// Write the document to this file, if nothing was left out
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// Print one JSON document
@@ -101,7 +101,8 @@ impl Flags {
         } else {
             print!("{}", told(&rows, &oracles, &unexpected));
         }
-        if let Some(file) = &self.write {
+        let whole = self.only.is_none() && self.oracles.is_empty() && !self.no_rows && !self.short;
+        if let Some(file) = self.write.as_ref().filter(|_| whole) {
             std::fs::write(file, document::markdown(&rows, &oracles, &deviations))
                 .with_context(|| format!("writing {}", file.display()))?;
         }

@@ -47,18 +47,7 @@ fn holds(bench: &Bench<'_>, policy: &str, table: &Table) -> Result<()> {
 }
 
 fn by_default(bench: &Bench<'_>) -> Result<()> {
-    holds(
-        bench,
-        "",
-        &[
-            ("/a%2Fb", None),
-            ("/a%2fb", None),
-            ("/a%5Cb", None),
-            ("/a\\b", None),
-            ("/a;b", None),
-            ("/a%3Bb", None),
-        ],
-    )
+    holds(bench, "", &[("/a%2Fb", None), ("/a%2fb", None), ("/a%5Cb", None), ("/a\\b", None), ("/a;b", None)])
 }
 
 fn encoded_slash(bench: &Bench<'_>) -> Result<()> {

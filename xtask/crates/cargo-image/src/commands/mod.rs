@@ -16,3 +16,4 @@ pub mod tags;
 pub mod target;
 pub mod verify;
 pub mod version;
+pub mod workspace;
