@@ -10,9 +10,8 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use gateway::http::fields::Fields;
 use gateway::http::name::Name;
-use gateway::http2::{BodyEvent, Refusal, Request, Settings, Stream, StreamError, recycle, serve};
+use gateway::http2::{BodyEvent, Refusal, Request, Settings, Stream, StreamError, fields, recycle, serve};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
@@ -44,7 +43,7 @@ async fn connection(socket: TcpStream, settings: Rc<Settings>) {
 
 async fn answer(request: Request) -> Result<(), StreamError> {
     let Request { head, refused, stream } = request;
-    let mut fields = Fields::new();
+    let mut fields = fields();
     if let Some(refusal) = refused {
         let status = if refusal == Refusal::HeadTooLarge { 431 } else { 400 };
         return stream.send_head(status, &fields, true);

@@ -96,6 +96,23 @@ impl EndpointConfig {
         }
     }
 
+    /// What a request to it names as its host, with the port if it is not the scheme's
+    /// (RFC 9110 section 7.2).
+    pub fn authority(&self) -> String {
+        let standard = if self.scheme == Scheme::Https { 443 } else { 80 };
+        match &self.address {
+            Address::Host { host, port } if *port == standard => {
+                if host.contains(':') {
+                    format!("[{host}]")
+                } else {
+                    host.clone()
+                }
+            }
+            Address::Host { .. } => self.address.to_string(),
+            Address::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
     /// Whether a connection made for the one serves the other too.
     pub(super) fn same_connection(&self, other: &Self) -> bool {
         self.scheme == other.scheme
@@ -122,7 +139,24 @@ pub struct Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::{Address, EndpointConfig, Scheme};
+
+    #[test]
+    fn authorities() {
+        let table = [
+            (Scheme::Http, "a.example", 80, "a.example"),
+            (Scheme::Http, "a.example", 443, "a.example:443"),
+            (Scheme::Https, "a.example", 443, "a.example"),
+            (Scheme::Https, "::1", 443, "[::1]"),
+            (Scheme::Http, "::1", 8080, "[::1]:8080"),
+        ];
+        for (scheme, host, port, expected) in table {
+            let config = EndpointConfig::new(Address::Host { host: host.to_owned(), port });
+            assert_eq!(EndpointConfig { scheme, ..config }.authority(), expected, "{host}:{port}");
+        }
+        let socket = EndpointConfig::new(Address::Unix("/run/a.sock".into()));
+        assert_eq!(socket.authority(), "localhost");
+    }
 
     #[test]
     fn addresses_as_text() {

@@ -40,6 +40,9 @@ pub struct Response {
 impl Request {
     /// Removes everything and keeps small allocations.
     pub fn clear(&mut self) {
+        self.method = Method::GET;
+        self.version = Version::HTTP_11;
+        self.target.clear();
         self.fields.clear();
         self.fields.shrink(KEPT);
         self.framing = Framing::None;

@@ -1,9 +1,11 @@
 //! One request and its response: their heads, and what logs and metrics will say about them.
 
+mod copied;
 mod heads;
 mod peer;
 mod record;
 
+pub use copied::Copied;
 pub use heads::{Request, Response};
 pub use peer::Peer;
 
@@ -38,6 +40,8 @@ pub struct Exchange<'s> {
     pub client: Cow<'s, str>,
     /// Where the parameters of the route stand in the canonical path.
     pub parameters: Parameters,
+    /// The body for a mirror, if the request is copied.
+    pub copied: Option<Box<Copied>>,
     /// Bytes of the request body.
     pub received: u64,
     /// Bytes of the response body.
@@ -71,6 +75,7 @@ impl<'s> Exchange<'s> {
             time: SystemTime::now(),
             client: Cow::Borrowed(&peer.text),
             parameters: Parameters::default(),
+            copied: None,
             received: 0,
             sent: 0,
             route: None,
@@ -110,6 +115,11 @@ impl<'s> Exchange<'s> {
     /// Notes that the head of the request is malformed: method and target mean nothing.
     pub fn set_unreadable(&mut self) {
         self.readable = false;
+    }
+
+    /// Whether method and target mean something.
+    pub fn is_readable(&self) -> bool {
+        self.readable
     }
 
     /// Notes why the request failed. The first failure stays, since others follow from it.

@@ -8,7 +8,7 @@ use crate::settings::Listener;
 use crate::settings::network::unmapped;
 
 /// What is known of a client's connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Peer {
     /// The listener that accepted it.
     pub listener: Arc<Listener>,

@@ -1,6 +1,6 @@
 //! How long a request body may be.
 
-use super::{Filter, Verdict};
+use super::{Filter, Phase, Verdict};
 use crate::exchange::Exchange;
 use crate::http::Failure;
 use crate::proxy::fault::ClientFault;
@@ -21,6 +21,10 @@ impl BodyLimit {
 impl Filter for BodyLimit {
     fn name(&self) -> &'static str {
         "max_body_bytes"
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Limits
     }
 
     fn request(&self, exchange: &mut Exchange<'_>) -> Verdict {

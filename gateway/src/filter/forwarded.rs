@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::{Filter, Verdict};
+use super::{Filter, Phase, Verdict};
 use crate::exchange::{Exchange, Peer};
 use crate::http::fields::Fields;
 use crate::http::name::Name;
@@ -19,6 +19,10 @@ impl Filter for Forwarded {
         "forwarded"
     }
 
+    fn phase(&self) -> Phase {
+        Phase::Client
+    }
+
     fn request(&self, exchange: &mut Exchange<'_>) -> Verdict {
         let authority = exchange.request.target.authority().unwrap_or_default().as_bytes();
         apply(&mut exchange.request.fields, exchange.peer, authority);
@@ -32,8 +36,8 @@ fn apply(fields: &mut Fields, peer: &Peer, authority: &[u8]) {
         fields.retain(|field| !field.known.is_reserved());
     }
     fields.write(Name::ForwardedFor, |out| extend(out, &before.chain, &[peer.text.as_bytes()]));
-    let scheme = before.scheme.as_deref().unwrap_or(peer.scheme().as_bytes());
-    fields.add(Name::ForwardedProto, scheme);
+    let scheme = before.scheme.unwrap_or(peer.scheme());
+    fields.add(Name::ForwardedProto, scheme.as_bytes());
     let host = before.host.as_deref().unwrap_or(authority);
     if !host.is_empty() {
         fields.add(Name::ForwardedHost, host);
@@ -64,7 +68,7 @@ fn extend(out: &mut Vec<u8>, before: &[Vec<u8>], parts: &[&[u8]]) {
 #[derive(Default)]
 struct Before {
     chain: Vec<Vec<u8>>,
-    scheme: Option<Vec<u8>>,
+    scheme: Option<&'static str>,
     host: Option<Vec<u8>>,
     elements: Vec<Vec<u8>>,
 }
@@ -72,14 +76,27 @@ struct Before {
 impl Before {
     fn of(fields: &Fields) -> Self {
         let all = |name| fields.all(name).map(<[u8]>::to_vec).collect();
-        let scheme = fields.get(Name::ForwardedProto).filter(|scheme| matches!(*scheme, b"http" | b"https"));
         Self {
             chain: all(Name::ForwardedFor),
-            scheme: scheme.map(<[u8]>::to_vec),
+            scheme: said_scheme(fields),
             host: fields.get(Name::ForwardedHost).map(<[u8]>::to_vec),
             elements: all(Name::Forwarded),
         }
     }
+}
+
+fn said_scheme(fields: &Fields) -> Option<&'static str> {
+    match fields.get(Name::ForwardedProto)? {
+        b"http" => Some("http"),
+        b"https" => Some("https"),
+        _ => None,
+    }
+}
+
+/// `http` or `https`, as the client used it: with the peer, or with the first of trusted proxies.
+pub fn scheme(fields: &Fields, peer: &Peer) -> &'static str {
+    let said = if peer.trusted { said_scheme(fields) } else { None };
+    said.unwrap_or(peer.scheme())
 }
 
 /// The client's address: the peer, or behind trusted proxies the first address from the right of

@@ -1,11 +1,19 @@
 //! Filters: what a route does to its requests and responses besides forwarding them.
 //!
 //! A filter is made when a snapshot is compiled and lives as long as it. What must outlive it, or is
-//! shared by all workers, it holds by an `Arc`. To add one: a file here, its settings, and a line in
-//! the list that compiles a route.
+//! shared by all workers, it holds by an `Arc`. To add one: a file here, its settings, a line in the
+//! list that compiles a route, and a row in `docs/gateway.md`. Where it stands among the others is
+//! decided by its [`Phase`], not by the list or the settings.
 
 pub mod body_limit;
 pub mod forwarded;
+pub mod header_edits;
+pub mod mirror;
+pub mod path_rewrite;
+pub mod redirect;
+pub mod respond;
+pub mod rewrite;
+pub mod template;
 
 use std::fmt;
 
@@ -26,8 +34,40 @@ pub enum Verdict {
     Refuse(Box<dyn Failure>),
 }
 
+/// When a filter sees a request. Filters of one phase stand in the order of the list that compiles a
+/// route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// What is too much is refused.
+    Limits,
+    /// The upstream is told who asks.
+    Client,
+    /// The fields of the request are changed.
+    Headers,
+    /// Path, query and host are changed.
+    Target,
+    /// The request is copied.
+    Copy,
+    /// The response is changed.
+    Response,
+}
+
+impl Phase {
+    /// Its name in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Limits => "limits",
+            Self::Client => "client",
+            Self::Headers => "headers",
+            Self::Target => "target",
+            Self::Copy => "copy",
+            Self::Response => "response",
+        }
+    }
+}
+
 /// A response that the gateway makes itself.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
@@ -41,6 +81,9 @@ pub struct Answer {
 pub trait Filter: fmt::Debug + Send + Sync {
     /// Its name, as it stands in the settings and in documents.
     fn name(&self) -> &'static str;
+
+    /// When it sees a request.
+    fn phase(&self) -> Phase;
 
     /// Sees the head of a request. It may change it.
     fn request(&self, exchange: &mut Exchange<'_>) -> Verdict {

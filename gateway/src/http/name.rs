@@ -103,13 +103,19 @@ static TABLE: [u8; PLACES] = {
     table
 };
 
+/// Whether a name, which is a token, is this one in lower case. Of the bytes of a token only letters
+/// become another letter, digit or `-` by their sixth bit.
+fn is_same(lower: &[u8], name: &[u8]) -> bool {
+    lower.len() == name.len() && lower.iter().zip(name).all(|(lower, byte)| byte | 0x20 == *lower)
+}
+
 impl Name {
     fn exact(name: &[u8]) -> Option<Self> {
         let mut at = place(name);
         loop {
             let number = usize::from(TABLE[at]);
             let known = *Self::KNOWN.get(number.checked_sub(1)?)?;
-            if known.as_bytes().eq_ignore_ascii_case(name) {
+            if is_same(known.as_bytes(), name) {
                 return Some(known);
             }
             at = (at + 1) % PLACES;

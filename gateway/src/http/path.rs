@@ -95,10 +95,7 @@ impl Path {
     /// control characters, `..` above the root, and for a dot segment that is one only to servers
     /// that read `%2F`, `%5C` or `;` in their own way, such as `..;` or `..%2F`.
     pub fn read(&mut self, raw: &[u8]) -> Result<(), Rejection> {
-        self.text.clear();
-        self.unmerged.clear();
-        self.traits = Traits::default();
-        self.keeps_slashes = false;
+        self.clear();
         if raw.first() != Some(&b'/') {
             return Err(MALFORMED);
         }
@@ -116,6 +113,14 @@ impl Path {
             resolve(&decoded, false, &mut self.unmerged)?;
         }
         Ok(())
+    }
+
+    /// Forgets the path and keeps the allocations.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.unmerged.clear();
+        self.traits = Traits::default();
+        self.keeps_slashes = false;
     }
 
     /// The path `*` of `OPTIONS *` (RFC 9110 section 7.1).
@@ -238,6 +243,16 @@ impl Path {
         }
         Ok(out)
     }
+}
+
+/// Whether a path can be forwarded as it is: it holds no dot segment to any server, and is but for
+/// repeated slashes in its canonical form.
+pub fn holds_no_dots(raw: &[u8]) -> bool {
+    if is_canonical(raw) {
+        return raw.first() == Some(&b'/');
+    }
+    let mut path = Path::default();
+    path.read(raw).is_ok() && (path.text.as_bytes() == raw || path.unmerged.as_bytes() == raw)
 }
 
 /// Whether a segment holds a dot segment to a server that decodes `%2F` and `%5C` early or drops

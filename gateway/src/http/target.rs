@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::failure::Rejection;
 use super::host;
-use super::path::{Path, encode};
+use super::path::{self, Path, encode};
 
 /// The form of a request-target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +36,8 @@ pub struct Target {
     has_authority: bool,
     query: String,
     has_query: bool,
+    /// Path and query that are forwarded in place of its own; empty if there are none.
+    rewritten: String,
 }
 
 /// The pseudo-header fields of an HTTP/2 request, and its `Host`.
@@ -79,7 +81,7 @@ impl Target {
         host: Option<&[u8]>,
         http_10: bool,
     ) -> Result<(), Rejection> {
-        self.reset();
+        self.clear();
         if host.is_none() && !http_10 {
             return Err(HOST_MISSING);
         }
@@ -134,7 +136,7 @@ impl Target {
     /// As [`Target::read_http1`]; also 400 if `:authority` and `Host` differ, or a pseudo-header
     /// field is missing or too many.
     pub fn read_http2(&mut self, pseudo: &Pseudo<'_>) -> Result<(), Rejection> {
-        self.reset();
+        self.clear();
         if pseudo.method == b"TRACE" || (pseudo.method == b"CONNECT" && pseudo.protocol.is_none()) {
             return Err(METHOD);
         }
@@ -173,8 +175,43 @@ impl Target {
         self.has_query.then_some(self.query.as_str())
     }
 
-    /// Appends the target in origin or asterisk form (RFC 9112 section 3.2.1 and 3.2.4).
+    /// Forwards another path and query. Everything else keeps those of the client.
+    ///
+    /// # Errors
+    ///
+    /// A 400 if the path is not canonical, so that no rewrite makes a way around what was checked.
+    pub fn rewrite(&mut self, path_and_query: &[u8]) -> Result<(), Rejection> {
+        let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
+        if !path::holds_no_dots(path) {
+            return Err(path::AMBIGUOUS);
+        }
+        let text = std::str::from_utf8(path_and_query).map_err(|_| path::AMBIGUOUS)?;
+        self.rewritten.clear();
+        self.rewritten.push_str(text);
+        Ok(())
+    }
+
+    /// Forwards another host, with or without port.
+    ///
+    /// # Errors
+    ///
+    /// A 400 if it is none.
+    pub fn rewrite_authority(&mut self, authority: &[u8]) -> Result<(), Rejection> {
+        host::read(authority, &mut String::new())?;
+        let text = std::str::from_utf8(authority).map_err(|_| HOST_MALFORMED)?;
+        self.authority.clear();
+        self.authority.push_str(text);
+        self.has_authority = !text.is_empty();
+        Ok(())
+    }
+
+    /// Appends the target in origin or asterisk form (RFC 9112 section 3.2.1 and 3.2.4), as it is
+    /// forwarded.
     pub fn write_to(&self, out: &mut Vec<u8>) {
+        if !self.rewritten.is_empty() {
+            out.extend_from_slice(self.rewritten.as_bytes());
+            return;
+        }
         out.extend_from_slice(self.path.forwarded().as_bytes());
         if let Some(query) = self.query() {
             out.push(b'?');
@@ -182,14 +219,17 @@ impl Target {
         }
     }
 
-    fn reset(&mut self) {
+    /// Forgets everything and keeps the allocations.
+    pub fn clear(&mut self) {
         self.form = Form::Origin;
+        self.path.clear();
         self.host.clear();
         self.port = None;
         self.authority.clear();
         self.has_authority = false;
         self.query.clear();
         self.has_query = false;
+        self.rewritten.clear();
     }
 
     fn asterisk(&mut self) {
@@ -328,6 +368,42 @@ mod tests {
         let mut target = Target::default();
         assert_eq!(target.read_http1(b"GET", b"/", None, true), Ok(()));
         assert_eq!(shown(&target), " - /");
+    }
+
+    #[test]
+    fn a_rewritten_target_is_forwarded_only_without_dot_segments() {
+        let mut target = Target::default();
+        target.read_http1(b"GET", b"/x?y", Some(b"A.com:80"), false).expect("good");
+        let table = [
+            ("/new", Some("a.com A.com:80 /new")),
+            ("/new//x;y/%2Fz?q=/../", Some("a.com A.com:80 /new//x;y/%2Fz?q=/../")),
+            ("/a/../b", None),
+            ("/a/.?x", None),
+            ("/a/%2e%2E/b", None),
+            ("/a/..%2Fb", None),
+            ("/a/..;/b", None),
+            ("/a/%5C../b", None),
+            ("/..", None),
+            ("/%", None),
+            ("/a b", None),
+            ("/a\\b", None),
+            ("/é", None),
+            ("x", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            let mut target = target.clone();
+            let rewritten = target.rewrite(text.as_bytes());
+            let found = rewritten.is_ok().then(|| shown(&target));
+            assert_eq!(found.as_deref(), expected, "{text}");
+            assert_eq!((target.path.as_str(), target.query()), ("/x", Some("y")));
+        }
+        assert_eq!(target.rewrite_authority(b"b.com:1"), Ok(()));
+        assert_eq!(shown(&target), "a.com b.com:1 /x?y");
+        assert!(target.rewrite_authority(b"b c").is_err());
+        target.rewrite(b"/z").expect("good");
+        target.read_http1(b"GET", b"/x", Some(b"a"), false).expect("good");
+        assert_eq!(shown(&target), "a a /x");
     }
 
     #[test]

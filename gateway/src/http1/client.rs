@@ -30,7 +30,7 @@ pub struct Towards {
     pub tls: bool,
     /// The request asks to switch to WebSocket.
     pub websocket: bool,
-    /// The client reads trailers.
+    /// The client reads trailers, as the field `te` says.
     pub takes_trailers: bool,
 }
 
@@ -50,11 +50,13 @@ pub fn write_head(
     target.write_to(out);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     fields.write_lines(out);
-    if towards.websocket {
-        out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
-    } else if towards.takes_trailers {
-        out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
-    }
+    // Whoever sends TE names it (RFC 9110 section 10.1.4).
+    out.extend_from_slice(match (towards.websocket, towards.takes_trailers) {
+        (true, true) => b"connection: upgrade, te\r\nupgrade: websocket\r\n",
+        (true, false) => b"connection: upgrade\r\nupgrade: websocket\r\n",
+        (false, true) => b"connection: te\r\n",
+        (false, false) => b"",
+    });
     // A length of zero says that no body was forgotten, where one is expected (RFC 9110 section 8.6).
     if framing == Framing::None && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
         append_framing(out, Framing::Length(0));

@@ -41,7 +41,7 @@ impl Block {
     pub fn new(kind: Kind, settings: &Settings) -> Self {
         Self {
             kind,
-            fields: pool::take_fields(),
+            fields: pool::fields(),
             places: [Place::ABSENT; Pseudo::COUNT],
             cookie: Vec::new(),
             has_cookie: false,

@@ -17,8 +17,8 @@ use super::error::{Ended, Fault};
 use super::input::Input;
 use super::settings::Settings;
 
-/// How long the end waits for the answer to a PING, and for the peer to close.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end waits for the answer to a PING, and for the peer to read and to close.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// So many times the setting of the output may wait for the socket before nothing more is read:
 /// answers to frames do not wait for room.
@@ -96,8 +96,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 }
                 Phase::Closing => {
                     let lost = self.core.borrow().ended.is_some_and(|ended| ended.io.is_some());
-                    let timeout = self.poll_timer(cx).is_ready();
-                    let closed = !lost && !timeout && ready!(self.poll_close(cx)).is_ok();
+                    let close =
+                        if lost { Poll::Ready(Ok(false)) } else { self.poll_close(cx).map_ok(|()| true) };
+                    let closed = match close {
+                        Poll::Ready(closed) => closed.unwrap_or(false),
+                        Poll::Pending => {
+                            ready!(self.poll_timer(cx));
+                            false
+                        }
+                    };
                     self.phase = if closed { Phase::Lingering } else { Phase::Done };
                     self.input.discard();
                 }
@@ -224,6 +231,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             core.output.advance(bytes);
+            // The last responses may be long, and the client slow.
+            self.timer = Some(Box::pin(sleep(PATIENCE)));
         }
         Pin::new(&mut self.io).poll_shutdown(cx)
     }

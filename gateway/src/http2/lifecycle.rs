@@ -39,6 +39,7 @@ impl Core {
             self.recent.push(id, reset);
             if well {
                 self.rates.resets.earn(1);
+                self.rates.ignored.earn(1);
             }
             self.left();
         }

@@ -50,7 +50,7 @@ pub use driver::Driver;
 pub use error::{By, Ended, OpenError, StreamError};
 pub use frame::PREFACE;
 pub use head::{Refusal, RequestHead, RequestLine, ResponseHead};
-pub use pool::recycle;
+pub use pool::{fields, recycle};
 pub use settings::{Floods, Settings};
 pub use stream::{BodyEvent, Sender, Stream};
 

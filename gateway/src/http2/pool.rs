@@ -27,8 +27,8 @@ thread_local! {
     static OUTPUT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Fields without any, with the memory of others before.
-pub(super) fn take_fields() -> Fields {
+/// Fields without any, in memory that was given back by [`recycle`] where there is some.
+pub fn fields() -> Fields {
     FIELDS.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 

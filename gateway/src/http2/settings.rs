@@ -49,13 +49,13 @@ pub struct Floods {
     pub faults: u32,
     /// SETTINGS frames.
     pub settings: u32,
-    /// PING frames.
+    /// PING frames, less one for each 1024 bytes of data sent.
     pub pings: u32,
     /// DATA frames without data (CVE-2019-9518).
     pub empty_data: u32,
     /// WINDOW_UPDATE frames, less one for each 64 bytes of data sent.
     pub window_updates: u32,
-    /// PRIORITY frames and frames of unknown types.
+    /// PRIORITY frames and frames of unknown types, less one for each stream that ended well.
     pub ignored: u32,
 }
 

@@ -83,9 +83,11 @@ impl Stream {
         .unwrap_or(Poll::Pending)
     }
 
-    /// Whether the peer has ended its side, all of which may not be read yet.
+    /// Whether the peer has ended its side and nothing of it is left to read. A short body may have
+    /// come with its head.
     pub fn is_received(&self) -> bool {
-        self.with(|stream| stream.recv == Half::Ended).unwrap_or(true)
+        self.with(|stream| stream.recv == Half::Ended && stream.body.is_empty() && stream.trailers.is_none())
+            .unwrap_or(true)
     }
 
     /// Gives back bytes of the body that were forwarded or thrown away, so that the peer may send

@@ -158,7 +158,9 @@ impl Core {
                 break;
             }
         }
+        // Clients answer data by WINDOW_UPDATE and, to find out the bandwidth, by PING (gRPC).
         self.rates.window_updates.earn(u32::try_from(len / 64 + 1).unwrap_or(1));
+        self.rates.pings.earn(u32::try_from(len / 1024 + 1).unwrap_or(1));
         self.sent(key, end);
         Poll::Ready(Ok(len))
     }

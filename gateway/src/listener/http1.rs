@@ -99,7 +99,9 @@ pub async fn serve(
             break;
         }
     }
-    if !client.aborted {
+    if client.aborted {
+        client.break_off().await;
+    } else {
         client.end().await;
     }
     None
@@ -261,6 +263,17 @@ impl Client {
             self.worker.buffers.give(buffer);
         }
         !self.close && self.persists && self.wire.is_body_used() && self.wire.is_sent()
+    }
+
+    /// Ends the connection in the middle of a response, of which the client gets what there is.
+    async fn break_off(&mut self) {
+        self.deadlines.set(For::Client, LINGER);
+        poll_fn(|cx| {
+            self.deadlines.register(cx);
+            let flushed = self.wire.poll_flush(cx).is_ready();
+            if flushed || self.deadlines.has_passed(For::Client) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Ends the connection without losing the response.

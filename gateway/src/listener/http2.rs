@@ -104,6 +104,7 @@ async fn serve_stream(worker: Rc<Worker>, peer: Rc<Peer>, incoming: http2::Reque
     let read = read(&mut request, head, client.body.stream().is_received(), max_target);
     let response = worker.heads.take_response();
     let mut exchange = Exchange::begin(&worker, &peer, request, response);
+    let malformed = matches!(refused, Some(Refusal::Malformed(_)));
     let refused = match refused {
         Some(Refusal::HeadTooLarge) => Some(TOO_LARGE),
         Some(Refusal::Malformed(_)) => Some(Rejection::bad("stream_malformed", "The request is malformed.")),
@@ -118,7 +119,9 @@ async fn serve_stream(worker: Rc<Worker>, peer: Rc<Peer>, incoming: http2::Reque
     }
     let (request, response) = exchange.finish();
     worker.heads.give(request, response);
-    if !client.body.is_whole() {
+    if malformed {
+        client.body.stream().reset(Code::PROTOCOL_ERROR);
+    } else if !client.body.is_whole() {
         // The response is whole; the rest of the request is of no use (RFC 9113 section 8.1).
         client.body.stream().reset(Code::NO_ERROR);
     }

@@ -14,7 +14,9 @@ use std::time::Duration;
 /// How many buffers may wait for a slow reader of standard output.
 const WAITING_BUFFERS: usize = 64;
 /// When a buffer is handed over, in bytes.
-const BATCH: usize = 32 << 10;
+const BATCH: usize = 64 << 10;
+/// Room behind a full buffer for its last line.
+const LAST_LINE: usize = 16 << 10;
 /// How long the end of the process waits for a slow reader.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -123,7 +125,9 @@ impl WorkerLog {
             return;
         }
         let next = self.log.shared.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let full = self.buffer.replace(next.unwrap_or_default());
+        // Of its final size at once: growing would ask the system for memory again and again.
+        let next = next.unwrap_or_else(|| Vec::with_capacity(BATCH + LAST_LINE));
+        let full = self.buffer.replace(next);
         if messages.try_send(Message::Lines(full)).is_err() {
             self.log.shared.dropped.fetch_add(lines, Ordering::Relaxed);
         }

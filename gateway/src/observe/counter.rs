@@ -122,6 +122,12 @@ pub struct Attempts {
     pub reused: Counter,
     /// Requests sent again.
     pub retries: Counter,
+    /// Copies of requests that were answered.
+    pub mirrors_answered: Counter,
+    /// Copies that got no response.
+    pub mirrors_failed: Counter,
+    /// Copies that were not sent: the body was too long or not whole, or too many were in flight.
+    pub mirrors_skipped: Counter,
 }
 
 /// What is counted of a worker as a whole.

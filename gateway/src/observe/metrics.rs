@@ -15,6 +15,9 @@ use crate::http::Source;
 /// Counters by name.
 type ByName<T> = Mutex<BTreeMap<String, Arc<PerWorker<T>>>>;
 
+/// One of the counters of an upstream.
+type Value = fn(&Attempts) -> u64;
+
 /// All counters.
 #[derive(Debug)]
 pub struct Metrics {
@@ -121,7 +124,7 @@ impl Metrics {
             let open = counters.sum(|one| one.accepted.get()).saturating_sub(closed);
             out.sample("gateway_connections_open", &[("listener", name)], open);
         }
-        let families: [(&str, &str, fn(&Attempts) -> u64); 3] = [
+        let families: [(&str, &str, Value); 3] = [
             ("gateway_upstream_connections_total", "Connections opened to an upstream.", |one| {
                 one.connections.get()
             }),
@@ -139,6 +142,18 @@ impl Metrics {
             out.family(family, "counter", help);
             for (name, counters) in &upstreams {
                 out.sample(family, &[("upstream", name)], counters.sum(value));
+            }
+        }
+        out.family("gateway_mirrored_requests_total", "counter", "Copies of requests for a mirror.");
+        let results: [(&str, Value); 3] = [
+            ("answered", |one| one.mirrors_answered.get()),
+            ("failed", |one| one.mirrors_failed.get()),
+            ("skipped", |one| one.mirrors_skipped.get()),
+        ];
+        for (name, counters) in &upstreams {
+            for (result, value) in results {
+                let labels = [("upstream", name.as_str()), ("result", result)];
+                out.sample("gateway_mirrored_requests_total", &labels, counters.sum(value));
             }
         }
     }

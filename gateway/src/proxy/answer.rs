@@ -4,10 +4,11 @@ use std::future::poll_fn;
 use std::task::ready;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 
 use super::downstream::Downstream;
 use super::fault::ClientFault;
+use super::grpc;
 use crate::exchange::Exchange;
 use crate::filter::{Answer, Filter};
 use crate::http::message::Sink;
@@ -26,6 +27,9 @@ pub async fn failure<D: Downstream>(
     exchange.fail(failure);
     if failure.ends_connection() {
         down.close_after();
+    }
+    if grpc::asks(exchange) {
+        return send(exchange, down, filters, grpc::answer(failure)).await;
     }
     let status = failure.status();
     let text = format!(
@@ -69,7 +73,11 @@ pub async fn send<D: Downstream>(
     let bodiless = exchange.request.method == Method::HEAD
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = body.len() as u64;
-    let framing = if status == StatusCode::NO_CONTENT { Framing::None } else { Framing::Length(length) };
+    // A 304 speaks of a body that is not this one (RFC 9110 section 8.6); a response of gRPC in HTTP/2
+    // ends with its head.
+    let unframed = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || (exchange.request.version == Version::HTTP_2 && exchange.response.fields.has(Name::GrpcStatus));
+    let framing = if unframed { Framing::None } else { Framing::Length(length) };
     down.discard_body();
     down.send_head(&mut exchange.response, framing, !bodiless);
     let left = if bodiless { Bytes::new() } else { body };

@@ -10,7 +10,7 @@ use super::Failed;
 use super::downstream::Downstream;
 use super::fault::{ClientFault, ResponseFault};
 use super::pump::{Fault, Pump, Waits};
-use super::tunnel;
+use super::{grpc, mirror, tunnel};
 use crate::endpoint::{Endpoint, EndpointId, InFlight, Moment, Outcome, Permit, Pick};
 use crate::exchange::Exchange;
 use crate::http::fields::Fields;
@@ -72,14 +72,18 @@ pub(super) async fn forward<'s, D: Downstream>(
     let Some(upstream) = forward.upstream(exchange) else {
         return Err(UpstreamError::Malformed("no upstream of the route has a weight").into());
     };
-    if let Some(limit) = route.request_timeout {
+    if let Some(limit) = grpc::limit(&exchange.request, route.request_timeout) {
         down.deadlines().set(For::Request, limit);
     }
-    finish_request(exchange, upstream);
+    finish_request(exchange, upstream, said);
     let has_body = !exchange.request.framing.is_empty();
     let mut upload = if has_body { Pump::new(true) } else { Pump::done() };
+    if !has_body {
+        mirror::begin(exchange, route, forward, said, &upload);
+    }
     let answered = send(exchange, route, upstream, down, said, &mut upload).await;
     exchange.received = upload.bytes;
+    mirror::begin(exchange, route, forward, said, &upload);
     down.deadlines().unset(For::Check);
     let outcome = match answered {
         Ok((pick, answered)) => respond(exchange, route, upstream, pick, down, said, upload, answered).await,
@@ -92,25 +96,28 @@ pub(super) async fn forward<'s, D: Downstream>(
 }
 
 /// Adds what only the gateway can say.
-fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream) {
+fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, said: Said) {
     let request = &mut exchange.request;
     let fields = &mut request.fields;
     let Some(authority) = request.target.authority().map(str::as_bytes) else {
         // A client of HTTP/1.0 may name no host, the upstream must get one.
         fields.set(Name::Host, upstream.host().as_bytes());
-        return finish_fields(exchange);
+        return finish_fields(exchange, said);
     };
     if fields.get(Name::Host) != Some(authority) {
         fields.set(Name::Host, authority);
     }
-    finish_fields(exchange);
+    finish_fields(exchange, said);
 }
 
-fn finish_fields(exchange: &mut Exchange<'_>) {
+fn finish_fields(exchange: &mut Exchange<'_>, said: Said) {
     let request = &mut exchange.request;
     let fields = &mut request.fields;
     if !request.expects_continue {
         fields.remove(Name::Expect);
+    }
+    if said.takes_trailers {
+        fields.add(Name::Te, b"trailers");
     }
     add_via(fields, request.version);
     fields.add(Name::RequestId, &exchange.id);
@@ -162,6 +169,9 @@ async fn send<'s, D: Downstream>(
             return Err(UpstreamError::Malformed("there is no endpoint").into());
         };
         exchange.set_endpoint(&upstream.settings.name, &pick.endpoint.name);
+        if route.endpoint_host {
+            exchange.request.fields.set(Name::Host, pick.endpoint.config.authority().as_bytes());
+        }
         let in_flight = local.enter(pick.index);
         let open = if reusing { upstream.reuse(worker, pick.endpoint, !repeatable) } else { None };
         let reused = open.is_some();

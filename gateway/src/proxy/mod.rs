@@ -4,13 +4,20 @@ pub mod answer;
 pub mod downstream;
 pub mod fault;
 mod forward;
+mod grpc;
+mod mirror;
 mod pump;
 mod tunnel;
 mod welcome;
 
+use http::{Method, StatusCode};
+
 use crate::exchange::Exchange;
-use crate::filter::{Verdict, forwarded};
-use crate::http::{Failure, hop};
+use crate::filter::{Answer, Verdict, forwarded};
+use crate::http::fields::Fields;
+use crate::http::name::Name;
+use crate::http::{Failure, Rejection, hop};
+use crate::http1::head::content_length;
 use crate::snapshot::{Action, Snapshot};
 use downstream::Downstream;
 
@@ -58,6 +65,12 @@ async fn run<'s, D: Downstream>(
     down: &mut D,
 ) -> Result<(), Failed> {
     let said = hop::strip(&mut exchange.request.fields)?;
+    if exchange.request.method == Method::OPTIONS
+        && let Some(answer) = max_forwards(&mut exchange.request.fields)?
+    {
+        Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
+        return Ok(());
+    }
     for filter in &route.filters {
         match filter.request(exchange) {
             Verdict::Continue => {}
@@ -70,10 +83,37 @@ async fn run<'s, D: Downstream>(
     }
     match &route.action {
         Action::Forward(forward) => forward::forward(exchange, route, forward, said, down).await,
+        Action::Redirect(redirect) => {
+            let answer = redirect.answer(exchange)?;
+            Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
+            Ok(())
+        }
+        Action::Respond(answer) => {
+            Box::pin(answer::send(exchange, down, &route.filters, answer.clone())).await;
+            Ok(())
+        }
         Action::Welcome => {
             let answer = welcome::page(&exchange.request)?;
             Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
             Ok(())
         }
     }
+}
+
+/// Counts a hop of an `OPTIONS` request that says how many it may take. The gateway answers where it
+/// is the last (RFC 9110 section 7.6.2).
+fn max_forwards(fields: &mut Fields) -> Result<Option<Answer>, Rejection> {
+    const NAME: &[u8] = b"max-forwards";
+    const MALFORMED: Rejection = Rejection::bad("max_forwards", "The Max-Forwards field is malformed.");
+    let Some(value) = fields.named(NAME).next() else {
+        return Ok(None);
+    };
+    let left = content_length(value).ok_or(MALFORMED)?;
+    let Some(less) = left.checked_sub(1) else {
+        let mut answer = Answer { status: StatusCode::OK, ..Answer::default() };
+        answer.fields.add(Name::Allow, b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        return Ok(Some(answer));
+    };
+    fields.set_named(NAME, less.to_string().as_bytes());
+    Ok(None)
 }

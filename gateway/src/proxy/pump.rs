@@ -12,6 +12,8 @@ pub struct Pump {
     state: State,
     /// What was taken from the source so far.
     pub bytes: u64,
+    /// What was shown to the observer so far.
+    shown: u64,
     /// Whose turn it is while nothing moves.
     pub waits: Waits,
     trailers: Option<Fields>,
@@ -50,6 +52,7 @@ impl Pump {
         Self {
             state: State::Copy,
             bytes: 0,
+            shown: 0,
             waits: Waits::Source,
             trailers: None,
             drops_trailers: !takes_trailers,
@@ -82,9 +85,7 @@ impl Pump {
             if source.body().is_empty() {
                 self.waits = Waits::Source;
                 match source.poll_body(cx) {
-                    Poll::Ready(Ok(Progress::Data)) => {
-                        observe(self.bytes, source.body()).map_err(Fault::Source)?
-                    }
+                    Poll::Ready(Ok(Progress::Data)) => {}
                     Poll::Ready(Ok(Progress::End)) => {
                         self.trailers = source.trailers().filter(|_| !self.drops_trailers).map(cleaned);
                         self.state = State::Finish;
@@ -99,6 +100,13 @@ impl Pump {
                         return Poll::Pending;
                     }
                 }
+            }
+            // Data may have come with the head, or while a connection was made: each byte is shown once.
+            let body = source.body();
+            let before = usize::try_from(self.shown - self.bytes).unwrap_or(usize::MAX);
+            if let Some(piece) = body.get(before..).filter(|piece| !piece.is_empty()) {
+                observe(self.shown, piece).map_err(Fault::Source)?;
+                self.shown += piece.len() as u64;
             }
             self.waits = Waits::Sink;
             let count = ready!(sink.poll_write(cx, source.body())).map_err(|_| Fault::Sink)?;

@@ -6,14 +6,12 @@
 mod condition;
 mod miss;
 mod resolve;
-mod rewrite;
 mod shadowed;
 mod table;
 mod trie;
 
 pub use miss::Miss;
 pub use resolve::Refused;
-pub use rewrite::rewrite_path;
 pub use shadowed::shadowed;
 pub use table::{Lookup, Match, Table};
 pub use trie::Parameters;

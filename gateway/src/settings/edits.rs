@@ -41,6 +41,9 @@ fn fields(
         let text = Placed { value: text.into_owned(), span };
         let template = templates::read(&text, Scope { path, place: Use::Field }, report);
         if let (Some(name), Some(template)) = (name, template) {
+            if fields.iter().any(|(other, _)| *other == name) {
+                report.add(&key.span, format!("there is another '{name}' in another case; remove one"));
+            }
             fields.push((name, template));
         }
     }
@@ -60,6 +63,7 @@ fn name(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
         Name::ContentLength | Name::TransferEncoding | Name::Disguised | Name::Trailer | Name::Expect => {
             "it frames the message"
         }
+        Name::RequestId => "the gateway writes it",
         _ if known.is_hop_by_hop() => "it belongs to one connection",
         _ => return Some(text.value.to_ascii_lowercase()),
     };

@@ -6,7 +6,7 @@ use http::Method;
 
 use super::reader::Reader;
 use super::report::{Placed, Report};
-use super::{PathMatch, Route, Segment, Upstream, actions, conflicts, domain, edits, paths};
+use super::{Action, PathMatch, Route, Segment, Upstream, actions, conflicts, domain, edits, paths};
 use crate::http::token;
 
 /// Reads all routes of the file.
@@ -61,6 +61,9 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
     let request_headers = edits::read(&mut table, "request_headers", path.as_ref());
     let response_headers = edits::read(&mut table, "response_headers", path.as_ref());
     let action = actions::read(&mut table, path.as_ref(), upstreams);
+    if matches!(action, Some(Action::Redirect(_) | Action::Respond(_))) && !request_headers.is_empty() {
+        report.add(&table.span, "'request_headers' has no effect without 'upstream'; remove it");
+    }
     let max_body_bytes = table.size("max_body_bytes", 0..=1 << 50);
     let request_timeout = table.duration("request_timeout");
     let per_try_timeout = table.duration("per_try_timeout");

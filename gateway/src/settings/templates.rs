@@ -4,6 +4,7 @@ use super::paths::has_parameter;
 use super::reader::Reader;
 use super::report::{Placed, Report};
 use super::{Part, PathMatch, Template, Variable};
+use crate::http::path::Path;
 use crate::http::token::{is_field_value, is_unreserved};
 
 /// What a template becomes.
@@ -82,6 +83,8 @@ fn path_fits(template: &Template) -> Result<(), &'static str> {
         _ => return Err("a path begins with '/' or '{path}'"),
     }
     let mut in_query = false;
+    // The path with a plain segment for each variable, to see whether it is canonical.
+    let mut plain = String::new();
     for part in &template.parts {
         match part {
             Part::Text(text) => {
@@ -94,14 +97,22 @@ fn path_fits(template: &Template) -> Result<(), &'static str> {
                 if path.split('/').any(|segment| matches!(segment, "." | "..")) || path.contains("//") {
                     return Err("a path holds no dot segments and no '//'; remove them");
                 }
+                plain.push_str(path);
                 in_query |= text.contains('?');
             }
-            Part::Variable(Variable::Path | Variable::Parameter(_)) => {}
             Part::Variable(_) if in_query => {}
+            Part::Variable(Variable::Path) if !plain.ends_with('/') => plain.push_str("/x"),
+            Part::Variable(Variable::Path | Variable::Parameter(_)) => plain.push('x'),
             Part::Variable(_) => {
                 return Err("before '?' a path has the variables path and param.NAME only");
             }
         }
+    }
+    let mut canonical = Path::default();
+    if canonical.read(plain.as_bytes()).is_err() || canonical.as_str() != plain {
+        return Err(
+            "a path is written in its canonical form: percent-encode only what needs it, in upper case",
+        );
     }
     Ok(())
 }

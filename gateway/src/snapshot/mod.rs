@@ -7,14 +7,18 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use crate::exchange::{Exchange, Request};
-use crate::filter::Filter;
 use crate::filter::body_limit::BodyLimit;
 use crate::filter::forwarded::Forwarded;
+use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
+use crate::filter::mirror::Mirror;
+use crate::filter::redirect::Redirect;
+use crate::filter::rewrite::Rewrite;
+use crate::filter::{Answer, Filter, respond};
 use crate::listener::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
 use crate::route::{Parameters, Refused, Table};
-use crate::settings::{self, Settings};
+use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 
@@ -58,6 +62,8 @@ pub struct Route {
     pub action: Action,
     /// The longest time from the head of a request to the end of its response.
     pub request_timeout: Option<std::time::Duration>,
+    /// Whether the upstream is told the host of its endpoint in place of the client's.
+    pub endpoint_host: bool,
 }
 
 /// What answers a request.
@@ -65,6 +71,10 @@ pub struct Route {
 pub enum Action {
     /// An upstream.
     Forward(Forward),
+    /// A response that sends the client elsewhere.
+    Redirect(Redirect),
+    /// A fixed response.
+    Respond(Answer),
     /// The built-in page.
     Welcome,
 }
@@ -74,6 +84,8 @@ pub enum Action {
 pub struct Forward {
     /// Upstreams, each with the sum of its weight and those before it.
     split: Vec<(u64, Arc<Upstream>)>,
+    /// The upstream that gets copies.
+    pub mirror: Option<Arc<Upstream>>,
 }
 
 impl Forward {
@@ -87,7 +99,8 @@ impl Forward {
                 Some((sum, Arc::clone(upstreams.get(&share.upstream)?)))
             })
             .collect();
-        Self { split }
+        let mirror = forward.mirror.as_ref().and_then(|mirror| upstreams.get(&mirror.upstream).cloned());
+        Self { split, mirror }
     }
 
     /// The upstream for a request; none if no share has a weight.
@@ -149,14 +162,19 @@ impl Route {
         upstreams: &HashMap<String, Arc<Upstream>>,
         metrics: &Metrics,
     ) -> Self {
-        let filters: Vec<Box<dyn Filter>> =
-            vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes }), Box::new(Forwarded)];
+        let filters = filters(route, metrics);
         let which = |sees: fn(&dyn Filter) -> bool| {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
+        let mut endpoint_host = false;
         let action = match &route.action {
-            settings::Action::Forward(forward) => Action::Forward(Forward::compile(forward, upstreams)),
-            _ => Action::Welcome,
+            settings::Action::Forward(forward) => {
+                endpoint_host = forward.host == Some(HostRewrite::Endpoint);
+                Action::Forward(Forward::compile(forward, upstreams))
+            }
+            settings::Action::Redirect(redirect) => Action::Redirect(Redirect::compile(redirect, route)),
+            settings::Action::Respond(fixed) => Action::Respond(respond::compile(fixed)),
+            settings::Action::Welcome => Action::Welcome,
         };
         Self {
             name: route.name.clone(),
@@ -166,6 +184,81 @@ impl Route {
             filters,
             action,
             request_timeout: route.request_timeout,
+            endpoint_host,
         }
+    }
+}
+
+/// The filters of a route in the order of their phases. What a route does not ask for is not there.
+fn filters(route: &settings::Route, metrics: &Metrics) -> Vec<Box<dyn Filter>> {
+    let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
+    let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
+    if let settings::Action::Forward(forward) = &route.action {
+        add(Some(Box::new(Forwarded)));
+        add(boxed(RequestHeaders::compile(route)));
+        add(boxed(Rewrite::compile(forward, route)));
+        add(boxed(
+            forward.mirror.as_ref().map(|mirror| Mirror {
+                percent: mirror.percent,
+                counters: metrics.upstream(&mirror.upstream),
+            }),
+        ));
+    }
+    add(boxed(ResponseHeaders::compile(route)));
+    filters.sort_by_key(|filter| filter.phase());
+    filters
+}
+
+fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
+    filter.map(|filter| Box::new(filter) as Box<dyn Filter>)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::observe::access::AccessLog;
+    use crate::observe::metrics::Metrics;
+    use crate::settings::parse;
+
+    const WHOLE: &str = "
+        [[listeners]]
+        address = '127.0.0.1:0'
+        [upstreams.a]
+        endpoints = ['a:1']
+        [[routes]]
+        upstream = 'a'
+        response_headers = { remove = ['server'] }
+        mirror = { upstream = 'a' }
+        rewrite = { prefix = '/x' }
+        request_headers = { remove = ['cookie'] }
+        max_body_bytes = 1
+        [[routes]]
+        path = '/plain'
+        upstream = 'a'
+        [[routes]]
+        path = '/no'
+        respond = { status = 404 }
+    ";
+
+    /// The table in the documents is the order of the filters.
+    #[test]
+    fn filters_stand_in_the_order_of_the_documents() {
+        let documented: Vec<(&str, &str)> = include_str!("../../../docs/gateway.md")
+            .lines()
+            .skip_while(|line| !line.starts_with("| phase | filter |"))
+            .skip(2)
+            .map_while(|line| line.strip_prefix("| "))
+            .filter_map(|row| row.split_once(" | "))
+            .map(|(phase, row)| (phase, row.split('|').next().unwrap_or_default().trim().trim_matches('`')))
+            .collect();
+        let (settings, problems) = parse("f", WHOLE);
+        assert!(problems.is_empty(), "{problems:?}");
+        let metrics = Metrics::new(1, AccessLog::new(false));
+        let filters: Vec<_> = settings.routes.iter().map(|route| super::filters(route, &metrics)).collect();
+        let shown = |number: usize| -> Vec<(&str, &str)> {
+            filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
+        };
+        assert_eq!(shown(0), documented);
+        assert_eq!(shown(1), documented[..2], "a plain route");
+        assert_eq!(shown(2), documented[..1], "a fixed response");
     }
 }

@@ -7,7 +7,7 @@ pub mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -63,6 +63,9 @@ pub struct Worker {
     random: Cell<u64>,
     draining: Cell<bool>,
     connections: Cell<usize>,
+    /// Copies of requests that are on their way to a mirror.
+    pub mirrors: Cell<usize>,
+    this: Weak<Self>,
     /// Told when a connection ends.
     pub closed: Notify,
 }
@@ -79,7 +82,7 @@ impl Worker {
         metrics: Arc<Metrics>,
         log: WorkerLog,
     ) -> Rc<Self> {
-        Rc::new(Self {
+        Rc::new_cyclic(|this| Self {
             index,
             workers,
             locals: Locals::default(),
@@ -98,8 +101,15 @@ impl Worker {
             random: Cell::new(RandomState::new().hash_one(index) | 1),
             draining: Cell::new(false),
             connections: Cell::new(0),
+            mirrors: Cell::new(0),
+            this: Weak::clone(this),
             closed: Notify::new(),
         })
+    }
+
+    /// The worker for a task that may outlive the exchange; none once the worker has ended.
+    pub fn shared(&self) -> Option<Rc<Self>> {
+        self.this.upgrade()
     }
 
     /// The settings in force. Whoever holds them keeps them.

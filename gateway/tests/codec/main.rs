@@ -4,5 +4,6 @@ mod client;
 mod drain;
 mod floods;
 mod peers;
+mod random;
 mod server;
 mod wire;

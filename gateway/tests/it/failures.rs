@@ -190,3 +190,17 @@ fn a_client_that_does_not_read_is_not_waited_for() {
     let line = gateway.logged();
     assert!(line.contains("\"failure\":\"client_closed\""), "{line}");
 }
+
+#[test]
+fn the_line_of_a_malformed_request_tells_nothing_of_another_one() {
+    let upstream = Upstream::saying("x");
+    let gateway = Gateway::before(upstream.address);
+    let mut client = Client::connect(gateway.address);
+    client.send("PUT /secret HTTP/1.1\r\nHost: private.test\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    assert!(gateway.logged().contains("\"host\":\"private.test\",\"path\":\"/secret\""));
+    client.send("GET / HTTP/1.1\r\nHost : t\r\n\r\n");
+    assert_eq!(client.answer().status, 400);
+    let line = gateway.logged();
+    assert!(line.contains("\"method\":\"\",\"host\":\"\",\"path\":\"\""), "{line}");
+}

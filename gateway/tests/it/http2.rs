@@ -22,7 +22,7 @@ pub fn run(client: impl Future<Output = ()>) {
     runtime.block_on(async { tokio::time::timeout(PATIENCE, client).await.expect("an answer in time") });
 }
 
-async fn connect<B>(address: SocketAddr) -> SendRequest<B>
+pub async fn connect<B>(address: SocketAddr) -> SendRequest<B>
 where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
 {
@@ -187,7 +187,7 @@ fn a_connection_without_requests_is_closed() {
 }
 
 /// The next frame: its type, its stream and what it holds.
-async fn frame(stream: &mut TcpStream) -> (u8, u8, Vec<u8>) {
+pub async fn frame(stream: &mut TcpStream) -> (u8, u8, Vec<u8>) {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.expect("a frame");
     let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];

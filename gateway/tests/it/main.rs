@@ -7,6 +7,8 @@ mod upstream;
 mod cli;
 mod failures;
 mod fields;
+mod filters;
+mod grpc;
 mod http2;
 mod lifecycle;
 mod proxying;

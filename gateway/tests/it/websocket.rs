@@ -4,14 +4,15 @@ use crate::client::Client;
 use crate::gateway::Gateway;
 use crate::upstream::{Upstream, echoed, response};
 
-const REQUEST: &str = "GET /ws HTTP/1.1\r\nHost: t\r\nConnection: keep-alive, Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n";
+const REQUEST: &str = "GET /ws HTTP/1.1\r\nHost: t\r\nConnection: keep-alive, Upgrade, TE\r\n\
+    TE: trailers\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 #[test]
 fn a_websocket_passes_both_ways() {
     let upstream = Upstream::start(|head, client| {
         assert_eq!(echoed(head, "upgrade"), Some("websocket"), "{head}");
         assert_eq!(echoed(head, "sec-websocket-key"), Some("x"));
+        assert_eq!(echoed(head, "connection"), Some("upgrade, te"));
         client.send(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Accept: y\r\n\r\nfirst",
@@ -70,5 +71,5 @@ fn another_protocol_is_not_asked_for() {
     let answer = crate::client::ask(gateway.address, REQUEST.replace("websocket\r\n", "h2c\r\n"));
     assert_eq!(answer.status, 200);
     assert_eq!(echoed(&answer.body, "upgrade"), None);
-    assert_eq!(echoed(&answer.body, "connection"), None);
+    assert_eq!(echoed(&answer.body, "connection"), Some("te"));
 }

@@ -1,0 +1,291 @@
+//! Copies of requests for a mirror. The client's exchange neither waits for them nor fails by them.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Method, StatusCode};
+
+use super::pump::{Fault, Pump};
+use crate::endpoint::{InFlight, Moment, Outcome};
+use crate::exchange::{Exchange, Peer, Request};
+use crate::http::fields::Fields;
+use crate::http::hop::Said;
+use crate::http::message::{Broken, Progress, Sink, Source};
+use crate::http::name::Name;
+use crate::http1::client::{NoHead, Towards, persistence};
+use crate::http1::head::Framing;
+use crate::snapshot::{Forward, Route};
+use crate::upstream::backend::Backend;
+use crate::upstream::{Upstream, UpstreamError};
+use crate::worker::Worker;
+
+/// Copies of one worker that are on their way; further ones are not sent.
+const MOST: usize = 64;
+/// What is read of a response before its connection is closed instead.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Sends a copy of the request, if one is to be sent and all of its body has passed.
+pub fn begin(exchange: &mut Exchange<'_>, route: &Route, forward: &Forward, said: Said, upload: &Pump) {
+    let (Some(copied), Some(upstream)) = (exchange.copied.take(), &forward.mirror) else { return };
+    let counters = upstream.counters.of(exchange.worker.index);
+    let body = copied.whole(upload.bytes).filter(|_| upload.is_done());
+    // A tunnel cannot be copied.
+    let is_tunnel = said.websocket || exchange.request.method == Method::CONNECT;
+    let copy = body.filter(|_| !is_tunnel).and_then(|body| Copy::of(exchange, route, upstream, said, body));
+    let Some(copy) = copy else {
+        counters.mirrors_skipped.add(1);
+        return;
+    };
+    tokio::task::spawn_local(copy.run());
+}
+
+/// A request on its way to a mirror.
+struct Copy {
+    worker: Rc<Worker>,
+    upstream: Arc<Upstream>,
+    peer: Peer,
+    request: Request,
+    body: Body,
+    endpoint: usize,
+    towards: Towards,
+    _in_flight: InFlight,
+    _slot: Slot,
+}
+
+/// One of the copies that may be on their way.
+struct Slot(Rc<Worker>);
+
+impl Slot {
+    fn take(worker: &Rc<Worker>) -> Option<Self> {
+        let taken = &worker.mirrors;
+        (taken.get() < MOST).then(|| taken.set(taken.get() + 1))?;
+        Some(Self(Rc::clone(worker)))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let taken: &Cell<usize> = &self.0.mirrors;
+        taken.set(taken.get() - 1);
+    }
+}
+
+/// How a copy ended.
+enum End {
+    Answered(StatusCode),
+    /// What it says of the endpoint, if it says anything.
+    Failed(Option<Outcome>),
+    /// It was not sent.
+    Skipped,
+}
+
+/// Why there was no response.
+enum Failed {
+    /// The connection broke, and nothing of a response came.
+    Silent,
+    /// The response broke off, or it is malformed.
+    Broken,
+}
+
+impl Copy {
+    fn of(
+        exchange: &Exchange<'_>,
+        route: &Route,
+        upstream: &Arc<Upstream>,
+        said: Said,
+        body: Vec<u8>,
+    ) -> Option<Self> {
+        let worker = exchange.worker.shared()?;
+        let slot = Slot::take(&worker)?;
+        let local = upstream.local(&worker);
+        let pick = upstream.pick(&local, exchange, &[])?;
+        let own = &exchange.request;
+        let mut request = Request {
+            method: own.method.clone(),
+            version: own.version,
+            target: own.target.clone(),
+            fields: own.fields.clone(),
+            framing: match own.framing {
+                Framing::None => Framing::None,
+                _ => Framing::Length(body.len() as u64),
+            },
+            expects_continue: false,
+        };
+        request.fields.remove(Name::Expect);
+        if route.endpoint_host {
+            request.fields.set(Name::Host, pick.endpoint.config.authority().as_bytes());
+        }
+        Some(Self {
+            peer: exchange.peer.clone(),
+            request,
+            body: Body { bytes: body, at: 0 },
+            endpoint: pick.index,
+            towards: Towards {
+                tls: upstream.dialing.tls.is_some(),
+                websocket: false,
+                takes_trailers: said.takes_trailers,
+            },
+            _in_flight: local.enter(pick.index),
+            _slot: slot,
+            upstream: Arc::clone(upstream),
+            worker,
+        })
+    }
+
+    async fn run(mut self) {
+        let settings = &self.upstream.settings;
+        let limit = settings.connect_timeout + settings.response_timeout;
+        let (upstream, worker) = (Arc::clone(&self.upstream), Rc::clone(&self.worker));
+        let end = tokio::time::timeout(limit, self.send()).await;
+        let counters = upstream.counters.of(worker.index);
+        let outcome = match end.unwrap_or(End::Failed(Some(Outcome::TimedOut))) {
+            End::Answered(status) => {
+                counters.mirrors_answered.add(1);
+                Some(Outcome::Status(status.as_u16()))
+            }
+            End::Failed(outcome) => {
+                counters.mirrors_failed.add(1);
+                outcome
+            }
+            End::Skipped => {
+                counters.mirrors_skipped.add(1);
+                None
+            }
+        };
+        if let Some(outcome) = outcome {
+            upstream.report(&upstream.local(&worker), self.endpoint, outcome, Moment::now());
+        }
+    }
+
+    /// Sends the copy and reads its response.
+    async fn send(&mut self) -> End {
+        let (upstream, worker) = (Arc::clone(&self.upstream), Rc::clone(&self.worker));
+        let permit = upstream.cluster.circuit.as_ref().map(|circuit| circuit.try_enter());
+        let (Some(endpoint), false) =
+            (upstream.cluster.endpoints.get(self.endpoint), matches!(permit, Some(None)))
+        else {
+            return End::Skipped;
+        };
+        let counters = upstream.counters.of(worker.index);
+        let repeatable = self.request.method.is_idempotent();
+        if let Some(open) = upstream.reuse(&worker, endpoint, !repeatable) {
+            counters.reused.add(1);
+            match self.exchange(open).await {
+                Ok(status) => return End::Answered(status),
+                // The connection may have been closed while it was idle, which says nothing.
+                Err(Failed::Silent) if repeatable => self.body.at = 0,
+                Err(Failed::Silent) => return End::Failed(None),
+                Err(Failed::Broken) => return End::Failed(Some(Outcome::Reset)),
+            }
+        }
+        let fresh = match upstream.dial(&worker, endpoint, &self.peer).await {
+            Ok(fresh) => fresh,
+            Err(UpstreamError::ConnectTimeout) => return End::Failed(Some(Outcome::TimedOut)),
+            Err(_) => return End::Failed(Some(Outcome::ConnectFailed)),
+        };
+        counters.connections.add(1);
+        match self.exchange(fresh).await {
+            Ok(status) => End::Answered(status),
+            Err(_) => End::Failed(Some(Outcome::Reset)),
+        }
+    }
+
+    /// Sends the copy on one connection and throws the response away.
+    async fn exchange(&mut self, mut backend: Backend) -> Result<StatusCode, Failed> {
+        let (upstream, worker) = (&self.upstream, &self.worker);
+        if let Backend::Http1(wire) = &mut backend {
+            wire.output().lend(worker.buffers.take());
+            wire.input().lend(worker.buffers.take());
+        }
+        backend.send_head(&self.request, self.towards).map_err(|_| Failed::Silent)?;
+        let body = &mut self.body;
+        let mut upload = if self.request.framing.is_empty() { Pump::done() } else { Pump::new(false) };
+        let mut fields = Fields::new();
+        let head = poll_fn(|cx| {
+            // Whatever fails here shows where the response is awaited; a server may answer before it
+            // has read all.
+            if upload.poll(cx, body, &mut backend, |_, _| Ok(())).is_ready() {
+                let _ = Sink::poll_flush(&mut backend, cx);
+            }
+            loop {
+                let limits = &upstream.limits;
+                match backend.poll_head(cx, &self.request.method, limits, &mut fields) {
+                    Poll::Ready(Ok(head)) if head.status.is_informational() => {}
+                    other => return other,
+                }
+            }
+        })
+        .await;
+        let head = head.map_err(|no_head| match no_head {
+            NoHead::Broken(_, true) => Failed::Silent,
+            NoHead::Broken(_, false) | NoHead::Malformed(_) => Failed::Broken,
+        })?;
+        let (persists, hint) = persistence(&head, &fields);
+        let mut rest = Discard(MOST_BYTES);
+        let mut download = Pump::new(false);
+        let read = poll_fn(|cx| download.poll(cx, &mut backend, &mut rest, |_, _| Ok(()))).await;
+        match read {
+            Err(Fault::Source(_)) => return Err(Failed::Broken),
+            // Longer than what is read: the connection is closed.
+            Err(Fault::Sink) => return Ok(head.status),
+            Ok(()) => {}
+        }
+        if let (Backend::Http1(wire), Some(endpoint)) =
+            (backend, upstream.cluster.endpoints.get(self.endpoint))
+            && persists
+            && upload.is_done()
+            && wire.is_sent()
+        {
+            upstream.keep(worker, endpoint, wire, hint);
+        }
+        Ok(head.status)
+    }
+}
+
+/// A body that is there as a whole.
+struct Body {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Source for Body {
+    fn poll_body(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Progress, Broken>> {
+        Poll::Ready(Ok(if self.body().is_empty() { Progress::End } else { Progress::Data }))
+    }
+
+    fn body(&self) -> &[u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.at += count;
+    }
+
+    fn trailers(&mut self) -> Option<Fields> {
+        None
+    }
+}
+
+/// Takes so many bytes and keeps none.
+struct Discard(usize);
+
+impl Sink for Discard {
+    fn poll_write(&mut self, _cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Broken>> {
+        if data.len() > self.0 {
+            return Poll::Ready(Err(Broken::Closed));
+        }
+        self.0 -= data.len();
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_finish(&mut self, _cx: &mut Context<'_>, _trailers: Option<&Fields>) -> Poll<Result<(), Broken>> {
+        Poll::Ready(Ok(()))
+    }
+}
