@@ -19,7 +19,7 @@ mod driver;
 mod error;
 mod frame;
 mod head;
-mod hpack;
+pub mod hpack;
 mod input;
 mod lifecycle;
 mod limits;

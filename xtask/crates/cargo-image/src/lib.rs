@@ -12,7 +12,8 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use rust_workspace::settings::Workspace;
 
 /// From source to a signed image in a registry, with cargo alone
 #[derive(Parser, Debug)]
@@ -57,8 +58,7 @@ pub fn main() -> ExitCode {
     if called_as_helper() {
         return lend();
     }
-    let command = Cli::parse().command;
-    let result = cli_support::process::stop_on_signals().and_then(|()| run(command));
+    let result = parse().and_then(|chosen| cli_support::process::stop_on_signals().and_then(|()| chosen()));
     cli_support::process::checkpoint();
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,6 +67,19 @@ pub fn main() -> ExitCode {
             cli_support::error::kind(&error).into()
         }
     }
+}
+
+/// What the command line asks for: a command of this program, or one of the workspace.
+fn parse() -> anyhow::Result<Box<dyn FnOnce() -> anyhow::Result<()>>> {
+    // Settings that cannot be read are told by the command that needs them.
+    let commands = Workspace::find().map_or_else(|_| Vec::new(), |workspace| workspace.settings.commands);
+    let matches = commands::workspace::add(Cli::command(), &commands)?.get_matches();
+    if let Some((entry, arguments)) = commands::workspace::chosen(&matches, &commands) {
+        let entry = entry.clone();
+        return Ok(Box::new(move || commands::workspace::run(&entry, arguments)));
+    }
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
+    Ok(Box::new(move || run(command)))
 }
 
 fn run(command: Command) -> anyhow::Result<()> {

@@ -17,3 +17,4 @@ pub mod tags;
 pub mod target;
 pub mod verify;
 pub mod version;
+pub mod workspace;

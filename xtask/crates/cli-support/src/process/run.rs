@@ -41,6 +41,13 @@ impl fmt::Display for ChildFailed {
     }
 }
 
+impl ChildFailed {
+    /// The exit code, where it was not ended by a signal.
+    pub fn code(&self) -> Option<i32> {
+        self.ending.rsplit_once(": ").filter(|(how, _)| how.starts_with("exit"))?.1.parse().ok()
+    }
+}
+
 impl std::error::Error for ChildFailed {}
 
 impl Cmd {
@@ -270,6 +277,7 @@ mod tests {
         assert_eq!(failed.tail.len(), TAIL_LINES);
         assert_eq!(failed.tail.last().unwrap(), "bad");
         assert!(error.to_string().starts_with("exit status: 7"), "{error}");
+        assert_eq!(failed.code(), Some(7));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `xtask/image.toml`: all that xtask knows of the workspace that it serves.
 
 mod buildx;
+mod commands;
 mod container;
 mod environments;
 mod exceptions;
@@ -19,6 +20,7 @@ use toml::de::DeTable;
 pub use buildx::{Buildx, Secret};
 use cli_support::error::Fault;
 use cli_support::files;
+pub use commands::WorkspaceCommand;
 pub use container::{Container, Healthcheck, Port};
 pub use environments::Environment;
 pub use exceptions::{Exception, Ignore, Unlisted, proposed, too_far};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::buildx::Buildx;
+use super::commands::WorkspaceCommand;
 use super::container::{Container, check_absolute};
 use super::environments::{Entries, Environment, together};
 use super::publish::rules;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub latest: Latest,
     /// Where versions run.
     pub environments: Vec<Environment>,
+    /// Programs of the workspace that are commands of `cargo xtask`.
+    pub commands: Vec<WorkspaceCommand>,
 }
 
 /// A file or folder of the workspace that goes into the image.
@@ -135,6 +138,7 @@ impl FromToml for Settings {
             tags,
             latest: table.parsed("latest").unwrap_or_default(),
             environments,
+            commands: table.optional("commands").unwrap_or_default(),
         };
         table.finish()?;
         Ok(settings)

@@ -1,0 +1,10 @@
+//! The rows, by subject.
+
+pub mod fields;
+pub mod frames;
+pub mod framing;
+pub mod http2;
+pub mod lifecycle;
+pub mod paths;
+pub mod responses;
+pub mod target;

@@ -1,0 +1,176 @@
+//! Programs that run while something is measured, and what the kernel counts for them.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
+
+/// Longer than a program here takes to start or to end, also under valgrind on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A program in the background, ended with this value.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    child: Child,
+    stderr: std::path::PathBuf,
+}
+
+impl Program {
+    /// Starts a command; its output goes to `NAME.out` and `NAME.err` in `dir`.
+    pub fn start(name: &str, dir: &Path, command: Command) -> Result<Self> {
+        let out = File::create(dir.join(format!("{name}.out"))).context("the run's folder")?;
+        Self::spawn(name, dir, command, out.into())
+    }
+
+    fn spawn(name: &str, dir: &Path, mut command: Command, out: Stdio) -> Result<Self> {
+        let stderr = dir.join(format!("{name}.err"));
+        let err = File::create(&stderr).context("the run's folder")?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .with_context(|| format!("starting {name}: {}", command.get_program().display()))?;
+        Ok(Self { name: name.to_owned(), child, stderr })
+    }
+
+    /// The same for one whose output would fill a disk: it is read and dropped.
+    pub fn start_silent(name: &str, dir: &Path, command: Command) -> Result<Self> {
+        let mut program = Self::spawn(name, dir, command, Stdio::piped())?;
+        if let Some(mut out) = program.child.stdout.take() {
+            thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        }
+        Ok(program)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it accepts connections at all of these ports of the loopback.
+    pub fn listening(&mut self, ports: &[u16]) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        for &port in ports {
+            while TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).is_err() {
+                if let Some(status) = self.child.try_wait()? {
+                    bail!("{} ended at its start ({status}): {}", self.name, self.errors());
+                }
+                if Instant::now() > end {
+                    bail!("{} does not listen on port {port}: {}", self.name, self.errors());
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        Ok(())
+    }
+
+    /// What it wrote to standard error.
+    pub fn errors(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(id) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // An error says that it ended already.
+            let _ = kill_process(id, signal);
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // nginx ends its worker on SIGTERM, and leaves it behind on SIGKILL.
+        self.signal(Signal::TERM);
+        let end = Instant::now() + Duration::from_secs(5);
+        while self.runs() {
+            if Instant::now() > end {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Runs a command to its end; an error has the end of what it said.
+pub fn run(command: &mut Command) -> Result<Output> {
+    let name = command.get_program().display().to_string();
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {name}"))?;
+    if !output.status.success() {
+        let text = [&output.stdout[..], &output.stderr[..]].concat();
+        let text = String::from_utf8_lossy(&text);
+        let tail: Vec<&str> = text.lines().rev().take(5).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        bail!("{name} failed ({}): {}", output.status, tail.join(" | "));
+    }
+    Ok(output)
+}
+
+/// Whether a program is found in PATH.
+pub fn exists(name: impl AsRef<OsStr>) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(name.as_ref()).is_file())
+}
+
+/// Ports of the loopback that were free a moment ago.
+pub fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+    let mut ports = [0; COUNT];
+    // All held until the last is found: no port comes twice.
+    let mut held = Vec::new();
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0").context("a free port")?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}
+
+/// Nanoseconds of CPU that all threads of a process used, in user and kernel mode.
+pub fn cpu_nanos(id: u32) -> Result<u64> {
+    let mut sum = 0;
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).with_context(|| format!("process {id}"))?;
+    for task in tasks {
+        let path = task?.path().join("schedstat");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let first = text.split_whitespace().next().and_then(|nanos| nanos.parse::<u64>().ok());
+        sum += first.with_context(|| format!("{}: no number", path.display()))?;
+    }
+    Ok(sum)
+}
+
+/// Resident bytes of a process.
+pub fn resident(id: u32) -> Result<u64> {
+    let path = format!("/proc/{id}/status");
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS")?;
+    Ok(kib * 1024)
+}
+
+/// The children of a process.
+pub fn children(id: u32) -> Result<Vec<u32>> {
+    let path = format!("/proc/{id}/task/{id}/children");
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    Ok(text.split_whitespace().filter_map(|id| id.parse().ok()).collect())
+}
+
+/// Takes as many file descriptors as the system allows: thousands of connections are held at once.
+pub fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}
