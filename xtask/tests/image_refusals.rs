@@ -20,7 +20,7 @@ fn wrong_flags_and_settings_are_told_before_anything_is_built() {
     let head = "package = \"hello\"\n";
     for (settings, says) in [
         ("platforms = []", "xtask/image.toml:2:13: platforms must name at least one"),
-        ("repository = \"ghcr.io/a b/c\"", "xtask/image.toml:2:15"),
+        ("repository = \"ghcr.io/a b/c\"", "xtask/image.toml:2:14"),
         ("repository = \"ghcr.io/a/b:1\"", "a name without tag or digest"),
         ("[container]\nentrypoint = []", "entrypoint must name at least one"),
         ("[container]\nenv = { \"A=B\" = \"\" }", "'A=B' is no name of an environment variable"),

@@ -143,12 +143,12 @@ pattern = "{{version}}"
     let ran = hello.run(&["image", "--dry-run"]).code(2);
     for said in [
         "image.toml:2:1: flavor",
-        "image.toml:6:12: '{{major}}.{{minro}}': there is no 'minro'",
-        "image.toml:10:10: 'x-{{branch': '{{' without '}}'",
-        "image.toml:14:12: '{{date 'YYYYMMDD' tz='Asia/Tokyo'}}': dates are in UTC",
-        "image.toml:15:11: '{{is_main}}': there is no 'is_main'",
-        "image.toml:18:9: type 'match' needs regular expressions",
-        "image.toml:22:9: type 'pep440' is for Python's versions",
+        "image.toml:6:11: '{{major}}.{{minro}}': there is no 'minro'",
+        "image.toml:10:9: 'x-{{branch': '{{' without '}}'",
+        "image.toml:14:11: '{{date 'YYYYMMDD' tz='Asia/Tokyo'}}': dates are in UTC",
+        "image.toml:15:10: '{{is_main}}': there is no 'is_main'",
+        "image.toml:18:8: type 'match' needs regular expressions",
+        "image.toml:22:8: type 'pep440' is for Python's versions",
     ] {
         assert!(ran.stderr.contains(said), "no {said:?} in\n{}", ran.stderr);
     }

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::temporary::Temporary;
+
 /// Removes a folder and all that is in it; a folder that does not exist is no error.
 pub fn remove_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
@@ -14,6 +16,23 @@ pub fn remove_dir(dir: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Replaces a file in one rename: a reader sees the old content or the new one, never a part.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_with(path, |file| Ok(file.write_all(bytes)?))
+}
+
+/// Replaces a file with what `write` writes, in one rename. What is unfinished is removed after an error or a signal.
+pub fn replace_with(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!(".{name}.partial"));
+    let mut file = File::create(&partial).with_context(|| partial.display().to_string())?;
+    let temporary = Temporary::new(&partial);
+    write(&mut file).with_context(|| partial.display().to_string())?;
+    // Windows renames no open file.
+    drop(file);
+    temporary.rename(path).with_context(|| path.display().to_string())
 }
 
 /// Where a download is written to. It starts over where the bytes do not match the digest.
@@ -40,5 +59,26 @@ impl Sink for BufWriter<File> {
     fn restart(&mut self) -> io::Result<()> {
         self.flush()?;
         self.get_mut().restart()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_file_and_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("a.toml");
+        replace(&path, b"old").unwrap();
+        let failed = replace_with(&path, |file| {
+            file.write_all(b"ne")?;
+            anyhow::bail!("disk full")
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-use super::cvss;
+use super::cvss_score;
 use super::range;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
@@ -91,7 +91,7 @@ impl Advisory {
 
     /// How bad it is: from its CVSS vector; without one, unknown.
     pub fn severity(&self) -> Severity {
-        self.cvss.as_deref().and_then(cvss::score).map_or(Severity::Unknown, Severity::of_score)
+        self.cvss.as_deref().and_then(cvss_score::score).map_or(Severity::Unknown, Severity::of_score)
     }
 
     /// Where it is explained.

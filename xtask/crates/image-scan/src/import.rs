@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use flate2::read::GzDecoder;
 use semver::VersionReq;
-use toml_span::value::Value;
+use toml::de::{DeTable, DeValue};
 
 use super::advisory_db::{Advisory, AdvisoryDb};
 use cli_support::error::Fault;
@@ -108,32 +108,36 @@ fn advisory(text: &str) -> Result<Advisory> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let front = text.trim_start().strip_prefix("```toml\n").and_then(|rest| rest.split_once("\n```"));
     let (front, _) = front.ok_or_else(|| Fault::failed("it does not begin with a block of TOML"))?;
-    let value = toml_span::parse(front).map_err(|error| Fault::failed(error.to_string()))?;
-    let get = |path: &str| value.pointer(path);
-    let text = |path: &str| get(path).and_then(Value::as_str).map(str::to_owned);
+    let root = DeTable::parse(front).map_err(|error| Fault::failed(error.to_string()))?;
+    let get = |path: &str| {
+        let (table, key) = path.split_once('/')?;
+        let table = root.get_ref().get(table)?.get_ref().as_table()?;
+        Some(table.get(key)?.get_ref())
+    };
+    let text = |path: &str| get(path).and_then(DeValue::as_str).map(str::to_owned);
     let wanted = |path: &str| text(path).ok_or_else(|| Fault::failed(format!("{path} is missing")));
     let list = |path: &str| -> Result<Vec<String>, Fault> {
         let wrong = || Fault::failed(format!("{path} is not a list of strings"));
         let Some(list) = get(path) else { return Ok(Vec::new()) };
         let list = list.as_array().ok_or_else(wrong)?;
-        list.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+        list.iter().map(|item| item.get_ref().as_str().map(str::to_owned).ok_or_else(wrong)).collect()
     };
     let ranges = |path: &str| -> Result<Vec<VersionReq>> {
         list(path)?.iter().map(|range| range.parse().with_context(|| format!("{path}: '{range}'"))).collect()
     };
     let date = |text: String| text.parse::<Date>().map_err(Fault::failed);
     Ok(Advisory {
-        id: wanted("/advisory/id")?,
-        package: wanted("/advisory/package")?,
-        date: date(wanted("/advisory/date")?)?,
-        aliases: list("/advisory/aliases")?,
-        patched: ranges("/versions/patched")?,
-        unaffected: ranges("/versions/unaffected")?,
-        cvss: text("/advisory/cvss"),
-        informational: text("/advisory/informational"),
-        withdrawn: text("/advisory/withdrawn").map(date).transpose()?,
-        os: list("/affected/os")?,
-        arch: list("/affected/arch")?,
+        id: wanted("advisory/id")?,
+        package: wanted("advisory/package")?,
+        date: date(wanted("advisory/date")?)?,
+        aliases: list("advisory/aliases")?,
+        patched: ranges("versions/patched")?,
+        unaffected: ranges("versions/unaffected")?,
+        cvss: text("advisory/cvss"),
+        informational: text("advisory/informational"),
+        withdrawn: text("advisory/withdrawn").map(date).transpose()?,
+        os: list("affected/os")?,
+        arch: list("affected/arch")?,
     })
 }
 
@@ -142,7 +146,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use crate::cvss;
+    use crate::cvss_score;
     use rust_workspace::severity::Severity;
 
     #[test]
@@ -198,7 +202,7 @@ mod tests {
         let facts = AdvisoryDb::read(root).unwrap();
         assert!(facts.all().count() >= 1205);
         for advisory in facts.all() {
-            let score = advisory.cvss.as_deref().map(cvss::score);
+            let score = advisory.cvss.as_deref().map(cvss_score::score);
             assert!(score != Some(None), "{}: {:?}", advisory.id, advisory.cvss);
         }
         let mut counts = BTreeMap::new();

@@ -7,7 +7,7 @@ pub mod bom;
 pub mod builtin;
 mod changes;
 pub mod checks;
-mod cvss;
+mod cvss_score;
 mod entrypoint;
 mod file_type;
 pub mod finding;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
+use spdx::{Expression, ParseMode};
 
 use super::builtin::{NAME, from_registry};
 use super::finding::{Finding, FindingKind};
@@ -12,6 +13,14 @@ use super::inventory::Inventory;
 use oci_image::platform::Platform;
 use rust_workspace::binary::cargo;
 use rust_workspace::severity::Severity;
+
+/// As cargo reads expressions: `/` as its older notation of a choice, and licences outside of the SPDX list.
+const MODE: ParseMode = ParseMode {
+    allow_slash_as_or_operator: true,
+    allow_deprecated: true,
+    allow_unknown: true,
+    ..ParseMode::STRICT
+};
 
 /// What cargo knows of each crate, by name and version.
 pub type Licences = BTreeMap<(String, String), KnownLicences>;
@@ -101,44 +110,12 @@ pub fn findings(
 
 /// Whether an expression can be met with the licences of the list. What cannot be read is not allowed.
 fn allows(expression: &str, allowed: &[String]) -> bool {
-    // Cargo's older notation for a choice.
-    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
-    let mut words: Vec<_> = spaced.split_whitespace().rev().collect();
-    let met = choice(&mut words, allowed);
-    words.is_empty() && met == Some(true)
-}
-
-fn choice(words: &mut Vec<&str>, allowed: &[String]) -> Option<bool> {
-    let mut met = both(words, allowed)?;
-    while words.pop_if(|word| word.eq_ignore_ascii_case("OR")).is_some() {
-        met |= both(words, allowed)?;
-    }
-    Some(met)
-}
-
-fn both(words: &mut Vec<&str>, allowed: &[String]) -> Option<bool> {
-    let mut met = one(words, allowed)?;
-    while words.pop_if(|word| word.eq_ignore_ascii_case("AND")).is_some() {
-        met &= one(words, allowed)?;
-    }
-    Some(met)
-}
-
-fn one(words: &mut Vec<&str>, allowed: &[String]) -> Option<bool> {
-    let word = words.pop()?;
-    if word == "(" {
-        let met = choice(words, allowed)?;
-        return (words.pop()? == ")").then_some(met);
-    }
-    if [")", "OR", "AND", "WITH"].contains(&word) {
-        return None;
-    }
-    let mut name = word.to_owned();
-    if words.pop_if(|word| word.eq_ignore_ascii_case("WITH")).is_some() {
-        name = format!("{word} WITH {}", words.pop()?);
-    }
-    // An exception gives more rights, so that the licence alone on the list is enough.
-    Some(allowed.iter().any(|allowed| *allowed == name || *allowed == word))
+    let Ok(expression) = Expression::parse_mode(expression, MODE) else { return false };
+    expression.evaluate(|wanted| {
+        let (name, licence) = (wanted.to_string(), wanted.license.to_string());
+        // An exception gives more rights, so that the licence alone on the list is enough.
+        allowed.iter().any(|allowed| *allowed == name || *allowed == licence)
+    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::oci::{self, Annotations, Descriptor, Index, Manifest, NAMES};
 use crate::platform::Platform;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
-use cli_support::temporary::Temporary;
+use cli_support::files;
 
 /// Unpacks a tar of a layout into the new folder `dir`. Nothing but a layout's own files is written, and
 /// each blob only under the digest of its bytes.
@@ -69,14 +69,11 @@ pub fn may_write(path: &Path) -> Result<(), Fault> {
 /// Writes the one image of `layout` as a tar to `path`, under the name that it has there.
 /// Readers that know of one platform alone get `preferred`, or the first.
 pub fn write(layout: &Layout, path: &Path, preferred: Option<Platform>) -> Result<u64> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let partial = path.with_file_name(format!(".{name}.partial"));
-    let file = File::create(&partial).with_context(|| partial.display().to_string())?;
-    let temporary = Temporary::new(&partial);
-    let mut tar = tar::Builder::new(io::BufWriter::new(file));
-    write_to(layout, &mut tar, preferred).with_context(|| partial.display().to_string())?;
-    tar.into_inner().and_then(|mut out| out.flush()).with_context(|| partial.display().to_string())?;
-    temporary.rename(path).with_context(|| path.display().to_string())?;
+    files::replace_with(path, |file| {
+        let mut tar = tar::Builder::new(io::BufWriter::new(file));
+        write_to(layout, &mut tar, preferred)?;
+        Ok(tar.into_inner().and_then(|mut out| out.flush())?)
+    })?;
     Ok(path.metadata()?.len())
 }
 

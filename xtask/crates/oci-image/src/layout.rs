@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use super::oci::{self, Descriptor, Index, MAX_DOCUMENT, Manifest};
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
-use cli_support::files::Sink;
+use cli_support::files::{self, Sink};
 use cli_support::temporary::Temporary;
 
 const MARKER: &str = "oci-layout";
@@ -267,7 +267,6 @@ impl Layout {
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let partial = self.dir.join(format!("{PARTIAL}{name}"));
         let path = self.dir.join(name);
         let mut old = Vec::new();
         let read = open(&path, name)
@@ -275,8 +274,7 @@ impl Layout {
         if read && old == bytes {
             return Ok(());
         }
-        fs::write(&partial, bytes).with_context(|| partial.display().to_string())?;
-        fs::rename(&partial, &path).with_context(|| path.display().to_string())
+        files::replace(&path, bytes)
     }
 }
 

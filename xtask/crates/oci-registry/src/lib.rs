@@ -18,7 +18,6 @@ mod credential;
 mod download;
 mod failure;
 mod helpers;
-mod http_date;
 mod min_throughput;
 mod pull;
 mod push;

@@ -7,8 +7,6 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::http_date;
-
 /// Time, waiting and chance.
 pub trait Clock: Send + Sync {
     /// The time that durations are measured with.
@@ -220,7 +218,7 @@ impl fmt::Display for Wait {
 /// and fractions, which some registries send, are understood too.
 pub(super) fn retry_after(value: &str, date: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    if let Some(at) = http_date::parse(value, date) {
+    if let Ok(at) = httpdate::parse_http_date(value) {
         return Some(at.duration_since(date).unwrap_or_default());
     }
     let number_end = value.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(value.len());

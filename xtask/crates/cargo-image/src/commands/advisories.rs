@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use cli_support::error::Fault;
+use cli_support::files;
 use cli_support::mask::{has_login, without_login};
 use cli_support::plan::{Action, Plan};
 use cli_support::ui::{self, Progress, Ui};
@@ -136,7 +137,6 @@ impl Action for AdvisoriesStep {
             }
             Self::Write { path, fewer } => {
                 let facts = state.as_ref().context("no facts were read")?;
-                let at = || path.display().to_string();
                 // The date only increases: an old mirror must not undo a newer file unnoticed.
                 if let Ok(text) = fs::read_to_string(path)
                     && let Ok(old) = AdvisoryDb::parse(&text)
@@ -144,9 +144,7 @@ impl Action for AdvisoriesStep {
                     facts.check_follows(&old, *fewer)?;
                 }
                 let text = facts.print()?;
-                let partial = path.with_extension("jsonl.partial");
-                fs::write(&partial, &text).with_context(at)?;
-                fs::rename(&partial, path).with_context(at)?;
+                files::replace(path, text.as_bytes())?;
                 Ok(format!("{FILE}, {}", rust_workspace::settings::Bytes(text.len() as u64)))
             }
             Self::Push(proposal) => {

@@ -11,6 +11,7 @@ use semver::Version;
 use super::{TESTED, Trivy};
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
+use cli_support::files;
 use oci_registry::download;
 use rust_workspace::settings::TrivyPin;
 
@@ -129,12 +130,10 @@ fn install(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    let partial = path.with_extension("partial");
-    let mut file = fs::File::create(&partial)?;
-    file.write_all(bytes)?;
-    executable(&file)?;
-    drop(file);
-    Ok(fs::rename(&partial, path)?)
+    files::replace_with(path, |file| {
+        file.write_all(bytes)?;
+        executable(file)
+    })
 }
 
 #[cfg(unix)]

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use toml::de::DeTable;
+
 use super::cargo::cargo_home;
 use crate::settings::line_column;
 
@@ -74,16 +76,18 @@ fn dropped(root: &Path) -> Vec<String> {
 
 /// Line and name of each setting in a configuration file that has flags for rustc.
 fn flags(text: &str) -> Vec<(usize, String)> {
-    let Ok(config) = toml_span::parse(text) else { return Vec::new() };
-    let section = |name: &str| config.as_table().and_then(|config| config.get(name)?.as_table());
+    let Ok(config) = DeTable::parse(text) else { return Vec::new() };
+    let section = |name: &str| config.get_ref().get(name)?.get_ref().as_table();
     let build = section("build").into_iter().map(|build| ("build".to_owned(), build));
     let targets = section("target").into_iter().flatten();
-    let targets = targets.filter_map(|(name, target)| Some((format!("target.{name}"), target.as_table()?)));
+    let targets = targets.filter_map(|(name, target)| {
+        Some((format!("target.{}", name.get_ref()), target.get_ref().as_table()?))
+    });
     let mut found: Vec<_> = build
         .chain(targets)
         .filter_map(|(name, table)| {
             let value = table.get("rustflags")?;
-            Some((line_column(text, value.span.start).0, format!("{name}.rustflags")))
+            Some((line_column(text, value.span().start).0, format!("{name}.rustflags")))
         })
         .collect();
     found.sort();
@@ -92,17 +96,16 @@ fn flags(text: &str) -> Vec<(usize, String)> {
 
 /// Line and name of each setting in a configuration file that changes bytes.
 fn found(text: &str) -> Vec<(usize, String)> {
-    let Ok(config) = toml_span::parse(text) else { return Vec::new() };
-    let Some(config) = config.as_table() else { return Vec::new() };
+    let Ok(config) = DeTable::parse(text) else { return Vec::new() };
     let mut found: Vec<_> = CHANGES_BYTES
         .iter()
         .filter_map(|&(section, key)| {
-            let value = config.get(section)?;
+            let value = config.get_ref().get(section)?;
             let (value, name) = match key {
-                Some(key) => (value.as_table()?.get(key)?, format!("{section}.{key}")),
+                Some(key) => (value.get_ref().as_table()?.get(key)?, format!("{section}.{key}")),
                 None => (value, section.to_owned()),
             };
-            Some((line_column(text, value.span.start).0, name))
+            Some((line_column(text, value.span().start).0, name))
         })
         .collect();
     found.sort();

@@ -2,12 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use toml_span::de_helpers::TableHelper;
-use toml_span::value::Value;
-use toml_span::{DeserError, Deserialize};
-
 use super::NETWORKS;
-use super::reader::{Strings, parsed_list, wrong};
+use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
 
 /// How Docker buildx is driven.
 #[derive(Debug, Clone)]
@@ -68,29 +64,29 @@ impl std::str::FromStr for Secret {
     }
 }
 
-impl<'de> Deserialize<'de> for Buildx {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let mut table = TableHelper::new(value)?;
+impl FromToml for Buildx {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
         let default = Self::default();
         let buildx = Self {
             dockerfile: table.optional("dockerfile").unwrap_or(default.dockerfile),
             builder: table.optional("builder"),
             network: network(&mut table),
             contexts: table.optional::<Strings>("contexts").unwrap_or_default().0,
-            secrets: parsed_list(&mut table, "secrets").unwrap_or_default(),
+            secrets: table.parsed_list("secrets").unwrap_or_default(),
             cache_from: table.optional("cache-from").unwrap_or_default(),
             cache_to: table.optional("cache-to").unwrap_or_default(),
         };
-        table.finalize(None)?;
+        table.finish()?;
         Ok(buildx)
     }
 }
 
-fn network(table: &mut TableHelper<'_>) -> Option<String> {
-    let network = table.optional_s::<String>("network")?;
+fn network(table: &mut Table<'_>) -> Option<String> {
+    let network = table.optional_at::<String>("network")?;
     if !NETWORKS.contains(&network.value.as_str()) {
         let what = format!("network '{}' is not one of {}", network.value, NETWORKS.join(", "));
-        table.errors.push(wrong(network.span, what));
+        table.errors.push(wrong(network.at, what));
     }
     Some(network.value)
 }

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use toml_span::de_helpers::TableHelper;
-use toml_span::value::Value;
-use toml_span::{DeserError, Deserialize, Span};
-
-use super::reader::{Strings, not_empty, parsed_list, wrong};
+use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
 
 /// How the container runs (image-spec config.md, `config`).
 #[derive(Debug)]
@@ -75,42 +71,42 @@ impl std::str::FromStr for Port {
     }
 }
 
-impl<'de> Deserialize<'de> for Container {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let mut table = TableHelper::new(value)?;
+impl FromToml for Container {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
         let container = Self {
             path: absolute(&mut table, "path"),
             user: user(&mut table).unwrap_or_else(|| Self::default().user),
-            entrypoint: not_empty(&mut table, "entrypoint"),
+            entrypoint: table.not_empty("entrypoint"),
             cmd: table.optional("cmd").unwrap_or_default(),
-            expose: parsed_list(&mut table, "expose").unwrap_or_default(),
+            expose: table.parsed_list("expose").unwrap_or_default(),
             env: environment(&mut table),
             workdir: absolute(&mut table, "workdir"),
             healthcheck: table.optional("healthcheck"),
         };
-        table.finalize(None)?;
+        table.finish()?;
         Ok(container)
     }
 }
 
-fn user(table: &mut TableHelper<'_>) -> Option<String> {
-    let user = table.optional_s::<String>("user")?;
+fn user(table: &mut Table<'_>) -> Option<String> {
+    let user = table.optional_at::<String>("user")?;
     let name =
         |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
     if user.value.splitn(2, ':').all(name) {
         return Some(user.value);
     }
     let what = format!("user '{}' is not 'user[:group]' in letters, digits, '_', '-' and '.'", user.value);
-    table.errors.push(wrong(user.span, what));
+    table.errors.push(wrong(user.at, what));
     None
 }
 
-fn absolute(table: &mut TableHelper<'_>, name: &'static str) -> Option<String> {
-    let path = table.optional_s::<String>(name)?;
-    check_absolute(table, path.span, path.value)
+fn absolute(table: &mut Table<'_>, name: &'static str) -> Option<String> {
+    let path = table.optional_at::<String>(name)?;
+    check_absolute(table, path.at, path.value)
 }
 
-pub(super) fn check_absolute(table: &mut TableHelper<'_>, span: Span, path: String) -> Option<String> {
+pub(super) fn check_absolute(table: &mut Table<'_>, span: usize, path: String) -> Option<String> {
     let dots = path.split('/').any(|part| part == "." || part == "..");
     if path.starts_with('/') && !dots && !path.contains('\0') {
         return Some(path);
@@ -120,37 +116,38 @@ pub(super) fn check_absolute(table: &mut TableHelper<'_>, span: Span, path: Stri
 }
 
 /// A number of seconds, or of tries, that makes sense.
-fn number(table: &mut TableHelper<'_>, name: &'static str, default: u64) -> u64 {
-    let Some(value) = table.optional_s::<u64>(name) else { return default };
+fn number(table: &mut Table<'_>, name: &'static str, default: u64) -> u64 {
+    let Some(value) = table.optional_at::<u64>(name) else { return default };
     if !(1..=86_400).contains(&value.value) {
-        table.errors.push(wrong(value.span, format!("{name} must be from 1 to 86400, not {}", value.value)));
+        table.errors.push(wrong(value.at, format!("{name} must be from 1 to 86400, not {}", value.value)));
     }
     value.value
 }
 
 /// Environment variables, by names that a container can have.
-fn environment(table: &mut TableHelper<'_>) -> BTreeMap<String, String> {
-    let env = table.optional_s::<Strings>("env");
+fn environment(table: &mut Table<'_>) -> BTreeMap<String, String> {
+    let env = table.optional_at::<Strings>("env");
     let Some(env) = env else { return BTreeMap::new() };
     for name in env.value.0.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        table.errors.push(wrong(env.span, format!("'{name}' is no name of an environment variable")));
+        table.errors.push(wrong(env.at, format!("'{name}' is no name of an environment variable")));
     }
     env.value.0
 }
 
-impl<'de> Deserialize<'de> for Healthcheck {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let mut table = TableHelper::new(value)?;
+impl FromToml for Healthcheck {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let at = value.span().start;
+        let mut table = Table::new(value)?;
         let healthcheck = Self {
-            command: not_empty(&mut table, "command").unwrap_or_default(),
+            command: table.not_empty("command").unwrap_or_default(),
             interval: number(&mut table, "interval", 10),
             timeout: number(&mut table, "timeout", 3),
             retries: number(&mut table, "retries", 3),
         };
         if healthcheck.command.is_empty() && table.errors.is_empty() {
-            table.errors.push(wrong(value.span, "the key 'command' is missing"));
+            table.errors.push(wrong(at, "the key 'command' is missing"));
         }
-        table.finalize(None)?;
+        table.finish()?;
         Ok(healthcheck)
     }
 }

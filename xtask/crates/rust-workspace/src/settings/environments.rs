@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use toml_span::de_helpers::{TableHelper, expected};
-use toml_span::value::{Value, ValueInner};
-use toml_span::{DeserError, Deserialize, Error, Span, Spanned};
-
-use super::reader::wrong;
+use super::reader::{FromToml, Mistake, Table, Value, list, wrong};
 use super::regex::check_regex;
 use super::sections::repository;
 use crate::tags::{Motion, Names, reserved};
@@ -36,49 +32,45 @@ pub struct Environment {
 /// An environment, and where in the file it says what.
 struct Entry {
     environment: Environment,
-    name: Span,
-    tag: Span,
-    after: Span,
+    name: usize,
+    tag: usize,
+    after: usize,
 }
 
 /// All environments, and what is wrong with each by itself.
 #[derive(Default)]
-pub(super) struct Entries(Vec<Entry>, Vec<Error>);
+pub(super) struct Entries(Vec<Entry>, Vec<Mistake>);
 
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let list = match value.take() {
-            ValueInner::Array(list) => list,
-            other => return Err(expected("a list of tables", other, value.span).into()),
-        };
+impl FromToml for Entries {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
         let mut entries = Self::default();
-        for mut value in list {
-            entries.1.extend(entry(&mut value).map_or_else(
-                |error| error.errors,
-                |(entry, errors)| {
+        for item in list(value)? {
+            match entry(item) {
+                Ok((entry, mistakes)) => {
                     entries.0.push(entry);
-                    errors
-                },
-            ));
+                    entries.1.extend(mistakes);
+                }
+                Err(mistakes) => entries.1.extend(mistakes),
+            }
         }
         Ok(entries)
     }
 }
 
-fn entry(value: &mut Value<'_>) -> Result<(Entry, Vec<Error>), DeserError> {
-    let span = value.span;
-    let mut table = TableHelper::new(value)?;
-    let name = table.required_s::<String>("name").unwrap_or_else(|_| Spanned::new(String::new()));
-    let tag = table.optional_s::<String>("tag").unwrap_or_else(|| name.clone());
-    let after = table.optional_s::<String>("after");
-    let identity = table.optional_s::<String>("identity");
+fn entry(value: Value<'_>) -> Result<(Entry, Vec<Mistake>), Vec<Mistake>> {
+    let span = value.span().start;
+    let mut table = Table::new(value)?;
+    let name = table.required_at::<String>("name").unwrap_or_default();
+    let tag = table.optional_at::<String>("tag").unwrap_or_else(|| name.clone());
+    let after = table.optional_at::<String>("after");
+    let identity = table.optional_at::<String>("identity");
     if let Some(identity) = &identity
         && let Err(what) = check_regex(&identity.value)
     {
         let what = format!("identity '{}' is no regular expression: {what}", identity.value);
-        table.errors.push(wrong(identity.span, what));
+        table.errors.push(wrong(identity.at, what));
     }
-    let spans = (name.span, tag.span, after.as_ref().map_or(span, |after| after.span));
+    let spans = (name.at, tag.at, after.as_ref().map_or(span, |after| after.at));
     let environment = Environment {
         name: name.value,
         repository: repository(&mut table),
@@ -90,12 +82,12 @@ fn entry(value: &mut Value<'_>) -> Result<(Entry, Vec<Error>), DeserError> {
         scanned_within_days: table.optional("scanned-within-days"),
     };
     table.errors.extend(alone(&environment, span, spans.1));
-    let errors = table.finalize(None).err().map(|error| error.errors).unwrap_or_default();
+    let errors = table.finish().err().unwrap_or_default();
     Ok((Entry { environment, name: spans.0, tag: spans.1, after: spans.2 }, errors))
 }
 
 /// What is wrong with an environment whatever the others are.
-fn alone(environment: &Environment, span: Span, tag: Span) -> impl Iterator<Item = Error> {
+fn alone(environment: &Environment, span: usize, tag: usize) -> impl Iterator<Item = Mistake> {
     let Environment { name, signed, key, identity, .. } = environment;
     let any: Result<Reference, _> = "localhost/any".parse();
     let is_tag = any.is_ok_and(|any| any.with_tag(&environment.tag).is_ok());
@@ -128,7 +120,7 @@ fn alone(environment: &Environment, span: Span, tag: Span) -> impl Iterator<Item
 }
 
 /// Whether the environments fit together; `repository` is the image's.
-pub(super) fn together(entries: Entries, repository: Option<&str>) -> (Vec<Environment>, Vec<Error>) {
+pub(super) fn together(entries: Entries, repository: Option<&str>) -> (Vec<Environment>, Vec<Mistake>) {
     let Entries(entries, mut errors) = entries;
     let mut names: BTreeMap<&str, &Entry> = BTreeMap::new();
     let mut places: BTreeMap<(Option<&str>, &str), &Entry> = BTreeMap::new();
@@ -153,7 +145,7 @@ pub(super) fn together(entries: Entries, repository: Option<&str>) -> (Vec<Envir
             let known = names.keys().copied().collect::<Vec<_>>().join(", ");
             errors.push(wrong(entry.after, format!("after '{after}' is no environment; there are: {known}")));
         } else if let Some(circle) = circle(entry, &names) {
-            errors.push(wrong(entry.after, format!("nothing ever comes there: {circle}")));
+            errors.push(wrong(entry.after, format!("`after` forms a cycle: {circle}")));
         }
     }
     (entries.into_iter().map(|entry| entry.environment).collect(), errors)
@@ -167,7 +159,7 @@ fn circle(entry: &Entry, names: &BTreeMap<&str, &Entry>) -> Option<String> {
         at = names.get(at.environment.after.as_deref()?)?;
         if at.environment.name == entry.environment.name {
             path.push(&entry.environment.name);
-            return Some(path.join(" after "));
+            return Some(path.join(" → "));
         }
         // A circle that this one only leads to is told where it is.
         if path.contains(&at.environment.name.as_str()) {
@@ -199,24 +191,24 @@ mod tests {
         for (text, expected) in [
             (two("", "after = 'a'"), ""),
             (two("tag = 't'", "tag = 't'\nrepository = 'r.io/o/other'"), ""),
-            (environment("a", "") + &environment("a", ""), "f:7:9: there are two environments 'a'"),
-            (two("tag = 't'", "tag = 't'"), "f:8:8: 'a' has the tag 't' in this repository already"),
-            (two("tag = 'b'", ""), "f:7:9: 'a' has the tag 'b' in this repository already"),
-            (two("tag = 't'", "tag = 't'\nrepository = 'R.io/o/App'"), "f:8:8: 'a' has the tag 't'"),
-            (two("after = 'c'", ""), "f:5:10: after 'c' is no environment; there are: a, b"),
-            (environment("a", "after = 'a'"), "f:5:10: nothing ever comes there: a after a"),
-            (two("after = 'b'", "after = 'a'"), "f:5:10: nothing ever comes there: a after b after a"),
-            (environment("a", "repository = 'r.io/o/app:t'"), "f:5:15: repository is a name without tag"),
-            (environment("a", "repository = 'r.io/o//app'"), "f:5:15: 'r.io/o//app' is not an image name"),
-            (environment("a", "tag = 'a/b'"), "f:5:8: 'a/b' is not a tag"),
-            (environment("-a", ""), "f:4:9: '-a' is not a tag"),
-            (environment("a", "tag = '1.2'"), "f:5:8: an environment cannot have the tag '1.2'"),
-            (environment("latest", ""), "f:4:9: an environment cannot have the tag 'latest'"),
-            (environment("a", "tag = 'xtask-prune'"), "f:5:8: an environment cannot have the tag"),
+            (environment("a", "") + &environment("a", ""), "f:7:8: there are two environments 'a'"),
+            (two("tag = 't'", "tag = 't'"), "f:8:7: 'a' has the tag 't' in this repository already"),
+            (two("tag = 'b'", ""), "f:7:8: 'a' has the tag 'b' in this repository already"),
+            (two("tag = 't'", "tag = 't'\nrepository = 'R.io/o/App'"), "f:8:7: 'a' has the tag 't'"),
+            (two("after = 'c'", ""), "f:5:9: after 'c' is no environment; there are: a, b"),
+            (environment("a", "after = 'a'"), "f:5:9: `after` forms a cycle: a → a"),
+            (two("after = 'b'", "after = 'a'"), "f:5:9: `after` forms a cycle: a → b → a"),
+            (environment("a", "repository = 'r.io/o/app:t'"), "f:5:14: repository is a name without tag"),
+            (environment("a", "repository = 'r.io/o//app'"), "f:5:14: 'r.io/o//app' is not an image name"),
+            (environment("a", "tag = 'a/b'"), "f:5:7: 'a/b' is not a tag"),
+            (environment("-a", ""), "f:4:8: '-a' is not a tag"),
+            (environment("a", "tag = '1.2'"), "f:5:7: an environment cannot have the tag '1.2'"),
+            (environment("latest", ""), "f:4:8: an environment cannot have the tag 'latest'"),
+            (environment("a", "tag = 'xtask-prune'"), "f:5:7: an environment cannot have the tag"),
             (environment("a", "signed = true"), "f:3:1: signed = true wants to know by whom"),
             (environment("a", "key = 'k'"), "f:3:1: key and identity say who must have signed"),
             (environment("a", "signed = true\nkey = 'k'\nidentity = 'i'"), "f:3:1: either key or identity"),
-            (environment("a", "signed = true\nidentity = '('"), "f:6:13: identity '(' is no regular"),
+            (environment("a", "signed = true\nidentity = '('"), "f:6:12: identity '(' is no regular"),
         ] {
             let mistakes = mistakes(&text);
             let fits = match expected {
@@ -232,6 +224,6 @@ mod tests {
         let text =
             environment("a", "after = 'x'\ntag = '1'") + &environment("a", "identity = '*'\nkey = 'k'");
         let lines: Vec<_> = mistakes(&text).iter().map(|mistake| mistake[..6].to_owned()).collect();
-        assert_eq!(lines, ["f:5:10", "f:6:8:", "f:7:1:", "f:7:1:", "f:8:9:", "f:9:13"]);
+        assert_eq!(lines, ["f:5:9:", "f:6:7:", "f:7:1:", "f:7:1:", "f:8:8:", "f:9:12"]);
     }
 }

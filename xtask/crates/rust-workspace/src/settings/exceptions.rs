@@ -1,11 +1,7 @@
 //! What may be overlooked: each entry with the reason, and with the day on which somebody looks again.
 
-use toml_span::de_helpers::TableHelper;
-use toml_span::value::Value;
-use toml_span::{DeserError, Deserialize, Span};
-
 use super::FILE;
-use super::reader::{line_column, wrong};
+use super::reader::{FromToml, Mistake, Table, Value, line_column, wrong};
 use cli_support::time::Date;
 
 /// The days ahead until which something may be overlooked: a year, and then somebody looks again.
@@ -47,13 +43,13 @@ impl Exception {
         self.place = format!("{FILE}:{line}:{column}");
     }
 
-    fn read(table: &mut TableHelper<'_>, span: Span) -> Self {
+    fn read(table: &mut Table<'_>, span: usize) -> Self {
         let reason = table.required::<String>("reason");
-        let expires = table.required_s::<String>("expires");
-        let expires = expires.ok().and_then(|text| match text.value.parse::<Date>() {
+        let expires = table.required_at::<String>("expires");
+        let expires = expires.and_then(|text| match text.value.parse::<Date>() {
             Ok(date) => Some(date),
             Err(what) => {
-                table.errors.push(wrong(text.span, what));
+                table.errors.push(wrong(text.at, what));
                 None
             }
         });
@@ -61,7 +57,7 @@ impl Exception {
             reason: reason.unwrap_or_default(),
             expires: expires.unwrap_or_else(Date::today),
             place: FILE.to_owned(),
-            offset: span.start,
+            offset: span,
         }
     }
 
@@ -92,10 +88,10 @@ pub struct Ignore {
     pub exception: Exception,
 }
 
-impl<'de> Deserialize<'de> for Ignore {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let span = value.span;
-        let mut table = TableHelper::new(value)?;
+impl FromToml for Ignore {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let span = value.span().start;
+        let mut table = Table::new(value)?;
         let id = table.required::<String>("id").unwrap_or_default();
         let entry =
             Self { id, exception: Exception::read(&mut table, span), subject: table.optional("subject") };
@@ -110,7 +106,7 @@ impl<'de> Deserialize<'de> for Ignore {
             };
             table.errors.extend(what.map(|what| wrong(span, what)));
         }
-        table.finalize(None)?;
+        table.finish()?;
         Ok(entry)
     }
 }
@@ -124,10 +120,10 @@ pub struct Unlisted {
     pub exception: Exception,
 }
 
-impl<'de> Deserialize<'de> for Unlisted {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let span = value.span;
-        let mut table = TableHelper::new(value)?;
+impl FromToml for Unlisted {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let span = value.span().start;
+        let mut table = Table::new(value)?;
         let path = table.required::<String>("path").unwrap_or_default();
         let entry = Self { path, exception: Exception::read(&mut table, span) };
         if table.errors.is_empty() {
@@ -136,7 +132,7 @@ impl<'de> Deserialize<'de> for Unlisted {
             let what = if absolute { entry.exception.check() } else { Some(what) };
             table.errors.extend(what.map(|what| wrong(span, what)));
         }
-        table.finalize(None)?;
+        table.finish()?;
         Ok(entry)
     }
 }
@@ -186,15 +182,15 @@ mod tests {
             [[unlisted]]\npath = 'a'\nreason = 'x'\nexpires = '2026-02-28'\n\
             [[unlisted]]\npath = '/a'\nreason = ''\nexpires = '2026-02-28'\n";
         let errors = reader::read::<Scan>(Path::new("image.toml"), text).unwrap_err();
-        expect![[r"
+        expect![[r#"
             error: image.toml:1:1: the key 'reason' is missing
-            error: image.toml:3:12: '2026-02-30' is not a day such as 2026-08-21
+            error: image.toml:3:11: '2026-02-30' is not a day such as 2026-08-21
             error: image.toml:4:1: an entry without a reason
             error: image.toml:8:1: the key 'reason' is missing
             error: image.toml:11:1: the key 'expires' is missing
             error: image.toml:14:1: path 'a' is no absolute path in the image
             error: image.toml:18:1: an entry without a reason
-        "]]
+        "#]]
         .assert_eq(&render(&errors.into()));
     }
 }

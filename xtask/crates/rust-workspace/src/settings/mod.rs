@@ -14,9 +14,11 @@ mod size;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use toml::de::DeTable;
 
 pub use buildx::{Buildx, Secret};
 use cli_support::error::Fault;
+use cli_support::files;
 pub use container::{Container, Healthcheck, Port};
 pub use environments::Environment;
 pub use exceptions::{Exception, Ignore, Unlisted, proposed, too_far};
@@ -69,25 +71,18 @@ impl Workspace {
 pub fn pin_base(root: &Path, base: &str) -> Result<()> {
     let path = root.join(FILE);
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let pinned = replace_base(&text, base)?;
-    let partial = path.with_extension("toml.partial");
-    std::fs::write(&partial, pinned).with_context(|| partial.display().to_string())?;
-    std::fs::rename(&partial, &path).with_context(|| path.display().to_string())
+    files::replace(&path, replace_base(&text, base)?.as_bytes())
 }
 
 fn replace_base(text: &str, base: &str) -> Result<String> {
-    let value = toml_span::parse(text).map_err(|error| Fault::usage(error.to_string()).at(FILE))?;
-    let quoted = format!("\"{base}\"");
-    Ok(match value.pointer("/base") {
-        Some(old) => {
-            // The span of a string lies within its quotes.
-            let (start, end) = (old.span.start, old.span.end);
-            let outer = |at: usize| text.as_bytes().get(at).is_some_and(|byte| b"\"'".contains(byte));
-            let start = if start > 0 && outer(start - 1) { start - 1 } else { start };
-            let end = if outer(end) { end + 1 } else { end };
-            format!("{}{quoted}{}", &text[..start], &text[end..])
-        }
-        None => format!("base = {quoted}\n{text}"),
+    let (settings, errors) = DeTable::parse_recoverable(text);
+    if let Some(error) = errors.first() {
+        return Err(Fault::usage(error.message()).at(FILE).into());
+    }
+    // The place of a string includes its quotes.
+    Ok(match settings.get_ref().get("base") {
+        Some(old) => format!("{}\"{base}\"{}", &text[..old.span().start], &text[old.span().end..]),
+        None => format!("base = \"{base}\"\n{text}"),
     })
 }
 
@@ -140,16 +135,16 @@ mode = "999"
                 error: image.toml:1:1: the key 'package' is missing
                 error: image.toml:2:1: unknown key 'pakage'
                   help: did you mean 'package'?
-                error: image.toml:3:30: unknown platform 'linux/mips': linux/amd64 and linux/arm64 can be built
+                error: image.toml:3:29: unknown platform 'linux/mips': linux/amd64 and linux/arm64 can be built
                 error: image.toml:4:16: expected a string, found integer
-                error: image.toml:7:9: user 'root user' is not 'user[:group]' in letters, digits, '_', '-' and '.'
-                error: image.toml:8:12: port '80/tpc' is not NUMBER, NUMBER/tcp or NUMBER/udp
-                error: image.toml:9:9: path 'usr/bin/x' must be absolute, without '.' or '..'
-                error: image.toml:12:15: '8 MX' is not a size: expected a number and B, kB, MB, GB, KiB, MiB or GiB
+                error: image.toml:7:8: user 'root user' is not 'user[:group]' in letters, digits, '_', '-' and '.'
+                error: image.toml:8:11: port '80/tpc' is not NUMBER, NUMBER/tcp or NUMBER/udp
+                error: image.toml:9:8: path 'usr/bin/x' must be absolute, without '.' or '..'
+                error: image.toml:12:14: '8 MX' is not a size: expected a number and B, kB, MB, GB, KiB, MiB or GiB
                 error: image.toml:13:1: unknown key 'secnds'
                   help: did you mean 'seconds'?
                 error: image.toml:15:1: the key 'target' is missing
-                error: image.toml:17:9: mode '999' is not three or four octal digits
+                error: image.toml:17:8: mode '999' is not three or four octal digits
             "#]],
         );
     }
@@ -176,15 +171,15 @@ signd = true
 "#;
         errors(
             text,
-            &expect![[r"
-            error: image.toml:3:11: latest 'never' is not auto, true or false
-            error: image.toml:5:1: the key 'pattern' is missing
-            error: image.toml:10:10: event 'fork' is not branch, tag or pr
-            error: image.toml:13:9: type 'calver' is not semver, ref, edge, sha, schedule or raw
-            error: image.toml:15:1: the key 'name' is missing
-            error: image.toml:17:1: unknown key 'signd'
-              help: did you mean 'signed'?
-        "]],
+            &expect![[r#"
+                error: image.toml:3:10: latest 'never' is not auto, true or false
+                error: image.toml:5:1: the key 'pattern' is missing
+                error: image.toml:10:9: event 'fork' is not branch, tag or pr
+                error: image.toml:13:8: type 'calver' is not semver, ref, edge, sha, schedule or raw
+                error: image.toml:15:1: the key 'name' is missing
+                error: image.toml:17:1: unknown key 'signd'
+                  help: did you mean 'signed'?
+            "#]],
         );
         let settings = read("package = 'x'\n[[environments]]\nname = 'dev'").unwrap();
         assert_eq!((settings.environments[0].tag.as_str(), settings.tags.len()), ("dev", 0));
@@ -194,9 +189,16 @@ signd = true
     fn broken_toml_has_a_place_too() {
         errors(
             "package = \"x\nbase = 1",
-            &expect![[r"
-            error: image.toml:1:13: invalid character in string: `\n`
-        "]],
+            &expect![[r#"
+                error: image.toml:1:13: the file is not valid TOML here: invalid basic string, expected `"`
+            "#]],
+        );
+        errors(
+            "package = \"x\"\npackage = 1\nbase = \n",
+            &expect![[r#"
+                error: image.toml:2:1: the key 'package' is set twice
+                error: image.toml:3:8: the file is not valid TOML here: string values must be quoted, expected literal string
+            "#]],
         );
     }
 

@@ -1,23 +1,19 @@
 //! `[[tags]]`.
 
-use toml_span::de_helpers::TableHelper;
-use toml_span::value::Value;
-use toml_span::{DeserError, Deserialize, Spanned};
-
 use super::environments::Environment;
-use super::reader::{parsed, wrong};
+use super::reader::{FromToml, Located, Mistake, Table, Value, wrong};
 use crate::tags::{RefKind, Rule, RuleKind, check_rules};
 
-impl<'de> Deserialize<'de> for Rule {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let span = value.span;
-        let mut table = TableHelper::new(value)?;
-        let kind = table.required_s::<String>("type");
-        let kind = kind.ok().and_then(|kind| match kind.value.as_str() {
+impl FromToml for Rule {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let span = value.span().start;
+        let mut table = Table::new(value)?;
+        let kind = table.required_at::<String>("type");
+        let kind = kind.and_then(|kind| match kind.value.as_str() {
             "semver" => required(&mut table, "pattern", Rule::check_pattern).map(RuleKind::Semver),
             "ref" => {
-                let event = parsed::<RefKind>(&mut table, "event");
-                if event.is_none() && !table.errors.iter().any(|error| error.span.start > span.start) {
+                let event = table.parsed::<RefKind>("event");
+                if event.is_none() && !table.errors.iter().any(|error| error.at > span) {
                     table.errors.push(wrong(span, "type = \"ref\" wants event = branch, tag or pr"));
                 }
                 event.map(RuleKind::Ref)
@@ -35,7 +31,7 @@ impl<'de> Deserialize<'de> for Rule {
                     "pep440" => "type 'pep440' is for Python's versions; cargo's are type = \"semver\"".to_owned(),
                     _ => format!("type '{other}' is not semver, ref, edge, sha, schedule or raw"),
                 };
-                table.errors.push(wrong(kind.span, what));
+                table.errors.push(wrong(kind.at, what));
                 // Its other keys say nothing to the other kinds.
                 for key in ["pattern", "group", "value"] {
                     drop(table.take(key));
@@ -50,19 +46,19 @@ impl<'de> Deserialize<'de> for Rule {
             priority: table.optional("priority"),
             enable: optional(&mut table, "enable", Rule::check_template),
         };
-        table.finalize(None)?;
+        table.finish()?;
         Ok(rule)
     }
 }
 
 /// The rules, none of which may give a tag that belongs to something else; `repository` is the image's.
 pub(super) fn rules(
-    table: &mut TableHelper<'_>,
+    table: &mut Table<'_>,
     repository: Option<&str>,
     environments: &[Environment],
 ) -> Vec<Rule> {
-    let rules = table.optional::<Vec<Spanned<Rule>>>("tags").unwrap_or_default();
-    let (rules, spans): (Vec<_>, Vec<_>) = rules.into_iter().map(|rule| (rule.value, rule.span)).unzip();
+    let rules = table.optional::<Vec<Located<Rule>>>("tags").unwrap_or_default();
+    let (rules, spans): (Vec<_>, Vec<_>) = rules.into_iter().map(|rule| (rule.value, rule.at)).unzip();
     let here = environments
         .iter()
         .filter(|environment| environment.repository.as_deref().is_none_or(|own| Some(own) == repository));
@@ -74,22 +70,22 @@ pub(super) fn rules(
 
 type Check = fn(&str) -> Result<(), String>;
 
-fn required(table: &mut TableHelper<'_>, name: &'static str, check: Check) -> Option<String> {
-    let text = table.required_s::<String>(name).ok()?;
+fn required(table: &mut Table<'_>, name: &'static str, check: Check) -> Option<String> {
+    let text = table.required_at::<String>(name)?;
     checked(table, text, check)
 }
 
-fn optional(table: &mut TableHelper<'_>, name: &'static str, check: Check) -> Option<String> {
-    let text = table.optional_s::<String>(name)?;
+fn optional(table: &mut Table<'_>, name: &'static str, check: Check) -> Option<String> {
+    let text = table.optional_at::<String>(name)?;
     checked(table, text, check)
 }
 
 /// A template, or none with a word why.
-fn checked(table: &mut TableHelper<'_>, text: Spanned<String>, check: Check) -> Option<String> {
+fn checked(table: &mut Table<'_>, text: Located<String>, check: Check) -> Option<String> {
     match check(&text.value) {
         Ok(()) => Some(text.value),
         Err(what) => {
-            table.errors.push(wrong(text.span, what));
+            table.errors.push(wrong(text.at, what));
             None
         }
     }

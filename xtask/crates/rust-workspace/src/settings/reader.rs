@@ -4,51 +4,276 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use toml_span::de_helpers::{TableHelper, expected};
-use toml_span::value::{Value, ValueInner};
-use toml_span::{DeserError, Deserialize, Error, ErrorKind, Span};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
 
 use cli_support::error::{Fault, Faults};
 
+/// A value with its place in the text.
+pub(super) type Value<'t> = Spanned<DeValue<'t>>;
+
+/// A mistake in the settings.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    /// Its offset in the text, in bytes.
+    pub(super) at: usize,
+    what: String,
+    hint: Option<String>,
+}
+
+/// A mistake at the offset `at`.
+pub(super) fn wrong(at: usize, what: impl Into<String>) -> Mistake {
+    Mistake { at, what: what.into(), hint: None }
+}
+
+/// A type that is read from a TOML value; all mistakes are reported, not the first one alone.
+pub(super) trait FromToml: Sized {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>>;
+}
+
+/// A value and its offset in the text, in bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) at: usize,
+}
+
 /// Reads `text` as a `T`; `path` is for the messages.
-pub(super) fn read<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> Result<T, Faults> {
-    let parsed = toml_span::parse(text).map_err(DeserError::from);
-    parsed.and_then(|mut value| T::deserialize(&mut value)).map_err(|errors| {
-        let mut faults: Vec<_> = errors.errors.iter().flat_map(|error| describe(path, text, error)).collect();
-        faults.sort_by_key(|(start, _)| *start);
-        Faults(faults.into_iter().map(|(_, fault)| fault).collect())
+pub(super) fn read<T: FromToml>(path: &Path, text: &str) -> Result<T, Faults> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let broken = |error: toml::de::Error| {
+        let span = error.span().unwrap_or_default();
+        let what = match (error.message(), text.get(span.clone())) {
+            ("duplicate key", Some(key)) => format!("the key '{key}' is set twice"),
+            (message, _) => format!("the file is not valid TOML here: {message}"),
+        };
+        wrong(span.start, what)
+    };
+    // Keys and values of broken TOML are unreliable: only the syntax is reported.
+    let result = if errors.is_empty() {
+        let span = root.span();
+        T::from_toml(Spanned::new(span, DeValue::Table(root.into_inner())))
+    } else {
+        Err(errors.into_iter().map(broken).collect())
+    };
+    result.map_err(|mut mistakes| {
+        mistakes.sort_by_key(|mistake| mistake.at);
+        let fault = |mistake: Mistake| {
+            let (line, column) = line_column(text, mistake.at);
+            let fault = Fault::usage(mistake.what).at(format!("{}:{line}:{column}", path.display()));
+            match mistake.hint {
+                Some(hint) => fault.hint(hint),
+                None => fault,
+            }
+        };
+        Faults(mistakes.into_iter().map(fault).collect())
     })
 }
 
-/// A mistake at `span`, in words.
-pub(super) fn wrong(span: Span, what: impl Into<String>) -> Error {
-    Error::from((ErrorKind::Custom(what.into().into()), span))
+/// A table whose keys are taken one by one. Those that remain at the end are unknown.
+pub(super) struct Table<'t> {
+    entries: DeTable<'t>,
+    at: usize,
+    known: Vec<&'static str>,
+    pub(super) errors: Vec<Mistake>,
 }
 
-fn describe(path: &Path, text: &str, error: &Error) -> Vec<(usize, Fault)> {
-    let at = |span: Span, what: String| {
-        let (line, column) = line_column(text, span.start);
-        (span.start, Fault::usage(what).at(format!("{}:{line}:{column}", path.display())))
-    };
-    match &error.kind {
-        ErrorKind::UnexpectedKeys { keys, expected } => keys
-            .iter()
-            .map(|(key, span)| {
-                let (start, fault) = at(*span, format!("unknown key '{key}'"));
-                (start, fault.hint(did_you_mean(key, expected)))
-            })
-            .collect(),
-        ErrorKind::MissingField(name) => vec![at(error.span, format!("the key '{name}' is missing"))],
-        ErrorKind::DuplicateKey { key, first } => {
-            let (line, _) = line_column(text, first.start);
-            vec![at(error.span, format!("the key '{key}' is set twice, first on line {line}"))]
+impl<'t> Table<'t> {
+    pub(super) fn new(value: Value<'t>) -> Result<Self, Vec<Mistake>> {
+        let at = value.span().start;
+        match value.into_inner() {
+            DeValue::Table(entries) => Ok(Self { entries, at, known: Vec::new(), errors: Vec::new() }),
+            other => Err(expected("a table", &other, at)),
         }
-        _ => vec![at(error.span, error.to_string().replace("eof encountered", "end of the file"))],
+    }
+
+    /// Takes a value of any type.
+    pub(super) fn take(&mut self, name: &'static str) -> Option<Value<'t>> {
+        self.known.push(name);
+        self.entries.remove(name)
+    }
+
+    /// Takes a key that must not be there, and reports it.
+    pub(super) fn refuse(&mut self, name: &'static str, what: &str) {
+        let at = self.entries.keys().find(|key| key.get_ref() == name).map(|key| key.span().start);
+        if let Some(at) = at {
+            self.entries.remove(name);
+            self.errors.push(wrong(at, what));
+        }
+    }
+
+    /// The offset of a list that is there and empty.
+    fn empty_list(&self, name: &str) -> Option<usize> {
+        let value = self.entries.get(name)?;
+        value.get_ref().as_array().is_some_and(|list| list.is_empty()).then(|| value.span().start)
+    }
+
+    pub(super) fn optional_at<T: FromToml>(&mut self, name: &'static str) -> Option<Located<T>> {
+        let value = self.take(name)?;
+        let at = value.span().start;
+        match T::from_toml(value) {
+            Ok(value) => Some(Located { value, at }),
+            Err(mistakes) => {
+                self.errors.extend(mistakes);
+                None
+            }
+        }
+    }
+
+    pub(super) fn optional<T: FromToml>(&mut self, name: &'static str) -> Option<T> {
+        self.optional_at(name).map(|located| located.value)
+    }
+
+    pub(super) fn required_at<T: FromToml>(&mut self, name: &'static str) -> Option<Located<T>> {
+        if !self.entries.contains_key(name) {
+            self.known.push(name);
+            self.errors.push(wrong(self.at, format!("the key '{name}' is missing")));
+            return None;
+        }
+        self.optional_at(name)
+    }
+
+    pub(super) fn required<T: FromToml>(&mut self, name: &'static str) -> Option<T> {
+        self.required_at(name).map(|located| located.value)
+    }
+
+    /// A string that is parsed: a platform, a size, a mode.
+    pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &'static str) -> Option<T> {
+        let text = self.optional_at::<String>(name)?;
+        self.parse(&text)
+    }
+
+    /// A list of strings that are parsed.
+    pub(super) fn parsed_list<T>(&mut self, name: &'static str) -> Option<Vec<T>>
+    where
+        T: FromStr<Err: std::fmt::Display>,
+    {
+        let list = self.optional::<Vec<Located<String>>>(name)?;
+        Some(list.iter().filter_map(|text| self.parse(text)).collect())
+    }
+
+    /// A list of strings that are parsed; an empty one is a mistake.
+    pub(super) fn not_empty<T>(&mut self, name: &'static str) -> Option<Vec<T>>
+    where
+        T: FromStr<Err: std::fmt::Display>,
+    {
+        if let Some(at) = self.empty_list(name) {
+            let what = format!("{name} must name at least one; leave the key out for the default");
+            self.errors.push(wrong(at, what));
+        }
+        self.parsed_list(name)
+    }
+
+    fn parse<T: FromStr<Err: std::fmt::Display>>(&mut self, text: &Located<String>) -> Option<T> {
+        text.value.parse().map_err(|error: T::Err| self.errors.push(wrong(text.at, error.to_string()))).ok()
+    }
+
+    /// All mistakes, among them the keys that nobody took.
+    pub(super) fn finish(mut self) -> Result<(), Vec<Mistake>> {
+        for key in self.entries.keys() {
+            let what = format!("unknown key '{}'", key.get_ref());
+            let hint = did_you_mean(key.get_ref(), &self.known);
+            self.errors.push(Mistake { at: key.span().start, what, hint: Some(hint) });
+        }
+        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+}
+
+fn expected(expected: &str, found: &DeValue<'_>, at: usize) -> Vec<Mistake> {
+    vec![wrong(at, format!("expected {expected}, found {}", found.type_str()))]
+}
+
+impl FromToml for String {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let at = value.span().start;
+        match value.into_inner() {
+            DeValue::String(text) => Ok(text.into_owned()),
+            other => Err(expected("a string", &other, at)),
+        }
+    }
+}
+
+impl FromToml for bool {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        value
+            .get_ref()
+            .as_bool()
+            .ok_or_else(|| expected("true or false", value.get_ref(), value.span().start))
+    }
+}
+
+fn integer<T: TryFrom<i128>>(value: &Value<'_>, what: &str) -> Result<T, Vec<Mistake>> {
+    let number = value.get_ref().as_integer();
+    let number = number.and_then(|number| i128::from_str_radix(number.as_str(), number.radix()).ok());
+    let number = number.and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| expected(what, value.get_ref(), value.span().start))
+}
+
+impl FromToml for u64 {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        integer(&value, "a whole number from 0 on")
+    }
+}
+
+impl FromToml for u32 {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        integer(&value, "a whole number from 0 to 4294967295")
+    }
+}
+
+/// The items of a list.
+pub(super) fn list(value: Value<'_>) -> Result<DeArray<'_>, Vec<Mistake>> {
+    let at = value.span().start;
+    match value.into_inner() {
+        DeValue::Array(list) => Ok(list),
+        other => Err(expected("a list", &other, at)),
+    }
+}
+
+impl<T: FromToml> FromToml for Vec<T> {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let (mut values, mut mistakes) = (Self::new(), Vec::new());
+        for item in list(value)? {
+            match T::from_toml(item) {
+                Ok(value) => values.push(value),
+                Err(wrong) => mistakes.extend(wrong),
+            }
+        }
+        if mistakes.is_empty() { Ok(values) } else { Err(mistakes) }
+    }
+}
+
+impl<T: FromToml> FromToml for Located<T> {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let at = value.span().start;
+        T::from_toml(value).map(|value| Self { value, at })
+    }
+}
+
+/// A table with any keys whose values are strings: labels, environment, build contexts.
+#[derive(Debug, Default)]
+pub(super) struct Strings(pub(super) BTreeMap<String, String>);
+
+impl FromToml for Strings {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let at = value.span().start;
+        let table = match value.into_inner() {
+            DeValue::Table(table) => table,
+            other => return Err(expected("a table of strings", &other, at)),
+        };
+        let (mut strings, mut mistakes) = (BTreeMap::new(), Vec::new());
+        for (key, value) in table {
+            match String::from_toml(value) {
+                Ok(text) => drop(strings.insert(key.into_inner().into_owned(), text)),
+                Err(wrong) => mistakes.extend(wrong),
+            }
+        }
+        if mistakes.is_empty() { Ok(Self(strings)) } else { Err(mistakes) }
     }
 }
 
 /// The nearest of `known` names if one is near, else all of them.
-fn did_you_mean(word: &str, known: &[String]) -> String {
+fn did_you_mean(word: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .map(|name| (strsim::jaro_winkler(word, name), name))
@@ -60,89 +285,12 @@ fn did_you_mean(word: &str, known: &[String]) -> String {
     }
 }
 
-/// Line and column, both from 1, the column in characters, of a byte offset.
-/// Line and column of an offset in bytes, both counted from one.
+/// Line and column of an offset in bytes. Both count from 1; the column is in characters.
 pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..offset.min(text.len())];
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let line = before.split(|byte| *byte == b'\n').count();
     (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
-}
-
-/// A value that is written as a string and parsed: a platform, a size, a mode.
-pub(super) fn parsed<T>(table: &mut TableHelper<'_>, name: &'static str) -> Option<T>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    let text = table.optional_s::<String>(name)?;
-    parse_at(text.span, &text.value).map_err(|error| table.errors.push(error)).ok()
-}
-
-/// The like for a list of strings.
-pub(super) fn parsed_list<T>(table: &mut TableHelper<'_>, name: &'static str) -> Option<Vec<T>>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    let list = table.optional::<Vec<toml_span::Spanned<String>>>(name)?;
-    let mut values = Vec::new();
-    for item in list {
-        match parse_at(item.span, &item.value) {
-            Ok(value) => values.push(value),
-            Err(error) => table.errors.push(error),
-        }
-    }
-    Some(values)
-}
-
-fn parse_at<T>(span: Span, text: &str) -> Result<T, Error>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    text.parse().map_err(|error: T::Err| wrong(span, error.to_string()))
-}
-
-/// A table whose keys are free and whose values are strings: labels, environment, build contexts.
-#[derive(Debug, Default)]
-pub(super) struct Strings(pub(super) BTreeMap<String, String>);
-
-impl<'de> Deserialize<'de> for Strings {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let table = match value.take() {
-            ValueInner::Table(table) => table,
-            other => return Err(expected("a table of strings", other, value.span).into()),
-        };
-        let mut strings = BTreeMap::new();
-        let mut errors = Vec::new();
-        for (key, mut value) in table {
-            match value.take_string(None) {
-                Ok(text) => drop(strings.insert(key.name.into_owned(), text.into_owned())),
-                Err(error) => errors.push(error),
-            }
-        }
-        if errors.is_empty() { Ok(Self(strings)) } else { Err(DeserError { errors }) }
-    }
-}
-
-/// A list of strings that are parsed; an empty one is a mistake.
-pub(super) fn not_empty<T>(table: &mut TableHelper<'_>, name: &'static str) -> Option<Vec<T>>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    let span = table
-        .table
-        .get(name)
-        .filter(|value| value.as_array().is_some_and(Vec::is_empty))
-        .map(|value| value.span);
-    if let Some(span) = span {
-        table
-            .errors
-            .push(wrong(span, format!("{name} must name at least one; leave the key out for the default")));
-    }
-    parsed_list(table, name)
 }
 
 #[cfg(test)]

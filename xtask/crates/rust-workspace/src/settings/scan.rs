@@ -2,12 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use toml_span::de_helpers::TableHelper;
-use toml_span::value::Value;
-use toml_span::{DeserError, Deserialize};
-
 use super::exceptions::{Ignore, Unlisted};
-use super::reader::{Strings, parsed, parsed_list, wrong};
+use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
 use crate::severity::Severity;
 use cli_support::digest::Digest;
 use cli_support::mask::has_login;
@@ -136,12 +132,12 @@ impl std::str::FromStr for Unrated {
     }
 }
 
-impl<'de> Deserialize<'de> for Scan {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let at = value.span;
-        let mut table = TableHelper::new(value)?;
+impl FromToml for Scan {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let at = value.span().start;
+        let mut table = Table::new(value)?;
         let default = Self::default();
-        let severity = parsed_list(&mut table, "severity");
+        let severity = table.parsed_list("severity");
         if let Some(list) = &severity
             && table.errors.is_empty()
             && let Err(what) = Severity::check(list)
@@ -150,7 +146,7 @@ impl<'de> Deserialize<'de> for Scan {
         }
         let scan = Self {
             severity: severity.unwrap_or(default.severity),
-            unknown: parsed(&mut table, "unknown").unwrap_or_default(),
+            unknown: table.parsed("unknown").unwrap_or_default(),
             max_age: table.optional("max-age"),
             min_advisories: table.optional("min-advisories").unwrap_or(default.min_advisories),
             require_trivy: table.optional("require-trivy"),
@@ -170,16 +166,16 @@ impl<'de> Deserialize<'de> for Scan {
         for (key, _) in addresses.chain([("index", &scan.index)]).filter(|(_, one)| has_login(one)) {
             table.errors.push(wrong(at, format!("{key}: {LOGIN}")));
         }
-        table.finalize(None)?;
+        table.finish()?;
         Ok(scan)
     }
 }
 
-impl<'de> Deserialize<'de> for TrivyPin {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let span = value.span;
-        let mut table = TableHelper::new(value)?;
-        let version = parsed(&mut table, "version");
+impl FromToml for TrivyPin {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let span = value.span().start;
+        let mut table = Table::new(value)?;
+        let version = table.parsed("version");
         let (url, image) = (table.optional::<String>("url"), image(&mut table));
         if url.as_deref().is_some_and(has_login) {
             table.errors.push(wrong(span, format!("url: {LOGIN}")));
@@ -197,17 +193,17 @@ impl<'de> Deserialize<'de> for TrivyPin {
             table.errors.push(wrong(span, "the key 'version' is missing"));
         }
         let version = version.unwrap_or_else(|| semver::Version::new(0, 0, 0));
-        table.finalize(None)?;
+        table.finish()?;
         Ok(Self { version, url, sha256, image })
     }
 }
 
 /// An image's name with a digest: a tag alone may be another program tomorrow.
-fn image(table: &mut TableHelper<'_>) -> Option<String> {
-    let image = table.optional_s::<String>("image")?;
+fn image(table: &mut Table<'_>) -> Option<String> {
+    let image = table.optional_at::<String>("image")?;
     let digest = image.value.rsplit_once('@').map(|(_, digest)| digest.parse::<Digest>());
     if !matches!(digest, Some(Ok(_))) {
-        table.errors.push(wrong(image.span, format!("image '{}' has no digest: NAME@sha256:…", image.value)));
+        table.errors.push(wrong(image.at, format!("image '{}' has no digest: NAME@sha256:…", image.value)));
     }
     Some(image.value)
 }
@@ -259,13 +255,13 @@ mod tests {
         let text = "severity = ['criticl']\nunknown = 'no'\n[trivy]\nversion = '1'\nurl = 'x'\nimage = 'a:1'\n\
             sha256 = { linux-x86_64 = 'abc' }\n";
         let errors = reader::read::<Scan>(Path::new("image.toml"), text).unwrap_err();
-        expect![[r"
-            error: image.toml:1:14: unknown severity 'criticl': info, low, medium, high, critical, unknown
-            error: image.toml:2:12: 'no' is neither fail nor warn
+        expect![[r#"
+            error: image.toml:1:13: unknown severity 'criticl': info, low, medium, high, critical, unknown
+            error: image.toml:2:11: 'no' is neither fail nor warn
             error: image.toml:3:1: sha256 of linux-x86_64: 'abc' is not 64 hex digits
-            error: image.toml:4:12: unexpected end of input while parsing major version number
-            error: image.toml:6:10: image 'a:1' has no digest: NAME@sha256:…
-        "]]
+            error: image.toml:4:11: unexpected end of input while parsing major version number
+            error: image.toml:6:9: image 'a:1' has no digest: NAME@sha256:…
+        "#]]
         .assert_eq(&render(&errors.into()));
     }
 }

@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use toml_span::de_helpers::TableHelper;
-use toml_span::value::Value;
-use toml_span::{DeserError, Deserialize};
-
 use super::buildx::Buildx;
 use super::container::{Container, check_absolute};
 use super::environments::{Entries, Environment, together};
 use super::publish::rules;
-use super::reader::{Strings, not_empty, parsed, wrong};
+use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
 use super::scan::Scan;
 use super::size::Bytes;
 use crate::tags::{Latest, Rule};
@@ -110,15 +106,15 @@ impl std::str::FromStr for Slow {
     }
 }
 
-impl<'de> Deserialize<'de> for Settings {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let mut table = TableHelper::new(value)?;
-        if let Some((flavor, _)) = table.take("flavor") {
-            let what = "flavor is not read: latest = \"auto\" stands alone, and each of [[tags]] has its own prefix and suffix";
-            table.errors.push(wrong(flavor.span, what));
-        }
+impl FromToml for Settings {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
+        table.refuse(
+            "flavor",
+            "flavor is not read: latest = \"auto\" stands alone, and each of [[tags]] has its own prefix and suffix",
+        );
         let package = table.required("package");
-        let platforms = not_empty(&mut table, "platforms").unwrap_or_else(|| Platform::ALL.to_vec());
+        let platforms = table.not_empty("platforms").unwrap_or_else(|| Platform::ALL.to_vec());
         let repository = repository(&mut table);
         let entries = table.optional::<Entries>("environments").unwrap_or_default();
         let (environments, errors) = together(entries, repository.as_deref());
@@ -137,51 +133,51 @@ impl<'de> Deserialize<'de> for Settings {
             buildx: table.optional("buildx").unwrap_or_default(),
             scan: table.optional("scan").unwrap_or_default(),
             tags,
-            latest: parsed(&mut table, "latest").unwrap_or_default(),
+            latest: table.parsed("latest").unwrap_or_default(),
             environments,
         };
-        table.finalize(None)?;
+        table.finish()?;
         Ok(settings)
     }
 }
 
 /// The image's name: a repository alone, in lower case, as registries take it and owners may not write it.
-pub(super) fn repository(table: &mut TableHelper<'_>) -> Option<String> {
-    let mut name = table.optional_s::<String>("repository")?;
+pub(super) fn repository(table: &mut Table<'_>) -> Option<String> {
+    let mut name = table.optional_at::<String>("repository")?;
     name.value.make_ascii_lowercase();
     match name.value.parse::<Reference>() {
         Ok(reference) if reference.tag().is_none() && reference.digest().is_none() => {}
-        Ok(_) => table.errors.push(wrong(name.span, "repository is a name without tag or digest")),
-        Err(fault) => table.errors.push(wrong(name.span, fault.to_string())),
+        Ok(_) => table.errors.push(wrong(name.at, "repository is a name without tag or digest")),
+        Err(fault) => table.errors.push(wrong(name.at, fault.to_string())),
     }
     Some(name.value)
 }
 
-impl<'de> Deserialize<'de> for ExtraFile {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let mut table = TableHelper::new(value)?;
+impl FromToml for ExtraFile {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
         let source = table.required("source");
-        let target = table.required_s::<String>("target");
-        let target = target.ok().and_then(|target| check_absolute(&mut table, target.span, target.value));
+        let target = table.required_at::<String>("target");
+        let target = target.and_then(|target| check_absolute(&mut table, target.at, target.value));
         let file = Self {
             source: source.unwrap_or_default(),
             target: target.unwrap_or_default(),
-            mode: parsed(&mut table, "mode"),
+            mode: table.parsed("mode"),
         };
-        table.finalize(None)?;
+        table.finish()?;
         Ok(file)
     }
 }
 
-impl<'de> Deserialize<'de> for Budgets {
-    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
-        let mut table = TableHelper::new(value)?;
+impl FromToml for Budgets {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
         let budgets = Self {
-            compressed: parsed(&mut table, "compressed"),
+            compressed: table.parsed("compressed"),
             seconds: table.optional("seconds"),
-            slow: parsed(&mut table, "slow").unwrap_or_default(),
+            slow: table.parsed("slow").unwrap_or_default(),
         };
-        table.finalize(None)?;
+        table.finish()?;
         Ok(budgets)
     }
 }

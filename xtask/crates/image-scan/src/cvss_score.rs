@@ -1,31 +1,20 @@
-//! Severity from a CVSS vector: the base score of versions 3.0, 3.1 and 4.0, worked out here.
+//! The severity in a CVSS vector.
 
-mod v3;
-mod v4;
+use std::str::FromStr as _;
 
-use std::collections::BTreeMap;
+use cvss::Cvss;
 
-/// The base score of a vector, 0.0 to 10.0; none where it is not one of versions 3.0, 3.1 or 4.0.
-/// Version 4.0 counts the threat and requirement metrics E, CR, IR and AR where the vector has them.
+/// The metrics without which a vector has no score. The crate `cvss` takes a missing one for harmless.
+const BASE_3: [&str; 8] = ["/AV:", "/AC:", "/PR:", "/UI:", "/S:", "/C:", "/I:", "/A:"];
+const BASE_4: [&str; 11] =
+    ["/AV:", "/AC:", "/AT:", "/PR:", "/UI:", "/VC:", "/VI:", "/VA:", "/SC:", "/SI:", "/SA:"];
+
+/// The score of a vector, 0.0 to 10.0; none where it is not a whole one of versions 3.0, 3.1 or 4.0.
 pub fn score(vector: &str) -> Option<f64> {
-    let (version, rest) = vector.trim().strip_prefix("CVSS:")?.split_once('/')?;
-    let mut metrics = BTreeMap::new();
-    for part in rest.split('/') {
-        let (name, value) = part.split_once(':')?;
-        if metrics.insert(name, value).is_some() {
-            return None;
-        }
-    }
-    match version {
-        "3.0" | "3.1" => v3::score(&metrics),
-        "4.0" => v4::score(&metrics),
-        _ => None,
-    }
-}
-
-/// To one decimal; halves go up, as both specifications have it for positive numbers.
-fn tenths(score: f64) -> f64 {
-    (score * 10.0).round() / 10.0
+    let vector = vector.trim();
+    let parsed = Cvss::from_str(vector).ok()?;
+    let base = if matches!(parsed, Cvss::CvssV40(_)) { &BASE_4[..] } else { &BASE_3 };
+    base.iter().all(|metric| vector.contains(metric)).then(|| parsed.score())
 }
 
 #[cfg(test)]
@@ -59,6 +48,7 @@ mod tests {
             "",
             "CVSS:2.0/AV:N",
             "CVSS:3.1/AV:N",
+            "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H",
             "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
             "CVSS:3.1/AV:N/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
             "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:Q/VI:H/VA:N/SC:N/SI:N/SA:N",
