@@ -8,7 +8,7 @@ use http::{StatusCode, Version};
 use super::attempt::Received;
 use super::downstream::Downstream;
 use super::fault::{ClientFault, ResponseFault};
-use super::forward::{Forwarding, add_via};
+use super::forward::{Forwarding, Stopped, add_via};
 use super::pump::{Fault, Pump, Waits};
 use super::send::Answered;
 use super::{Failed, tunnel};
@@ -76,16 +76,20 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
 
     /// Moves both bodies on until the response has ended.
     async fn transfer(&mut self, backend: &mut Backend, download: &mut Pump) -> Result<(), Failed> {
-        let Self { exchange, route, upstream, down, upload, .. } = self;
         let broken_off = |failure: Box<dyn Failure>| Poll::Ready(Err(Failed::BrokenOff(failure)));
         let mut moved = 0;
-        let mut uploading = !upload.is_done();
+        let mut uploading = !self.upload.is_done();
         poll_fn(|cx| {
-            down.deadlines().register(cx);
+            self.down.deadlines().register(cx);
             if uploading {
-                // The response has begun: what becomes of the request body changes nothing any more.
-                uploading = upload.poll(cx, *down, backend, |_, _| Ok(())).is_pending();
+                match self.poll_upload(cx, backend) {
+                    Poll::Pending => {}
+                    Poll::Ready(Err(Stopped::Refused(failure))) => return broken_off(failure),
+                    // A request body that breaks off changes nothing in a response that has begun.
+                    Poll::Ready(_) => uploading = false,
+                }
             }
+            let Self { exchange, route, upstream, down, .. } = &mut *self;
             let polled = download.poll(cx, backend, *down, |_, piece| {
                 for filter in &route.response_filters {
                     route.filters[*filter].response_data(exchange, piece);
