@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
 
-use super::encode::append_framing;
+use super::encode::{append_field, append_framing};
 use super::head::{Framing, HeadLimits};
 use super::response::{self, Head};
 use super::wire::Wire;
@@ -13,6 +13,7 @@ use crate::http::fields::Fields;
 use crate::http::message::Broken;
 use crate::http::name::Name;
 use crate::http::target::Target;
+use crate::http::websocket::Key;
 
 /// Why there is no response head.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Towards {
     pub tls: bool,
     /// The request asks to switch to WebSocket.
     pub websocket: bool,
+    /// The gateway's own key for that, where the client sent none.
+    pub key: Option<Key>,
     /// The client reads trailers, as the field `te` says.
     pub takes_trailers: bool,
 }
@@ -52,6 +55,9 @@ pub fn write_head(
     fields.write_lines(out);
     if towards.websocket {
         out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+        if let Some(key) = towards.key {
+            append_field(out, b"sec-websocket-key", key.as_bytes());
+        }
     } else if towards.takes_trailers {
         out.extend_from_slice(b"connection: te\r\n");
     }

@@ -124,7 +124,7 @@ fn finish_fields(exchange: &mut Exchange<'_>, said: Said) {
 }
 
 fn is_switching(exchange: &Exchange<'_>, said: Said) -> bool {
-    said.websocket && exchange.request.version == Version::HTTP_11 && exchange.request.framing.is_empty()
+    said.websocket && tunnel::may_open(&exchange.request)
 }
 
 /// Adds the gateway to the `Via` of a message received in `version` (RFC 9110 section 7.6.3).
@@ -280,8 +280,12 @@ async fn attempt<D: Downstream>(
     let towards = Towards {
         tls: upstream.dialing.tls.is_some(),
         websocket: is_switching(exchange, said),
+        key: exchange.request.connect,
         takes_trailers: said.takes_trailers,
     };
+    if towards.websocket {
+        tunnel::ready(exchange, upstream, down, &backend).await?;
+    }
     if let Err(broken) = backend.send_head(&exchange.request, towards) {
         let failed = UpstreamError::Closed(broken).into();
         return Err(Attempt { failed, broke: true, unsent: true, outcome: None });
@@ -529,20 +533,16 @@ async fn respond<'s, D: Downstream>(
 ) -> Result<(), Failed> {
     let Answered { mut backend, head, persistence, said: response_said, _in_flight, _permit } = answered;
     exchange.response.status = head.status;
+    let switches =
+        is_switching(exchange, said) && tunnel::agreed(exchange, &backend, response_said.websocket)?;
     add_via(&mut exchange.response.fields, head.version);
     for filter in &route.filters {
         filter.response(exchange);
     }
     let id = exchange.id;
     exchange.response.fields.set(Name::RequestId, &id);
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        if !response_said.websocket {
-            return Err(UpstreamError::Malformed("it switches to another protocol than websocket").into());
-        }
-        let Backend::Http1(wire) = backend else {
-            return Err(UpstreamError::Malformed("it switches protocols on a stream").into());
-        };
-        return Box::pin(tunnel::join(exchange, down, wire)).await;
+    if switches {
+        return Box::pin(tunnel::join(exchange, down, backend)).await;
     }
     let framing = match head.framing {
         Framing::None => head.announced.map_or(Framing::None, Framing::Length),
