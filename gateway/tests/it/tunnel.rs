@@ -177,9 +177,13 @@ async fn serve(
     mut respond: h2::server::SendResponse<Bytes>,
 ) {
     let status = if path == "/no" { 403 } else { 200 };
-    // It says what a client would take to heart, were it passed on.
-    let head = Response::builder().status(status).header("sec-websocket-protocol", "chat").body(());
-    let mut send = respond.send_response(head.expect("a response"), !is_connect).expect("an open stream");
+    let mut head = Response::builder().status(status).header("sec-websocket-protocol", "chat");
+    if is_connect && status == 200 {
+        // A length means nothing in this response (RFC 9110 section 9.3.6).
+        head = head.header("content-length", "0");
+    }
+    let head = head.body(()).expect("a response");
+    let mut send = respond.send_response(head, !is_connect).expect("an open stream");
     if !is_connect {
         return;
     }
