@@ -3,9 +3,9 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use http::{StatusCode, Version};
+use http::Version;
 
-use super::attempt::Received;
+use super::attempt::{Received, is_switching};
 use super::downstream::Downstream;
 use super::fault::{ClientFault, ResponseFault};
 use super::forward::{Forwarding, Stopped, add_via};
@@ -16,7 +16,6 @@ use crate::endpoint::{Moment, Outcome};
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
 use crate::http1::head::Framing;
-use crate::upstream::UpstreamError;
 use crate::upstream::backend::Backend;
 use crate::worker::watch::For;
 
@@ -27,21 +26,16 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         let Received { mut backend, head, persistence, said } = received;
         let (upstream, exchange) = (self.upstream, &mut *self.exchange);
         exchange.response.status = head.status;
+        let switches =
+            is_switching(exchange, self.said) && tunnel::agreed(exchange, &backend, said.websocket)?;
         add_via(&mut exchange.response.fields, head.version);
         for filter in &self.route.filters {
             filter.response(exchange);
         }
         let id = exchange.id;
         exchange.response.fields.set(Name::RequestId, &id);
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            if !said.websocket {
-                let what = "it switches to another protocol than websocket";
-                return Err(UpstreamError::Malformed(what).into());
-            }
-            let Backend::Http1(wire) = backend else {
-                return Err(UpstreamError::Malformed("it switches protocols on a stream").into());
-            };
-            return Box::pin(tunnel::join(exchange, self.down, wire)).await;
+        if switches {
+            return Box::pin(tunnel::join(exchange, self.down, backend)).await;
         }
         let framing = match head.framing {
             Framing::None => head.announced.map_or(Framing::None, Framing::Length),
