@@ -74,11 +74,11 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
             let failed = UpstreamError::Closed(broken).into();
             return Err(NoResponse { failed, broke: true, unsent: true, outcome: None });
         }
-        let held = self.exchange.request.expects_continue && !self.upload.is_done();
-        if held {
+        let waits = self.exchange.request.expects_continue && !self.upload.is_done();
+        if waits {
             self.down.deadlines().set(For::Check, CONTINUE_TIMEOUT);
         }
-        let mut waiting = Waiting::new(held);
+        let mut waiting = Waiting::new(waits);
         let found = poll_fn(|cx| waiting.poll(cx, self, &mut backend)).await;
         for what in [For::Client, For::Upstream] {
             self.down.deadlines().unset(what);
