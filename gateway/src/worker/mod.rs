@@ -58,7 +58,7 @@ pub struct Worker {
     pub in_flight: Arc<PerWorker<InFlight>>,
     /// Requests that found no route.
     pub unrouted: Arc<PerWorker<Requests>>,
-    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    snapshot: RefCell<Rc<InForce>>,
     ticks: Cell<u64>,
     random: Cell<u64>,
     draining: Cell<bool>,
@@ -68,6 +68,19 @@ pub struct Worker {
     this: Weak<Self>,
     /// Told when a connection ends.
     pub closed: Notify,
+}
+
+/// A worker's handle on the settings in force. It is counted within the worker, so that a request
+/// writes no memory that workers share.
+#[derive(Debug)]
+pub struct InForce(Arc<Snapshot>);
+
+impl std::ops::Deref for InForce {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
 }
 
 /// An open connection, counted until it is dropped.
@@ -96,7 +109,7 @@ impl Worker {
             in_flight: metrics.in_flight(),
             unrouted: metrics.unrouted(),
             metrics,
-            snapshot: RefCell::new(Rc::new(snapshot)),
+            snapshot: RefCell::new(Rc::new(InForce(snapshot))),
             ticks: Cell::new(0),
             random: Cell::new(RandomState::new().hash_one(index) | 1),
             draining: Cell::new(false),
@@ -113,13 +126,13 @@ impl Worker {
     }
 
     /// The settings in force. Whoever holds them keeps them.
-    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    pub fn snapshot(&self) -> Rc<InForce> {
         Rc::clone(&self.snapshot.borrow())
     }
 
     /// Puts other settings in force for what begins from now on.
     pub fn replace_snapshot(&self, snapshot: Arc<Snapshot>) {
-        *self.snapshot.borrow_mut() = Rc::new(snapshot);
+        *self.snapshot.borrow_mut() = Rc::new(InForce(snapshot));
     }
 
     /// Whether connections are to end.
@@ -143,14 +156,20 @@ impl Worker {
         state % end.max(1)
     }
 
+    /// 16 bytes from the same generator.
+    pub fn nonce(&self) -> [u8; 16] {
+        let [high, low] = [self.random(u64::MAX), self.random(u64::MAX)];
+        (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+    }
+
     /// What is to be done at intervals.
     pub fn tick(&self) {
         let ticks = self.ticks.get().wrapping_add(1);
         self.ticks.set(ticks);
-        if ticks % TICKS_PER_HAND_OVER == 0 {
+        if ticks.is_multiple_of(TICKS_PER_HAND_OVER) {
             self.log.hand_over();
         }
-        if ticks % TICKS_PER_SWEEP == 0 {
+        if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.sweep(self.watches.now());
         }
     }

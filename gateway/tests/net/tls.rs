@@ -23,7 +23,7 @@ use crate::server::{client_tls, endpoint, hear, host, load, plain, reach, run, s
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
 
 fn trusting(authority: &Authority, identity: Option<&CertificateFiles>) -> DialSettings {
-    DialSettings { tls: client_tls(&authority.file(), identity), ..plain() }
+    DialSettings { tls: Some(client_tls(&authority.file(), identity)), ..plain() }
 }
 
 fn https(port: u16, name: &str) -> EndpointConfig {
