@@ -1,29 +1,43 @@
-//! Answers `/livez`, `/readyz` and `/metrics`.
+//! Answers `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
 
-use std::convert::Infallible;
+use std::borrow::Cow;
+use std::future::poll_fn;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::{Method, StatusCode, Version};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+use crate::http::Rejection;
+use crate::http::fields::Fields;
+use crate::http::message::{Broken, Sink};
+use crate::http::name::Name;
+use crate::http::target::Target;
+use crate::http1::encode::{append_field, append_framing, append_status};
+use crate::http1::head::{Framing, HeadLimits};
+use crate::http1::request;
+use crate::http1::wire::Wire;
+use crate::net::Stream;
 use crate::observe::metrics::Metrics;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A whole connection takes no longer: whoever asks again connects again.
 const CONNECTION_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_CONNECTIONS: usize = 64;
-const MAX_BUFFER: usize = 16 << 10;
+const LIMITS: HeadLimits = HeadLimits { max_bytes: 16 << 10, max_fields: 64 };
+/// How long is read on after the last response, so that the client's system does not throw it away
+/// (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
+
+const PLAIN: &[u8] = b"text/plain; charset=utf-8";
+/// The text format of Prometheus.
+const METRICS: &[u8] = b"text/plain; version=0.0.4; charset=utf-8";
 
 /// What the admin listener tells about.
 #[derive(Debug, Clone)]
@@ -48,7 +62,7 @@ pub async fn serve(socket: StdListener, admin: Admin) -> std::io::Result<()> {
             Ok((stream, _)) => {
                 let connection = connection(stream, admin.clone());
                 tokio::spawn(async move {
-                    let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+                    let _ = timeout(CONNECTION_TIMEOUT, connection).await;
                     drop(slot);
                 });
             }
@@ -59,47 +73,122 @@ pub async fn serve(socket: StdListener, admin: Admin) -> std::io::Result<()> {
 }
 
 async fn connection(stream: TcpStream, admin: Admin) {
-    let service = service_fn(|request: Request<_>| {
-        let response = admin.answer(request.method(), request.uri().path());
-        async { Ok::<_, Infallible>(response) }
-    });
+    let mut wire = Wire::new(Stream::Tcp(stream), Vec::new(), LIMITS);
+    let ended = async {
+        while exchange(&mut wire, &admin).await? {}
+        poll_fn(|cx| wire.poll_shutdown(cx)).await.map_err(Broken::Io)
+    };
     // Whoever asked for health and broke off has an answer of their own.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_BUFFER)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    if ended.await.is_ok() {
+        let _ = timeout(LINGER, poll_fn(|cx| wire.poll_gone(cx, LIMITS.max_bytes))).await;
+    }
 }
 
-impl Admin {
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if method != Method::GET && method != Method::HEAD {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-            let allowed = HeaderValue::from_static("GET, HEAD");
-            response.headers_mut().insert(ALLOW, allowed);
-            return response;
+/// A request as far as the admin listener looks at it.
+struct Request {
+    method: Method,
+    target: Target,
+    persists: bool,
+}
+
+/// Answers one request; false if the connection ends.
+async fn exchange(wire: &mut Wire, admin: &Admin) -> Result<bool, Broken> {
+    let Ok(read) = timeout(HEADER_TIMEOUT, poll_fn(|cx| poll_request(wire, cx))).await else {
+        return Ok(false);
+    };
+    let (answer, bodiless, persists) = match read {
+        Ok(None) => return Ok(false),
+        Ok(Some(request)) => {
+            wire.discard_body();
+            let answer = admin.answer(&request.method, request.target.path.as_str());
+            (answer, request.method == Method::HEAD, request.persists && wire.is_body_used())
         }
-        match path {
-            "/livez" => text(StatusCode::OK, "live\n"),
-            "/readyz" if self.ready.load(Ordering::Relaxed) => text(StatusCode::OK, "ready\n"),
-            "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-            "/metrics" => {
-                let mut response = text(StatusCode::OK, self.metrics.render());
-                let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-                response.headers_mut().insert(CONTENT_TYPE, kind);
-                response
-            }
-            _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+        Err(rejection) => (Answer::text(rejection.status, format!("{}\n", rejection.public)), false, false),
+    };
+    answer.write(wire, bodiless, persists);
+    let body: &[u8] = if bodiless { b"" } else { answer.body.as_bytes() };
+    let mut sent = 0;
+    poll_fn(|cx| {
+        while let Some(left) = body.get(sent..).filter(|left| !left.is_empty()) {
+            sent += ready!(wire.poll_write(cx, left))?;
+        }
+        wire.poll_finish(cx, None)
+    })
+    .await?;
+    Ok(persists)
+}
+
+/// Reads the head of a request; nothing if the connection ended.
+fn poll_request(
+    wire: &mut Wire,
+    cx: &mut std::task::Context<'_>,
+) -> Poll<Result<Option<Request>, Rejection>> {
+    loop {
+        let mut fields = Fields::new();
+        if !wire.received().is_empty()
+            && let Some(head) = request::parse(wire.received(), &LIMITS, &mut fields)?
+        {
+            let (start, end) = head.target;
+            let raw = fields.bytes().get(start..end).unwrap_or_default();
+            let http_10 = head.version == Version::HTTP_10;
+            let mut target = Target::default();
+            target.read_http1(head.method.as_str().as_bytes(), raw, fields.get(Name::Host), http_10)?;
+            wire.begin_body(head.length, head.framing);
+            let persists = !http_10 && !fields.lists(Name::Connection, b"close");
+            return Poll::Ready(Ok(Some(Request { method: head.method, target, persists })));
+        }
+        match ready!(wire.poll_fill(cx)) {
+            Ok(count) if count > 0 => {}
+            _ => return Poll::Ready(Ok(None)),
         }
     }
 }
 
-fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text.into()));
-    *response.status_mut() = status;
-    let fields = response.headers_mut();
-    fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+struct Answer {
+    status: StatusCode,
+    kind: &'static [u8],
+    body: Cow<'static, str>,
+}
+
+impl Answer {
+    fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, kind: PLAIN, body: body.into() }
+    }
+
+    /// Writes the head into the write buffer.
+    fn write(&self, wire: &mut Wire, bodiless: bool, persists: bool) {
+        let framing = Framing::Length(self.body.len() as u64);
+        let output = wire.output();
+        let out = output.head();
+        append_status(out, self.status);
+        append_field(out, b"content-type", self.kind);
+        append_field(out, b"cache-control", b"no-store");
+        append_field(out, b"date", httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            append_field(out, b"allow", b"GET, HEAD");
+        }
+        if !persists {
+            append_field(out, b"connection", b"close");
+        }
+        append_framing(out, framing);
+        out.extend_from_slice(b"\r\n");
+        output.begin(if bodiless { Framing::None } else { framing });
+    }
+}
+
+impl Admin {
+    fn answer(&self, method: &Method, path: &str) -> Answer {
+        if method != Method::GET && method != Method::HEAD {
+            return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        }
+        match path {
+            "/livez" => Answer::text(StatusCode::OK, "live\n"),
+            "/readyz" if self.ready.load(Ordering::Relaxed) => Answer::text(StatusCode::OK, "ready\n"),
+            "/readyz" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            "/metrics" => {
+                Answer { status: StatusCode::OK, kind: METRICS, body: self.metrics.render().into() }
+            }
+            _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+        }
+    }
 }

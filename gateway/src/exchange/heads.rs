@@ -4,6 +4,7 @@ use http::{Method, StatusCode, Version};
 
 use crate::http::fields::Fields;
 use crate::http::target::Target;
+use crate::http::websocket::Key;
 use crate::http1::head::Framing;
 
 /// Buffers above this size are given up after a request.
@@ -24,6 +25,9 @@ pub struct Request {
     pub framing: Framing,
     /// The client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1).
     pub expects_continue: bool,
+    /// The request is an extended CONNECT for WebSocket (RFC 8441), read as the GET that opens one in
+    /// HTTP/1.1. With the key for an upstream of HTTP/1.
+    pub connect: Option<Key>,
 }
 
 /// The head of a response.
@@ -47,6 +51,7 @@ impl Request {
         self.fields.shrink(KEPT);
         self.framing = Framing::None;
         self.expects_continue = false;
+        self.connect = None;
     }
 }
 

@@ -1,11 +1,10 @@
 //! The client's side of HTTP/1: requests written, response heads read.
 
-use std::io::Write;
 use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
 
-use super::encode::append_framing;
+use super::encode::{append_field, append_framing};
 use super::head::{Framing, HeadLimits};
 use super::response::{self, Head};
 use super::wire::Wire;
@@ -13,6 +12,7 @@ use crate::http::fields::Fields;
 use crate::http::message::Broken;
 use crate::http::name::Name;
 use crate::http::target::Target;
+use crate::http::websocket::Key;
 
 /// Why there is no response head.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Towards {
     pub tls: bool,
     /// The request asks to switch to WebSocket.
     pub websocket: bool,
+    /// The gateway's own key for that, where the client sent none.
+    pub key: Option<Key>,
     /// The client reads trailers, as the field `te` says.
     pub takes_trailers: bool,
 }
@@ -57,6 +59,9 @@ pub fn write_head(
         (false, true) => b"connection: te\r\n",
         (false, false) => b"",
     });
+    if let Some(key) = towards.key.filter(|_| towards.websocket) {
+        append_field(out, b"sec-websocket-key", key.as_bytes());
+    }
     // A length of zero says that no body was forgotten, where one is expected (RFC 9110 section 8.6).
     if framing == Framing::None && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
         append_framing(out, Framing::Length(0));
@@ -109,13 +114,4 @@ pub fn persistence(head: &Head, fields: &Fields) -> (bool, Option<u64>) {
         .flat_map(crate::http::token::list)
         .find_map(|parameter| std::str::from_utf8(parameter).ok()?.strip_prefix("timeout=")?.parse().ok());
     (persists && head.framing != Framing::Close, hint)
-}
-
-/// Writes the status line of a response.
-pub fn append_status(out: &mut Vec<u8>, status: http::StatusCode) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    let _ = out.write(b"\r\n");
 }

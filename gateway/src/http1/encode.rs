@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::StatusCode;
 use tokio::io::AsyncWrite;
 
 use super::head::Framing;
@@ -227,6 +228,15 @@ impl Output {
         }
         self.poll_flush(io, cx)
     }
+}
+
+/// Appends the status line of a response.
+pub fn append_status(out: &mut Vec<u8>, status: StatusCode) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends one field as a line.

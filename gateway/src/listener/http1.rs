@@ -13,8 +13,7 @@ use crate::http::Rejection;
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Progress, Sink, Source};
 use crate::http::name::Name;
-use crate::http1::client::append_status;
-use crate::http1::encode::{append_field, append_framing};
+use crate::http1::encode::{append_field, append_framing, append_status};
 use crate::http1::head::Framing;
 use crate::http1::request;
 use crate::http1::wire::Wire;
@@ -131,6 +130,7 @@ impl Client {
         if self.wire.received().is_empty() {
             self.deadlines.set(For::Client, if fresh { first } else { idle });
         }
+        let may_be_http2 = fresh && peer.listener.protocols.http2;
         let mut grace = false;
         let mut parsed = 0;
         let worker = Rc::clone(&self.worker);
@@ -144,7 +144,7 @@ impl Client {
                         self.deadlines.set(For::Client, first);
                     }
                     parsed = received;
-                    if fresh && let Some(whole) = preface(self.wire.received()) {
+                    if may_be_http2 && let Some(whole) = preface(self.wire.received()) {
                         if whole {
                             return Poll::Ready(Ok(Found::Http2));
                         }
@@ -403,7 +403,12 @@ impl Downstream for Client {
         self.aborted = true;
     }
 
-    fn switchable(&mut self) -> Option<&mut Wire> {
-        Some(&mut self.wire)
+    fn is_early(&self) -> bool {
+        !self.wire.received().is_empty()
+    }
+
+    fn switch(&mut self) {
+        self.close = true;
+        self.wire.switch();
     }
 }

@@ -69,7 +69,7 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         return http2::serve(worker, peer, stream, Vec::new()).await;
     }
     let other = http1::serve(Rc::clone(&worker), Rc::clone(&peer), stream, Vec::new()).await;
-    if let Some((stream, first)) = other.filter(|_| listener.protocols.http2) {
+    if let Some((stream, first)) = other {
         // HTTP/2 by prior knowledge (RFC 9113 section 3.3).
         http2::serve(worker, peer, stream, first).await;
     }

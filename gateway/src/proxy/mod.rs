@@ -1,13 +1,17 @@
 //! The way of a request: form, route, filters, upstream, and back.
 
 pub mod answer;
+mod attempt;
 pub mod downstream;
 pub mod fault;
 mod forward;
 mod grpc;
 mod mirror;
 mod pump;
+mod respond;
+mod send;
 mod tunnel;
+mod waiting;
 mod welcome;
 
 use http::{Method, StatusCode};
@@ -64,7 +68,8 @@ async fn run<'s, D: Downstream>(
     route: &'s crate::snapshot::Route,
     down: &mut D,
 ) -> Result<(), Failed> {
-    let said = hop::strip(&mut exchange.request.fields)?;
+    let mut said = hop::strip(&mut exchange.request.fields)?;
+    said.websocket |= exchange.request.connect.is_some();
     if exchange.request.method == Method::OPTIONS
         && let Some(answer) = max_forwards(&mut exchange.request.fields)?
     {

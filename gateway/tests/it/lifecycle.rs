@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, ask, get};
+use crate::client::{Client, ask, field, get};
 use crate::gateway::{Gateway, PATIENCE, command};
 use crate::upstream::{Upstream, response};
 
@@ -230,19 +230,66 @@ fn the_admin_listener_knows_three_paths() {
     let upstream = Upstream::saying("x");
     let gateway = Gateway::before(upstream.address);
     let table = [
-        ("GET", "/livez", 200),
-        ("HEAD", "/readyz", 200),
-        ("GET", "/metrics", 200),
-        ("GET", "/", 404),
-        ("POST", "/livez", 405),
+        ("GET", "/livez", 200, "live\n"),
+        ("GET", "/livez?verbose", 200, "live\n"),
+        ("GET", "http://t/livez", 200, "live\n"),
+        ("HEAD", "/readyz", 200, ""),
+        ("HEAD", "/metrics", 200, ""),
+        ("GET", "/", 404, "here are /livez, /readyz and /metrics\n"),
+        ("POST", "/livez", 405, "only GET and HEAD\n"),
+        ("DELETE", "/metrics", 405, "only GET and HEAD\n"),
     ];
-    for (method, path, status) in table {
+    for (method, path, status, body) in table {
         let mut client = Client::connect(gateway.admin);
         client.send(format!("{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"));
         let head = client.head();
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {head}");
+        assert_eq!(field(&head, "allow"), (status == 405).then_some("GET, HEAD"), "{method} {path}");
+        assert_eq!(field(&head, "connection"), Some("close"), "{method} {path}");
+        let length = field(&head, "content-length").and_then(|length| length.parse::<usize>().ok());
+        let read = client.rest();
+        assert_eq!(String::from_utf8_lossy(&read), body, "{method} {path}");
+        assert!(method == "HEAD" || length == Some(body.len()), "{method} {path}: {head}");
     }
-    assert_eq!(ask(gateway.admin, "nonsense\r\n\r\n").status, 400);
+    assert_eq!(get(gateway.admin, "/metrics").status, 200);
+}
+
+#[test]
+fn the_admin_listener_is_bounded_and_strict() {
+    let upstream = Upstream::saying("x");
+    let gateway = Gateway::before(upstream.address);
+    let long = format!("GET /livez HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "x".repeat(17 << 10));
+    let many = format!("GET /livez HTTP/1.1\r\nHost: t\r\n{}\r\n", "X: x\r\n".repeat(64));
+    let table = [
+        ("nonsense\r\n\r\n", 400),
+        ("GET /livez HTTP/1.1\r\n\r\n", 400),
+        ("GET /livez HTTP/1.1\nHost: t\n\n", 400),
+        ("GET /livez HTTP/3.0\r\nHost: t\r\n\r\n", 505),
+        ("GET /livez HTTP/1.0\r\n\r\n", 200),
+        (&long, 431),
+        (&many, 431),
+    ];
+    for (request, status) in table {
+        let answer = ask(gateway.admin, request);
+        assert_eq!(answer.status, status, "{}", request.escape_debug().take(80).collect::<String>());
+        assert_eq!(answer.field("connection"), Some("close"));
+    }
+    // A connection serves one request after the other, and a body that was asked for by nobody does
+    // not become a request.
+    let mut client = Client::connect(gateway.admin);
+    for (request, status) in [
+        ("HEAD /livez HTTP/1.1\r\nHost: t\r\n\r\n", 200),
+        ("GET /readyz HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nGET ", 200),
+        ("GET / HTTP/1.1\r\nHost: t\r\n\r\n", 404),
+    ] {
+        client.send(request);
+        assert!(client.head().starts_with(&format!("HTTP/1.1 {status} ")), "{request}");
+        if !request.starts_with("HEAD") {
+            client.bytes(
+                if status == 404 { "here are /livez, /readyz and /metrics\n" } else { "ready\n" }.len(),
+            );
+        }
+    }
 }
 
 #[test]

@@ -14,4 +14,5 @@ mod lifecycle;
 mod proxying;
 mod strict;
 mod tls;
+mod tunnel;
 mod websocket;

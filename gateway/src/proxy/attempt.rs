@@ -1,0 +1,100 @@
+//! A request on one connection to an endpoint, up to the head of its response.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use super::downstream::Downstream;
+use super::forward::Forwarding;
+use super::waiting::Waiting;
+use super::{Failed, tunnel};
+use crate::endpoint::Outcome;
+use crate::exchange::Exchange;
+use crate::http::hop::{self, Said};
+use crate::http1::client::{self, Towards};
+use crate::http1::response::Head;
+use crate::upstream::UpstreamError;
+use crate::upstream::backend::Backend;
+use crate::worker::watch::For;
+
+/// How long the client waits for the upstream's `100 Continue` before it is told to go on, since a
+/// server need not send one (RFC 9110 section 10.1.1).
+const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection to an endpoint with the head of the response that came on it.
+pub(super) struct Received {
+    pub backend: Backend,
+    pub head: Head,
+    /// Whether the connection may serve another request, and for how many seconds its server says.
+    pub persistence: (bool, Option<u64>),
+    /// What the response's fields of the connection said.
+    pub said: Said,
+}
+
+/// A request that got no response on one connection.
+pub(super) struct NoResponse {
+    pub failed: Failed,
+    /// The endpoint broke off, and nothing of a response came.
+    pub broke: bool,
+    /// Nothing of the request was sent.
+    pub unsent: bool,
+    /// What it says of the endpoint.
+    pub outcome: Option<Outcome>,
+}
+
+impl From<Failed> for NoResponse {
+    fn from(failed: Failed) -> Self {
+        Self { failed, broke: false, unsent: false, outcome: None }
+    }
+}
+
+/// Whether the request may end in a tunnel.
+pub(super) fn is_switching(exchange: &Exchange<'_>, said: Said) -> bool {
+    said.websocket && tunnel::may_open(&exchange.request)
+}
+
+impl<D: Downstream> Forwarding<'_, '_, D> {
+    /// Sends the request on one connection and waits for the head of its response.
+    pub(super) async fn attempt(&mut self, mut backend: Backend) -> Result<Received, NoResponse> {
+        let worker = self.exchange.worker;
+        if let Backend::Http1(wire) = &mut backend {
+            wire.output().lend(worker.buffers.take());
+            wire.input().lend(worker.buffers.take());
+        }
+        let written = backend.written();
+        let towards = Towards {
+            tls: self.upstream.dialing.tls.is_some(),
+            websocket: is_switching(self.exchange, self.said),
+            key: self.exchange.request.connect,
+            takes_trailers: self.said.takes_trailers,
+        };
+        if towards.websocket {
+            tunnel::ready(self.exchange, self.upstream, self.down, &backend).await?;
+        }
+        if let Err(broken) = backend.send_head(&self.exchange.request, towards) {
+            let failed = UpstreamError::Closed(broken).into();
+            return Err(NoResponse { failed, broke: true, unsent: true, outcome: None });
+        }
+        let held = self.exchange.request.expects_continue && !self.upload.is_done();
+        if held {
+            self.down.deadlines().set(For::Check, CONTINUE_TIMEOUT);
+        }
+        let mut waiting = Waiting::new(held);
+        let found = poll_fn(|cx| waiting.poll(cx, self, &mut backend)).await;
+        for what in [For::Client, For::Upstream] {
+            self.down.deadlines().unset(what);
+        }
+        match found {
+            Ok(head) => {
+                let fields = &mut self.exchange.response.fields;
+                let persistence = client::persistence(&head, fields);
+                let said = hop::strip(fields)
+                    .map_err(|_| Failed::from(UpstreamError::Malformed("its Connection field is no list")))?;
+                Ok(Received { backend, head, persistence, said })
+            }
+            Err(ended) => {
+                let unsent = ended.broke && backend.written() == written;
+                Err(NoResponse { unsent, ..ended })
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A request is sent until there is a response, again where that is safe.
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+
+use super::Failed;
+use super::attempt::{NoResponse, Received};
+use super::downstream::Downstream;
+use super::fault::ClientFault;
+use super::forward::Forwarding;
+use crate::endpoint::{Endpoint, EndpointId, InFlight, Moment, Outcome, Permit, Pick};
+use crate::http::name::Name;
+use crate::upstream::UpstreamError;
+use crate::upstream::backend::Backend;
+use crate::worker::watch::For;
+
+/// A response, and what is held until it has been sent to the client.
+pub(super) struct Answered<'s> {
+    pub pick: Pick<'s>,
+    pub received: Received,
+    pub in_flight: InFlight,
+    pub permit: Option<Permit>,
+}
+
+impl<'s, D: Downstream> Forwarding<'_, 's, D> {
+    /// Sends the request until a response head is there.
+    ///
+    /// It is sent again, to another endpoint if there is one, when nothing of it was sent, or when
+    /// the connection broke without an answer, the method is idempotent and there is no body (RFC 9110
+    /// section 9.2.2).
+    pub(super) async fn send(&mut self) -> Result<Answered<'s>, Failed> {
+        let upstream = self.upstream;
+        let worker = self.exchange.worker;
+        let counters = upstream.counters.of(worker.index);
+        let repeatable = self.exchange.request.method.is_idempotent() && self.upload.is_done();
+        let retries = &upstream.settings.retries;
+        let mut attempts_left = retries.attempts;
+        let mut tried: Vec<EndpointId> = Vec::new();
+        let mut reusing = true;
+        let local = upstream.local(worker);
+        let started = Moment::from(self.exchange.started);
+        local.budget.request(started);
+        let permit = match &upstream.cluster.circuit {
+            Some(circuit) => Some(Box::pin(circuit.enter()).await.map_err(UpstreamError::Busy)?),
+            None => None,
+        };
+        loop {
+            let Some(pick) = upstream.pick(&local, self.exchange, &tried) else {
+                return Err(UpstreamError::Malformed("there is no endpoint").into());
+            };
+            self.exchange.set_endpoint(&upstream.settings.name, &pick.endpoint.name);
+            if self.route.endpoint_host {
+                let authority = pick.endpoint.config.authority();
+                self.exchange.request.fields.set(Name::Host, authority.as_bytes());
+            }
+            let in_flight = local.enter(pick.index);
+            let open = if reusing { upstream.reuse(worker, pick.endpoint, !repeatable) } else { None };
+            let reused = open.is_some();
+            let connected = match open {
+                Some(backend) => {
+                    counters.reused.add(1);
+                    Ok(backend)
+                }
+                None => self.connect(pick.endpoint).await.inspect(|_| counters.connections.add(1)),
+            };
+            let received = match connected {
+                Ok(backend) => self.attempt(backend).await,
+                Err(failed) => Err(failed),
+            };
+            match received {
+                Ok(received) => {
+                    let status = received.head.status.as_u16();
+                    upstream.report(&local, pick.index, Outcome::Status(status), started);
+                    let again = repeatable && attempts_left > 0 && retries.statuses.contains(status);
+                    if !again || !local.budget.try_retry(Moment::now()) {
+                        return Ok(Answered { pick, received, in_flight, permit });
+                    }
+                    attempts_left -= 1;
+                    tried.push(pick.endpoint.id);
+                }
+                Err(NoResponse { failed, broke, unsent, outcome }) => {
+                    if let Some(outcome) = outcome.filter(|_| !reused) {
+                        upstream.report(&local, pick.index, outcome, Moment::now());
+                    }
+                    let again = (unsent && self.upload.bytes == 0) || (broke && repeatable);
+                    let may = |left| reused || (left > 0 && local.budget.try_retry(Moment::now()));
+                    if !again || !may(attempts_left) {
+                        return Err(failed);
+                    }
+                    if reused {
+                        // One dead connection makes the others doubtful: all may be of one restart.
+                        reusing = false;
+                    } else {
+                        attempts_left -= 1;
+                        tried.push(pick.endpoint.id);
+                    }
+                }
+            }
+            counters.retries.add(1);
+        }
+    }
+
+    /// Opens a connection to an endpoint.
+    async fn connect(&mut self, endpoint: &Endpoint) -> Result<Backend, NoResponse> {
+        let Self { exchange, upstream, down, .. } = self;
+        // On the heap: it is large, and most requests find a connection.
+        let mut dial = Box::pin(upstream.dial(exchange.worker, endpoint, exchange.peer));
+        poll_fn(|cx| {
+            down.deadlines().register(cx);
+            if let Poll::Ready(dialed) = dial.as_mut().poll(cx) {
+                return Poll::Ready(dialed.map_err(|error| {
+                    let late = matches!(error, UpstreamError::ConnectTimeout);
+                    let outcome = if late { Outcome::TimedOut } else { Outcome::ConnectFailed };
+                    NoResponse { failed: error.into(), broke: false, unsent: true, outcome: Some(outcome) }
+                }));
+            }
+            if down.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(Failed::BrokenOff(Box::new(ClientFault::Closed)).into()));
+            }
+            if down.deadlines().has_passed(For::Request) {
+                return Poll::Ready(Err(Failed::from(UpstreamError::RequestTimeout).into()));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
