@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -41,11 +42,20 @@ impl Program {
         Ok(Self { name: name.to_owned(), child, stderr })
     }
 
-    /// The same for one whose output would fill a disk: it is read and dropped.
-    pub fn start_silent(name: &str, dir: &Path, command: Command) -> Result<Self> {
+    /// The same for one whose output would fill a disk: each line is handed on and dropped.
+    pub fn start_following(
+        name: &str,
+        dir: &Path,
+        command: Command,
+        mut on_line: impl FnMut(&str) + Send + 'static,
+    ) -> Result<Self> {
         let mut program = Self::spawn(name, dir, command, Stdio::piped())?;
-        if let Some(mut out) = program.child.stdout.take() {
-            thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        if let Some(out) = program.child.stdout.take() {
+            thread::spawn(move || {
+                for line in BufReader::new(out).lines().map_while(std::result::Result::ok) {
+                    on_line(&line);
+                }
+            });
         }
         Ok(program)
     }

@@ -164,7 +164,15 @@ fn rules() -> Vec<&'static str> {
     for row in cases::http2::rows() {
         rules.extend(row.rules);
     }
-    for row in [cases::frames::ROWS, cases::lifecycle::ROWS, cases::paths::ROWS].concat() {
+    for row in [
+        cases::frames::ROWS,
+        cases::floods::ROWS,
+        cases::lifecycle::ROWS,
+        cases::shutdown::ROWS,
+        cases::paths::ROWS,
+    ]
+    .concat()
+    {
         rules.extend(row.rules);
     }
     rules
@@ -195,10 +203,10 @@ pub fn all(binary: &Path, only: Option<&str>) -> Result<Vec<Verdict>> {
     for exchange in cases::http2::rows() {
         row("http/2", exchange.name, exchange.rules, &|| exchange.check(&gateway, &service));
     }
-    for script in cases::frames::ROWS {
+    for script in [cases::frames::ROWS, cases::floods::ROWS].concat() {
         row("frames", script.name, script.rules, &|| (script.run)(&bench));
     }
-    for script in [cases::lifecycle::ROWS, cases::paths::ROWS].concat() {
+    for script in [cases::lifecycle::ROWS, cases::shutdown::ROWS, cases::paths::ROWS].concat() {
         row("conversation", script.name, script.rules, &|| (script.run)(&bench));
     }
     Ok(verdicts)

@@ -76,8 +76,9 @@ pub fn wrk(stage: Stage<'_>) -> Result<Verdict> {
     Ok(Verdict { name: "wrk", program: version("wrk", "-v")?, ran, faults })
 }
 
-/// What testssl.sh says of the certificate is not the gateway's: it is that of the tests.
-const OF_THE_CERTIFICATE: [&str; 4] = ["cert", "OCSP", "DNS_CAA", "overall_grade"];
+/// What testssl.sh says of the certificate, which is that of the tests, and of the service's own fields is not the
+/// gateway's.
+const OF_OTHERS: [&str; 5] = ["cert", "OCSP", "DNS_CAA", "overall_grade", "security_headers"];
 
 pub fn testssl(stage: Stage<'_>) -> Result<Verdict> {
     let (gateway, _service) = gateway(stage)?;
@@ -99,7 +100,7 @@ pub fn testssl(stage: Stage<'_>) -> Result<Verdict> {
         .filter(|finding| matches!(severity(finding).as_str(), "MEDIUM" | "HIGH" | "CRITICAL" | "FATAL"))
         .filter(|finding| {
             let id = finding["id"].as_str().unwrap_or_default();
-            !OF_THE_CERTIFICATE.iter().any(|prefix| id.starts_with(prefix))
+            !OF_OTHERS.iter().any(|prefix| id.starts_with(prefix))
         })
         .map(|finding| {
             format!(

@@ -132,9 +132,10 @@ fn soak(binary: &Path, dir: &Path, time: Duration, loads: &[Load]) -> Result<Rep
     std::fs::write(&file, settings([plain, tls, admin], &services.ports, websocket_port, grpc))?;
     let mut command = Command::new(binary);
     command.arg("run").arg("--config").arg(&file);
-    let mut gateway = Program::start_silent("gateway", dir, command)?;
-    gateway.listening(&[plain, tls, admin])?;
     let tally = Arc::new(Tally::default());
+    let logged = Arc::clone(&tally);
+    let mut gateway = Program::start_following("gateway", dir, command, move |line| logged.log(line))?;
+    gateway.listening(&[plain, tls, admin])?;
     let stop = Arc::new(AtomicBool::new(false));
     let place = Place { plain, python: python.clone(), tally: Arc::clone(&tally), stop: Arc::clone(&stop) };
     let mut threads = Vec::new();
@@ -172,6 +173,9 @@ impl Report {
         text.push_str(&format!("\n{} services killed and restarted. {}\n", self.kills, self.monitor.text()));
         for fault in self.faults() {
             text.push_str(&format!("fault: {fault}\n"));
+        }
+        for line in self.tally.logged() {
+            text.push_str(&format!("log: {line}\n"));
         }
         text
     }

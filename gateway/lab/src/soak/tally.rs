@@ -18,17 +18,39 @@ struct Count {
 
 /// Counts of all loads.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<BTreeMap<&'static str, Count>>);
+pub struct Tally {
+    counts: Mutex<BTreeMap<&'static str, Count>>,
+    /// The gateway's own words about answers of 503 and 504, the first few.
+    log: Mutex<Vec<String>>,
+}
+
+/// Lines of the log kept.
+const LINES: usize = 10;
 
 /// Examples kept for each load.
 const EXAMPLES: usize = 5;
 
 impl Tally {
     fn with(&self, load: &'static str, change: impl FnOnce(&mut Count)) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(load).or_default();
         count.sent += 1;
         change(count);
+    }
+
+    /// Keeps a line of the access log where it tells of a service that could not be reached.
+    pub fn log(&self, line: &str) {
+        if line.contains("\"status\":503") || line.contains("\"status\":504") {
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            if log.len() < LINES && !line.contains("/lab.") {
+                log.push(line.to_owned());
+            }
+        }
+    }
+
+    /// The lines kept.
+    pub fn logged(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Answered as expected.
@@ -53,7 +75,7 @@ impl Tally {
     }
 
     fn counts(&self) -> BTreeMap<&'static str, Count> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A line for each load that was not answered as expected, or did nothing.
