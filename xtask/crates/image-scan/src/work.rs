@@ -13,9 +13,9 @@ use super::finding::{Finding, merge};
 use super::gate::Rules;
 use super::inventory::{self, Inventory};
 use super::platform_report::{Engine, PlatformReport};
-use super::platforms::{self, Image};
+use super::platforms::{self, Image, Wanted};
 use super::sbom_check::{self, Own, SbomCheck};
-use super::source::{self, ImageSource};
+use super::source::{self, ImageSource, Pulled};
 use super::trivy::{self, Deployed, Fetch, Trivy};
 use super::vex::Vex;
 use super::{builtin, checks, licence, unlisted, view, yanked};
@@ -135,9 +135,11 @@ impl ScanWork {
     /// Finds the platforms; an image that lacks one that must be there does not pass.
     fn image(&mut self, source: &ImageSource, progress: &Progress) -> Result<String> {
         let client = Client::new(source::client_options());
-        let (layout, only) = source.pull(&client, &self.setup.work, &|text| progress.detail(text))?;
+        let wanted = Wanted(self.setup.platforms.as_deref());
+        let tell = |text: &str| progress.detail(text);
+        let Pulled { layout, only, absent } = source.pull(&client, &self.setup.work, wanted, &tell)?;
         let refused = || Fault::gate("the image cannot be looked at").at(layout.dir().display());
-        let found = platforms::find(&layout, only).with_context(refused)?;
+        let found = platforms::find(&layout, only, wanted).with_context(refused)?;
         for &platform in self.setup.platforms.iter().flatten() {
             if !found.images.iter().any(|image| image.platform.is(platform)) {
                 let what =
@@ -158,7 +160,7 @@ impl ScanWork {
                 lacks.join(", ")
             ));
         }
-        self.notes.extend(found.skipped.iter().map(|what| format!("not looked at: {what}")));
+        self.notes.extend(absent.iter().chain(&found.skipped).map(|what| format!("not looked at: {what}")));
         let names: Vec<_> = found.images.iter().map(|image| image.platform.to_string()).collect();
         self.images = found.images;
         self.layout = Some(layout);
