@@ -22,13 +22,14 @@ use crate::net::Stream;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::{self, answer};
 use crate::settings::Listener;
+use crate::snapshot::{Current, Held};
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
 const METHOD: Rejection = Rejection::bad("method", "The method is malformed.");
 
 /// Serves a connection until its end. `first` was received already.
-pub async fn serve(worker: Rc<Worker>, peer: Rc<Peer>, stream: Stream, first: Vec<u8>) {
+pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, peer: Rc<Peer>, stream: Stream, first: Vec<u8>) {
     let mut driver = http2::serve(stream, &first, Rc::new(settings(&peer.listener)));
     let control = driver.control();
     let deadlines = worker.watches.add();
@@ -59,7 +60,8 @@ pub async fn serve(worker: Rc<Worker>, peer: Rc<Peer>, stream: Stream, first: Ve
         let Some(request) = request else {
             return;
         };
-        let exchange = serve_stream(Rc::clone(&worker), Rc::clone(&peer), request);
+        let snapshot = current.get();
+        let exchange = serve_stream(Rc::clone(&worker), snapshot, Rc::clone(&peer), request);
         tokio::task::spawn_local(exchange);
     }
 }
@@ -94,11 +96,10 @@ struct Client {
     worker: Rc<Worker>,
 }
 
-async fn serve_stream(worker: Rc<Worker>, peer: Rc<Peer>, incoming: http2::Request) {
+async fn serve_stream(worker: Rc<Worker>, snapshot: Rc<Held>, peer: Rc<Peer>, incoming: http2::Request) {
     let http2::Request { head, refused, stream } = incoming;
     let mut client =
         Client { body: Body::new(stream), deadlines: worker.watches.add(), worker: Rc::clone(&worker) };
-    let snapshot = worker.snapshot();
     let mut request = worker.heads.take_request();
     let max_target = peer.listener.max_request_line;
     let read = read(&mut request, head, client.body.stream().is_received(), max_target);

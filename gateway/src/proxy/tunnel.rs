@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::Failed;
 use super::downstream::Downstream;
-use super::fault::ClientFault;
 use super::pump::Pump;
 use crate::exchange::Exchange;
+use crate::exchange::fault::ClientFault;
 use crate::http1::head::Framing;
 use crate::http1::wire::Wire;
 use crate::worker::watch::For;

@@ -2,9 +2,9 @@
 
 use http::{Method, StatusCode, Version};
 
-use crate::http::fields::Fields;
-use crate::http::target::Target;
-use crate::http1::head::Framing;
+use super::fields::Fields;
+use super::framing::Framing;
+use super::target::Target;
 
 /// Buffers above this size are given up after a request.
 const KEPT: usize = 8 << 10;
