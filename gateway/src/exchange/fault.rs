@@ -19,6 +19,10 @@ pub enum ClientFault {
     Closed,
     /// The client sent data before the other protocol was agreed upon.
     SwitchEarly,
+    /// The request for a WebSocket has not exactly one `Sec-WebSocket-Key`.
+    NoKey,
+    /// An extended CONNECT for a route that answers without an upstream.
+    NoTunnel,
 }
 
 impl std::fmt::Display for ClientFault {
@@ -38,7 +42,8 @@ impl Failure for ClientFault {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout | Self::BodyRate => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyAborted | Self::Closed | Self::SwitchEarly => StatusCode::BAD_REQUEST,
+            Self::BodyAborted | Self::Closed | Self::SwitchEarly | Self::NoKey => StatusCode::BAD_REQUEST,
+            Self::NoTunnel => StatusCode::NOT_IMPLEMENTED,
         }
     }
 
@@ -50,6 +55,8 @@ impl Failure for ClientFault {
             Self::BodyAborted => "body_aborted",
             Self::Closed => "client_closed",
             Self::SwitchEarly => "switch_early",
+            Self::NoKey => "websocket_key",
+            Self::NoTunnel => "no_tunnel",
         }
     }
 
@@ -61,6 +68,8 @@ impl Failure for ClientFault {
             Self::BodyAborted => "The request body is malformed or incomplete.",
             Self::Closed => "The connection was closed.",
             Self::SwitchEarly => "The client did not wait for the other protocol.",
+            Self::NoKey => "Exactly one Sec-WebSocket-Key is required.",
+            Self::NoTunnel => "There is no WebSocket here.",
         }
     }
 
@@ -78,6 +87,8 @@ pub enum ResponseFault {
     Timeout,
     /// The request took longer than its route allows.
     RequestTimeout,
+    /// No byte passed through the tunnel for `stream_timeout`.
+    Silence,
 }
 
 impl std::fmt::Display for ResponseFault {
@@ -86,6 +97,7 @@ impl std::fmt::Display for ResponseFault {
             Self::Aborted(broken) => write!(f, "the response broke off: {broken}"),
             Self::Timeout => f.write_str("the response paused for too long"),
             Self::RequestTimeout => f.write_str("the request took too long"),
+            Self::Silence => f.write_str("no byte passed for stream_timeout"),
         }
     }
 }
@@ -106,6 +118,7 @@ impl Failure for ResponseFault {
             Self::Aborted(_) => "response_aborted",
             Self::Timeout => "response_body_timeout",
             Self::RequestTimeout => "request_timeout",
+            Self::Silence => "stream_timeout",
         }
     }
 

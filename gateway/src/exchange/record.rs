@@ -46,7 +46,7 @@ fn write(exchange: &Exchange<'_>, ended: &Ended, out: &mut Vec<u8>) {
         .text(json_key!("listener"), &exchange.peer.listener.name)
         .plain(json_key!("client"), exchange.client.as_bytes())
         .plain(json_key!("protocol"), protocol(request.version))
-        .text(json_key!("method"), if exchange.readable { request.method.as_str() } else { "" })
+        .text(json_key!("method"), method(exchange))
         .text(json_key!("host"), &request.target.host)
         .text(json_key!("path"), request.target.path.as_str())
         .optional(json_key!("route"), exchange.route())
@@ -67,6 +67,15 @@ fn write(exchange: &Exchange<'_>, ended: &Ended, out: &mut Vec<u8>) {
         line.text(json_key!("detail"), detail);
     }
     line.finish();
+}
+
+/// The method that the client sent.
+fn method<'e>(exchange: &'e Exchange<'_>) -> &'e str {
+    match exchange.request.connect {
+        _ if !exchange.readable => "",
+        Some(_) => "CONNECT",
+        None => exchange.request.method.as_str(),
+    }
 }
 
 fn protocol(version: Version) -> &'static [u8] {

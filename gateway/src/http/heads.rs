@@ -5,6 +5,7 @@ use http::{Method, StatusCode, Version};
 use super::fields::Fields;
 use super::framing::Framing;
 use super::target::Target;
+use super::websocket::Key;
 
 /// Buffers above this size are given up after a request.
 const KEPT: usize = 8 << 10;
@@ -24,6 +25,9 @@ pub struct Request {
     pub framing: Framing,
     /// The client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1).
     pub expects_continue: bool,
+    /// The request is an extended CONNECT for WebSocket (RFC 8441), read as the GET that opens one in
+    /// HTTP/1.1. With the key for an upstream of HTTP/1.
+    pub connect: Option<Key>,
 }
 
 /// The head of a response.
@@ -47,6 +51,7 @@ impl Request {
         self.fields.shrink(KEPT);
         self.framing = Framing::None;
         self.expects_continue = false;
+        self.connect = None;
     }
 }
 

@@ -13,5 +13,6 @@ pub mod name;
 pub mod path;
 pub mod target;
 pub mod token;
+pub mod websocket;
 
 pub use failure::{Failure, Rejection, Source};

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
 
-use super::encode::append_framing;
+use super::encode::{append_field, append_framing};
 use super::head::{Framing, HeadLimits};
 use super::response::{self, Head};
 use super::wire::Wire;
@@ -12,6 +12,7 @@ use crate::http::fields::Fields;
 use crate::http::message::Broken;
 use crate::http::name::Name;
 use crate::http::target::Target;
+use crate::http::websocket::Key;
 
 /// Why there is no response head.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Towards {
     pub tls: bool,
     /// The request asks to switch to WebSocket.
     pub websocket: bool,
+    /// The gateway's own key for that, where the client sent none.
+    pub key: Option<Key>,
     /// The client reads trailers, as the field `te` says.
     pub takes_trailers: bool,
 }
@@ -49,10 +52,15 @@ pub fn write_head(
     target.write_to(out);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     fields.write_lines(out);
-    if towards.websocket {
-        out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
-    } else if towards.takes_trailers {
-        out.extend_from_slice(b"connection: te\r\n");
+    // Whoever sends TE names it (RFC 9110 section 10.1.4).
+    out.extend_from_slice(match (towards.websocket, towards.takes_trailers) {
+        (true, true) => b"connection: upgrade, te\r\nupgrade: websocket\r\n",
+        (true, false) => b"connection: upgrade\r\nupgrade: websocket\r\n",
+        (false, true) => b"connection: te\r\n",
+        (false, false) => b"",
+    });
+    if let Some(key) = towards.key.filter(|_| towards.websocket) {
+        append_field(out, b"sec-websocket-key", key.as_bytes());
     }
     // A length of zero says that no body was forgotten, where one is expected (RFC 9110 section 8.6).
     if framing == Framing::None && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {

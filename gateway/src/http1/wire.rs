@@ -32,6 +32,8 @@ pub struct Wire {
     piece: usize,
     /// The other end has sent its last byte.
     ended: bool,
+    /// It carries bytes without framing.
+    switched: bool,
 }
 
 impl Wire {
@@ -46,6 +48,7 @@ impl Wire {
             limits,
             piece: PIECE,
             ended: false,
+            switched: false,
         }
     }
 
@@ -125,8 +128,10 @@ impl Wire {
         }
     }
 
-    /// From here on both directions carry bytes without framing.
+    /// From here on both directions carry bytes without framing, and the end of one is passed on as
+    /// the end of its direction of the connection.
     pub fn switch(&mut self) {
+        self.switched = true;
         self.decoder = Decoder::Close;
         self.output.begin(Framing::Close);
     }
@@ -225,6 +230,7 @@ impl Sink for Wire {
     }
 
     fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), Broken>> {
-        self.output.poll_finish(&mut self.stream, cx, trailers).map_err(Broken::Io)
+        ready!(self.output.poll_finish(&mut self.stream, cx, trailers)).map_err(Broken::Io)?;
+        if self.switched { self.poll_shutdown(cx).map_err(Broken::Io) } else { Poll::Ready(Ok(())) }
     }
 }

@@ -154,7 +154,12 @@ impl Core {
             if head.status >= 200 {
                 stream.answered = true;
                 let bodiless = no_body || matches!(head.status, 204 | 304);
-                stream.expected = if bodiless { Some(0) } else { head.content_length };
+                stream.expected = match head.content_length {
+                    // What follows is a tunnel (RFC 9110 section 9.3.6).
+                    _ if stream.connect && matches!(head.status, 200..300) => None,
+                    _ if bodiless => Some(0),
+                    length => length,
+                };
             }
             stream.heads.push_back(head);
             stream.wake_reader();

@@ -39,6 +39,8 @@ pub(super) struct Stream {
     pub discard: bool,
     /// The response has no body, since the request was HEAD.
     pub no_body: bool,
+    /// The request was an extended CONNECT (RFC 8441).
+    pub connect: bool,
     /// The bytes of the body that the content-length still promises.
     pub expected: Option<u64>,
     /// May be negative (RFC 9113 section 6.9.2).
@@ -81,6 +83,7 @@ impl Stream {
             malformed: false,
             discard: false,
             no_body: false,
+            connect: false,
             expected: None,
             send_window,
             recv_window,

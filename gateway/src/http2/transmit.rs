@@ -70,6 +70,7 @@ impl Core {
         let Some(stream) = self.streams.get(key) else { return };
         let id = stream.id;
         stream.no_body = line.method == b"HEAD";
+        stream.connect = line.protocol.is_some();
         stream.begins = self.output.total() + u64::try_from(self.output.len()).unwrap_or(0);
         let encoder = &mut self.encoder;
         self.output.headers(id, end, self.peer.frame_bytes, |out| {

@@ -132,6 +132,7 @@ impl Client {
         if self.wire.received().is_empty() {
             self.deadlines.set(For::Client, if fresh { first } else { idle });
         }
+        let may_be_http2 = fresh && peer.listener.protocols.http2;
         let mut grace = false;
         let mut parsed = 0;
         let worker = Rc::clone(&self.worker);
@@ -145,7 +146,7 @@ impl Client {
                         self.deadlines.set(For::Client, first);
                     }
                     parsed = received;
-                    if fresh && let Some(whole) = preface(self.wire.received()) {
+                    if may_be_http2 && let Some(whole) = preface(self.wire.received()) {
                         if whole {
                             return Poll::Ready(Ok(Found::Http2));
                         }
@@ -404,7 +405,12 @@ impl Downstream for Client {
         self.aborted = true;
     }
 
-    fn switchable(&mut self) -> Option<&mut Wire> {
-        Some(&mut self.wire)
+    fn is_early(&self) -> bool {
+        !self.wire.received().is_empty()
+    }
+
+    fn switch(&mut self) {
+        self.close = true;
+        self.wire.switch();
     }
 }

@@ -13,10 +13,10 @@ use crate::http::fields::Fields;
 use crate::http::message::{Broken, Progress, Sink, Source};
 use crate::http::name::Name;
 use crate::http::target::Pseudo;
+use crate::http::websocket::Key;
 use crate::http1::encode::append_number;
 use crate::http1::head::Framing;
 use crate::http1::request::TOO_LARGE;
-use crate::http1::wire::Wire;
 use crate::http2::{self, Body, Code, Floods, Refusal, RequestHead, Settings};
 use crate::net::Stream;
 use crate::proxy::downstream::Downstream;
@@ -27,6 +27,10 @@ use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
 const METHOD: Rejection = Rejection::bad("method", "The method is malformed.");
+const PROTOCOL: Rejection =
+    Rejection::with(StatusCode::NOT_IMPLEMENTED, "protocol", "Of protocols only websocket is supported.");
+const CONNECT_LENGTH: Rejection =
+    Rejection::bad("connect_length", "A CONNECT request has no body, so no Content-Length.");
 
 /// Serves a connection until its end. `first` was received already.
 pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, peer: Rc<Peer>, stream: Stream, first: Vec<u8>) {
@@ -76,7 +80,7 @@ fn settings(listener: &Listener) -> Settings {
         concurrent_streams: limits.max_streams,
         stream_window: limits.stream_window,
         connection_window: limits.connection_window,
-        connect_protocol: false,
+        connect_protocol: true,
         floods: Floods {
             interval: limits.flood_interval,
             resets: limits.max_resets,
@@ -94,15 +98,20 @@ struct Client {
     body: Body,
     deadlines: Deadlines,
     worker: Rc<Worker>,
+    is_tunnel: bool,
 }
 
 async fn serve_stream(worker: Rc<Worker>, snapshot: Rc<Held>, peer: Rc<Peer>, incoming: http2::Request) {
     let http2::Request { head, refused, stream } = incoming;
-    let mut client =
-        Client { body: Body::new(stream), deadlines: worker.watches.add(), worker: Rc::clone(&worker) };
+    let mut client = Client {
+        body: Body::new(stream),
+        deadlines: worker.watches.add(),
+        worker: Rc::clone(&worker),
+        is_tunnel: false,
+    };
     let mut request = worker.heads.take_request();
     let max_target = peer.listener.max_request_line;
-    let read = read(&mut request, head, client.body.stream().is_received(), max_target);
+    let read = read(&mut request, head, client.body.stream().is_received(), max_target, || worker.nonce());
     let response = worker.heads.take_response();
     let mut exchange = Exchange::begin(&worker, &peer, request, response);
     let malformed = matches!(refused, Some(Refusal::Malformed(_)));
@@ -128,12 +137,14 @@ async fn serve_stream(worker: Rc<Worker>, snapshot: Rc<Held>, peer: Rc<Peer>, in
     }
 }
 
-/// Reads a head into a request. `ended` tells that no body follows.
+/// Reads a head into a request. `ended` tells that no body follows; `nonce` is for the key of a
+/// WebSocket.
 fn read(
     request: &mut Request,
     mut head: RequestHead,
     ended: bool,
     max_target: usize,
+    nonce: impl FnOnce() -> [u8; 16],
 ) -> Result<(), Rejection> {
     request.version = Version::HTTP_2;
     request.method = Method::from_bytes(head.method()).map_err(|_| METHOD)?;
@@ -153,6 +164,21 @@ fn read(
         protocol: head.protocol(),
         host: head.fields.get(Name::Host),
     })?;
+    if let Some(protocol) = head.protocol() {
+        if !protocol.eq_ignore_ascii_case(b"websocket") {
+            return Err(PROTOCOL);
+        }
+        if head.content_length().is_some() {
+            return Err(CONNECT_LENGTH);
+        }
+        // Routes, filters and upstreams see it as what it is in HTTP/1.1.
+        request.method = Method::GET;
+        request.framing = Framing::None;
+        request.connect = Some(Key::new(nonce()));
+        for handshake in [Name::WebSocketKey, Name::WebSocketAccept] {
+            head.fields.remove(handshake);
+        }
+    }
     http2::recycle(std::mem::replace(&mut request.fields, std::mem::take(&mut head.fields)));
     request.expects_continue =
         !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
@@ -228,12 +254,21 @@ impl Downstream for Client {
     }
 
     fn abort(&mut self, at_fault: crate::http::Source) {
-        let code =
-            if at_fault == crate::http::Source::Downstream { Code::CANCEL } else { Code::INTERNAL_ERROR };
+        let code = match at_fault {
+            crate::http::Source::Downstream => Code::CANCEL,
+            // RFC 9113 section 8.5.
+            _ if self.is_tunnel => Code::CONNECT_ERROR,
+            crate::http::Source::Upstream => Code::INTERNAL_ERROR,
+        };
         self.body.stream().reset(code);
     }
 
-    fn switchable(&mut self) -> Option<&mut Wire> {
-        None
+    fn is_early(&self) -> bool {
+        // What a stream carries is of this request, whatever becomes of it.
+        false
+    }
+
+    fn switch(&mut self) {
+        self.is_tunnel = true;
     }
 }

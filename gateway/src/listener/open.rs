@@ -70,7 +70,7 @@ pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, accepted: Accepted)
         return http2::serve(worker, current, peer, stream, Vec::new()).await;
     }
     let other = http1::serve(Rc::clone(&worker), &current, Rc::clone(&peer), stream, Vec::new()).await;
-    if let Some((stream, first)) = other.filter(|_| listener.protocols.http2) {
+    if let Some((stream, first)) = other {
         // HTTP/2 by prior knowledge (RFC 9113 section 3.3).
         http2::serve(worker, current, peer, stream, first).await;
     }

@@ -61,6 +61,10 @@ pub async fn send<D: Downstream>(
     filters: &[Box<dyn Filter>],
     answer: Answer,
 ) {
+    if exchange.request.connect.is_some() && answer.status.is_success() {
+        // It would say that the tunnel is open.
+        return Box::pin(self::failure(exchange, down, filters, &ClientFault::NoTunnel)).await;
+    }
     let Answer { status, fields, body } = answer;
     exchange.response.status = status;
     exchange.response.fields = fields;

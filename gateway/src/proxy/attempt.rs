@@ -3,12 +3,10 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use http::Version;
-
 use super::downstream::Downstream;
 use super::forward::Forwarding;
 use super::waiting::Waiting;
-use super::{Failed, grpc};
+use super::{Failed, grpc, tunnel};
 use crate::endpoint::Outcome;
 use crate::exchange::Exchange;
 use crate::http::hop::{self, Said};
@@ -51,7 +49,7 @@ impl From<Failed> for NoResponse {
 
 /// Whether the request may end in a tunnel.
 pub(super) fn is_switching(exchange: &Exchange<'_>, said: Said) -> bool {
-    said.websocket && exchange.request.version == Version::HTTP_11 && exchange.request.framing.is_empty()
+    said.websocket && tunnel::may_open(&exchange.request)
 }
 
 impl<D: Downstream> Forwarding<'_, '_, D> {
@@ -66,8 +64,12 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         let towards = Towards {
             tls: self.upstream.dialing.tls.is_some(),
             websocket: is_switching(self.exchange, self.said),
+            key: self.exchange.request.connect,
             takes_trailers: self.said.takes_trailers,
         };
+        if towards.websocket {
+            tunnel::ready(self.exchange, self.upstream, self.down, &backend).await?;
+        }
         if let Err(broken) = backend.send_head(&self.exchange.request, towards) {
             let failed = UpstreamError::Closed(broken).into();
             return Err(NoResponse { failed, broke: true, unsent: true, outcome: None });

@@ -9,7 +9,6 @@ use crate::http::Source;
 use crate::http::fields::Fields;
 use crate::http::message;
 use crate::http1::head::Framing;
-use crate::http1::wire::Wire;
 use crate::worker::watch::Deadlines;
 
 /// A request that is received and a response that is sent.
@@ -39,6 +38,10 @@ pub trait Downstream: message::Source + message::Sink {
     /// Breaks the response off, so that the client sees that it is not whole.
     fn abort(&mut self, at_fault: Source);
 
-    /// The connection, if it can speak another protocol after a `101` (RFC 9110 section 7.8).
-    fn switchable(&mut self) -> Option<&mut Wire>;
+    /// Whether bytes of the client wait that could be taken for another request, were the switch to
+    /// another protocol refused.
+    fn is_early(&self) -> bool;
+
+    /// Carries bytes without framing both ways, behind the head of a response that was sent.
+    fn switch(&mut self);
 }

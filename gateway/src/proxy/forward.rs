@@ -1,16 +1,21 @@
 //! The way of a request to an upstream, and of the response back to the client.
 
+use std::task::{Context, Poll};
+
 use http::Version;
 
 use super::Failed;
 use super::downstream::Downstream;
-use super::pump::Pump;
+use super::pump::{Fault, Pump};
 use super::{grpc, mirror};
 use crate::exchange::Exchange;
+use crate::http::Failure;
 use crate::http::fields::Fields;
 use crate::http::hop::Said;
+use crate::http::message::Broken;
 use crate::http::name::Name;
 use crate::snapshot::{Forward, Route};
+use crate::upstream::backend::Backend;
 use crate::upstream::{Upstream, UpstreamError};
 use crate::worker::watch::For;
 
@@ -25,6 +30,37 @@ pub(super) struct Forwarding<'a, 's, D> {
     pub said: Said,
     /// The request body on its way to the upstream.
     pub upload: Pump,
+}
+
+/// Why a request body went no further.
+pub(super) enum Stopped {
+    /// A filter refused a piece of it.
+    Refused(Box<dyn Failure>),
+    /// The client or the upstream broke off.
+    Broken(Fault),
+}
+
+impl<D: Downstream> Forwarding<'_, '_, D> {
+    /// Moves the request body on, past the filters that see it.
+    pub(super) fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        backend: &mut Backend,
+    ) -> Poll<Result<(), Stopped>> {
+        let Self { exchange, route, down, upload, .. } = self;
+        let mut refused = None;
+        let moved = upload.poll(cx, *down, backend, |so_far, piece| {
+            exchange.received = so_far;
+            for filter in &route.data_filters {
+                if let Err(failure) = route.filters[*filter].request_data(exchange, piece) {
+                    refused = Some(failure);
+                    return Err(Broken::Closed);
+                }
+            }
+            Ok(())
+        });
+        moved.map_err(|fault| refused.map_or(Stopped::Broken(fault), Stopped::Refused))
+    }
 }
 
 /// Forwards the request.

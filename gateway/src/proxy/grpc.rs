@@ -14,7 +14,10 @@ use crate::http1::encode::append_number;
 /// Whether the client speaks gRPC. A malformed request of HTTP/1 is answered in HTTP.
 pub fn asks(exchange: &Exchange<'_>) -> bool {
     let request = &exchange.request;
-    (exchange.is_readable() || request.version == Version::HTTP_2) && is_grpc(&request.fields)
+    // The 200 of gRPC would say that the tunnel is open.
+    request.connect.is_none()
+        && (exchange.is_readable() || request.version == Version::HTTP_2)
+        && is_grpc(&request.fields)
 }
 
 /// Whether a message is one of gRPC: `application/grpc`, alone, with a suffix such as `+proto`, or

@@ -114,6 +114,7 @@ impl Copy {
                 _ => Framing::Length(body.len() as u64),
             },
             expects_continue: false,
+            connect: None,
         };
         request.fields.remove(Name::Expect);
         if route.endpoint_host {
@@ -127,6 +128,7 @@ impl Copy {
             towards: Towards {
                 tls: upstream.dialing.tls.is_some(),
                 websocket: false,
+                key: None,
                 takes_trailers: said.takes_trailers,
             },
             _in_flight: local.enter(pick.index),

@@ -68,7 +68,8 @@ async fn run<'s, D: Downstream>(
     route: &'s crate::snapshot::Route,
     down: &mut D,
 ) -> Result<(), Failed> {
-    let said = hop::strip(&mut exchange.request.fields)?;
+    let mut said = hop::strip(&mut exchange.request.fields)?;
+    said.websocket |= exchange.request.connect.is_some();
     if exchange.request.method == Method::OPTIONS
         && let Some(answer) = max_forwards(&mut exchange.request.fields)?
     {

@@ -3,11 +3,11 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use http::{StatusCode, Version};
+use http::Version;
 
-use super::attempt::Received;
+use super::attempt::{Received, is_switching};
 use super::downstream::Downstream;
-use super::forward::{Forwarding, add_via};
+use super::forward::{Forwarding, Stopped, add_via};
 use super::pump::{Fault, Pump, Waits};
 use super::send::Answered;
 use super::{Failed, tunnel};
@@ -16,7 +16,6 @@ use crate::exchange::fault::{ClientFault, ResponseFault};
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
 use crate::http1::head::Framing;
-use crate::upstream::UpstreamError;
 use crate::upstream::backend::Backend;
 use crate::worker::watch::For;
 
@@ -27,21 +26,16 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         let Received { mut backend, head, persistence, said } = received;
         let (upstream, exchange) = (self.upstream, &mut *self.exchange);
         exchange.response.status = head.status;
+        let switches =
+            is_switching(exchange, self.said) && tunnel::agreed(exchange, &backend, said.websocket)?;
         add_via(&mut exchange.response.fields, head.version);
         for filter in &self.route.filters {
             filter.response(exchange);
         }
         let id = exchange.id;
         exchange.response.fields.set(Name::RequestId, &id);
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            if !said.websocket {
-                let what = "it switches to another protocol than websocket";
-                return Err(UpstreamError::Malformed(what).into());
-            }
-            let Backend::Http1(wire) = backend else {
-                return Err(UpstreamError::Malformed("it switches protocols on a stream").into());
-            };
-            return Box::pin(tunnel::join(exchange, self.down, wire)).await;
+        if switches {
+            return Box::pin(tunnel::join(exchange, self.down, backend)).await;
         }
         let framing = match head.framing {
             Framing::None => head.announced.map_or(Framing::None, Framing::Length),
@@ -76,16 +70,20 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
 
     /// Moves both bodies on until the response has ended.
     async fn transfer(&mut self, backend: &mut Backend, download: &mut Pump) -> Result<(), Failed> {
-        let Self { exchange, route, upstream, down, upload, .. } = self;
         let broken_off = |failure: Box<dyn Failure>| Poll::Ready(Err(Failed::BrokenOff(failure)));
         let mut moved = 0;
-        let mut uploading = !upload.is_done();
+        let mut uploading = !self.upload.is_done();
         poll_fn(|cx| {
-            down.deadlines().register(cx);
+            self.down.deadlines().register(cx);
             if uploading {
-                // The response has begun: what becomes of the request body changes nothing any more.
-                uploading = upload.poll(cx, *down, backend, |_, _| Ok(())).is_pending();
+                match self.poll_upload(cx, backend) {
+                    Poll::Pending => {}
+                    Poll::Ready(Err(Stopped::Refused(failure))) => return broken_off(failure),
+                    // A request body that breaks off changes nothing in a response that has begun.
+                    Poll::Ready(_) => uploading = false,
+                }
             }
+            let Self { exchange, route, upstream, down, .. } = &mut *self;
             let polled = download.poll(cx, backend, *down, |_, piece| {
                 for filter in &route.response_filters {
                     route.filters[*filter].response_data(exchange, piece);

@@ -7,12 +7,11 @@ use http::StatusCode;
 use super::Failed;
 use super::attempt::{NoResponse, is_switching};
 use super::downstream::Downstream;
-use super::forward::Forwarding;
+use super::forward::{Forwarding, Stopped};
 use super::pump::{Fault, Waits};
 use crate::endpoint::Outcome;
 use crate::exchange::Exchange;
 use crate::exchange::fault::ClientFault;
-use crate::http::Failure;
 use crate::http::fields::Fields;
 use crate::http::hop;
 use crate::http::message::{Broken, Sink};
@@ -129,10 +128,9 @@ impl Waiting {
         forwarding: &mut Forwarding<'_, '_, D>,
         backend: &mut Backend,
     ) -> Result<(), Failed> {
-        let Forwarding { exchange, route, down, upload, .. } = forwarding;
         // A client may go on without having waited.
-        self.held &= down.body().is_empty();
-        if upload.is_done() || self.held {
+        self.held &= forwarding.down.body().is_empty();
+        if forwarding.upload.is_done() || self.held {
             // Broken connections show where the response is awaited.
             self.upload_broke |= matches!(Sink::poll_flush(backend, cx), Poll::Ready(Err(_)));
             return Ok(());
@@ -140,28 +138,19 @@ impl Waiting {
         if self.upload_broke {
             return Ok(());
         }
-        let mut refused: Option<Box<dyn Failure>> = None;
-        let moved = upload.poll(cx, *down, backend, |so_far, piece| {
-            exchange.received = so_far;
-            for filter in &route.data_filters {
-                if let Err(failure) = route.filters[*filter].request_data(exchange, piece) {
-                    refused = Some(failure);
-                    return Err(Broken::Closed);
-                }
-            }
-            Ok(())
-        });
-        if let Some(failure) = refused {
-            return Err(Failed::Told(failure));
-        }
-        match moved {
+        match forwarding.poll_upload(cx, backend) {
             Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
-            Poll::Ready(Err(Fault::Sink)) => {
+            Poll::Ready(Err(Stopped::Refused(failure))) => Err(Failed::Told(failure)),
+            Poll::Ready(Err(Stopped::Broken(Fault::Sink))) => {
                 self.upload_broke = true;
                 Ok(())
             }
-            Poll::Ready(Err(Fault::Source(Broken::Malformed(_)))) => Err(ClientFault::BodyAborted.into()),
-            Poll::Ready(Err(Fault::Source(_))) => Err(Failed::BrokenOff(Box::new(ClientFault::BodyAborted))),
+            Poll::Ready(Err(Stopped::Broken(Fault::Source(Broken::Malformed(_))))) => {
+                Err(ClientFault::BodyAborted.into())
+            }
+            Poll::Ready(Err(Stopped::Broken(Fault::Source(_)))) => {
+                Err(Failed::BrokenOff(Box::new(ClientFault::BodyAborted)))
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The upstream's side of one exchange, whatever protocol it speaks.
 
+use std::borrow::Cow;
 use std::task::{Context, Poll, ready};
 
 use http::{Method, StatusCode, Version};
@@ -8,6 +9,7 @@ use crate::exchange::Request;
 use crate::http::fields::Fields;
 use crate::http::head::HeadLimits;
 use crate::http::message::{Broken, Progress, Sink, Source};
+use crate::http::name::Name;
 use crate::http1::client::{self, NoHead, Towards};
 use crate::http1::head::Framing;
 use crate::http1::response::Head;
@@ -46,16 +48,20 @@ impl Backend {
             Self::Unopened(sender) => {
                 let mut path = Vec::with_capacity(128);
                 request.target.write_to(&mut path);
-                let authority = request.fields.get(crate::http::name::Name::Host);
+                let authority = request.fields.get(Name::Host);
+                let mut fields = Cow::Borrowed(&request.fields);
+                if towards.websocket {
+                    fields.to_mut().remove(Name::WebSocketKey);
+                }
                 let line = RequestLine {
-                    method: request.method.as_str().as_bytes(),
+                    method: if towards.websocket { b"CONNECT" } else { request.method.as_str().as_bytes() },
                     scheme: Some(if towards.tls { b"https" } else { b"http" }),
                     authority,
                     path: Some(&path),
-                    protocol: None,
+                    protocol: towards.websocket.then_some(b"websocket"),
                 };
-                let end = request.framing.is_empty();
-                let stream = sender.open(&line, &request.fields, end).map_err(|_| Broken::Closed)?;
+                let end = request.framing.is_empty() && !towards.websocket;
+                let stream = sender.open(&line, &fields, end).map_err(|_| Broken::Closed)?;
                 let mut body = Body::new(stream);
                 if end {
                     body.set_sent();

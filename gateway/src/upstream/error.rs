@@ -26,6 +26,8 @@ pub enum UpstreamError {
     RequestTimeout,
     /// The upstream has as many requests as its circuit allows.
     Busy(CircuitError),
+    /// The endpoint speaks HTTP/2 and does not allow extended CONNECT (RFC 8441 section 3).
+    NoWebSocket,
 }
 
 impl fmt::Display for UpstreamError {
@@ -38,6 +40,10 @@ impl fmt::Display for UpstreamError {
             Self::ResponseTimeout => f.write_str("no response from the upstream in time"),
             Self::RequestTimeout => f.write_str("the request took too long"),
             Self::Busy(error) => error.fmt(f),
+            Self::NoWebSocket => f.write_str(
+                "the upstream speaks HTTP/2 without SETTINGS_ENABLE_CONNECT_PROTOCOL, which WebSocket needs; \
+                 let it announce that, or set protocol = \"http1\" of the upstream",
+            ),
         }
     }
 }
@@ -53,7 +59,7 @@ impl Failure for UpstreamError {
         match self {
             // Unlike after a 502 the client may send the request again, whatever it is.
             Self::Connect(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Closed(_) | Self::Malformed(_) => StatusCode::BAD_GATEWAY,
+            Self::Closed(_) | Self::Malformed(_) | Self::NoWebSocket => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -69,6 +75,7 @@ impl Failure for UpstreamError {
             Self::ResponseTimeout => "response_timeout",
             Self::RequestTimeout => "request_timeout",
             Self::Busy(_) => "busy",
+            Self::NoWebSocket => "no_websocket",
         }
     }
 
@@ -78,6 +85,7 @@ impl Failure for UpstreamError {
             Self::Closed(_) | Self::Malformed(_) => "The service gave no valid response.",
             Self::ResponseTimeout | Self::RequestTimeout => "The service did not respond in time.",
             Self::Busy(_) => "The service is busy.",
+            Self::NoWebSocket => "The service takes no WebSocket.",
         }
     }
 }

@@ -126,6 +126,12 @@ impl Worker {
         state % end.max(1)
     }
 
+    /// 16 bytes from the same generator.
+    pub fn nonce(&self) -> [u8; 16] {
+        let [high, low] = [self.random(u64::MAX), self.random(u64::MAX)];
+        (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+    }
+
     /// What is to be done at intervals.
     pub fn tick(&self) {
         let ticks = self.ticks.get().wrapping_add(1);

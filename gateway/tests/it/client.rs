@@ -104,6 +104,11 @@ impl Client {
         self.held.drain(..count).collect()
     }
 
+    /// Ends the sending direction.
+    pub fn end(&mut self) {
+        self.stream.shutdown(std::net::Shutdown::Write).expect("an open connection");
+    }
+
     /// Everything up to the end of the connection.
     pub fn rest(&mut self) -> Vec<u8> {
         while self.receive() {}

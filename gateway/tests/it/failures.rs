@@ -204,3 +204,25 @@ fn the_line_of_a_malformed_request_tells_nothing_of_another_one() {
     let line = gateway.logged();
     assert!(line.contains("\"method\":\"\",\"host\":\"\",\"path\":\"\""), "{line}");
 }
+
+#[test]
+fn the_limit_of_a_body_holds_after_the_response_has_begun() {
+    // The response begins before the request has ended.
+    let upstream = Upstream::start(|_, client| {
+        client.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while let Some(chunk) = client.chunk() {
+            client.send(format!("{:x}\r\n", chunk.len()));
+            client.send(chunk);
+            client.send("\r\n");
+        }
+        false
+    });
+    let gateway = Gateway::with(upstream.address, "max_body_bytes = 5", "", "");
+    let mut client = Client::connect(gateway.address);
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    client.head();
+    assert_eq!(client.chunk().expect("a chunk"), b"abc");
+    client.send("3\r\nabc\r\n");
+    assert!(!String::from_utf8_lossy(&client.rest()).ends_with("0\r\n\r\n"));
+    assert!(gateway.logged().contains("\"failure\":\"body_too_large\""));
+}

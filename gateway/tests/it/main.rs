@@ -15,4 +15,5 @@ mod proxying;
 mod random;
 mod strict;
 mod tls;
+mod tunnel;
 mod websocket;

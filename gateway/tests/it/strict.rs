@@ -130,3 +130,20 @@ fn responses_that_can_be_read_in_two_ways_are_refused() {
         assert!(line.contains("\"failed_at\":\"upstream\""), "{line}");
     }
 }
+
+#[test]
+fn a_listener_of_one_protocol_knows_no_other() {
+    let upstream = Upstream::saying("x");
+    let only_http2 = Gateway::with(upstream.address, "protocols = ['http2']", "", "");
+    for bytes in ["GET / HTTP/1.1\r\nHost: t\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", "\0\0\0\0"] {
+        let mut client = Client::connect(only_http2.address);
+        client.send(bytes.repeat(2));
+        let rest = client.rest();
+        assert!(!rest.windows(5).any(|part| part == b"HTTP/"), "{}", rest.escape_ascii());
+    }
+    let only_http1 = Gateway::with(upstream.address, "protocols = ['http1']", "", "");
+    let answer = ask(only_http1.address, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert_eq!(answer.status, 505);
+    assert_eq!(answer.field("connection"), Some("close"));
+    assert_eq!(upstream.requests(), 0);
+}

@@ -158,8 +158,12 @@ fn the_first_result_decides_at_once() {
         }
         let changes = changes.lock().expect("no panic").clone();
         let why: Vec<_> = changes.iter().filter_map(|change| change.down.as_deref()).collect();
-        assert!(why[0].contains("TLS handshake failed") && why[0].contains("b.example"), "{why:?}");
-        assert!(why[1].contains("Connection refused"), "{why:?}");
+        // The probes run at the same time, so the order is open.
+        assert!(
+            why.iter().any(|why| why.contains("TLS handshake failed") && why.contains("b.example")),
+            "{why:?}"
+        );
+        assert!(why.iter().any(|why| why.contains("Connection refused")), "{why:?}");
         assert_eq!(cluster.in_service(Moment::now()), (1, 3));
         prober.abort();
     });

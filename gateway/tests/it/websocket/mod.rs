@@ -1,17 +1,22 @@
 //! Connections that switch to WebSocket.
 
+mod end;
+mod from_http2;
+mod to_http2;
+
 use crate::client::Client;
 use crate::gateway::Gateway;
 use crate::upstream::{Upstream, echoed, response};
 
-const REQUEST: &str = "GET /ws HTTP/1.1\r\nHost: t\r\nConnection: keep-alive, Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n";
+const REQUEST: &str = "GET /ws HTTP/1.1\r\nHost: t\r\nConnection: keep-alive, Upgrade, TE\r\n\
+    TE: trailers\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 #[test]
 fn a_websocket_passes_both_ways() {
     let upstream = Upstream::start(|head, client| {
         assert_eq!(echoed(head, "upgrade"), Some("websocket"), "{head}");
         assert_eq!(echoed(head, "sec-websocket-key"), Some("x"));
+        assert_eq!(echoed(head, "connection"), Some("upgrade, te"));
         client.send(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Accept: y\r\n\r\nfirst",
@@ -70,5 +75,40 @@ fn another_protocol_is_not_asked_for() {
     let answer = crate::client::ask(gateway.address, REQUEST.replace("websocket\r\n", "h2c\r\n"));
     assert_eq!(answer.status, 200);
     assert_eq!(echoed(&answer.body, "upgrade"), None);
-    assert_eq!(echoed(&answer.body, "connection"), None);
+    assert_eq!(echoed(&answer.body, "connection"), Some("te"));
+}
+
+#[test]
+fn data_before_the_switch_is_refused() {
+    let upstream = Upstream::start(|head, client| {
+        assert!(echoed(head, "upgrade").is_some());
+        client.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        assert_eq!(client.rest(), b"");
+        false
+    });
+    let gateway = Gateway::before(upstream.address);
+    let answer =
+        crate::client::ask(gateway.address, format!("{REQUEST}GET /admin HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_eq!((answer.status, answer.field("connection")), (400, Some("close")));
+    assert!(gateway.logged().contains("\"failure\":\"switch_early\""));
+}
+
+#[test]
+fn the_end_of_one_direction_is_passed_on() {
+    let upstream = Upstream::start(|_, client| {
+        client.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        // It learns that the client has ended, and still has something to say.
+        let received = client.rest();
+        client.send([b"after ", &received[..]].concat());
+        false
+    });
+    let gateway = Gateway::before(upstream.address);
+    let mut client = Client::connect(gateway.address);
+    client.send(REQUEST);
+    client.head();
+    client.send("all");
+    client.end();
+    assert_eq!(client.rest(), b"after all");
+    let line = gateway.logged();
+    assert!(line.contains("\"received_bytes\":3") && line.contains("\"sent_bytes\":9"), "{line}");
 }
