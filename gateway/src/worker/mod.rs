@@ -2,10 +2,11 @@
 
 mod buffers;
 mod locals;
+mod pools;
 mod spare_heads;
 pub mod watch;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -17,10 +18,9 @@ use crate::observe::clock::WallClock;
 use crate::observe::counter::{InFlight, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
 use crate::observe::request_id::RequestIds;
-use crate::snapshot::Snapshot;
-use crate::upstream::pool::Pools;
 use buffers::Buffers;
 use locals::Locals;
+use pools::Pools;
 use spare_heads::SpareHeads;
 use watch::Watches;
 
@@ -58,7 +58,6 @@ pub struct Worker {
     pub in_flight: Arc<PerWorker<InFlight>>,
     /// Requests that found no route.
     pub unrouted: Arc<PerWorker<Requests>>,
-    snapshot: RefCell<Rc<InForce>>,
     ticks: Cell<u64>,
     random: Cell<u64>,
     draining: Cell<bool>,
@@ -70,31 +69,13 @@ pub struct Worker {
     pub closed: Notify,
 }
 
-/// A worker's handle on the settings in force. It is counted within the worker, so that a request
-/// writes no memory that workers share.
-#[derive(Debug)]
-pub struct InForce(Arc<Snapshot>);
-
-impl std::ops::Deref for InForce {
-    type Target = Snapshot;
-
-    fn deref(&self) -> &Snapshot {
-        &self.0
-    }
-}
-
 /// An open connection, counted until it is dropped.
 #[derive(Debug)]
 pub struct Open(Rc<Worker>);
 
 impl Worker {
     /// Worker `index` of so many, without connections.
-    pub fn new(
-        (index, workers): (usize, usize),
-        snapshot: Arc<Snapshot>,
-        metrics: Arc<Metrics>,
-        log: WorkerLog,
-    ) -> Rc<Self> {
+    pub fn new((index, workers): (usize, usize), metrics: Arc<Metrics>, log: WorkerLog) -> Rc<Self> {
         Rc::new_cyclic(|this| Self {
             index,
             workers,
@@ -109,7 +90,6 @@ impl Worker {
             in_flight: metrics.in_flight(),
             unrouted: metrics.unrouted(),
             metrics,
-            snapshot: RefCell::new(Rc::new(InForce(snapshot))),
             ticks: Cell::new(0),
             random: Cell::new(RandomState::new().hash_one(index) | 1),
             draining: Cell::new(false),
@@ -123,16 +103,6 @@ impl Worker {
     /// The worker for a task that may outlive the exchange; none once the worker has ended.
     pub fn shared(&self) -> Option<Rc<Self>> {
         self.this.upgrade()
-    }
-
-    /// The settings in force. Whoever holds them keeps them.
-    pub fn snapshot(&self) -> Rc<InForce> {
-        Rc::clone(&self.snapshot.borrow())
-    }
-
-    /// Puts other settings in force for what begins from now on.
-    pub fn replace_snapshot(&self, snapshot: Arc<Snapshot>) {
-        *self.snapshot.borrow_mut() = Rc::new(InForce(snapshot));
     }
 
     /// Whether connections are to end.

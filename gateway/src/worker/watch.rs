@@ -82,15 +82,15 @@ impl Watches {
             passed: [const { Cell::new(false) }; SLOTS],
             waker: RefCell::new(None),
         });
-        let mut tasks = self.tasks.borrow_mut();
+        let mut watches = self.tasks.borrow_mut();
         let place = if let Some(place) = self.free.borrow_mut().pop() {
-            tasks[place] = Some(Rc::clone(&watch));
+            watches[place] = Some(Rc::clone(&watch));
             place
         } else {
-            tasks.push(Some(Rc::clone(&watch)));
-            tasks.len() - 1
+            watches.push(Some(Rc::clone(&watch)));
+            watches.len() - 1
         };
-        if self.is_single(&tasks) {
+        if self.is_single(&watches) {
             // The clock stood still while there was nothing to watch.
             self.now.set(self.millis());
             self.added.notify_one();
@@ -98,8 +98,8 @@ impl Watches {
         Deadlines { watch, place, all: Rc::clone(self) }
     }
 
-    fn is_single(&self, tasks: &[Option<Rc<Watch>>]) -> bool {
-        tasks.len() - self.free.borrow().len() == 1
+    fn is_single(&self, watches: &[Option<Rc<Watch>>]) -> bool {
+        watches.len() - self.free.borrow().len() == 1
     }
 
     fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use gateway::dial::dns::Resolver;
 use gateway::dial::{ClientTls, ClientTlsConfig, DialError, DialSettings, Dialed, Roots, dial};
@@ -88,7 +88,7 @@ pub fn server_tls(certificate: &CertificateFiles) -> ServerTlsConfig {
 }
 
 pub fn load(config: &ServerTlsConfig) -> ServerTls {
-    ServerTls::load(config, None, SystemTime::now()).expect("good files")
+    ServerTls::load(config, None).expect("good files")
 }
 
 /// Listens and answers each TLS connection with what `answer` makes of it, until it is closed.
