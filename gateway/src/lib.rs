@@ -1,12 +1,14 @@
 //! An HTTP gateway: it accepts requests, decides by host, path and method where they go, and
 //! forwards them.
 //!
-//! The modules, from the bottom up; each knows only those before it: [`http`], [`http1`],
-//! [`http2`], [`net`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`settings`],
-//! [`observe`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`route`], [`snapshot`],
-//! [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`].
+//! The modules, from the bottom up; each knows only those before it: [`net`], [`http`], [`http1`],
+//! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`probe`],
+//! [`settings`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`snapshot`],
+//! [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads this
+//! list and holds the code to it.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used))]
 
 pub mod admin;
 pub mod cli;

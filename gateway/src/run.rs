@@ -23,7 +23,7 @@ use crate::observe::stderr::say;
 use crate::prepare::Prepared;
 use crate::probe;
 use crate::settings::Settings;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Current, Snapshot};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 
@@ -205,12 +205,8 @@ impl Drop for Notice {
 
 /// One worker thread: accepts until the gateway stops, then waits for its last connection.
 async fn work(thread: usize, sockets: Vec<(usize, TcpListener)>, shared: &Shared) -> Result<(), RunError> {
-    let worker = Worker::new(
-        (thread, shared.threads),
-        Arc::clone(&shared.snapshot),
-        Arc::clone(&shared.metrics),
-        shared.log.worker(),
-    );
+    let worker = Worker::new((thread, shared.threads), Arc::clone(&shared.metrics), shared.log.worker());
+    let current = Current::new(Arc::clone(&shared.snapshot));
     let ticking = Rc::clone(&worker);
     let ticks = tokio::task::spawn_local(async move {
         let watches = Rc::clone(&ticking.watches);
@@ -228,6 +224,7 @@ async fn work(thread: usize, sockets: Vec<(usize, TcpListener)>, shared: &Shared
             listener: Arc::clone(&listener.settings),
             counters: Arc::clone(&listener.counters),
             worker: Rc::clone(&worker),
+            current: Rc::clone(&current),
             drain: shared.drain.clone(),
         };
         accepting.push(tokio::task::spawn_local(acceptor.run(socket)));

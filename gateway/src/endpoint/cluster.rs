@@ -127,11 +127,6 @@ impl Cluster {
         local
     }
 
-    /// The health rules.
-    pub fn health(&self) -> &HealthSettings {
-        &self.health
-    }
-
     /// The endpoint for a request, if the upstream has any with a weight.
     ///
     /// `key` is for the consistent hash; `tried` are endpoints that failed this request. Those in

@@ -1,7 +1,7 @@
 //! Sets of status codes.
 
 /// Status codes as ranges, both ends included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Statuses(Vec<(u16, u16)>);
 
 impl Statuses {

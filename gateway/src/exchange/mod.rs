@@ -1,12 +1,12 @@
 //! One request and its response: their heads, and what logs and metrics will say about them.
 
 mod copied;
-mod heads;
+pub mod fault;
 mod peer;
 mod record;
 
+pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
-pub use heads::{Request, Response};
 pub use peer::Peer;
 
 use std::borrow::Cow;

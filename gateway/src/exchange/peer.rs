@@ -12,9 +12,7 @@ use crate::settings::network::unmapped;
 pub struct Peer {
     /// The listener that accepted it.
     pub listener: Arc<Listener>,
-    /// The address, IPv4 in its own form.
-    pub address: IpAddr,
-    /// The same in text.
+    /// The address in text, IPv4 in its own form.
     pub text: String,
     /// Whether the connection is encrypted.
     pub tls: bool,
@@ -38,7 +36,7 @@ impl Peer {
         };
         let proxied =
             local.map_or(Proxied::Local, |destination| Proxied::Ip { source: address, destination });
-        Self { listener, address: ip, text: ip.to_string(), tls, trusted, proxied, forwarded }
+        Self { listener, text: ip.to_string(), tls, trusted, proxied, forwarded }
     }
 
     /// `http` or `https`, as the client speaks it.

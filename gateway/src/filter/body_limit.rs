@@ -2,8 +2,8 @@
 
 use super::{Filter, Phase, Verdict};
 use crate::exchange::Exchange;
+use crate::exchange::fault::ClientFault;
 use crate::http::Failure;
-use crate::proxy::fault::ClientFault;
 
 /// Refuses longer bodies with 413.
 #[derive(Debug)]

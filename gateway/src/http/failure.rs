@@ -11,8 +11,6 @@ pub enum Source {
     Downstream,
     /// The service behind the gateway, or the network to it.
     Upstream,
-    /// The gateway or its settings.
-    Gateway,
 }
 
 impl Source {
@@ -21,7 +19,6 @@ impl Source {
         match self {
             Self::Downstream => "downstream",
             Self::Upstream => "upstream",
-            Self::Gateway => "gateway",
         }
     }
 }

@@ -195,11 +195,6 @@ impl Fields {
         self.entries.retain(|entry| keep(entry.field(buffer)));
     }
 
-    /// The number of fields.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -3,7 +3,9 @@
 
 pub mod failure;
 pub mod fields;
+pub mod framing;
 pub mod head;
+pub mod heads;
 pub mod hop;
 pub mod host;
 pub mod message;

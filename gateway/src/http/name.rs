@@ -136,13 +136,7 @@ impl Name {
         // Servers behind CGI read `_` as `-` (CVE-2025-64484).
         let plain: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
         match Self::of(&plain) {
-            Self::Reserved
-            | Self::Forwarded
-            | Self::ForwardedFor
-            | Self::ForwardedProto
-            | Self::ForwardedHost
-            | Self::RealIp
-            | Self::RequestId => Self::Reserved,
+            known if known.is_reserved() => Self::Reserved,
             Self::ContentLength | Self::TransferEncoding => Self::Disguised,
             _ => Self::Other,
         }

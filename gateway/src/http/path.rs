@@ -138,11 +138,6 @@ impl Path {
         if self.keeps_slashes { &self.unmerged } else { &self.text }
     }
 
-    /// What in it is read in different ways.
-    pub fn traits(&self) -> Traits {
-        self.traits
-    }
-
     /// Applies the policy of the route that was found.
     ///
     /// Returns whether the form by which a route is found has changed, so that it must be found

@@ -3,42 +3,13 @@
 use std::mem::MaybeUninit;
 
 use crate::http::fields::Fields;
+pub use crate::http::framing::Framing;
 pub use crate::http::head::HeadLimits;
 use crate::http::name::Name;
 use crate::http::token::trim_ows;
 
 /// Fields parsed without an allocation.
 const INLINE_FIELDS: usize = 96;
-
-/// How a message body is delimited (RFC 9112 section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Framing {
-    /// No body.
-    #[default]
-    None,
-    /// A body of so many bytes.
-    Length(u64),
-    /// A body in chunks.
-    Chunked,
-    /// A body that ends with the connection; only in responses.
-    Close,
-}
-
-impl Framing {
-    /// Whether no byte of a body follows.
-    pub const fn is_empty(self) -> bool {
-        matches!(self, Self::None | Self::Length(0))
-    }
-
-    /// The length, if it is known.
-    pub const fn length(self) -> Option<u64> {
-        match self {
-            Self::None => Some(0),
-            Self::Length(length) => Some(length),
-            Self::Chunked | Self::Close => None,
-        }
-    }
-}
 
 /// Gives httparse room for `max` fields.
 pub(super) fn with_room<'b, T>(

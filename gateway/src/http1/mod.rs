@@ -8,7 +8,7 @@ pub mod client;
 pub mod decode;
 pub mod encode;
 pub mod head;
-mod input;
+pub mod input;
 pub mod request;
 pub mod response;
 pub mod wire;

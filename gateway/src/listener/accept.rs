@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::clients::{self, Clients};
 use super::open::{self, Accepted};
+use crate::net::clients::{self, Clients};
 use crate::observe::counter::{Connections, PerWorker};
 use crate::observe::stderr;
 use crate::settings::Listener;
+use crate::snapshot::Current;
 use crate::worker::Worker;
 
 /// The pause after the system could not give a connection, above all for want of file descriptors.
@@ -23,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Acceptor {
     /// The worker.
     pub worker: Rc<Worker>,
+    /// The settings in force.
+    pub current: Rc<Current>,
     /// The settings of the listener.
     pub listener: Arc<Listener>,
     /// TLS, if the listener speaks it.
@@ -116,12 +119,12 @@ impl Acceptor {
         self.counters.of(self.worker.index).accepted.add(1);
         let counters = Arc::clone(&self.counters);
         let counted = Counted { counters, slots, worker: self.worker.index, _client: client };
-        let worker = Rc::clone(&self.worker);
+        let (worker, current) = (Rc::clone(&self.worker), Rc::clone(&self.current));
         let opened = worker.open();
         let listener = Arc::clone(&self.listener);
         let accepted = Accepted { stream, address: peer, listener, tls: self.tls.clone() };
         tokio::task::spawn_local(async move {
-            open::serve(worker, accepted).await;
+            open::serve(worker, current, accepted).await;
             drop((counted, opened));
         });
     }

@@ -20,6 +20,7 @@ use crate::http1::wire::Wire;
 use crate::net::Stream;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::{self, answer};
+use crate::snapshot::Current;
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
@@ -68,6 +69,7 @@ enum Next {
 /// speak HTTP/2 is given back with what was received.
 pub async fn serve(
     worker: Rc<Worker>,
+    current: &Current,
     peer: Rc<Peer>,
     stream: Stream,
     first: Vec<u8>,
@@ -93,7 +95,7 @@ pub async fn serve(
             Next::Request(_) | Next::Refused(..) => {}
         }
         // On the heap for as long as it lasts, so that an idle connection is small.
-        Box::pin(client.exchange(&peer, next)).await;
+        Box::pin(client.exchange(current, &peer, next)).await;
         if !client.rest() {
             break;
         }
@@ -230,9 +232,9 @@ impl Client {
     }
 
     /// Answers a request.
-    async fn exchange(&mut self, peer: &Peer, next: Next) {
+    async fn exchange(&mut self, current: &Current, peer: &Peer, next: Next) {
         let worker = Rc::clone(&self.worker);
-        let snapshot = worker.snapshot();
+        let snapshot = current.get();
         self.wire.output().lend(worker.buffers.take());
         let response = worker.heads.take_response();
         let (request, refused) = match next {

@@ -22,6 +22,7 @@ use crate::net::Stream;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::{self, answer};
 use crate::settings::Listener;
+use crate::snapshot::{Current, Held};
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
@@ -32,7 +33,7 @@ const CONNECT_LENGTH: Rejection =
     Rejection::bad("connect_length", "A CONNECT request has no body, so no Content-Length.");
 
 /// Serves a connection until its end. `first` was received already.
-pub async fn serve(worker: Rc<Worker>, peer: Rc<Peer>, stream: Stream, first: Vec<u8>) {
+pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, peer: Rc<Peer>, stream: Stream, first: Vec<u8>) {
     let mut driver = http2::serve(stream, &first, Rc::new(settings(&peer.listener)));
     let control = driver.control();
     let deadlines = worker.watches.add();
@@ -63,7 +64,8 @@ pub async fn serve(worker: Rc<Worker>, peer: Rc<Peer>, stream: Stream, first: Ve
         let Some(request) = request else {
             return;
         };
-        let exchange = serve_stream(Rc::clone(&worker), Rc::clone(&peer), request);
+        let snapshot = current.get();
+        let exchange = serve_stream(Rc::clone(&worker), snapshot, Rc::clone(&peer), request);
         tokio::task::spawn_local(exchange);
     }
 }
@@ -99,7 +101,7 @@ struct Client {
     is_tunnel: bool,
 }
 
-async fn serve_stream(worker: Rc<Worker>, peer: Rc<Peer>, incoming: http2::Request) {
+async fn serve_stream(worker: Rc<Worker>, snapshot: Rc<Held>, peer: Rc<Peer>, incoming: http2::Request) {
     let http2::Request { head, refused, stream } = incoming;
     let mut client = Client {
         body: Body::new(stream),
@@ -107,7 +109,6 @@ async fn serve_stream(worker: Rc<Worker>, peer: Rc<Peer>, incoming: http2::Reque
         worker: Rc::clone(&worker),
         is_tunnel: false,
     };
-    let snapshot = worker.snapshot();
     let mut request = worker.heads.take_request();
     let max_target = peer.listener.max_request_line;
     let read = read(&mut request, head, client.body.stream().is_received(), max_target, || worker.nonce());
@@ -257,7 +258,7 @@ impl Downstream for Client {
             crate::http::Source::Downstream => Code::CANCEL,
             // RFC 9113 section 8.5.
             _ if self.is_tunnel => Code::CONNECT_ERROR,
-            _ => Code::INTERNAL_ERROR,
+            crate::http::Source::Upstream => Code::INTERNAL_ERROR,
         };
         self.body.stream().reset(code);
     }

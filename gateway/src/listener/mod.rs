@@ -1,7 +1,6 @@
 //! Where connections come in: sockets, TLS, and the life of a connection.
 
 pub mod accept;
-pub mod clients;
 mod http1;
 mod http2;
 mod open;

@@ -17,6 +17,7 @@ use crate::exchange::Peer;
 use crate::net::Stream;
 use crate::proxy_protocol::{self, MAX_HEADER, Parsed, Proxied};
 use crate::settings::Listener;
+use crate::snapshot::Current;
 use crate::worker::Worker;
 
 /// When the system begins to ask a silent peer whether it is still there.
@@ -36,7 +37,7 @@ pub struct Accepted {
 }
 
 /// Serves a connection until its end. Faults of the client end it without a message.
-pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
+pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, accepted: Accepted) {
     let Accepted { mut stream, address, listener, tls } = accepted;
     if prepare(&stream).is_err() {
         return;
@@ -66,12 +67,12 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         }
     };
     if speaks_http2 {
-        return http2::serve(worker, peer, stream, Vec::new()).await;
+        return http2::serve(worker, current, peer, stream, Vec::new()).await;
     }
-    let other = http1::serve(Rc::clone(&worker), Rc::clone(&peer), stream, Vec::new()).await;
+    let other = http1::serve(Rc::clone(&worker), &current, Rc::clone(&peer), stream, Vec::new()).await;
     if let Some((stream, first)) = other {
         // HTTP/2 by prior knowledge (RFC 9113 section 3.3).
-        http2::serve(worker, peer, stream, first).await;
+        http2::serve(worker, current, peer, stream, first).await;
     }
 }
 

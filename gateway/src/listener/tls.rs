@@ -1,9 +1,7 @@
 //! TLS of a listener, from its settings.
 
-use std::time::SystemTime;
-
-use crate::settings::{self, Place, TlsVersion};
-use crate::tls::{CertificateFiles, ClientAuth, MinVersion, ServerTls, ServerTlsConfig, Subject};
+use crate::settings::{self, Place};
+use crate::tls::{CertificateFiles, ClientAuth, ServerTls, ServerTlsConfig, Subject};
 
 /// Reads the files of a listener.
 ///
@@ -11,7 +9,7 @@ use crate::tls::{CertificateFiles, ClientAuth, MinVersion, ServerTls, ServerTlsC
 ///
 /// All that cannot be used, each with the place where the settings name it.
 pub fn load(listener: &settings::Listener, tls: &settings::Tls) -> Result<ServerTls, Vec<(Place, String)>> {
-    ServerTls::load(&config(listener, tls), None, SystemTime::now()).map_err(|problems| {
+    ServerTls::load(&config(listener, tls), None).map_err(|problems| {
         problems.into_iter().map(|problem| (place(tls, problem.subject), problem.text)).collect()
     })
 }
@@ -46,10 +44,7 @@ fn config(listener: &settings::Listener, tls: &settings::Tls) -> ServerTlsConfig
             settings::ClientAuth::Required(file) => ClientAuth::Required(file.path.clone()),
         },
         alpn,
-        min_version: match tls.min_version {
-            TlsVersion::Tls12 => MinVersion::Tls12,
-            TlsVersion::Tls13 => MinVersion::Tls13,
-        },
+        min_version: tls.min_version,
     }
 }
 

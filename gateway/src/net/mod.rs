@@ -1,5 +1,6 @@
 //! Streams of bytes, whatever carries them.
 
-pub mod stream;
+pub mod clients;
+mod stream;
 
 pub use stream::Stream;

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 
 use super::downstream::Downstream;
-use super::fault::ClientFault;
 use super::grpc;
 use crate::exchange::Exchange;
+use crate::exchange::fault::ClientFault;
 use crate::filter::{Answer, Filter};
 use crate::http::message::Sink;
 use crate::http::name::Name;

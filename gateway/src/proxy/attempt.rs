@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::downstream::Downstream;
 use super::forward::Forwarding;
 use super::waiting::Waiting;
-use super::{Failed, tunnel};
+use super::{Failed, grpc, tunnel};
 use crate::endpoint::Outcome;
 use crate::exchange::Exchange;
 use crate::http::hop::{self, Said};
@@ -74,11 +74,12 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
             let failed = UpstreamError::Closed(broken).into();
             return Err(NoResponse { failed, broke: true, unsent: true, outcome: None });
         }
-        let held = self.exchange.request.expects_continue && !self.upload.is_done();
-        if held {
+        let body_waits = self.exchange.request.expects_continue && !self.upload.is_done();
+        if body_waits {
             self.down.deadlines().set(For::Check, CONTINUE_TIMEOUT);
         }
-        let mut waiting = Waiting::new(held);
+        let streams = !self.upload.is_done() && grpc::asks(self.exchange);
+        let mut waiting = Waiting::new(body_waits, streams);
         let found = poll_fn(|cx| waiting.poll(cx, self, &mut backend)).await;
         for what in [For::Client, For::Upstream] {
             self.down.deadlines().unset(what);

@@ -4,16 +4,17 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use http::{Method, StatusCode};
 
 use super::pump::{Fault, Pump};
+use super::whole::{Body, Discard};
 use crate::endpoint::{InFlight, Moment, Outcome};
 use crate::exchange::{Exchange, Peer, Request};
 use crate::http::fields::Fields;
 use crate::http::hop::Said;
-use crate::http::message::{Broken, Progress, Sink, Source};
+use crate::http::message::Sink;
 use crate::http::name::Name;
 use crate::http1::client::{NoHead, Towards, persistence};
 use crate::http1::head::Framing;
@@ -122,7 +123,7 @@ impl Copy {
         Some(Self {
             peer: exchange.peer.clone(),
             request,
-            body: Body { bytes: body, at: 0 },
+            body: Body::new(body),
             endpoint: pick.index,
             towards: Towards {
                 tls: upstream.dialing.tls.is_some(),
@@ -178,7 +179,7 @@ impl Copy {
             match self.exchange(open).await {
                 Ok(status) => return End::Answered(status),
                 // The connection may have been closed while it was idle, which says nothing.
-                Err(Failed::Silent) if repeatable => self.body.at = 0,
+                Err(Failed::Silent) if repeatable => self.body.rewind(),
                 Err(Failed::Silent) => return End::Failed(None),
                 Err(Failed::Broken) => return End::Failed(Some(Outcome::Reset)),
             }
@@ -244,50 +245,5 @@ impl Copy {
             upstream.keep(worker, endpoint, wire, hint);
         }
         Ok(head.status)
-    }
-}
-
-/// A body that is there as a whole.
-struct Body {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-impl Source for Body {
-    fn poll_body(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Progress, Broken>> {
-        Poll::Ready(Ok(if self.body().is_empty() { Progress::End } else { Progress::Data }))
-    }
-
-    fn body(&self) -> &[u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.at += count;
-    }
-
-    fn trailers(&mut self) -> Option<Fields> {
-        None
-    }
-}
-
-/// Takes so many bytes and keeps none.
-struct Discard(usize);
-
-impl Sink for Discard {
-    fn poll_write(&mut self, _cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Broken>> {
-        if data.len() > self.0 {
-            return Poll::Ready(Err(Broken::Closed));
-        }
-        self.0 -= data.len();
-        Poll::Ready(Ok(data.len()))
-    }
-
-    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_finish(&mut self, _cx: &mut Context<'_>, _trailers: Option<&Fields>) -> Poll<Result<(), Broken>> {
-        Poll::Ready(Ok(()))
     }
 }

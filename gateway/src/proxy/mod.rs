@@ -3,7 +3,6 @@
 pub mod answer;
 mod attempt;
 pub mod downstream;
-pub mod fault;
 mod forward;
 mod grpc;
 mod mirror;
@@ -13,6 +12,7 @@ mod send;
 mod tunnel;
 mod waiting;
 mod welcome;
+mod whole;
 
 use http::{Method, StatusCode};
 

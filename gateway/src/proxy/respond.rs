@@ -7,12 +7,12 @@ use http::Version;
 
 use super::attempt::{Received, is_switching};
 use super::downstream::Downstream;
-use super::fault::{ClientFault, ResponseFault};
 use super::forward::{Forwarding, Stopped, add_via};
 use super::pump::{Fault, Pump, Waits};
 use super::send::Answered;
 use super::{Failed, tunnel};
 use crate::endpoint::{Moment, Outcome};
+use crate::exchange::fault::{ClientFault, ResponseFault};
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
 use crate::http1::head::Framing;

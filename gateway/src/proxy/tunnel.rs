@@ -12,8 +12,8 @@ use http::{Method, StatusCode, Version};
 
 use super::Failed;
 use super::downstream::Downstream;
-use super::fault::{ClientFault, ResponseFault};
 use super::pump::{Fault, Pump};
+use crate::exchange::fault::{ClientFault, ResponseFault};
 use crate::exchange::{Exchange, Request};
 use crate::http::name::Name;
 use crate::http::{Failure, websocket};

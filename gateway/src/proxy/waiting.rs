@@ -7,11 +7,11 @@ use http::StatusCode;
 use super::Failed;
 use super::attempt::{NoResponse, is_switching};
 use super::downstream::Downstream;
-use super::fault::ClientFault;
 use super::forward::{Forwarding, Stopped};
 use super::pump::{Fault, Waits};
 use crate::endpoint::Outcome;
 use crate::exchange::Exchange;
+use crate::exchange::fault::ClientFault;
 use crate::http::fields::Fields;
 use crate::http::hop;
 use crate::http::message::{Broken, Sink};
@@ -29,6 +29,8 @@ const MAX_INTERIM: u32 = 32;
 pub(super) struct Waiting {
     /// The body waits for `100 Continue`.
     held: bool,
+    /// The body is a stream of gRPC, which may pause.
+    streams: bool,
     /// The client was told to go on.
     continued: bool,
     interims: u32,
@@ -49,9 +51,10 @@ fn client_closed() -> Failed {
 }
 
 impl Waiting {
-    /// Nothing has come yet. A body that is `held` waits for `100 Continue`.
-    pub fn new(held: bool) -> Self {
-        Self { held, ..Self::default() }
+    /// Nothing has come yet. A body that is `held` waits for `100 Continue`; one that `streams` may
+    /// pause for as long as the listener lets streams pause.
+    pub fn new(held: bool, streams: bool) -> Self {
+        Self { held, streams, ..Self::default() }
     }
 
     /// Moves the request body on and looks for the head of the final response.
@@ -157,7 +160,7 @@ impl Waiting {
         cx: &mut Context<'_>,
         forwarding: &mut Forwarding<'_, '_, D>,
     ) -> Option<NoResponse> {
-        let Forwarding { exchange, upstream, down, upload, .. } = forwarding;
+        let Forwarding { exchange, route, upstream, down, upload, .. } = forwarding;
         if (upload.is_done() || self.upload_broke) && down.poll_gone(cx).is_ready() {
             return Some(client_closed().into());
         }
@@ -165,14 +168,14 @@ impl Waiting {
         if matches!(down.poll_flush(cx), Poll::Ready(Err(_))) {
             return Some(client_closed().into());
         }
-        let retries = &upstream.settings.retries;
+        let one_try = route.per_try_timeout.or(upstream.settings.retries.per_try_timeout);
         let deadlines = down.deadlines();
         if deadlines.has_passed(For::Request) {
             return Some(Failed::from(UpstreamError::RequestTimeout).into());
         }
         if deadlines.has_passed(For::Upstream) {
             // A try that has a time of its own may be followed by another.
-            let broke = retries.per_try_timeout.is_some();
+            let broke = one_try.is_some();
             let failed = UpstreamError::ResponseTimeout.into();
             return Some(NoResponse { failed, broke, unsent: false, outcome: Some(Outcome::TimedOut) });
         }
@@ -186,7 +189,7 @@ impl Waiting {
             return None;
         }
         if upload.bytes != self.moved {
-            if is_too_slow(exchange, upload.bytes) {
+            if !self.streams && is_too_slow(exchange, upload.bytes) {
                 return Some(Failed::from(ClientFault::BodyRate).into());
             }
             self.moved = upload.bytes;
@@ -196,11 +199,15 @@ impl Waiting {
         let on_client = !upload.is_done() && !self.held && upload.waits == Waits::Source;
         if on_client && !self.upload_broke {
             deadlines.unset(For::Upstream);
-            deadlines.set_once(For::Client, exchange.peer.listener.body_timeout);
+            let listener = &exchange.peer.listener;
+            let pause = if self.streams { listener.stream_timeout } else { Some(listener.body_timeout) };
+            if let Some(pause) = pause {
+                deadlines.set_once(For::Client, pause);
+            }
         } else {
             deadlines.unset(For::Client);
             let limit = upstream.settings.response_timeout;
-            deadlines.set_once(For::Upstream, retries.per_try_timeout.map_or(limit, |one| one.min(limit)));
+            deadlines.set_once(For::Upstream, one_try.map_or(limit, |one_try| one_try.min(limit)));
         }
         None
     }

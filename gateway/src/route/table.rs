@@ -1,7 +1,6 @@
 //! The routing table: from host, path, method, fields and query to a route.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use http::Method;
 
@@ -84,13 +83,6 @@ struct Entry<T> {
     parameters: Vec<String>,
     policy: Policy,
     route: T,
-}
-
-impl Table<Arc<Route>> {
-    /// The table of the given routes.
-    pub fn new(routes: &[Route]) -> Self {
-        routes.iter().map(|route| (route, Arc::new(route.clone()))).collect()
-    }
 }
 
 /// A table of values, each for the route it stands for.

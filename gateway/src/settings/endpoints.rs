@@ -6,7 +6,8 @@ use toml::de::DeValue;
 
 use super::reader::{Reader, found, put};
 use super::report::{Placed, Report};
-use super::{Address, Endpoint, Scheme, domain};
+use super::{Endpoint, Scheme, domain};
+use crate::endpoint::Address;
 
 const EXAMPLE: &str =
     "write \"host:port\" such as \"10.0.0.1:8080\", or begin with http://, https://, h2c:// or unix:";
@@ -100,7 +101,7 @@ fn parse(text: &str) -> Result<Endpoint, &'static str> {
         Some(digits) => port_number(digits)?,
         None => default_port.ok_or("the port is missing")?,
     };
-    endpoint(scheme, Address::Tcp { host: domain::check(host)?, port })
+    endpoint(scheme, Address::Host { host: domain::check(host)?, port })
 }
 
 /// Host and port; IPv6 addresses stand in brackets, which are taken off.

@@ -3,10 +3,8 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-use super::{FileKind, NamedFile, Place, validity};
+use super::{FileKind, NamedFile, Place};
+use crate::tls::{Certificate, pem};
 
 /// What was found in the files, each with the place where the settings name the file.
 #[derive(Debug, Default)]
@@ -22,8 +20,8 @@ pub fn check(files: &[(FileKind, NamedFile)], now: SystemTime) -> Findings {
     let mut findings = Findings::default();
     for (kind, file) in files {
         let read = match kind {
-            FileKind::Key => key(&file.path).map(|_| Vec::new()),
-            FileKind::Chain | FileKind::Authorities => certificates(&file.path),
+            FileKind::Key => pem::private_key(&file.path).map(|_| Vec::new()),
+            FileKind::Chain | FileKind::Authorities => pem::certificates(&file.path),
         };
         match read {
             Err(text) => findings.problems.push((file.place, text)),
@@ -39,44 +37,8 @@ pub fn check(files: &[(FileKind, NamedFile)], now: SystemTime) -> Findings {
 }
 
 fn outdated(certificate: &[u8], path: &Path, now: SystemTime) -> Option<String> {
-    let shown = path.display();
-    let validity = validity::read(certificate)?;
-    if validity.not_after.time < now {
-        let date = validity.not_after.shown;
-        return Some(format!("a certificate in '{shown}' expired on {date}; renew it"));
-    }
-    if validity.not_before.time > now {
-        let date = validity.not_before.shown;
-        return Some(format!("a certificate in '{shown}' is not valid before {date}; look at the clock"));
-    }
-    None
-}
-
-/// Reads the certificates of a PEM file, at least one.
-///
-/// # Errors
-///
-/// What is wrong with the file and what to do.
-pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let shown = path.display();
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("'{shown}' holds no certificate: {error}; name a PEM file with one"))?;
-    if found.is_empty() {
-        return Err(format!("'{shown}' holds no certificate; name a PEM file with one"));
-    }
-    Ok(found)
-}
-
-/// Reads the private key of a PEM file.
-///
-/// # Errors
-///
-/// What is wrong with the file and what to do.
-pub fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| {
-        format!("'{}' holds no private key: {error}; name a PEM file with one", path.display())
-    })
+    let why = Certificate::parse(certificate)?.invalid_at(now)?;
+    Some(format!("a certificate in '{}' {why}; renew it, or set the clock", path.display()))
 }
 
 #[cfg(test)]
@@ -99,7 +61,7 @@ mod tests {
             (FileKind::Authorities, "ca.crt", SystemTime::now(), "", ""),
             (FileKind::Key, "localhost.key", years(0), "", ""),
             (FileKind::Chain, "localhost.crt", years(0), "", "is not valid before 20"),
-            (FileKind::Authorities, "ca.crt", years(2000), "", "expired on "),
+            (FileKind::Authorities, "ca.crt", years(2000), "", "expired at "),
             (FileKind::Chain, "none.crt", years(0), "none.crt' holds no certificate: ", ""),
             (FileKind::Key, "none.key", years(0), "none.key' holds no private key: ", ""),
             (FileKind::Chain, "localhost.key", years(0), "holds no certificate; name", ""),

@@ -7,7 +7,8 @@ use super::network::Network;
 use super::reader::{Reader, found, put};
 use super::report::Report;
 use super::upstreams::certificate;
-use super::{BodyRate, ClientAuth, FileKind, Http2, Listener, Protocols, ProxyProtocol, Tls, TlsVersion};
+use super::{BodyRate, ClientAuth, FileKind, Http2, Listener, Protocols, ProxyProtocol, Tls};
+use crate::tls::MinVersion;
 use toml::de::DeValue;
 
 const EXAMPLE: &str = "\"0.0.0.0:8080\"";
@@ -123,7 +124,7 @@ fn tls_of(mut table: Reader<'_, '_>) -> Option<Tls> {
     let mut tls = Tls {
         certificates: Vec::new(),
         default: 0,
-        min_version: TlsVersion::default(),
+        min_version: MinVersion::default(),
         client_auth: ClientAuth::None,
     };
     let before = report.count();
@@ -147,7 +148,7 @@ fn tls_of(mut table: Reader<'_, '_>) -> Option<Tls> {
         pair.finish();
         tls.certificates.extend(read);
     }
-    let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+    let versions = [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
     put(&mut tls.min_version, table.word("min_version", &versions));
     let authorities = table.string("client_ca").map(|file| report.file(FileKind::Authorities, &file));
     let modes = [("none", None), ("optional", Some(false)), ("required", Some(true))];

@@ -21,7 +21,6 @@ mod templates;
 mod tests;
 mod units;
 mod upstreams;
-mod validity;
 
 pub use built_in::built_in;
 pub use model::*;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    Action, Address, Balance, ClientAuth, HashKey, HostRewrite, PathMatch, PathRewrite, Protocol,
-    ProxyVersion, Scheme, Settings, Test, TlsVersion, parse,
+    Action, Balance, ClientAuth, HashKey, HostRewrite, PathMatch, PathRewrite, Scheme, Settings, Test, parse,
 };
+use crate::endpoint::{Address, Protocol};
 use crate::http::path::{DoubleSlash, Semicolon, Separator};
+use crate::proxy_protocol::Version;
+use crate::tls::MinVersion;
 
 const WHOLE: &str = r#"
 [[listeners]]
@@ -41,9 +43,8 @@ outlier = { failures = 3, statuses = [500, "5xx"], base_ejection = "1s", max_eje
 probe = { path = "/healthz?x", interval = "1s", statuses = [204], host = "h" }
 slow_start = "30s"
 circuit = { max_requests = 100, max_pending = 0 }
-retries = { attempts = 2, statuses = [503], per_try_timeout = "1s", hedge_after = "100ms" }
+retries = { attempts = 2, statuses = [503], per_try_timeout = "1s" }
 proxy_protocol = "v2"
-dns = { min_ttl = "2s", max_ttl = "20s" }
 max_header_bytes = "128KiB"
 max_headers = 256
 [upstreams.old]
@@ -95,7 +96,7 @@ fn every_key_is_read() {
     assert_eq!((rate.bytes_per_second, rate.grace), (1024, Duration::from_secs(5)));
     assert_eq!((listener.max_request_line, listener.max_connections_per_client), (4096, Some(50)));
     let tls = listener.tls.as_ref().expect("TLS");
-    assert_eq!((tls.certificates.len(), tls.default, tls.min_version), (2, 1, TlsVersion::Tls13));
+    assert_eq!((tls.certificates.len(), tls.default, tls.min_version), (2, 1, MinVersion::Tls13));
     assert!(matches!(tls.client_auth, ClientAuth::Optional(_)));
     let http2 = listener.http2;
     assert_eq!((http2.max_streams, http2.stream_window, http2.max_continuations), (10, 65536, 4));
@@ -107,9 +108,9 @@ fn every_key_is_read() {
     assert_eq!(api.endpoints[0].scheme, Scheme::Https);
     let second = &api.endpoints[1];
     assert_eq!((&second.address, second.weight, second.priority), (&socket, 3, 1));
-    assert_eq!(api.endpoints[2].address, Address::Tcp { host: "::1".to_owned(), port: 1 });
+    assert_eq!(api.endpoints[2].address, Address::Host { host: "::1".to_owned(), port: 1 });
     assert_eq!(api.protocol, Protocol::Http2);
-    assert!(api.tls.ca.is_some() && api.tls.identity.is_some() && !api.tls.insecure);
+    assert!(api.tls.ca.is_some() && api.tls.identity.is_some());
     assert_eq!(api.tls.server_name.as_deref(), Some("api.example.com"));
     let key = HashKey::Cookie("session".to_owned());
     assert_eq!(api.balance, Balance::Hash { key, max_load_percent: 150 });
@@ -119,9 +120,9 @@ fn every_key_is_read() {
     assert_eq!((probe.path.as_str(), probe.host.as_deref()), ("/healthz?x", Some("h")));
     assert_eq!(api.circuit.map(|circuit| (circuit.max_requests, circuit.max_pending)), Some((100, 0)));
     assert_eq!((api.retries.attempts, api.retries.budget_percent), (2, 20));
-    assert_eq!(api.retries.hedge_after, Some(Duration::from_millis(100)));
-    assert_eq!(api.proxy_protocol, Some(ProxyVersion::V2));
-    assert_eq!((api.dns.min_ttl, api.max_headers), (Duration::from_secs(2), 256));
+    assert_eq!(api.retries.per_try_timeout, Some(Duration::from_secs(1)));
+    assert_eq!(api.proxy_protocol, Some(Version::V2));
+    assert_eq!(api.max_headers, 256);
     let old = &settings.upstreams[1];
     assert!(old.outlier.is_none() && old.retries.attempts == 0);
 
@@ -200,7 +201,6 @@ fn mistakes_are_told_with_their_remedy() {
         ("endpoints = ['a:1']\nprobe = { path = 'x' }", "'x' is not the path of a request"),
         ("endpoints = ['a:1']\ncircuit = {}", "circuit lacks 'max_requests'"),
         ("endpoints = ['a:1']\ncooldown = '1s'\noutlier = { base_ejection = '1s' }", "another name for"),
-        ("endpoints = ['a:1']\ndns = { min_ttl = '2m' }", "'min_ttl' is above 'max_ttl'"),
     ];
     let route = [
         ("path = { exact = '/a', prefix = '/b' }", "path needs one of"),

@@ -5,10 +5,12 @@ use toml::de::DeValue;
 use super::reader::{Reader, found, integer, put};
 use super::report::Placed;
 use super::{
-    Balance, Certificate, Circuit, FileKind, HashKey, Outlier, Probe, Protocol, ProxyVersion, Retries,
-    Scheme, Statuses, Upstream, UpstreamTls, domain, endpoints,
+    Balance, Certificate, Circuit, FileKind, HashKey, Outlier, Probe, Retries, Scheme, Upstream, UpstreamTls,
+    domain, endpoints,
 };
+use crate::endpoint::{Protocol, Statuses};
 use crate::http::token::is_token;
+use crate::proxy_protocol::Version;
 
 const EXAMPLE: &str = "[\"10.0.0.1:8080\"]";
 
@@ -49,16 +51,8 @@ fn upstream(name: Placed<String>, mut table: Reader<'_, '_>) -> Upstream {
     put(&mut upstream.slow_start, table.duration_or_zero("slow_start"));
     upstream.circuit = table.table("circuit").and_then(circuit);
     put(&mut upstream.retries, retries(&mut table));
-    let versions = [("off", None), ("v1", Some(ProxyVersion::V1)), ("v2", Some(ProxyVersion::V2))];
+    let versions = [("off", None), ("v1", Some(Version::V1)), ("v2", Some(Version::V2))];
     put(&mut upstream.proxy_protocol, table.word("proxy_protocol", &versions));
-    if let Some(mut dns) = table.table("dns") {
-        put(&mut upstream.dns.min_ttl, dns.duration("min_ttl"));
-        put(&mut upstream.dns.max_ttl, dns.duration("max_ttl"));
-        if upstream.dns.min_ttl > upstream.dns.max_ttl {
-            report.add(&dns.span, "in dns 'min_ttl' is above 'max_ttl'; lower it");
-        }
-        dns.finish();
-    }
     put(&mut upstream.max_header_bytes, table.size("max_header_bytes", 1024..=1 << 20));
     put(&mut upstream.max_headers, table.count("max_headers", 8..=1024));
     put(&mut upstream.connect_timeout, table.duration("connect_timeout"));
@@ -92,12 +86,8 @@ fn tls(mut table: Reader<'_, '_>) -> UpstreamTls {
             None
         }
     });
-    let verify = table.boolean("verify").unwrap_or(true);
-    if !verify && ca.is_some() {
-        report.add(&table.span, "'ca' has no effect with verify = false; remove one of them");
-    }
     table.finish();
-    UpstreamTls { ca, identity, server_name, insecure: !verify }
+    UpstreamTls { ca, identity, server_name }
 }
 
 /// Reads `certificate` and `key`; one without the other is a problem, both are noted.
@@ -197,7 +187,7 @@ fn probe(mut table: Reader<'_, '_>) -> Option<Probe> {
     let path = table.required("path", "\"/healthz\"");
     let interval = table.duration("interval").unwrap_or(std::time::Duration::from_secs(10));
     let timeout = table.duration("timeout").unwrap_or(std::time::Duration::from_secs(2));
-    let accepted = statuses(&mut table, "statuses").unwrap_or(Statuses(vec![200..=299]));
+    let accepted = statuses(&mut table, "statuses").unwrap_or_else(|| Statuses::new([(200, 299)]));
     let host = table.string("host");
     let healthy_after = table.count("healthy_after", 1..=100).unwrap_or(2);
     let unhealthy_after = table.count("unhealthy_after", 1..=100).unwrap_or(3);
@@ -257,7 +247,6 @@ fn retries(table: &mut Reader<'_, '_>) -> Option<Retries> {
             put(&mut retries.statuses, statuses(&mut table, "statuses"));
             retries.per_try_timeout = table.duration("per_try_timeout");
             put(&mut retries.budget_percent, table.count("budget_percent", 0..=100));
-            retries.hedge_after = table.duration("hedge_after");
             table.finish();
         }
         other => {
@@ -282,11 +271,11 @@ fn statuses(table: &mut Reader<'_, '_>, key: &'static str) -> Option<Statuses> {
             DeValue::Integer(number) => integer(number)
                 .and_then(|status| u16::try_from(status).ok())
                 .filter(|status| (100..=599).contains(status))
-                .map(|status| status..=status),
+                .map(|status| (status, status)),
             DeValue::String(text) => match text.as_bytes() {
                 &[class @ b'1'..=b'5', b'x', b'x'] => {
                     let first = u16::from(class - b'0') * 100;
-                    Some(first..=first + 99)
+                    Some((first, first + 99))
                 }
                 _ => None,
             },
@@ -301,5 +290,5 @@ fn statuses(table: &mut Reader<'_, '_>, key: &'static str) -> Option<Statuses> {
                 .add(&item.span(), format!("'{key}' must hold statuses such as 503 or \"5xx\", not {found}"));
         }
     }
-    Some(Statuses(ranges))
+    Some(Statuses::new(ranges))
 }

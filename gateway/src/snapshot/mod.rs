@@ -1,6 +1,8 @@
 //! The settings in force, compiled: one immutable value from which everything that a connection or
 //! an exchange needs can be reached. Another snapshot takes its place as a whole.
 
+mod current;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,13 +16,14 @@ use crate::filter::mirror::Mirror;
 use crate::filter::redirect::Redirect;
 use crate::filter::rewrite::Rewrite;
 use crate::filter::{Answer, Filter, respond};
-use crate::listener::clients::Clients;
+use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
+pub use current::{Current, Held};
 
 /// Settings in force.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub struct Route {
     pub action: Action,
     /// The longest time from the head of a request to the end of its response.
     pub request_timeout: Option<std::time::Duration>,
+    /// The longest time of one try, instead of the upstream's.
+    pub per_try_timeout: Option<std::time::Duration>,
     /// Whether the upstream is told the host of its endpoint in place of the client's.
     pub endpoint_host: bool,
 }
@@ -184,6 +189,7 @@ impl Route {
             filters,
             action,
             request_timeout: route.request_timeout,
+            per_try_timeout: route.per_try_timeout,
             endpoint_host,
         }
     }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 use rustls::server::{NoClientAuth, ProducesTickets, WebPkiClientVerifier};
@@ -97,8 +96,6 @@ pub struct ServerTls {
     pub config: Arc<ServerConfig>,
     /// What each certificate says, in the order of the settings.
     pub certificates: Vec<Certificate>,
-    /// What does not prevent use: certificates that expired or are not valid yet.
-    pub warnings: Vec<ServerTlsProblem>,
     client_auth: ClientAuth,
     /// The authorities of clients as they were read.
     authorities: Vec<CertificateDer<'static>>,
@@ -113,11 +110,7 @@ impl ServerTls {
     /// # Errors
     ///
     /// All that cannot be used.
-    pub fn load(
-        config: &ServerTlsConfig,
-        previous: Option<&Self>,
-        now: SystemTime,
-    ) -> Result<Self, Vec<ServerTlsProblem>> {
+    pub fn load(config: &ServerTlsConfig, previous: Option<&Self>) -> Result<Self, Vec<ServerTlsProblem>> {
         let mut problems = Problems::default();
         if let Some(text) = unfit_processor() {
             // Keys cannot be looked at without.
@@ -139,14 +132,6 @@ impl ServerTls {
         else {
             return Err(problems.errors);
         };
-        let warnings = (0..)
-            .zip(loaded.iter().zip(&config.certificates))
-            .filter_map(|(at, (named, files))| {
-                let why = named.certificate.invalid_at(now)?;
-                let text = format!("'{}' {why}; clients will refuse it", files.certificate.display());
-                Some(ServerTlsProblem { subject: Subject::Certificate(at), text })
-            })
-            .collect();
         let certificates = loaded.iter().map(|named| named.certificate.clone()).collect();
         let tickets = previous
             .filter(|previous| previous.authorities == authorities)
@@ -160,7 +145,6 @@ impl ServerTls {
             Ok(built) => Ok(Self {
                 config: Arc::new(built),
                 certificates,
-                warnings,
                 client_auth: config.client_auth.clone(),
                 authorities,
             }),

@@ -6,12 +6,11 @@ use super::Upstream;
 use crate::dial::dns::Resolver;
 use crate::dial::{ClientTls, ClientTlsConfig, ClientTlsError, DialSettings, Roots};
 use crate::endpoint::{
-    Address, Balance, BudgetSettings, CircuitSettings, Cluster, ClusterConfig, EndpointConfig,
-    HealthSettings, Moment, Protocol, Scheme, Statuses,
+    Balance, BudgetSettings, CircuitSettings, Cluster, ClusterConfig, EndpointConfig, HealthSettings, Moment,
+    Protocol, Scheme,
 };
 use crate::observe::metrics::Metrics;
 use crate::probe::{ProbeKind, ProbeSettings};
-use crate::proxy_protocol::Version;
 use crate::settings;
 
 /// A file of an upstream cannot be used.
@@ -34,14 +33,8 @@ impl Upstream {
     ) -> Result<Self, Vec<UpstreamProblem>> {
         let encrypted = settings.endpoints.iter().any(|endpoint| endpoint.scheme == settings::Scheme::Https);
         let tls = if encrypted { Some(Arc::new(load(&settings.tls)?)) } else { None };
-        let dialing = DialSettings {
-            resolver: Arc::clone(resolver),
-            tls,
-            proxy_header: settings.proxy_protocol.map(|version| match version {
-                settings::ProxyVersion::V1 => Version::V1,
-                settings::ProxyVersion::V2 => Version::V2,
-            }),
-        };
+        let dialing =
+            DialSettings { resolver: Arc::clone(resolver), tls, proxy_header: settings.proxy_protocol };
         let cluster = Arc::new(Cluster::new(config(settings), None, Moment::now()));
         Ok(Self::new(settings.clone(), metrics.upstream(&settings.name), cluster, dialing))
     }
@@ -55,7 +48,7 @@ impl Upstream {
             kind: ProbeKind::Http {
                 path: probe.path.clone(),
                 host: probe.host.clone(),
-                expected: statuses(&probe.statuses),
+                expected: probe.statuses.clone(),
             },
             interval: probe.interval,
             timeout: probe.timeout,
@@ -63,10 +56,6 @@ impl Upstream {
             unhealthy_threshold: probe.unhealthy_after,
         })
     }
-}
-
-fn statuses(statuses: &settings::Statuses) -> Statuses {
-    Statuses::new(statuses.0.iter().map(|range| (*range.start(), *range.end())))
 }
 
 fn load(tls: &settings::UpstreamTls) -> Result<ClientTls, Vec<UpstreamProblem>> {
@@ -99,16 +88,12 @@ fn config(settings: &settings::Upstream) -> ClusterConfig {
 
 fn endpoint(endpoint: &settings::Endpoint, settings: &settings::Upstream) -> EndpointConfig {
     let protocol = match (settings.protocol, endpoint.scheme) {
-        (settings::Protocol::Http1, _) => Protocol::Http1,
-        (settings::Protocol::Http2, _) | (settings::Protocol::Auto, settings::Scheme::H2c) => Protocol::Http2,
-        (settings::Protocol::Auto, _) => Protocol::Auto,
+        (Protocol::Auto, settings::Scheme::H2c) => Protocol::Http2,
+        (protocol, _) => protocol,
     };
     EndpointConfig {
         scheme: if endpoint.scheme == settings::Scheme::Https { Scheme::Https } else { Scheme::Http },
-        address: match &endpoint.address {
-            settings::Address::Tcp { host, port } => Address::Host { host: host.clone(), port: *port },
-            settings::Address::Unix(path) => Address::Unix(path.clone()),
-        },
+        address: endpoint.address.clone(),
         server_name: settings.tls.server_name.clone(),
         protocol,
         weight: endpoint.weight,
@@ -126,7 +111,7 @@ fn health(settings: &settings::Upstream) -> HealthSettings {
         };
     };
     HealthSettings {
-        error_statuses: statuses(&outlier.statuses),
+        error_statuses: outlier.statuses.clone(),
         consecutive_failures: outlier.connect_failures,
         consecutive_errors: outlier.failures,
         failure_share: None,

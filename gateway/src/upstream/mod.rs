@@ -4,7 +4,6 @@
 pub mod backend;
 mod config;
 mod error;
-pub mod pool;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -2,10 +2,11 @@
 
 mod buffers;
 mod locals;
+mod pools;
 mod spare_heads;
 pub mod watch;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -17,10 +18,9 @@ use crate::observe::clock::WallClock;
 use crate::observe::counter::{InFlight, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
 use crate::observe::request_id::RequestIds;
-use crate::snapshot::Snapshot;
-use crate::upstream::pool::Pools;
 use buffers::Buffers;
 use locals::Locals;
+use pools::Pools;
 use spare_heads::SpareHeads;
 use watch::Watches;
 
@@ -58,7 +58,6 @@ pub struct Worker {
     pub in_flight: Arc<PerWorker<InFlight>>,
     /// Requests that found no route.
     pub unrouted: Arc<PerWorker<Requests>>,
-    snapshot: RefCell<Rc<Arc<Snapshot>>>,
     ticks: Cell<u64>,
     random: Cell<u64>,
     draining: Cell<bool>,
@@ -76,12 +75,7 @@ pub struct Open(Rc<Worker>);
 
 impl Worker {
     /// Worker `index` of so many, without connections.
-    pub fn new(
-        (index, workers): (usize, usize),
-        snapshot: Arc<Snapshot>,
-        metrics: Arc<Metrics>,
-        log: WorkerLog,
-    ) -> Rc<Self> {
+    pub fn new((index, workers): (usize, usize), metrics: Arc<Metrics>, log: WorkerLog) -> Rc<Self> {
         Rc::new_cyclic(|this| Self {
             index,
             workers,
@@ -96,7 +90,6 @@ impl Worker {
             in_flight: metrics.in_flight(),
             unrouted: metrics.unrouted(),
             metrics,
-            snapshot: RefCell::new(Rc::new(snapshot)),
             ticks: Cell::new(0),
             random: Cell::new(RandomState::new().hash_one(index) | 1),
             draining: Cell::new(false),
@@ -110,16 +103,6 @@ impl Worker {
     /// The worker for a task that may outlive the exchange; none once the worker has ended.
     pub fn shared(&self) -> Option<Rc<Self>> {
         self.this.upgrade()
-    }
-
-    /// The settings in force. Whoever holds them keeps them.
-    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
-        Rc::clone(&self.snapshot.borrow())
-    }
-
-    /// Puts other settings in force for what begins from now on.
-    pub fn replace_snapshot(&self, snapshot: Arc<Snapshot>) {
-        *self.snapshot.borrow_mut() = Rc::new(snapshot);
     }
 
     /// Whether connections are to end.
@@ -153,10 +136,10 @@ impl Worker {
     pub fn tick(&self) {
         let ticks = self.ticks.get().wrapping_add(1);
         self.ticks.set(ticks);
-        if ticks % TICKS_PER_HAND_OVER == 0 {
+        if ticks.is_multiple_of(TICKS_PER_HAND_OVER) {
             self.log.hand_over();
         }
-        if ticks % TICKS_PER_SWEEP == 0 {
+        if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.sweep(self.watches.now());
         }
     }

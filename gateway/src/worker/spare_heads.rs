@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::exchange::{Request, Response};
+use crate::http::heads::{Request, Response};
 
 /// How many of each wait at most.
 const MOST: usize = 256;

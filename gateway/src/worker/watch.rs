@@ -44,7 +44,7 @@ pub struct Watches {
     epoch: Instant,
     /// Milliseconds since the epoch at the last tick.
     now: Cell<u64>,
-    watches: RefCell<Vec<Option<Rc<Watch>>>>,
+    tasks: RefCell<Vec<Option<Rc<Watch>>>>,
     free: RefCell<Vec<usize>>,
     /// Wakes the ticking task when the first watch is added.
     added: Notify,
@@ -64,7 +64,7 @@ impl Watches {
         Rc::new(Self {
             epoch: Instant::now(),
             now: Cell::new(0),
-            watches: RefCell::default(),
+            tasks: RefCell::default(),
             free: RefCell::default(),
             added: Notify::new(),
         })
@@ -82,7 +82,7 @@ impl Watches {
             passed: [const { Cell::new(false) }; SLOTS],
             waker: RefCell::new(None),
         });
-        let mut watches = self.watches.borrow_mut();
+        let mut watches = self.tasks.borrow_mut();
         let place = if let Some(place) = self.free.borrow_mut().pop() {
             watches[place] = Some(Rc::clone(&watch));
             place
@@ -103,7 +103,7 @@ impl Watches {
     }
 
     fn is_empty(&self) -> bool {
-        self.watches.borrow().len() == self.free.borrow().len()
+        self.tasks.borrow().len() == self.free.borrow().len()
     }
 
     fn millis(&self) -> u64 {
@@ -127,7 +127,7 @@ impl Watches {
     fn tick(&self) {
         let now = self.millis();
         self.now.set(now);
-        for watch in self.watches.borrow().iter().flatten() {
+        for watch in self.tasks.borrow().iter().flatten() {
             let mut late = false;
             for (deadline, passed) in watch.deadlines.iter().zip(&watch.passed) {
                 if deadline.get() <= now {
@@ -144,7 +144,7 @@ impl Watches {
 
     /// Wakes every task, so that it looks at the state of the worker.
     pub fn wake_all(&self) {
-        for watch in self.watches.borrow().iter().flatten() {
+        for watch in self.tasks.borrow().iter().flatten() {
             watch.wake();
         }
     }
@@ -198,7 +198,7 @@ impl Deadlines {
 
 impl Drop for Deadlines {
     fn drop(&mut self) {
-        if let Some(place) = self.all.watches.borrow_mut().get_mut(self.place) {
+        if let Some(place) = self.all.tasks.borrow_mut().get_mut(self.place) {
             *place = None;
         }
         self.all.free.borrow_mut().push(self.place);
@@ -220,7 +220,7 @@ mod tests {
         let waits = async {
             let deadlines = watches.add();
             deadlines.set(For::Client, Duration::from_millis(80));
-            deadlines.set(For::Upstream, Duration::from_secs(60));
+            deadlines.set(For::Upstream, Duration::from_mins(1));
             poll_fn(|cx| {
                 deadlines.register(cx);
                 if deadlines.has_passed(For::Client) { Poll::Ready(()) } else { Poll::Pending }

@@ -9,7 +9,7 @@ use hyper::{Request, Response, StatusCode};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::client::ask;
+use crate::client::{Client, ask};
 use crate::gateway::{Gateway, PATIENCE};
 use crate::http2::{connect, frame, run};
 use crate::upstream::{Upstream, echoed, response};
@@ -79,6 +79,27 @@ fn failures_are_told_in_the_head() {
     let answer = ask(gateway.address, unanswered);
     assert_eq!((answer.status, answer.field("grpc-status")), (200, Some("14")));
     assert_eq!(answer.field("content-length"), Some("0"));
+}
+
+#[test]
+fn a_stream_may_pause_where_another_body_may_not() {
+    let upstream = Upstream::start(|head, client| {
+        client.body(head);
+        client.send(response(200, head));
+        true
+    });
+    let limits = "body_timeout = '300ms'\nmin_body_rate_grace = '100ms'\nmin_body_rate = '1KiB'";
+    let gateway = Gateway::with(upstream.address, limits, "", "");
+    for (kind, status) in [("application/grpc", 200), ("application/json", 408)] {
+        let mut client = Client::connect(gateway.address);
+        client.send(format!(
+            "POST /p.S/Stream HTTP/1.1\r\nHost: t\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n"
+        ));
+        thread::sleep(Duration::from_millis(1200));
+        client.send("5\r\nworld\r\n0\r\n\r\n");
+        assert_eq!(client.answer().status, status, "{kind}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod grpc;
 mod http2;
 mod lifecycle;
 mod proxying;
+mod random;
 mod strict;
 mod tls;
 mod tunnel;

@@ -1,11 +1,17 @@
 //! Whatever comes in, nothing panics, and what is canonical stays so.
 
-use gateway::http::chunked::Chunked;
-use gateway::http::guard::{Guard, Passed};
-use gateway::http::head::HeadLimits;
+use gateway::http::fields::Fields;
 use gateway::http::path::{DoubleSlash, Path, Policy, Semicolon, Separator};
 use gateway::http::target::Target;
+use gateway::http1::chunked::Chunked;
+use gateway::http1::decode::Decoder;
+use gateway::http1::head::HeadLimits;
+use gateway::http1::input::Input;
+use gateway::http1::{request, response};
 use gateway::settings::{self, Template};
+use http::Method;
+
+const LIMITS: HeadLimits = HeadLimits { max_bytes: 128, max_fields: 4 };
 
 /// Pieces of which inputs are made: whole words, so that inputs come near to what is valid.
 const PIECES: [&[u8]; 46] = [
@@ -74,21 +80,66 @@ impl Random {
     }
 }
 
-/// All that passes a guard, or where it stops.
-fn pass(input: &[u8], size: usize) -> (Vec<u8>, Option<&'static str>) {
-    let mut guard = Guard::new(HeadLimits { max_bytes: 128, max_fields: 4 });
-    let mut passed = Vec::new();
-    for piece in input.chunks(size) {
-        guard.input().extend_from_slice(piece);
+/// What a reader of requests made of its input.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Read {
+    heads: Vec<request::Head>,
+    /// The lines of all fields and trailers.
+    fields: Vec<u8>,
+    body: Vec<u8>,
+    /// Why it stopped.
+    fault: Option<&'static str>,
+}
+
+/// Reads requests out of input that arrives in pieces of this size.
+fn read(bytes: &[u8], size: usize) -> Read {
+    let mut read = Read::default();
+    let (mut input, mut decoder) = (Input::default(), Decoder::Done);
+    for piece in bytes.chunks(size) {
+        input.spare(piece.len()).extend_from_slice(piece);
         loop {
-            match guard.pass() {
-                Ok(Passed::Nothing) => break,
-                Ok(Passed::Head(bytes) | Passed::Body(bytes)) => passed.extend_from_slice(&bytes),
-                Err(rejection) => return (passed, Some(rejection.reason)),
+            let before = input.data().len();
+            let stepped = if decoder.is_done() {
+                head(&mut read, &mut input).map(|found| decoder = found.unwrap_or(Decoder::Done))
+            } else {
+                body(&mut read, &mut input, &mut decoder)
+            };
+            if let Err(reason) = stepped {
+                read.fault = Some(reason);
+                return read;
+            }
+            if input.is_empty() || input.data().len() == before {
+                break;
             }
         }
     }
-    (passed, None)
+    read
+}
+
+fn head(read: &mut Read, input: &mut Input) -> Result<Option<Decoder>, &'static str> {
+    let mut fields = Fields::new();
+    let found = request::parse(input.data(), &LIMITS, &mut fields).map_err(|rejection| rejection.reason)?;
+    Ok(found.map(|head| {
+        input.consume(head.length);
+        fields.write_lines(&mut read.fields);
+        let decoder = Decoder::of(head.framing, &LIMITS);
+        read.heads.push(head);
+        decoder
+    }))
+}
+
+fn body(read: &mut Read, input: &mut Input, decoder: &mut Decoder) -> Result<(), &'static str> {
+    let count = decoder.data(input);
+    if count > 0 {
+        read.body.extend_from_slice(&input.data()[..count]);
+        decoder.consume(input, count);
+        return Ok(());
+    }
+    let trailers = decoder.advance(input, LIMITS.max_fields).map_err(|rejection| rejection.reason)?;
+    if let Some(trailers) = trailers {
+        trailers.write_lines(&mut read.fields);
+    }
+    Ok(())
 }
 
 #[test]
@@ -130,17 +181,64 @@ fn any_input_is_read_without_panic() {
 }
 
 #[test]
-fn what_passes_the_guard_does_not_depend_on_how_it_is_cut() {
+fn what_is_read_of_requests_does_not_depend_on_how_they_are_cut() {
     let mut random = Random(2);
-    for _ in 0..5_000 {
-        let mut input = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let starts: [&[u8]; 5] = [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+    ];
+    let (mut good, mut bad) = (0, 0);
+    for round in 0..20_000 {
+        let mut input = starts[round % starts.len()].to_vec();
         input.extend(random.input());
-        let whole = pass(&input, input.len());
+        let whole = read(&input, input.len().max(1));
         for size in [1, 2, 3, 7] {
-            let (bytes, fault) = pass(&input, size);
-            assert_eq!(fault, whole.1, "{}", input.escape_ascii());
-            // Of a broken chunk more passes when its bytes arrive one by one.
-            assert!(bytes.starts_with(&whole.0), "{}", input.escape_ascii());
+            let cut = read(&input, size);
+            let shown = input.escape_ascii();
+            assert_eq!(cut.fault.is_some(), whole.fault.is_some(), "{shown}\n{cut:?}\n{whole:?}");
+            assert_eq!(cut.heads, whole.heads, "{shown}");
+            assert_eq!(cut.fields, whole.fields, "{shown}");
+            if whole.fault.is_none() {
+                assert_eq!(cut.body, whole.body, "{shown}");
+            }
+            // Of a broken chunk more is read when its bytes arrive one by one.
+            assert!(cut.body.starts_with(&whole.body), "{shown}");
         }
+        good += usize::from(whole.fault.is_none() && !whole.heads.is_empty());
+        bad += usize::from(whole.fault.is_some());
     }
+    assert!(good > 100 && bad > 100, "{good} {bad}");
+}
+
+#[test]
+fn a_response_head_is_the_same_wherever_it_is_cut() {
+    let mut random = Random(3);
+    let starts: [&[u8]; 3] = [b"", b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"];
+    let (mut good, mut bad) = (0, 0);
+    for round in 0..20_000 {
+        let mut input = starts[round % starts.len()].to_vec();
+        input.extend(random.input());
+        let method = [Method::GET, Method::HEAD][random.below(2)].clone();
+        let parse = |bytes: &[u8]| {
+            let mut fields = Fields::new();
+            let head = response::parse(bytes, &method, &LIMITS, &mut fields);
+            let mut lines = Vec::new();
+            fields.write_lines(&mut lines);
+            head.map(|head| head.map(|head| (head, lines)))
+        };
+        let whole = parse(&input);
+        for cut in 0..input.len() {
+            match parse(&input[..cut]) {
+                Ok(None) => {}
+                Ok(found) => assert_eq!(Ok(found), whole, "{} {cut}", input.escape_ascii()),
+                Err(_) => assert!(whole.is_err(), "{} {cut}", input.escape_ascii()),
+            }
+        }
+        good += usize::from(matches!(whole, Ok(Some(_))));
+        bad += usize::from(whole.is_err());
+    }
+    assert!(good > 100 && bad > 100, "{good} {bad}");
 }

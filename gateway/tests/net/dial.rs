@@ -204,7 +204,7 @@ fn the_proxy_header_comes_first() {
                     proxied
                 };
                 let mut settings = plain();
-                settings.tls = client_tls(&authority.file(), None);
+                settings.tls = Some(client_tls(&authority.file(), None));
                 settings.proxy_header = Some(version);
                 let server_name = Some("a.example".to_owned());
                 let endpoint = endpoint(EndpointConfig { scheme, server_name, ..host("127.0.0.1", port) });
@@ -251,7 +251,7 @@ fn certificates_of_servers_are_verified() {
         for (certificate, roots, name, expected) in table {
             let address = serve_tls(&load(&server_tls(certificate)), |_| "hello".to_owned()).await;
             let mut settings = plain();
-            settings.tls = client_tls(&roots, None);
+            settings.tls = Some(client_tls(&roots, None));
             let server_name = name.map(str::to_owned);
             let endpoint = endpoint(EndpointConfig {
                 scheme: Scheme::Https,
@@ -296,7 +296,7 @@ fn alpn_decides_on_the_protocol() {
             config.alpn = offered.iter().map(ToString::to_string).collect();
             let address = serve_tls(&load(&config), |_| String::new()).await;
             let mut settings = plain();
-            settings.tls = client_tls(&authority.file(), None);
+            settings.tls = Some(client_tls(&authority.file(), None));
             let endpoint = endpoint(EndpointConfig {
                 scheme: Scheme::Https,
                 protocol,
@@ -324,7 +324,7 @@ fn sessions_are_resumed() {
         };
         let address = serve_tls(&tls, kind).await;
         let mut settings = plain();
-        settings.tls = client_tls(&authority.file(), None);
+        settings.tls = Some(client_tls(&authority.file(), None));
         let endpoint =
             endpoint(EndpointConfig { scheme: Scheme::Https, ..host("127.0.0.1", address.port()) });
         for expected in ["Some(Full)", "Some(Resumed)", "Some(Resumed)"] {

@@ -146,7 +146,7 @@ fn the_first_result_decides_at_once() {
         let endpoints = vec![https("a.example"), https("b.example"), host("127.0.0.1", closed)];
         let cluster = Arc::new(cluster(endpoints));
         let mut dial = plain();
-        dial.tls = client_tls(&authority.file(), None);
+        dial.tls = Some(client_tls(&authority.file(), None));
         let target =
             ProbeTarget { cluster: Arc::clone(&cluster), settings: settings(ProbeKind::Connect), dial };
         let changes: Arc<Mutex<Vec<Change>>> = Arc::default();

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use gateway::dial::dns::Resolver;
 use gateway::dial::{ClientTls, ClientTlsConfig, DialError, DialSettings, Dialed, Roots, dial};
@@ -50,18 +50,18 @@ pub fn endpoint(config: EndpointConfig) -> Arc<Endpoint> {
 }
 
 /// TLS that trusts the authority in this file and shows this certificate.
-pub fn client_tls(authority: &Path, identity: Option<&CertificateFiles>) -> Option<Arc<ClientTls>> {
+pub fn client_tls(authority: &Path, identity: Option<&CertificateFiles>) -> Arc<ClientTls> {
     let config = ClientTlsConfig {
         roots: Roots::File(authority.to_owned()),
         identity: identity.map(|files| (files.certificate.clone(), files.key.clone())),
     };
-    Some(Arc::new(ClientTls::load(&config).expect("good files")))
+    Arc::new(ClientTls::load(&config).expect("good files"))
 }
 
 /// Settings for endpoints without TLS and without names.
 pub fn plain() -> DialSettings {
     let authority = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ca.crt");
-    DialSettings { resolver: Arc::default(), tls: client_tls(&authority, None), proxy_header: None }
+    DialSettings { resolver: Arc::default(), tls: Some(client_tls(&authority, None)), proxy_header: None }
 }
 
 /// The same with names from a file like `/etc/hosts`.
@@ -88,7 +88,7 @@ pub fn server_tls(certificate: &CertificateFiles) -> ServerTlsConfig {
 }
 
 pub fn load(config: &ServerTlsConfig) -> ServerTls {
-    ServerTls::load(config, None, SystemTime::now()).expect("good files")
+    ServerTls::load(config, None).expect("good files")
 }
 
 /// Listens and answers each TLS connection with what `answer` makes of it, until it is closed.

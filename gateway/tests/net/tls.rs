@@ -23,7 +23,7 @@ use crate::server::{client_tls, endpoint, hear, host, load, plain, reach, run, s
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
 
 fn trusting(authority: &Authority, identity: Option<&CertificateFiles>) -> DialSettings {
-    DialSettings { tls: client_tls(&authority.file(), identity), ..plain() }
+    DialSettings { tls: Some(client_tls(&authority.file(), identity)), ..plain() }
 }
 
 fn https(port: u16, name: &str) -> EndpointConfig {
@@ -189,7 +189,7 @@ fn new_settings_resume_sessions_only_if_they_ask_the_same_of_clients() {
         for (before, after, expected) in table {
             let settings = trusting(&authority, None);
             let before = load(&before);
-            let after = ServerTls::load(&after, Some(&before), SystemTime::now()).expect("good files");
+            let after = ServerTls::load(&after, Some(&before)).expect("good files");
             for (tls, expected) in [(before, "Some(Full)"), (after, expected)] {
                 let address = serve_tls(&tls, kind).await;
                 let dialed = reach(&endpoint(https(address.port(), "a.example")), &settings).await;
@@ -200,20 +200,18 @@ fn new_settings_resume_sessions_only_if_they_ask_the_same_of_clients() {
 }
 
 #[test]
-fn certificates_out_of_their_time_draw_a_warning() {
+fn certificates_are_read_and_their_time_is_known() {
     let authority = Authority::new();
     let mut config = server_tls(&authority.issue("DNS:a.example", 10));
     config.certificates.push(authority.issue("DNS:a.example", -1));
     let tls = load(&config);
-    let warnings: Vec<_> =
-        tls.warnings.iter().map(|warning| (warning.subject, warning.text.as_str())).collect();
-    let [(Subject::Certificate(1), text)] = warnings[..] else { panic!("{warnings:?}") };
-    assert!(text.contains("DNSaexample-1.crt' expired at 20"), "{text}");
-    let early = ServerTls::load(&config, None, SystemTime::UNIX_EPOCH).expect("good files");
-    let expected = [Subject::Certificate(0), Subject::Certificate(1)];
-    assert_eq!(early.warnings.iter().map(|warning| warning.subject).collect::<Vec<_>>(), expected);
-    assert!(early.warnings[0].text.contains("is not valid before 20"), "{}", early.warnings[0].text);
-    assert_eq!(tls.certificates[0].subject, "CN=leaf,O=Example");
+    let [good, expired] = &tls.certificates[..] else { panic!("{:?}", tls.certificates) };
+    assert_eq!(good.subject, "CN=leaf,O=Example");
+    assert_eq!(good.invalid_at(SystemTime::now()), None);
+    let why = expired.invalid_at(SystemTime::now()).expect("a reason");
+    assert!(why.starts_with("expired at 20"), "{why}");
+    let early = good.invalid_at(SystemTime::UNIX_EPOCH).expect("a reason");
+    assert!(early.starts_with("is not valid before 20"), "{early}");
 }
 
 #[test]
@@ -231,7 +229,7 @@ fn all_problems_are_told_at_once() {
         client_auth: ClientAuth::Required(data("README.md")),
         ..server_tls(&one)
     };
-    let problems = ServerTls::load(&config, None, SystemTime::now()).expect_err("bad files");
+    let problems = ServerTls::load(&config, None).expect_err("bad files");
     let told: Vec<_> = problems.iter().map(|problem| (problem.subject, problem.text.as_str())).collect();
     let expected = [
         (Subject::Certificate(0), "none.crt' holds no certificate: "),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::http::head::HeadLimits;
 use crate::settings::Place;
 use crate::settings::network::Network;
+use crate::tls::MinVersion;
 
 /// A place where the gateway accepts requests.
 #[derive(Debug, Clone)]
@@ -91,7 +92,7 @@ pub struct Tls {
     /// The place in `certificates` of the one for clients that send no SNI or an unknown name.
     pub default: usize,
     /// The oldest version offered.
-    pub min_version: TlsVersion,
+    pub min_version: MinVersion,
     /// Whether clients authenticate themselves with a certificate.
     pub client_auth: ClientAuth,
 }
@@ -112,16 +113,6 @@ pub struct NamedFile {
     pub path: PathBuf,
     /// Where the settings name it.
     pub place: Place,
-}
-
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum TlsVersion {
-    /// TLS 1.2 (RFC 5246).
-    #[default]
-    Tls12,
-    /// TLS 1.3 (RFC 8446).
-    Tls13,
 }
 
 /// Whether the clients of a listener authenticate themselves with a certificate.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use listener::{
-    BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls, TlsVersion,
+    BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
 pub use route::{
     Action, Condition, Forward, HeaderEdits, HostRewrite, MAX_PARAMETERS, Mirror, PathMatch, PathRewrite,
@@ -17,8 +17,7 @@ pub use route::{
 };
 pub use template::{Part, Template, TemplateError, Variable};
 pub use upstream::{
-    Address, Balance, Circuit, Dns, Endpoint, HashKey, Outlier, Probe, Protocol, ProxyVersion, Retries,
-    Scheme, Statuses, Upstream, UpstreamTls,
+    Balance, Circuit, Endpoint, HashKey, Outlier, Probe, Retries, Scheme, Upstream, UpstreamTls,
 };
 
 /// Everything an operator can set.

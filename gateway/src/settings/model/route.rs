@@ -150,6 +150,7 @@ pub struct Forward {
 
 impl Forward {
     /// Every request goes to one upstream, as it is.
+    #[cfg(test)]
     pub fn to(upstream: &str) -> Self {
         Self {
             split: vec![Share { upstream: upstream.to_owned(), weight: 1 }],

@@ -1,11 +1,11 @@
 //! Upstreams: the services behind the gateway.
 
 use std::fmt;
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::listener::{Certificate, NamedFile};
+use crate::endpoint::{Address, Protocol, Statuses};
+use crate::proxy_protocol;
 use crate::settings::Place;
 
 /// A service behind the gateway.
@@ -34,9 +34,7 @@ pub struct Upstream {
     /// When a request is sent again.
     pub retries: Retries,
     /// The PROXY protocol header at the begin of each connection to an endpoint.
-    pub proxy_protocol: Option<ProxyVersion>,
-    /// How long the addresses of a name are used.
-    pub dns: Dns,
+    pub proxy_protocol: Option<proxy_protocol::Version>,
     /// The longest head of a response in bytes.
     pub max_header_bytes: usize,
     /// The most fields in the head of a response.
@@ -68,7 +66,6 @@ impl Default for Upstream {
             circuit: None,
             retries: Retries::default(),
             proxy_protocol: None,
-            dns: Dns { min_ttl: Duration::from_secs(1), max_ttl: Duration::from_secs(30) },
             max_header_bytes: 64 << 10,
             max_headers: 128,
             connect_timeout: Duration::from_secs(3),
@@ -111,41 +108,6 @@ pub enum Scheme {
     H2c,
 }
 
-/// Where an endpoint is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// A host name or an IP address (IPv6 without brackets), and a port above 0.
-    Tcp {
-        /// The host name in lower case, or the IP address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// A Unix domain socket of the kind SOCK_STREAM.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// The version of HTTP to speak to an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// By ALPN over TLS, HTTP/2 for `h2c://`, otherwise HTTP/1.1.
-    Auto,
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2: by ALPN over TLS, otherwise by prior knowledge.
-    Http2,
-}
-
 /// TLS to an upstream.
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamTls {
@@ -155,8 +117,6 @@ pub struct UpstreamTls {
     pub identity: Option<Certificate>,
     /// The name to send as SNI and to verify, instead of the endpoint's host.
     pub server_name: Option<String>,
-    /// Whether any certificate is accepted, without verification.
-    pub insecure: bool,
 }
 
 /// Which endpoint takes the next request.
@@ -209,22 +169,11 @@ impl Default for Outlier {
         Self {
             failures: 5,
             connect_failures: 1,
-            statuses: Statuses(vec![500..=599]),
+            statuses: Statuses::new([(500, 599)]),
             base_ejection: Duration::from_secs(5),
             max_ejection: Duration::from_mins(5),
             max_ejected_percent: 50,
         }
-    }
-}
-
-/// Statuses of responses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Statuses(pub Vec<RangeInclusive<u16>>);
-
-impl Statuses {
-    /// Whether the status is one of them.
-    pub fn contains(&self, status: u16) -> bool {
-        self.0.iter().any(|range| range.contains(&status))
     }
 }
 
@@ -269,37 +218,10 @@ pub struct Retries {
     pub per_try_timeout: Option<Duration>,
     /// The most retries in percent of the requests in flight.
     pub budget_percent: u32,
-    /// After this time without a response a second request goes to another endpoint, and the first
-    /// response is used; only for idempotent requests without a body.
-    pub hedge_after: Option<Duration>,
 }
 
 impl Default for Retries {
     fn default() -> Self {
-        Self {
-            attempts: 1,
-            statuses: Statuses::default(),
-            per_try_timeout: None,
-            budget_percent: 20,
-            hedge_after: None,
-        }
+        Self { attempts: 1, statuses: Statuses::default(), per_try_timeout: None, budget_percent: 20 }
     }
-}
-
-/// A version of the PROXY protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyVersion {
-    /// The text form.
-    V1,
-    /// The binary form.
-    V2,
-}
-
-/// How long the addresses of a name are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dns {
-    /// Not shorter, even if the name's own time to live is.
-    pub min_ttl: Duration,
-    /// Not longer; also where the time to live is not known.
-    pub max_ttl: Duration,
 }

@@ -2,10 +2,10 @@
 
 use http::{Method, StatusCode, Version};
 
-use crate::http::fields::Fields;
-use crate::http::target::Target;
-use crate::http::websocket::Key;
-use crate::http1::head::Framing;
+use super::fields::Fields;
+use super::framing::Framing;
+use super::target::Target;
+use super::websocket::Key;
 
 /// Buffers above this size are given up after a request.
 const KEPT: usize = 8 << 10;

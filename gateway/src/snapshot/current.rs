@@ -1,0 +1,69 @@
+//! The snapshot in force on one worker.
+
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::Snapshot;
+
+/// The snapshot in force. The connections of one worker share it.
+#[derive(Debug)]
+pub struct Current(RefCell<Rc<Held>>);
+
+/// A snapshot as one worker holds it: exchanges count their use of it among themselves, so that no
+/// count is shared by all cores.
+#[derive(Debug)]
+pub struct Held(Arc<Snapshot>);
+
+impl Deref for Held {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+impl Current {
+    /// Puts a snapshot in force.
+    pub fn new(snapshot: Arc<Snapshot>) -> Rc<Self> {
+        Rc::new(Self(RefCell::new(Rc::new(Held(snapshot)))))
+    }
+
+    /// The snapshot for an exchange that begins now. The exchange keeps it until its end.
+    pub fn get(&self) -> Rc<Held> {
+        Rc::clone(&self.0.borrow())
+    }
+
+    /// Puts another snapshot in force, for exchanges that begin from now on.
+    pub fn replace(&self, snapshot: Arc<Snapshot>) {
+        *self.0.borrow_mut() = Rc::new(Held(snapshot));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Current, Snapshot};
+    use crate::observe::access::AccessLog;
+    use crate::observe::metrics::Metrics;
+    use crate::settings::parse;
+
+    #[test]
+    fn an_exchange_keeps_the_snapshot_with_which_it_began() {
+        let metrics = Metrics::new(1, AccessLog::new(false));
+        let snapshot = |listeners: usize| {
+            let listener = |number| format!("[[listeners]]\naddress = '127.0.0.1:{number}'\n");
+            let mut text: String = (1..=listeners).map(listener).collect();
+            text.push_str("[[routes]]\nrespond = { status = 204 }\n");
+            let (settings, problems) = parse("f", &text);
+            assert!(problems.is_empty(), "{problems:?}");
+            Arc::new(Snapshot::compile(&settings, vec![None; listeners], Vec::new(), &metrics))
+        };
+        let current = Current::new(snapshot(1));
+        let began = current.get();
+        current.replace(snapshot(2));
+        assert_eq!((began.listeners.len(), current.get().listeners.len()), (1, 2));
+    }
+}
