@@ -335,6 +335,14 @@ impl Client {
         Ok(self.streams.get(&stream).is_some_and(there))
     }
 
+    /// Reads until the stream has the head of its response and so many bytes of its body, or has ended.
+    pub fn begun(&mut self, stream: u32, bytes: usize) -> Result<Answer> {
+        self.until(stream, |stream| {
+            stream.answer.status != 0 && stream.answer.body.len() >= bytes || stream.end.is_some()
+        })?;
+        Ok(self.streams.get(&stream).map(|stream| stream.answer.clone()).unwrap_or_default())
+    }
+
     fn until(&mut self, stream: u32, done: impl Fn(&Stream) -> bool) -> Result<()> {
         while !self.streams.get(&stream).is_some_and(&done) {
             let Some(frame) = self.read()? else { return Ok(()) };

@@ -6,11 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{Stage, Verdict, tools};
-use crate::conformance::{Gateway, Settings};
+use crate::conformance::frames::DATA;
+use crate::conformance::{Frames, Gateway, Outcome, Settings};
 use crate::program::{Program, free_ports};
 
 pub fn run(stage: Stage<'_>) -> Result<Verdict> {
@@ -24,17 +25,43 @@ pub fn run(stage: Stage<'_>) -> Result<Verdict> {
         Gateway::start(stage.binary, stage.dir, &[format!("127.0.0.1:{port}")], Settings::default())?;
     let alone = cases(stage, &python, port, "alone")?;
     let through = cases(stage, &python, gateway.plain.port(), "through")?;
-    let faults = through
+    let mut faults: Vec<String> = through
         .iter()
         .filter(|(case, verdict)| !good(verdict) && alone.get(*case).is_none_or(|alone| good(alone)))
         .map(|(case, verdict)| format!("{case}: {verdict}"))
         .collect();
+    if let Err(error) = over_http2(&gateway) {
+        faults.push(format!("a message over HTTP/2: {error:#}"));
+    }
     Ok(Verdict {
         name: "autobahn",
         program: format!("Autobahn's cases by {}", tools::package("kosoku")?),
-        ran: through.len(),
+        ran: through.len() + 1,
         faults,
     })
+}
+
+/// A message there and back by extended CONNECT (RFC 8441 section 5), which none of the cases has.
+fn over_http2(gateway: &Gateway) -> Result<()> {
+    let mut client = Frames::open(gateway.plain)?;
+    let stream = client.stream();
+    let fields = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":authority", "t"),
+        (":path", "/"),
+        ("sec-websocket-version", "13"),
+    ];
+    client.headers(stream, &fields, false);
+    // "hi" under a mask of nothing (RFC 6455 section 5.2), and then the end.
+    client.frame(DATA, 0, stream, b"\x81\x82\0\0\0\0hi");
+    let answer = client.begun(stream, 4)?;
+    ensure!(answer.status == 200 && answer.body == b"\x81\x02hi", "{answer:?}");
+    client.frame(DATA, 0, stream, b"\x88\x80\0\0\0\0");
+    let outcome = client.outcome(stream)?;
+    ensure!(matches!(&outcome, Outcome::Response(answer) if answer.body.len() > 4), "{outcome:?}");
+    Ok(())
 }
 
 fn good(verdict: &str) -> bool {

@@ -48,6 +48,12 @@ pub const ROWS: &[Script] = &[
         run: unsent,
     },
     Script { name: "a POST on a dead connection is sent once", rules: &["9110 9.2.2"], run: dead_post },
+    Script { name: "a part of a response passes before its end", rules: &["9112 7.1"], run: events },
+    Script {
+        name: "a long head of a response, as the settings have it",
+        rules: &["9110 5.4"],
+        run: long_head,
+    },
     Script { name: "check: a missing certificate and other mistakes", rules: &[], run: check_certificate },
     Script { name: "check: endpoints that are none", rules: &[], run: check_endpoints },
 ];
@@ -332,6 +338,63 @@ fn dead_post(bench: &Bench<'_>) -> Result<()> {
     ensure!(status == 502, "{status}, not 502");
     let posts = posts.load(Ordering::SeqCst);
     ensure!(posts == 1, "the service saw it {posts} times");
+    Ok(())
+}
+
+/// Server-sent events: each must arrive when it is sent.
+fn events(bench: &Bench<'_>) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || -> Result<()> {
+        let (stream, _) = listener.accept()?;
+        let mut wire = Wire::of(stream)?;
+        wire.request()?;
+        wire.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
+        wire.send(b"9\r\ndata: 1\n\n\r\n");
+        thread::sleep(Duration::from_secs(3));
+        wire.send(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n");
+        Ok(())
+    });
+    let gateway = Gateway::start(bench.binary, bench.dir, &[address.to_string()], Settings::default())?;
+    let mut wire = Wire::connect(gateway.plain)?;
+    wire.patience(Duration::from_secs(2))?;
+    wire.send(GET);
+    let mut held = Vec::new();
+    while !held.windows(7).any(|bytes| bytes == b"data: 1") {
+        let byte = wire.take(1).context("the first event did not come in two seconds")?;
+        ensure!(!byte.is_empty(), "closed: {}", held.escape_ascii());
+        held.extend(byte);
+    }
+    Ok(())
+}
+
+fn long_head(bench: &Bench<'_>) -> Result<()> {
+    let head = |fields: usize| {
+        let fields = "X-Long: 0123456789abcdef0123456789abcdef0123456789abcdef\r\n".repeat(fields);
+        format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok").into_bytes()
+    };
+    let ask = |gateway: &Gateway, fields: usize| -> Result<u16> {
+        bench.service.seen();
+        bench.service.reply(Reply { bytes: head(fields), close: true });
+        let mut wire = Wire::connect(gateway.plain)?;
+        wire.send(GET);
+        let status = status(&mut wire, "GET");
+        bench.service.seen();
+        status
+    };
+    let wide =
+        Settings { upstream: "max_header_bytes = '256KiB'\nmax_headers = 1024", ..Settings::default() };
+    let wide = bench.gateway_with(wide)?;
+    let narrow = Settings { upstream: "max_header_bytes = '1KiB'\nmax_headers = 8", ..Settings::default() };
+    let narrow = bench.gateway_with(narrow)?;
+    for (gateway, fields, wanted) in
+        [(&wide, 1000, 200), (&wide, 2000, 502), (&narrow, 5, 200), (&narrow, 50, 502)]
+    {
+        let status = ask(gateway, fields)?;
+        ensure!(status == wanted, "{fields} fields: {status}, not {wanted}");
+    }
     Ok(())
 }
 
