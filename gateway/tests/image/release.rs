@@ -108,9 +108,10 @@ fn a_release_goes_all_the_way_as_the_same_bytes() {
     if !targets() {
         return;
     }
-    // The second image is of this machine's platform alone, which makes it another one.
-    let host = folder("host");
-    run(xtask(&["image", "--engine", "native", "--output"]).arg(&host));
+    // The second image has another time, which makes it another one.
+    let later = folder("later");
+    let mut image = xtask(&["image", "--engine", "native", "--platform", "all", "--output"]);
+    run(image.arg(&later).env("SOURCE_DATE_EPOCH", "1700000000"));
     for live in registries() {
         let desk = Desk::new(&live.registry());
         let first = desk.publish(native(), "1.0.0");
@@ -124,7 +125,7 @@ fn a_release_goes_all_the_way_as_the_same_bytes() {
 
         desk.json(&["promote", "1.0.0", "--to", "staging"]);
         desk.json(&["promote", "--from", "staging", "--to", "production"]);
-        let second = desk.publish(&host, "1.1.0");
+        let second = desk.publish(&later, "1.1.0");
         let newer = second["digest"].as_str().unwrap();
         assert_ne!(digest, newer);
         desk.json(&["promote", "1.1.0", "--to", "staging"]);
