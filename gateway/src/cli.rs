@@ -153,7 +153,7 @@ fn load(arguments: &Arguments) -> (Option<PathBuf>, Settings, Vec<Problem>) {
 fn prepare(arguments: &Arguments) -> Result<(Option<PathBuf>, Prepared), ExitCode> {
     let (file, settings, mut problems) = load(arguments);
     let name = file.as_deref().map_or_else(String::new, |file| file.display().to_string());
-    let (prepared, findings) = prepare::prepare(settings, &name);
+    let (prepared, findings) = prepare::prepare(settings, &name, problems.is_empty());
     problems.extend(findings.problems);
     problems.sort_by_key(|problem| problem.place);
     // A listener tells of its files once more.
@@ -161,10 +161,10 @@ fn prepare(arguments: &Arguments) -> Result<(Option<PathBuf>, Prepared), ExitCod
     let mut warnings = findings.warnings;
     warnings.sort_by_key(|warning| warning.place);
     warnings.dedup();
+    for warning in &warnings {
+        eprint_line(&format!("{warning} (warning)"));
+    }
     if problems.is_empty() {
-        for warning in &warnings {
-            eprint_line(&format!("{warning} (warning)"));
-        }
         return Ok((file, prepared));
     }
     for problem in &problems {

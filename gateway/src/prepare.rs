@@ -34,13 +34,17 @@ pub struct Findings {
 }
 
 /// Reads the files the settings name. With any problem the result is not fit for use.
-pub fn prepare(settings: Settings, file: &str) -> (Prepared, Findings) {
+///
+/// `whole`: all of the file could be read. Otherwise nothing is said of what may only seem unused.
+pub fn prepare(settings: Settings, file: &str, whole: bool) -> (Prepared, Findings) {
     let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), text };
     let read = files::check(&settings.files, SystemTime::now());
     let mut problems: Vec<Problem> = read.problems.into_iter().map(place).collect();
     let mut warnings: Vec<Problem> = read.warnings.into_iter().map(place).collect();
-    warnings.extend(unused(&settings).into_iter().map(place));
-    warnings.extend(shadowed(&settings).into_iter().map(place));
+    if whole {
+        warnings.extend(unused(&settings).into_iter().map(place));
+        warnings.extend(shadowed(&settings).into_iter().map(place));
+    }
     let mut configs = Vec::new();
     for listener in &settings.listeners {
         let loaded = listener.tls.as_ref().map(|tls| tls::load(listener, tls)).transpose();

@@ -23,7 +23,7 @@ fn a_package_name_is_enough_for_an_image_of_both_platforms() {
     let report = hello.run(&native(&["--platform", "all", "--json"])).code(0).json();
     let image = Image::read(&hello.layout());
     assert_eq!(report["digest"], image.digest());
-    assert_eq!(image.index["manifests"].as_array().unwrap().len(), 3, "the index and both platforms");
+    assert_eq!(image.entries().len(), 2, "both platforms, below one index");
     for (arch, machine) in [("amd64", 0x3e), ("arm64", 0xb7)] {
         let config = image.config(arch);
         assert_eq!(config["config"]["User"], "65532:65532");
@@ -105,6 +105,24 @@ fn over_budget_is_exit_3_after_the_whole_report() {
     let ran = hello.run(&native(&["--json"])).code(3).says("1.00 kB allowed");
     assert_eq!(ran.json()["over_budget"].as_array().unwrap().len(), 1);
     Image::read(&hello.layout());
+}
+
+#[test]
+fn a_slow_build_is_a_warning_before_the_second_build_and_a_failure_where_the_settings_say_so() {
+    if !have_targets() {
+        return;
+    }
+    let hello = Hello::new();
+    hello.commit();
+    hello.write("xtask/image.toml", "package = \"hello\"\n[budgets]\nseconds = 0\n");
+    let ran = hello.run(&native(&["--verify"])).code(0).says("warning: linux/");
+    let told = ran.stderr.find("s to build, 0 s allowed").unwrap();
+    assert!(told < ran.stderr.find("verify").unwrap(), "{}", ran.stderr);
+    hello.write("xtask/image.toml", "package = \"hello\"\n[budgets]\nseconds = 0\nslow = \"fail\"\n");
+    hello.write("hello/src/main.rs", "fn main() {}\n");
+    hello.run(&NATIVE).code(3).says("s to build, 0 s allowed");
+    hello.write("xtask/image.toml", "package = \"hello\"\n[budgets]\nslow = \"no\"\n");
+    hello.run(&NATIVE).code(2).says("'no' is neither warn nor fail");
 }
 
 #[test]

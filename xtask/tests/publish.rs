@@ -182,6 +182,39 @@ fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
 }
 
 #[test]
+fn an_image_of_one_platform_is_its_manifest_and_goes_all_the_way() {
+    let Some(live) = Live::docker() else { return };
+    if !support::have_targets() {
+        return;
+    }
+    let workshop = Workshop::new(8);
+    let repository = format!("{}/owner/one", live.registry());
+    workshop.hello.write("xtask/advisories.jsonl", &support::one_fact());
+    workshop.hello.write(
+        "xtask/image.toml",
+        "package = \"hello\"\nplatforms = [\"linux/amd64\"]\n[container.healthcheck]\ncommand = [\"/usr/bin/hello\"]\n\
+         [scan]\nmin-advisories = 1\nmax-age = 36500\n",
+    );
+    workshop.hello.commit();
+    std::fs::remove_dir_all(workshop.hello.layout()).unwrap();
+    workshop.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
+    let digest = support::Image::read(&workshop.hello.layout()).digest();
+    workshop.run(&["scan", "--engine", "builtin"]).code(0);
+    workshop.run(&["sbom"]).code(0);
+    let report = workshop.publish(&repository, &["0.3.0"]).code(0).json();
+    assert_eq!(report["digest"], digest);
+    assert_eq!(support::published::tagged(&live.registry(), "owner/one", "0.3.0"), Some(digest));
+    let kinds: Vec<_> =
+        report["attached"].as_array().unwrap().iter().map(|one| &one["artifact_type"]).collect();
+    assert_eq!(kinds.len(), 3, "provenance, scan, SBOM: {report}");
+    let verify = ["verify", "--json", &format!("{repository}:0.3.0"), "--require-sbom"];
+    let checks = workshop.run(&verify).code(0).json();
+    assert!(checks["checks"].as_array().unwrap().iter().all(|one| one["state"] != "failed"), "{checks}");
+    // Again, and nothing is sent.
+    assert_eq!(workshop.publish(&repository, &["0.3.0"]).code(0).json()["blobs_sent"], 0);
+}
+
+#[test]
 fn no_tag_goes_to_what_the_registry_has_lost_meanwhile() {
     let Some(live) = Live::docker() else { return };
     let workshop = Workshop::new(5);

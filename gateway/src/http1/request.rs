@@ -26,6 +26,9 @@ const UNKNOWN_CODING: Rejection = Rejection::with(
     "transfer_encoding",
     "The only transfer coding supported is chunked.",
 );
+/// The request-target is longer than `max_request_line` (RFC 9110 section 15.5.15).
+pub const TARGET_TOO_LONG: Rejection =
+    Rejection::with(StatusCode::URI_TOO_LONG, "target_too_long", "The request-target is too long.");
 /// The head has more bytes or fields than allowed.
 pub const TOO_LARGE: Rejection = Rejection::with(
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -87,7 +90,9 @@ pub fn parse(bytes: &[u8], limits: &HeadLimits, fields: &mut Fields) -> Result<O
                 let length = length + skipped;
                 Ok(Some(Head { length, method, target: (at, at + target.len()), version, framing }))
             }
-            Ok(httparse::Status::Partial) if text.len() > limits.max_bytes => Err(TOO_LARGE),
+            Ok(httparse::Status::Partial) if text.len() > limits.max_bytes => {
+                Err(if text.contains(&b'\n') { TOO_LARGE } else { TARGET_TOO_LONG })
+            }
             Ok(httparse::Status::Partial) => partial(text),
             Err(error) => Err(refusal(error, text)),
         }
@@ -285,6 +290,16 @@ mod tests {
                 head.escape_ascii()
             );
         }
+    }
+
+    #[test]
+    fn a_head_that_grows_too_long_is_refused_by_what_is_too_long() {
+        let mut long = b"GET /".to_vec();
+        long.resize(300, b'a');
+        assert_eq!(read(&long).expect_err("too long").status.as_u16(), 414);
+        let mut long = b"GET / HTTP/1.1\r\nHost: ".to_vec();
+        long.resize(300, b'a');
+        assert_eq!(read(&long).expect_err("too long").status.as_u16(), 431);
     }
 
     #[test]

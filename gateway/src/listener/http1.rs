@@ -15,7 +15,7 @@ use crate::http::message::{Broken, Progress, Sink, Source};
 use crate::http::name::Name;
 use crate::http1::encode::{append_field, append_framing, append_status};
 use crate::http1::head::Framing;
-use crate::http1::request;
+use crate::http1::request::{self, TARGET_TOO_LONG};
 use crate::http1::wire::Wire;
 use crate::net::Stream;
 use crate::proxy::downstream::Downstream;
@@ -24,9 +24,6 @@ use crate::snapshot::Current;
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
-/// The request-target is longer than `max_request_line` (RFC 9110 section 15.5.15).
-pub(super) const TARGET_TOO_LONG: Rejection =
-    Rejection::with(StatusCode::URI_TOO_LONG, "target_too_long", "The request-target is too long.");
 const TOO_SLOW: Rejection = Rejection::with(
     StatusCode::REQUEST_TIMEOUT,
     "header_timeout",

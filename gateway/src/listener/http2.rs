@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use http::{Method, StatusCode, Version};
 
-use super::http1::TARGET_TOO_LONG;
 use crate::exchange::{Exchange, Peer, Request, Response};
 use crate::http::Rejection;
 use crate::http::fields::Fields;
@@ -16,7 +15,7 @@ use crate::http::target::Pseudo;
 use crate::http::websocket::Key;
 use crate::http1::encode::append_number;
 use crate::http1::head::Framing;
-use crate::http1::request::TOO_LARGE;
+use crate::http1::request::{TARGET_TOO_LONG, TOO_LARGE};
 use crate::http2::{self, Body, Code, Floods, Refusal, RequestHead, Settings};
 use crate::net::Stream;
 use crate::proxy::downstream::Downstream;

@@ -152,7 +152,7 @@ fn a_registry_takes_the_layout_and_finds_nothing_wrong() {
     let _registry = Ended(serve.spawn().unwrap());
     get(&address.to_string(), "/v2/");
     let image = format!("{address}/gateway:test");
-    run(Command::new("crane").args(["push", "--insecure", "--index"]).arg(native()).arg(&image));
+    run(Command::new("crane").args(["push", "--insecure"]).arg(native()).arg(&image));
     run(Command::new("crane").args(["validate", "--insecure", "--remote", &image]));
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::control::{SETTINGS, facts, scan};
-use crate::support::{Hello, have_targets};
+use crate::support::{Hello, Image, Ran, have_targets};
 
 #[test]
 fn an_archive_is_scanned_as_a_layout_is() {
@@ -50,4 +50,55 @@ fn an_archive_is_scanned_as_a_layout_is() {
     assert_ne!(broken.code, Some(0), "{broken:?}");
     hello.write("not.tar", "nothing");
     assert_ne!(scan(&hello, &["--image", "not.tar"]).code, Some(0));
+}
+
+/// What `docker save` of a pulled image leaves out: manifests of other platforms, what only speaks about one.
+#[test]
+fn what_an_archive_lists_and_lacks_is_not_there() {
+    if !have_targets() {
+        return;
+    }
+    let hello = Hello::new();
+    hello.write("xtask/image.toml", SETTINGS);
+    hello.write("xtask/advisories.jsonl", &facts());
+    hello.run(&["image", "--engine", "native", "--platform", "all", "--archive", "image.tar"]).code(0);
+    let layout = Image::read(&hello.layout());
+    let of = |arch: &str| {
+        let entry =
+            layout.entries().into_iter().find(|entry| entry["platform"]["architecture"] == arch).unwrap();
+        entry["digest"].as_str().unwrap()[7..].to_owned()
+    };
+    // Without these blobs.
+    let without = |lacks: &[&str]| {
+        let from = fs::read(hello.path().join("image.tar")).unwrap();
+        let mut to = tar::Builder::new(fs::File::create(hello.path().join("saved.tar")).unwrap());
+        for entry in tar::Archive::new(&from[..]).entries().unwrap() {
+            let entry = entry.unwrap();
+            let (path, mut header) = (entry.path().unwrap().into_owned(), entry.header().clone());
+            if !lacks.iter().any(|hex| path.ends_with(hex)) {
+                to.append_data(&mut header, path, entry).unwrap();
+            }
+        }
+        to.finish().unwrap();
+    };
+    let scan = |more: &[&str]| scan(&hello, &[&["--json", "--image", "saved.tar"], more].concat());
+    let platforms = |ran: Ran| {
+        let report = ran.code(0).json();
+        let platforms = report["platforms"].as_array().unwrap().iter();
+        platforms.map(|one| one["platform"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    without(&[&of("arm64")]);
+    let ran = scan(&[]).says("linux/arm64: the archive lists it and does not have it");
+    assert_eq!(platforms(ran), ["linux/amd64"]);
+    scan(&["--platform", "linux/arm64"]).code(3).says("the image has nothing for linux/arm64");
+    // A part of what is there is still missed, unless somebody says that it is not wanted.
+    let layer = layout.manifest("arm64")["layers"][0]["digest"].as_str().unwrap()[7..].to_owned();
+    without(&[&layer]);
+    scan(&[]).code(3).says("missing or cut short");
+    assert_eq!(platforms(scan(&["--platform", "linux/amd64"])), ["linux/amd64"]);
+    without(&[&of("arm64"), &of("amd64")]);
+    scan(&[]).code(3).says("no image to look at: linux/amd64: the archive lists it and does not have it");
+    without(&[]);
+    assert_eq!(platforms(scan(&[])), ["linux/amd64", "linux/arm64"]);
+    assert_eq!(platforms(scan(&["--platform", "linux/arm64"])), ["linux/arm64"]);
 }

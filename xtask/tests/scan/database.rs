@@ -17,7 +17,7 @@ pub struct Database {
     maker: PathBuf,
     cache: PathBuf,
     /// What it is made of.
-    pub yaml: PathBuf,
+    yaml: PathBuf,
 }
 
 impl Database {
@@ -32,10 +32,6 @@ impl Database {
     pub fn make(&self, day: &str) {
         let status = Command::new(&self.maker).arg(&self.cache).arg(day).arg(&self.yaml).status().unwrap();
         assert!(status.success());
-    }
-
-    pub fn remove(&self) {
-        fs::remove_dir_all(&self.cache).unwrap();
     }
 
     /// A scan with it.

@@ -5,7 +5,7 @@ use std::fs;
 use crate::control::SETTINGS;
 use crate::support::{Hello, Ran, in_days};
 
-/// Every file that says how the image is deployed is looked at, and what a list leaves out is told.
+/// Every file that says how the image is deployed is looked at, and what the settings except is shown.
 pub fn deployed(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\nspec:\n  containers:\n    - name: x\n      image: x:1\n      \
         securityContext:\n        privileged: true\n";
@@ -16,11 +16,12 @@ pub fn deployed(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
     assert!(failing.iter().all(|one| one["place"] == "deploy/pod.yaml"), "{report:#}");
     let entries = failing.iter().map(|one| {
         let (id, day) = (one["id"].as_str().unwrap(), in_days(9));
-        format!("  - id: {id}\n    statement: a test\n    expired_at: {day}\n    paths:\n      - pod.yaml\n")
+        let subject = "deploy/pod.yaml";
+        format!("[[scan.ignore]]\nid = '{id}'\nsubject = '{subject}'\nreason = 'a test'\nexpires = '{day}'\n")
     });
     let entries: std::collections::BTreeSet<_> = entries.collect();
-    let list = format!("misconfigurations:\n{}", entries.into_iter().collect::<String>());
-    good.write(".trivyignore.yaml", &list);
+    let list = entries.into_iter().collect::<String>();
+    good.write("xtask/image.toml", &format!("{SETTINGS}{list}"));
     let again = trivy(good, &["--json"]).code(0).json();
     assert_eq!(again["findings"].as_array().unwrap().len(), found.len(), "none of them is gone");
     let ignored = again["findings"].as_array().unwrap().iter().filter(|one| one["ignored"].is_string());
@@ -30,7 +31,7 @@ pub fn deployed(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
         trivy(good, &[]).code(3).says(&format!("deploy/{name}: Trivy did not look at this file"));
         fs::remove_file(good.path().join("deploy").join(name)).unwrap();
     }
-    fs::remove_file(good.path().join(".trivyignore.yaml")).unwrap();
+    good.write("xtask/image.toml", SETTINGS);
     fs::remove_dir_all(good.path().join("deploy")).unwrap();
     trivy(good, &[]).code(0).says("not looked at, since it is not there: Dockerfile, deploy");
     good.write("xtask/image.toml", &format!("{SETTINGS}deploy = ['deploy']\n"));

@@ -10,19 +10,19 @@ pub fn configs(layout: &Path, change: impl Fn(&mut Value)) {
     platforms(layout, |_, config| change(config));
 }
 
-/// Changes manifest and config of every platform at the top of a layout, which is all that is left of it then.
+/// Changes manifest and config of every platform of a layout, which are all that is left of it then.
 pub fn platforms(layout: &Path, change: impl Fn(&mut Value, &mut Value)) {
     let path = layout.join("index.json");
     let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    let entries = index["manifests"].as_array_mut().unwrap();
-    entries.retain(|entry| entry.get("platform").is_some());
-    for entry in entries {
+    let mut entries = super::Image::read(layout).entries();
+    for entry in &mut entries {
         let mut manifest = read(layout, &entry["digest"]);
         let mut config = read(layout, &manifest["config"]["digest"]);
         change(&mut manifest, &mut config);
         put(layout, &mut manifest["config"], config.to_string().as_bytes());
         put(layout, entry, manifest.to_string().as_bytes());
     }
+    index["manifests"] = entries.into();
     fs::write(path, index.to_string()).unwrap();
 }
 

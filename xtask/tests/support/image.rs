@@ -55,16 +55,29 @@ impl Image {
         serde_json::from_slice(&self.blob(digest)).unwrap()
     }
 
-    /// The digest of the image index.
+    /// The digest of the layout's one image: of its index, or of its only manifest.
     pub fn digest(&self) -> String {
         let entries = self.index["manifests"].as_array().unwrap();
-        let index = entries.iter().find(|entry| entry["mediaType"].as_str().unwrap().contains("index"));
-        index.unwrap()["digest"].as_str().unwrap().to_owned()
+        assert_eq!(entries.len(), 1, "{}", self.index);
+        entries[0]["digest"].as_str().unwrap().to_owned()
     }
 
-    /// The manifest of a platform such as `amd64`, from the top of the layout.
+    /// The entries of the platforms' manifests.
+    pub fn entries(&self) -> Vec<Value> {
+        let mut found = Vec::new();
+        for entry in self.index["manifests"].as_array().unwrap() {
+            if entry["mediaType"].as_str().unwrap().contains("index") {
+                found.extend(self.json(&entry["digest"])["manifests"].as_array().unwrap().clone());
+            } else {
+                found.push(entry.clone());
+            }
+        }
+        found
+    }
+
+    /// The manifest of a platform such as `amd64`.
     pub fn manifest(&self, arch: &str) -> Value {
-        let entries = self.index["manifests"].as_array().unwrap();
+        let entries = self.entries();
         let entry = entries.iter().find(|entry| entry["platform"]["architecture"] == arch);
         self.json(&entry.unwrap()["digest"])
     }

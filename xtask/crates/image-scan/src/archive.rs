@@ -9,9 +9,14 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use super::layer::{self, EntryKind, Limits};
+use super::platforms::{Wanted, document};
+use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_image::layout::Layout;
 use oci_image::oci::{self, Annotations, Descriptor, Index, MANIFEST, MAX_DOCUMENT, Manifest};
+
+/// Indexes within indexes.
+const MAX_DEPTH: usize = 4;
 
 /// Docker's list of the images in an archive.
 #[derive(Deserialize)]
@@ -21,8 +26,9 @@ struct DockerImage {
     layers: Vec<String>,
 }
 
-/// Puts every file of an archive into the layout, under the digest that it has, whatever its name says.
-pub(super) fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
+/// Puts every file of an archive into the layout, under the digest that it has, whatever its name says. Gives the
+/// manifests that it has, and what its index lists besides.
+pub(super) fn unpack(path: &Path, layout: &Layout, wanted: Wanted<'_>) -> Result<(Index, Vec<String>)> {
     let mut file = BufReader::with_capacity(1 << 17, File::open(path)?);
     if io::BufRead::fill_buf(&mut file)?.starts_with(&[0x1f, 0x8b]) {
         return Err(Fault::usage("the archive is compressed as a whole")
@@ -65,9 +71,14 @@ pub(super) fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
     let docker = document("manifest.json")?;
     if let Some(bytes) = document("index.json")? {
         let index: Index = oci::from_bytes("index.json", &bytes)?;
+        let mut listed = Listed::default();
+        listed.add(layout, index, wanted, 0)?;
+        if listed.entries.is_empty() && !listed.absent.is_empty() {
+            let what = format!("{}: {}", wanted.none(), listed.absent.join(", "));
+            return Err(Fault::gate(what).hint("save the image again").into());
+        }
         if let Some(bytes) = docker {
             let images: Vec<DockerImage> = oci::from_bytes("manifest.json", &bytes)?;
-            let known = manifests(layout, &index)?;
             for image in &images {
                 let config = find(&image.config).map(|(digest, _)| digest);
                 let layers: Vec<_> =
@@ -76,7 +87,7 @@ pub(super) fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
                     Some(manifest.config.digest) == config
                         && manifest.layers.iter().map(|layer| Some(layer.digest)).eq(layers.iter().copied())
                 };
-                if !known.iter().any(same) {
+                if !listed.manifests.iter().any(same) {
                     let what =
                         format!("manifest.json names an image ({}) that index.json does not", image.config);
                     return Err(Fault::gate(what)
@@ -85,7 +96,7 @@ pub(super) fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
                 }
             }
         }
-        return Ok(index);
+        return Ok((Index::new(listed.entries, Annotations::new()), listed.absent));
     }
     let bytes = docker.ok_or_else(|| {
         Fault::failed("it has neither index.json nor manifest.json: this is not an image's archive")
@@ -115,28 +126,49 @@ pub(super) fn unpack(path: &Path, layout: &Layout) -> Result<Index> {
         };
         layout.put(MANIFEST, &oci::to_bytes(&manifest)?)
     });
-    Ok(Index::new(manifests.collect::<Result<_>>()?, Annotations::new()))
+    Ok((Index::new(manifests.collect::<Result<_>>()?, Annotations::new()), Vec::new()))
 }
 
-/// The manifests of the images that an index leads to, as they are looked at later.
-fn manifests(layout: &Layout, index: &Index) -> Result<Vec<Manifest>> {
-    // That every blob is there and nothing nests too deep.
-    layout.reachable(index)?;
-    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
-    let mut waiting = index.manifests.clone();
-    while let Some(entry) = waiting.pop() {
-        if super::platforms::is_attestation(&entry) || !seen.insert((entry.digest, entry.media_type.clone()))
-        {
-            continue;
+/// What an index leads to and the archive has, in order; and what it lacks. `docker save` of an image of several
+/// platforms lists all of them and has those that were pulled.
+#[derive(Default)]
+struct Listed {
+    entries: Vec<Descriptor>,
+    manifests: Vec<Manifest>,
+    absent: Vec<String>,
+    seen: BTreeSet<(Digest, String)>,
+}
+
+impl Listed {
+    fn add(&mut self, layout: &Layout, index: Index, wanted: Wanted<'_>, depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH || self.seen.len() > super::platforms::MAX_ENTRIES {
+            return Err(Fault::gate("its indexes nest too deep, or have too much in them").into());
         }
-        let what = entry.digest.to_string();
-        if entry.is_index() {
-            waiting.extend(oci::from_bytes::<Index>(&what, &layout.read(&entry)?)?.manifests);
-        } else if entry.is_manifest() {
-            found.push(oci::from_bytes(&what, &layout.read(&entry)?)?);
+        for entry in index.manifests {
+            if super::platforms::is_attestation(&entry)
+                || !self.seen.insert((entry.digest, entry.media_type.clone()))
+            {
+                continue;
+            }
+            let what = entry.digest.to_string();
+            let is_there = layout.blob_path(&entry.digest).exists();
+            if is_there && entry.is_manifest() {
+                // Those that nobody wants to see too: Docker's list may name them.
+                self.manifests.push(document(&what, &entry, &layout.read(&entry)?)?);
+            }
+            if let Some(spec) = entry.platform.as_ref().filter(|spec| !wanted.has(spec)) {
+                self.absent.push(wanted.left_out(spec));
+            } else if !is_there {
+                let name = entry.platform.as_ref().map_or(what, ToString::to_string);
+                self.absent.push(format!("{name}: the archive lists it and does not have it"));
+            } else if entry.is_index() {
+                self.add(layout, document(&what, &entry, &layout.read(&entry)?)?, wanted, depth + 1)?;
+            } else {
+                self.entries.push(entry);
+            }
         }
+        Ok(())
     }
-    Ok(found)
 }
 
 /// A link's target as a path of the archive. The reader of the tar has seen to it that it stays inside.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::file_type::FileType;
 use super::layer::{Entry, EntryKind};
 use super::rootfs::{Content, LayerChanges, Node, Rootfs};
-use super::trivy::inline::{self, Comment};
+use super::trivy::ignore_comments;
 use super::{osdb, secrets};
 use cli_support::error::Fault;
 use rust_workspace::audit::{self, Audit};
@@ -25,9 +25,6 @@ const MAX_LISTED: usize = 64 << 20;
 /// The most crates in all lists of an image, layers that hide each other counted too. Large images have a
 /// few thousand, and each takes memory for every finding about it.
 const MAX_CRATES: usize = 50_000;
-
-/// The most comments to Trivy in all files of an image, layers that hide each other counted too.
-const MAX_COMMENTS: usize = 10_000;
 
 /// What tells of a file what it is, in bytes: a script's first line is the longest.
 const BEGINNING: u64 = 512;
@@ -53,10 +50,10 @@ impl LayerChanges {
         }
         let mut mode = entry.mode;
         let mut form = FileType::Data;
-        let mut comments = Arc::default();
+        let mut ignore_comment = None;
         let content = match &entry.kind {
             EntryKind::File => {
-                let (content, secrets) = look(&entry, content, &mut form, &mut comments)?;
+                let (content, secrets) = look(&entry, content, &mut form, &mut ignore_comment)?;
                 if !secrets.is_empty() {
                     self.secrets.insert(entry.path.clone(), secrets);
                 }
@@ -69,7 +66,7 @@ impl LayerChanges {
                 // One file with two names has one mode.
                 mode = target.mode;
                 form = target.form.clone();
-                comments = Arc::clone(&target.comments);
+                ignore_comment = target.ignore_comment;
                 match (osdb::Database::at(&entry.path), &target.content) {
                     // What was read under another name was not read as this.
                     (Some(_), Content::Plain | Content::Secrets(_)) => {
@@ -85,11 +82,6 @@ impl LayerChanges {
             Content::Listed(text) => self.listed += text.len(),
             _ => {}
         }
-        self.comments += comments.len();
-        if self.comments + below.comments > MAX_COMMENTS {
-            let what = format!("more than {MAX_COMMENTS} comments in the image's files are for Trivy");
-            return Err(Fault::gate(what).into());
-        }
         if self.crates + below.crates > MAX_CRATES {
             let what = format!("the lists in the image's programs have more than {MAX_CRATES} crates in all");
             return Err(Fault::gate(what).into());
@@ -100,7 +92,7 @@ impl LayerChanges {
             return Err(Fault::gate(what).into());
         }
         let folder = entry.kind == EntryKind::Folder;
-        let node = Node { kind: entry.kind, mode, form, content, comments };
+        let node = Node { kind: entry.kind, mode, form, content, ignore_comment };
         let before = self.nodes.insert(entry.path, node);
         // Nobody's tool writes that, and only the last would be seen here.
         if before.is_some_and(|before| !folder || before.kind != EntryKind::Folder) {
@@ -129,7 +121,7 @@ fn look(
     entry: &Entry,
     content: &mut dyn Read,
     form: &mut FileType,
-    comments: &mut Arc<[Comment]>,
+    ignore_comment: &mut Option<usize>,
 ) -> Result<(Content, Vec<&'static str>)> {
     let mut start = Vec::new();
     content.take(BEGINNING).read_to_end(&mut start).context("the file is cut short")?;
@@ -149,21 +141,24 @@ fn look(
     let database = osdb::Database::at(&entry.path);
     let is_list = osdb::package_of_list(&entry.path).is_some();
     // Of these the whole is needed.
-    let is_configuration = inline::may_be_obeyed(&entry.path, entry.size);
+    let is_configuration = ignore_comments::may_be_obeyed(&entry.path, entry.size);
     let whole = match () {
         () if is_list => MAX_LIST_BYTES,
-        () if is_configuration => inline::MAX_BYTES,
+        () if is_configuration => ignore_comments::MAX_BYTES,
         () => MAX_TEXT_BYTES,
     };
-    if is_configuration && entry.size > inline::MAX_BYTES {
-        let what =
-            format!("a file of configuration of {} bytes; {} is the limit", entry.size, inline::MAX_BYTES);
+    if is_configuration && entry.size > ignore_comments::MAX_BYTES {
+        let what = format!(
+            "a file of configuration of {} bytes; {} is the limit",
+            entry.size,
+            ignore_comments::MAX_BYTES
+        );
         return Err(Fault::gate(what).into());
     }
     let whole = database.map_or(whole, osdb::Database::longest);
     content.take(whole.saturating_sub(BEGINNING)).read_to_end(&mut start).context("the file is cut short")?;
     if is_configuration {
-        *comments = inline::read(&String::from_utf8_lossy(&start)).into();
+        *ignore_comment = ignore_comments::first_line(&String::from_utf8_lossy(&start));
     }
     let known = match database {
         Some(kind) => Some(Content::Packages(kind.read(&mut start.as_slice(), entry.size)?)),

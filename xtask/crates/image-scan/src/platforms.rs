@@ -9,14 +9,13 @@ use serde_json::Value;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_image::layout::Layout;
-use oci_image::oci::{self, Descriptor, Index, Manifest, PlatformSpec};
+use oci_image::oci::{self, Descriptor, Index, MAX_INDEX_DEPTH, Manifest, PlatformSpec};
+use oci_image::platform::Platform;
 
 /// Manifests of one image that are followed.
 pub const MAX_ENTRIES: usize = 100;
 /// Layers of one image; container engines take 127 at most.
 const MAX_LAYERS: usize = 500;
-/// Indexes within indexes.
-const MAX_DEPTH: usize = 4;
 
 /// One platform's image.
 #[derive(Clone, Debug)]
@@ -46,8 +45,31 @@ pub struct Found {
     pub skipped: Vec<String>,
 }
 
+/// The platforms that are looked at; all of an image where none are named.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a>(pub Option<&'a [Platform]>);
+
+impl Wanted<'_> {
+    /// Whether an image for this is looked at.
+    pub fn has(self, spec: &PlatformSpec) -> bool {
+        self.0.is_none_or(|all| all.iter().any(|one| spec.is(*one)))
+    }
+
+    /// What is said of one that is not.
+    pub fn left_out(self, spec: &PlatformSpec) -> String {
+        format!("{spec}: --platform leaves it out")
+    }
+
+    /// What is said where nothing is left.
+    pub(super) fn none(self) -> String {
+        let Some(wanted) = self.0 else { return "there is no image to look at".to_owned() };
+        let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
+        format!("the image has nothing for {}", wanted.join(", "))
+    }
+}
+
 /// Finds every platform's image in a layout, or below the one manifest or index that is asked for.
-pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
+pub fn find(layout: &Layout, only: Option<Digest>, wanted: Wanted<'_>) -> Result<Found> {
     let mut found = Found::default();
     let mut seen = BTreeSet::new();
     let top = layout.index()?.manifests;
@@ -64,8 +86,8 @@ pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
         if !attestation && !seen.insert((entry.digest, entry.media_type.clone())) {
             continue;
         }
-        if depth > MAX_DEPTH {
-            return Err(Fault::failed(format!("indexes nest deeper than {MAX_DEPTH}"))
+        if depth > MAX_INDEX_DEPTH {
+            return Err(Fault::failed(format!("indexes nest deeper than {MAX_INDEX_DEPTH}"))
                 .at(layout.dir().display())
                 .into());
         }
@@ -79,8 +101,13 @@ pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
         } else if entry.is_index() {
             let index: Index = document(&entry.digest.to_string(), &entry, &layout.read(&entry)?)?;
             waiting.extend(index.manifests.into_iter().rev().map(|entry| (entry, depth + 1)));
+        } else if let Some(spec) = entry.platform.as_ref().filter(|spec| !wanted.has(spec)) {
+            found.skipped.push(wanted.left_out(spec));
         } else if entry.is_manifest() {
             match image(layout, &entry).with_context(|| format!("the manifest {}", entry.digest))? {
+                Some(image) if !wanted.has(&image.platform) => {
+                    found.skipped.push(wanted.left_out(&image.platform));
+                }
                 Some(image) => found.images.push(Image { top: direct.contains(&entry.digest), ..image }),
                 None if entry.platform.is_some() => {
                     let what = format!("{} has a platform, and its config is not an image's", entry.digest);
@@ -94,7 +121,7 @@ pub fn find(layout: &Layout, only: Option<Digest>) -> Result<Found> {
         }
     }
     if found.images.is_empty() {
-        return Err(Fault::gate("there is no image to look at").at(layout.dir().display()).into());
+        return Err(Fault::gate(wanted.none()).at(layout.dir().display()).into());
     }
     Ok(found)
 }
@@ -110,7 +137,7 @@ pub fn is_attestation(entry: &Descriptor) -> bool {
 }
 
 /// Reads an index or a manifest; one that is both, or another than its entry says, is refused.
-fn document<T: DeserializeOwned>(what: &str, entry: &Descriptor, bytes: &[u8]) -> Result<T> {
+pub(super) fn document<T: DeserializeOwned>(what: &str, entry: &Descriptor, bytes: &[u8]) -> Result<T> {
     let value: Value = oci::from_bytes(what, bytes)?;
     let has = |key: &str| value.get(key).is_some();
     if has("manifests") && (has("config") || has("layers")) {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::file_type::FileType;
 use super::layer::EntryKind;
 use super::osdb;
-use super::trivy::inline::Comment;
 use cli_support::error::Fault;
 use rust_workspace::audit::Audit;
 
@@ -21,8 +20,6 @@ pub struct Rootfs {
     pub buried: BTreeMap<String, Vec<&'static str>>,
     /// Crates in the lists of all programs that were read.
     pub(super) crates: usize,
-    /// Comments to Trivy in all files that were read.
-    pub(super) comments: usize,
 }
 
 /// What is at a path.
@@ -36,8 +33,8 @@ pub struct Node {
     pub form: FileType,
     /// What was found in it.
     pub content: Content,
-    /// Comments in it that Trivy may obey.
-    pub comments: Arc<[Comment]>,
+    /// The first line with a comment that makes Trivy ignore findings.
+    pub ignore_comment: Option<usize>,
 }
 
 /// What was found in a file.
@@ -75,7 +72,6 @@ pub struct LayerChanges {
     pub(super) emptied: Vec<String>,
     pub(super) secrets: BTreeMap<String, Vec<&'static str>>,
     pub(super) crates: usize,
-    pub(super) comments: usize,
     pub(super) listed: usize,
 }
 
@@ -84,7 +80,6 @@ impl Rootfs {
     pub fn apply(&mut self, layer: LayerChanges) -> Result<(), Fault> {
         layer.check()?;
         self.crates += layer.crates;
-        self.comments += layer.comments;
         let secrets: Vec<_> = self
             .nodes
             .iter()

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::archive::unpack;
 use super::layer::Limits;
+use super::platforms::Wanted;
 use cli_support::digest::Digest;
 use cli_support::error::{self, Fault};
 use oci_image::layout::Layout;
@@ -25,6 +26,17 @@ pub enum ImageSource {
     Archive(PathBuf),
     /// An image in a registry.
     Registry(Reference),
+}
+
+/// An image on this disk.
+#[derive(Debug)]
+pub struct Pulled {
+    /// Where it is.
+    pub layout: Layout,
+    /// The manifest or index that is asked for; all of it where unset.
+    pub only: Option<Digest>,
+    /// What an archive lists and does not have.
+    pub absent: Vec<String>,
 }
 
 impl ImageSource {
@@ -48,36 +60,38 @@ impl ImageSource {
         Ok(Self::Registry(text.parse::<Reference>().with_context(help)?))
     }
 
-    /// The image in a layout, and the part of it that is asked for. What is not in a layout yet is put
+    /// The image in a layout, the part of it that is asked for, and what is listed and not there. What is not in a layout yet is put
     /// into the one at `work`, under digests alone.
     pub fn pull(
         &self,
         client: &Client,
         work: &Path,
+        wanted: Wanted<'_>,
         tell: &dyn Fn(&str),
-    ) -> Result<(Layout, Option<Digest>)> {
+    ) -> Result<Pulled> {
         match self {
             Self::Layout(dir, digest) => {
                 let open = || Fault::gate("the image cannot be looked at").at(dir.display());
-                Ok((Layout::open(dir).with_context(open)?, *digest))
+                let layout = Layout::open(dir).with_context(open)?;
+                Ok(Pulled { layout, only: *digest, absent: Vec::new() })
             }
             Self::Archive(path) => {
                 // What an earlier archive had must not stand in for what this one lacks.
                 cli_support::files::remove_dir(work)?;
                 let layout = Layout::create(work)?;
                 let refused = || Fault::gate("the image cannot be looked at").at(path.display());
-                let index = unpack(path, &layout).map_err(|error| {
+                let (index, absent) = unpack(path, &layout, wanted).map_err(|error| {
                     let usage = error::kind(&error) == error::ExitKind::Usage;
                     if usage { error.context(path.display().to_string()) } else { error.context(refused()) }
                 })?;
-                layout.publish(&index)?;
-                Ok((layout, None))
+                layout.publish(&index).with_context(refused)?;
+                Ok(Pulled { layout, only: None, absent })
             }
             Self::Registry(reference) => {
                 // What the registry has is looked at, and not what it had once.
                 cli_support::files::remove_dir(work)?;
                 let layout = Layout::create(work)?;
-                let pulled = pull(client, reference, &layout, tell).map_err(|error| {
+                let pulled = pull(client, reference, &layout, wanted, tell).map_err(|error| {
                     let wrong = error::of_content(&error) || error::kind(&error) == error::ExitKind::Gate;
                     if wrong {
                         error.context(refused(reference))
@@ -88,7 +102,7 @@ impl ImageSource {
                 });
                 let index = pulled?;
                 layout.publish(&index)?;
-                Ok((layout, None))
+                Ok(Pulled { layout, only: None, absent: Vec::new() })
             }
         }
     }
@@ -109,7 +123,13 @@ pub fn client_options() -> Options {
 }
 
 /// Everything of an image but what only speaks about it: attestations, signatures.
-fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&str)) -> Result<Index> {
+fn pull(
+    client: &Client,
+    reference: &Reference,
+    layout: &Layout,
+    wanted: Wanted<'_>,
+    tell: &dyn Fn(&str),
+) -> Result<Index> {
     let top = client.manifest(reference)?;
     let first = Descriptor::of(&top.media_type, &top.bytes);
     let (mut manifests, mut waiting) = (Vec::new(), vec![(first, top.bytes, 0)]);
@@ -122,7 +142,8 @@ fn pull(client: &Client, reference: &Reference, layout: &Layout, tell: &dyn Fn(&
                 document(&format!("the index {}", descriptor.digest), &bytes, &descriptor.media_type)?;
             // The last is looked at first.
             for entry in index.manifests.into_iter().rev() {
-                if super::platforms::is_attestation(&entry) {
+                let is_wanted = entry.platform.as_ref().is_none_or(|spec| wanted.has(spec));
+                if super::platforms::is_attestation(&entry) || !is_wanted {
                     continue;
                 }
                 let below = reference.with_digest(entry.digest);

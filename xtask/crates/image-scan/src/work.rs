@@ -13,10 +13,10 @@ use super::finding::{Finding, merge};
 use super::gate::Rules;
 use super::inventory::{self, Inventory};
 use super::platform_report::{Engine, PlatformReport};
-use super::platforms::{self, Image};
+use super::platforms::{self, Image, Wanted};
 use super::sbom_check::{self, Own, SbomCheck};
-use super::source::{self, ImageSource};
-use super::trivy::{self, Asked, Deployed, Fetch, Knowledge, Trivy};
+use super::source::{self, ImageSource, Pulled};
+use super::trivy::{self, Deployed, Fetch, Trivy};
 use super::vex::Vex;
 use super::{builtin, checks, licence, unlisted, view, yanked};
 use cli_support::error::Fault;
@@ -135,9 +135,11 @@ impl ScanWork {
     /// Finds the platforms; an image that lacks one that must be there does not pass.
     fn image(&mut self, source: &ImageSource, progress: &Progress) -> Result<String> {
         let client = Client::new(source::client_options());
-        let (layout, only) = source.pull(&client, &self.setup.work, &|text| progress.detail(text))?;
+        let wanted = Wanted(self.setup.platforms.as_deref());
+        let tell = |text: &str| progress.detail(text);
+        let Pulled { layout, only, absent } = source.pull(&client, &self.setup.work, wanted, &tell)?;
         let refused = || Fault::gate("the image cannot be looked at").at(layout.dir().display());
-        let found = platforms::find(&layout, only).with_context(refused)?;
+        let found = platforms::find(&layout, only, wanted).with_context(refused)?;
         for &platform in self.setup.platforms.iter().flatten() {
             if !found.images.iter().any(|image| image.platform.is(platform)) {
                 let what =
@@ -158,7 +160,7 @@ impl ScanWork {
                 lacks.join(", ")
             ));
         }
-        self.notes.extend(found.skipped.iter().map(|what| format!("not looked at: {what}")));
+        self.notes.extend(absent.iter().chain(&found.skipped).map(|what| format!("not looked at: {what}")));
         let names: Vec<_> = found.images.iter().map(|image| image.platform.to_string()).collect();
         self.images = found.images;
         self.layout = Some(layout);
@@ -325,22 +327,19 @@ impl ScanWork {
         let dir = view::readable(&layout, &self.images, &options.dir)?;
         let mut crates = BTreeSet::new();
         let before = self.found.len();
-        let mut asked = Asked::default();
         for (inventory, report) in self.inventories.iter().zip(&mut self.platforms) {
             let target = format!("{}@{}", dir.display(), inventory.image.digest);
             progress.detail(&target);
             let cmd = trivy.image(&options, &target, &[layout.dir(), &dir]);
             let what = format!("Trivy did not finish with {}", inventory.image.platform);
             let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what, options.offline))?;
-            let answer = trivy::read(&json, inventory, self.setup.today)?;
+            let answer = trivy::read(&json, inventory)?;
             self.faults.extend(answer.nothing_seen(inventory, &report.overlooked));
-            asked.extend(answer.asked);
             crates.insert(answer.crates);
             report.trivy_crates = Some(answer.crates);
             self.found.extend(answer.findings);
         }
         // Only now is the database the one that the answers were made with.
-        self.faults.extend(Knowledge::read(options.cache.as_deref())?.check(&asked).err());
         let database = trivy.database(&options)?;
         let offline = options.offline;
         self.aged(&Age::of_trivy(database, self.setup.today, self.setup.max_age, offline));
@@ -357,7 +356,7 @@ impl ScanWork {
         }
         let what = format!("Trivy did not finish with {}", deployed.name);
         let json = cmd.read_bytes().map_err(|error| Trivy::ended(error, what, offline))?;
-        let looked = deployed.read(&json, self.setup.today)?;
+        let looked = deployed.read(&json)?;
         let count = looked.findings.len();
         self.found.extend(looked.findings);
         self.faults.extend(looked.faults);

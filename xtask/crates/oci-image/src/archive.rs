@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::layout::Layout;
-use super::oci::{self, Annotations, Descriptor, Index, Manifest};
+use super::oci::{self, Annotations, Descriptor, Index, Manifest, NAMES};
 use crate::platform::Platform;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
@@ -66,18 +66,12 @@ pub fn may_write(path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Writes `layout`'s image as a tar to `path`, under the name `repository:tag`.
+/// Writes the one image of `layout` as a tar to `path`, under the name that it has there.
 /// Readers that know of one platform alone get `preferred`, or the first.
-pub fn write(
-    layout: &Layout,
-    path: &Path,
-    repository: &str,
-    tag: &str,
-    preferred: Option<Platform>,
-) -> Result<u64> {
+pub fn write(layout: &Layout, path: &Path, preferred: Option<Platform>) -> Result<u64> {
     files::replace_with(path, |file| {
         let mut tar = tar::Builder::new(io::BufWriter::new(file));
-        write_to(layout, &mut tar, repository, tag, preferred)?;
+        write_to(layout, &mut tar, preferred)?;
         Ok(tar.into_inner().and_then(|mut out| out.flush())?)
     })?;
     Ok(path.metadata()?.len())
@@ -86,36 +80,28 @@ pub fn write(
 fn write_to<W: io::Write>(
     layout: &Layout,
     tar: &mut tar::Builder<W>,
-    repository: &str,
-    tag: &str,
     preferred: Option<Platform>,
 ) -> Result<()> {
-    let top = layout.index()?;
-    let image = top.manifests.iter().find(|entry| entry.is_index());
-    let image =
-        image.ok_or_else(|| Fault::failed("the layout has no image index").at(layout.dir().display()))?;
-    let index: Index = oci::from_bytes("the index", &layout.read(image)?)?;
-    // A single platform goes by its own manifest: loaders then have nothing to choose.
-    let mut entry = match &index.manifests[..] {
-        [only] => only.clone(),
-        _ => image.clone(),
-    };
-    let name = format!("{repository}:{tag}");
-    entry.annotations.insert("io.containerd.image.name".to_owned(), name.clone());
-    entry.annotations.insert("org.opencontainers.image.ref.name".to_owned(), tag.to_owned());
-    let index_json = Index::new(vec![entry], Annotations::new());
+    let index_json = layout.index()?;
     let digests = layout.reachable(&index_json)?;
-
-    let chosen = preferred.and_then(|platform| index.find(platform)).or(index.manifests.first());
-    let chosen = chosen.ok_or_else(|| Fault::failed("the index is empty").at(layout.dir().display()))?;
+    let name = index_json.manifests.first().and_then(|entry| entry.annotations.get(NAMES[0]));
+    let images = Index::new(layout.images()?, Annotations::new());
+    let chosen = preferred.and_then(|platform| images.find(platform)).or(images.manifests.first());
+    let chosen = chosen.ok_or_else(|| Fault::failed("the layout has no image").at(layout.dir().display()))?;
     let manifest: Manifest = oci::from_bytes("the manifest", &layout.read(chosen)?)?;
     let blob = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
     let manifest_json = json!([{
         "Config": blob(&manifest.config.digest),
         "Layers": manifest.layers.iter().map(|layer| blob(&layer.digest)).collect::<Vec<_>>(),
-        "RepoTags": [name],
+        "RepoTags": name.into_iter().collect::<Vec<_>>(),
     }]);
 
+    // Some readers make no folder for a blob by themselves.
+    for folder in ["blobs/", "blobs/sha256/"] {
+        let mut header = header(0, 0o755);
+        header.set_entry_type(tar::EntryType::Directory);
+        tar.append_data(&mut header, folder, io::empty()).context(folder)?;
+    }
     for digest in &digests {
         let file = layout.blob(digest)?;
         let size = file.metadata()?.len();
@@ -133,9 +119,71 @@ fn write_to<W: io::Write>(
 }
 
 fn append<W: io::Write>(tar: &mut tar::Builder<W>, name: &str, size: u64, bytes: impl Read) -> Result<()> {
+    tar.append_data(&mut header(size, 0o644), name, bytes).with_context(|| name.to_owned())
+}
+
+fn header(size: u64, mode: u32) -> tar::Header {
     let mut header = tar::Header::new_gnu();
-    header.set_mode(0o644);
+    header.set_mode(mode);
     header.set_mtime(0);
     header.set_size(size);
-    tar.append_data(&mut header, name, bytes).with_context(|| name.to_owned())
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::{CONFIG, INDEX, LAYER_GZIP, MANIFEST};
+
+    /// A layout with an image of these platforms.
+    fn layout(dir: &Path, platforms: &[Platform]) -> Layout {
+        let layout = Layout::create(dir).unwrap();
+        let manifests = platforms.iter().map(|platform| {
+            let config = layout.put(CONFIG, platform.to_string().as_bytes()).unwrap();
+            let layers = vec![layout.put(LAYER_GZIP, b"layer").unwrap()];
+            let media_type = MANIFEST.to_owned();
+            let annotations = Annotations::new();
+            let manifest = Manifest { schema_version: 2, media_type, config, layers, annotations };
+            let entry = layout.put(MANIFEST, &oci::to_bytes(&manifest).unwrap()).unwrap();
+            Descriptor { platform: Some((*platform).into()), ..entry }
+        });
+        let top = oci::top_of(manifests.collect(), |manifests| {
+            layout.put(INDEX, &oci::to_bytes(&Index::new(manifests, Annotations::new()))?)
+        });
+        let top = top.unwrap().named("docker.io/owner/app:1.2.3");
+        layout.publish(&Index::new(vec![top], Annotations::new())).unwrap();
+        layout
+    }
+
+    #[test]
+    fn an_archive_has_the_folders_of_its_blobs_and_both_lists_of_images() {
+        let temp = tempfile::tempdir().unwrap();
+        for (number, platforms) in [&Platform::ALL[..1], &Platform::ALL].into_iter().enumerate() {
+            let layout = layout(&temp.path().join(number.to_string()), platforms);
+            let path = temp.path().join("image.tar");
+            write(&layout, &path, Some(Platform::LinuxAmd64)).unwrap();
+            let (mut folders, mut index, mut docker) = (Vec::new(), Vec::new(), Vec::new());
+            for entry in tar::Archive::new(File::open(&path).unwrap()).entries().unwrap() {
+                let mut entry = entry.unwrap();
+                let name = entry.path().unwrap().display().to_string();
+                match name.as_str() {
+                    "index.json" => drop(entry.read_to_end(&mut index).unwrap()),
+                    "manifest.json" => drop(entry.read_to_end(&mut docker).unwrap()),
+                    _ if entry.header().entry_type().is_dir() => folders.push(name),
+                    _ => {}
+                }
+            }
+            assert_eq!(folders, ["blobs/", "blobs/sha256/"]);
+            assert_eq!(index, oci::to_bytes(&layout.index().unwrap()).unwrap(), "that of the layout");
+            let index: Index = oci::from_bytes("index.json", &index).unwrap();
+            assert_eq!(index.manifests.len(), 1);
+            assert_eq!(index.manifests[0].is_index(), platforms.len() > 1);
+            let names = NAMES.map(|key| index.manifests[0].annotations[key].clone());
+            assert_eq!(names, ["docker.io/owner/app:1.2.3"; 2]);
+            let docker: serde_json::Value = serde_json::from_slice(&docker).unwrap();
+            assert_eq!(docker[0]["RepoTags"], json!(["docker.io/owner/app:1.2.3"]));
+            let there = unpack(&path, &temp.path().join(format!("again{number}"))).unwrap();
+            assert_eq!(there.images().unwrap().len(), platforms.len());
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::oci::{self, Descriptor, Index, MAX_DOCUMENT, Manifest};
+use super::oci::{self, Descriptor, Index, MAX_DOCUMENT, MAX_INDEX_DEPTH, Manifest};
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
 use cli_support::files::{self, Sink};
@@ -23,10 +23,12 @@ const INDEX_FILE: &str = "index.json";
 /// What is read of what the holder of a lock says of itself, in bytes.
 const MAX_HOLDER_BYTES: u64 = 1000;
 const PARTIAL: &str = ".partial-";
-/// The annotation of `index.json` by which a layout is known to be ours.
+/// The file by which a layout is known to be ours; no reader of layouts looks at it.
+const OWN: &str = ".xtask.json";
+/// What it says where nothing was noted.
+const NO_NOTES: &[u8] = b"{}\n";
+/// The annotation of `index.json` that said it before there was that file.
 const OURS: &str = "xtask";
-/// Indexes within indexes that are followed; images have one.
-const MAX_DEPTH: usize = 4;
 
 /// A layout's folder.
 #[derive(Debug, Clone)]
@@ -57,7 +59,7 @@ impl Layout {
         }
         let own = |name: &std::ffi::OsStr| {
             let name = name.to_string_lossy();
-            [MARKER, INDEX_FILE, "blobs"].contains(&&*name) || name.starts_with(PARTIAL)
+            [MARKER, INDEX_FILE, OWN, "blobs"].contains(&&*name) || name.starts_with(PARTIAL)
         };
         let foreign =
             fs::read_dir(dir).into_iter().flatten().flatten().find(|entry| !own(&entry.file_name()));
@@ -74,7 +76,7 @@ impl Layout {
             index.and_then(|file| file.take(MAX_DOCUMENT).read_to_end(&mut bytes).ok()).map(|_| bytes);
         let index = index.and_then(|bytes| serde_json::from_slice::<Index>(&bytes).ok());
         match index {
-            Some(index) if !index.annotations.contains_key(OURS) => {
+            Some(index) if !index.annotations.contains_key(OURS) && !dir.join(OWN).is_file() => {
                 refuse("this layout was made by something else, and its blobs would be removed".to_owned())
             }
             _ => Ok(()),
@@ -183,19 +185,46 @@ impl Layout {
         oci::from_bytes(&path.display().to_string(), &bytes)
     }
 
+    /// The manifests of its images: those that `index.json` names, and those of the indexes that it names.
+    pub fn images(&self) -> Result<Vec<Descriptor>> {
+        let mut images = Vec::new();
+        for entry in self.index()?.manifests {
+            if entry.is_index() {
+                let index: Index = oci::from_bytes(&entry.digest.to_string(), &self.read(&entry)?)?;
+                images.extend(index.manifests);
+            } else {
+                images.push(entry);
+            }
+        }
+        Ok(images)
+    }
+
+    /// What was noted for later runs, if anything was.
+    pub fn notes(&self) -> Option<String> {
+        let mut text = String::new();
+        open(&self.dir.join(OWN), OWN).ok()?.take(MAX_DOCUMENT).read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// Notes something for later runs, which is no part of the image.
+    pub fn note(&self, text: &str) -> Result<()> {
+        self.replace(OWN, text.as_bytes())
+    }
+
     /// Makes `index` the layout's content and removes every blob that it does not reach.
     pub fn publish(&self, index: &Index) -> Result<()> {
         let kept: BTreeSet<_> = self.reachable(index)?.iter().map(Digest::hex).collect();
-        let mut index = index.clone();
-        index.annotations.insert(OURS.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        self.replace(INDEX_FILE, &oci::to_bytes(&index)?)?;
+        if !self.dir.join(OWN).is_file() {
+            self.replace(OWN, NO_NOTES)?;
+        }
+        self.replace(INDEX_FILE, &oci::to_bytes(index)?)?;
         self.sweep(|name| name.starts_with(PARTIAL) || name.len() == 64 && !kept.contains(name))
     }
 
     /// Every blob that `index` reaches; all of them must be there.
     pub fn reachable(&self, index: &Index) -> Result<BTreeSet<Digest>> {
         let mut seen = BTreeSet::new();
-        let mut waiting: Vec<_> = index.manifests.iter().map(|entry| (entry.clone(), 1)).collect();
+        let mut waiting: Vec<_> = index.manifests.iter().map(|entry| (entry.clone(), 0)).collect();
         while let Some((descriptor, depth)) = waiting.pop() {
             if !self.has(&descriptor.digest, descriptor.size) {
                 let path = self.blob_path(&descriptor.digest);
@@ -207,8 +236,11 @@ impl Layout {
             if !seen.insert(descriptor.digest) {
                 continue;
             }
-            if depth > MAX_DEPTH {
-                bail!(Fault::failed(format!("indexes nest deeper than {MAX_DEPTH}")).at(self.dir.display()));
+            if depth > MAX_INDEX_DEPTH {
+                bail!(
+                    Fault::failed(format!("indexes nest deeper than {MAX_INDEX_DEPTH}"))
+                        .at(self.dir.display())
+                );
             }
             let what = descriptor.digest.to_string();
             if descriptor.is_index() {
@@ -390,10 +422,12 @@ mod tests {
         let again = Layout::create(layout.dir()).unwrap();
         assert_eq!(again.index().unwrap().manifests, [kept]);
         assert!(Layout::may_write(layout.dir()).is_ok());
-        let other = oci::to_bytes(
-            &again.index().map(|index| Index::new(index.manifests, Annotations::new())).unwrap(),
-        );
-        fs::write(layout.dir().join(INDEX_FILE), other.unwrap()).unwrap();
+        assert!(again.index().unwrap().annotations.is_empty());
+        assert_eq!(again.notes().as_deref(), Some("{}\n"));
+        again.note("kept").unwrap();
+        again.publish(&again.index().unwrap()).unwrap();
+        assert_eq!(again.notes().as_deref(), Some("kept"));
+        fs::remove_file(layout.dir().join(OWN)).unwrap();
         assert!(Layout::create(layout.dir()).unwrap_err().to_string().contains("made by something else"));
     }
 

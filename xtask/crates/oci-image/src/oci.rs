@@ -27,6 +27,10 @@ const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
+/// How many levels of indexes one image may have, its own one included; images have one or two. What is built,
+/// scanned, verified and promoted has the same limit, so that no command takes what another refuses.
+pub const MAX_INDEX_DEPTH: usize = 4;
+
 /// The longest manifest, index or config that is read: 4 MiB, the least that registries must accept.
 pub const MAX_DOCUMENT: u64 = 4 << 20;
 
@@ -132,7 +136,30 @@ impl Index {
     }
 }
 
+/// The entry of `index.json` that stands for an image of these manifests: the only one itself, else the index that
+/// `put` makes of them.
+pub fn top_of(
+    mut manifests: Vec<Descriptor>,
+    put: impl FnOnce(Vec<Descriptor>) -> Result<Descriptor>,
+) -> Result<Descriptor> {
+    match (manifests.pop(), manifests.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (last, _) => put(manifests.into_iter().chain(last).collect()),
+    }
+}
+
+/// The name of an image in `index.json` (annotations.md), and the same for containerd, which Docker and Podman ask
+/// first.
+pub const NAMES: [&str; 2] = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
+
 impl Descriptor {
+    /// The same with a name, whole as `docker.io/owner/app:1.2.3`: of a short one each reader makes another.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.annotations.extend(NAMES.map(|key| (key.to_owned(), name.to_owned())));
+        self
+    }
+
     /// A descriptor of `bytes`.
     pub fn of(media_type: &str, bytes: &[u8]) -> Self {
         Self {

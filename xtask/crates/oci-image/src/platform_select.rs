@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 
-use super::oci::{self, Descriptor, Index};
+use super::oci::{self, Descriptor, Index, MAX_INDEX_DEPTH};
 use crate::platform::Platform;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 
-/// Indexes below each other that are followed, the first one included; images have one or two.
-const MAX_DEPTH: usize = 4;
 /// Entries that are looked at, of all indexes together.
 const MAX_ENTRIES: usize = 1_000;
 /// Indexes that are fetched: each may be a request to a registry.
@@ -53,8 +51,10 @@ impl Below<'_> {
                 return Ok(entry);
             }
             if seen.insert(entry.digest) {
-                if open.len() == MAX_DEPTH {
-                    return Err(Fault::failed(format!("its indexes nest deeper than {MAX_DEPTH}")).into());
+                if open.len() == MAX_INDEX_DEPTH {
+                    return Err(
+                        Fault::failed(format!("its indexes nest deeper than {MAX_INDEX_DEPTH}")).into()
+                    );
                 }
                 let index = self.index(&entry)?;
                 looked += index.manifests.len();

@@ -317,20 +317,19 @@ impl Flags {
             let reason = format!("{} names the base with its digest", rust_workspace::settings::FILE);
             plan.step("pin", reason, ["base"], ImageStep::Pin(facts.workspace.root.clone()));
         }
+        let budgets = settings.budgets;
+        if self.verify && (budgets.compressed.is_some() || budgets.seconds.is_some()) {
+            let reason = "what is over budget is told before a second build takes as long again";
+            plan.step("budget", reason, ["layout"], ImageStep::Budget(budgets));
+        }
         if self.verify {
             let (verify, reason) =
                 (Self::verify(facts), "the same source in another folder must give the same bytes");
             plan.step("verify", reason, ["source"], verify);
         }
         if let Some(path) = self.archive_path(facts) {
-            let (repository, tag) = facts.name();
             let reason = "one tar for docker load, podman load and skopeo";
-            plan.step(
-                "archive",
-                reason,
-                [output.display().to_string()],
-                ImageStep::Archive { path, repository, tag },
-            );
+            plan.step("archive", reason, [output.display().to_string()], ImageStep::Archive(path));
         }
         if let (Some(loader), Some(path)) = (facts.loader, self.archive_path(facts)) {
             let cmd = Cmd::new(loader).args(["load", "--input"]).arg(&path);
@@ -422,13 +421,13 @@ impl Flags {
         let rows = rows.map(|made| Row::new(made, work.build_seconds, settings.budgets)).collect();
         let mut report = ImageReport {
             engine: facts.engine.name(),
-            reference: settings.repository.as_ref().map(|repository| format!("{repository}@{digest}")),
+            reference: settings.repository.as_ref().map(|_| format!("{}@{digest}", facts.repository())),
             layout: shown(&work.setup.output),
             version: facts.version(),
             steps,
-            notes: work.build.notes,
             ..ImageReport::new(digest, rows)
         };
+        report.notes.splice(..0, work.build.notes);
         report.notes.extend(facts.source.missing.as_ref().map(|why| {
             format!(
                 "{why}: the image has no revision, the crate's version and the time {}",

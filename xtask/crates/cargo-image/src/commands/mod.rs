@@ -5,6 +5,7 @@ pub mod bench;
 pub mod binary;
 pub mod ci;
 pub mod doctor;
+pub mod engines;
 pub mod environments;
 pub mod image;
 pub mod promote;

@@ -208,7 +208,6 @@ fn parameters(
             Some((name.to_owned(), Digest::of(&bytes)))
         },
     );
-    let specs = parcel.manifests.iter().filter_map(|entry| entry.platform.as_ref());
     Parameters {
         package: facts.package.name.clone(),
         binary: facts.package.binary.clone(),
@@ -216,7 +215,7 @@ fn parameters(
         unscanned,
         files: if origin.has_files() { files.collect() } else { Vec::new() },
         run: facts.event.run.clone(),
-        platforms: specs.map(ToString::to_string).collect(),
+        platforms: parcel.platforms.iter().map(ToString::to_string).collect(),
         origin,
     }
 }
@@ -259,7 +258,10 @@ fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<S
     plan.step("rights", format!("before anything is sent: may we push to {to}?"), [&to], PublishStep::Rights);
     let reason = format!("what {to} lacks of {}", Bytes(parcel.bytes()));
     plan.step("blobs", reason, [&layout], PublishStep::Blobs);
-    let reason = format!("{} platforms, then {}", parcel.manifests.len(), parcel.digest());
+    let reason = match parcel.manifests.len() {
+        0 => format!("one platform, {}", parcel.digest()),
+        several => format!("{several} platforms, then {}", parcel.digest()),
+    };
     plan.step("manifests", reason, [&layout], PublishStep::Manifests);
     let scan = setup.scan.iter().filter(|scan| scan.digest == parcel.digest());
     let attached = scan.map(|_| "scan").chain(setup.sboms.iter().map(|_| "SBOM"));

@@ -15,8 +15,8 @@ use image_scan::bom::{self, Bom, Name};
 use image_scan::builtin::{Packages, blind_spots};
 use image_scan::inventory::{self, Inventory};
 use image_scan::licence::{self, Licences};
-use image_scan::platforms;
-use image_scan::source::{ImageSource, client_options, same};
+use image_scan::platforms::{self, Wanted};
+use image_scan::source::{ImageSource, Pulled, client_options, same};
 use image_scan::unlisted::{self, Overlooked};
 use oci_image::layout::Lock;
 use oci_image::oci::PlatformSpec;
@@ -177,8 +177,9 @@ impl Action for SbomStep {
         match self {
             Self::Look(source) => {
                 let client = Client::new(client_options());
-                let (layout, only) = source.pull(&client, &work.room, &|text| progress.detail(text))?;
-                let found = platforms::find(&layout, only)?;
+                let Pulled { layout, only, absent } =
+                    source.pull(&client, &work.room, Wanted::default(), &|text| progress.detail(text))?;
+                let found = platforms::find(&layout, only, Wanted::default())?;
                 for image in &found.images {
                     let inventory = inventory::take(&layout, image)?;
                     let silent = unlisted::silent(&inventory, work.expected.as_deref());
@@ -193,7 +194,8 @@ impl Action for SbomStep {
                     work.inventories.push((inventory, overlooked));
                 }
                 let crates: usize = work.inventories.iter().map(|(inventory, _)| inventory.crates()).sum();
-                Ok(format!("{crates} crates in {} platforms", work.inventories.len()))
+                let absent: Vec<_> = absent.iter().map(|what| format!("; {what}")).collect();
+                Ok(format!("{crates} crates in {} platforms{}", work.inventories.len(), absent.concat()))
             }
             Self::Licences(root) => {
                 work.licences = licence::of_workspace(root)?;

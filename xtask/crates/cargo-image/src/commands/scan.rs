@@ -50,7 +50,7 @@ pub struct Flags {
     /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
     #[arg(long, value_name = "DIR|TAR|REF")]
     image: Option<String>,
-    /// The platforms that must be in it [default: those that it has; publish wants the settings']
+    /// The platforms that are looked at and must be in it [default: those that it has; publish wants the settings']
     #[arg(long, value_name = "LIST")]
     platform: Option<PlatformChoice>,
     /// The severities that fail, with commas and none skipped: critical,high,medium,low,unknown

@@ -12,15 +12,12 @@ use super::reading::Reading;
 use super::subject_of;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
-use oci_image::oci::{self, Descriptor, Index, Manifest};
+use oci_image::oci::{self, Descriptor, Index, MAX_INDEX_DEPTH, Manifest};
 use oci_registry::{Client, Reference};
 
 /// What cosign adds to `sha256-<hex>` for the tags of signatures, attestations and bills of materials
 /// (cosign's SIGNATURE_SPEC.md), which are no referrers.
 const OF_COSIGN: [&str; 3] = ["sig", "att", "sbom"];
-
-/// How deep indexes lie in indexes; one within another is all that tools make.
-const MAX_DEPTH: usize = 8;
 
 /// One copy on its way.
 pub struct Copy<'a> {
@@ -82,8 +79,8 @@ impl Copy<'_> {
         let manifest = self.client.manifest(&self.from.with_digest(*digest))?;
         all.push(*digest);
         if oci::is_index(&manifest.media_type) {
-            if depth == MAX_DEPTH {
-                return Err(Fault::failed(format!("indexes lie in each other more than {MAX_DEPTH} deep"))
+            if depth == MAX_INDEX_DEPTH {
+                return Err(Fault::failed(format!("indexes nest deeper than {MAX_INDEX_DEPTH}"))
                     .at(self.from.with_digest(*digest))
                     .into());
             }

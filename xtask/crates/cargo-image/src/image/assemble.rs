@@ -24,7 +24,7 @@ pub struct Recipe {
     pub labels: Annotations,
     /// The image's time, RFC 3339.
     pub created: String,
-    /// The name that `index.json` gives the image (annotations.md, `ref.name`).
+    /// The name that `index.json` gives the image, whole: registry, repository and tag.
     pub name: String,
 }
 
@@ -57,7 +57,7 @@ pub struct Made {
 /// An image of several platforms.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// The index's digest: the image's name.
+    /// The digest of its index, or of its only manifest: the image's name.
     pub digest: Digest,
     /// Its platforms.
     pub platforms: Vec<Made>,
@@ -88,19 +88,18 @@ pub fn assemble(
     })?;
     let mut platforms = Vec::new();
     let mut manifests = Vec::new();
-    let mut annotations = Annotations::new();
-    LayerCache::note(packed.iter().flat_map(|(_, layers)| layers), &mut annotations);
+    LayerCache::note(packed.iter().flat_map(|(_, layers)| layers), layout)?;
     for (platform, layers) in packed {
         let (made, manifest) = describe(layout, platform, base, &layers, recipe)?;
         platforms.push(made);
         manifests.push(manifest);
     }
-    let index = Index::new(manifests.clone(), recipe.labels.clone());
-    let mut top = layout.put(oci::INDEX, &oci::to_bytes(&index)?)?;
+    // One entry: readers of layouts refuse several, or take whichever comes first.
+    let top = oci::top_of(manifests, |manifests| {
+        layout.put(oci::INDEX, &oci::to_bytes(&Index::new(manifests, recipe.labels.clone()))?)
+    })?;
     let digest = top.digest;
-    top.annotations.insert("org.opencontainers.image.ref.name".to_owned(), recipe.name.clone());
-    // The platforms stand beside the index too: readers such as Trivy find only what is at the top.
-    let index = Index::new(std::iter::once(top).chain(manifests).collect(), annotations);
+    let index = Index::new(vec![top.named(&recipe.name)], Annotations::new());
     Ok(Image { digest, platforms, index })
 }
 

@@ -6,6 +6,7 @@ use super::config::Runtime;
 use cli_support::time::rfc3339;
 use oci_image::oci::Annotations;
 use oci_image::platform::Platform;
+use oci_registry::Reference;
 use rust_workspace::binary::{self, Build, Package, Target, Toolchain};
 use rust_workspace::git::GitSource;
 use rust_workspace::settings::{Settings, Workspace};
@@ -74,11 +75,17 @@ impl ImageInputs {
         self.source.version(&self.package.version).to_string()
     }
 
-    /// Repository and tag that a loaded image goes by.
-    pub fn name(&self) -> (String, String) {
+    /// The repository that the image goes by, with its registry: Docker lists an image under a short name and does
+    /// not find it by that.
+    pub fn repository(&self) -> String {
         let repository = self.workspace.settings.repository.clone();
         let repository = repository.unwrap_or_else(|| format!("localhost/{}", self.package.binary));
-        (repository, self.version().replace('+', "-"))
+        repository.parse::<Reference>().map_or(repository, |reference| reference.name())
+    }
+
+    /// The name that the image goes by, with its tag.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.repository(), self.version().replace('+', "-"))
     }
 
     /// Labels and annotations by the image-spec's keys (annotations.md), the settings' own on top.
@@ -92,7 +99,7 @@ impl ImageInputs {
             runtime: Runtime::of(&self.workspace.settings.container, &self.binary_path()),
             labels: self.labels(),
             created: rfc3339(self.source.time),
-            name: self.name().1,
+            name: self.name(),
         }
     }
 }

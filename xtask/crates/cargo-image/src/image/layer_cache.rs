@@ -1,21 +1,19 @@
 //! Layers that need not be compressed again.
 //!
-//! Compressing is most of a run in which nothing changed. `index.json`, which is no part of the image,
-//! remembers which blob each layer's tar became, and by which build of this program: another build might
-//! compress in another way, and the same source must give the same digest.
+//! Compressing is most of a run in which nothing changed. A file in the layout that is no part of the image says
+//! which blob each layer's tar became, and by which build of this program: another build might compress in another
+//! way, and the same source must give the same digest.
 
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::layer::Layer;
 use cli_support::digest::Digest;
 use oci_image::layout::Layout;
 use oci_image::oci::{Annotations, Descriptor, LAYER_GZIP};
-
-/// The annotation of `index.json`.
-const KEY: &str = "xtask.layers";
 
 /// What each tar became.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -27,8 +25,7 @@ pub struct LayerCache {
 impl LayerCache {
     /// What the layout remembers, if this very program wrote it.
     pub fn read(layout: &Layout) -> Self {
-        let index = layout.index().ok();
-        let known = index.and_then(|index| serde_json::from_str::<Self>(index.annotations.get(KEY)?).ok());
+        let known = layout.notes().and_then(|text| serde_json::from_str::<Self>(&text).ok());
         known.filter(|known| Some(&known.by) == this_program().as_ref()).unwrap_or_default()
     }
 
@@ -40,15 +37,16 @@ impl LayerCache {
         layout.has_intact(&descriptor).then_some(descriptor)
     }
 
-    /// Notes these layers in the annotations of `index.json`.
-    pub fn note<'a>(layers: impl Iterator<Item = &'a Layer>, annotations: &mut Annotations) {
+    /// Notes these layers in the layout.
+    pub fn note<'a>(layers: impl Iterator<Item = &'a Layer>, layout: &Layout) -> Result<()> {
         let layers =
             layers.map(|layer| (layer.diff_id.to_string(), (layer.descriptor.digest, layer.descriptor.size)));
         if let Some(by) = this_program()
             && let Ok(text) = serde_json::to_string(&Self { by, layers: layers.collect() })
         {
-            annotations.insert(KEY.to_owned(), text);
+            layout.note(&text)?;
         }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::plan::StepReport;
 use cli_support::ui::{Table, seconds};
-use rust_workspace::settings::{Budgets, Bytes};
+use rust_workspace::settings::{Budgets, Bytes, Slow};
 
 /// The result of `cargo xtask image` (docs/json.md).
 #[derive(Debug, Serialize)]
@@ -48,6 +48,9 @@ pub struct Row {
     pub budget_bytes: Option<u64>,
     /// The most seconds allowed.
     pub budget_seconds: Option<u64>,
+    /// What more seconds are.
+    #[serde(skip)]
+    pub slow: Slow,
 }
 
 impl ImageReport {
@@ -62,9 +65,9 @@ impl ImageReport {
             layout: String::new(),
             version: String::new(),
             over_budget: platforms.iter().flat_map(Row::over).collect(),
+            notes: platforms.iter().filter_map(Row::slow).collect(),
             platforms,
             steps: Vec::new(),
-            notes: Vec::new(),
         }
     }
 
@@ -120,10 +123,12 @@ impl Row {
     /// A platform's image with what it may cost.
     pub fn new(made: Made, build_seconds: f64, budgets: Budgets) -> Self {
         let budget_bytes = budgets.compressed.map(|bytes| bytes.0);
-        Self { made, build_seconds, budget_bytes, budget_seconds: budgets.seconds }
+        let Budgets { seconds: budget_seconds, slow, .. } = budgets;
+        Self { made, build_seconds, budget_bytes, budget_seconds, slow }
     }
 
-    fn over(&self) -> Vec<String> {
+    /// The budgets that are exceeded and fail; a line each.
+    pub fn over(&self) -> Vec<String> {
         let platform = self.made.platform;
         let size = self.budget_bytes.filter(|budget| self.made.compressed_bytes > *budget).map(|budget| {
             format!(
@@ -132,11 +137,21 @@ impl Row {
                 Bytes(budget)
             )
         });
-        #[allow(clippy::cast_precision_loss)]
-        let time = self.budget_seconds.filter(|budget| self.build_seconds > *budget as f64).map(|budget| {
-            format!("{platform} took {} to build, {budget} s allowed", seconds(self.build_seconds))
-        });
+        let time = self.late().filter(|_| self.slow == Slow::Fail);
         size.into_iter().chain(time).collect()
+    }
+
+    /// What took longer than it should, where that is a warning.
+    pub fn slow(&self) -> Option<String> {
+        self.late().filter(|_| self.slow == Slow::Warn)
+    }
+
+    fn late(&self) -> Option<String> {
+        let platform = self.made.platform;
+        #[allow(clippy::cast_precision_loss)]
+        self.budget_seconds.filter(|budget| self.build_seconds > *budget as f64).map(|budget| {
+            format!("{platform} took {} to build, {budget} s allowed", seconds(self.build_seconds))
+        })
     }
 }
 
@@ -146,7 +161,7 @@ mod tests {
     use cli_support::error::ExitKind;
     use oci_image::platform::Platform;
 
-    fn report(compressed: &str, allowed: u64, took: f64) -> ImageReport {
+    fn report(compressed: &str, allowed: u64, took: f64, slow: Slow) -> ImageReport {
         let digest = Digest::of(b"");
         let made = Made {
             platform: Platform::LinuxAmd64,
@@ -156,26 +171,32 @@ mod tests {
             compressed_bytes: 3_000_000,
             unpacked_bytes: 9_000_000,
         };
-        let budgets = Budgets { compressed: compressed.parse().ok(), seconds: Some(allowed) };
+        let budgets = Budgets { compressed: compressed.parse().ok(), seconds: Some(allowed), slow };
         ImageReport::new(digest, vec![Row::new(made, took, budgets)])
     }
 
     #[test]
     fn the_budgets_bound_what_they_say() {
-        assert!(report("3 MB", 60, 60.0).verdict().is_ok());
-        for (compressed, seconds, took, expected) in [
-            ("2.9 MB", 60, 1.0, "linux/amd64 is 3.00 MB compressed, 2.90 MB allowed"),
-            ("3 MB", 60, 60.5, "linux/amd64 took 60.5 s to build, 60 s allowed"),
+        assert!(report("3 MB", 60, 60.0, Slow::Fail).verdict().is_ok());
+        let late = "linux/amd64 took 60.5 s to build, 60 s allowed";
+        for (compressed, seconds, took, slow, expected) in [
+            ("2.9 MB", 60, 1.0, Slow::Warn, "linux/amd64 is 3.00 MB compressed, 2.90 MB allowed"),
+            ("3 MB", 60, 60.5, Slow::Fail, late),
         ] {
-            let fault = report(compressed, seconds, took).verdict().unwrap_err();
+            let report = report(compressed, seconds, took, slow);
+            let fault = report.verdict().unwrap_err();
             assert!(fault.kind() == ExitKind::Gate && fault.to_string().contains(expected), "{fault}");
+            assert!(report.notes.is_empty());
         }
+        let report = report("3 MB", 60, 60.5, Slow::Warn);
+        assert!(report.verdict().is_ok());
+        assert_eq!(report.notes, [late]);
     }
 
     #[test]
     fn the_table_lines_up() {
         let expected = "platform     manifest             compressed   budget  unpacked  built in  budget\n\
                         linux/amd64  sha256:e3b0c44298fc     3.00 MB  8.00 MB   9.00 MB    1.50 s    60 s\n";
-        assert_eq!(report("8 MB", 60, 1.5).table().to_string(), expected);
+        assert_eq!(report("8 MB", 60, 1.5, Slow::Warn).table().to_string(), expected);
     }
 }

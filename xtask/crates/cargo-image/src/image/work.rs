@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use super::assemble::{Content, Image, Recipe, assemble};
 use super::base::{self, Base, BaseName};
 use super::layer::Tree;
+use super::report::Row;
 use super::verify::Verify;
 use super::{buildx, config};
 use cli_support::error::Fault;
@@ -21,7 +22,7 @@ use oci_image::archive;
 use oci_image::layout::Layout;
 use oci_image::platform::Platform;
 use rust_workspace::binary;
-use rust_workspace::settings::Bytes;
+use rust_workspace::settings::{Budgets, Bytes};
 
 /// One step.
 #[derive(Debug)]
@@ -40,17 +41,12 @@ pub enum ImageStep {
     Write,
     /// Writes the base with its digest into the settings of the workspace with this root.
     Pin(PathBuf),
+    /// Says what is over budget, before a second build takes as long again.
+    Budget(Budgets),
     /// Builds once more in another folder and compares.
     Verify(Verify),
     /// Writes one tar.
-    Archive {
-        /// The tar's path.
-        path: PathBuf,
-        /// The name in it.
-        repository: String,
-        /// The tag in it.
-        tag: String,
-    },
+    Archive(PathBuf),
     /// Hands an archive to an engine.
     Load(Cmd),
 }
@@ -129,7 +125,8 @@ impl Action for ImageStep {
             | Self::Import(_)
             | Self::Assemble
             | Self::Write
-            | Self::Archive { .. } => None,
+            | Self::Budget(_)
+            | Self::Archive(_) => None,
         }
     }
 
@@ -192,9 +189,15 @@ impl Action for ImageStep {
                 rust_workspace::settings::pin_base(root, &pinned)?;
                 Ok(pinned)
             }
+            Self::Budget(budgets) => {
+                let rows = work.image()?.platforms.iter();
+                let rows = rows.map(|made| Row::new(made.clone(), work.build_seconds, *budgets));
+                let over: Vec<_> = rows.flat_map(|row| row.over().into_iter().chain(row.slow())).collect();
+                Ok(if over.is_empty() { "kept".to_owned() } else { format!("over it: {}", over.join("; ")) })
+            }
             Self::Verify(verify) => verify.run(work, progress),
-            Self::Archive { path, repository, tag } => {
-                let size = archive::write(&work.layout, path, repository, tag, Platform::host())?;
+            Self::Archive(path) => {
+                let size = archive::write(&work.layout, path, Platform::host())?;
                 Ok(format!("{}, {}", path.display(), Bytes(size)))
             }
             Self::Load(cmd) => {

@@ -78,6 +78,11 @@ impl ImageBundle {
         self.top.digest
     }
 
+    /// The manifests of its images: those below the index, or the top itself.
+    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().chain((!self.top.is_index()).then_some(&self.top))
+    }
+
     /// Those of these platforms that it has nothing for.
     pub fn lacks(&self, wanted: &[Platform]) -> Vec<Platform> {
         let has = |platform: Platform| self.platforms.iter().any(|spec| spec.is(platform));

@@ -24,20 +24,20 @@ pub fn merge(dirs: &[PathBuf], output: &Path) -> Result<Digest> {
         .map_err(|fault| fault.hint("name an empty or a new folder for the joined image: --image DIR"))?;
     let layout = Layout::create(output)?;
     for parcel in &parcels {
-        for blob in parcel.blobs.iter().chain(&parcel.manifests) {
+        for blob in parcel.blobs.iter().chain(parcel.images()) {
             copy(&parcel.layout, &layout, blob)?;
         }
     }
     let annotations = parcels.first().map(|parcel| parcel.annotations.clone()).unwrap_or_default();
-    let name = parcels.first().and_then(|parcel| parcel.top.annotations.get(NAME).cloned());
-    let mut top = layout.put(oci::INDEX, &oci::to_bytes(&Index::new(manifests.clone(), annotations))?)?;
+    let name = parcels.first().and_then(|parcel| parcel.top.annotations.get(oci::NAMES[0]).cloned());
+    let top = oci::top_of(manifests, |manifests| {
+        layout.put(oci::INDEX, &oci::to_bytes(&Index::new(manifests, annotations))?)
+    })?;
     let digest = top.digest;
-    top.annotations.extend(name.map(|name| (NAME.to_owned(), name)));
-    layout.publish(&Index::new(std::iter::once(top).chain(manifests).collect(), Annotations::new()))?;
+    let top = name.map_or_else(|| top.clone(), |name| top.clone().named(&name));
+    layout.publish(&Index::new(vec![top], Annotations::new()))?;
     Ok(digest)
 }
-
-const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Every platform's manifest, once, in the order of an index.
 fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
@@ -55,7 +55,7 @@ fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
             .at(at())
             .hint("make each of the same commit, with the same settings"));
         }
-        for entry in &parcel.manifests {
+        for entry in parcel.images() {
             let Some(platform) = entry.platform.as_ref() else {
                 return Err(Fault::usage(format!("a manifest without a platform: {}", entry.digest)).at(at()));
             };
@@ -69,7 +69,14 @@ fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
                     .at(at())
                     .hint("name each platform's layout once"));
                 }
-                None => all.push(entry.clone()),
+                None => {
+                    let mut entry = entry.clone();
+                    // Those of the image that it was; the joined one has them above its index.
+                    for key in oci::NAMES {
+                        entry.annotations.remove(key);
+                    }
+                    all.push(entry);
+                }
             }
         }
     }

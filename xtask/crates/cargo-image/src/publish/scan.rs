@@ -95,7 +95,7 @@ pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Res
         .flatten()
         .filter_map(|platform| platform["manifest"].as_str()?.parse().ok())
         .collect();
-    if !parcel.manifests.iter().all(|entry| seen.contains(&entry.digest)) {
+    if !parcel.images().all(|entry| seen.contains(&entry.digest)) {
         return match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| path.display().to_string())

@@ -103,13 +103,38 @@ fn in_actions() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
-/// An error as `error::render` puts it: its first word in colour on a terminal, its first line as an
-/// annotation in GitHub Actions.
+/// An error as `error::render` puts it: the first word of each fault in colour on a terminal, its first line as
+/// an annotation in GitHub Actions.
 pub fn error(text: &str) {
     if in_actions() {
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         line(&format!("::error::{}", github::escape(first)));
     }
     let red = console::style("error:").red().bold().for_stderr().to_string();
-    let _ = std::io::stderr().write_all(mask(text).replace("error:", &red).as_bytes());
+    let _ = std::io::stderr().write_all(coloured(&mask(text), &red).as_bytes());
+}
+
+/// The text with `red` in the place of `error:` where a line begins with it. What is quoted of a child is
+/// indented, and stays as it is.
+fn coloured(text: &str, red: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("error:") {
+        Some(rest) => format!("{red}{rest}"),
+        None => line.to_owned(),
+    };
+    text.split_inclusive('\n').map(line).collect::<Vec<_>>().concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_child_says_is_not_coloured() {
+        let failed = crate::process::Cmd::new("sh").args(["-c", "echo 'error: error: no' >&2; exit 1"]);
+        let error = failed.read().unwrap_err().context(crate::error::Fault::failed("x error: y"));
+        let text = crate::error::render(&error);
+        assert!(text.contains("| error: error: no"), "{text}");
+        assert_eq!(coloured(&text, "RED"), text.replacen("error:", "RED", 1));
+        assert_eq!(coloured("error: a\n  help: b\nerror: c\n", "RED"), "RED a\n  help: b\nRED c\n");
+    }
 }

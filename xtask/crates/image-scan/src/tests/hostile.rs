@@ -416,8 +416,9 @@ fn an_archive_has_the_same_images_for_every_reader() {
         let path = temp.path().join(format!("{}.tar", number.get()));
         std::fs::write(&path, tar.end()).unwrap();
         let client = Client::new(Options::default());
-        let brought = ImageSource::Archive(path).pull(&client, &temp.path().join("work"), &|_| {});
-        brought.map(|(layout, _)| look(layout.dir()).unwrap().len()).map_err(|error| {
+        let (work, wanted) = (temp.path().join("work"), platforms::Wanted::default());
+        let brought = ImageSource::Archive(path).pull(&client, &work, wanted, &|_| {});
+        brought.map(|pulled| look(pulled.layout.dir()).unwrap().len()).map_err(|error| {
             assert_eq!(cli_support::error::kind(&error), cli_support::error::ExitKind::Gate);
             format!("{error:#}")
         })

@@ -107,7 +107,8 @@ fn publish(layout: &Layout, manifests: Vec<Descriptor>) {
 /// The inventories of all platforms, or the whole error.
 fn look(dir: &Path) -> Result<Vec<Inventory>, String> {
     let layout = Layout::open(dir).map_err(|error| format!("{error:#}"))?;
-    let found = platforms::find(&layout, None).map_err(|error| format!("{error:#}"))?;
+    let found =
+        platforms::find(&layout, None, platforms::Wanted::default()).map_err(|error| format!("{error:#}"))?;
     let taken = found.images.iter().map(|image| inventory::take(&layout, image));
     taken.collect::<anyhow::Result<_>>().map_err(|error| format!("{error:#}"))
 }

@@ -5,7 +5,6 @@ use crate::advisory_db::{AdvisoryDb, document};
 use crate::builtin::{self, Packages, blind_spots};
 use crate::gate::Rules;
 use crate::{checks, finding, licence, report, trivy, work};
-use cli_support::time::Date;
 
 fn layout(tar: Tar) -> (tempfile::TempDir, Layout) {
     let temp = tempfile::tempdir().unwrap();
@@ -69,8 +68,7 @@ fn a_database_of_which_trivy_saw_nothing_does_not_pass() {
         results.extend(packages.map(|packages| json!({ "Class": "os-pkgs", "Packages": packages })));
         let metadata = json!({ "ImageID": id, "OS": system });
         let json = json!({ "SchemaVersion": 2, "Metadata": metadata, "Results": results });
-        let answer = trivy::read(json.to_string().as_bytes(), &taken, Date::today())
-            .map_err(|error| error.to_string())?;
+        let answer = trivy::read(json.to_string().as_bytes(), &taken).map_err(|error| error.to_string())?;
         let shown = answer.findings.iter().map(|one| format!("{} {} {}", one.id, one.severity, one.subject));
         Ok::<_, String>(shown.collect::<Vec<_>>().join("; "))
     };
@@ -104,7 +102,7 @@ fn a_missing_health_check_is_one_finding_and_one_that_is_there_is_none() {
                 { "Type": "rustbinary", "Packages": crates },
                 { "Target": "/x@sha256:0", "Class": "config", "Misconfigurations": unhealthy },
             ] });
-        let mut found = trivy::read(json.to_string().as_bytes(), &taken, Date::today()).unwrap().findings;
+        let mut found = trivy::read(json.to_string().as_bytes(), &taken).unwrap().findings;
         found.extend(checks::findings(&taken));
         let merged = finding::merge(found);
         let names = merged.iter().flat_map(|one| one.aliases.iter().chain([&one.id])).map(String::as_str);

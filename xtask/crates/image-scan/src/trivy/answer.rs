@@ -7,16 +7,13 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use super::coverage::{UNKNOWN_SYSTEM, check_packages, system};
-use super::database::Asked;
-use super::ignorefile::FILE as IGNOREFILE;
-use super::{NAME, Options, TESTED, hidden};
+use super::{NAME, Options, TESTED, ignore_comments};
 use crate::checks;
 use crate::finding::{Finding, FindingKind};
 use crate::inventory::Inventory;
 use crate::unlisted::Overlooked;
 use crate::vex;
 use cli_support::error::Fault;
-use cli_support::time::Date;
 use rust_workspace::severity::Severity;
 
 /// The place of what is wrong with an image's own settings.
@@ -96,9 +93,6 @@ struct Suppressed {
 
 impl Suppressed {
     fn why(&self) -> String {
-        if self.status == "ignored" {
-            return format!("{} ({IGNOREFILE})", self.statement);
-        }
         vex::ignored(&self.status, &self.statement, Options::vex_name(&self.source))
     }
 
@@ -168,8 +162,6 @@ pub struct Answer {
     pub crates: usize,
     /// Packages of the operating system.
     pub packages: usize,
-    /// What its database must know something of.
-    pub asked: Asked,
 }
 
 impl Answer {
@@ -189,7 +181,7 @@ impl Answer {
 
 /// Reads the answer about an image, and holds what Trivy saw against what is there. What comments in its files
 /// hide is told too.
-pub fn read(json: &[u8], inventory: &Inventory, today: Date) -> Result<Answer> {
+pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
     let platform = inventory.image.platform.to_string();
     let report = parse(json)?;
     if report.metadata.image_id != inventory.image.config_digest.to_string() {
@@ -227,7 +219,7 @@ pub fn read(json: &[u8], inventory: &Inventory, today: Date) -> Result<Answer> {
         "Healthcheck".clone_into(&mut finding.subject);
         finding.place.clear();
     }
-    findings.extend(hidden::in_image(&report, inventory, today));
+    findings.extend(ignore_comments::in_image(inventory));
     let blind = system(&report, inventory, &platform);
     let known = blind.as_ref().is_none_or(|finding| finding.id != UNKNOWN_SYSTEM);
     findings.extend(blind);
@@ -248,7 +240,7 @@ pub fn read(json: &[u8], inventory: &Inventory, today: Date) -> Result<Answer> {
     }
     let packages = report.results.iter().filter(|outcome| outcome.class == SYSTEM);
     let packages = packages.map(|outcome| outcome.packages.len()).sum();
-    Ok(Answer { crates: seen.len(), packages, asked: Asked::of(&report), findings })
+    Ok(Answer { crates: seen.len(), packages, findings })
 }
 
 /// Whether it is Trivy's rule about a missing health check, and about the image's own config.

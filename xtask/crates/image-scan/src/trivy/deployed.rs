@@ -11,10 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::answer::{findings, parse};
-use super::hidden;
+use super::ignore_comments;
 use crate::finding::Finding;
 use cli_support::error::Fault;
-use cli_support::time::Date;
 
 /// The most files of one folder.
 const MAX_ENTRIES: usize = 10_000;
@@ -48,7 +47,7 @@ pub struct Looked {
 impl Deployed {
     /// Reads Trivy's answer, and holds the files in it against those that are there. What comments in them
     /// hide is told too.
-    pub fn read(&self, json: &[u8], today: Date) -> Result<Looked> {
+    pub fn read(&self, json: &[u8]) -> Result<Looked> {
         let report = parse(json)?;
         let seen: BTreeSet<_> =
             report.results.iter().filter(|one| one.class == "config").map(|one| one.target.clone()).collect();
@@ -83,7 +82,7 @@ impl Deployed {
             looked.faults.push(Fault::gate(what).at(&self.name).hint(CURE));
         }
         looked.findings = findings;
-        hidden::in_source(self, &report, today, &mut looked)?;
+        ignore_comments::in_source(self, &mut looked)?;
         Ok(looked)
     }
 }
@@ -178,7 +177,7 @@ mod tests {
             .iter()
             .map(|one| serde_json::json!({ "Target": one, "Class": "config", "Type": "kubernetes" }));
         let answer = serde_json::json!({ "SchemaVersion": 2, "Results": results.collect::<Vec<_>>() });
-        let looked = deployed.read(answer.to_string().as_bytes(), Date::today()).unwrap();
+        let looked = deployed.read(answer.to_string().as_bytes()).unwrap();
         let places =
             looked.faults.iter().map(|fault| fault.to_string().split(':').next().unwrap().to_owned());
         (places.collect(), looked.notes)
@@ -212,7 +211,7 @@ mod tests {
         let path = temp.path().join("Dockerfile");
         fs::write(&path, "FROM x\n").unwrap();
         let deployed = Deployed { name: "Dockerfile".to_owned(), path };
-        let read = |answer: &str| deployed.read(answer.as_bytes(), Date::today()).unwrap().faults.len();
+        let read = |answer: &str| deployed.read(answer.as_bytes()).unwrap().faults.len();
         assert_eq!(read(r#"{"SchemaVersion":2}"#), 1);
         assert_eq!(read(r#"{"SchemaVersion":2,"Results":[{"Target":"x","Class":"secret"}]}"#), 1);
         assert_eq!(read(r#"{"SchemaVersion":2,"Results":[{"Target":"Dockerfile","Class":"config"}]}"#), 0);

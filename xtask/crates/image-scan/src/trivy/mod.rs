@@ -1,14 +1,10 @@
 //! Trivy: asked for one manifest at a time, and believed only where it saw what is there.
 
 mod answer;
-mod bolt;
 mod coverage;
-mod database;
 mod deployed;
 mod fetch;
-mod hidden;
-mod ignorefile;
-pub mod inline;
+pub mod ignore_comments;
 mod options;
 
 use std::path::{Path, PathBuf};
@@ -19,10 +15,8 @@ use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 pub use answer::read;
-pub use database::{Asked, Knowledge};
 pub use deployed::Deployed;
 pub use fetch::Fetch;
-pub use ignorefile::{FILE as IGNOREFILE, IgnoreList, MAX_BYTES as MAX_IGNOREFILE_BYTES};
 pub use options::Options;
 
 use cli_support::error::Fault;
@@ -166,8 +160,8 @@ impl Trivy {
         Self::overlooking(cmd, options).args(["--input", target])
     }
 
-    /// What it leaves out by a list or a statement is to be told; without a list of its own it would look
-    /// for others.
+    /// Reports what VEX statements leave out. The ignore file is empty: `[[scan.ignore]]` is the one list of
+    /// exceptions, and without this flag Trivy would look for a file of its own.
     fn overlooking(cmd: Cmd, options: &Options) -> Cmd {
         cmd.arg("--show-suppressed").arg("--ignorefile").arg(options.ignorefile())
     }

@@ -5,7 +5,6 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::IgnoreList;
 use crate::vex::Vex;
 
 /// How it is driven.
@@ -23,14 +22,12 @@ pub struct Options {
     pub vex: Vec<String>,
     /// Leaves out what has no fixed version.
     pub ignore_unfixed: bool,
-    /// What is overlooked.
-    pub ignore: IgnoreList,
     /// An empty folder to run in: Trivy reads settings and lists from where it stands.
     pub dir: PathBuf,
 }
 
 impl Options {
-    /// The list that Trivy is given.
+    /// The empty ignore file that Trivy is given.
     pub(super) fn ignorefile(&self) -> PathBuf {
         self.dir.join("ignore.yaml")
     }
@@ -64,6 +61,6 @@ impl Options {
             }
         }
         let file = self.ignorefile();
-        fs::write(&file, self.ignore.for_trivy()).with_context(|| file.display().to_string())
+        fs::write(&file, "{}\n").with_context(|| file.display().to_string())
     }
 }

@@ -26,7 +26,7 @@ pub use environments::Environment;
 pub use exceptions::{Exception, Ignore, Unlisted, proposed, too_far};
 pub use reader::line_column;
 pub use scan::{Scan, TrivyPin, Unrated};
-pub use sections::{Budgets, ExtraFile, Settings};
+pub use sections::{Budgets, ExtraFile, Settings, Slow};
 pub use size::Bytes;
 
 /// Where the settings are, below the workspace's root.

@@ -76,13 +76,37 @@ impl std::str::FromStr for Mode {
     }
 }
 
-/// What an image may cost; more is exit code 3, after the whole report.
+/// What an image may cost; more bytes are exit code 3, after the whole report.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Budgets {
     /// Compressed bytes of a platform's layers and config.
     pub compressed: Option<Bytes>,
     /// Wall-clock seconds until a platform's binary is there.
     pub seconds: Option<u64>,
+    /// What more seconds are.
+    pub slow: Slow,
+}
+
+/// What a build that takes longer than its budget is. Size is the source's; time is the machine's too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Slow {
+    /// A warning.
+    #[default]
+    Warn,
+    /// Over budget, as too large an image is.
+    Fail,
+}
+
+impl std::str::FromStr for Slow {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "warn" => Ok(Self::Warn),
+            "fail" => Ok(Self::Fail),
+            _ => Err(format!("'{text}' is neither warn nor fail")),
+        }
+    }
 }
 
 impl FromToml for Settings {
@@ -152,7 +176,11 @@ impl FromToml for ExtraFile {
 impl FromToml for Budgets {
     fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
         let mut table = Table::new(value)?;
-        let budgets = Self { compressed: table.parsed("compressed"), seconds: table.optional("seconds") };
+        let budgets = Self {
+            compressed: table.parsed("compressed"),
+            seconds: table.optional("seconds"),
+            slow: table.parsed("slow").unwrap_or_default(),
+        };
         table.finish()?;
         Ok(budgets)
     }

@@ -1,26 +1,26 @@
 //! What a scan depends on, read before anything is done, and the plan that comes of it.
 
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::{EngineFlag, Flags};
 use crate::publish::ImageBundle;
-use cli_support::error::{Fault, Faults};
+use cli_support::error::Fault;
 use cli_support::plan::Plan;
-use cli_support::time::Date;
 use image_scan::advisory_db;
 use image_scan::gate::{in_ci, needs_trivy};
 use image_scan::sbom_check::Own;
 use image_scan::source::{ImageSource, same};
-use image_scan::trivy::{self, Deployed, Fetch, IGNOREFILE, IgnoreList, MAX_IGNOREFILE_BYTES, Trivy};
+use image_scan::trivy::{self, Deployed, Fetch, Trivy};
 use image_scan::work::ScanStep;
 use oci_image::platform::Platform;
 use rust_workspace::binary::{self, Package};
 use rust_workspace::settings::{self, Workspace};
 
+/// Trivy's own lists of exceptions, below the workspace's root.
+const IGNORE_FILES: [&str; 2] = [".trivyignore", ".trivyignore.yaml"];
 /// How an image is built and deployed, where the settings name nothing else.
 const DOCKERFILE: &str = "Dockerfile";
 const DEPLOY: &str = "deploy";
@@ -156,6 +156,7 @@ impl Flags {
                 .hint("name a folder, or a place for a new one")
                 .into());
         }
+        check_ignore_files(&workspace.root)?;
         let options = trivy::Options {
             offline: self.offline,
             // A container has no place of its own that outlives it.
@@ -168,7 +169,6 @@ impl Flags {
             root: workspace.root.clone(),
             vex: settings.vex.clone(),
             ignore_unfixed: settings.ignore_unfixed,
-            ignore: ignored(&workspace.root)?,
             // Its own folder even where the cache is beside it: it is emptied before each run.
             dir: target_dir.join("xtask").join("trivy").join("run"),
         };
@@ -226,27 +226,15 @@ impl Flags {
     }
 }
 
-/// What the list of what is overlooked says; nothing where there is none.
-fn ignored(root: &Path) -> Result<IgnoreList> {
-    let path = root.join(IGNOREFILE);
-    if path.symlink_metadata().is_err() {
-        return Ok(IgnoreList::default());
+/// Refuses Trivy's own ignore files: they would be exceptions that no report shows.
+fn check_ignore_files(root: &Path) -> Result<(), Fault> {
+    match IGNORE_FILES.iter().find(|name| root.join(name).symlink_metadata().is_ok()) {
+        Some(name) => Err(Fault::gate("Trivy's ignore file is not read").at(name).hint(format!(
+            "move its entries to [[scan.ignore]] in {}: the same id, with reason and expires",
+            settings::FILE
+        ))),
+        None => Ok(()),
     }
-    let odd = || Fault::gate("the list of what is overlooked cannot be read").at(IGNOREFILE);
-    let mut text = String::new();
-    fs::File::open(&path)
-        .and_then(|file| file.take(MAX_IGNOREFILE_BYTES + 1).read_to_string(&mut text))
-        .with_context(odd)?;
-    if text.len() as u64 > MAX_IGNOREFILE_BYTES {
-        return Err(odd().hint(format!("{MAX_IGNOREFILE_BYTES} bytes are the most")).into());
-    }
-    let wrong = match IgnoreList::parse(&text, Date::today()) {
-        Ok(list) => return Ok(list),
-        Err(wrong) => wrong,
-    };
-    let hint = "docs/scan.md has the shape of an entry: id, statement and expired_at, each on its line";
-    let faults = wrong.into_iter().map(|what| Fault::gate(what).at(IGNOREFILE).hint(hint)).collect();
-    Err(Faults(faults).into())
 }
 
 /// The files and folders that Trivy is to look at beside the image, and the names of those by default that

