@@ -36,13 +36,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match cli.command {
+    let result = program::end_with_signals().and_then(|()| match cli.command {
         Command::Bench(flags) => flags.run(),
         Command::Conformance(flags) => flags.run(),
         Command::Soak(flags) => flags.run(),
         Command::Fuzz(flags) => flags.run(),
         Command::Serve(serve) => serve.run(),
-    };
+    });
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

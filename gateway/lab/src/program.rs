@@ -1,19 +1,56 @@
 //! Programs that run while something is measured, and what the kernel counts for them.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Longer than a program here takes to start or to end, also under valgrind on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The programs that run now, for a signal.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn send(id: u32, signal: Signal) {
+    if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        // An error says that it ended already.
+        let _ = kill_process(id, signal);
+    }
+}
+
+/// Ends the programs in the background where SIGTERM or SIGINT ends this one, with 128 and the signal's number.
+pub fn end_with_signals() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let signals = runtime.block_on(async {
+        anyhow::Ok([(signal(SignalKind::terminate())?, 143), (signal(SignalKind::interrupt())?, 130)])
+    })?;
+    thread::spawn(move || {
+        let [(mut terminate, first), (mut interrupt, second)] = signals;
+        let code = runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => first,
+                _ = interrupt.recv() => second,
+            }
+        });
+        running().iter().for_each(|&id| send(id, Signal::TERM));
+        std::process::exit(code);
+    });
+    Ok(())
+}
 
 /// A program in the background, ended with this value.
 #[derive(Debug)]
@@ -39,6 +76,7 @@ impl Program {
             .stderr(err)
             .spawn()
             .with_context(|| format!("starting {name}: {}", command.get_program().display()))?;
+        running().insert(child.id());
         Ok(Self { name: name.to_owned(), child, stderr })
     }
 
@@ -94,10 +132,7 @@ impl Program {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        if let Some(id) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // An error says that it ended already.
-            let _ = kill_process(id, signal);
-        }
+        send(self.child.id(), signal);
     }
 }
 
@@ -113,6 +148,7 @@ impl Drop for Program {
             }
             thread::sleep(Duration::from_millis(5));
         }
+        running().remove(&self.child.id());
     }
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 use rustix::process::Signal;
 
 use crate::conformance::Wire;
-use crate::program::{Program, free_ports};
+use crate::program::Program;
 
 /// A service of the soak
 #[derive(Args, Debug)]
@@ -33,7 +33,15 @@ pub fn body(size: usize) -> Vec<u8> {
 impl Serve {
     /// Serves until it is killed: `GET /bytes/N` has N bytes, `POST` has its own body back.
     pub fn run(self) -> Result<u8> {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).context("the service's port")?;
+        let end = Instant::now() + Duration::from_secs(10);
+        let listener = loop {
+            match TcpListener::bind(("127.0.0.1", self.port)) {
+                Ok(listener) => break listener,
+                // The one before it may still be ending.
+                Err(_) if Instant::now() < end => thread::sleep(Duration::from_millis(50)),
+                Err(error) => return Err(error).context("the service's port"),
+            }
+        };
         for stream in listener.incoming() {
             let stream = stream?;
             thread::spawn(move || -> Result<()> {
@@ -73,8 +81,12 @@ pub struct Services {
 impl Services {
     /// Starts three.
     pub fn start(dir: &Path) -> Result<Self> {
-        let ports: [u16; 3] = free_ports()?;
-        let mut services = Self { ports: ports.to_vec(), programs: Vec::new(), dir: dir.to_owned() };
+        // Below the ports that the system gives to outgoing connections: one of those could take the port of a
+        // service that is down.
+        let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        let first = 20_000 + u16::try_from(std::process::id() % 10_000)?;
+        let ports: Vec<u16> = (first..).filter(free).take(3).collect();
+        let mut services = Self { ports: ports.clone(), programs: Vec::new(), dir: dir.to_owned() };
         for port in ports {
             let program = services.one(port)?;
             services.programs.push(program);
