@@ -1,6 +1,6 @@
 //! Routes: which one takes a request, and what its path says.
 //!
-//! The order of precedence is that of [`table`]; it is described for operators in
+//! The order of precedence is that of `table`; it is described for operators in
 //! `docs/settings-gateway.md`.
 
 mod condition;
