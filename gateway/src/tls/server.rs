@@ -182,6 +182,8 @@ fn build(
         .with_protocol_versions(versions)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(names));
+    // The server decides: a client may prefer the weaker of two.
+    built.ignore_client_order = true;
     built.alpn_protocols = config.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     built.ticketer = match tickets {
         Some(tickets) => tickets,
