@@ -45,9 +45,9 @@ pub struct FailureShare {
 pub struct HealthSettings {
     /// Statuses that count as errors of the endpoint.
     pub error_statuses: Statuses,
-    /// Ejects after so many connect failures, resets and timeouts in a row; 0 for never.
+    /// Ejects after so many connect failures in a row; 0 for never.
     pub consecutive_failures: u32,
-    /// Ejects after so many failures or error statuses in a row; 0 for never.
+    /// Ejects after so many connect failures, resets, timeouts or error statuses in a row; 0 for never.
     pub consecutive_errors: u32,
     /// Ejects by the share of failures and error statuses.
     pub failure_share: Option<FailureShare>,
@@ -80,9 +80,9 @@ impl Default for HealthSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Good,
-    /// It answered, with an error.
+    /// It was reached, and answered with an error, broke off or was too slow.
     Error,
-    /// It did not answer.
+    /// It was not reached.
     Failure,
 }
 
@@ -91,7 +91,8 @@ impl HealthSettings {
         match outcome {
             Outcome::Status(status) if self.error_statuses.contains(status) => Verdict::Error,
             Outcome::Status(_) => Verdict::Good,
-            Outcome::ConnectFailed | Outcome::Reset | Outcome::TimedOut => Verdict::Failure,
+            Outcome::Reset | Outcome::TimedOut => Verdict::Error,
+            Outcome::ConnectFailed => Verdict::Failure,
         }
     }
 
@@ -130,8 +131,8 @@ mod tests {
             (Outcome::Status(502), Verdict::Error),
             (Outcome::Status(504), Verdict::Error),
             (Outcome::ConnectFailed, Verdict::Failure),
-            (Outcome::Reset, Verdict::Failure),
-            (Outcome::TimedOut, Verdict::Failure),
+            (Outcome::Reset, Verdict::Error),
+            (Outcome::TimedOut, Verdict::Error),
         ];
         for (outcome, expected) in table {
             assert_eq!(settings.verdict(outcome), expected, "{outcome:?}");

@@ -88,7 +88,7 @@ fn a_server_that_answers_500_to_everything_is_passed_over() {
 #[test]
 fn every_kind_of_failure_ejects() {
     for (outcome, after) in
-        [(Outcome::ConnectFailed, 3), (Outcome::Reset, 3), (Outcome::TimedOut, 3), (Outcome::Status(503), 5)]
+        [(Outcome::ConnectFailed, 3), (Outcome::Reset, 5), (Outcome::TimedOut, 5), (Outcome::Status(503), 5)]
     {
         let (cluster, local) = cluster(three());
         for attempt in 1..=after {
@@ -171,7 +171,7 @@ fn what_was_tried_comes_last() {
     let (cluster, local) = cluster(three());
     let (a, b, c) = (id(&cluster, "a"), id(&cluster, "b"), id(&cluster, "c"));
     for _ in 0..3 {
-        cluster.report(&local, 2, Outcome::Reset, at(1));
+        cluster.report(&local, 2, Outcome::ConnectFailed, at(1));
     }
     let table: [(&[EndpointId], u64, &[&str]); 7] = [
         (&[], 2, &["a:80", "b:80"]),
@@ -253,7 +253,7 @@ fn slow_start_grows_to_the_full_share() {
 fn new_settings_keep_what_is_known() {
     let (old, local) = cluster(three());
     for _ in 0..3 {
-        old.report(&local, 1, Outcome::Reset, at(1));
+        old.report(&local, 1, Outcome::ConnectFailed, at(1));
     }
     let next = config(vec![endpoint("b", 1, 0), endpoint("c", 7, 0), endpoint("d", 1, 0)]);
     let new = Cluster::new(next, Some(&old), at(2));

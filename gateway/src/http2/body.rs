@@ -17,12 +17,13 @@ pub struct Body {
     trailers: Option<Fields>,
     received: bool,
     sent: bool,
+    unprocessed: bool,
 }
 
 impl Body {
     /// The bodies of a stream.
     pub const fn new(stream: Stream) -> Self {
-        Self { stream, piece: Bytes::new(), trailers: None, received: false, sent: false }
+        Self { stream, piece: Bytes::new(), trailers: None, received: false, sent: false, unprocessed: false }
     }
 
     /// The stream.
@@ -35,9 +36,14 @@ impl Body {
         self.sent = true;
     }
 
-    /// Whether both bodies have ended.
-    pub const fn is_whole(&self) -> bool {
-        self.received && self.sent
+    /// Notes that the peer certainly did not look at the request (RFC 9113 section 8.7).
+    pub fn set_unprocessed(&mut self) {
+        self.unprocessed = true;
+    }
+
+    /// Whether the peer certainly did not look at the request.
+    pub const fn is_unprocessed(&self) -> bool {
+        self.unprocessed
     }
 }
 

@@ -130,10 +130,9 @@ async fn serve_stream(worker: Rc<Worker>, snapshot: Rc<Held>, peer: Rc<Peer>, in
     worker.heads.give(request, response);
     if malformed {
         client.body.stream().reset(Code::PROTOCOL_ERROR);
-    } else if !client.body.is_whole() {
-        // The response is whole; the rest of the request is of no use (RFC 9113 section 8.1).
-        client.body.stream().reset(Code::NO_ERROR);
     }
+    // Where the response is whole and the request is not, the codec resets the stream after a round trip, so that
+    // the client has seen the response (RFC 9113 section 8.1).
 }
 
 /// Reads a head into a request. `ended` tells that no body follows; `nonce` is for the key of a

@@ -6,6 +6,7 @@ use http::Version;
 
 use super::Failed;
 use super::downstream::Downstream;
+use super::kept::{Again, Kept};
 use super::pump::{Fault, Pump};
 use super::{grpc, mirror};
 use crate::exchange::Exchange;
@@ -30,6 +31,8 @@ pub(super) struct Forwarding<'a, 's, D> {
     pub said: Said,
     /// The request body on its way to the upstream.
     pub upload: Pump,
+    /// What of it may be sent once more.
+    pub kept: Kept,
 }
 
 /// Why a request body went no further.
@@ -47,9 +50,14 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         cx: &mut Context<'_>,
         backend: &mut Backend,
     ) -> Poll<Result<(), Stopped>> {
-        let Self { exchange, route, down, upload, .. } = self;
+        let Self { exchange, route, down, upload, kept, .. } = self;
         let mut refused = None;
-        let moved = upload.poll(cx, *down, backend, |so_far, piece| {
+        // Only such an endpoint says that it did not look at a request of which it took the body.
+        let keeps = matches!(backend, Backend::Http2(_));
+        let (again, at) = kept.take();
+        let mut source = Again { bytes: &again, at, rest: *down };
+        let moved = upload.poll(cx, &mut source, backend, |so_far, piece| {
+            kept.push(piece, keeps);
             exchange.received = so_far;
             for filter in &route.data_filters {
                 if let Err(failure) = route.filters[*filter].request_data(exchange, piece) {
@@ -59,6 +67,8 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
             }
             Ok(())
         });
+        let at = source.at;
+        kept.put(again, at);
         moved.map_err(|fault| refused.map_or(Stopped::Broken(fault), Stopped::Refused))
     }
 }
@@ -83,7 +93,7 @@ pub(super) async fn forward<'s, D: Downstream>(
     if !has_body {
         mirror::begin(exchange, route, forward, said, &upload);
     }
-    let mut forwarding = Forwarding { exchange, route, upstream, down, said, upload };
+    let mut forwarding = Forwarding { exchange, route, upstream, down, said, upload, kept: Kept::default() };
     let answered = forwarding.send().await;
     let Forwarding { exchange, down, upload, .. } = &mut forwarding;
     exchange.received = upload.bytes;

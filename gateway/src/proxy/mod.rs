@@ -5,6 +5,7 @@ mod attempt;
 pub mod downstream;
 mod forward;
 mod grpc;
+mod kept;
 mod mirror;
 mod pump;
 mod respond;

@@ -69,6 +69,18 @@ impl Pump {
         self.state == State::Done
     }
 
+    /// Begins again, with a source that gives the same bytes once more. They are not shown again.
+    pub fn rewind(&mut self) {
+        self.bytes = 0;
+        self.state = State::Copy;
+        self.waits = Waits::Source;
+    }
+
+    /// Whether trailers were received.
+    pub fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
     /// Moves the body on. `observe` sees each piece before it is sent, and may refuse it.
     ///
     /// # Errors

@@ -82,10 +82,17 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
                     if let Some(outcome) = outcome.filter(|_| !reused) {
                         upstream.report(&local, pick.index, outcome, Moment::now());
                     }
-                    let again = (unsent && self.upload.bytes == 0) || (broke && repeatable);
+                    let whole = self.kept.has(self.upload.bytes) && !self.upload.has_trailers();
+                    let again = (unsent && whole) || (broke && repeatable);
                     let may = |left| reused || (left > 0 && local.budget.try_retry(Moment::now()));
                     if !again || !may(attempts_left) {
                         return Err(failed);
+                    }
+                    if self.upload.bytes > 0 {
+                        self.kept.rewind(self.upload.bytes);
+                        self.upload.rewind();
+                        // The client was told to go on.
+                        self.exchange.request.expects_continue = false;
                     }
                     if reused {
                         // One dead connection makes the others doubtful: all may be of one restart.
@@ -109,9 +116,8 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
             down.deadlines().register(cx);
             if let Poll::Ready(dialed) = dial.as_mut().poll(cx) {
                 return Poll::Ready(dialed.map_err(|error| {
-                    let late = matches!(error, UpstreamError::ConnectTimeout);
-                    let outcome = if late { Outcome::TimedOut } else { Outcome::ConnectFailed };
-                    NoResponse { failed: error.into(), broke: false, unsent: true, outcome: Some(outcome) }
+                    let outcome = Some(Outcome::ConnectFailed);
+                    NoResponse { failed: error.into(), broke: false, unsent: true, outcome }
                 }));
             }
             if down.poll_gone(cx).is_ready() {

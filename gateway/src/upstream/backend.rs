@@ -95,6 +95,9 @@ impl Backend {
                         // A stream that the endpoint certainly did not look at counts as not sent.
                         let broken = Broken::Reset(error.code.0);
                         let silent = error.unprocessed || error.by == http2::By::Transport;
+                        if error.unprocessed {
+                            body.set_unprocessed();
+                        }
                         return Poll::Ready(Err(NoHead::Broken(broken, silent)));
                     }
                 };
@@ -120,7 +123,7 @@ impl Backend {
         match self {
             Self::Http1(wire) => wire.written(),
             Self::Unopened(_) => 0,
-            Self::Http2(_) => 1,
+            Self::Http2(body) => u64::from(!body.is_unprocessed()),
         }
     }
 }

@@ -10,6 +10,7 @@ mod fields;
 mod filters;
 mod grpc;
 mod http2;
+mod http2_upstream;
 mod lifecycle;
 mod proxying;
 mod random;

@@ -1,0 +1,83 @@
+//! Upstreams of HTTP/2 that do not take every request.
+
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
+use bytes::Bytes;
+use h2::Reason;
+use http::Response;
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+
+use crate::client::ask;
+use crate::gateway::Gateway;
+
+/// An upstream that reads the body of each request. It refuses the first request of each connection that has a
+/// number below `refusing`, and answers the others with the length of the body.
+fn refusing(refusing: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
+            thread::spawn(move || {
+                stream.set_nonblocking(true).expect("a socket");
+                let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(serve(stream, number < refusing));
+            });
+        }
+    });
+    address
+}
+
+async fn serve(stream: std::net::TcpStream, refuses: bool) {
+    let stream = TcpStream::from_std(stream).expect("a runtime");
+    let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
+    let mut first = true;
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let refuse = std::mem::take(&mut first) && refuses;
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            let mut length = 0;
+            while let Some(Ok(piece)) = body.data().await {
+                length += piece.len();
+                let _ = body.flow_control().release_capacity(piece.len());
+            }
+            if refuse {
+                respond.send_reset(Reason::REFUSED_STREAM);
+                return;
+            }
+            let mut send = respond.send_response(Response::new(()), false).expect("an open stream");
+            send.send_data(Bytes::from(length.to_string()), true).expect("an open stream");
+        });
+    }
+}
+
+fn gateway(upstream: SocketAddr) -> Gateway {
+    Gateway::start(&format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[upstreams.a]\nendpoints = ['h2c://{upstream}']\n\
+         [[routes]]\nupstream = 'a'\n"
+    ))
+}
+
+fn post(length: usize) -> String {
+    let body = "x".repeat(length);
+    format!("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+#[test]
+fn a_request_that_the_endpoint_did_not_look_at_is_sent_again_whatever_its_method() {
+    for length in [0, 5, 60_000] {
+        let gateway = gateway(refusing(1));
+        let answer = ask(gateway.address, post(length));
+        assert_eq!((answer.status, answer.body), (200, length.to_string()));
+        let line = gateway.logged();
+        assert!(line.contains("\"attempts\":2"), "{line}");
+        assert!(line.contains(&format!("\"received_bytes\":{length}")), "{line}");
+    }
+}
+
+#[test]
+fn a_body_that_is_too_long_to_be_kept_is_not_sent_again() {
+    let gateway = gateway(refusing(1));
+    assert_eq!(ask(gateway.address, post(300_000)).status, 502);
+}
