@@ -258,7 +258,15 @@ fn bodies() -> Vec<Exchange> {
         ),
         bad("h2: less than the length", &[("content-length", "5")], &["hel"]),
         bad("h2: more than the length", &[("content-length", "5")], &["hello!!"]),
-        bad("h2: more than the length in a second frame", &[("content-length", "5")], &["hello", "!!"]),
+        // The service may have had its five bytes before the frame that is too much.
+        send(
+            "h2: more than the length in a second frame",
+            &["9113 8.1.1", "9113 8.1"],
+            "POST",
+            &[("content-length", "5")],
+            &["hello", "!!"],
+            Want2::Either(seen().body("hello").framing(Framing::Length(5))),
+        ),
         bad("h2: a length and no body", &[("content-length", "5")], &[]),
         bad("h2: two lengths", &[("content-length", "5"), ("content-length", "6")], &["hello"]),
         bad("h2: a length with a plus sign", &[("content-length", "+5")], &["hello"]),

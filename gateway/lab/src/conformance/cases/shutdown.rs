@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
@@ -94,7 +94,11 @@ fn term_busy(bench: &Bench<'_>) -> Result<()> {
             })
         })
         .collect();
-    thread::sleep(Duration::from_millis(500));
+    // As long as a busy machine needs for some hundred.
+    let end = Instant::now() + Duration::from_secs(20);
+    while answered.load(Ordering::Relaxed) < 300 && Instant::now() < end {
+        thread::sleep(Duration::from_millis(50));
+    }
     gateway.program.signal(Signal::TERM);
     thread::sleep(Duration::from_millis(1500));
     stop.store(true, Ordering::Relaxed);
