@@ -1,38 +1,13 @@
-//! Looking at an image: what is in it, what is known of that, and whether that is good enough.
+//! What an OCI image contains, which advisories affect it, and whether policy allows that.
+//!
+//! The modules are in order: each imports only modules above it (`xtask/tests/tidy.rs`).
 
-pub mod advisory_db;
-pub mod age;
-mod archive;
-pub mod bom;
-pub mod builtin;
-mod changes;
-pub mod checks;
-mod cvss_score;
-mod entrypoint;
-mod file_type;
+pub mod engines;
 pub mod finding;
-pub mod gate;
-pub mod import;
-pub mod inventory;
-mod layer;
-pub mod licence;
-mod osdb;
-mod owned;
-pub mod platform_report;
-pub mod platforms;
-mod range;
+pub mod image;
+pub mod policy;
 pub mod report;
-mod rootfs;
-pub mod sarif;
-pub mod sbom_check;
-mod secrets;
-pub mod source;
+pub mod sbom;
+pub mod scan;
 #[cfg(test)]
 mod tests;
-pub mod trivy;
-pub mod unlisted;
-mod vex;
-mod view;
-pub mod work;
-pub mod yanked;
-mod zstd;

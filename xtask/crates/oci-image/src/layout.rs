@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::oci::{self, Descriptor, Index, MAX_DOCUMENT, MAX_INDEX_DEPTH, Manifest};
+use super::oci::{self, Descriptor, Index, MAX_DOCUMENT, Manifest};
+use super::walk::{Visit, walk};
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
 use cli_support::files::{self, Sink};
@@ -224,34 +225,31 @@ impl Layout {
     /// Every blob that `index` reaches; all of them must be there.
     pub fn reachable(&self, index: &Index) -> Result<BTreeSet<Digest>> {
         let mut seen = BTreeSet::new();
-        let mut waiting: Vec<_> = index.manifests.iter().map(|entry| (entry.clone(), 0)).collect();
-        while let Some((descriptor, depth)) = waiting.pop() {
-            if !self.has(&descriptor.digest, descriptor.size) {
-                let path = self.blob_path(&descriptor.digest);
-                bail!(
-                    Fault::failed(format!("blob of {} bytes is missing or cut short", descriptor.size))
-                        .at(path.display())
-                );
+        let present = |blob: &Descriptor| {
+            let missing = || Fault::failed(format!("blob of {} bytes is missing or cut short", blob.size));
+            let path = self.blob_path(&blob.digest);
+            if self.has(&blob.digest, blob.size) { Ok(()) } else { Err(missing().at(path.display())) }
+        };
+        walk(index.manifests.clone(), 0, |entry| {
+            present(entry)?;
+            if !seen.insert(entry.digest) {
+                return Ok(Visit::Next);
             }
-            if !seen.insert(descriptor.digest) {
-                continue;
+            let what = entry.digest.to_string();
+            if entry.is_index() {
+                let nested: Index = oci::from_bytes(&what, &self.read(entry)?)?;
+                return Ok(Visit::Enter(nested.manifests));
             }
-            if depth > MAX_INDEX_DEPTH {
-                bail!(
-                    Fault::failed(format!("indexes nest deeper than {MAX_INDEX_DEPTH}"))
-                        .at(self.dir.display())
-                );
+            if entry.is_manifest() {
+                let manifest: Manifest = oci::from_bytes(&what, &self.read(entry)?)?;
+                for blob in manifest.layers.iter().chain([&manifest.config]) {
+                    present(blob)?;
+                    seen.insert(blob.digest);
+                }
             }
-            let what = descriptor.digest.to_string();
-            if descriptor.is_index() {
-                let nested: Index = oci::from_bytes(&what, &self.read(&descriptor)?)?;
-                waiting.extend(nested.manifests.into_iter().map(|entry| (entry, depth + 1)));
-            } else if descriptor.is_manifest() {
-                let manifest: Manifest = oci::from_bytes(&what, &self.read(&descriptor)?)?;
-                waiting
-                    .extend(manifest.layers.into_iter().chain([manifest.config]).map(|blob| (blob, depth)));
-            }
-        }
+            Ok(Visit::Next)
+        })
+        .with_context(|| self.dir.display().to_string())?;
         Ok(seen)
     }
 

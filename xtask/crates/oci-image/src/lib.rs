@@ -6,3 +6,4 @@ pub mod layout;
 pub mod oci;
 pub mod platform;
 pub mod platform_select;
+pub mod walk;

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 
-use super::oci::{self, Descriptor, Index, MAX_INDEX_DEPTH};
+use super::oci::{self, Descriptor, Index};
+use super::walk::{Visit, walk};
 use crate::platform::Platform;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 
-/// Entries that are looked at, of all indexes together.
-const MAX_ENTRIES: usize = 1_000;
 /// Indexes that are fetched: each may be a request to a registry.
 const MAX_INDEXES: usize = 50;
 
@@ -37,31 +36,18 @@ impl Below<'_> {
         let mut has = Vec::new();
         // The second time an index has nothing that it had not the first time.
         let mut seen = BTreeSet::new();
-        let mut looked = top.manifests.len();
-        let mut open = vec![in_order(top, platform, &mut has).into_iter()];
-        while let Some(entries) = open.last_mut() {
-            if looked > MAX_ENTRIES {
-                return Err(Fault::failed(format!("its indexes have more than {MAX_ENTRIES} entries")).into());
-            }
-            let Some(entry) = entries.next() else {
-                open.pop();
-                continue;
-            };
+        let mut found = None;
+        walk(in_order(top, platform, &mut has), 1, |entry| {
             if !entry.is_index() {
-                return Ok(entry);
+                found = Some(entry.clone());
+                return Ok(Visit::Stop);
             }
-            if seen.insert(entry.digest) {
-                if open.len() == MAX_INDEX_DEPTH {
-                    return Err(
-                        Fault::failed(format!("its indexes nest deeper than {MAX_INDEX_DEPTH}")).into()
-                    );
-                }
-                let index = self.index(&entry)?;
-                looked += index.manifests.len();
-                open.push(in_order(index, platform, &mut has).into_iter());
+            if !seen.insert(entry.digest) {
+                return Ok(Visit::Next);
             }
-        }
-        Err(no_platform(platform, has).into())
+            Ok(Visit::Enter(in_order(self.index(entry)?, platform, &mut has)))
+        })?;
+        found.ok_or_else(|| no_platform(platform, has).into())
     }
 
     fn index(&mut self, entry: &Descriptor) -> Result<&Index> {
@@ -108,6 +94,7 @@ fn no_platform(platform: Platform, has: Vec<String>) -> Fault {
 mod tests {
     use super::*;
     use crate::oci::{Annotations, INDEX, MANIFEST, PlatformSpec};
+    use crate::walk::MAX_INDEX_ENTRIES;
 
     /// Documents by their digests, and how often each was fetched.
     #[derive(Default)]
@@ -220,12 +207,12 @@ mod tests {
     #[test]
     fn an_index_without_end_is_left() {
         let mut store = Store::default();
-        let names: Vec<_> = (0..=MAX_ENTRIES).map(|number| format!("s390x {number}")).collect();
+        let names: Vec<_> = (0..=MAX_INDEX_ENTRIES).map(|number| format!("amd64 {number}")).collect();
         let (index, _) = store.index(&names.iter().map(String::as_str).collect::<Vec<_>>(), &BTreeMap::new());
         let amd64 = [Platform::LinuxAmd64];
         assert!(store.choose(&index, &amd64).unwrap_err().to_string().contains("more than 1000 entries"));
-        let inner: Vec<_> =
-            names[..=MAX_INDEXES].iter().map(|name| store.index(&[name], &BTreeMap::new()).1).collect();
+        let others = (0..=MAX_INDEXES).map(|number| format!("s390x {number}"));
+        let inner = others.map(|name| store.index(&[&name], &BTreeMap::new()).1).collect();
         let index = Index::new(inner, Annotations::new());
         assert!(store.choose(&index, &amd64).unwrap_err().to_string().contains("more than 50 indexes"));
         let error = store.choose(&Index::new(Vec::new(), Annotations::new()), &amd64).unwrap_err();

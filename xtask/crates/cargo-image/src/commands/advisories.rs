@@ -1,4 +1,4 @@
-//! `cargo xtask advisories`: the facts that the builtin scanner holds crates against.
+//! `cargo xtask advisories`: updates the advisory file of the builtin engine.
 
 mod proposal;
 
@@ -13,19 +13,19 @@ use cli_support::files;
 use cli_support::mask::{has_login, without_login};
 use cli_support::plan::{Action, Plan};
 use cli_support::ui::{self, Progress, Ui};
-use image_scan::advisory_db::{AdvisoryDb, FILE};
-use image_scan::import;
+use image_scan::engines::builtin::advisory_db::{AdvisoryDb, FILE};
+use image_scan::engines::builtin::import;
 use oci_registry::download;
 use proposal::{BRANCH, Proposal, REMOTE};
 use rust_workspace::settings::Workspace;
 
-/// The database itself.
+/// The RustSec advisory database.
 const SOURCE: &str = "https://github.com/rustsec/advisory-db/archive/refs/heads/main.tar.gz";
 
-/// The longest download: ten times today's.
+/// The longest download, in bytes. The database has 6 MB.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Keep the advisories that scans use
+/// Update the advisories of the builtin engine
 #[derive(Args, Debug)]
 pub struct Flags {
     #[command(subcommand)]
@@ -34,13 +34,13 @@ pub struct Flags {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Take the facts of the RustSec database into xtask/advisories.jsonl
+    /// Write xtask/advisories.jsonl from the RustSec advisory database
     #[command(after_help = "\
 Examples:
   cargo xtask advisories update                            from github.com/rustsec/advisory-db
   cargo xtask advisories update --from ../advisory-db      from a clone
   cargo xtask advisories update --from db.tar.gz           from a tar of it, or from a mirror's URL
-  cargo xtask advisories update --pull-request             in a workflow: what is new as a pull request")]
+  cargo xtask advisories update --pull-request             in a workflow: opens a pull request")]
     Update(Update),
 }
 
@@ -49,10 +49,10 @@ struct Update {
     /// A clone's folder, a tar, or a tar's URL
     #[arg(long, value_name = "DIR|TAR|URL")]
     from: Option<String>,
-    /// Take a source that has a tenth fewer advisories than the file, or fewer still
+    /// Accept a source with more than a tenth fewer advisories than the file
     #[arg(long)]
     allow_fewer: bool,
-    /// Commit what is new on a branch of its own, push it and ask GitHub for a pull request, as a workflow
+    /// In a workflow: commit the new file to a branch, push it and open a pull request at GitHub
     #[arg(long)]
     pull_request: bool,
     /// Print the plan and change nothing
@@ -71,27 +71,27 @@ enum AdvisoriesStep {
 }
 
 impl Flags {
-    /// Plans, and then prints the plan or runs it.
+    /// Prints the plan, or runs it.
     pub fn run(self) -> Result<()> {
         let Verb::Update(update) = self.action;
         let workspace = Workspace::find()?;
         let source = update.from.unwrap_or_else(|| SOURCE.to_owned());
         if is_url(&source) && has_login(&source) {
-            return Err(Fault::usage("--from: a login in an address is shown wherever the address is")
+            return Err(Fault::usage("--from: the address contains a login, which logs would show")
                 .at(without_login(&source))
-                .hint("fetch it with a program that knows the login, and give the file")
+                .hint("download the file with another program, and name the file")
                 .into());
         }
         if !is_url(&source) && !Path::new(&source).exists() {
-            return Err(Fault::usage("--from: there is no such folder or file").at(source).into());
+            return Err(Fault::usage("--from: no such folder or file").at(source).into());
         }
         let mut plan = Plan::new("advisories update");
-        let reason = "facts alone are taken: ids, versions, ratings, days; no prose";
+        let reason = "reads ids, versions, ratings and dates; no text";
         plan.step("read", reason, [source.clone()], AdvisoriesStep::Read(source));
         let path = workspace.root.join(FILE);
         plan.step(
             "write",
-            format!("{FILE} is replaced in one rename"),
+            format!("replaces {FILE} in one rename"),
             ["read"],
             AdvisoriesStep::Write { path, fewer: update.allow_fewer },
         );
@@ -99,7 +99,7 @@ impl Flags {
             let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
             let proposal = Proposal::new(&workspace.root, get)?;
             let reason = format!(
-                "{FILE} on the branch {BRANCH} of {REMOTE}, and a pull request in {}; nothing where it is as before",
+                "pushes {FILE} to the branch {BRANCH} of {REMOTE} and opens a pull request in {}, where the file changed",
                 proposal.repository()
             );
             plan.step("pull-request", reason, ["write"], AdvisoriesStep::Push(proposal));
@@ -109,13 +109,13 @@ impl Flags {
             return Ok(());
         }
         let ui = Ui::detect();
-        let mut facts = None;
-        let steps = plan.run(&mut facts, ui)?;
+        let mut database = None;
+        let steps = plan.run(&mut database, ui)?;
         if update.json {
-            let head = facts.as_ref().map(|facts| &facts.head);
+            let header = database.as_ref().map(|database| &database.header);
             let report = serde_json::json!({
                 "schema": "xtask.advisories.update/1", "command": "advisories update",
-                "file": FILE, "head": head, "steps": steps,
+                "file": FILE, "head": header, "steps": steps,
             });
             ui::print(&format!("{report:#}\n"));
         }
@@ -129,34 +129,34 @@ impl Action for AdvisoriesStep {
     fn run(&self, state: &mut Option<AdvisoryDb>, _: &Progress) -> Result<String> {
         match self {
             Self::Read(from) => {
-                let facts = read(from).with_context(|| from.clone())?;
-                let head = &facts.head;
-                let outcome = format!("{} advisories as of {}", head.advisories, head.date);
-                *state = Some(facts);
+                let database = read(from).with_context(|| from.clone())?;
+                let header = &database.header;
+                let outcome = format!("{} advisories as of {}", header.advisories, header.date);
+                *state = Some(database);
                 Ok(outcome)
             }
             Self::Write { path, fewer } => {
-                let facts = state.as_ref().context("no facts were read")?;
-                // The date only increases: an old mirror must not undo a newer file unnoticed.
+                let database = state.as_ref().context("the step 'read' did not run")?;
+                // An old mirror must not replace a newer file.
                 if let Ok(text) = fs::read_to_string(path)
                     && let Ok(old) = AdvisoryDb::parse(&text)
                 {
-                    facts.check_follows(&old, *fewer)?;
+                    database.check_follows(&old, *fewer)?;
                 }
-                let text = facts.print()?;
+                let text = database.print()?;
                 files::replace(path, text.as_bytes())?;
                 Ok(format!("{FILE}, {}", rust_workspace::settings::Bytes(text.len() as u64)))
             }
             Self::Push(proposal) => {
-                let facts = state.as_ref().context("no facts were read")?;
-                let title = format!("Advisories of {}", facts.head.date);
+                let database = state.as_ref().context("the step 'read' did not run")?;
+                let title = format!("Advisories of {}", database.header.date);
                 if !proposal.push(&title)? {
-                    return Ok("nothing is new".to_owned());
+                    return Ok("no changes".to_owned());
                 }
-                let head = &facts.head;
+                let header = &database.header;
                 let body = format!(
                     "{} advisories, from {}: `cargo xtask advisories update`.",
-                    head.advisories, head.source
+                    header.advisories, header.source
                 );
                 proposal.open(&title, &body)
             }
@@ -176,7 +176,7 @@ fn read(from: &str) -> Result<AdvisoryDb> {
             import::of_tar(&download(from, MAX_BYTES)?, if from == SOURCE { name } else { from })
         }
         dir if dir.is_dir() => import::of_folder(dir, name),
-        // A path says nothing on another machine.
+        // A path has no meaning on another machine.
         file => import::of_tar(&fs::read(file)?, name),
     }
 }

@@ -16,7 +16,7 @@ use cli_support::error::Fault;
 use cli_support::plan::Plan;
 use cli_support::time::Date;
 use cli_support::ui::{self, Ui};
-use image_scan::gate::needs_trivy;
+use image_scan::policy::gate::needs_trivy;
 use oci_image::layout::Lock;
 use oci_registry::Reference;
 use rust_workspace::settings::Bytes;

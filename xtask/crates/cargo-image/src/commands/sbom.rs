@@ -1,4 +1,4 @@
-//! `cargo xtask sbom`: a bill of materials for each platform of an image.
+//! `cargo xtask sbom`: an SBOM for each platform of an image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,25 +6,24 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
-use super::scan::no_image;
+use super::scan::image_source;
 use cli_support::error::{self, Fault, Faults};
 use cli_support::plan::{Action, Plan};
 use cli_support::time::Date;
 use cli_support::ui::{self, Progress, Ui};
-use image_scan::bom::{self, Bom, Name};
-use image_scan::builtin::{Packages, blind_spots};
-use image_scan::inventory::{self, Inventory};
-use image_scan::licence::{self, Licences};
-use image_scan::platforms::{self, Wanted};
-use image_scan::source::{ImageSource, Pulled, client_options, same};
-use image_scan::unlisted::{self, Overlooked};
+use image_scan::engines::builtin::licence::{self, Licences};
+use image_scan::image::inventory::{self, Inventory};
+use image_scan::image::platforms::{self, Wanted};
+use image_scan::image::source::{ImageSource, Pulled, same};
+use image_scan::policy::blind_spots::{KnownPackages, blind_spots};
+use image_scan::policy::unlisted::{self, ExceptedProgram};
+use image_scan::sbom::{self, ImageName, Sbom};
 use oci_image::layout::Lock;
 use oci_image::oci::PlatformSpec;
-use oci_registry::Client;
 use rust_workspace::binary;
 use rust_workspace::settings::{Unlisted, Workspace};
 
-/// Write what an image is made of, for each platform
+/// Write an SBOM for each platform of an image
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -37,7 +36,7 @@ pub struct Flags {
     /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
     #[arg(long, value_name = "DIR|TAR|REF")]
     image: Option<String>,
-    /// The folder that the documents are put into [default: target/sbom]
+    /// The folder for the documents [default: target/sbom]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Print the plan and change nothing
@@ -68,41 +67,35 @@ impl Format {
 
 #[derive(Debug)]
 enum SbomStep {
-    Look(ImageSource),
+    Read(ImageSource),
     Licences(PathBuf),
     Write(Format),
 }
 
-/// What the steps hand on.
+/// The state between the steps.
 #[derive(Debug)]
 struct SbomWork {
-    /// The repository, where the image has one; other images are called as they call themselves.
+    /// The image's repository; other images are named by their title.
     repository: Option<String>,
-    room: PathBuf,
+    work: PathBuf,
     output: PathBuf,
-    /// The path of the workspace's own program, where the image is the one made here.
+    /// The path of the workspace's program, where the image is the workspace's.
     expected: Option<String>,
-    /// Programs that may be without a list, by the settings.
+    /// Exceptions for programs without a list of crates.
     unlisted: Vec<Unlisted>,
-    inventories: Vec<(Inventory, Vec<Overlooked>)>,
+    inventories: Vec<(Inventory, Vec<ExceptedProgram>)>,
     licences: Licences,
     written: Vec<(PlatformSpec, PathBuf, usize)>,
 }
 
 impl Flags {
-    /// Plans, and then prints the plan or runs it.
+    /// Prints the plan, or runs it.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let metadata = binary::metadata(&workspace.root)?;
         let target = metadata.target_directory.clone().into_std_path_buf();
         let own = target.join("image");
-        let source = match &self.image {
-            Some(text) => {
-                ImageSource::parse(text).with_context(|| Fault::usage("--image names no image").at(text))?
-            }
-            None if own.join("oci-layout").is_file() => ImageSource::Layout(own.clone(), None),
-            None => return Err(no_image(&own).into()),
-        };
+        let source = image_source(self.image.as_deref(), &own)?;
         let repository = match &source {
             ImageSource::Registry(reference) => Some(reference.name()),
             ImageSource::Layout(dir, _) if same(dir, &own) => workspace.settings.repository.clone(),
@@ -111,14 +104,14 @@ impl Flags {
         let output = self.output.clone().unwrap_or_else(|| target.join("sbom"));
         let mut plan = Plan::new("sbom");
         let image = self.image.clone().unwrap_or_else(|| "target/image".to_owned());
-        let reason = "each platform's layers, the lists in its programs, its packages";
-        plan.step("look", reason, [image], SbomStep::Look(source));
-        let reason = "the licences of the crates that Cargo.lock knows";
+        let reason = "reads each platform's layers, lists of crates and packages";
+        plan.step("read", reason, [image], SbomStep::Read(source));
+        let reason = "reads the licences of the crates in Cargo.lock";
         plan.step("licences", reason, ["Cargo.lock"], SbomStep::Licences(workspace.root.clone()));
-        let reason = format!("a document a platform in {}", output.display());
-        plan.step("write", reason, ["look", "licences"], SbomStep::Write(self.format));
+        let reason = format!("writes a document for each platform to {}", output.display());
+        plan.step("write", reason, ["read", "licences"], SbomStep::Write(self.format));
         if self.dry_run {
-            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            plan.print(self.json);
             return Ok(());
         }
         let ui = Ui::detect();
@@ -126,7 +119,7 @@ impl Flags {
             ui.warn(&format!("a scan of this workspace is running{by}; waiting for it to end"));
         })?;
         let (inventories, written) = (Vec::new(), Vec::new());
-        let room = target.join("xtask").join("scan-image");
+        let scan_image = target.join("xtask").join("scan-image");
         let unlisted = workspace.settings.scan.unlisted.clone();
         let licences = Licences::new();
         let expected = match &self.image {
@@ -139,14 +132,22 @@ impl Flags {
                 Some(path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary)))
             }
         };
-        let mut work =
-            SbomWork { repository, room, output, expected, unlisted, inventories, licences, written };
+        let mut work = SbomWork {
+            repository,
+            work: scan_image,
+            output,
+            expected,
+            unlisted,
+            inventories,
+            licences,
+            written,
+        };
         let steps = plan.run(&mut work, ui)?;
-        for (inventory, overlooked) in &work.inventories {
-            for one in overlooked {
+        for (inventory, excepted) in &work.inventories {
+            for one in excepted {
                 let (on, path) = (&inventory.image.platform, error::plain_line(&one.path));
                 ui.warn(&format!(
-                    "{on} {path}: the bill names it, and not what it is made of; overlooked until {}",
+                    "{on} {path}: the SBOM names it without its content, which is unknown; excepted until {}",
                     one.expires
                 ));
             }
@@ -175,23 +176,20 @@ impl Action for SbomStep {
 
     fn run(&self, work: &mut SbomWork, progress: &Progress) -> Result<String> {
         match self {
-            Self::Look(source) => {
-                let client = Client::new(client_options());
+            Self::Read(source) => {
                 let Pulled { layout, only, absent } =
-                    source.pull(&client, &work.room, Wanted::default(), &|text| progress.detail(text))?;
+                    source.pull(&work.work, Wanted::default(), &|text| progress.detail(text))?;
                 let found = platforms::find(&layout, only, Wanted::default())?;
                 for image in &found.images {
-                    let inventory = inventory::take(&layout, image)?;
-                    let silent = unlisted::silent(&inventory, work.expected.as_deref());
-                    let (entries, today) = (&work.unlisted, Date::today());
-                    let overlooked = unlisted::overlooked(&inventory, &silent, entries, today);
-                    // A bill with a part left out would be worse than none.
-                    let faults =
-                        blind_spots(&inventory, work.expected.as_deref(), Packages::Read, &overlooked);
+                    let inventory = inventory::read(&layout, image)?;
+                    let expected = work.expected.as_deref();
+                    let excepted = unlisted::excepted(&inventory, expected, &work.unlisted, Date::today());
+                    // No SBOM of a part of an image.
+                    let faults = blind_spots(&inventory, expected, KnownPackages::Read, &excepted);
                     if !faults.is_empty() {
                         return Err(Faults(faults).into());
                     }
-                    work.inventories.push((inventory, overlooked));
+                    work.inventories.push((inventory, excepted));
                 }
                 let crates: usize = work.inventories.iter().map(|(inventory, _)| inventory.crates()).sum();
                 let absent: Vec<_> = absent.iter().map(|what| format!("; {what}")).collect();
@@ -199,7 +197,7 @@ impl Action for SbomStep {
             }
             Self::Licences(root) => {
                 work.licences = licence::of_workspace(root)?;
-                Ok(format!("{} known", work.licences.len()))
+                Ok(format!("{} crates", work.licences.len()))
             }
             Self::Write(format) => work.write(*format),
         }
@@ -210,16 +208,16 @@ impl SbomWork {
     fn write(&mut self, format: Format) -> Result<String> {
         let at = || self.output.display().to_string();
         fs::create_dir_all(&self.output).with_context(at)?;
-        for (inventory, overlooked) in &self.inventories {
-            let named = || Name::of_image(&inventory.image);
-            let name = self.repository.clone().map_or_else(named, Name::of_repository);
-            let bom = Bom::of(&name, inventory, &self.licences, overlooked);
+        for (inventory, excepted) in &self.inventories {
+            let title = || ImageName::of_image(&inventory.image);
+            let name = self.repository.clone().map_or_else(title, ImageName::of_repository);
+            let sbom = Sbom::of(&name, inventory, &self.licences, excepted);
             let document = match format {
-                Format::Cyclonedx => bom::cyclonedx(&bom),
-                Format::Spdx => bom::spdx(&bom),
+                Format::Cyclonedx => sbom::cyclonedx(&sbom),
+                Format::Spdx => sbom::spdx(&sbom),
             };
             let platform = inventory.image.platform.clone();
-            // What a foreign config calls its platform is no path.
+            // A platform in a config may contain any characters.
             let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
             let in_name = |char: &char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
             let short: String = name.short().chars().filter(in_name).take(100).collect();
@@ -232,13 +230,13 @@ impl SbomWork {
             );
             let path = self.output.join(name);
             if self.written.iter().any(|(_, other, _)| *other == path) {
-                return Err(Fault::failed("two manifests for one platform")
+                return Err(Fault::failed("the image has two manifests for one platform")
                     .at(path.display())
-                    .hint("choose one: --image DIR@sha256:…")
+                    .hint("name one of them: --image DIR@sha256:…")
                     .into());
             }
             fs::write(&path, format!("{document:#}\n")).with_context(|| path.display().to_string())?;
-            self.written.push((platform, path, bom.count()));
+            self.written.push((platform, path, sbom.count()));
         }
         Ok(format!("{} documents", self.written.len()))
     }

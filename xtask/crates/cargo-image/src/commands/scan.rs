@@ -1,4 +1,4 @@
-//! `cargo xtask scan`: whether an image may be shipped, and proof of what was looked at.
+//! `cargo xtask scan`: whether an image may be shipped.
 
 mod inputs;
 
@@ -9,63 +9,61 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use crate::publish::record;
-use cli_support::error::{self, Fault, Faults};
+use cli_support::error::{self, ExitKind, Fault, Faults};
 use cli_support::plan::Action as _;
 use cli_support::time::Date;
 use cli_support::ui::{self, Ui};
-use image_scan::builtin;
-use image_scan::gate::{Rules, needs_trivy};
-use image_scan::report::ScanReport;
-use image_scan::sarif;
-use image_scan::trivy;
-use image_scan::work::{ScanSetup, ScanStep, ScanWork};
+use image_scan::engines::{builtin, trivy};
+use image_scan::policy::gate::{Rules, needs_trivy};
+use image_scan::report::{ScanReport, sarif};
+use image_scan::scan::{ScanSetup, ScanStep, ScanWork};
 use inputs::ScanInputs;
-pub(super) use inputs::no_image;
+pub(super) use inputs::image_source;
 use oci_image::layout::Lock;
 use oci_image::platform::PlatformChoice;
 use rust_workspace::severity::Severity;
 
-/// Look for known vulnerabilities, secrets and weak settings in an image
+/// Scan an image for known vulnerabilities, secrets and weak settings
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   cargo xtask scan                                  the image in target/image, every platform in it
-  cargo xtask scan --platform all                   which must be those of xtask/image.toml
-  cargo xtask scan --image nginx:1.29-bookworm      anyone's image, in a registry
+  cargo xtask scan --platform all                   the platforms in xtask/image.toml; all must be there
+  cargo xtask scan --image nginx:1.29-bookworm      an image in a registry
   cargo xtask scan --image image.tar --offline      an archive, without the network
   cargo xtask scan --format sarif --output out.sarif
 
-An image that cannot be seen into does not pass: no list of crates, no executable bit, a platform that
-is missing, advisories too old, or a scanner that ends oddly are exit code 3 as a vulnerability is.
+An image that cannot be scanned as a whole does not pass: a program without a list of crates, a missing
+platform, old advisories, an incomplete database and a failing scanner are exit code 3, as a vulnerability is.
 
-The builtin engine's advisories are in xtask/advisories.jsonl: cargo xtask advisories update makes them anew,
-with --from DIR|TAR|URL where github.com cannot be reached. Where Trivy's database cannot be had,
---engine builtin looks without it; an image with packages of an operating system needs Trivy to be published.
+The builtin engine reads xtask/advisories.jsonl, which cargo xtask advisories update renews (--from DIR|TAR|URL
+without github.com). --engine builtin scans without Trivy's database; an image with packages of an operating
+system needs a scan with Trivy to be published.
 
 Exit codes: 0 passes, 1 failed, 2 usage or settings, 3 does not pass")]
 pub struct Flags {
-    /// Which scanner: auto is Trivy where it is there, and the builtin one always
+    /// The engine: auto is the builtin engine, and Trivy where it is installed
     #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
     engine: EngineFlag,
     /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
     #[arg(long, value_name = "DIR|TAR|REF")]
     image: Option<String>,
-    /// The platforms that are looked at and must be in it [default: those that it has; publish wants the settings']
+    /// The platforms to scan, which must be in the image [default: every platform in it]
     #[arg(long, value_name = "LIST")]
     platform: Option<PlatformChoice>,
-    /// The severities that fail, with commas and none skipped: critical,high,medium,low,unknown
+    /// The severities that fail; a list must include every worse severity: critical,high,medium,low,unknown
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     severity: Option<Vec<Severity>>,
-    /// How the result is written
+    /// The format of the result
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
-    /// Write it to a file
+    /// Write the result to this file
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Use Trivy's database as it is here and fetch none; too old a one does not pass
+    /// Use Trivy's database as it is, without a download
     #[arg(long)]
     offline: bool,
-    /// Ask the registry's index which versions of crates were taken back; in CI that is done anyway
+    /// Look up yanked crates in the registry's index, as in CI
     #[arg(long, conflicts_with = "offline")]
     yanked: bool,
     /// Print the plan and change nothing
@@ -78,70 +76,60 @@ pub struct Flags {
 
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum EngineFlag {
-    /// Trivy where it is there, and the builtin engine always
+    /// The builtin engine, and Trivy where it is installed
     #[default]
     Auto,
-    /// Trivy alone
+    /// Only Trivy
     Trivy,
-    /// The builtin engine alone
+    /// Only the builtin engine
     Builtin,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Format {
-    /// For a terminal
+    /// A table for a terminal
     #[default]
     Table,
-    /// One document
+    /// One JSON document
     Json,
-    /// For GitHub code scanning
+    /// SARIF for GitHub code scanning
     Sarif,
-    /// For a step summary
+    /// Markdown for a step summary
     Markdown,
 }
 
 impl Flags {
-    /// Plans, and then prints the plan or runs it.
+    /// Prints the plan, or runs it.
     pub fn run(self) -> Result<()> {
         if let Some(Err(what)) = self.severity.as_deref().map(Severity::check) {
             return Err(Fault::usage(format!("--severity: {what}")).into());
         }
         if self.json && !matches!(self.format, Format::Table | Format::Json) {
-            return Err(Fault::usage("--json and another --format: one of them").into());
+            return Err(Fault::usage("--json and --format name different formats; use one of them").into());
         }
         if let Some(path) = &self.output {
-            ready(path, self.dry_run)?;
+            prepare_output(path, self.dry_run)?;
         }
-        let mut facts = self.facts()?;
-        let plan = self.plan(&facts);
-        let refused = facts.refused.take();
+        let inputs = self.inputs()?;
+        let plan = self.plan(&inputs);
+        let ScanInputs { workspace, target_dir, name, layout, refused, faults, result, .. } = inputs;
         if self.dry_run {
             refused.map_or(Ok(()), Err)?;
-            ui::print(&if self.json { format!("{:#}\n", plan.json()) } else { plan.to_string() });
+            if !faults.is_empty() {
+                return Err(Faults(faults).into());
+            }
+            plan.print(self.json);
             return Ok(());
         }
         let ui = Ui::detect();
-        let ScanInputs {
-            workspace,
-            target_dir,
-            name,
-            own,
-            layout,
-            platforms,
-            trivy,
-            partial,
-            result,
-            notes,
-            ..
-        } = facts;
         let _lock = Lock::take(&target_dir.join("xtask").join("scan"), |by| {
             ui.warn(&format!("another scan of this workspace is running{by}; waiting for it to end"));
         })?;
         let settings = &workspace.settings.scan;
         let setup = ScanSetup {
             work: target_dir.join("xtask").join("scan-image"),
-            expected: own.filter(|_| layout.is_some()).map(|own| own.path),
-            platforms,
+            expected: inputs.own.filter(|_| layout.is_some()).map(|own| own.path),
+            platforms: inputs.platforms,
             rules: Rules {
                 severity: self.severity.clone().unwrap_or_else(|| settings.severity.clone()),
                 unknown: settings.unknown,
@@ -150,71 +138,62 @@ impl Flags {
             unlisted: settings.unlisted.clone(),
             published: if layout.is_some() { workspace.settings.platforms.clone() } else { Vec::new() },
             max_age: settings.max_age,
-            min_advisories: settings.min_advisories,
             licences: settings.licences.clone(),
-            vex: settings.vex.clone(),
-            trivy: trivy.map(|(trivy, options, _)| (trivy, options)),
-            partial,
+            vex: inputs.vex,
+            has_trivy: inputs.trivy.is_some(),
+            partial: inputs.partial,
             today: Date::today(),
             root: workspace.root.clone(),
         };
-        let mut work = ScanWork::new(setup);
-        work.notes = notes;
-        // What another scan left while this one waited for it.
+        let mut work = ScanWork::new(setup, faults, inputs.notes);
+        // The scan that this one waited for may have written a result.
         if layout.is_some() && result.exists() {
             fs::remove_file(&result).with_context(|| result.display().to_string())?;
         }
-        let ran = match refused {
-            Some(error) if error::kind(&error) != error::ExitKind::Gate => Err(error),
-            Some(error) => {
-                work.faults.extend(as_faults(error));
-                plan.run(&mut work, ui)
-            }
-            None => plan.run(&mut work, ui),
-        };
+        let ran = refused.map_or_else(|| plan.run(&mut work, ui), Err);
         let (steps, ended) = match ran {
             Ok(steps) => (steps, None),
-            // However a step ends, the result is told, with what was found until then.
+            // The result has what was found before the error.
             Err(error) => {
-                let notes = work.notes.clone();
-                ScanStep::Gate.run(&mut work, &ui.step("gate", "what was found until then"))?;
-                work.notes = notes;
+                let notes = work.result.notes.clone();
+                ScanStep::Gate.run(&mut work, &ui.step("gate", "the findings before the error"))?;
+                work.result.notes = notes;
                 (Vec::new(), Some(error))
             }
         };
-        let mut faults = std::mem::take(&mut work.faults);
+        let mut faults = std::mem::take(&mut work.result.faults);
         let complete = ended.is_none();
-        // A step that failed is the command's failure; a gate of one is a fault among the others.
+        // A gate in a step is one fault of several. Another error is the command's own.
         let failed = match ended {
-            Some(error) if error::kind(&error) == error::ExitKind::Gate => {
+            Some(error) if error::kind(&error) == ExitKind::Gate => {
                 faults.extend(as_faults(error));
                 None
             }
             Some(error) => {
-                faults.push(Fault::failed(format!("the scan did not come to its end: {error:#}")));
+                faults.push(Fault::failed(format!("the scan did not finish: {error:#}")));
                 Some(error)
             }
             None => None,
         };
         let blind = faults.len();
-        faults.extend(work.setup.rules.verdict(&work.findings));
+        let (scan, rules) = (&work.result, &work.setup.rules);
+        faults.extend(rules.verdict(&scan.findings));
         let report =
-            ScanReport { image: &name, work: &work, steps: &steps, faults: &faults, blind, complete };
-        // What `cargo xtask publish` wants to see. An image that it could not take leaves nothing, and the
-        // verdict here stands all the same.
-        let ran: Vec<_> = work.engines.iter().map(|engine| engine.name).collect();
-        let gaps = work.platforms.iter().any(|platform| !platform.not_covered.is_empty());
-        if let Some(why) = self.looser(&settings.severity, needs_trivy(settings), gaps, &ran)
+            ScanReport { image: &name, result: scan, rules, steps: &steps, faults: &faults, blind, complete };
+        // A result for `cargo xtask publish`.
+        let ran: Vec<_> = scan.engines.iter().map(|engine| engine.name).collect();
+        let gaps = scan.platforms.iter().any(|platform| !platform.not_covered.is_empty());
+        if let Some(why) = self.less_strict(&settings.severity, needs_trivy(settings), gaps, &ran)
             && layout.is_some()
             && faults.is_empty()
         {
-            ui.warn(&format!("publish will ask for another scan: {why}"));
+            ui.warn(&format!("publish will require another scan: {why}"));
         } else if let Some(dir) = &layout
             && let Err(error) = record(&result, dir, report.json(), faults.is_empty())
         {
-            ui.warn(&format!("publish will ask for another scan: {error:#}"));
+            ui.warn(&format!("publish will require another scan: {error:#}"));
         }
-        self.tell(&report, ui)?;
+        self.write(&report, ui)?;
         if let Some(error) = failed {
             faults.remove(blind - 1);
             if !faults.is_empty() {
@@ -225,9 +204,15 @@ impl Flags {
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
     }
 
-    /// Why this scan says less than the settings ask for, so that nothing may be published on its word. `gaps`
-    /// says that the builtin engine alone does not know all of the image.
-    fn looser(&self, severity: &[Severity], needs_trivy: bool, gaps: bool, ran: &[&str]) -> Option<String> {
+    /// Why this scan is less strict than the settings, so that it does not allow publishing. `gaps`: the builtin engine
+    /// does not cover the whole image.
+    fn less_strict(
+        &self,
+        severity: &[Severity],
+        needs_trivy: bool,
+        gaps: bool,
+        ran: &[&str],
+    ) -> Option<String> {
         let skipped =
             severity.iter().find(|one| self.severity.as_ref().is_some_and(|list| !list.contains(one)));
         match skipped {
@@ -237,20 +222,20 @@ impl Flags {
             }
             None if !ran.contains(&builtin::NAME) => Some("the builtin engine did not run".to_owned()),
             None if gaps && !ran.contains(&trivy::NAME) => {
-                Some("the image has parts that the builtin engine knows nothing of".to_owned())
+                Some("the image has parts that the builtin engine does not cover".to_owned())
             }
             None => None,
         }
     }
 
-    fn tell(&self, report: &ScanReport<'_>, ui: Ui) -> Result<()> {
+    fn write(&self, report: &ScanReport<'_>, ui: Ui) -> Result<()> {
         let format = if self.json { Format::Json } else { self.format };
         let text = match format {
             Format::Table => format!("\n{}", report.table()),
             Format::Json => format!("{:#}\n", report.json()),
             Format::Sarif => {
                 let blind = report.faults.get(..report.blind).unwrap_or(report.faults);
-                format!("{:#}\n", sarif::document(&report.work.findings, blind, &report.work.setup.rules))
+                format!("{:#}\n", sarif::document(&report.result.findings, blind, report.rules))
             }
             Format::Markdown => report.markdown(),
         };
@@ -258,18 +243,18 @@ impl Flags {
             Some(path) => fs::write(path, text).with_context(|| path.display().to_string())?,
             None => ui::print(&text),
         }
-        for note in &report.work.notes {
+        for note in &report.result.notes {
             ui.warn(&error::plain_line(note));
         }
         ui::write_outputs(&report.markdown(), &[("passes", report.faults.is_empty().to_string())])
     }
 }
 
-/// A place for the result: an older one must not be taken for it.
-fn ready(output: &Path, dry_run: bool) -> Result<()> {
+/// Checks the path of the result and removes an earlier result.
+fn prepare_output(output: &Path, dry_run: bool) -> Result<()> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
     if folder.is_some_and(|folder| !folder.is_dir()) {
-        return Err(Fault::usage("--output: its folder is not there").at(output.display()).into());
+        return Err(Fault::usage("--output: the folder does not exist").at(output.display()).into());
     }
     if output.is_dir() {
         return Err(Fault::usage("--output: this is a folder").at(output.display()).into());
@@ -280,7 +265,7 @@ fn ready(output: &Path, dry_run: bool) -> Result<()> {
     Ok(())
 }
 
-/// An error of a step, in one line a fault.
+/// The error of a step as faults.
 fn as_faults(error: anyhow::Error) -> Vec<Fault> {
     let text = format!("{error:#}");
     match error.downcast::<Faults>() {
@@ -298,7 +283,7 @@ fn as_faults(error: anyhow::Error) -> Vec<Fault> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use image_scan::source::ImageSource;
+    use image_scan::image::source::ImageSource;
 
     #[derive(Parser)]
     struct Cli {
@@ -311,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_that_is_none_is_a_mistake_of_usage() {
+    fn an_invalid_digest_is_a_usage_error() {
         let temp = tempfile::tempdir().unwrap();
         let text = format!("{}@sha256:zz", temp.path().display());
         let error =
@@ -320,29 +305,29 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_of_a_step_is_a_fault_with_its_cure() {
-        let error = anyhow::Error::new(Fault::gate("no").at("x").hint("mend it")).context("step 'a'");
+    fn a_gate_in_a_step_is_a_fault_with_its_hint() {
+        let error = anyhow::Error::new(Fault::gate("no").at("x").hint("fix it")).context("step 'a'");
         let text = error::render(&Faults(as_faults(error)).into());
-        assert_eq!(text, "error: step 'a': x: no\n  help: mend it\n");
+        assert_eq!(text, "error: step 'a': x: no\n  help: fix it\n");
         let error = anyhow::Error::new(Faults(vec![Fault::gate("a"), Fault::gate("b")])).context("step");
         assert_eq!(as_faults(error).len(), 2);
     }
 
     #[test]
-    fn an_older_result_goes_and_a_folder_must_be_there() {
+    fn an_earlier_result_is_removed_and_its_folder_must_exist() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("out.sarif");
         fs::write(&path, "old").unwrap();
-        ready(&path, true).unwrap();
+        prepare_output(&path, true).unwrap();
         assert!(path.exists());
-        ready(&path, false).unwrap();
+        prepare_output(&path, false).unwrap();
         assert!(!path.exists());
-        let missing = ready(&temp.path().join("no/out"), false).unwrap_err();
+        let missing = prepare_output(&temp.path().join("no/out"), false).unwrap_err();
         assert_eq!(error::kind(&missing), error::ExitKind::Usage);
     }
 
     #[test]
-    fn a_looser_scan_opens_no_gate() {
+    fn a_less_strict_scan_does_not_allow_publishing() {
         let settings = [Severity::Critical, Severity::High];
         for (line, needs_trivy, gaps, ran, good) in [
             ("", false, false, &["builtin"][..], true),
@@ -355,7 +340,7 @@ mod tests {
             ("--engine trivy", true, false, &["trivy"], false),
         ] {
             assert_eq!(
-                flags(line).looser(&settings, needs_trivy, gaps, ran).is_none(),
+                flags(line).less_strict(&settings, needs_trivy, gaps, ran).is_none(),
                 good,
                 "{line} {gaps}"
             );

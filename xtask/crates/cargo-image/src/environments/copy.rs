@@ -12,7 +12,8 @@ use super::reading::Reading;
 use super::subject_of;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
-use oci_image::oci::{self, Descriptor, Index, MAX_INDEX_DEPTH, Manifest};
+use oci_image::oci::{self, Descriptor, Index, Manifest};
+use oci_image::walk::{Visit, walk};
 use oci_registry::{Client, Reference};
 
 /// What cosign adds to `sha256-<hex>` for the tags of signatures, attestations and bills of materials
@@ -42,7 +43,7 @@ impl Copy<'_> {
     /// a reader other than this.
     pub fn image(&mut self, digest: &Digest) -> Result<()> {
         let mut subjects = Vec::new();
-        let top = self.below(digest, 0, &mut subjects)?;
+        let top = self.below(digest, &mut subjects)?;
         self.must_be_plain(&top)?;
         self.put(&top)?;
         let mut seen: BTreeSet<Digest> = subjects.iter().copied().collect();
@@ -57,7 +58,7 @@ impl Copy<'_> {
                 if !seen.insert(referrer.digest) || !self.client.manifest_if_any(&at)?.is_some_and(refers) {
                     continue;
                 }
-                let manifest = self.below(&referrer.digest, 0, &mut Vec::new())?;
+                let manifest = self.below(&referrer.digest, &mut Vec::new())?;
                 self.client.put_referrer(self.to, &manifest.bytes, &manifest.media_type)?;
                 self.referrers += 1;
                 subjects.push(referrer.digest);
@@ -69,31 +70,31 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// Copies what a manifest leads to, and gives it; it and all manifests below are added to `all`.
-    fn below(
-        &mut self,
-        digest: &Digest,
-        depth: usize,
-        all: &mut Vec<Digest>,
-    ) -> Result<oci_registry::Manifest> {
-        let manifest = self.client.manifest(&self.from.with_digest(*digest))?;
-        all.push(*digest);
-        if oci::is_index(&manifest.media_type) {
-            if depth == MAX_INDEX_DEPTH {
-                return Err(Fault::failed(format!("indexes nest deeper than {MAX_INDEX_DEPTH}"))
-                    .at(self.from.with_digest(*digest))
-                    .into());
+    /// Copies everything below a manifest, and returns the manifest, which the caller puts last. Adds the digests of
+    /// all these manifests to `all`.
+    fn below(&mut self, digest: &Digest, all: &mut Vec<Digest>) -> Result<oci_registry::Manifest> {
+        let mut manifests = Vec::new();
+        let top = Descriptor { digest: *digest, ..Descriptor::of("", b"") };
+        walk(vec![top], 0, |entry| {
+            let manifest = self.client.manifest(&self.from.with_digest(entry.digest))?;
+            all.push(entry.digest);
+            let mut entries = Vec::new();
+            if oci::is_index(&manifest.media_type) {
+                let index: Index = oci::from_bytes(&entry.digest.to_string(), &manifest.bytes)?;
+                entries = index.manifests;
+            } else {
+                self.blobs(&manifest)?;
             }
-            let index: Index = oci::from_bytes(&digest.to_string(), &manifest.bytes)?;
-            for entry in &index.manifests {
-                let entry = self.below(&entry.digest, depth + 1, all)?;
-                self.must_be_plain(&entry)?;
-                self.put(&entry)?;
-            }
-        } else {
-            self.blobs(&manifest)?;
+            manifests.push(manifest);
+            Ok(Visit::Enter(entries))
+        })
+        .with_context(|| self.from.with_digest(*digest).to_string())?;
+        // A registry accepts an index after what it lists.
+        for manifest in manifests.drain(1..).rev() {
+            self.must_be_plain(&manifest)?;
+            self.put(&manifest)?;
         }
-        Ok(manifest)
+        manifests.pop().context("the walk visits the first manifest")
     }
 
     /// Refuses a part of an image that is more than a part of an image.
@@ -117,7 +118,7 @@ impl Copy<'_> {
     fn tagged(&mut self, tag: &str) -> Result<()> {
         let (from, to) = (self.from.with_tag(tag)?, self.to.with_tag(tag)?);
         let Some(head) = self.client.head_manifest(&from)? else { return Ok(()) };
-        let manifest = self.below(&head.digest, 0, &mut Vec::new())?;
+        let manifest = self.below(&head.digest, &mut Vec::new())?;
         if Reading::of(&manifest.bytes) != Reading::Plain {
             return Ok(());
         }

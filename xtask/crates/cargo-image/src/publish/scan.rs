@@ -10,7 +10,7 @@ use super::image_bundle::ImageBundle;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::time::{now, rfc3339, seconds_of};
-use image_scan::trivy;
+use image_scan::engines::trivy;
 use oci_image::platform::Platform;
 
 /// The kind of document that is read here; later versions only add keys.

@@ -1,4 +1,4 @@
-//! A pull request with the advisories as they are now: a commit on a branch of its own, and one request to GitHub.
+//! A pull request with the new advisory file: a commit on its own branch, and one request to GitHub.
 
 use std::path::{Path, PathBuf};
 
@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use cli_support::error::{Fault, plain_line};
 use cli_support::process::Cmd;
 use cli_support::temporary::Temporary;
-use image_scan::advisory_db::FILE;
+use image_scan::engines::builtin::advisory_db::FILE;
 use oci_registry::retry::Policy;
 use oci_registry::{Downloads, Secret};
 use rust_workspace::git;
 
-/// The branch that is pushed, over whatever an earlier run left there.
+/// The branch; each run replaces it.
 pub(super) const BRANCH: &str = "xtask/advisories";
-/// The remote that it is pushed to, as actions/checkout names it.
+/// The remote, as actions/checkout names it.
 pub(super) const REMOTE: &str = "origin";
-/// Who commits where git knows nobody, as on GitHub's runners.
+/// The author where git has none configured, as on GitHub's runners.
 const BOT: (&str, &str) = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com");
-/// Where GitHub's REST API is, unless the environment says otherwise.
+/// GitHub's REST API, unless the environment names another.
 const API: &str = "https://api.github.com";
 
-/// Where a pull request goes, and in whose name.
+/// The repository of a pull request, and the token.
 #[derive(Debug)]
 pub(super) struct Proposal {
     root: PathBuf,
@@ -32,13 +32,13 @@ pub(super) struct Proposal {
 }
 
 impl Proposal {
-    /// By the variables of GitHub Actions, which `get` answers for.
+    /// Reads the variables of GitHub Actions.
     pub(super) fn new(root: &Path, get: impl Fn(&str) -> Option<String>) -> Result<Self, Fault> {
         let need = |name: &str| {
             get(name).ok_or_else(|| {
                 Fault::usage(format!("--pull-request: {name} is not set"))
                     .at("environment")
-                    .hint("it is for a workflow: .github/workflows/advisories.yml sets what it needs")
+                    .hint("use it in a workflow, as .github/workflows/advisories.yml does")
             })
         };
         let repository = need("GITHUB_REPOSITORY")?;
@@ -63,12 +63,12 @@ impl Proposal {
         git::command(&self.root).args(args.iter().copied())
     }
 
-    /// Commits the file on the branch and pushes that; false where it is as the commit here has it. Neither the
-    /// branch that is checked out nor the index is touched.
+    /// Commits the file to the branch and pushes it; false where the file did not change. Changes neither the checked-out
+    /// branch nor the index.
     pub(super) fn push(&self, title: &str) -> Result<bool> {
         let name = self.git(&["ls-files", "--full-name", "--", FILE]).read()?;
         if name.is_empty() {
-            return Err(Fault::failed("git does not track it")
+            return Err(Fault::failed("the file is not in git")
                 .at(FILE)
                 .hint(format!("git add {FILE}"))
                 .into());
@@ -94,15 +94,15 @@ impl Proposal {
         let to = format!("{commit}:refs/heads/{BRANCH}");
         let push = self.git(&["push", "--quiet", "--force", REMOTE, &to]).env("GIT_TERMINAL_PROMPT", "0");
         push.read().context(Fault::failed(format!("cannot push {BRANCH} to {REMOTE}")).hint(
-            "the job needs 'permissions: contents: write', and actions/checkout 'persist-credentials: true'",
+            "grant the job 'permissions: contents: write', and actions/checkout 'persist-credentials: true'",
         ))?;
         Ok(true)
     }
 
-    /// Opens the pull request (GitHub REST API, "Create a pull request"); one that is open has the commit already.
+    /// Opens the pull request (GitHub REST API, "Create a pull request"). An open one has the pushed commit already.
     pub(super) fn open(&self, title: &str, body: &str) -> Result<String> {
         let base = self.git(&["symbolic-ref", "--short", "HEAD"]).read();
-        let base = base.context("no branch is checked out that it could go into")?;
+        let base = base.context("no branch is checked out, so the pull request has no base")?;
         let ask = json!({ "title": title, "head": BRANCH, "base": base, "body": body });
         let address = format!("{}/repos/{}/pulls", self.api.trim_end_matches('/'), self.repository);
         let headers = [
@@ -116,7 +116,7 @@ impl Proposal {
     }
 }
 
-/// What GitHub's answer means.
+/// The result of GitHub's answer.
 fn outcome(status: u16, body: &[u8]) -> Result<String, Fault> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     if status == 201 {
@@ -127,12 +127,12 @@ fn outcome(status: u16, body: &[u8]) -> Result<String, Fault> {
     let words: Vec<_> = answer["message"].as_str().into_iter().chain(errors).collect();
     let words = plain_line(&words.join(": "));
     if status == 422 && words.contains("pull request already exists") {
-        return Ok("the one that is open has the new commit".to_owned());
+        return Ok("the open pull request has the new commit".to_owned());
     }
-    let fault = Fault::failed(format!("GitHub answers {status}: {words}"));
+    let fault = Fault::failed(format!("GitHub answered {status}: {words}"));
     Err(match status {
         401 | 403 | 404 => fault.hint(
-            "the job needs 'permissions: pull-requests: write', and the repository's settings 'Allow GitHub Actions to create and approve pull requests' (Actions, General)",
+            "grant the job 'permissions: pull-requests: write', and the repository's settings 'Allow GitHub Actions to create and approve pull requests' (Actions, General)",
         ),
         _ => fault,
     })
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_github_answers() {
+    fn answers_of_github() {
         for (status, body, expected) in [
             (201, r#"{"html_url":"https://github.com/o/r/pull/7"}"#, Ok("https://github.com/o/r/pull/7")),
             (201, "", Ok("opened")),
@@ -159,7 +159,7 @@ mod tests {
             ),
             (403, r#"{"message":"not permitted"}"#, Err("pull-requests: write")),
             (401, r#"{"message":"Bad credentials"}"#, Err("401: Bad credentials")),
-            (500, "<html>", Err("GitHub answers 500")),
+            (500, "<html>", Err("GitHub answered 500")),
         ] {
             match (outcome(status, body.as_bytes()), expected) {
                 (Ok(said), Ok(words)) => assert!(said.contains(words), "{said}"),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_needs_is_asked_for_by_name() {
+    fn missing_variables_are_named() {
         let with = |variables: &[(&str, &str)]| {
             let get = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
