@@ -44,7 +44,7 @@ fn git(dir: &std::path::Path, args: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_new_becomes_one_pull_request() {
+fn changes_become_one_pull_request() {
     let hello = Hello::new();
     hello.write("xtask/advisories.jsonl", &one_fact());
     hello.commit();
@@ -98,11 +98,11 @@ fn what_is_new_becomes_one_pull_request() {
     assert_eq!(changed, "xtask/advisories.jsonl");
     assert_eq!(git(hello.path(), &["rev-parse", "HEAD"]), head);
     assert_eq!(git(hello.path(), &["status", "--porcelain"]), "M xtask/advisories.jsonl");
-    update(&[]).code(0).says("the one that is open has the new commit");
+    update(&[]).code(0).says("the open pull request has the new commit");
     update(&[]).code(1).says("is not permitted to create").says("Allow GitHub Actions to create and approve");
-    // What is merged is nothing new.
+    // After the merge.
     hello.git(&["commit", "--quiet", "--all", "--message", "merged"]);
-    update(&[]).code(0).says("nothing is new");
+    update(&[]).code(0).says("no changes");
     let mut alone = hello.command();
     Ran::of(alone.args(["advisories", "update", "--from", from, "--pull-request"]))
         .code(2)

@@ -36,5 +36,5 @@ fn the_folder_and_the_alias_are_all_it_takes() {
     // The first two commands of the README, as they are typed: an image of this machine's platform, and its scan by
     // the settings' defaults and the advisories that came along.
     cargo(&["image"]);
-    cargo(&["scan"]).says("which publish will want: cargo xtask image --platform all");
+    cargo(&["scan"]).says("which publish requires: cargo xtask image --platform all");
 }

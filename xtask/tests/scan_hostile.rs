@@ -1,5 +1,4 @@
-//! `cargo xtask scan` on images in a registry that is nobody's friend: each ends soon, with a reason, and
-//! never as a pass.
+//! `cargo xtask scan` on invalid images in a registry.
 
 mod support;
 
@@ -7,7 +6,7 @@ use std::io::BufRead as _;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Hello, Ran, have_targets, published};
@@ -42,7 +41,7 @@ fn malformed_documents_are_refused_with_a_reason() {
         ("endless", layer(&own_digest, 1 << 60).to_string(), 3, "over the limit of 17179869184"),
         ("lying", index(itself).to_string(), 3, "should be sha256:000"),
         ("long", " ".repeat(5 << 20), 3, "longer than"),
-        ("without", index(json!([])).to_string(), 3, "no image to look at"),
+        ("without", index(json!([])).to_string(), 3, "the layout has no image"),
         ("program", with(json!([])).to_string(), 3, "no program was found"),
     ];
     let answers: Vec<_> = cases.iter().map(|(name, text, ..)| ((*name).to_owned(), text.clone())).collect();
@@ -58,19 +57,17 @@ fn malformed_documents_are_refused_with_a_reason() {
     let hello = Hello::new();
     hello.write("xtask/advisories.jsonl", &support::one_fact());
     for (name, _, code, expected) in cases {
-        let started = Instant::now();
         let mut command = hello.command();
         let image = format!("{server}/hostile/image:{name}");
         command.args(["scan", "--engine", "builtin", "--json", "--image", &image]);
         let ran = Ran::of(&mut command).code(code).says(expected);
         assert!(ran.stderr.contains("hostile/image") || code == 3, "it says where: {}", ran.stderr);
         assert_eq!(ran.json()["passes"], false, "{name}");
-        assert!(started.elapsed() < Duration::from_secs(20), "{name}: {:?}", started.elapsed());
     }
 }
 
 #[test]
-fn what_a_registry_lost_does_not_pass_from_an_earlier_scan() {
+fn blobs_of_an_earlier_scan_are_not_used() {
     if !have_targets() {
         return;
     }
@@ -103,16 +100,16 @@ fn what_a_registry_lost_does_not_pass_from_an_earlier_scan() {
 }
 
 #[test]
-fn what_is_no_image_is_told_alike_wherever_it_is() {
+fn invalid_images_are_refused_everywhere() {
     let hello = Hello::new();
     hello.write("xtask/advisories.jsonl", &support::one_fact());
     hello.write("folder/x", "");
     hello.write("garbage.tar", "nothing");
     for (args, code, expected) in [
         (&["scan", "--engine", "builtin", "--image", "folder"][..], 3, "not an OCI image layout"),
-        (&["scan", "--engine", "builtin", "--image", "garbage.tar"], 3, "the image cannot be looked at"),
+        (&["scan", "--engine", "builtin", "--image", "garbage.tar"], 3, "cannot read the image"),
         (&["sbom", "--image", "folder"], 3, "not an OCI image layout"),
-        (&["sbom", "--image", "garbage.tar"], 3, "the image cannot be looked at"),
+        (&["sbom", "--image", "garbage.tar"], 3, "cannot read the image"),
         (&["scan"], 2, "there is no image yet"),
         (&["sbom"], 2, "there is no image yet"),
         (&["scan", "--engine", "builtin", "--image", "localhost:1/a/b"], 1, "localhost:1"),
@@ -123,10 +120,10 @@ fn what_is_no_image_is_told_alike_wherever_it_is() {
 }
 
 #[test]
-fn whoever_waits_is_told_for_whom() {
+fn a_waiting_scan_names_the_other_process() {
     let hello = Hello::new();
     hello.write("xtask/advisories.jsonl", &support::one_fact());
-    // Nobody takes up this connection's question.
+    // A server that accepts connections and does not answer.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let image = format!("{}/a/b:c", silent.local_addr().unwrap());
     let command = || {

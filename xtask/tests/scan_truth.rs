@@ -1,5 +1,4 @@
-//! `cargo xtask scan` on images of this workspace that say what is not so, and what it tells when it ends
-//! badly.
+//! `cargo xtask scan` on images with wrong labels and lists, and its report after an error.
 
 mod support;
 
@@ -35,7 +34,7 @@ fn lists(report: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_list_is_held_against_the_source_that_the_image_is_of() {
+fn lists_of_crates_are_compared_with_the_source() {
     let Some(hello) = workspace() else { return };
     assert_eq!(lists(&scan(&hello, &["--json"]).code(0).json()), ["verified", "verified"]);
     // A commit that changes no manifest changes no list.
@@ -48,21 +47,19 @@ fn a_list_is_held_against_the_source_that_the_image_is_of() {
     hello.write("hello/Cargo.toml", &manifest.replace("0.3.0", "0.3.1"));
     let lock = fs::read_to_string(hello.path().join("Cargo.lock")).unwrap();
     hello.write("Cargo.lock", &lock.replace("0.3.0", "0.3.1"));
-    let changed = scan(&hello, &["--json"]).code(0).says("Cargo.lock or a Cargo.toml is not the one");
+    let changed = scan(&hello, &["--json"]).code(0).says("Cargo.lock or a Cargo.toml differs");
     assert_eq!(lists(&changed.json()), ["unverified", "unverified"]);
     hello.git(&["commit", "--quiet", "--all", "--message", "another"]);
-    scan(&hello, &[]).code(0).says("taken at their word: Cargo.lock or a Cargo.toml is not the one");
+    scan(&hello, &[]).code(0).says("not verified: Cargo.lock or a Cargo.toml differs");
     let claim = |config: &mut Value| {
         config["config"]["Labels"]["org.opencontainers.image.revision"] = json!("0".repeat(40));
     };
     forge::configs(&hello.layout(), claim);
-    // What was made here is of what is here, whatever it says; of another image nobody can tell.
-    scan(&hello, &[]).code(3).says("nothing links hello 0.3.0");
+    // target/image is compared with the working tree; its label does not matter.
+    scan(&hello, &[]).code(3).says("the list adds hello 0.3.0");
     let elsewhere = hello.path().join("target/other");
     support::copy(&hello.layout(), &elsewhere);
-    scan(&hello, &["--image", "target/other"])
-        .code(0)
-        .says("000000000000, which is no commit of this workspace");
+    scan(&hello, &["--image", "target/other"]).code(0).says("000000000000 is not in this repository");
     for label in [Some(format!("{}-dirty", "0".repeat(40))), None] {
         forge::configs(&hello.layout(), |config| {
             let labels = config["config"]["Labels"].as_object_mut().unwrap();
@@ -71,9 +68,12 @@ fn a_list_is_held_against_the_source_that_the_image_is_of() {
                 label.clone().map(|label| ("org.opencontainers.image.revision".to_owned(), json!(label))),
             );
         });
-        scan(&hello, &[]).code(3).says("nothing links hello 0.3.0").says("cargo xtask image makes it anew");
+        scan(&hello, &[])
+            .code(3)
+            .says("the list adds hello 0.3.0")
+            .says("build it again with cargo xtask image");
     }
-    // The same lists under this commit's name.
+    // The same list with this commit in the label.
     let head = fs::read_to_string(hello.path().join(".git/refs/heads/master"))
         .or_else(|_| fs::read_to_string(hello.path().join(".git/refs/heads/main")))
         .unwrap();
@@ -83,15 +83,15 @@ fn a_list_is_held_against_the_source_that_the_image_is_of() {
     forge::configs(&hello.layout(), claim);
     let report = scan(&hello, &["--json"])
         .code(3)
-        .says("it lacks hello 0.3.1 (local); nothing links hello 0.3.0 (local)");
+        .says("the list lacks hello 0.3.1 (local); the list adds hello 0.3.0 (local)");
     assert_eq!(lists(&report.json()), ["mismatch", "mismatch"]);
-    // It may come from elsewhere: what counts is what it says of itself.
+    // The label counts for a copy of the image too.
     support::copy(&hello.layout(), &hello.path().join("target/elsewhere"));
-    scan(&hello, &["--image", "target/elsewhere"]).code(3).says("nothing links hello 0.3.0");
+    scan(&hello, &["--image", "target/elsewhere"]).code(3).says("the list adds hello 0.3.0");
 }
 
 #[test]
-fn every_gate_is_told_and_a_step_that_fails_leaves_a_report() {
+fn all_faults_are_reported_also_after_an_error() {
     let Some(hello) = workspace() else { return };
     forge::configs(&hello.layout(), |config| {
         config["config"]["Env"] = json!(["<b>|x_TOKEN=y"]);
@@ -108,7 +108,7 @@ fn every_gate_is_told_and_a_step_that_fails_leaves_a_report() {
         .code(3)
         .says("nothing for linux/arm64")
         .says("the container starts this")
-        .says("at most 3 are allowed")
+        .says("the limit is 3 days")
         .says("1 critical");
     assert!(all.stdout.contains("&lt;b>\\|x_TOKEN") && !all.stdout.contains("<b>"), "{}", all.stdout);
     // A layer that nobody here can read is one that nobody looked into.
@@ -118,11 +118,15 @@ fn every_gate_is_told_and_a_step_that_fails_leaves_a_report() {
     });
     scan(&hello, &["--image", "target/sealed"])
         .code(3)
-        .says("layer.v1.tar+encrypted' cannot be read")
+        .says("cannot read a layer of the type")
         .says("not finished");
     // Without any advisories the step itself ends at the gate: what was seen before it is told all the same.
     fs::remove_file(hello.path().join("xtask/advisories.jsonl")).unwrap();
-    scan(&hello, &[]).code(3).says("nothing for linux/arm64").says("no advisories").says("not finished");
+    scan(&hello, &[])
+        .code(3)
+        .says("nothing for linux/arm64")
+        .says("cannot read the advisory file")
+        .says("not finished");
     hello.write("xtask/advisories.jsonl", &support::one_fact());
     // A step that fails: exit code 1, and neither document says that all is well.
     let pin = "[scan.trivy]\nversion = '0.74.0'\nurl = 'http://127.0.0.1:1/{version}_{machine}.tar.gz'\nsha256 = { ";
@@ -137,11 +141,11 @@ fn every_gate_is_told_and_a_step_that_fails_leaves_a_report() {
         let report: Value = serde_json::from_str(&report).unwrap();
         if format == "json" {
             assert_eq!((&report["passes"], &report["complete"]), (&json!(false), &json!(false)));
-            assert!(report["faults"].to_string().contains("did not come to its end"), "{report:#}");
+            assert!(report["faults"].to_string().contains("the scan did not finish"), "{report:#}");
         } else {
             let run = &report["runs"][0];
             assert_eq!(run["invocations"][0]["executionSuccessful"], false);
-            assert!(run["results"].to_string().contains("did not come to its end"), "{report:#}");
+            assert!(run["results"].to_string().contains("the scan did not finish"), "{report:#}");
         }
     }
 }
@@ -180,7 +184,7 @@ fn keys(document: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_key_of_the_document_is_explained() {
+fn every_key_of_the_document_is_documented() {
     let Some(hello) = workspace() else { return };
     // Without a health check there is something to find.
     hello.write("xtask/image.toml", "package = 'hello'\n[scan]\nmax-age = 36500\nmin-advisories = 1\n");
@@ -198,7 +202,7 @@ fn every_key_of_the_document_is_explained() {
 }
 
 #[test]
-fn a_pass_goes_where_another_scan_cannot_be_begun_or_says_less() {
+fn an_earlier_pass_is_removed() {
     let Some(hello) = workspace() else { return };
     let word = hello.path().join("target/xtask/scan.json");
     let read =
@@ -240,12 +244,12 @@ fn a_pass_goes_where_another_scan_cannot_be_begun_or_says_less() {
     let base = "[[files]]\nsource = 'status'\ntarget = '/var/lib/dpkg/status'\n";
     hello.write("xtask/image.toml", &format!("{SETTINGS}{base}"));
     hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
-    scan(&hello, &[]).code(0).says("publish will ask for another scan: the image has parts that");
+    scan(&hello, &[]).code(0).says("publish will require another scan: the image has parts that");
     assert!(!word.exists());
 }
 
 #[test]
-fn publish_takes_the_word_of_a_real_scan_of_the_very_image() {
+fn publish_requires_a_scan_of_the_same_image() {
     let Some(registry) = support::live::Live::docker() else { return };
     let Some(hello) = workspace() else { return };
     let to = format!("{}/scan/word", registry.address);
@@ -260,7 +264,7 @@ fn publish_takes_the_word_of_a_real_scan_of_the_very_image() {
     publish().code(3).says("did not pass its scan");
     hello.write("xtask/image.toml", SETTINGS);
     // One that asks for less than the settings leaves no word at all.
-    scan(&hello, &["--severity", "critical"]).code(0).says("publish will ask for another scan");
+    scan(&hello, &["--severity", "critical"]).code(0).says("publish will require another scan");
     publish().code(3).says("has not been scanned");
     scan(&hello, &[]).code(0);
     let mut in_ci = hello.command();

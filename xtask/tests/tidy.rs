@@ -248,6 +248,34 @@ fn no_two_modules_import_each_other() {
     assert!(mutual.is_empty(), "{mutual:#?}");
 }
 
+/// `image-scan/src/lib.rs` lists the modules in order: each imports only modules above it. In `engines`, no engine imports
+/// another one.
+#[test]
+fn modules_of_image_scan_import_only_modules_above_them() {
+    let sources: Vec<_> = sources().into_iter().filter(|source| source.package == "image-scan").collect();
+    let lib = sources.iter().find(|source| source.path == "lib.rs").unwrap();
+    let order: Vec<_> =
+        lib.code.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert!(order.len() >= 7, "{order:?}");
+    let mut imports = 0;
+    for Source { path, code, .. } in sources.iter().filter(|source| source.path != "lib.rs") {
+        let module = path.split('/').next().unwrap().trim_end_matches(".rs");
+        let own = order.iter().position(|name| *name == module).unwrap_or_else(|| panic!("{path}"));
+        for other in names_after(code, "crate::") {
+            let place =
+                order.iter().position(|name| *name == other).unwrap_or_else(|| panic!("{path}: {other}"));
+            assert!(place <= own, "{path} imports {other}, which is below {module} in lib.rs");
+            imports += 1;
+        }
+        for (engine, other) in [("builtin", "trivy"), ("trivy", "builtin")] {
+            let imports = code.contains(&format!("engines::{other}"))
+                || code.contains(&format!("super::super::{other}"));
+            assert!(!(path.starts_with(&format!("engines/{engine}/")) && imports), "{path} imports {other}");
+        }
+    }
+    assert!(imports > 50, "{imports}");
+}
+
 /// The diagram of the crates in the documentation; `UPDATE_EXPECT=1` writes it.
 #[test]
 fn the_documented_arrows_are_the_dependencies() {

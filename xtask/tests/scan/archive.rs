@@ -1,4 +1,4 @@
-//! Archives, and what is told of them.
+//! Image archives.
 
 use std::fs;
 
@@ -27,8 +27,8 @@ fn an_archive_is_scanned_as_a_layout_is() {
     assert_eq!(manifests(&whole), manifests(&archive));
     let sarif = scan(&hello, &["--format", "sarif"]).code(0).json();
     assert_eq!((&sarif["version"], &sarif["runs"][0]["results"]), (&json!("2.1.0"), &json!([])));
-    scan(&hello, &["--json", "--format", "sarif"]).code(2).says("one of them");
-    // A login in an address goes nowhere, and is not said again.
+    scan(&hello, &["--json", "--format", "sarif"]).code(2).says("different formats");
+    // A login in an address is refused and not repeated.
     let from = hello.run(&["advisories", "update", "--from", "http://me:hunter2@127.0.0.1:1/db.tar"]).code(2);
     hello.write(
         "xtask/image.toml",
@@ -36,12 +36,12 @@ fn an_archive_is_scanned_as_a_layout_is() {
     );
     let index = scan(&hello, &[]).code(2).says("a login has no place");
     assert!(!format!("{from:?}{index:?}").contains("hunter2"), "{from:?}{index:?}");
-    // Of an archive the licences are known as far as the lock file goes.
+    // Licences of an archive are those in Cargo.lock.
     hello.write("xtask/image.toml", &format!("{SETTINGS}licences = ['MIT']\n"));
     let plan = scan(&hello, &["--dry-run", "--image", "image.tar"]).code(0);
     assert!(plan.stdout.contains("licences"), "{}", plan.stdout);
     hello.write("xtask/image.toml", SETTINGS);
-    // A part of the archive that is not what its name says.
+    // A changed byte in a layer.
     let mut bytes = fs::read(hello.path().join("image.tar")).unwrap();
     let gzip = bytes.windows(3).position(|window| window == [0x1f, 0x8b, 8]).unwrap();
     bytes[gzip + 200] ^= 1;
@@ -52,9 +52,9 @@ fn an_archive_is_scanned_as_a_layout_is() {
     assert_ne!(scan(&hello, &["--image", "not.tar"]).code, Some(0));
 }
 
-/// What `docker save` of a pulled image leaves out: manifests of other platforms, what only speaks about one.
+/// `docker save` of a pulled image leaves out other platforms and attestations.
 #[test]
-fn what_an_archive_lists_and_lacks_is_not_there() {
+fn missing_platforms_of_an_archive_are_skipped() {
     if !have_targets() {
         return;
     }
@@ -88,16 +88,18 @@ fn what_an_archive_lists_and_lacks_is_not_there() {
         platforms.map(|one| one["platform"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     without(&[&of("arm64")]);
-    let ran = scan(&[]).says("linux/arm64: the archive lists it and does not have it");
+    let ran = scan(&[]).says("linux/arm64: the archive lists it but does not contain it");
     assert_eq!(platforms(ran), ["linux/amd64"]);
     scan(&["--platform", "linux/arm64"]).code(3).says("the image has nothing for linux/arm64");
-    // A part of what is there is still missed, unless somebody says that it is not wanted.
+    // A missing layer is an error, unless the platform is not wanted.
     let layer = layout.manifest("arm64")["layers"][0]["digest"].as_str().unwrap()[7..].to_owned();
     without(&[&layer]);
     scan(&[]).code(3).says("missing or cut short");
     assert_eq!(platforms(scan(&["--platform", "linux/amd64"])), ["linux/amd64"]);
     without(&[&of("arm64"), &of("amd64")]);
-    scan(&[]).code(3).says("no image to look at: linux/amd64: the archive lists it and does not have it");
+    scan(&[])
+        .code(3)
+        .says("the layout has no image: linux/amd64: the archive lists it but does not contain it");
     without(&[]);
     assert_eq!(platforms(scan(&[])), ["linux/amd64", "linux/arm64"]);
     assert_eq!(platforms(scan(&["--platform", "linux/arm64"])), ["linux/arm64"]);

@@ -1,18 +1,17 @@
-//! Comments by which Trivy overlooks what it found.
+//! Comments that make Trivy ignore findings.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
 use crate::control::{SETTINGS, facts, finding};
-use crate::database::{DAY, Database};
+use crate::database::Database;
 use crate::support::{Hello, Ran, copy, forge, have_program, have_targets, in_days};
 
-/// A chart's template in which nothing is as it should be, each line with a comment behind it.
+/// A template of a Helm chart with many findings.
 const TEMPLATE: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\nspec:\n  containers:\n    - name: x\n      image: {{ .Values.image }}\n      \
     securityContext:\n        privileged: true\n";
 
-/// A comment that Trivy obeys is refused.
 #[test]
 fn a_comment_that_trivy_obeys_is_refused() {
     if !have_targets() || !have_program("trivy", "trivy", &["--version"]) {
@@ -23,7 +22,7 @@ fn a_comment_that_trivy_obeys_is_refused() {
     good.write("xtask/advisories.jsonl", &facts());
     good.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
     let Some(database) = Database::new(good) else { return };
-    database.make(DAY);
+    database.make();
     let trivy = &|hello: &Hello, args: &[&str]| database.scan(hello, args);
     let id = "DS-0029";
     let dockerfile = |comment: &str| {
@@ -47,7 +46,7 @@ fn a_comment_that_trivy_obeys_is_refused() {
     history(good, trivy);
 }
 
-/// In a chart of Helm Trivy obeys them. In a file for Kubernetes it does not, and they are refused all the same.
+/// Trivy obeys them in a Helm chart, but not in a file for Kubernetes. They are refused in both.
 fn chart(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
     let commented = TEMPLATE.replace('\n', " # trivy:ignore:*\n");
     good.write("deploy/chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n");
@@ -61,14 +60,14 @@ fn chart(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
     good.write("deploy/chart/templates/pod.yaml", &commented);
     let ran =
         trivy(good, &["--json"]).code(3).says("deploy/chart/templates/pod.yaml:1: this comment makes Trivy");
-    assert_eq!(of_chart(&ran.json()), 0, "it does silence");
+    assert_eq!(of_chart(&ran.json()), 0, "Trivy reports nothing");
     fs::remove_dir_all(good.path().join("deploy/chart")).unwrap();
     good.write("deploy/pod.yaml", &commented.replace("{{ .Values.image }}", "x:1"));
     trivy(good, &["--json"]).code(3).says("deploy/pod.yaml:1: this comment makes Trivy");
     fs::remove_dir_all(good.path().join("deploy")).unwrap();
 }
 
-/// What an image's steps say for themselves.
+/// Comments in the history of an image.
 fn history(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
     let other = good.path().join("target/commented");
     let step = "RUN /bin/sh -c apt-get install -y x # buildkit";

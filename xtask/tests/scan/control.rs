@@ -1,13 +1,14 @@
-//! The positive control: one crate of each severity, its image, and the facts about it.
+//! The positive control: one vulnerable crate of each severity, its image, and the advisories.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{self, Hello, Ran, have, path_without, root};
+use crate::support::{self, Hello, Ran, have, have_targets, path_without, root};
 
-/// One crate a severity: its advisory, the version that has it and one that has not.
+/// One crate for each severity: its advisory, a vulnerable version and a fixed one.
 pub const CRATES: [(&str, &str, &str, &str, &str); 5] = [
     ("critical", "RUSTSEC-2021-0003", "smallvec", "1.6.0", "1.15.1"),
     ("high", "RUSTSEC-2019-0013", "spin", "0.5.1", "0.5.2"),
@@ -19,8 +20,31 @@ pub const CRATES: [(&str, &str, &str, &str, &str); 5] = [
 pub const SETTINGS: &str =
     "package = 'hello'\n[container.healthcheck]\ncommand = ['/usr/bin/hello']\n[scan]\nmax-age = 36500\n";
 
-/// A workspace whose binary links these crates, and its image for both platforms.
+/// A workspace whose binary links these crates, with its image for both platforms. Every test gets a copy; the original
+/// is built once for each binary under test. None where the targets or crates.io are missing.
 pub fn control(fixed: bool) -> Option<Hello> {
+    if !have_targets() {
+        return None;
+    }
+    let name = if fixed { "scan-fixed" } else { "scan-vulnerable" };
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let lock = File::create(built.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let binary = fs::metadata(support::XTASK).unwrap();
+    let stamp = format!("{:?} {}", binary.modified().unwrap(), binary.len());
+    let stamp_file = built.with_extension("stamp");
+    if fs::read_to_string(&stamp_file).ok().as_ref() != Some(&stamp) {
+        let _ = fs::remove_file(&stamp_file);
+        let _ = fs::remove_dir_all(&built);
+        build(fixed, &built)?;
+        fs::write(&stamp_file, stamp).unwrap();
+    }
+    let hello = Hello::new();
+    support::copy(&built, hello.path());
+    Some(hello)
+}
+
+fn build(fixed: bool, to: &Path) -> Option<()> {
     let hello = Hello::new();
     let versions =
         CRATES.map(|(_, _, name, bad, good)| format!("{name} = \"={}\"\n", if fixed { good } else { bad }));
@@ -35,6 +59,25 @@ pub fn control(fixed: bool) -> Option<Hello> {
     if !have("crates.io", locked.status.success(), &why) {
         return None;
     }
+    hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
+    // Without cargo's own build folders.
+    for part in ["hello", "xtask", "target/image", "target/xtask/bin"] {
+        support::copy(&hello.path().join(part), &to.join(part));
+    }
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        fs::copy(hello.path().join(file), to.join(file)).unwrap();
+    }
+    Some(())
+}
+
+/// A workspace without dependencies, with its image for both platforms.
+pub fn plain() -> Option<Hello> {
+    if !have_targets() {
+        return None;
+    }
+    let hello = Hello::new();
+    hello.write("xtask/image.toml", SETTINGS);
+    hello.write("xtask/advisories.jsonl", &facts());
     hello.run(&["image", "--engine", "native", "--platform", "all"]).code(0);
     Some(hello)
 }
@@ -52,7 +95,7 @@ pub fn finding<'a>(report: &'a Value, id: &str) -> Option<&'a Value> {
     })
 }
 
-/// The repository's facts up to a day, so that later ones do not turn what is fixed here into a finding.
+/// The repository's advisories up to a date. Later ones could affect the fixed versions.
 pub fn facts() -> String {
     let text = fs::read_to_string(root().join("xtask/advisories.jsonl")).unwrap();
     let known = |line: &&str| {

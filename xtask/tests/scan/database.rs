@@ -1,4 +1,4 @@
-//! A database for the real Trivy, made of the facts of the positive control.
+//! Databases for the real Trivy: with the advisories of the positive control, and incomplete ones.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,32 +9,46 @@ use serde_json::json;
 use crate::control::{CRATES, advisories, aliases_of};
 use crate::support::{self, Hello, Ran};
 
-/// The day of what it knows.
-pub const DAY: &str = "2026-08-21";
+/// The date of the database.
+const DAY: &str = "2026-08-21";
 
-/// A database beside a workspace.
+/// The folder of a database beside a workspace.
 pub struct Database {
     maker: PathBuf,
     cache: PathBuf,
-    /// What it is made of.
     yaml: PathBuf,
 }
 
 impl Database {
-    /// A place for one; none where Go cannot make it.
+    /// None where Trivy is missing, or Go for the program that writes databases.
     pub fn new(hello: &Hello) -> Option<Self> {
+        if !support::have_program("trivy", "trivy", &["--version"]) {
+            return None;
+        }
         let maker = support::go_program("trivy-db")?;
         let (cache, yaml) = (hello.path().join("trivy-cache"), hello.path().join("facts.yaml"));
-        fs::write(&yaml, facts_as_yaml()).unwrap();
         Some(Self { maker, cache, yaml })
     }
 
-    pub fn make(&self, day: &str) {
-        let status = Command::new(&self.maker).arg(&self.cache).arg(day).arg(&self.yaml).status().unwrap();
+    /// Writes a complete database.
+    pub fn make(&self) {
+        self.make_of(&complete());
+    }
+
+    /// Writes a database with this content, in the format of bolt-fixtures.
+    pub fn make_of(&self, yaml: &str) {
+        let _ = fs::remove_dir_all(&self.cache);
+        fs::write(&self.yaml, yaml).unwrap();
+        let status = Command::new(&self.maker).arg(&self.cache).arg(DAY).arg(&self.yaml).status().unwrap();
         assert!(status.success());
     }
 
-    /// A scan with it.
+    /// The database's file.
+    pub fn file(&self) -> PathBuf {
+        self.cache.join("db/trivy.db")
+    }
+
+    /// A scan with the database.
     pub fn scan(&self, hello: &Hello, args: &[&str]) -> Ran {
         let mut command = hello.command();
         command.env("TRIVY_CACHE_DIR", &self.cache);
@@ -42,9 +56,25 @@ impl Database {
     }
 }
 
-/// The five advisories as a database for Trivy, in the format of bolt-fixtures. Trivy knows them by CVE
-/// or GHSA, as its own database does.
-fn facts_as_yaml() -> String {
+/// The sources of a complete database: the five advisories, by CVE or GHSA as in Trivy's own database, and one advisory
+/// for Debian.
+pub fn complete() -> String {
+    format!("{}{}", crates(), debian("openssl"))
+}
+
+/// A source for Debian 9 and 12 with one advisory.
+pub fn debian(package: &str) -> String {
+    let source = |version: &str| {
+        format!(
+            "- bucket: debian {version}\n  pairs:\n    - bucket: {package}\n      pairs:\n        - key: CVE-2022-0778\n          \
+             value:\n            FixedVersion: 1.1.1n-0\n"
+        )
+    };
+    source("9") + &source("12")
+}
+
+/// The source for crates.
+pub fn crates() -> String {
     let mut crates = String::new();
     let mut ratings = String::new();
     for advisory in advisories() {
@@ -65,7 +95,6 @@ fn facts_as_yaml() -> String {
     }
     format!(
         "- bucket: data-source\n  pairs:\n    - key: cargo::facts\n      value:\n        ID: facts\n        Name: facts\n\
-         - bucket: debian 12\n  pairs:\n    - bucket: nothing\n      pairs:\n        - key: CVE-1\n          value:\n            FixedVersion: '1'\n\
          - bucket: cargo::facts\n  pairs:\n{crates}- bucket: vulnerability\n  pairs:\n{ratings}"
     )
 }

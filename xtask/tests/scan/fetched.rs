@@ -1,4 +1,4 @@
-//! A Trivy that is fetched.
+//! A downloaded Trivy.
 
 use std::io::Read as _;
 
@@ -8,7 +8,7 @@ use crate::support::{self, Hello, Ran, have_targets, path_without};
 
 #[cfg(unix)]
 #[test]
-fn a_pinned_download_is_run_only_if_it_is_the_one() {
+fn a_download_with_another_digest_is_not_run() {
     let hello = Hello::new();
     if !have_targets() {
         return;
@@ -37,9 +37,9 @@ fn a_pinned_download_is_run_only_if_it_is_the_one() {
         command.env("PATH", path_without("trivy"));
         Ran::of(command.args(["scan", "--engine", "trivy"])).code(3)
     };
-    scan(&"0".repeat(64)).says("as the settings pin it");
-    assert!(!hello.path().join("target/xtask/tools").exists(), "what was not pinned is not kept");
-    // The right one is run, and then does not see the image.
-    scan(&digest(&archive)[7..]).says("comes once, by its digest").says("looked at another image");
-    scan(&digest(&archive)[7..]).says("there from before");
+    scan(&"0".repeat(64)).says("but the settings pin");
+    assert!(!hello.path().join("target/xtask/tools").exists(), "the wrong download is not kept");
+    // The right one is run, but does not scan the image.
+    scan(&digest(&archive)[7..]).says("downloads it once, by its digest").says("scanned another image");
+    scan(&digest(&archive)[7..]).says("already downloaded");
 }

@@ -1,17 +1,17 @@
-//! A started program that nobody knows: what is said of it, and how it is overlooked for a time.
+//! Exceptions for unknown programs.
 
 use std::fs;
 
 use serde_json::json;
 
 use crate::control::{SETTINGS, facts, scan};
-use crate::hiding::rewrite;
 use crate::support::{Hello, copy, forge, have_targets, in_days};
+use crate::unseen::rewrite;
 
 const TOOL: &str = "/usr/local/bin/tool";
 
 #[test]
-fn a_program_that_nobody_knows_is_overlooked_by_name_and_for_a_time() {
+fn an_unknown_program_is_excepted_by_path_for_a_time() {
     if !have_targets() {
         return;
     }
@@ -27,13 +27,13 @@ fn a_program_that_nobody_knows_is_overlooked_by_name_and_for_a_time() {
     });
     let scan = |args: &[&str]| scan(&hello, &[&["--platform", "linux/amd64"], args].concat());
     let refused = scan(&[]).code(3).says(&format!("{TOOL}: the container starts this program"));
-    // The lines that are proposed are the ones that do.
+    // The proposed lines are a valid exception.
     let lines: Vec<_> =
         refused.stderr.lines().skip_while(|line| line.trim() != "[[scan.unlisted]]").collect();
     let lines: Vec<_> = lines.into_iter().take(4).map(str::trim).collect();
     assert!(lines[1] == format!("path = \"{TOOL}\"") && lines[3].starts_with("expires = "), "{lines:?}");
     hello.write("xtask/image.toml", &format!("{settings}{}\n", lines.join("\n")));
-    scan(&[]).code(0).says(&format!("not seen, and overlooked until {}: {TOOL}", &lines[3][11..21]));
+    scan(&[]).code(0).says(&format!("excepted until {}, content unknown: {TOOL}", &lines[3][11..21]));
     let entry = |rest: &str| {
         hello.write("xtask/image.toml", &format!("{settings}[[scan.unlisted]]\npath = '{TOOL}'\n{rest}"));
     };
@@ -50,18 +50,18 @@ fn a_program_that_nobody_knows_is_overlooked_by_name_and_for_a_time() {
             assert_eq!(result["suppressions"][0]["justification"], why, "{result:#}");
         }
     }
-    // The bills name it, and say that they know no more.
+    // SBOMs name it without its content.
     for (format, file) in
         [("cyclonedx", "hello-linux-amd64.cdx.json"), ("spdx", "hello-linux-amd64.spdx.json")]
     {
         hello
-            .run(&["sbom", "--format", format, "--output", "bills"])
+            .run(&["sbom", "--format", format, "--output", "sboms"])
             .code(0)
-            .says("and not what it is made of");
-        let bill = fs::read_to_string(hello.path().join("bills").join(file)).unwrap();
-        assert!(bill.contains(TOOL) && bill.contains("what it is made of is not known"), "{bill}");
+            .says("without its content, which is unknown");
+        let sbom = fs::read_to_string(hello.path().join("sboms").join(file)).unwrap();
+        assert!(sbom.contains(TOOL) && sbom.contains("its content is unknown"), "{sbom}");
     }
-    // What an entry may not be is said with its place.
+    // Errors have the entry's line.
     let line = settings.lines().count() + 1;
     let place = |rest: &str| format!("xtask/image.toml:{line}:1: {rest}");
     entry(&format!("expires = '{day}'\n"));
@@ -72,18 +72,18 @@ fn a_program_that_nobody_knows_is_overlooked_by_name_and_for_a_time() {
     scan(&[]).code(2).says(&place("")).says("366 are the most");
     entry("reason = 'a test'\nexpires = '2020-01-01'\n");
     let over = scan(&[]).code(3).says(&format!("{TOOL}: the container starts this program"));
-    over.says(&place(&format!("{TOOL} was to be overlooked until 2020-01-01: a test")));
-    // An entry that nothing needs any more, and an image of which nothing else was seen.
+    over.says(&place(&format!("the exception for {TOOL} expired on 2020-01-01: a test")));
+    // An entry without a program.
     entry(&format!("reason = 'a test'\nexpires = '{day}'\n"));
     forge::configs(&hello.layout(), |config| config["config"]["Entrypoint"] = json!(["/usr/bin/hello"]));
     scan(&[]).code(0);
     let idle = format!("[[scan.unlisted]]\npath = '/opt/x'\nreason = 'a'\nexpires = '{day}'\n");
     hello.write("xtask/image.toml", &format!("{settings}{idle}"));
-    scan(&[]).code(3).says(&place("no program at /opt/x needs to be overlooked; its entry can go"));
+    scan(&[]).code(3).says(&place("no program needs the exception for /opt/x; remove the entry"));
     alone(&hello, &day);
 }
 
-/// An image of somebody else's, of which nothing is known but that all of it is overlooked.
+/// Another image, in which every program is excepted.
 fn alone(hello: &Hello, day: &str) {
     let other = hello.path().join("target/other");
     copy(&hello.layout(), &other);
@@ -99,6 +99,6 @@ fn alone(hello: &Hello, day: &str) {
     let entry = |path| format!("[[scan.unlisted]]\npath = '{path}'\nreason = 'a'\nexpires = '{day}'\n");
     hello.write("xtask/image.toml", &format!("{SETTINGS}{}{}", entry(TOOL), entry("/usr/bin/hello")));
     let ran = scan(hello, &["--image", "target/other"]).code(3);
-    let ran = ran.says("no program in it says which crates it is made of");
-    assert!(!ran.stderr.contains("nobody knows what it is made of"), "{}", ran.stderr);
+    let ran = ran.says("no program in the image has a list of crates");
+    assert!(!ran.stderr.contains("whose content is unknown"), "{}", ran.stderr);
 }

@@ -1,14 +1,19 @@
-//! VEX documents and Trivy's own ignore files.
+//! VEX documents, and Trivy's own ignore files.
 
 use std::fs;
 
 use serde_json::json;
 
-use crate::control::{CRATES, SETTINGS, aliases_of, finding};
-use crate::support::{Hello, Ran};
+use crate::control::{CRATES, SETTINGS, aliases_of, control, finding};
+use crate::database::Database;
+use crate::support::Hello;
 
-/// What a VEX document says not to matter passes both engines and is shown; without the builtin engine too.
-pub fn overlooked(bad: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
+#[test]
+fn vex_statements_except_findings_of_both_engines() {
+    let Some(bad) = &control(false) else { return };
+    let Some(database) = Database::new(bad) else { return };
+    database.make();
+    let trivy = |hello: &Hello, args: &[&str]| database.scan(hello, args);
     let ids = CRATES.iter().map(|row| (row.1, row.2, row.3));
     let statements: Vec<_> = ids
         .chain([("RUSTSEC-2020-0060", "futures-task", "0.3.4")])
@@ -33,32 +38,35 @@ pub fn overlooked(bad: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
             assert_eq!(found["fails"], false);
         }
     }
-    // A statement about another version is none about this.
+    // A statement about another version does not apply.
     bad.write("vex.json", &document.to_string().replace("spin@0.5.1", "spin@0.5.2"));
     let report = trivy(bad, &["--json"]).code(3).json();
     assert_eq!(finding(&report, "RUSTSEC-2019-0013").unwrap()["fails"], true);
-    // A reason is wanted, and a document that is there.
+    // A statement needs a reason, and a version.
     for engine in ["trivy", "builtin"] {
         bad.write("vex.json", &document.to_string().replace("justification", "x"));
-        trivy(bad, &["--engine", engine]).code(3).says("without a reason");
-        // A statement about every version there will ever be is none either.
+        trivy(bad, &["--engine", engine]).code(3).says("it has no reason");
         bad.write("vex.json", &document.to_string().replace("spin@0.5.1", "spin"));
         trivy(bad, &["--engine", engine]).code(3).says("a package URL with a version");
     }
     fs::remove_file(bad.path().join("vex.json")).unwrap();
-    trivy(bad, &["--engine", "builtin"]).code(3).says("vex.json: the VEX document cannot be read");
+    trivy(bad, &["--engine", "builtin"]).code(3).says("vex.json: cannot read the VEX document");
     bad.write("xtask/image.toml", SETTINGS);
 }
 
-/// Trivy's own ignore files are refused, and Trivy does not read them.
-pub fn listed(bad: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
+#[test]
+fn ignore_files_of_trivy_are_refused() {
+    let Some(bad) = &control(false) else { return };
+    let Some(database) = Database::new(bad) else { return };
+    database.make();
+    let trivy = |hello: &Hello, args: &[&str]| database.scan(hello, args);
     let ids: Vec<_> = CRATES.iter().flat_map(|row| aliases_of(row.1)).collect();
     for (name, list) in [
         (".trivyignore", ids.join("\n")),
         (".trivyignore.yaml", format!("vulnerabilities:\n  - id: {}\n", ids.join("\n  - id: "))),
     ] {
         bad.write(name, &list);
-        let ran = trivy(bad, &["--engine", "trivy"]).code(3).says("ignore file is not read");
+        let ran = trivy(bad, &["--engine", "trivy"]).code(3).says("ignore files are not used");
         ran.says("[[scan.ignore]]").says(name);
         fs::remove_file(bad.path().join(name)).unwrap();
     }

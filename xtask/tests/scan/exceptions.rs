@@ -1,9 +1,11 @@
-//! What the settings overlook.
+//! Exceptions in the settings.
 
-use crate::control::{CRATES, SETTINGS, scan};
-use crate::support::{Hello, in_days};
+use crate::control::{CRATES, SETTINGS, control, scan};
+use crate::support::in_days;
 
-pub fn ignoring(bad: &Hello) {
+#[test]
+fn exceptions_apply_until_they_expire() {
+    let Some(bad) = &control(false) else { return };
     let entries = |expires: &str| {
         // The version of futures-task that was chosen has two.
         let ids = CRATES.iter().map(|row| row.1).chain(["RUSTSEC-2020-0060"]);
@@ -24,7 +26,11 @@ pub fn ignoring(bad: &Hello) {
     assert!(left.is_empty(), "{left:?}");
     report.code(0);
     bad.write("xtask/image.toml", &entries("2020-01-01"));
-    scan(bad, &[]).code(3).says("was to be ignored until 2020-01-01");
+    scan(bad, &[]).code(3).says("expired on 2020-01-01");
+    // An expired entry for a finding that the image does not have is refused too.
+    let unused = "[[scan.ignore]]\nid = 'none'\nreason = 'a test'\nexpires = '2020-01-01'\n";
+    bad.write("xtask/image.toml", &format!("{SETTINGS}{unused}"));
+    scan(bad, &[]).code(3).says("the exception for none expired on 2020-01-01: a test");
     bad.write("xtask/image.toml", &format!("{SETTINGS}[[scan.ignore]]\nid = 'x'\nexpires = '2999-01-01'\n"));
     scan(bad, &[]).code(2).says("the key 'reason' is missing");
     bad.write("xtask/image.toml", SETTINGS);

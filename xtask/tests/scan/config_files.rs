@@ -1,12 +1,17 @@
-//! Files that say how the image is deployed.
+//! Configuration files in the source.
 
 use std::fs;
 
-use crate::control::SETTINGS;
-use crate::support::{Hello, Ran, in_days};
+use crate::control::{SETTINGS, plain};
+use crate::database::Database;
+use crate::support::{Hello, in_days};
 
-/// Every file that says how the image is deployed is looked at, and what the settings except is shown.
-pub fn deployed(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
+#[test]
+fn every_configuration_file_is_checked() {
+    let Some(good) = &plain() else { return };
+    let Some(database) = Database::new(good) else { return };
+    database.make();
+    let trivy = |hello: &Hello, args: &[&str]| database.scan(hello, args);
     let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\nspec:\n  containers:\n    - name: x\n      image: x:1\n      \
         securityContext:\n        privileged: true\n";
     good.write("deploy/pod.yaml", pod);
@@ -23,18 +28,18 @@ pub fn deployed(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
     let list = entries.into_iter().collect::<String>();
     good.write("xtask/image.toml", &format!("{SETTINGS}{list}"));
     let again = trivy(good, &["--json"]).code(0).json();
-    assert_eq!(again["findings"].as_array().unwrap().len(), found.len(), "none of them is gone");
+    assert_eq!(again["findings"].as_array().unwrap().len(), found.len(), "all of them are still reported");
     let ignored = again["findings"].as_array().unwrap().iter().filter(|one| one["ignored"].is_string());
     assert_eq!(ignored.count(), failing.len());
     for (name, text) in [("broken.yaml", "a: [\n"), ("pod.yaml.tmpl", pod)] {
         good.write(&format!("deploy/{name}"), text);
-        trivy(good, &[]).code(3).says(&format!("deploy/{name}: Trivy did not look at this file"));
+        trivy(good, &[]).code(3).says(&format!("deploy/{name}: Trivy did not check this file"));
         fs::remove_file(good.path().join("deploy").join(name)).unwrap();
     }
     good.write("xtask/image.toml", SETTINGS);
     fs::remove_dir_all(good.path().join("deploy")).unwrap();
-    trivy(good, &[]).code(0).says("not looked at, since it is not there: Dockerfile, deploy");
+    trivy(good, &[]).code(0).says("not checked, no such file or folder: Dockerfile, deploy");
     good.write("xtask/image.toml", &format!("{SETTINGS}deploy = ['deploy']\n"));
-    trivy(good, &[]).code(2).says("'deploy' is to be looked at, and is not there");
+    trivy(good, &[]).code(2).says("'deploy' does not exist");
     good.write("xtask/image.toml", SETTINGS);
 }
