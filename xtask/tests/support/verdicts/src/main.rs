@@ -1,5 +1,9 @@
-//! What the crate `rustsec` says of versions of crates: reads `NAME VERSION` a line, whatever follows, and writes
-//! the same with the advisories of the database in the first argument that affect it, and their ratings.
+//! Writes the advisories and ratings that the crate `rustsec` gives for versions of crates: the fixture `verdicts.txt` in
+//! `xtask/crates/image-scan/src/engines/builtin/fixture`.
+//!
+//! Reads lines `NAME VERSION …` and writes them with the advisories of the database in the first argument:
+//! `cargo run -- DB < verdicts.txt`. The advisories about these crates go from `xtask/advisories.jsonl` into
+//! `advisories.jsonl` beside the fixture, with their number and digest in its first line.
 
 use std::path::Path;
 

@@ -40,8 +40,10 @@ const MAX_AGE: u64 = 30;
 /// Trivy's rules about packages, Dockerfiles and secrets, in every image.
 const SCANNERS: [&str; 4] =
     ["--scanners", "vuln,secret,misconfig", "--image-config-scanners", "misconfig,secret"];
-/// Neither version checks nor lookups in the network, except for the database.
-const OFFLINE: [&str; 3] = ["--skip-version-check", "--skip-check-update", "--offline-scan"];
+/// No access to the network, except for the database.
+const OFFLINE: [&str; 2] = ["--skip-version-check", "--offline-scan"];
+/// Trivy's built-in rules. The verb `sbom` does not know this flag.
+const BUILT_IN_CHECKS: &str = "--skip-check-update";
 
 /// An installed Trivy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,7 +220,8 @@ impl Trivy {
     /// The command for one platform: `target` is a layout's folder, `@` and a manifest's digest. The database is the one
     /// that the probe checked.
     fn scan_image(&self, options: &Options, target: &str, inputs: &[&Path]) -> Cmd {
-        let cmd = self.scan(options, "image", inputs).arg("--list-all-pkgs").args(SCANNERS);
+        let cmd =
+            self.scan(options, "image", inputs).arg("--list-all-pkgs").args(SCANNERS).arg(BUILT_IN_CHECKS);
         let mut cmd = cmd.args(["--skip-db-update", "--skip-java-db-update"]);
         for (name, _) in &options.vex {
             cmd = cmd.arg("--vex").arg(options.vex_file(name));
@@ -245,7 +248,7 @@ impl Trivy {
     /// names every file. Trivy's verb `config` does not report what VEX excepts.
     pub fn scan_config(&self, options: &Options, path: &Path) -> Cmd {
         let cmd = self.scan(options, "filesystem", &[path]);
-        cmd.args(["--scanners", "misconfig", "--include-non-failures"]).arg(path)
+        cmd.args(["--scanners", "misconfig", "--include-non-failures", BUILT_IN_CHECKS]).arg(path)
     }
 
     /// The date of Trivy's database.
