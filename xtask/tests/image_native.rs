@@ -359,7 +359,7 @@ fn no_targets_no_docker_no_git_is_told_by_doctor() {
     let rustc = which("rustc");
     alone.env("PATH", rustc.parent().unwrap()).args(["doctor"]);
     let ran = support::Ran::of(&mut alone).code(0);
-    ran.says("there is no docker command on PATH").says("docs.docker.com");
+    ran.says("docker is not on PATH").says("docs.docker.com");
 }
 
 fn which(program: &str) -> std::path::PathBuf {

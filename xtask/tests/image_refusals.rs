@@ -30,10 +30,10 @@ fn wrong_flags_and_settings_are_told_before_anything_is_built() {
         ),
         ("[container.healthcheck]\ncommand = []", "command must name at least one"),
         ("[buildx]\nnetwork = \"hots\"", "network 'hots' is not one of default, none, host"),
-        ("[[files]]\nsource = \"/etc/hostname\"\ntarget = \"/x\"", "within the workspace"),
+        ("[[files]]\nsource = \"/etc/hostname\"\ntarget = \"/x\"", "inside the workspace"),
         ("[[files]]\nsource = \"nothing\"\ntarget = \"/x\"", "files: source = \"nothing\""),
-        ("[[files]]\nsource = \"Cargo.toml\"\ntarget = \"/usr/bin\"", "in each other's way"),
-        ("[[files]]\nsource = \"Cargo.toml\"\ntarget = \"/usr/bin/hello\"", "in each other's way"),
+        ("[[files]]\nsource = \"Cargo.toml\"\ntarget = \"/usr/bin\"", "conflicts with the binary"),
+        ("[[files]]\nsource = \"Cargo.toml\"\ntarget = \"/usr/bin/hello\"", "conflicts with the binary"),
         ("[container]\npath = \"/\"", "names no file"),
         ("binary = \"helo\"", "no binary 'helo'"),
     ] {
@@ -232,7 +232,7 @@ fn a_base_whose_blob_is_a_device_or_too_long_is_refused() {
     run().code(1).says("the bytes are");
     fs::remove_file(&path).unwrap();
     assert!(Command::new("ln").args(["-s", "/dev/zero"]).arg(&path).status().unwrap().success());
-    run().code(1).says("the base lacks this blob");
+    run().code(1).says("the base image has no such blob");
 }
 
 #[test]

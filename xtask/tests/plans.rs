@@ -1,4 +1,4 @@
-//! The plans of `cargo xtask image`, as data: what a reader of `--dry-run` sees.
+//! Plans: the output of `--dry-run`.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::process::Command;
 use expect_test::{Expect, expect};
 use support::{Hello, Ran, have_program, have_targets, root};
 
-/// The plan's text with what differs from machine to machine named.
+/// Compares the text of a plan, with names in place of this machine's paths.
 #[track_caller]
 fn plan(hello: &Hello, args: &[&str], expected: &Expect) {
     let mut command = hello.command();
@@ -50,7 +50,7 @@ fn native_with_everything_asked_for() {
         &expect![[r#"
             cargo xtask image would do this:
 
-            1. base: what the image stands on: scratch
+            1. base: the base image: scratch
                from  scratch
 
             2. graph: a C dependency would need a C compiler for every target
@@ -76,14 +76,14 @@ fn native_with_everything_asked_for() {
                from  LICENSE
                from  hello
 
-            7. layout: WORKSPACE/target/image shows the new image in one rename
+            7. layout: replace the image in WORKSPACE/target/image atomically
                from  layers
 
             8. verify: the same source in another folder must give the same bytes
                from  source
                run   CARGO_BUILD_BUILD_DIR=WORKSPACE/target/xtask/verify-source/target CARGO_ENCODED_RUSTFLAGS=$'--remap-path-prefix=WORKSPACE/target/xtask/verify-source=/src\x1f--remap-path-prefix=WORKSPACE/target/xtask/verify-source/target=/target\x1f--remap-path-prefix=CARGO_HOME=/cargo\x1f--remap-path-prefix=SYSROOT/lib/rustlib/src/rust=/rustc/COMMIT' CARGO_INCREMENTAL=0 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld RUSTC_BOOTSTRAP='' SOURCE_DATE_EPOCH=1709210096 cargo build --release --locked --package hello --bin hello --target-dir WORKSPACE/target/xtask/verify-source/target --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl
 
-            9. archive: one tar for docker load, podman load and skopeo
+            9. archive: an archive for docker load, podman load and skopeo
                from  WORKSPACE/target/image
         "#]],
     );
@@ -122,7 +122,7 @@ fn buildx_with_everything_asked_for() {
         &expect![[r#"
             cargo xtask image would do this:
 
-            1. base: what the image stands on: python:3.11-slim
+            1. base: the base image: python:3.11-slim
                from  python:3.11-slim
 
             2. buildx: the Dockerfile's build stage runs cargo xtask binary for each platform
@@ -137,18 +137,58 @@ fn buildx_with_everything_asked_for() {
                from  LICENSE
                from  hello
 
-            5. layout: WORKSPACE/target/image shows the new image in one rename
+            5. layout: replace the image in WORKSPACE/target/image atomically
                from  layers
         "#]],
     );
 }
 
 #[test]
-fn checks_can_be_chosen_and_a_wrong_name_is_told() {
-    let ci = |args: &[&str]| Ran::of(support::xtask(root()).arg("ci").args(args));
-    let plan = ci(&["--only", "fmt,clippy", "--dry-run", "--json"]).code(0).json();
-    let names: Vec<_> =
-        plan["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["fmt", "clippy"]);
+fn checks_are_chosen_by_name() {
+    let ci =
+        |args: &[&str]| Ran::of(support::xtask(root()).arg("ci").args(args).args(["--dry-run", "--json"]));
+    let names = |args: &[&str]| -> Vec<String> {
+        let plan = ci(args).code(0).json();
+        plan["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| step["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&["clippy"]), ["clippy"]);
+    assert_eq!(names(&["--only", "fmt,clippy"]), ["fmt", "clippy"]);
+    assert_eq!(names(&["--fix"]), ["fmt", "clippy"]);
+    assert_eq!(names(&[]), ["fmt", "clippy", "test", "docs", "workflows", "macos", "windows"]);
     ci(&["--only", "clipy"]).code(2).says("there is no step 'clipy'").says("steps: fmt, clippy");
+    ci(&["--changed=no-such-branch"]).code(2).says("--changed: there is no commit 'no-such-branch'");
+    let fixes = ci(&["clippy", "--fix"]).code(0).json()["steps"][0]["command"]["argv"].to_string();
+    assert!(fixes.contains("--fix"), "{fixes}");
+}
+
+/// `--dry-run` prints the plan of every command that changes something. The others are listed here with the reason.
+#[test]
+fn each_command_has_a_plan_or_changes_nothing() {
+    let reads_only = ["doctor", "version", "tags", "verify", "environments"];
+    // `prune` prints its plan unless `--delete` is given; `bench` writes only below target/xtask/bench.
+    let others = ["prune", "bench"];
+    // Its subcommand `update` has the flag.
+    let nested = ["advisories"];
+    let help = |args: &[&str]| Ran::of(support::xtask(root()).args(args).arg("--help")).code(0).stdout;
+    let top = help(&[]);
+    let commands = top.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows = commands.lines().filter_map(|line| line.strip_prefix("  "));
+    let rows = rows.filter(|row| !row.starts_with(' '));
+    let commands: Vec<_> = rows.map(|row| row.split_whitespace().next().unwrap()).collect();
+    // The workspace's own commands pass `--help` on.
+    let own = ["help", "conformance"];
+    for command in commands.into_iter().filter(|command| !own.contains(command)) {
+        let has_plan = help(&[command]).contains("--dry-run");
+        let is_listed = [&reads_only[..], &others, &nested].concat().contains(command);
+        assert!(
+            has_plan != is_listed,
+            "{command}: --dry-run: {has_plan}, listed as an exception: {is_listed}"
+        );
+    }
+    assert!(help(&["advisories", "update"]).contains("--dry-run"));
 }
