@@ -1,7 +1,7 @@
 //! Every refusal of docs/registry.md's table, out of the mouth of the built program: what ghcr.io says is put
 //! into the mouth of a proxy that stands for it.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 

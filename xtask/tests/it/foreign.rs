@@ -1,6 +1,6 @@
 //! Dropping xtask into another workspace: copy the folder and the alias, name the package, done.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::process::Command;

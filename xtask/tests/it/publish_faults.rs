@@ -2,7 +2,7 @@
 //!
 //! `XTASK_PUBLISHES` and `XTASK_KILLS` set how many; the defaults are for every day.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeSet;
 use std::process::Stdio;

@@ -1,6 +1,6 @@
 //! Which tags publishing writes: versions by the rules of the settings, and none that belong to something else.
 
-mod support;
+use crate::support;
 
 use serde_json::{Value, json};
 

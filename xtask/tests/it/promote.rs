@@ -1,6 +1,6 @@
 //! What happens to an image after it is published: signed, verified, promoted, rolled back, pruned.
 
-mod support;
+use crate::support;
 
 use serde_json::{Value, json};
 

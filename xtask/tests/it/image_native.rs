@@ -1,6 +1,6 @@
 //! `cargo xtask image --engine native` in a workspace that is not this one.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::time::Duration;

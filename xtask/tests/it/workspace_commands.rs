@@ -1,6 +1,6 @@
 //! Programs of a workspace as commands of `cargo xtask`.
 
-mod support;
+use crate::support;
 
 use support::{Hello, Ran};
 

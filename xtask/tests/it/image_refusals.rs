@@ -1,6 +1,6 @@
 //! What `cargo xtask image` refuses, and what it must not be led astray by.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::process::Command;
@@ -52,7 +52,7 @@ fn wrong_flags_and_settings_are_told_before_anything_is_built() {
         (&["--output", "plain"], "this is not a folder"),
         (&["--output", "."], "is not an image layout"),
         (&["--base", "./nowhere"], "not an OCI image layout"),
-        (&["--pin"], "not a reference to a registry"),
+        (&["--pin"], "the base image is not in a registry"),
         (&["--build-context", "rust"], "is not NAME=VALUE"),
         (&["--engine", "native", "--builder", "x"], "--builder is for docker buildx"),
         (&["--network", "hots"], "hots"),

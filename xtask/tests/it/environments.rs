@@ -2,7 +2,7 @@
 //!
 //! `XTASK_KILLS` sets how many are killed; the default is for every day.
 
-mod support;
+use crate::support;
 
 use std::process::Stdio;
 use std::thread;

@@ -1,6 +1,6 @@
 //! `cargo xtask advisories update --pull-request`, as the scheduled workflow runs it.
 
-mod support;
+use crate::support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

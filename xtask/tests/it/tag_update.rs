@@ -1,6 +1,6 @@
 //! Tags that move only ever move forward, whatever a registry's list of tags says or leaves out.
 
-mod support;
+use crate::support;
 
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! The environment of the one who calls changes neither an image nor what is said of one.
 
-mod support;
+use crate::support;
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! `cargo xtask scan` on images of this workspace that say what is not so, and what it tells when it ends
 //! badly.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Versions and tags out of real repositories of git's.
 
-mod support;
+use crate::support;
 
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 //! Bases whose index holds other indexes, on disk and in a registry.
 
-mod support;
+use crate::support;
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! What is secret is shown to nobody: not in an error, whatever a registry says back, and to no child that
 //! has no use for it.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::path::{Path, PathBuf};

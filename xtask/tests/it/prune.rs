@@ -2,7 +2,7 @@
 //!
 //! `XTASK_KILLS` sets how many runs are killed; the default is for every day.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeSet;
 use std::process::Stdio;

@@ -1,7 +1,7 @@
 //! `cargo xtask publish` against real registries: Debian's docker-registry, and crane's without a
 //! referrers API.
 
-mod support;
+use crate::support;
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Two runs that publish other bytes as the same version.
 
-mod support;
+use crate::support;
 
 use std::process::Stdio;
 use std::thread;

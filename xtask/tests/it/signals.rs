@@ -2,7 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;

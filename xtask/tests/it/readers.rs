@@ -1,6 +1,6 @@
 //! Every reader of image layouts that is here takes ours, of one platform and of two (docs/compatibility.md).
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! `cargo xtask scan` on images in a registry that is nobody's friend: each ends soon, with a reason, and
 //! never as a pass.
 
-mod support;
+use crate::support;
 
 use std::io::BufRead as _;
 use std::process::Stdio;

@@ -1,6 +1,6 @@
 //! Plans: the output of `--dry-run`.
 
-mod support;
+use crate::support;
 
 use std::process::Command;
 
@@ -184,7 +184,7 @@ fn each_command_has_a_plan_or_changes_nothing() {
     let own = ["help", "conformance"];
     for command in commands.into_iter().filter(|command| !own.contains(command)) {
         let has_plan = help(&[command]).contains("--dry-run");
-        let is_listed = [&reads_only[..], &others, &nested].concat().contains(command);
+        let is_listed = [&reads_only[..], &others, &nested].concat().contains(&command);
         assert!(
             has_plan != is_listed,
             "{command}: --dry-run: {has_plan}, listed as an exception: {is_listed}"

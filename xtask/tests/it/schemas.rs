@@ -1,7 +1,7 @@
 //! What is written for other programs, held against the official schemas of its formats: SARIF 2.1.0,
 //! CycloneDX 1.6, SPDX 2.3.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! What a consumer takes for true of a published image, and what not.
 
-mod support;
+use crate::support;
 
 use std::io::Write as _;
 use std::process::Stdio;
