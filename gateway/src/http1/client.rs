@@ -9,6 +9,7 @@ use super::head::{Framing, HeadLimits};
 use super::response::{self, Head};
 use super::wire::Wire;
 use crate::http::fields::Fields;
+use crate::net::append;
 use crate::http::message::Broken;
 use crate::http::name::Name;
 use crate::http::target::Target;
@@ -47,13 +48,13 @@ pub fn write_head(
 ) {
     let output = wire.output();
     let out = output.head();
-    out.extend_from_slice(method.as_str().as_bytes());
+    append(out, method.as_str().as_bytes());
     out.push(b' ');
     target.write_to(out);
-    out.extend_from_slice(b" HTTP/1.1\r\n");
+    append(out, b" HTTP/1.1\r\n");
     fields.write_lines(out);
     // Whoever sends TE names it (RFC 9110 section 10.1.4).
-    out.extend_from_slice(match (towards.websocket, towards.takes_trailers) {
+    append(out, match (towards.websocket, towards.takes_trailers) {
         (true, true) => b"connection: upgrade, te\r\nupgrade: websocket\r\n",
         (true, false) => b"connection: upgrade\r\nupgrade: websocket\r\n",
         (false, true) => b"connection: te\r\n",
@@ -68,7 +69,7 @@ pub fn write_head(
     } else {
         append_framing(out, framing);
     }
-    out.extend_from_slice(b"\r\n");
+    append(out, b"\r\n");
     output.begin(framing);
 }
 
