@@ -63,7 +63,12 @@ pub struct Exchange<'s> {
 
 impl<'s> Exchange<'s> {
     /// Begins an exchange for a request head that is about to be read into `request`.
-    pub fn begin(worker: &'s Worker, peer: &'s Peer, request: &'s mut Request, response: &'s mut Response) -> Self {
+    pub fn begin(
+        worker: &'s Worker,
+        peer: &'s Peer,
+        request: &'s mut Request,
+        response: &'s mut Response,
+    ) -> Self {
         worker.in_flight.of(worker.index).began.add(1);
         Self {
             worker,

@@ -9,11 +9,11 @@ use super::head::{Framing, HeadLimits};
 use super::response::{self, Head};
 use super::wire::Wire;
 use crate::http::fields::Fields;
-use crate::net::append;
 use crate::http::message::Broken;
 use crate::http::name::Name;
 use crate::http::target::Target;
 use crate::http::websocket::Key;
+use crate::net::append;
 
 /// Why there is no response head.
 #[derive(Debug)]
@@ -54,12 +54,15 @@ pub fn write_head(
     append(out, b" HTTP/1.1\r\n");
     fields.write_lines(out);
     // Whoever sends TE names it (RFC 9110 section 10.1.4).
-    append(out, match (towards.websocket, towards.takes_trailers) {
-        (true, true) => b"connection: upgrade, te\r\nupgrade: websocket\r\n",
-        (true, false) => b"connection: upgrade\r\nupgrade: websocket\r\n",
-        (false, true) => b"connection: te\r\n",
-        (false, false) => b"",
-    });
+    append(
+        out,
+        match (towards.websocket, towards.takes_trailers) {
+            (true, true) => b"connection: upgrade, te\r\nupgrade: websocket\r\n",
+            (true, false) => b"connection: upgrade\r\nupgrade: websocket\r\n",
+            (false, true) => b"connection: te\r\n",
+            (false, false) => b"",
+        },
+    );
     if let Some(key) = towards.key.filter(|_| towards.websocket) {
         append_field(out, b"sec-websocket-key", key.as_bytes());
     }

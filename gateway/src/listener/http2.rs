@@ -65,7 +65,8 @@ pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, peer: Rc<Peer>, str
         };
         let snapshot = current.get();
         let exchange = serve_stream(Rc::clone(&worker), snapshot, Rc::clone(&peer), request);
-        tokio::task::spawn_local(exchange);
+        // Boxed: tokio moves the future of a task several times.
+        tokio::task::spawn_local(Box::pin(exchange));
     }
 }
 
