@@ -24,7 +24,7 @@ pub const FIRST_INDEX: i32 = 4 * -13 + 1;
 /// Up to 2^12 seconds, a little more than an hour; what takes longer is in the last one.
 const NATIVE: usize = 4 * (13 + 12);
 /// The fractions of 2^(1/4), 2^(2/4) and 2^(3/4) as the 52 bits of a double.
-const QUARTERS: [u64; 3] = [0x306F_E0A3_1B715, 0x6A09_E667_F3BCD, 0xAE89_F995_AD3AD];
+const QUARTERS: [u64; 3] = [0x3_06FE_0A31_B715, 0x6_A09E_667F_3BCD, 0xA_E89F_995A_D3AD];
 
 /// The zero bucket and the native buckets, which are made when the first duration comes: most of
 /// 10,000 routes may rest.
@@ -147,7 +147,8 @@ mod tests {
         for (seconds, bound) in table {
             let place = place(Duration::from_secs_f64(seconds));
             assert!(place <= NATIVE);
-            let found = (place > 0).then(|| (f64::from(FIRST_INDEX) + place as f64 - 1.0) / 4.0);
+            let number = i32::try_from(place).expect("few buckets");
+            let found = (place > 0).then(|| f64::from(FIRST_INDEX + number - 1) / 4.0);
             assert_eq!(found, bound, "{seconds}");
         }
     }

@@ -18,6 +18,9 @@ use crate::http::Source;
 type ByKey<K, T> = Mutex<BTreeMap<K, Arc<PerWorker<T>>>>;
 type ByName<T> = ByKey<String, T>;
 
+/// One of the counters.
+type Value<T> = fn(&T) -> u64;
+
 /// All counters.
 #[derive(Debug)]
 pub struct Metrics {
@@ -135,7 +138,7 @@ impl Metrics {
         for (route, counters) in &routes {
             out.histogram(&[("route", route)], Histogram::of(counters, |one| &one.durations));
         }
-        let families: [(&str, &str, fn(&Requests) -> u64); 2] = [
+        let families: [(&str, &str, Value<Requests>); 2] = [
             ("gateway_request_body_bytes_total", "Bytes of request bodies.", |one| one.received.get()),
             ("gateway_response_body_bytes_total", "Bytes of response bodies.", |one| one.sent.get()),
         ];
@@ -171,7 +174,7 @@ impl Metrics {
         for (name, counters) in &upstreams {
             out.histogram(&[("upstream", name)], Histogram::of(counters, |one| &one.durations));
         }
-        let families: [(&str, &str, fn(&Attempts) -> u64); 3] = [
+        let families: [(&str, &str, Value<Attempts>); 3] = [
             ("gateway_upstream_connections_total", "Connections opened to an upstream.", |one| {
                 one.connections.get()
             }),
@@ -191,7 +194,7 @@ impl Metrics {
             }
         }
         out.family("gateway_mirrored_requests_total", "counter", "Copies of requests for a mirror.");
-        let results: [(&str, fn(&Attempts) -> u64); 3] = [
+        let results: [(&str, Value<Attempts>); 3] = [
             ("answered", |one| one.mirrors_answered.get()),
             ("failed", |one| one.mirrors_failed.get()),
             ("skipped", |one| one.mirrors_skipped.get()),

@@ -56,10 +56,10 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
                 self.exchange.request.fields.set(Name::Host, authority.as_bytes());
             }
             let in_flight = local.enter(pick.index);
-            let Some(tries) = upstream.tries.get(pick.index) else {
+            let Some(endpoint_counters) = upstream.tries.get(pick.index) else {
                 return Err(UpstreamError::Malformed("there is no endpoint").into());
             };
-            let sent = Try::begin(tries.of(worker.index));
+            let sent = Try::begin(endpoint_counters.of(worker.index));
             let open = if reusing { upstream.reuse(worker, pick.endpoint, !repeatable) } else { None };
             let reused = open.is_some();
             let connected = match open {
