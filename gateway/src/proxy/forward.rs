@@ -84,7 +84,7 @@ pub(super) async fn forward<'s, D: Downstream>(
     let Some(upstream) = forward.upstream(exchange) else {
         return Err(UpstreamError::Malformed("no upstream of the route has a weight").into());
     };
-    if let Some(limit) = grpc::limit(&exchange.request, route.request_timeout) {
+    if let Some(limit) = grpc::limit(exchange.request, route.request_timeout) {
         // A filter that waited may have begun the time of the request.
         down.deadlines().set_once(For::Request, limit);
     }

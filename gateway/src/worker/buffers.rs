@@ -56,7 +56,9 @@ mod tests {
         let buffers = Buffers::default();
         let use_at_once = |count: usize| {
             let taken: Vec<_> = (0..count).map(|_| buffers.take()).collect();
-            taken.into_iter().for_each(|buffer| buffers.give(buffer));
+            for buffer in taken {
+                buffers.give(buffer);
+            }
         };
         use_at_once(300);
         buffers.trim();

@@ -7,13 +7,15 @@ use crate::http::heads::{Request, Response};
 /// How many of each wait at most.
 const MOST: usize = 256;
 
-/// The spare heads of one worker.
+/// The spare heads of one worker. They are boxed, so that a head is not copied on its way through an exchange.
 #[derive(Debug, Default)]
+#[allow(clippy::vec_box)]
 pub struct SpareHeads {
     requests: RefCell<Vec<Box<Request>>>,
     responses: RefCell<Vec<Box<Response>>>,
 }
 
+#[allow(clippy::unnecessary_box_returns)]
 impl SpareHeads {
     /// An empty request head.
     pub fn take_request(&self) -> Box<Request> {
