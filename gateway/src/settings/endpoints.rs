@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::kinds::{Parsed, count};
+use super::kinds::{Parsed, ParsedBy, count};
 use super::reader::{Either, Reader};
 use super::record::Otherwise;
 use super::report::{Placed, Report};
@@ -35,7 +35,7 @@ pub fn read(table: &mut Reader<'_, '_>) -> Vec<Endpoint> {
 }
 
 /// An endpoint in the settings.
-const URL: Parsed<fn(&Placed<String>, &Report<'_>) -> Option<Endpoint>> = Parsed {
+const URL: ParsedBy<Endpoint> = Parsed {
     label: "endpoint",
     pattern: Some("^(unix:(//)?/.+|((http|https|h2c)://)?[^/@?#]+/?)$"),
     read: endpoint,

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::kinds::Parsed;
+use super::kinds::{Parsed, ParsedBy};
 use super::report::{Placed, Report};
 
 /// A network in the settings.
-pub const NETWORK: Parsed<fn(&Placed<String>, &Report<'_>) -> Option<Network>> = Parsed {
+pub const NETWORK: ParsedBy<Network> = Parsed {
     label: "network such as `\"10.0.0.0/8\"` or `\"::1\"`",
     pattern: Some("^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"),
     read,

@@ -15,6 +15,8 @@
 //! Every key is asked for on every path, since a reader without a file describes the settings. Run
 //! `UPDATE_DOCS=1 cargo test -p gateway --lib settings::reference` to bring the tables up to date.
 
+#![expect(clippy::needless_pass_by_value, reason = "a kind is made where its key is declared")]
+
 use toml::de::{DeInteger, DeTable, DeValue};
 
 pub use super::kinds::Value;
@@ -36,6 +38,9 @@ pub struct Reader<'t, 'r> {
     /// Where the problems go.
     pub report: &'r Report<'t>,
 }
+
+/// A value with a name that the operator chose; none if it is not of its kind.
+pub type Named<T> = (Placed<String>, Option<Placed<T>>);
 
 /// A value, or a table in its place.
 #[derive(Debug)]
@@ -277,7 +282,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         kind: K,
         doc: &'static str,
         secret: fn(&str) -> bool,
-    ) -> Vec<(Placed<String>, Option<Placed<K::Value>>)> {
+    ) -> Vec<Named<K::Value>> {
         self.record(key, self.described(&kind), Form::Values, Otherwise::Words("none"), doc);
         let Some(value) = self.take(key) else { return Vec::new() };
         let Some(mut table) = Self::new(value, key, self.report) else { return Vec::new() };
@@ -303,13 +308,11 @@ impl<'t, 'r> Reader<'t, 'r> {
         doc: &'static str,
     ) -> Option<Either<'t, 'r, K::Value>> {
         self.record(key, self.described(&kind), Form::Either, otherwise, doc);
-        match self.take(key) {
-            Some(value) => self.value_or_table(&format!("'{key}'"), key, &kind, value),
-            None => {
-                let table = self.describes().then(|| self.empty(key));
-                self.child(None, table).map(Either::Table)
-            }
+        if let Some(value) = self.take(key) {
+            return self.value_or_table(&format!("'{key}'"), key, &kind, value);
         }
+        let table = self.describes().then(|| self.empty(key));
+        self.child(None, table).map(Either::Table)
     }
 
     /// Takes a list of values and tables, the latter called `name` in messages.

@@ -10,7 +10,9 @@ pub fn schema(root: &Table) -> Json {
         ("title", Json::text("gateway settings")),
     ]);
     if let Json::Object(members) = table(root) {
-        members.into_iter().for_each(|(key, value)| schema.push(&key, value));
+        for (key, value) in members {
+            schema.push(&key, value);
+        }
     }
     schema
 }

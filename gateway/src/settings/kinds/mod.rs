@@ -10,7 +10,7 @@ use super::reader::found;
 use super::report::{Placed, Report};
 use crate::json::Json;
 pub use numbers::{Count, Duration, DurationOrNone, Size, Statuses, count, count_or_none, size};
-pub use texts::{Address, Parsed, Text, Words, words};
+pub use texts::{Address, Parsed, ParsedBy, Text, Words, words};
 
 /// A value as it was parsed.
 pub type Value<'t> = Spanned<DeValue<'t>>;

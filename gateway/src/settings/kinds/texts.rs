@@ -65,6 +65,9 @@ pub struct Parsed<F> {
     pub read: F,
 }
 
+/// A [`Parsed`] that needs nothing but the text.
+pub type ParsedBy<T> = Parsed<fn(&Placed<String>, &Report<'_>) -> Option<T>>;
+
 impl<T, F: Fn(&Placed<String>, &Report<'_>) -> Option<T>> Kind for Parsed<F> {
     type Value = T;
 
