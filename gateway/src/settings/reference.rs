@@ -53,15 +53,15 @@ fn made(page: &str, sections: &BTreeMap<String, String>) -> (String, Vec<String>
     let mut parts = page.split(BEGIN);
     out.push_str(parts.next().unwrap_or_default());
     for part in parts {
-        let (names, rest) = part.split_once(" -->\n").expect("the end of a comment");
+        let (paths, rest) = part.split_once(" -->\n").expect("the end of a comment");
         let (_, rest) = rest.split_once(END).expect("the end of a table");
         let mut tables: Vec<&String> = Vec::new();
-        for name in names.split(' ') {
+        for name in paths.split(' ') {
             tables.push(sections.get(name).unwrap_or_else(|| panic!("there is no section '{name}'")));
             named.push(name.to_owned());
         }
-        assert!(tables.windows(2).all(|pair| pair[0] == pair[1]), "{names} are not alike");
-        out.push_str(&format!("{BEGIN}{names} -->\n{}{END}{rest}", tables[0]));
+        assert!(tables.windows(2).all(|pair| pair[0] == pair[1]), "{paths} are not alike");
+        out.push_str(&format!("{BEGIN}{paths} -->\n{}{END}{rest}", tables[0]));
     }
     (out, named)
 }
