@@ -47,7 +47,7 @@ impl Shared {
                         json!({ "id": id, "name": digest, "metadata": { "package_type": "container", "container": { "tags": tags } } })
                     })
                     .collect();
-                Some(Answer::new(200).json(&Value::from(shown).to_string()))
+                Some(Answer::new(200).with("X-OAuth-Scopes", scopes).json(&Value::from(shown).to_string()))
             }
             ("DELETE", ["versions", id]) => {
                 if !has("delete:packages") {
