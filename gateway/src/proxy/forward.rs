@@ -112,7 +112,7 @@ pub(super) async fn forward<'s, D: Downstream>(
 
 /// Adds what only the gateway can say.
 fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, said: Said) {
-    let request = exchange.request;
+    let request = &mut *exchange.request;
     let fields = &mut request.fields;
     match request.target.authority().map(str::as_bytes) {
         // A client of HTTP/1.0 may name no host, the upstream must get one.
