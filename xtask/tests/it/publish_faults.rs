@@ -204,8 +204,8 @@ fn without_the_right_to_push_nothing_is_sent_and_the_cause_is_named() {
     let repository = format!("{}/user/image", proxy.registry());
     let denied = r#"{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}"#;
     proxy.on("POST", "/blobs/uploads/", 1, Fault::Answer(403, Vec::new(), denied));
-    workshop.publish(&repository, &["1.0.0"]).code(1).says("step 'rights'").says("wants credentials");
+    workshop.publish(&repository, &["1.0.0"]).code(1).says("step 'rights'").says("requires credentials");
     proxy.guard(Guard::default());
-    workshop.publish(&repository, &["1.0.0"]).code(1).says("step 'rights'").says("wants credentials");
+    workshop.publish(&repository, &["1.0.0"]).code(1).says("step 'rights'").says("requires credentials");
     assert_eq!((proxy.count("PUT", ""), proxy.count("PATCH", "")), (0, 0));
 }

@@ -217,7 +217,7 @@ fn a_private_image_is_verified_with_a_token_that_is_handed_in() {
         let _ = child.stdin.take().unwrap().write_all(b"hunter2-password\n");
         Ran::from_output(child.wait_with_output().unwrap())
     };
-    verify(&[]).code(1).says("wants credentials");
+    verify(&[]).code(1).says("requires credentials");
     verify(&["--token-stdin"]).code(2).says("--user");
     let ran = verify(&["--token-stdin", "--user", "user"]).code(0);
     assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
