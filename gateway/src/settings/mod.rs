@@ -10,6 +10,7 @@ pub mod files;
 mod listeners;
 mod model;
 pub mod network;
+mod observe;
 mod parse;
 mod paths;
 mod problem;

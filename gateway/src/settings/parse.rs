@@ -9,7 +9,8 @@ use toml::de::DeTable;
 use super::problem::{Place, Problem};
 use super::reader::{Reader, put};
 use super::report::Report;
-use super::{Settings, listeners, routes, upstreams};
+use super::{Settings, listeners, observe, routes, upstreams};
+use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -76,7 +77,6 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     put(&mut settings.threads, root.count("threads", 1..=1024));
     put(&mut settings.drain_delay, root.duration_or_zero("drain_delay"));
     put(&mut settings.drain_timeout, root.duration_or_zero("drain_timeout"));
-    put(&mut settings.access_log, root.boolean("access_log"));
     if let Some(value) = root.take("admin")
         && let Some(mut admin) = Reader::new(value, "[admin]", root.report)
     {
@@ -86,6 +86,7 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
     settings.routes = routes::read(&mut root, &settings.upstreams);
+    put(&mut settings.access_log, observe::access_log(&mut root, &settings.routes));
     root.finish();
 }
 
@@ -94,7 +95,7 @@ fn empty() -> Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(30),
-        access_log: true,
+        access_log: LogSettings::default(),
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
@@ -217,7 +218,7 @@ path = \"v1\"
             ("threads = '2'", "from 1 to 1024, not '2'"),
             ("threads = [2]", "from 1 to 1024, not an array"),
             ("threads = {}", "from 1 to 1024, not a table"),
-            ("access_log = 1", "must be true or false, not 1"),
+            ("access_log = 1", "must be true, false or a table, not 1"),
             ("drain_delay = 5", "\"5m\", not 5"),
             ("drain_delay = true", "\"5m\", not true"),
             ("admin = 5", "[admin] must be a table, not 5"),
