@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::http1::encode::append_number;
+use crate::net::append;
 
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,17 +54,17 @@ impl<'b> Line<'b> {
 
     fn key(&mut self, key: &Key) {
         let from = usize::from(std::mem::take(&mut self.first));
-        self.out.extend_from_slice(&key.0[from..]);
+        append(self.out, &key.0[from..]);
     }
 
     /// Adds a text in which nothing needs an escape or, in logfmt, quotes.
     pub fn plain(&mut self, key: &Key, value: &[u8]) {
         self.key(key);
         if self.style == Style::Logfmt {
-            return self.out.extend_from_slice(value);
+            return append(self.out, value);
         }
         self.out.push(b'"');
-        self.out.extend_from_slice(value);
+        append(self.out, value);
         self.out.push(b'"');
     }
 
@@ -89,7 +90,7 @@ impl<'b> Line<'b> {
         }
         self.key(key);
         if self.style == Style::Json {
-            self.out.extend_from_slice(b"null");
+            append(self.out, b"null");
         }
     }
 
@@ -110,12 +111,12 @@ impl<'b> Line<'b> {
             *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
             rest /= 10;
         }
-        self.out.extend_from_slice(&digits);
+        append(self.out, &digits);
     }
 
     /// Ends the record and the line.
     pub fn finish(self) {
-        self.out.extend_from_slice(if self.style == Style::Json { b"}\n" } else { b"\n" });
+        append(self.out, if self.style == Style::Json { b"}\n" } else { b"\n" });
     }
 }
 
@@ -124,8 +125,8 @@ pub fn append_quoted(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
     for c in value.chars() {
         match c {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
+            '"' => append(out, b"\\\""),
+            '\\' => append(out, b"\\\\"),
             // Line and paragraph separators end a line for some readers.
             c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
                 let mut units = [0; 2];
@@ -133,7 +134,7 @@ pub fn append_quoted(out: &mut Vec<u8>, value: &str) {
                     let _ = write!(out, "\\u{unit:04x}");
                 }
             }
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            c => append(out, c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
     out.push(b'"');

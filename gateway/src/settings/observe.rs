@@ -2,53 +2,61 @@
 
 use std::path::PathBuf;
 
-use toml::de::DeValue;
-
 use super::Route;
-use super::reader::{Reader, found, put};
-use super::report::Placed;
+use super::kinds::{List, Parsed, ParsedBy, Switch, Text, count, words};
+use super::reader::{Either, Reader};
+use super::record::Otherwise;
+use super::report::{Placed, Report};
 use super::units::nearest;
 use crate::http::token;
+use crate::json::Json;
 use crate::observe::counter::CLASSES;
 use crate::observe::line::Style;
 use crate::observe::log_settings::{KnownField, LogField, LogSettings, SampleRule, is_credential};
 
+const FIELD: ParsedBy<LogField> = Parsed { label: "name of a field", pattern: None, read: field };
+const HEADER: ParsedBy<String> = Parsed { label: "name of a header", pattern: None, read: header };
+const CLASS: ParsedBy<usize> =
+    Parsed { label: "`\"1xx\"`, `\"2xx\"`, `\"3xx\"` or `\"4xx\"`", pattern: Some("^[1-4]xx$"), read: class };
+
 /// Reads `access_log`: a switch, or a table that says what is logged.
 pub fn access_log(root: &mut Reader<'_, '_>, routes: &[Route]) -> Option<LogSettings> {
-    let value = root.take("access_log")?;
-    let span = value.span();
-    match value.get_ref() {
-        DeValue::Boolean(enabled) => return Some((*enabled).into()),
-        DeValue::Table(_) => {}
-        other => {
-            let found = found(other);
-            root.report.add(&span, format!("'access_log' must be true, false or a table, not {found}"));
-            return None;
-        }
-    }
-    let mut table = Reader::new(value, "[access_log]", root.report)?;
+    let given = root.either(
+        "access_log",
+        Switch,
+        Otherwise::Is(Json::Bool(true)),
+        "whether every request is logged on standard output; or what is logged, and where",
+    )?;
+    let mut table = match given {
+        Either::Value(enabled) => return Some(enabled.value.into()),
+        Either::Table(table) => table,
+    };
     let mut settings = LogSettings::default();
-    put(&mut settings.style, table.word("format", &[("json", Style::Json), ("logfmt", Style::Logfmt)]));
-    if table.has("fields") {
-        settings.fields = table.strings("fields").iter().filter_map(|name| field(&table, name)).collect();
-    } else {
-        table.take("fields");
+    let styles = [("json", Style::Json), ("logfmt", Style::Logfmt)];
+    table.set(&mut settings.style, "format", words(&styles), "how a line is written");
+    let doc = "the fields of a line, in their order";
+    if let Some(fields) = table.get("fields", List(FIELD), "all", doc) {
+        settings.fields = fields.into_iter().map(|field| field.value).collect();
     }
-    for name in headers(&mut table, "request_headers") {
-        settings.fields.push(LogField::RequestHeader(name));
+    let doc = "headers of the request that are logged too, as `request.NAME`";
+    for name in table.get("request_headers", List(HEADER), "none", doc).unwrap_or_default() {
+        settings.fields.push(LogField::RequestHeader(name.value));
     }
-    for name in headers(&mut table, "response_headers") {
-        settings.fields.push(LogField::ResponseHeader(name));
+    let doc = "headers of the response that are logged too, as `response.NAME`";
+    for name in table.get("response_headers", List(HEADER), "none", doc).unwrap_or_default() {
+        settings.fields.push(LogField::ResponseHeader(name.value));
     }
-    settings.file = table.string("file").map(|file| PathBuf::from(file.value));
-    for rule in table.tables("sample").unwrap_or_default() {
+    let doc = "the file that takes the lines; SIGUSR1 opens it anew";
+    settings.file = table.get("file", Text, "standard output", doc).map(PathBuf::from);
+    let doc = "which requests are logged in part; the first rule that fits counts";
+    for rule in table.tables("sample", "[[access_log.sample]]", Otherwise::Words("none"), doc) {
         settings.rules.push(sample(rule, routes));
     }
     table.finish();
     Some(settings)
 }
 
-fn field(table: &Reader<'_, '_>, name: &Placed<String>) -> Option<LogField> {
+fn field(name: &Placed<String>, report: &Report<'_>) -> Option<LogField> {
     let known = KnownField::ALL.iter().find(|(known, _, _)| *known == name.value);
     if known.is_none() {
         let names = KnownField::ALL.iter().map(|(name, _, _)| *name);
@@ -57,32 +65,47 @@ fn field(table: &Reader<'_, '_>, name: &Placed<String>) -> Option<LogField> {
             None => format!("known are: {}", names.collect::<Vec<_>>().join(", ")),
         };
         let shown = name.value.escape_debug();
-        table.report.add(&name.span, format!("'{shown}' is not a field of the access log; {advice}"));
+        report.add(&name.span, format!("'{shown}' is not a field of the access log; {advice}"));
     }
     known.map(|(_, field, _)| LogField::Known(*field))
 }
 
-/// Names of headers in lower case.
-fn headers(table: &mut Reader<'_, '_>, key: &'static str) -> Vec<String> {
-    let report = table.report;
-    let mut names = Vec::new();
-    for name in table.strings(key) {
-        let shown = name.value.escape_debug();
-        if !token::is_token(name.value.as_bytes()) {
-            report.add(&name.span, format!("'{shown}' is not the name of a header"));
-        } else if is_credential(&name.value) {
-            report.add(&name.span, format!("'{shown}' holds a credential, which is never logged; remove it"));
-        } else {
-            names.push(name.value.to_ascii_lowercase());
-        }
+/// The name of a header in lower case.
+fn header(name: &Placed<String>, report: &Report<'_>) -> Option<String> {
+    let shown = name.value.escape_debug();
+    if !token::is_token(name.value.as_bytes()) {
+        report.add(&name.span, format!("'{shown}' is not the name of a header"));
+        return None;
     }
-    names
+    if is_credential(&name.value) {
+        report.add(&name.span, format!("'{shown}' holds a credential, which is never logged; remove it"));
+        return None;
+    }
+    Some(name.value.to_ascii_lowercase())
+}
+
+/// A class without `none` and `5xx`: failures are always logged.
+fn class(class: &Placed<String>, report: &Report<'_>) -> Option<usize> {
+    let place =
+        CLASSES.iter().position(|known| *known == class.value).filter(|place| (1..=4).contains(place));
+    if place.is_none() {
+        let shown = class.value.escape_debug();
+        report.add(
+            &class.span,
+            format!(
+                "'{shown}' is no class of status that can be sampled; write \"1xx\", \"2xx\", \"3xx\" or \"4xx\" \
+                 (failures and 5xx are always logged)"
+            ),
+        );
+    }
+    place
 }
 
 fn sample(mut table: Reader<'_, '_>, routes: &[Route]) -> SampleRule {
     let report = table.report;
     let mut rule = SampleRule { routes: Vec::new(), classes: Vec::new(), one_in: 1 };
-    for name in table.strings("routes") {
+    let doc = "the names of the routes for which the rule holds";
+    for name in table.get("routes", List(Text), "all", doc).unwrap_or_default() {
         if routes.iter().any(|route| route.name == name.value) {
             rule.routes.push(name.value);
             continue;
@@ -91,24 +114,13 @@ fn sample(mut table: Reader<'_, '_>, routes: &[Route]) -> SampleRule {
         let advice = advice.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
         report.add(&name.span, format!("there is no route '{}'{advice}", name.value.escape_debug()));
     }
-    for class in table.strings("statuses") {
-        // Without `none` and `5xx`: failures are always logged.
-        match CLASSES.iter().position(|known| *known == class.value).filter(|class| (1..=4).contains(class)) {
-            Some(class) => rule.classes.push(class),
-            None => report.add(
-                &class.span,
-                format!(
-                    "'{}' is no class of status that can be sampled; write \"1xx\", \"2xx\", \"3xx\" or \"4xx\" \
-                     (failures and 5xx are always logged)",
-                    class.value.escape_debug()
-                ),
-            ),
-        }
+    let doc = "the classes of status for which it holds; failures at the service and 5xx are always logged";
+    let classes = table.get("statuses", List(CLASS), "all", doc).unwrap_or_default();
+    rule.classes = classes.into_iter().map(|class| class.value).collect();
+    let doc = "of so many requests, one is logged; with 0 none";
+    if let Some(one_in) = table.need("one_in", count(0..=1_000_000), "100", doc) {
+        rule.one_in = one_in.value;
     }
-    if !table.has("one_in") {
-        table.lacks("one_in", "100");
-    }
-    put(&mut rule.one_in, table.count("one_in", 0..=1_000_000));
     table.finish();
     rule
 }
@@ -120,7 +132,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_the_access_log() {
         let table = [
-            ("format = 'xml'", "'format' must be \"json\" or \"logfmt\", not 'xml'"),
+            ("format = 'xml'", "'format' must be \"json\" or \"logfmt\""),
             ("fields = ['statuss']", "'statuss' is not a field of the access log; did you mean 'status'?"),
             ("request_headers = ['Cookie']", "'Cookie' holds a credential, which is never logged; remove it"),
             ("response_headers = ['a b']", "'a b' is not the name of a header"),
