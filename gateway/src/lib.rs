@@ -3,8 +3,8 @@
 //!
 //! The modules, from the bottom up; each knows only those before it: [`net`], [`http`], [`http1`],
 //! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`probe`],
-//! [`settings`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`snapshot`],
-//! [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads this
+//! [`settings`], [`state`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`snapshot`],
+//! [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads this
 //! list and holds the code to it.
 
 #![forbid(unsafe_code)]
@@ -26,10 +26,12 @@ pub mod prepare;
 pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;
+pub mod reload;
 pub mod route;
 pub mod run;
 pub mod settings;
 pub mod snapshot;
+pub mod state;
 pub mod tls;
 pub mod upstream;
 pub mod worker;

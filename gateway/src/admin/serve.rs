@@ -1,4 +1,4 @@
-//! Answers `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
+//! Answers `/livez`, `/readyz`, `/metrics` and `/-/reload` over HTTP/1.1.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -24,6 +24,7 @@ use crate::http1::request;
 use crate::http1::wire::Wire;
 use crate::net::Stream;
 use crate::observe::metrics::Metrics;
+use crate::reload::{Cause, Outcome, Reload};
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A whole connection takes no longer: whoever asks again connects again.
@@ -34,6 +35,9 @@ const LIMITS: HeadLimits = HeadLimits { max_bytes: 16 << 10, max_fields: 64 };
 /// (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Where settings are reloaded.
+const RELOAD: &str = "/-/reload";
 
 const PLAIN: &[u8] = b"text/plain; charset=utf-8";
 /// The text format of Prometheus.
@@ -46,6 +50,8 @@ pub struct Admin {
     pub ready: Arc<AtomicBool>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// Puts other settings in force.
+    pub reload: Reload,
 }
 
 /// Serves the admin listener for as long as the process runs.
@@ -100,7 +106,7 @@ async fn exchange(wire: &mut Wire, admin: &Admin) -> Result<bool, Broken> {
         Ok(None) => return Ok(false),
         Ok(Some(request)) => {
             wire.discard_body();
-            let answer = admin.answer(&request.method, request.target.path.as_str());
+            let answer = admin.answer(&request.method, request.target.path.as_str()).await;
             (answer, request.method == Method::HEAD, request.persists && wire.is_body_used())
         }
         Err(rejection) => (Answer::text(rejection.status, format!("{}\n", rejection.public)), false, false),
@@ -148,11 +154,13 @@ struct Answer {
     status: StatusCode,
     kind: &'static [u8],
     body: Cow<'static, str>,
+    /// The methods that are allowed, of a response that refuses one.
+    allow: &'static str,
 }
 
 impl Answer {
     fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, kind: PLAIN, body: body.into() }
+        Self { status, kind: PLAIN, body: body.into(), allow: "" }
     }
 
     /// Writes the head into the write buffer.
@@ -164,8 +172,8 @@ impl Answer {
         append_field(out, b"content-type", self.kind);
         append_field(out, b"cache-control", b"no-store");
         append_field(out, b"date", httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            append_field(out, b"allow", b"GET, HEAD");
+        if !self.allow.is_empty() {
+            append_field(out, b"allow", self.allow.as_bytes());
         }
         if !persists {
             append_field(out, b"connection", b"close");
@@ -177,18 +185,40 @@ impl Answer {
 }
 
 impl Admin {
-    fn answer(&self, method: &Method, path: &str) -> Answer {
-        if method != Method::GET && method != Method::HEAD {
-            return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    async fn answer(&self, method: &Method, path: &str) -> Answer {
+        let allowed = if path == RELOAD { "POST" } else { "GET, HEAD" };
+        if !allowed.split(", ").any(|one| one == method.as_str()) {
+            let text = format!("only {}\n", allowed.replace(", ", " and "));
+            return Answer { allow: allowed, ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, text) };
         }
         match path {
             "/livez" => Answer::text(StatusCode::OK, "live\n"),
             "/readyz" if self.ready.load(Ordering::Relaxed) => Answer::text(StatusCode::OK, "ready\n"),
             "/readyz" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-            "/metrics" => {
-                Answer { status: StatusCode::OK, kind: METRICS, body: self.metrics.render().into() }
-            }
-            _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+            "/metrics" => Answer { kind: METRICS, ..Answer::text(StatusCode::OK, self.metrics.render()) },
+            RELOAD => reloaded(self.reload.reload(Cause::Admin).await),
+            _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /-/reload\n"),
         }
     }
+}
+
+/// What became of a reload, with every problem and every warning in a line.
+fn reloaded(outcome: Option<Outcome>) -> Answer {
+    let Some(Outcome { problems, warnings, duration }) = outcome else {
+        return Answer::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the gateway is stopping; nothing is reloaded\n",
+        );
+    };
+    let (status, end) = if problems.is_empty() {
+        (StatusCode::OK, format!("settings reloaded in {duration:.1?}\n"))
+    } else {
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "settings not reloaded; those from before stay in force\n".to_owned(),
+        )
+    };
+    let problems = problems.iter().map(|problem| format!("{problem}\n"));
+    let warnings = warnings.iter().map(|warning| format!("{warning} (warning)\n"));
+    Answer::text(status, warnings.chain(problems).chain([end]).collect::<String>())
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::access::AccessLog;
 use super::counter::{Attempts, Connections, InFlight, PerWorker, Requests};
 use super::exposition::Exposition;
+use super::reloads::Reloads;
 use crate::http::Source;
 
 /// Counters by name.
@@ -29,6 +30,8 @@ pub struct Metrics {
     unrouted: Arc<PerWorker<Requests>>,
     in_flight: Arc<PerWorker<InFlight>>,
     log: AccessLog,
+    /// How the reloads of the settings went.
+    pub reloads: Reloads,
     /// Failures by source and reason; both are fixed words. Only failing requests take the lock.
     failures: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
@@ -44,6 +47,7 @@ impl Metrics {
             unrouted: Arc::new(PerWorker::new(workers)),
             in_flight: Arc::new(PerWorker::new(workers)),
             log,
+            reloads: Reloads::default(),
             failures: Mutex::default(),
         }
     }
@@ -79,6 +83,17 @@ impl Metrics {
         Arc::clone(&self.in_flight)
     }
 
+    /// Drops the counters of names that are in no snapshot any more.
+    pub fn drop_unused(&self) {
+        fn unused<T>(all: &ByName<T>) {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, counters| Arc::strong_count(counters) > 1);
+        }
+        unused(&self.routes);
+        unused(&self.listeners);
+        unused(&self.upstreams);
+    }
+
     /// Counts a request that failed.
     pub fn failed(&self, source: Source, reason: &'static str) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,6 +123,7 @@ impl Metrics {
             "Lines of the access log that were lost, since standard output took them too slowly.",
         );
         out.sample("gateway_log_lines_dropped_total", &[], self.log.dropped());
+        self.reloads.render(&mut out);
         out.finish()
     }
 

@@ -6,5 +6,6 @@ pub mod counter;
 mod exposition;
 pub mod json;
 pub mod metrics;
+pub mod reloads;
 pub mod request_id;
 pub mod stderr;

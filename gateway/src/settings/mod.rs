@@ -16,6 +16,8 @@ mod problem;
 mod reader;
 mod report;
 mod routes;
+pub mod secret;
+mod source;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -26,4 +28,6 @@ pub use built_in::built_in;
 pub use model::*;
 pub use parse::{load, parse};
 pub use problem::{Place, Problem};
+pub use secret::Secret;
+pub use source::Source;
 pub use units::duration;

@@ -67,6 +67,7 @@ pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
         let rest = if number + 1 == errors.len() { "; the rest is checked once it is" } else { "" };
         report.add(&span, format!("the file is not valid TOML here: {found}{rest}"));
     }
+    settings.secrets = report.take_secrets();
     let (files, problems) = report.into_parts();
     settings.files = files;
     (settings, problems)
@@ -76,6 +77,7 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     put(&mut settings.threads, root.count("threads", 1..=1024));
     put(&mut settings.drain_delay, root.duration_or_zero("drain_delay"));
     put(&mut settings.drain_timeout, root.duration_or_zero("drain_timeout"));
+    put(&mut settings.watch, root.boolean("watch"));
     put(&mut settings.access_log, root.boolean("access_log"));
     if let Some(value) = root.take("admin")
         && let Some(mut admin) = Reader::new(value, "[admin]", root.report)
@@ -94,12 +96,14 @@ fn empty() -> Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(30),
+        watch: true,
         access_log: true,
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
         routes: Vec::new(),
         files: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::problem::{Place, Problem};
-use super::{FileKind, NamedFile};
+use super::{FileKind, NamedFile, Secret};
 
 /// The file being read and the problems found in it so far.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub struct Report<'t> {
     lines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
     files: RefCell<Vec<(FileKind, NamedFile)>>,
+    secrets: RefCell<Vec<Secret>>,
 }
 
 /// A place in the text, in bytes.
@@ -35,7 +36,14 @@ impl<'t> Report<'t> {
     pub fn new(file: &'t str, text: &'t str) -> Self {
         let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
-        Self { file, text, lines, problems: RefCell::default(), files: RefCell::default() }
+        Self {
+            file,
+            text,
+            lines,
+            problems: RefCell::default(),
+            files: RefCell::default(),
+            secrets: RefCell::default(),
+        }
     }
 
     /// The place of a span.
@@ -84,6 +92,16 @@ impl<'t> Report<'t> {
         let file = NamedFile { path: PathBuf::from(&path.value), place: self.place(&path.span) };
         self.files.borrow_mut().push((kind, file.clone()));
         file
+    }
+
+    /// Notes a secret that the settings name.
+    pub fn secret(&self, secret: &Secret) {
+        self.secrets.borrow_mut().push(secret.clone());
+    }
+
+    /// All secrets noted so far.
+    pub fn take_secrets(&self) -> Vec<Secret> {
+        self.secrets.take()
     }
 
     /// The number of problems so far.

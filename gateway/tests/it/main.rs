@@ -14,6 +14,7 @@ mod http2_upstream;
 mod lifecycle;
 mod proxying;
 mod random;
+mod reload;
 mod strict;
 mod tls;
 mod tunnel;
