@@ -2,10 +2,10 @@
 //! forwards them.
 //!
 //! The modules, from the bottom up; each knows only those before it: [`net`], [`http`], [`http1`],
-//! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`probe`],
+//! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`], [`probe`],
 //! [`settings`], [`state`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`snapshot`],
-//! [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads this
-//! list and holds the code to it.
+//! [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads
+//! this list and holds the code to it.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used))]
@@ -15,6 +15,7 @@ pub mod cli;
 pub mod dial;
 pub mod endpoint;
 pub mod exchange;
+pub mod fetch;
 pub mod filter;
 pub mod http;
 pub mod http1;

@@ -2,14 +2,17 @@
 
 mod copied;
 pub mod fault;
+mod identity;
 mod peer;
 mod record;
 
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
+pub use identity::{Identity, Kind};
 pub use peer::Peer;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
@@ -40,6 +43,8 @@ pub struct Exchange<'s> {
     pub client: Cow<'s, str>,
     /// Where the parameters of the route stand in the canonical path.
     pub parameters: Parameters,
+    /// Who sent the request, once that is known; later filters, limits and logs see it.
+    pub identity: Option<Rc<Identity>>,
     /// The body for a mirror, if the request is copied.
     pub copied: Option<Box<Copied>>,
     /// Bytes of the request body.
@@ -75,6 +80,7 @@ impl<'s> Exchange<'s> {
             time: SystemTime::now(),
             client: Cow::Borrowed(&peer.text),
             parameters: Parameters::default(),
+            identity: None,
             copied: None,
             received: 0,
             sent: 0,
