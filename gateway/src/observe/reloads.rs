@@ -5,6 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::exposition::Exposition;
 
+const TOTAL: &str = "gateway_config_reloads_total";
+const GOOD: &str = "gateway_config_last_reload_successful";
+const WHEN: &str = "gateway_config_last_reload_success_timestamp_seconds";
+const TIME: &str = "gateway_config_last_reload_duration_seconds";
+
 /// The reloads of the process.
 #[derive(Debug)]
 pub struct Reloads(Mutex<ReloadHistory>);
@@ -63,18 +68,14 @@ impl Reloads {
     /// Adds the families.
     pub(super) fn render(&self, out: &mut Exposition) {
         let history = self.history();
-        const TOTAL: &str = "gateway_config_reloads_total";
         out.family(TOTAL, "counter", "Reloads of the settings, by result.");
         out.sample(TOTAL, &[("result", "success")], history.succeeded);
         out.sample(TOTAL, &[("result", "failure")], history.failed);
-        const GOOD: &str = "gateway_config_last_reload_successful";
         out.family(GOOD, "gauge", "Whether the last reload of the settings succeeded; 1 before the first.");
         out.sample(GOOD, &[], u8::from(history.problems.is_empty()));
-        const WHEN: &str = "gateway_config_last_reload_success_timestamp_seconds";
         out.family(WHEN, "gauge", "When the settings in force were put in force.");
         let since = history.last_success.duration_since(UNIX_EPOCH).unwrap_or_default();
         out.sample(WHEN, &[], since.as_secs());
-        const TIME: &str = "gateway_config_last_reload_duration_seconds";
         out.family(TIME, "gauge", "How long the last reload of the settings took.");
         out.sample(TIME, &[], history.duration.as_secs_f64());
     }

@@ -46,7 +46,7 @@ impl Upstream {
                 return Ok(Arc::clone(known));
             }
             // With it go the sessions that can be resumed.
-            tls = known.dialing.tls.clone();
+            tls.clone_from(&known.dialing.tls);
         }
         let known = known.filter(|known| known.dialing.proxy_header == settings.proxy_protocol);
         let dialing =

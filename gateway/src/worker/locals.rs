@@ -38,9 +38,12 @@ impl Drop for Slot {
     }
 }
 
-/// By the slot of the upstream, with its owner.
+/// By the place of the upstream's slot.
 #[derive(Debug, Default)]
-pub struct Locals(RefCell<Vec<Option<(u64, Rc<Local>)>>>);
+pub struct Locals(RefCell<Vec<Option<Owned>>>);
+
+/// A part with the owner of the slot.
+type Owned = (u64, Rc<Local>);
 
 impl Locals {
     /// The part of an upstream, made when it is first asked for.

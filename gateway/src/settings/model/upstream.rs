@@ -53,6 +53,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// The same without the places in the file, so that it can be compared with another file's.
+    #[must_use]
     pub fn without_places(&self) -> Self {
         let mut upstream = Self { place: Place::default(), ..self.clone() };
         let identity = upstream.tls.identity.iter_mut();
