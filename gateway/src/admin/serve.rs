@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::exposed::expose;
 use crate::http::Rejection;
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Sink};
@@ -23,6 +24,7 @@ use crate::http1::head::{Framing, HeadLimits};
 use crate::http1::request;
 use crate::http1::wire::Wire;
 use crate::net::Stream;
+use crate::observe::format::Format;
 use crate::observe::metrics::Metrics;
 use crate::reload::{Cause, Outcome, Reload};
 
@@ -40,8 +42,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const RELOAD: &str = "/-/reload";
 
 const PLAIN: &[u8] = b"text/plain; charset=utf-8";
-/// The text format of Prometheus.
-const METRICS: &[u8] = b"text/plain; version=0.0.4; charset=utf-8";
 
 /// What the admin listener tells about.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ pub struct Admin {
     pub ready: Arc<AtomicBool>,
     /// The counters.
     pub metrics: Arc<Metrics>,
-    /// Puts other settings in force.
+    /// The settings in force, and what puts others in force.
     pub reload: Reload,
 }
 
@@ -94,6 +94,7 @@ async fn connection(stream: TcpStream, admin: Admin) {
 struct Request {
     method: Method,
     target: Target,
+    fields: Fields,
     persists: bool,
 }
 
@@ -106,13 +107,13 @@ async fn exchange(wire: &mut Wire, admin: &Admin) -> Result<bool, Broken> {
         Ok(None) => return Ok(false),
         Ok(Some(request)) => {
             wire.discard_body();
-            let answer = admin.answer(&request.method, request.target.path.as_str()).await;
+            let answer = admin.answer(&request).await;
             (answer, request.method == Method::HEAD, request.persists && wire.is_body_used())
         }
         Err(rejection) => (Answer::text(rejection.status, format!("{}\n", rejection.public)), false, false),
     };
     answer.write(wire, bodiless, persists);
-    let body: &[u8] = if bodiless { b"" } else { answer.body.as_bytes() };
+    let body: &[u8] = if bodiless { b"" } else { &answer.body };
     let mut sent = 0;
     poll_fn(|cx| {
         while let Some(left) = body.get(sent..).filter(|left| !left.is_empty()) {
@@ -141,7 +142,7 @@ fn poll_request(
             target.read_http1(head.method.as_str().as_bytes(), raw, fields.get(Name::Host), http_10)?;
             wire.begin_body(head.length, head.framing);
             let persists = !http_10 && !fields.lists(Name::Connection, b"close");
-            return Poll::Ready(Ok(Some(Request { method: head.method, target, persists })));
+            return Poll::Ready(Ok(Some(Request { method: head.method, target, fields, persists })));
         }
         match ready!(wire.poll_fill(cx)) {
             Ok(count) if count > 0 => {}
@@ -153,14 +154,18 @@ fn poll_request(
 struct Answer {
     status: StatusCode,
     kind: &'static [u8],
-    body: Cow<'static, str>,
+    body: Cow<'static, [u8]>,
     /// The methods that are allowed, of a response that refuses one.
     allow: &'static str,
 }
 
 impl Answer {
     fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, kind: PLAIN, body: body.into(), allow: "" }
+        let body = match body.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        Self { status, kind: PLAIN, body, allow: "" }
     }
 
     /// Writes the head into the write buffer.
@@ -185,9 +190,10 @@ impl Answer {
 }
 
 impl Admin {
-    async fn answer(&self, method: &Method, path: &str) -> Answer {
+    async fn answer(&self, request: &Request) -> Answer {
+        let path = request.target.path.as_str();
         let allowed = if path == RELOAD { "POST" } else { "GET, HEAD" };
-        if !allowed.split(", ").any(|one| one == method.as_str()) {
+        if !allowed.split(", ").any(|one| one == request.method.as_str()) {
             let text = format!("only {}\n", allowed.replace(", ", " and "));
             return Answer { allow: allowed, ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, text) };
         }
@@ -195,7 +201,12 @@ impl Admin {
             "/livez" => Answer::text(StatusCode::OK, "live\n"),
             "/readyz" if self.ready.load(Ordering::Relaxed) => Answer::text(StatusCode::OK, "ready\n"),
             "/readyz" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-            "/metrics" => Answer { kind: METRICS, ..Answer::text(StatusCode::OK, self.metrics.render()) },
+            "/metrics" => {
+                let format = Format::negotiate(request.fields.named(b"accept"));
+                let body = expose(&self.metrics, &self.reload.snapshot()).finish(format).into();
+                let kind = format.content_type().as_bytes();
+                Answer { status: StatusCode::OK, kind, body, allow: "" }
+            }
             RELOAD => reloaded(self.reload.reload(Cause::Admin).await),
             _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /-/reload\n"),
         }

@@ -3,9 +3,13 @@
 pub mod access;
 pub mod clock;
 pub mod counter;
-mod exposition;
+pub mod durations;
+pub mod exposition;
+pub mod format;
 pub mod json;
 pub mod metrics;
+mod process;
+pub mod protobuf;
 pub mod reloads;
 pub mod request_id;
 pub mod stderr;

@@ -69,15 +69,15 @@ impl Reloads {
     pub(super) fn render(&self, out: &mut Exposition) {
         let history = self.history();
         out.family(TOTAL, "counter", "Reloads of the settings, by result.");
-        out.sample(TOTAL, &[("result", "success")], history.succeeded);
-        out.sample(TOTAL, &[("result", "failure")], history.failed);
+        out.sample(&[("result", "success")], history.succeeded);
+        out.sample(&[("result", "failure")], history.failed);
         out.family(GOOD, "gauge", "Whether the last reload of the settings succeeded; 1 before the first.");
-        out.sample(GOOD, &[], u8::from(history.problems.is_empty()));
+        out.sample(&[], u8::from(history.problems.is_empty()));
         out.family(WHEN, "gauge", "When the settings in force were put in force.");
         let since = history.last_success.duration_since(UNIX_EPOCH).unwrap_or_default();
-        out.sample(WHEN, &[], since.as_secs());
+        out.sample(&[], since.as_secs());
         out.family(TIME, "gauge", "How long the last reload of the settings took.");
-        out.sample(TIME, &[], history.duration.as_secs_f64());
+        out.sample(&[], history.duration.as_secs_f64());
     }
 }
 
@@ -87,6 +87,7 @@ mod tests {
 
     use super::Reloads;
     use crate::observe::exposition::Exposition;
+    use crate::observe::format::Format;
 
     #[test]
     fn reloads_are_counted_and_the_last_one_is_told() {
@@ -94,7 +95,7 @@ mod tests {
         let has = |line: &str| {
             let mut out = Exposition::default();
             reloads.render(&mut out);
-            let text = out.finish();
+            let text = String::from_utf8(out.finish(Format::Text)).expect("text");
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         };
         has("gateway_config_last_reload_successful 1");

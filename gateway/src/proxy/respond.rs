@@ -22,7 +22,7 @@ use crate::worker::watch::For;
 impl<D: Downstream> Forwarding<'_, '_, D> {
     /// Sends the response to the client.
     pub(super) async fn respond(&mut self, answered: Answered<'_>) -> Result<(), Failed> {
-        let Answered { pick, received, in_flight: _in_flight, permit: _permit } = answered;
+        let Answered { pick, received, in_flight: _in_flight, sent: _sent, permit: _permit } = answered;
         let Received { mut backend, head, persistence, said } = received;
         let (upstream, exchange) = (self.upstream, &mut *self.exchange);
         exchange.response.status = head.status;

@@ -52,8 +52,7 @@ impl Upstream {
         let dialing =
             DialSettings { resolver: Arc::clone(resolver), tls, proxy_header: settings.proxy_protocol };
         let cluster = Cluster::new(config(settings), known.map(|known| &*known.cluster), Moment::now());
-        let counters = metrics.upstream(&settings.name);
-        Ok(Arc::new(Self::new(settings.clone(), counters, Arc::new(cluster), dialing)))
+        Ok(Arc::new(Self::new(settings.clone(), metrics, Arc::new(cluster), dialing)))
     }
 }
 
