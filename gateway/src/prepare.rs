@@ -48,7 +48,7 @@ pub fn prepare(
     process: &Process,
     previous: Option<&Snapshot>,
 ) -> (Prepared, Findings) {
-    let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), text };
+    let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), code: None, text };
     let is_whole = found.is_empty();
     let mut problems = found;
     let mut warnings = Vec::new();

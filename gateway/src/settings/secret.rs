@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
-use super::reader::{Reader, Value};
-use super::report::Report;
+use super::kinds::{Kind, Slot, Value};
+use super::report::{Placed, Report, Span};
 use super::{FileKind, Place};
+use crate::json::Json;
 
 /// The largest file that is read as one secret.
 const MAX_FILE_BYTES: u64 = 64 << 10;
@@ -100,47 +101,70 @@ fn from_file(path: &Path) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-/// Takes a secret: `{ file = "…" }`, `{ env = "…" }` or a text.
-pub fn take(table: &mut Reader<'_, '_>, key: &'static str) -> Option<Secret> {
-    let report = table.report;
-    let value = table.take(key)?;
-    read(value, key, report)
+/// A secret: `{ file = "…" }`, `{ env = "…" }`, or a text.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretValue;
+
+impl Kind for SecretValue {
+    type Value = Secret;
+
+    /// No message shows what stands there, since it may be the secret itself.
+    fn read(&self, slot: &Slot<'_, '_>, value: &Value<'_>) -> Option<Secret> {
+        let (report, span) = (slot.report, value.span());
+        let (source, text) = match value.get_ref() {
+            DeValue::String(text) if !text.is_empty() => (Source::Text, Some(text.to_string())),
+            DeValue::Table(table) => (source(table, report).or_else(|| wrong(slot, &span))?, None),
+            _ => return wrong(slot, &span),
+        };
+        let value = Arc::new(text.map_or_else(OnceLock::new, OnceLock::from));
+        let secret = Secret { source, place: report.place(&span), value };
+        report.secret(&secret);
+        Some(secret)
+    }
+
+    fn label(&self) -> String {
+        "[secret](#secrets)".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        let form = |key: &str| {
+            let text = Json::object([("type", Json::text("string")), ("minLength", Json::Number(1))]);
+            Json::object([
+                ("type", Json::text("object")),
+                ("properties", Json::object([(key, text)])),
+                ("required", Json::list([Json::text(key)])),
+                ("additionalProperties", Json::Bool(false)),
+            ])
+        };
+        let text = Json::object([("type", Json::text("string"))]);
+        Json::object([("oneOf", Json::list([form("file"), form("env"), text]))])
+    }
+
+    fn is_secret(&self) -> bool {
+        true
+    }
 }
 
-/// Reads a secret. No message shows what stands there, since it may be the secret itself.
-pub fn read(value: Value<'_>, key: &str, report: &Report<'_>) -> Option<Secret> {
-    let span = value.span();
-    let (source, text) = match value.get_ref() {
-        DeValue::String(text) if !text.is_empty() => (Source::Text, Some(text.to_string())),
-        DeValue::Table(_) => {
-            let mut table = Reader::new(value, key, report)?;
-            let (file, variable) = (table.string("file"), table.string("env"));
-            table.finish();
-            match (file, variable) {
-                (Some(file), None) => {
-                    report.file(FileKind::Secret, &file);
-                    (Source::File(PathBuf::from(file.value)), None)
-                }
-                (None, Some(name)) if name.value.contains(['=', '\0']) => {
-                    report.add(&name.span, "the name of an environment variable has no '=' and no NUL");
-                    return None;
-                }
-                (None, Some(name)) => (Source::Variable(name.value), None),
-                _ => {
-                    report.add(&span, format!("'{key}' needs one of file = \"PATH\" and env = \"NAME\""));
-                    return None;
-                }
-            }
+fn wrong<T>(slot: &Slot<'_, '_>, span: &Span) -> Option<T> {
+    let name = slot.name;
+    slot.report.add(span, format!("{name} must be {{ file = \"PATH\" }} or {{ env = \"NAME\" }}"));
+    None
+}
+
+/// The source that a table names; none if it names none, several, or something else.
+fn source(table: &DeTable<'_>, report: &Report<'_>) -> Option<Source> {
+    let mut entries = table.iter();
+    let (Some((key, value)), None) = (entries.next(), entries.next()) else { return None };
+    let text = value.get_ref().as_str().filter(|text| !text.is_empty())?;
+    match key.get_ref().as_ref() {
+        "file" => {
+            let path = Placed { value: text.to_owned(), span: value.span() };
+            report.file(FileKind::Secret, &path);
+            Some(Source::File(PathBuf::from(path.value)))
         }
-        _ => {
-            report.add(&span, format!("'{key}' must be {{ file = \"PATH\" }} or {{ env = \"NAME\" }}"));
-            return None;
-        }
-    };
-    let value = Arc::new(text.map_or_else(OnceLock::new, OnceLock::from));
-    let secret = Secret { source, place: report.place(&span), value };
-    report.secret(&secret);
-    Some(secret)
+        "env" => (!text.contains(['=', '\0'])).then(|| Source::Variable(text.to_owned())),
+        _ => None,
+    }
 }
 
 /// Reads the values of all secrets.
@@ -166,21 +190,23 @@ pub fn check(secrets: &[Secret]) -> super::files::Findings {
 mod tests {
     use toml::de::DeTable;
 
-    use super::{Reader, Report, Secret, check, take};
+    use super::{Secret, SecretValue, check};
+    use crate::settings::reader::Reader;
+    use crate::settings::record::Mode;
+    use crate::settings::report::Report;
 
     /// The secret in `key = TEXT`, and what was found: problems, warnings.
     fn secret(text: &str) -> (Option<Secret>, Vec<String>, Vec<String>) {
         let text = format!("key = {text}");
-        let report = Report::new("f", &text);
+        let report = Report::new("f", &text, Mode::Read);
         let root = DeTable::parse(&text).expect("TOML");
         let mut reader = Reader::of(root.into_inner(), 0..text.len(), "the file", &report);
-        let secret = take(&mut reader, "key");
-        let found = check(&report.take_secrets());
-        let texts = |found: Vec<(_, String)>| found.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
-        let (_, problems) = report.into_parts();
-        let mut problems: Vec<String> = problems.into_iter().map(|problem| problem.text).collect();
-        problems.extend(texts(found.problems));
-        (secret, problems, texts(found.warnings))
+        let secret = reader.get("key", SecretValue, "none", "a key");
+        let found = report.into_found();
+        let checked = check(&found.secrets);
+        let mut problems: Vec<String> = found.problems.into_iter().map(|problem| problem.text).collect();
+        problems.extend(checked.problems.into_iter().map(|(_, text)| text));
+        (secret, problems, checked.warnings.into_iter().map(|(_, text)| text).collect())
     }
 
     #[test]
@@ -215,10 +241,11 @@ mod tests {
             (file("large", &vec![b'x'; 65 << 10]), "larger than 64 KiB"),
             ("{ file = '/none' }".to_owned(), "'/none' cannot be read"),
             ("{ env = 'GATEWAY_NONE' }".to_owned(), "no environment variable 'GATEWAY_NONE'"),
-            ("{ env = 'A=B' }".to_owned(), "no '='"),
-            ("{ file = '/a', env = 'B' }".to_owned(), "needs one of"),
-            ("{}".to_owned(), "needs one of"),
-            ("{ path = '/a' }".to_owned(), "unknown key 'path'"),
+            ("{ env = 'A=B' }".to_owned(), "must be { file"),
+            ("{ file = '/a', env = 'B' }".to_owned(), "must be { file"),
+            ("{}".to_owned(), "must be { file"),
+            ("{ path = '/a' }".to_owned(), "must be { file"),
+            ("{ file = 5 }".to_owned(), "must be { file"),
             ("31415926".to_owned(), "must be { file"),
             ("''".to_owned(), "must be { file"),
         ];
