@@ -18,6 +18,7 @@ use crate::filter::rewrite::Rewrite;
 use crate::filter::{Answer, Filter, respond};
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
+use crate::observe::log_settings::{LogRates, LogSettings};
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
@@ -66,6 +67,8 @@ pub struct Route {
     pub name: String,
     /// Its counters.
     pub counters: Arc<PerWorker<Requests>>,
+    /// How much is logged of its requests.
+    pub log_rates: LogRates,
     /// Its filters, in the order in which they see a request.
     pub filters: Vec<Box<dyn Filter>>,
     /// Those of them that see the data of requests.
@@ -157,7 +160,9 @@ impl Snapshot {
             table: settings
                 .routes
                 .iter()
-                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, process))))
+                .map(|route| {
+                    (route, Arc::new(Route::compile(route, &upstreams, process, &settings.access_log)))
+                })
                 .collect(),
         }
     }
@@ -184,6 +189,7 @@ impl Route {
         route: &settings::Route,
         upstreams: &HashMap<String, Arc<Upstream>>,
         process: &Process,
+        log: &LogSettings,
     ) -> Self {
         let filters = filters(route, process);
         let which = |sees: fn(&dyn Filter) -> bool| {
@@ -202,6 +208,7 @@ impl Route {
         Self {
             name: route.name.clone(),
             counters: process.metrics.route(&route.name),
+            log_rates: log.rates(&route.name),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,
