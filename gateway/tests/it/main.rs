@@ -15,6 +15,7 @@ mod http2_upstream;
 mod lifecycle;
 mod proxying;
 mod random;
+mod reload;
 mod strict;
 mod tls;
 mod tunnel;
