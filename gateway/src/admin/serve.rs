@@ -1,4 +1,4 @@
-//! Answers `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
+//! Answers `/livez`, `/readyz`, `/metrics` and `/-/reload` over HTTP/1.1.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::exposed::expose;
 use crate::http::Rejection;
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Sink};
@@ -23,7 +24,9 @@ use crate::http1::head::{Framing, HeadLimits};
 use crate::http1::request;
 use crate::http1::wire::Wire;
 use crate::net::Stream;
+use crate::observe::format::Format;
 use crate::observe::metrics::Metrics;
+use crate::reload::{Cause, Outcome, Reload};
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A whole connection takes no longer: whoever asks again connects again.
@@ -35,9 +38,10 @@ const LIMITS: HeadLimits = HeadLimits { max_bytes: 16 << 10, max_fields: 64 };
 const LINGER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Where settings are reloaded.
+const RELOAD: &str = "/-/reload";
+
 const PLAIN: &[u8] = b"text/plain; charset=utf-8";
-/// The text format of Prometheus.
-const METRICS: &[u8] = b"text/plain; version=0.0.4; charset=utf-8";
 
 /// What the admin listener tells about.
 #[derive(Debug, Clone)]
@@ -46,6 +50,8 @@ pub struct Admin {
     pub ready: Arc<AtomicBool>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// The settings in force, and what puts others in force.
+    pub reload: Reload,
 }
 
 /// Serves the admin listener for as long as the process runs.
@@ -88,6 +94,7 @@ async fn connection(stream: TcpStream, admin: Admin) {
 struct Request {
     method: Method,
     target: Target,
+    fields: Fields,
     persists: bool,
 }
 
@@ -100,13 +107,13 @@ async fn exchange(wire: &mut Wire, admin: &Admin) -> Result<bool, Broken> {
         Ok(None) => return Ok(false),
         Ok(Some(request)) => {
             wire.discard_body();
-            let answer = admin.answer(&request.method, request.target.path.as_str());
+            let answer = admin.answer(&request).await;
             (answer, request.method == Method::HEAD, request.persists && wire.is_body_used())
         }
         Err(rejection) => (Answer::text(rejection.status, format!("{}\n", rejection.public)), false, false),
     };
     answer.write(wire, bodiless, persists);
-    let body: &[u8] = if bodiless { b"" } else { answer.body.as_bytes() };
+    let body: &[u8] = if bodiless { b"" } else { &answer.body };
     let mut sent = 0;
     poll_fn(|cx| {
         while let Some(left) = body.get(sent..).filter(|left| !left.is_empty()) {
@@ -135,7 +142,7 @@ fn poll_request(
             target.read_http1(head.method.as_str().as_bytes(), raw, fields.get(Name::Host), http_10)?;
             wire.begin_body(head.length, head.framing);
             let persists = !http_10 && !fields.lists(Name::Connection, b"close");
-            return Poll::Ready(Ok(Some(Request { method: head.method, target, persists })));
+            return Poll::Ready(Ok(Some(Request { method: head.method, target, fields, persists })));
         }
         match ready!(wire.poll_fill(cx)) {
             Ok(count) if count > 0 => {}
@@ -147,12 +154,18 @@ fn poll_request(
 struct Answer {
     status: StatusCode,
     kind: &'static [u8],
-    body: Cow<'static, str>,
+    body: Cow<'static, [u8]>,
+    /// The methods that are allowed, of a response that refuses one.
+    allow: &'static str,
 }
 
 impl Answer {
     fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, kind: PLAIN, body: body.into() }
+        let body = match body.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        Self { status, kind: PLAIN, body, allow: "" }
     }
 
     /// Writes the head into the write buffer.
@@ -164,8 +177,8 @@ impl Answer {
         append_field(out, b"content-type", self.kind);
         append_field(out, b"cache-control", b"no-store");
         append_field(out, b"date", httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            append_field(out, b"allow", b"GET, HEAD");
+        if !self.allow.is_empty() {
+            append_field(out, b"allow", self.allow.as_bytes());
         }
         if !persists {
             append_field(out, b"connection", b"close");
@@ -177,18 +190,46 @@ impl Answer {
 }
 
 impl Admin {
-    fn answer(&self, method: &Method, path: &str) -> Answer {
-        if method != Method::GET && method != Method::HEAD {
-            return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    async fn answer(&self, request: &Request) -> Answer {
+        let path = request.target.path.as_str();
+        let allowed = if path == RELOAD { "POST" } else { "GET, HEAD" };
+        if !allowed.split(", ").any(|one| one == request.method.as_str()) {
+            let text = format!("only {}\n", allowed.replace(", ", " and "));
+            return Answer { allow: allowed, ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, text) };
         }
         match path {
             "/livez" => Answer::text(StatusCode::OK, "live\n"),
             "/readyz" if self.ready.load(Ordering::Relaxed) => Answer::text(StatusCode::OK, "ready\n"),
             "/readyz" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
             "/metrics" => {
-                Answer { status: StatusCode::OK, kind: METRICS, body: self.metrics.render().into() }
+                let format = Format::negotiate(request.fields.named(b"accept"));
+                let body = expose(&self.metrics, &self.reload.snapshot()).finish(format).into();
+                let kind = format.content_type().as_bytes();
+                Answer { status: StatusCode::OK, kind, body, allow: "" }
             }
-            _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+            RELOAD => reloaded(self.reload.reload(Cause::Admin).await),
+            _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /-/reload\n"),
         }
     }
+}
+
+/// What became of a reload, with every problem and every warning in a line.
+fn reloaded(outcome: Option<Outcome>) -> Answer {
+    let Some(Outcome { problems, warnings, duration }) = outcome else {
+        return Answer::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the gateway is stopping; nothing is reloaded\n",
+        );
+    };
+    let (status, end) = if problems.is_empty() {
+        (StatusCode::OK, format!("settings reloaded in {duration:.1?}\n"))
+    } else {
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "settings not reloaded; those from before stay in force\n".to_owned(),
+        )
+    };
+    let problems = problems.iter().map(|problem| format!("{problem}\n"));
+    let warnings = warnings.iter().map(|warning| format!("{warning} (warning)\n"));
+    Answer::text(status, warnings.chain(problems).chain([end]).collect::<String>())
 }

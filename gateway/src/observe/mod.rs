@@ -3,8 +3,15 @@
 pub mod access;
 pub mod clock;
 pub mod counter;
-mod exposition;
-pub mod json;
+pub mod durations;
+pub mod exposition;
+pub mod format;
+pub mod line;
+pub mod log_settings;
 pub mod metrics;
+mod process;
+pub mod protobuf;
+pub mod recent;
+pub mod reloads;
 pub mod request_id;
 pub mod stderr;

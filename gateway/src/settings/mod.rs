@@ -7,15 +7,24 @@ mod domain;
 mod edits;
 mod endpoints;
 pub mod files;
+pub mod kinds;
 mod listeners;
 mod model;
 pub mod network;
+mod observe;
 mod parse;
 mod paths;
+mod print;
 mod problem;
 mod reader;
+pub mod record;
+#[cfg(test)]
+mod reference;
 mod report;
 mod routes;
+mod schema;
+pub mod secret;
+mod source;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -24,6 +33,10 @@ mod upstreams;
 
 pub use built_in::built_in;
 pub use model::*;
-pub use parse::{load, parse};
+pub use parse::{Examined, describe, examine, examine_text, load, parse};
+pub use print::effective;
 pub use problem::{Place, Problem};
+pub use schema::schema;
+pub use secret::Secret;
+pub use source::Source;
 pub use units::duration;

@@ -7,7 +7,6 @@ mod error;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use config::UpstreamProblem;
@@ -20,9 +19,10 @@ use crate::http::head::HeadLimits;
 use crate::http::name::Name;
 use crate::http1::wire::Wire;
 use crate::http2;
-use crate::observe::counter::{Attempts, PerWorker};
+use crate::observe::counter::{Attempts, PerWorker, Tries};
+use crate::observe::metrics::Metrics;
 use crate::settings::{self, HashKey};
-use crate::worker::Worker;
+use crate::worker::{Slot, Worker};
 use backend::Backend;
 
 /// A service behind the gateway.
@@ -32,6 +32,8 @@ pub struct Upstream {
     pub settings: settings::Upstream,
     /// Its counters.
     pub counters: Arc<PerWorker<Attempts>>,
+    /// The counters of its endpoints, in the order of the cluster.
+    pub tries: Vec<Arc<PerWorker<Tries>>>,
     /// What the heads of its responses may measure.
     pub limits: HeadLimits,
     /// Its endpoints and their health.
@@ -40,25 +42,26 @@ pub struct Upstream {
     pub dialing: DialSettings,
     /// What balancing goes by, where it goes by anything of a request.
     key: Option<HashKey>,
-    /// The place of its part in each worker, of no other upstream ever.
-    slot: usize,
+    /// The place of its part in each worker.
+    slot: Slot,
 }
 
 impl Upstream {
     fn new(
         settings: settings::Upstream,
-        counters: Arc<PerWorker<Attempts>>,
+        metrics: &Metrics,
         cluster: Arc<Cluster>,
         dialing: DialSettings,
     ) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
         let limits = HeadLimits { max_bytes: settings.max_header_bytes, max_fields: settings.max_headers };
         let key = match &settings.balance {
             settings::Balance::Hash { key, .. } => Some(key.clone()),
             _ => None,
         };
-        let slot = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { settings, counters, limits, cluster, dialing, key, slot }
+        let counters = metrics.upstream(&settings.name);
+        let endpoints = cluster.endpoints.iter();
+        let tries = endpoints.map(|endpoint| metrics.endpoint(&settings.name, &endpoint.name)).collect();
+        Self { settings, counters, tries, limits, cluster, dialing, key, slot: Slot::take() }
     }
 
     /// The `Host` for a request that names none.
@@ -68,7 +71,7 @@ impl Upstream {
 
     /// The worker's part of balancing.
     pub fn local(&self, worker: &Worker) -> Rc<Local> {
-        worker.locals.get(self.slot, || self.cluster.local(worker.index, worker.workers))
+        worker.locals.get(&self.slot, || self.cluster.local(worker.index, worker.workers))
     }
 
     /// The endpoint for the next attempt of a request.
@@ -126,6 +129,9 @@ impl Upstream {
         if let Some(ejection) = self.cluster.report(local, index, outcome, now)
             && let Some(endpoint) = self.cluster.endpoints.get(index)
         {
+            if let Some(tries) = self.tries.get(index) {
+                tries.of(0).ejections.add_shared(1);
+            }
             crate::observe::stderr::say(format_args!(
                 "upstream '{}': {} is passed over for {:?} after {outcome}",
                 self.settings.name, endpoint.name, ejection.time

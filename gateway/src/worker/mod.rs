@@ -20,13 +20,14 @@ use crate::observe::metrics::Metrics;
 use crate::observe::request_id::RequestIds;
 use buffers::Buffers;
 use locals::Locals;
+pub use locals::Slot;
 use pools::Pools;
 use spare_heads::SpareHeads;
 use watch::Watches;
 
 /// Log lines wait for a tenth of a second at most.
 const TICKS_PER_HAND_OVER: u64 = 2;
-/// Idle connections are looked at every second.
+/// Idle connections and spare buffers are looked at every second.
 const TICKS_PER_SWEEP: u64 = 20;
 
 /// One worker thread.
@@ -141,6 +142,7 @@ impl Worker {
         }
         if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.sweep(self.watches.now());
+            self.buffers.trim();
         }
     }
 
