@@ -83,6 +83,7 @@ impl Finding {
     }
 
     /// The finding on this platform.
+    #[must_use]
     pub fn on(mut self, platform: &str) -> Self {
         self.platforms.insert(platform.to_owned());
         self

@@ -228,12 +228,11 @@ impl ScanWork {
             self.found.extend(scan.findings);
         }
         if !self.setup.has_trivy && !gaps.is_empty() {
-            match self.setup.partial.take() {
-                Some(fault) => self.result.faults.push(fault),
-                None => {
-                    let name = engine.name();
-                    self.result.notes.extend(gaps.iter().map(|gap| format!("not covered by {name}: {gap}")));
-                }
+            if let Some(fault) = self.setup.partial.take() {
+                self.result.faults.push(fault);
+            } else {
+                let name = engine.name();
+                self.result.notes.extend(gaps.iter().map(|gap| format!("not covered by {name}: {gap}")));
             }
         }
         let database = engine.database()?;

@@ -116,7 +116,7 @@ impl<'a> Archive<'a> {
                 manifests.push(document::<Manifest>(&what, entry, &self.layout.read(entry)?)?);
             }
             if let Some(spec) = entry.platform.as_ref().filter(|spec| !wanted.has(spec)) {
-                absent.push(wanted.left_out(spec));
+                absent.push(Wanted::left_out(spec));
             } else if !present {
                 let name = entry.platform.as_ref().map_or(what, ToString::to_string);
                 absent.push(format!("{name}: the archive lists it but does not contain it"));

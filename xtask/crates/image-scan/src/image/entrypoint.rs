@@ -165,11 +165,14 @@ fn words(config: &Value) -> Vec<String> {
     words.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+/// Whether a value has the right type.
+type Check<'a> = &'a dyn Fn(&Value) -> bool;
+
 /// The first key about the start that has another type than in the image-spec. Container engines write null for keys
 /// that are not set.
 fn malformed(config: &Value) -> Option<&'static str> {
     let strings = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
-    let types: [(&str, &dyn Fn(&Value) -> bool); 6] = [
+    let types: [(&str, Check<'_>); 6] = [
         ("", &Value::is_object),
         ("/Entrypoint", &strings),
         ("/Cmd", &strings),

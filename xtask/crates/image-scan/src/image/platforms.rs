@@ -65,7 +65,7 @@ impl Wanted<'_> {
     }
 
     /// The reason in [`Found::skipped`] for a platform that is not wanted.
-    pub(super) fn left_out(self, spec: &PlatformSpec) -> String {
+    pub(super) fn left_out(spec: &PlatformSpec) -> String {
         format!("{spec}: not in --platform")
     }
 
@@ -98,7 +98,7 @@ pub fn find(layout: &Layout, only: Option<Digest>, wanted: Wanted<'_>) -> Result
             return Ok(Visit::Enter(index.manifests));
         }
         if let Some(spec) = entry.platform.as_ref().filter(|spec| !wanted.has(spec)) {
-            found.skipped.push(wanted.left_out(spec));
+            found.skipped.push(Wanted::left_out(spec));
             return Ok(Visit::Next);
         }
         if !entry.is_manifest() {
@@ -107,7 +107,7 @@ pub fn find(layout: &Layout, only: Option<Digest>, wanted: Wanted<'_>) -> Result
         }
         match image(layout, entry).with_context(|| format!("manifest {}", entry.digest))? {
             Some(image) if !wanted.has(&image.platform) => {
-                found.skipped.push(wanted.left_out(&image.platform));
+                found.skipped.push(Wanted::left_out(&image.platform));
             }
             Some(_) if found.images.len() == MAX_IMAGES => {
                 let what =

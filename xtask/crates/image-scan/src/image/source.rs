@@ -134,13 +134,12 @@ fn pull(
         if is_attestation(entry) || !is_wanted {
             return Ok(Visit::Next);
         }
-        let bytes = match top.take() {
-            Some(bytes) => bytes,
-            None => {
-                let below = reference.with_digest(entry.digest);
-                let lacks = || matches!(client.head_manifest(&below), Ok(None));
-                client.manifest(&below).map_err(|error| missing(error, lacks))?.bytes
-            }
+        let bytes = if let Some(bytes) = top.take() {
+            bytes
+        } else {
+            let below = reference.with_digest(entry.digest);
+            let lacks = || matches!(client.head_manifest(&below), Ok(None));
+            client.manifest(&below).map_err(|error| missing(error, lacks))?.bytes
         };
         if entry.is_index() {
             let index: Index = document(&format!("index {}", entry.digest), entry, &bytes)?;
