@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
-use crate::admin::health;
+use crate::admin::health::{self, HealthError};
+use crate::admin::top;
 use crate::observe::stderr::say;
 use crate::prepare::{self, Prepared};
 use crate::run;
@@ -30,6 +31,9 @@ usage:
   gateway check [--config FILE]     find every mistake in the settings
   gateway health [--config FILE] [--address ADDRESS] [--timeout DURATION]
                                     ask a running gateway whether it is ready
+  gateway top [--config FILE] [--address ADDRESS] [--timeout DURATION]
+                                    show routes, endpoints and failures of a
+                                    running gateway on this machine
   gateway --version
   gateway --help
 
@@ -48,6 +52,7 @@ enum Command {
     Run,
     Check,
     Health,
+    Top,
     Version,
     Help,
 }
@@ -74,7 +79,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Version => print(&format!("gateway {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Run => run_command(&arguments),
         Command::Check => check_command(&arguments),
-        Command::Health => health_command(&arguments),
+        Command::Health => {
+            with_admin(&arguments, |address, limit| health::ask(address, limit).map(|()| print("ready\n")))
+        }
+        Command::Top => {
+            with_admin(&arguments, |address, limit| top::run(address, limit).map(|()| ExitCode::SUCCESS))
+        }
     }
 }
 
@@ -101,6 +111,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lex
                     Some("run") => Command::Run,
                     Some("check") => Command::Check,
                     Some("health") => Command::Health,
+                    Some("top") => Command::Top,
                     Some("help") => Command::Help,
                     Some("version") => Command::Version,
                     _ => return Err(format!("there is no command {}", name.display()).into()),
@@ -110,12 +121,12 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lex
         }
     }
     parsed.command = command.unwrap_or(Command::Run);
-    let asks = parsed.command == Command::Health;
+    let asks = matches!(parsed.command, Command::Health | Command::Top);
     if parsed.address.is_some() && !asks {
-        return Err("--address belongs to gateway health".into());
+        return Err("--address belongs to gateway health and gateway top".into());
     }
     if parsed.timeout.is_some() && !asks {
-        return Err("--timeout belongs to gateway health".into());
+        return Err("--timeout belongs to gateway health and gateway top".into());
     }
     Ok(parsed)
 }
@@ -207,7 +218,11 @@ fn check_command(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn health_command(arguments: &Arguments) -> ExitCode {
+/// Runs a command that asks the admin listener.
+fn with_admin(
+    arguments: &Arguments,
+    ask: impl FnOnce(SocketAddr, Duration) -> Result<ExitCode, HealthError>,
+) -> ExitCode {
     let address = if let Some(address) = arguments.address {
         address
     } else {
@@ -222,13 +237,10 @@ fn health_command(arguments: &Arguments) -> ExitCode {
         say("the admin listener has no fixed port; name it with --address");
         return ExitCode::from(MISUSED);
     }
-    match health::ask(address, arguments.timeout.unwrap_or(HEALTH_TIMEOUT)) {
-        Ok(()) => print("ready\n"),
-        Err(error) => {
-            say(error);
-            ExitCode::from(FAILED)
-        }
-    }
+    ask(address, arguments.timeout.unwrap_or(HEALTH_TIMEOUT)).unwrap_or_else(|error| {
+        say(error);
+        ExitCode::from(FAILED)
+    })
 }
 
 #[cfg(test)]
@@ -244,6 +256,7 @@ mod tests {
             ("gateway check --config f", Some(Command::Check)),
             ("gateway --config=f check", Some(Command::Check)),
             ("gateway health --timeout 500ms --address 127.0.0.1:1", Some(Command::Health)),
+            ("gateway top --address 127.0.0.1:1", Some(Command::Top)),
             ("gateway --version", Some(Command::Version)),
             ("gateway run --help", Some(Command::Help)),
             ("gateway fly", None),

@@ -7,6 +7,7 @@ use std::time;
 use toml::de::DeTable;
 
 use super::kinds::{Address, Duration, count};
+use super::print::effective;
 use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
@@ -16,6 +17,8 @@ use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
 const MAX_FILE_BYTES: u64 = 4 << 20;
+/// What the admin page shows of the settings, in bytes.
+const MAX_SHOWN_BYTES: usize = 256 << 10;
 
 /// Reads a settings file.
 ///
@@ -23,9 +26,26 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// for more problems; with any problem they are not fit for use.
 pub fn load(path: &Path) -> (Settings, Vec<Problem>) {
     match text_of(path) {
-        Ok(text) => parse(&path.display().to_string(), &text),
+        Ok(text) => {
+            let file = path.display().to_string();
+            let (mut settings, problems) = parse(&file, &text);
+            if problems.is_empty() {
+                settings.shown = shown(&file, &text);
+            }
+            (settings, problems)
+        }
         Err(problem) => (empty(), vec![problem]),
     }
+}
+
+/// The settings in force, for the admin page.
+fn shown(file: &str, text: &str) -> String {
+    let mut shown = effective(&examine_text(file, text).keys);
+    if shown.len() > MAX_SHOWN_BYTES {
+        shown.truncate(shown.floor_char_boundary(MAX_SHOWN_BYTES));
+        shown.push_str("\n# and more: gateway check --print shows all\n");
+    }
+    shown
 }
 
 /// What a settings file says, and what was found in it.
@@ -174,6 +194,7 @@ fn empty() -> Settings {
         listeners: Vec::new(),
         upstreams: Vec::new(),
         routes: Vec::new(),
+        shown: String::new(),
         files: Vec::new(),
     }
 }

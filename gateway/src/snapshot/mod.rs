@@ -33,6 +33,9 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// The settings as the admin page shows them, secrets masked.
+    pub shown: String,
+    routes: Vec<Arc<Route>>,
     table: Table<Arc<Route>>,
 }
 
@@ -111,6 +114,11 @@ impl Forward {
         Self { split, mirror }
     }
 
+    /// The names of the upstreams.
+    pub fn names(&self) -> Vec<&str> {
+        self.split.iter().map(|(_, upstream)| upstream.settings.name.as_str()).collect()
+    }
+
     /// The upstream for a request; none if no share has a weight.
     pub fn upstream(&self, exchange: &Exchange<'_>) -> Option<&Upstream> {
         let total = self.split.last()?.0;
@@ -131,7 +139,12 @@ impl Snapshot {
         let all: Vec<Arc<Upstream>> = upstreams.into_iter().map(Arc::new).collect();
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
         let upstreams: HashMap<String, Arc<Upstream>> = all.iter().map(named).collect();
+        let compile = |route| Arc::new(Route::compile(route, &upstreams, metrics, &settings.access_log));
+        let routes: Vec<Arc<Route>> = settings.routes.iter().map(compile).collect();
         Self {
+            shown: settings.shown.clone(),
+            table: settings.routes.iter().zip(routes.iter().cloned()).collect(),
+            routes,
             listeners: settings
                 .listeners
                 .iter()
@@ -144,14 +157,12 @@ impl Snapshot {
                 })
                 .collect(),
             upstreams: all,
-            table: settings
-                .routes
-                .iter()
-                .map(|route| {
-                    (route, Arc::new(Route::compile(route, &upstreams, metrics, &settings.access_log)))
-                })
-                .collect(),
         }
+    }
+
+    /// The routes in the order of the settings.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().map(|route| &**route)
     }
 
     /// The route that takes a request, with the parameters of its path. The policy of the route is

@@ -2,9 +2,11 @@
 
 mod client;
 mod gateway;
+mod have;
 mod upstream;
 
 mod access_log;
+mod admin;
 mod cli;
 mod failures;
 mod fields;

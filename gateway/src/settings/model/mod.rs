@@ -42,6 +42,8 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// Which request is answered how.
     pub routes: Vec<Route>,
+    /// The settings with their defaults in TOML, secrets masked; cut off where they are very long.
+    pub shown: String,
     /// Every file that the settings name, also where another mistake stands beside it.
     pub files: Vec<(FileKind, NamedFile)>,
 }
