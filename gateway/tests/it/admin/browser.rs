@@ -60,7 +60,8 @@ impl Page {
     }
 
     /// Calls a method and waits for its result.
-    pub fn call(&mut self, method: &str, params: Value) -> Value {
+    pub fn call(&mut self, method: &str, params: impl Into<Option<Value>>) -> Value {
+        let params = params.into();
         self.next += 1;
         let id = self.next;
         let text = json!({"id": id, "method": method, "params": params}).to_string();
@@ -128,15 +129,10 @@ impl Page {
 
     /// Sends a text frame (RFC 6455 section 5.2), masked with zeros.
     fn send(&mut self, text: &[u8]) {
-        let mut frame = vec![0x81];
-        match u16::try_from(text.len()) {
-            Ok(length) if length < 126 => frame.push(0x80 | text.len().to_le_bytes()[0]),
-            Ok(length) => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&length.to_be_bytes());
-            }
-            Err(_) => panic!("a long message"),
-        }
+        // The length in two bytes, which may be fewer than it would take.
+        let length = u16::try_from(text.len()).expect("a short message");
+        let mut frame = vec![0x81, 0xfe];
+        frame.extend_from_slice(&length.to_be_bytes());
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(text);
         self.stream.write_all(&frame).expect("the browser");
