@@ -6,7 +6,7 @@ use std::time;
 
 use toml::de::DeTable;
 
-use super::kinds::{Address, Duration, count};
+use super::kinds::{Address, Duration, Switch, count};
 use super::print::effective;
 use super::problem::{Place, Problem};
 use super::reader::Reader;
@@ -43,7 +43,7 @@ fn shown(file: &str, text: &str) -> String {
     let mut shown = effective(&examine_text(file, text).keys);
     if shown.len() > MAX_SHOWN_BYTES {
         shown.truncate(shown.floor_char_boundary(MAX_SHOWN_BYTES));
-        shown.push_str("\n# and more: gateway check --print shows all\n");
+        shown.push_str("\n# and more that is not shown here\n");
     }
     shown
 }
@@ -104,7 +104,7 @@ pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
     let report = Report::new(file, text, Mode::Read);
     let (mut settings, _) = read_text(text, &report);
     let found = report.into_found();
-    settings.files = found.files;
+    (settings.files, settings.secrets) = (found.files, found.secrets);
     (settings, found.problems)
 }
 
@@ -113,7 +113,7 @@ pub fn examine_text(file: &str, text: &str) -> Examined {
     let report = Report::new(file, text, Mode::Record);
     let (mut settings, keys) = read_text(text, &report);
     let found = report.into_found();
-    settings.files = found.files;
+    (settings.files, settings.secrets) = (found.files, found.secrets);
     Examined { settings, problems: found.problems, warnings: found.warnings, keys, shown: found.shown }
 }
 
@@ -156,6 +156,12 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     );
     settings.threads = threads.unwrap_or(settings.threads);
     root.set(
+        &mut settings.watch,
+        "watch",
+        Switch,
+        "whether the settings are reloaded when their file or a file that it names has changed",
+    );
+    root.set(
         &mut settings.drain_delay,
         "drain_delay",
         Duration::OrZero,
@@ -172,7 +178,7 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
         &mut settings.admin,
         "address",
         Address,
-        "where `/livez`, `/readyz` and `/metrics` are; keep it away from the public",
+        "where `/livez`, `/readyz`, `/metrics` and `POST /-/reload` are; keep it away from the public",
     );
     admin.finish();
     settings.listeners = listeners::read(&mut root, settings.admin);
@@ -189,6 +195,7 @@ fn empty() -> Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         drain_delay: time::Duration::ZERO,
         drain_timeout: time::Duration::from_secs(30),
+        watch: true,
         access_log: LogSettings::default(),
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
@@ -196,6 +203,7 @@ fn empty() -> Settings {
         routes: Vec::new(),
         shown: String::new(),
         files: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 

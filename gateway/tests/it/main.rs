@@ -17,6 +17,7 @@ mod http2_upstream;
 mod lifecycle;
 mod proxying;
 mod random;
+mod reload;
 mod strict;
 mod tls;
 mod tunnel;

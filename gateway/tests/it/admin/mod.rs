@@ -4,17 +4,18 @@ mod browser;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::client::{ask, get};
-use crate::gateway::{Gateway, command, file};
+use crate::gateway::{File, Gateway, PATIENCE, command, file};
 use crate::have::have;
 use crate::upstream::Upstream;
 use browser::Page;
 
 /// A gateway that has answered requests and failed some.
-fn gateway(upstream: &Upstream) -> Gateway {
+fn gateway(upstream: &Upstream) -> (Gateway, File) {
     let text = format!(
         "threads = 1\nadmin.address = '127.0.0.1:0'\n[[listeners]]\nname = 'web'\naddress = '127.0.0.1:0'\n\
          [upstreams.orders]\nendpoints = ['{}']\ncircuit = {{ max_requests = 64 }}\n\
@@ -24,9 +25,10 @@ fn gateway(upstream: &Upstream) -> Gateway {
          [[routes]]\nname = 'health'\npath = '/health'\nrespond = {{ status = 204 }}\n",
         upstream.address
     );
-    let gateway = Gateway::from_file(&file(&text));
+    let file = file(&text);
+    let gateway = Gateway::from_file(&file);
     traffic(&gateway);
-    gateway
+    (gateway, file)
 }
 
 fn traffic(gateway: &Gateway) {
@@ -50,8 +52,16 @@ fn get_page(gateway: &Gateway, path: &str) -> crate::client::Answer {
 #[test]
 fn the_state_as_json() {
     let upstream = Upstream::saying("x");
-    let gateway = gateway(&upstream);
-    let status = status(&gateway);
+    let (gateway, _file) = gateway(&upstream);
+    // A request is counted behind its response.
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        let status = status(&gateway);
+        if status["failures"].as_array().is_some_and(|all| all.len() == 3) {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "{status}");
+    };
     let route = |name: &str| {
         let all = status["routes"].as_array().expect("routes");
         all.iter().find(|route| route["name"] == name).expect(name).clone()
@@ -78,7 +88,7 @@ fn the_state_as_json() {
 #[test]
 fn other_sites_and_other_names_are_refused() {
     let upstream = Upstream::saying("x");
-    let gateway = gateway(&upstream);
+    let (gateway, _file) = gateway(&upstream);
     let own = gateway.admin.to_string();
     let table = [
         ("GET", own.as_str(), "", 200),
@@ -87,6 +97,8 @@ fn other_sites_and_other_names_are_refused() {
         ("POST", &own, "Origin: http://evil.example\r\n", 403),
         ("POST", &own, "", 405),
     ];
+    let foreign = format!("POST /-/reload HTTP/1.1\r\nHost: {own}\r\nOrigin: http://evil.example\r\n\r\n");
+    assert_eq!(ask(gateway.admin, foreign).status, 403);
     for (method, host, fields, expected) in table {
         let answer =
             ask(gateway.admin, format!("{method} /-/status HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"));
@@ -103,7 +115,7 @@ fn other_sites_and_other_names_are_refused() {
 #[test]
 fn top_prints_once_where_there_is_no_terminal() {
     let upstream = Upstream::saying("x");
-    let gateway = gateway(&upstream);
+    let (gateway, _file) = gateway(&upstream);
     let output =
         command(&["top", "--address", &gateway.admin.to_string()]).output().expect("the built program");
     let text = String::from_utf8(output.stdout).expect("text");
@@ -130,7 +142,7 @@ fn the_page_in_a_browser() {
         return;
     }
     let upstream = Upstream::saying("x");
-    let gateway = gateway(&upstream);
+    let (gateway, _file) = gateway(&upstream);
     let mut page = Page::open();
     fs::create_dir_all(pictures()).expect("a folder");
     for (width, height) in [(400, 860), (1400, 900)] {
@@ -159,6 +171,8 @@ fn the_page_in_a_browser() {
     assert_eq!(page.evaluate("document.querySelectorAll('#routes tbody tr').length"), 4);
     assert_eq!(page.evaluate("document.querySelectorAll('script').length"), 1);
     keyboard(&mut page);
+    page.evaluate("document.getElementById('reload').click()");
+    page.wait_for("document.getElementById('reloaded').textContent.includes('settings reloaded in')");
     assert_eq!(page.errors, Vec::<String>::new());
 }
 
