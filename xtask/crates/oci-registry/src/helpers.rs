@@ -61,7 +61,7 @@ pub(super) fn get(
     });
     match ended {
         Ok(()) if output.trim().is_empty() => Ok(None),
-        Ok(()) => answer(&output).ok_or_else(|| {
+        Ok(()) => answer(&output).map(Answer::credential).ok_or_else(|| {
             // Whatever it printed instead may hold the secret.
             failed("its answer is not a user name and a secret in JSON".into()).into()
         }),
@@ -79,9 +79,9 @@ pub(super) fn get(
     }
 }
 
-/// The credential in a helper's output; the inner none where the helper answers without one. Warnings may stand
-/// before the object: standard error comes through the same pipe.
-fn answer(output: &str) -> Option<Option<Credential>> {
+/// A helper's answer in its output. Warnings may stand before the object: standard error comes through the same
+/// pipe.
+fn answer(output: &str) -> Option<Answer> {
     let starts = output.match_indices('{').map(|(at, _)| at);
     let mut objects = starts.map(|at| {
         serde_json::Deserializer::from_str(&output[at..]).into_iter::<serde_json::Map<_, _>>().next()
@@ -90,15 +90,20 @@ fn answer(output: &str) -> Option<Option<Credential>> {
         KEYS.iter().any(|key| object.contains_key(*key)) || output.trim() == "{}"
     };
     let object = objects.find_map(|object| object?.ok().filter(has_key))?;
-    let answer: Answer = serde_json::from_value(Value::Object(object)).ok()?;
-    let Some(secret) = answer.secret.filter(|secret| !secret.is_empty()).map(Secret::new) else {
-        return Some(None);
-    };
-    let user = answer.username.unwrap_or_default();
-    Some(Some(match &*user {
-        "<token>" => Credential::Identity(secret),
-        _ => Credential::Basic { user, secret },
-    }))
+    serde_json::from_value(Value::Object(object)).ok()
+}
+
+impl Answer {
+    /// What it holds; none without a secret.
+    fn credential(self) -> Option<Credential> {
+        let secret = Secret::new(self.secret.filter(|secret| !secret.is_empty())?);
+        let user = self.username.unwrap_or_default();
+        Some(if user == "<token>" {
+            Credential::Identity(secret)
+        } else {
+            Credential::Basic { user, secret }
+        })
+    }
 }
 
 #[cfg(all(test, unix))]

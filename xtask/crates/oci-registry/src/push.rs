@@ -22,6 +22,9 @@ use cli_support::error::Fault;
 /// after they took it, or not while somebody else sends the same one.
 const TRIES_OF_UNSEEN: u32 = 4;
 
+/// The digest of a manifest that was put, and the subject that the registry has taken note of.
+type Put = (Digest, Option<String>);
+
 fn is_unseen(trouble: &RequestError) -> bool {
     trouble.transient.is_none() && format!("{:#}", trouble.error).contains("MANIFEST_BLOB_UNKNOWN")
 }
@@ -151,7 +154,7 @@ impl Client {
         reference: &Reference,
         bytes: &[u8],
         media_type: &str,
-    ) -> Result<Result<(Digest, Option<String>)>> {
+    ) -> Result<Result<Put>> {
         let put = self.put(reference, bytes, media_type, &mut || Ok(true))?;
         let sent =
             |put: Option<_>| put.ok_or_else(|| Fault::failed("the manifest was not sent").at(reference));
@@ -167,7 +170,7 @@ impl Client {
         bytes: &[u8],
         media_type: &str,
         may: &mut dyn FnMut() -> Result<bool>,
-    ) -> Result<Result<Option<(Digest, Option<String>)>>> {
+    ) -> Result<Result<Option<Put>>> {
         let digest = Digest::of(bytes);
         if bytes.len() as u64 > MAX_MANIFEST_BYTES {
             return Err(Fault::failed(format!("the manifest is longer than {MAX_MANIFEST_BYTES} bytes"))

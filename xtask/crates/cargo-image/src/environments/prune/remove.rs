@@ -39,7 +39,7 @@ pub fn remove(
     if found.targets.is_empty() && found.listing.journal.is_none() {
         return Ok(removed);
     }
-    let deleter = Deleter::of(client, repository)?;
+    let with = Deleter::of(client, repository)?;
     let journal = write_journal(client, repository, found)?;
     let mut watch = Watch { client, repository, keep, listing: found.listing.clone() };
     let mut going: BTreeSet<Digest> = found.targets.iter().map(|target| target.digest).collect();
@@ -51,7 +51,7 @@ pub fn remove(
             removed.spared.insert(target.digest);
             continue;
         }
-        let deleted = deleter.delete(target).with_context(|| {
+        let deleted = with.delete(target).with_context(|| {
             format!("{} of {} manifests are deleted", removed.deleted, found.manifests().count())
         })?;
         removed.deleted += usize::from(deleted);
@@ -59,7 +59,7 @@ pub fn remove(
     }
     for digest in journal {
         let list = Target { digest, manifest: None, tags: vec![PRUNE_JOURNAL.to_owned()] };
-        deleter.delete(&list).context("the list of what went")?;
+        with.delete(&list).context("the list of what went")?;
     }
     Ok(removed)
 }
