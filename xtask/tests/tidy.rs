@@ -126,6 +126,41 @@ fn what_a_scan_found_is_uploaded_however_it_ended() {
     assert_eq!(scans, 2);
 }
 
+/// The components that tests ask for with `have`, and those that `cargo xtask ci` asks for itself.
+fn components() -> BTreeSet<String> {
+    let mut tests = Vec::new();
+    for folder in ["xtask/tests", "gateway/tests", "gateway/lab/tests"] {
+        files(&root().join(folder), &[".rs"], &mut tests);
+    }
+    let mut components = BTreeSet::from(["actionlint".to_owned()]);
+    for test in tests.iter().filter(|test| !test.ends_with("tidy.rs")) {
+        let text = fs::read_to_string(test).unwrap();
+        for call in ["have(", "have_program(", "oracle("] {
+            let calls = text.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            components.extend(calls.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
+    components
+}
+
+/// A test that was skipped because of a missing component makes no run green, except where a reason is written down.
+#[test]
+fn every_component_of_the_tests_is_required_in_ci() {
+    let names = |text: &str| text.split(',').map(|name| name.trim().to_owned()).collect::<BTreeSet<_>>();
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (local, github) = (read(".ci/run"), read(".github/workflows/ci.yml"));
+    let required = local.split("XTASK_REQUIRE=").nth(1).unwrap().lines().next().unwrap();
+    assert_eq!(names(required), components(), ".ci/run");
+    let required = github.split("XTASK_REQUIRE: \"").nth(1).unwrap().split('"').next().unwrap();
+    let mut listed = names(required);
+    for rest in github.split("# not required: ").skip(1) {
+        let (skipped, reason) = rest.lines().next().unwrap().split_once(" (").unwrap();
+        assert!(reason.len() > 10, "{skipped} needs a reason");
+        listed.extend(names(skipped));
+    }
+    assert_eq!(listed, components(), ".github/workflows/ci.yml");
+}
+
 /// What is demanded of an image is not for a branch to say that somebody runs it from.
 #[test]
 fn what_promotes_reads_the_settings_of_the_default_branch() {

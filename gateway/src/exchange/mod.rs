@@ -2,14 +2,17 @@
 
 mod copied;
 pub mod fault;
+mod identity;
 mod peer;
 mod record;
 
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
+pub use identity::{Identity, Kind};
 pub use peer::Peer;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
@@ -28,9 +31,9 @@ pub struct Exchange<'s> {
     /// The other end of the connection.
     pub peer: &'s Peer,
     /// The head of the request.
-    pub request: Request,
+    pub request: &'s mut Request,
     /// The head of the response.
-    pub response: Response,
+    pub response: &'s mut Response,
     /// The name of the request.
     pub id: RequestId,
     /// When the head of the request had been read.
@@ -40,6 +43,8 @@ pub struct Exchange<'s> {
     pub client: Cow<'s, str>,
     /// Where the parameters of the route stand in the canonical path.
     pub parameters: Parameters,
+    /// Who sent the request, once that is known; later filters, limits and logs see it.
+    pub identity: Option<Rc<Identity>>,
     /// The body for a mirror, if the request is copied.
     pub copied: Option<Box<Copied>>,
     /// Bytes of the request body.
@@ -63,7 +68,12 @@ pub struct Exchange<'s> {
 
 impl<'s> Exchange<'s> {
     /// Begins an exchange for a request head that is about to be read into `request`.
-    pub fn begin(worker: &'s Worker, peer: &'s Peer, request: Request, response: Response) -> Self {
+    pub fn begin(
+        worker: &'s Worker,
+        peer: &'s Peer,
+        request: &'s mut Request,
+        response: &'s mut Response,
+    ) -> Self {
         worker.in_flight.of(worker.index).began.add(1);
         Self {
             worker,
@@ -75,6 +85,7 @@ impl<'s> Exchange<'s> {
             time: SystemTime::now(),
             client: Cow::Borrowed(&peer.text),
             parameters: Parameters::default(),
+            identity: None,
             copied: None,
             received: 0,
             sent: 0,
@@ -140,11 +151,9 @@ impl<'s> Exchange<'s> {
         true
     }
 
-    /// Counts and logs the exchange, and gives its heads back, so that their allocations serve the
-    /// next request.
-    pub fn finish(mut self) -> (Request, Response) {
+    /// Counts and logs the exchange.
+    pub fn finish(mut self) {
         record::end(&mut self);
         self.ended = true;
-        (std::mem::take(&mut self.request), std::mem::take(&mut self.response))
     }
 }

@@ -16,6 +16,8 @@ pub mod rewrite;
 pub mod template;
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -32,7 +34,16 @@ pub enum Verdict {
     Answer(Answer),
     /// The request is refused.
     Refuse(Box<dyn Failure>),
+    /// The filter waits for something, and decides then.
+    Wait(Wait),
 }
+
+/// What a filter waits for. It is dropped when the client goes away or the request has taken as long
+/// as its route allows; any other limit is set by the filter itself.
+pub type Wait = Pin<Box<dyn Future<Output = Resume>>>;
+
+/// What a filter decides once it has waited. It may wait again.
+pub type Resume = Box<dyn FnOnce(&mut Exchange<'_>) -> Verdict>;
 
 /// When a filter sees a request. Filters of one phase stand in the order of the list that compiles a
 /// route.
@@ -40,6 +51,10 @@ pub enum Verdict {
 pub enum Phase {
     /// What is too much is refused.
     Limits,
+    /// It is found out who sent the request.
+    Authentication,
+    /// Whether the sender may do that.
+    Authorization,
     /// The upstream is told who asks.
     Client,
     /// The fields of the request are changed.
@@ -57,6 +72,8 @@ impl Phase {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Limits => "limits",
+            Self::Authentication => "authentication",
+            Self::Authorization => "authorization",
             Self::Client => "client",
             Self::Headers => "headers",
             Self::Target => "target",
@@ -129,6 +146,7 @@ impl fmt::Debug for Verdict {
             Self::Continue => f.write_str("Continue"),
             Self::Answer(answer) => answer.fmt(f),
             Self::Refuse(failure) => f.write_str(failure.reason()),
+            Self::Wait(_) => f.write_str("Wait"),
         }
     }
 }

@@ -6,6 +6,8 @@ use http::StatusCode;
 use super::failure::Rejection;
 use super::host;
 use super::path::{self, Path, encode};
+use super::query;
+use crate::net::append;
 
 /// The form of a request-target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -175,6 +177,14 @@ impl Target {
         self.has_query.then_some(self.query.as_str())
     }
 
+    /// Forgets the parameters of this name, so that they are not forwarded.
+    pub fn remove_parameter(&mut self, name: &str) {
+        if self.has_query {
+            self.query = query::without(&self.query, name);
+            self.has_query = !self.query.is_empty();
+        }
+    }
+
     /// Forwards another path and query. Everything else keeps those of the client.
     ///
     /// # Errors
@@ -209,13 +219,13 @@ impl Target {
     /// forwarded.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         if !self.rewritten.is_empty() {
-            out.extend_from_slice(self.rewritten.as_bytes());
+            append(out, self.rewritten.as_bytes());
             return;
         }
-        out.extend_from_slice(self.path.forwarded().as_bytes());
+        append(out, self.path.forwarded().as_bytes());
         if let Some(query) = self.query() {
             out.push(b'?');
-            out.extend_from_slice(query.as_bytes());
+            append(out, query.as_bytes());
         }
     }
 

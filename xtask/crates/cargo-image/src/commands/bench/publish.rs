@@ -1,26 +1,26 @@
-//! `cargo xtask bench publish`: against `crane push` of the same layout to the same registry.
+//! `cargo xtask bench publish`: compared with `crane push` of the same layout to the same registry.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::{Candidate, Comparison, Times, compare, table};
+use super::measure::{Candidate, Comparison, Times, compare, table};
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, Need, find};
 use cli_support::ui::{self, Ui};
 use rust_workspace::binary::Package;
 use rust_workspace::settings::{Bytes, Workspace};
 
-/// Publishing against crane
+/// Publishing, against crane
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   cargo xtask bench publish --registry localhost:5000
 
-Fills repositories bench-… of that registry with the image in target/image.")]
-pub struct Publish {
-    /// A registry that may be filled, HOST:PORT
+Writes the image in target/image to new repositories bench-… of that registry.")]
+pub struct Flags {
+    /// A registry for tests, HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     registry: String,
     /// Rounds of each comparison
@@ -31,8 +31,7 @@ pub struct Publish {
     json: bool,
 }
 
-impl Publish {
-    /// Measures and tells.
+impl Flags {
     pub fn run(&self) -> Result<()> {
         if find("crane").is_none() {
             return Err(Fault::usage("crane is not on PATH").hint("apt-get install crane").into());
@@ -75,13 +74,13 @@ struct Bench {
     xtask: PathBuf,
     image: PathBuf,
     registry: String,
-    /// The repository's name; others are made of it.
+    /// The first repository's name, and the prefix of the others.
     stamp: String,
 }
 
 impl Bench {
-    /// The whole command, which asks for rights, attaches and reads back as well; and of it the steps that do
-    /// what crane does, with the blobs of what is attached.
+    /// Compares twice: the whole command, which also checks permissions, attaches documents and reads back; and only the
+    /// steps that crane has too. The blobs of attached documents count in both.
     fn compare(
         &self,
         what: [&'static str; 2],
@@ -89,7 +88,7 @@ impl Bench {
         rounds: usize,
         progress: &ui::Progress,
     ) -> Result<[Comparison; 2]> {
-        // A number a run where each is to find an empty repository.
+        // With `anew`, each run has an empty repository of its own.
         let (mut ours, mut theirs) = (0, 0);
         let name = |number: &mut u32, side: &str| {
             *number += u32::from(anew);
@@ -115,12 +114,11 @@ impl Bench {
         };
         let whole = compare(what[0], 1.0, rounds, ours, theirs, progress)?;
         let image = Times { name: "all blobs, manifests, tags", seconds: alone };
-        let ratio = image.median() / whole.theirs.median();
-        let image = Comparison { what: what[1], ours: image, theirs: whole.theirs.clone(), ratio, goal: 1.0 };
+        let image = Comparison::of(what[1], 1.0, image, whole.theirs.clone());
         Ok([whole, image])
     }
 
-    /// Publishes into this repository; gives the report.
+    /// Publishes to this repository and returns the report.
     fn publish(&self, name: &str) -> Result<serde_json::Value> {
         let cmd =
             Cmd::new(self.xtask.clone()).args(["publish", "--json", "--tag", "bench", "--sign", "none"]);

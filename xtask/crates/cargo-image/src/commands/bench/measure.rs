@@ -1,14 +1,10 @@
-//! Measuring: rounds in which every candidate runs once, so that a noisy moment meets all of them,
-//! and ratios of medians, which one slow run does not move.
-
-mod publish;
+//! Measuring two candidates in rounds. Both run once in each round, so that other work on the machine slows both. The
+//! result is the ratio of the medians, which one slow run does not change.
 
 use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
-
-pub use publish::Publish;
 
 use cli_support::ui::{Progress, Table, seconds};
 
@@ -16,7 +12,7 @@ use cli_support::ui::{Progress, Table, seconds};
 pub struct Candidate<'a> {
     /// Its name in the table.
     pub name: &'static str,
-    /// Brings about the state that it starts from; not timed.
+    /// Makes the state that `run` starts from; not timed.
     pub prepare: Box<dyn FnMut() -> Result<()> + 'a>,
     /// What is timed.
     pub run: Box<dyn FnMut() -> Result<()> + 'a>,
@@ -25,9 +21,9 @@ pub struct Candidate<'a> {
 /// The times of one candidate.
 #[derive(Clone, Debug, Serialize)]
 pub struct Times {
-    /// Its name.
+    /// The candidate's name.
     pub name: &'static str,
-    /// Seconds, a value a round.
+    /// Seconds, one value for each round.
     pub seconds: Vec<f64>,
 }
 
@@ -45,15 +41,23 @@ pub struct Comparison {
     pub what: &'static str,
     /// Ours.
     pub ours: Times,
-    /// What it is held against.
+    /// The reference.
     pub theirs: Times,
     /// Median of ours over median of theirs.
     pub ratio: f64,
-    /// The ratio that is wanted, at most.
+    /// The largest wanted ratio.
     pub goal: f64,
 }
 
-/// Times both, one after the other, in each of `rounds` rounds; who begins changes with each.
+impl Comparison {
+    /// Compares the medians.
+    pub fn of(what: &'static str, goal: f64, ours: Times, theirs: Times) -> Self {
+        let ratio = ours.median() / theirs.median();
+        Self { what, ours, theirs, ratio, goal }
+    }
+}
+
+/// Times both candidates in each of `rounds` rounds. The one that runs first changes with each round.
 pub fn compare<'a>(
     what: &'static str,
     goal: f64,
@@ -77,8 +81,7 @@ pub fn compare<'a>(
     let [our_times, their_times] = times;
     let ours = Times { name: ours.name, seconds: our_times };
     let theirs = Times { name: theirs.name, seconds: their_times };
-    let ratio = ours.median() / theirs.median();
-    Ok(Comparison { what, ours, theirs, ratio, goal })
+    Ok(Comparison::of(what, goal, ours, theirs))
 }
 
 /// The comparisons as a table.

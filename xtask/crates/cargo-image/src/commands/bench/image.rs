@@ -1,16 +1,15 @@
-//! `cargo xtask bench`: what the engines cost, measured side by side on this machine.
+//! `cargo xtask bench image`: the image engines, compared with Docker and with plain cargo.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde::Serialize;
 
-use crate::bench::{Candidate, Comparison, compare, table};
+use super::change_a_line;
+use super::measure::{Candidate, Comparison, compare, table};
 use crate::commands::image::BuildxFlags;
 use crate::image::docker::Docker;
 use crate::image::verify::copy_source;
@@ -21,31 +20,18 @@ use oci_image::platform::Platform;
 use rust_workspace::binary::{Package, cargo, metadata};
 use rust_workspace::settings::{Bytes, Workspace};
 
-/// Compressed bytes a platform that are wanted, at most.
+/// The largest wanted compressed size of a platform, in bytes.
 const GOAL_BYTES: u64 = 4_000_000;
 
-/// Measure on this machine, side by side, in ratios
-#[derive(Args, Debug)]
-pub struct Flags {
-    #[command(subcommand)]
-    subject: Subject,
-}
-
-#[derive(Subcommand, Debug)]
-enum Subject {
-    Image(Image),
-    Publish(crate::bench::Publish),
-}
-
-/// The image engines against Docker and against bare cargo
+/// The image engines, against Docker and plain cargo
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   cargo xtask bench image
   cargo xtask bench image --rounds 9 --json
 
-Works in copies of the source below target/xtask/bench; takes some minutes.")]
-struct Image {
+Works in copies of the source below target/xtask/bench. Takes some minutes.")]
+pub struct Flags {
     /// Rounds of each comparison
     #[arg(long, default_value_t = 5, value_name = "N")]
     rounds: usize,
@@ -61,7 +47,7 @@ struct BenchReport {
     schema: &'static str,
     command: &'static str,
     comparisons: Vec<Comparison>,
-    /// Seconds from nothing: each once.
+    /// Builds with an empty target folder, in seconds; each is run once.
     cold: Vec<(String, f64)>,
     /// Compressed bytes of each platform.
     sizes: Vec<(String, u64)>,
@@ -69,17 +55,7 @@ struct BenchReport {
 }
 
 impl Flags {
-    /// Measures and tells.
-    pub fn run(self) -> Result<()> {
-        match self.subject {
-            Subject::Image(image) => image.run(),
-            Subject::Publish(publish) => publish.run(),
-        }
-    }
-}
-
-impl Image {
-    fn run(&self) -> Result<()> {
+    pub fn run(&self) -> Result<()> {
         let ui = Ui::detect();
         let workspace = Workspace::find()?;
         let package = Package::of(&workspace)?;
@@ -200,7 +176,7 @@ impl Bench {
         }
     }
 
-    /// `cargo xtask image`, the way a person calls it: cargo's own look at xtask counts.
+    /// `cargo xtask image` as a person calls it: the time includes cargo's check of xtask.
     fn image(&self, copy: &Path, engine: &str, platform: &str) -> Cmd {
         let target = copy.with_file_name("target");
         let flags = if engine == "buildx" { &self.flags[..] } else { &[] };
@@ -219,7 +195,7 @@ impl Bench {
             .dir(copy)
     }
 
-    /// The docker command of our own plan, so that both are asked for the same.
+    /// The docker command of the plan of `cargo xtask image`.
     fn raw_buildx(&self, copy: &Path) -> Result<Cmd> {
         let plan = Cmd::new(&self.xtask)
             .args(["image", "--engine", "buildx", "--platform", "host", "--dry-run", "--json"])
@@ -238,18 +214,14 @@ impl Bench {
         Ok(env.unwrap_or_default().into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value)))
     }
 
-    /// Appends a line to the package's library, or to its binary where it has none: the crate is compiled and linked again.
+    /// Changes the package's library, or its binary where it has no library, so that it is compiled and linked again.
     fn change_a_line(&self, copy: &Path) -> Result<()> {
         let graph = metadata(copy)?;
         let packages = graph.workspace_packages();
         let package = packages.iter().find(|package| package.name == self.package).context("the package")?;
         let library = package.targets.iter().find(|target| target.is_lib());
         let target = library.or_else(|| package.targets.iter().find(|target| target.is_bin()));
-        let main = &target.context("its sources")?.src_path;
-        let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-        let mut file = fs::OpenOptions::new().append(true).open(main).with_context(|| main.to_string())?;
-        writeln!(file, "#[allow(dead_code)] const BENCH_{stamp}: u128 = {stamp};")?;
-        Ok(())
+        change_a_line(target.context("its sources")?.src_path.as_std_path())
     }
 }
 
