@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::publish::Target;
@@ -128,7 +128,10 @@ pub fn image(text: &str, repository: impl FnOnce() -> Result<Reference>) -> Resu
 impl Flags {
     /// Checks, and tells.
     pub fn run(self) -> Result<()> {
-        let workspace = Workspace::find().ok();
+        // Outside of a workspace there are no settings; settings with mistakes are no reason to go without them.
+        let here = std::env::current_dir().context("the current folder")?;
+        let in_workspace = here.ancestors().any(|dir| dir.join(rust_workspace::settings::FILE).is_file());
+        let workspace = if in_workspace { Some(Workspace::find()?) } else { None };
         let at = image(&self.image, || {
             let repository =
                 workspace.as_ref().and_then(|workspace| workspace.settings.repository.as_deref());
