@@ -60,11 +60,14 @@ enum Format {
     Spdx,
 }
 
+/// Makes the document of a format.
+type Writer = fn(&Bom<'_>) -> Value;
+
 impl Format {
     /// What is written: how its files end, and the document.
-    fn documents(self) -> Vec<(&'static str, fn(&Bom<'_>) -> Value)> {
-        let cyclonedx: (_, fn(&Bom<'_>) -> Value) = ("cdx.json", bom::cyclonedx);
-        let spdx: (_, fn(&Bom<'_>) -> Value) = ("spdx.json", bom::spdx);
+    fn documents(self) -> Vec<(&'static str, Writer)> {
+        let cyclonedx: (_, Writer) = ("cdx.json", bom::cyclonedx);
+        let spdx: (_, Writer) = ("spdx.json", bom::spdx);
         match self {
             Self::All => vec![cyclonedx, spdx],
             Self::Cyclonedx => vec![cyclonedx],

@@ -101,6 +101,7 @@ pub const SPDX: DocumentKind = DocumentKind {
 /// All kinds, in the order in which they are attached; the provenance first.
 pub const KINDS: [&DocumentKind; 4] = [&PROVENANCE, &SCAN, &CYCLONEDX, &SPDX];
 
+#[expect(clippy::unnecessary_wraps, reason = "an entry of the table may fail")]
 fn sboms(kind: &DocumentKind, setup: &PublishSetup, _: &ImageBundle) -> Result<Vec<Artifact>> {
     let of_kind = setup.sboms.iter().filter(|sbom| sbom.kind.media_type == kind.media_type);
     Ok(of_kind
