@@ -1,4 +1,4 @@
-//! What no compiler checks of a repository.
+//! Checks of the repository that no compiler makes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -85,10 +85,9 @@ fn every_step_of_a_workflow_is_one_xtask_command() {
     }
 }
 
-/// What a scan found is of most use where the gate said no, and the right to show it is asked for by no job that
-/// does not use it.
+/// Findings are uploaded also if the scan failed, and only jobs that upload have the permission for it.
 #[test]
-fn what_a_scan_found_is_uploaded_however_it_ended() {
+fn findings_of_a_scan_are_uploaded_however_it_ended() {
     let mut workflows = Vec::new();
     files(&root().join(".github/workflows"), &[".yml", ".yaml"], &mut workflows);
     let mut scans = 0;
@@ -109,7 +108,7 @@ fn what_a_scan_found_is_uploaded_however_it_ended() {
             let upload = job.split("      - ").find(|step| step.contains("codeql-action/upload-sarif@"));
             assert_eq!(job.contains("security-events: write"), upload.is_some(), "{at}: {job}");
             let (Some(scan), Some(upload)) = (scan, upload) else {
-                assert!(scan.is_none(), "{at}: nobody uploads what this finds: {job}");
+                assert!(scan.is_none(), "{at}: the findings are not uploaded: {job}");
                 continue;
             };
             let file = scan.split("--output ").nth(1).unwrap();
@@ -164,9 +163,9 @@ fn every_component_of_the_tests_is_required_in_ci() {
     }
 }
 
-/// What is demanded of an image is not for a branch to say that somebody runs it from.
+/// Another branch must not be able to change the demands on an image.
 #[test]
-fn what_promotes_reads_the_settings_of_the_default_branch() {
+fn workflows_that_promote_use_the_settings_of_the_default_branch() {
     let mut workflows = Vec::new();
     files(&root().join(".github/workflows"), &[".yml", ".yaml"], &mut workflows);
     for workflow in workflows {
@@ -180,7 +179,7 @@ fn what_promotes_reads_the_settings_of_the_default_branch() {
 }
 
 #[test]
-fn nothing_is_left_unfinished() {
+fn no_unfinished_code() {
     let mut sources = Vec::new();
     files(root(), &[".rs", ".toml", ".yml", "Dockerfile"], &mut sources);
     let marks =
@@ -198,10 +197,10 @@ fn nothing_is_left_unfinished() {
     }
 }
 
-/// The same dependency has the same requirement in each manifest: the crates of xtask repeat them, because xtask
-/// must stand in any workspace.
+/// A dependency has the same requirement in each manifest. The crates of xtask repeat requirements, because xtask must
+/// work in any workspace.
 #[test]
-fn versions_that_are_written_twice_agree() {
+fn a_dependency_has_one_requirement() {
     let mut seen = BTreeMap::<String, (String, PathBuf)>::new();
     let manifests = packages().into_iter().map(|package| package.join("Cargo.toml"));
     for manifest in manifests.chain([root().join("Cargo.toml")]) {
@@ -221,17 +220,17 @@ fn versions_that_are_written_twice_agree() {
 }
 
 #[test]
-fn nothing_in_xtask_knows_the_service_it_builds() {
+fn xtask_does_not_contain_the_name_of_the_service() {
     let settings = fs::read_to_string(root().join("xtask/image.toml")).unwrap();
     let package =
         settings.lines().find_map(|line| line.strip_prefix("package = ")).unwrap().trim_matches('"');
     for Source { package: own, path, code } in sources() {
         let words: BTreeSet<_> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-        assert!(!words.contains(package), "{own}: {path} knows '{package}'");
+        assert!(!words.contains(package), "{own}: {path} contains '{package}'");
     }
 }
 
-/// The first names of the paths that `code` takes from `prefix` (`crate::` or `super::`), also in groups.
+/// The names that follow `prefix` (`crate::` or `super::`) in `code`, also in groups.
 fn names_after<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
     let name = |text: &'a str| text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
     let mut names = Vec::new();
@@ -260,12 +259,12 @@ fn names_after<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn groups_of_imports_are_read() {
+fn names_in_groups_of_imports_are_found() {
     let code = "use crate::{a, b::{c, d}, e};\nuse crate::f::g;";
     assert_eq!(names_after(code, "crate::"), ["a", "b", "e", "f"]);
 }
 
-/// The modules of a package form no cycle: each pair imports in one direction at most.
+/// Two modules of a package never import each other.
 #[test]
 fn no_two_modules_import_each_other() {
     let mut known = BTreeSet::new();
@@ -286,7 +285,7 @@ fn no_two_modules_import_each_other() {
     assert!(mutual.is_empty(), "{mutual:#?}");
 }
 
-/// The diagram of the crates in the documentation; `UPDATE_EXPECT=1` writes it.
+/// `UPDATE_EXPECT=1` writes the diagram of the crates.
 #[test]
 fn the_documented_arrows_are_the_dependencies() {
     let mut diagram = "\n```mermaid\nflowchart TB\n".to_owned();
@@ -298,14 +297,111 @@ fn the_documented_arrows_are_the_dependencies() {
         }
     }
     diagram += "```\n\n";
+    check_diagram("crates", &diagram);
+}
+
+/// Compares what stands in docs/architecture.md between the marks `name` with a diagram, or writes it.
+fn check_diagram(name: &str, diagram: &str) {
+    static ONE_WRITER: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _writer = ONE_WRITER.lock();
     let path = root().join("docs/architecture.md");
     let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once("<!-- crates -->\n").unwrap();
-    let (drawn, after) = rest.split_once("<!-- /crates -->").unwrap();
+    let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let (before, rest) = text.split_once(&start).unwrap();
+    let (drawn, after) = rest.split_once(&end).unwrap();
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        fs::write(&path, format!("{before}<!-- crates -->\n{diagram}<!-- /crates -->{after}")).unwrap();
+        fs::write(&path, format!("{before}{start}{diagram}{end}{after}")).unwrap();
     } else {
         assert_eq!(drawn, diagram, "UPDATE_EXPECT=1 cargo test -p xtask --test tidy writes it");
+    }
+}
+
+/// `UPDATE_EXPECT=1` writes the diagram of the modules of `cargo-image`.
+#[test]
+fn the_documented_arrows_are_the_imports_of_modules() {
+    let mut arrows = BTreeSet::new();
+    for Source { package, path, code } in sources() {
+        let module = path.split('/').next().unwrap().trim_end_matches(".rs");
+        if package == "cargo-image" && path.contains('/') {
+            let others = names_after(&code, "crate::").into_iter().filter(|other| *other != module);
+            arrows.extend(others.map(|other| format!("  {module} --> {other}\n")));
+        }
+    }
+    let arrows: Vec<_> = arrows.into_iter().collect();
+    check_diagram("modules", &format!("\n```mermaid\nflowchart TB\n{}```\n\n", arrows.concat()));
+}
+
+/// Words that hide what a sentence means. CONTRIBUTING.md has the terms to use.
+#[test]
+fn documents_use_plain_words() {
+    const WORDS: [&str; 12] = [
+        "thereof",
+        "nobody knows",
+        "nobody hears",
+        "gate said no",
+        "gate says no",
+        "mended",
+        "stands on",
+        "stand on itself",
+        "held against",
+        "that which",
+        "what came of",
+        "goes by the name",
+    ];
+    // These folders are clean. Add a folder here when its text is.
+    const FOLDERS: [&str; 7] = [
+        "xtask/src",
+        "xtask/crates/cli-support",
+        "xtask/crates/oci-image",
+        "xtask/crates/rust-workspace",
+        "xtask/crates/cargo-image/src/image",
+        "xtask/crates/cargo-image/src/commands/bench",
+        ".github",
+    ];
+    const FILES: [&str; 17] = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/README.md",
+        "docs/image.md",
+        "docs/image-design.md",
+        "docs/settings-image.md",
+        "docs/architecture.md",
+        "docs/json.md",
+        "xtask/image.toml",
+        "xtask/crates/cargo-image/src/lib.rs",
+        "xtask/crates/cargo-image/src/commands/binary.rs",
+        "xtask/crates/cargo-image/src/commands/ci.rs",
+        "xtask/crates/cargo-image/src/commands/doctor.rs",
+        "xtask/crates/cargo-image/src/commands/image.rs",
+        "xtask/crates/cargo-image/src/commands/target.rs",
+        "xtask/crates/cargo-image/src/commands/version.rs",
+        "xtask/crates/cargo-image/src/commands/workspace.rs",
+    ];
+    let mut texts: Vec<_> = FILES.iter().map(|file| root().join(file)).collect();
+    for folder in FOLDERS {
+        files(&root().join(folder), &[".rs", ".md", ".yml", ".toml"], &mut texts);
+    }
+    let mut found = Vec::new();
+    for path in texts {
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let lower = line.to_lowercase();
+            let words = WORDS.iter().filter(|word| lower.contains(*word));
+            found.extend(words.map(|word| format!("{}:{}: '{word}'", path.display(), number + 1)));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_index_lists_every_document() {
+    let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    let mut documents = Vec::new();
+    files(&root().join("docs"), &[".md"], &mut documents);
+    for document in documents {
+        let name = document.file_name().unwrap().to_string_lossy().into_owned();
+        let listed = name == "README.md" || index.contains(&format!("({name})"));
+        assert!(listed, "docs/README.md does not list {name}");
     }
 }
 
@@ -324,7 +420,7 @@ fn children_are_started_in_one_place() {
 }
 
 #[test]
-fn links_in_the_documents_lead_somewhere() {
+fn links_in_documents_have_a_target() {
     let mut documents = Vec::new();
     files(root(), &[".md"], &mut documents);
     for document in documents {

@@ -11,7 +11,8 @@ use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
 use super::report::Report;
-use super::{Settings, listeners, routes, upstreams};
+use super::{Settings, listeners, observe, routes, upstreams};
+use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -83,7 +84,7 @@ pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
     let report = Report::new(file, text, Mode::Read);
     let (mut settings, _) = read_text(text, &report);
     let found = report.into_found();
-    settings.files = found.files;
+    (settings.files, settings.secrets) = (found.files, found.secrets);
     (settings, found.problems)
 }
 
@@ -92,7 +93,7 @@ pub fn examine_text(file: &str, text: &str) -> Examined {
     let report = Report::new(file, text, Mode::Record);
     let (mut settings, keys) = read_text(text, &report);
     let found = report.into_found();
-    settings.files = found.files;
+    (settings.files, settings.secrets) = (found.files, found.secrets);
     Examined { settings, problems: found.problems, warnings: found.warnings, keys, shown: found.shown }
 }
 
@@ -135,10 +136,10 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     );
     settings.threads = threads.unwrap_or(settings.threads);
     root.set(
-        &mut settings.access_log,
-        "access_log",
+        &mut settings.watch,
+        "watch",
         Switch,
-        "whether every request is logged on standard output",
+        "whether the settings are reloaded when their file or a file that it names has changed",
     );
     root.set(
         &mut settings.drain_delay,
@@ -157,12 +158,15 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
         &mut settings.admin,
         "address",
         Address,
-        "where `/livez`, `/readyz` and `/metrics` are; keep it away from the public",
+        "where `/livez`, `/readyz`, `/metrics` and `POST /-/reload` are; keep it away from the public",
     );
     admin.finish();
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
     settings.routes = routes::read(&mut root, &settings.upstreams);
+    if let Some(log) = observe::access_log(&mut root, &settings.routes) {
+        settings.access_log = log;
+    }
     root.finish();
 }
 
@@ -171,12 +175,14 @@ fn empty() -> Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         drain_delay: time::Duration::ZERO,
         drain_timeout: time::Duration::from_secs(30),
-        access_log: true,
+        watch: true,
+        access_log: LogSettings::default(),
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
         routes: Vec::new(),
         files: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 
@@ -294,7 +300,7 @@ path = \"v1\"
             ("threads = '2'", "from 1 to 1024, not '2'"),
             ("threads = [2]", "from 1 to 1024, not an array"),
             ("threads = {}", "from 1 to 1024, not a table"),
-            ("access_log = 1", "must be true or false, not 1"),
+            ("access_log = 1", "must be true or false or a table, not 1"),
             ("drain_delay = 5", "\"5m\", not 5"),
             ("drain_delay = true", "\"5m\", not true"),
             ("admin = 5", "admin must be a table, not 5"),

@@ -4,6 +4,7 @@ mod client;
 mod gateway;
 mod upstream;
 
+mod access_log;
 mod cli;
 mod failures;
 mod fields;
@@ -14,6 +15,7 @@ mod http2_upstream;
 mod lifecycle;
 mod proxying;
 mod random;
+mod reload;
 mod strict;
 mod tls;
 mod tunnel;

@@ -8,6 +8,9 @@ mod upstream;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Secret;
+use crate::observe::log_settings::LogSettings;
+
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
@@ -30,8 +33,10 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// The longest time for requests in flight to finish when the gateway stops.
     pub drain_timeout: Duration,
-    /// Whether every request is logged on standard output.
-    pub access_log: bool,
+    /// Whether files that have changed are read again without being asked to.
+    pub watch: bool,
+    /// What is logged of requests, and where.
+    pub access_log: LogSettings,
     /// The address of the admin listener.
     pub admin: SocketAddr,
     /// Where the gateway accepts requests.
@@ -42,6 +47,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// Every file that the settings name, also where another mistake stands beside it.
     pub files: Vec<(FileKind, NamedFile)>,
+    /// Every secret that the settings name.
+    pub secrets: Vec<Secret>,
 }
 
 /// What a file that the settings name must hold.
@@ -53,4 +60,6 @@ pub enum FileKind {
     Key,
     /// The certificates of authorities in PEM.
     Authorities,
+    /// The value of a secret, which is read with the other secrets.
+    Secret,
 }
