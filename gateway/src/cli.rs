@@ -9,6 +9,7 @@ use std::time::Duration;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::admin::health;
+use crate::filter::authentication::hash_key;
 use crate::observe::stderr::say;
 use crate::prepare::{self, Prepared};
 use crate::run;
@@ -30,6 +31,8 @@ usage:
   gateway check [--config FILE]     find every mistake in the settings
   gateway health [--config FILE] [--address ADDRESS] [--timeout DURATION]
                                     ask a running gateway whether it is ready
+  gateway hash-key                  read an API key from standard input and print the
+                                    hash of it that the settings have
   gateway --version
   gateway --help
 
@@ -48,6 +51,7 @@ enum Command {
     Run,
     Check,
     Health,
+    HashKey,
     Version,
     Help,
 }
@@ -75,6 +79,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run => run_command(&arguments),
         Command::Check => check_command(&arguments),
         Command::Health => health_command(&arguments),
+        Command::HashKey => hash_key_command(),
     }
 }
 
@@ -101,6 +106,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lex
                     Some("run") => Command::Run,
                     Some("check") => Command::Check,
                     Some("health") => Command::Health,
+                    Some("hash-key") => Command::HashKey,
                     Some("help") => Command::Help,
                     Some("version") => Command::Version,
                     _ => return Err(format!("there is no command {}", name.display()).into()),
@@ -231,6 +237,26 @@ fn health_command(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// Prints the hash of the API key on standard input, without the end of its line.
+fn hash_key_command() -> ExitCode {
+    let mut key = String::new();
+    match std::io::stdin().read_line(&mut key) {
+        Ok(_) if !key.trim_end_matches(['\r', '\n']).is_empty() => {
+            print(&format!("{}\n", hash_key(key.trim_end_matches(['\r', '\n']).as_bytes())))
+        }
+        Ok(_) => {
+            say(
+                "there is no key on standard input; write one, for example: openssl rand -hex 32 | gateway hash-key",
+            );
+            ExitCode::from(MISUSED)
+        }
+        Err(error) => {
+            say(format_args!("standard input cannot be read: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Command, parse};
@@ -244,6 +270,7 @@ mod tests {
             ("gateway check --config f", Some(Command::Check)),
             ("gateway --config=f check", Some(Command::Check)),
             ("gateway health --timeout 500ms --address 127.0.0.1:1", Some(Command::Health)),
+            ("gateway hash-key", Some(Command::HashKey)),
             ("gateway --version", Some(Command::Version)),
             ("gateway run --help", Some(Command::Help)),
             ("gateway fly", None),

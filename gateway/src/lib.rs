@@ -3,7 +3,7 @@
 //!
 //! The modules, from the bottom up; each knows only those before it: [`net`], [`http`], [`http1`],
 //! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
-//! [`probe`], [`settings`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`snapshot`],
+//! [`jose`], [`probe`], [`settings`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`snapshot`],
 //! [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads this
 //! list and holds the code to it.
 
@@ -20,6 +20,7 @@ pub mod filter;
 pub mod http;
 pub mod http1;
 pub mod http2;
+pub mod jose;
 pub mod listener;
 pub mod net;
 pub mod observe;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::dial::dns::Resolver;
+use crate::filter::authentication::Authenticators;
 use crate::listener::tls;
 use crate::observe::access::AccessLog;
 use crate::observe::metrics::Metrics;
@@ -20,6 +21,7 @@ pub struct Prepared {
     /// TLS for each listener that speaks it.
     pub(crate) tls: Vec<Option<ServerTls>>,
     pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) authenticators: Authenticators,
     pub(crate) metrics: Metrics,
     pub(crate) log: AccessLog,
 }
@@ -69,7 +71,12 @@ pub fn prepare(settings: Settings, file: &str, whole: bool) -> (Prepared, Findin
             }
         }
     }
-    let prepared = Prepared { settings, tls: configs, upstreams, metrics, log };
+    let authenticators = Authenticators::load(&settings.authenticators, &resolver, None);
+    let authenticators = authenticators.unwrap_or_else(|errors| {
+        problems.extend(errors.into_iter().map(place));
+        Authenticators::default()
+    });
+    let prepared = Prepared { settings, tls: configs, upstreams, authenticators, metrics, log };
     (prepared, Findings { problems, warnings })
 }
 

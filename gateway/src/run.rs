@@ -77,12 +77,12 @@ struct Shared {
 ///
 /// [`RunError`] if it could not begin, or did not end in order.
 pub fn run(prepared: Prepared) -> Result<(), RunError> {
-    let Prepared { settings, tls, upstreams, metrics, log } = prepared;
+    let Prepared { settings, tls, upstreams, authenticators, metrics, log } = prepared;
     log.start().map_err(|error| RunError::System("start the log thread", error))?;
     let metrics = Arc::new(metrics);
     let (drain, draining) = watch::channel(false);
     let shared = Arc::new(Shared {
-        snapshot: Arc::new(Snapshot::compile(&settings, tls, upstreams, &metrics)),
+        snapshot: Arc::new(Snapshot::compile(&settings, tls, upstreams, &authenticators, &metrics)),
         threads: settings.threads,
         metrics: Arc::clone(&metrics),
         log: log.clone(),
@@ -90,6 +90,7 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
     });
 
     let runtime = runtime()?;
+    runtime.block_on(async { authenticators.fetch_keys() });
     runtime.spawn(probe::run(
         probes(&shared.snapshot),
         Arc::new(|change: &probe::Change| {

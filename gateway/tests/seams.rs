@@ -24,9 +24,15 @@ const SHARED: [&str; 7] =
     ["Mutex", "RwLock", "Condvar", "Semaphore", "mpsc", "Arc::clone", "tokio::sync::watch"];
 
 /// The files of [`WAY_OF_A_REQUEST`] that hold such a thing all the same, each with the reason.
-const EXCEPTIONS: [(&str, &[&str], &str); 4] = [
+const EXCEPTIONS: [(&str, &[&str], &str); 6] = [
     ("endpoint/circuit.rs", &["Semaphore", "Arc::clone"], "a request passes it only where `circuit` is set"),
     ("endpoint/cluster.rs", &["Mutex", "Arc::clone"], "locked by an ejection only; cloned at the start"),
+    (
+        "filter/authentication/mod.rs",
+        &["Arc::clone"],
+        "cloned by a request with `authentication`: a wait may outlive what began it",
+    ),
+    ("filter/authentication/load.rs", &["Arc::clone"], "authenticators are made at the start"),
     ("proxy/mirror.rs", &["Arc::clone"], "a copy outlives its request; only where `mirror` is set"),
     ("upstream/config.rs", &["Arc::clone"], "upstreams are made at the start"),
 ];

@@ -54,6 +54,7 @@ mod tests {
 
     use super::expose;
     use crate::dial::dns::Resolver;
+    use crate::filter::authentication::Authenticators;
     use crate::http::Source;
     use crate::observe::access::AccessLog;
     use crate::observe::metrics::Metrics;
@@ -79,7 +80,8 @@ mod tests {
         metrics.failed(Source::Upstream, "connect");
         let upstream = Upstream::compile(&settings.upstreams[0], &Arc::new(Resolver::default()), &metrics);
         let upstreams = vec![upstream.expect("an upstream")];
-        let snapshot = Snapshot::compile(&settings, vec![None], upstreams, &metrics);
+        let snapshot =
+            Snapshot::compile(&settings, vec![None], upstreams, &Authenticators::default(), &metrics);
         let out = expose(&metrics, &snapshot);
         let mut rows = "| name | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
         for family in out.families() {

@@ -9,7 +9,7 @@ mod record;
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
 pub use identity::{Identity, Kind};
-pub use peer::Peer;
+pub use peer::{Peer, ShownCertificate};
 
 use std::borrow::Cow;
 use std::rc::Rc;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::proxy_protocol::Proxied;
 use crate::settings::Listener;
 use crate::settings::network::unmapped;
+use crate::tls::Certificate;
 
 /// What is known of a client's connection.
 #[derive(Debug, Clone)]
@@ -22,6 +23,17 @@ pub struct Peer {
     pub proxied: Proxied,
     /// The begin of its element in `Forwarded` (RFC 7239 section 4).
     pub forwarded: String,
+    /// The certificate that the client showed, verified in the handshake.
+    pub certificate: Option<Arc<ShownCertificate>>,
+}
+
+/// A certificate that a client showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownCertificate {
+    /// What it says.
+    pub certificate: Certificate,
+    /// The certificate itself (X.690).
+    pub der: Vec<u8>,
 }
 
 impl Peer {
@@ -36,7 +48,7 @@ impl Peer {
         };
         let proxied =
             local.map_or(Proxied::Local, |destination| Proxied::Ip { source: address, destination });
-        Self { listener, text: ip.to_string(), tls, trusted, proxied, forwarded }
+        Self { listener, text: ip.to_string(), tls, trusted, proxied, forwarded, certificate: None }
     }
 
     /// `http` or `https`, as the client speaks it.

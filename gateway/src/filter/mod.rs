@@ -5,6 +5,8 @@
 //! list that compiles a route, and a row in `docs/gateway.md`. Where it stands among the others is
 //! decided by its [`Phase`], not by the list or the settings.
 
+pub mod authentication;
+pub mod authorization;
 pub mod body_limit;
 pub mod forwarded;
 pub mod header_edits;

@@ -63,6 +63,7 @@ names! {
     CacheControl "cache-control",
     RetryAfter "retry-after",
     Authorization "authorization",
+    WwwAuthenticate "www-authenticate",
     GrpcTimeout "grpc-timeout",
     GrpcStatus "grpc-status",
     GrpcMessage "grpc-message",

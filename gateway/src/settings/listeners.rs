@@ -215,7 +215,7 @@ fn http2(mut table: Reader<'_, '_>, http2: &mut Http2) {
     table.finish();
 }
 
-fn networks(table: &mut Reader<'_, '_>, key: &'static str) -> Vec<Network> {
+pub(super) fn networks(table: &mut Reader<'_, '_>, key: &'static str) -> Vec<Network> {
     let report: &Report<'_> = table.report;
     let mut networks = Vec::new();
     for text in table.strings(key) {

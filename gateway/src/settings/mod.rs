@@ -1,6 +1,8 @@
 //! The settings: what an operator writes, read with every mistake found in one go.
 
+mod access;
 mod actions;
+mod authenticators;
 mod built_in;
 mod conflicts;
 mod domain;
@@ -22,6 +24,7 @@ mod tests;
 mod units;
 mod upstreams;
 
+pub use authenticators::sha256;
 pub use built_in::built_in;
 pub use model::*;
 pub use parse::{load, parse};

@@ -6,17 +6,25 @@ use http::Method;
 
 use super::reader::Reader;
 use super::report::{Placed, Report};
-use super::{Action, PathMatch, Route, Segment, Upstream, actions, conflicts, domain, edits, paths};
+use super::{
+    Action, Authenticator, PathMatch, Route, Segment, Upstream, access, actions, conflicts, domain, edits,
+    paths,
+};
 use crate::http::token;
 
 /// Reads all routes of the file.
-pub fn read(root: &mut Reader<'_, '_>, upstreams: &[Upstream]) -> Vec<Route> {
+pub fn read(
+    root: &mut Reader<'_, '_>,
+    upstreams: &[Upstream],
+    authenticators: &[Authenticator],
+) -> Vec<Route> {
     let report = root.report;
     if !root.has("routes") {
         report.add_global("there is no route; add [[routes]] with path = \"/\" and upstream = \"NAME\"");
     }
     let tables = root.tables("routes").unwrap_or_default();
-    let routes: Vec<Route> = tables.into_iter().filter_map(|table| route(table, upstreams)).collect();
+    let routes: Vec<Route> =
+        tables.into_iter().filter_map(|table| route(table, upstreams, authenticators)).collect();
     compare(&routes, report);
     routes
 }
@@ -46,7 +54,11 @@ fn compare(routes: &[Route], report: &Report<'_>) {
     }
 }
 
-fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
+fn route(
+    mut table: Reader<'_, '_>,
+    upstreams: &[Upstream],
+    authenticators: &[Authenticator],
+) -> Option<Route> {
     let report = table.report;
     let before = report.count();
     let place = report.place(&table.span);
@@ -64,6 +76,7 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
     if matches!(action, Some(Action::Redirect(_) | Action::Respond(_))) && !request_headers.is_empty() {
         report.add(&table.span, "'request_headers' has no effect without 'upstream'; remove it");
     }
+    let (authentication, authorization) = access::read(&mut table, authenticators);
     let max_body_bytes = table.size("max_body_bytes", 0..=1 << 50);
     let request_timeout = table.duration("request_timeout");
     let per_try_timeout = table.duration("per_try_timeout");
@@ -81,6 +94,8 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
         methods,
         headers,
         query,
+        authentication,
+        authorization,
         path_policy,
         action: action?,
         request_headers,
@@ -170,7 +185,7 @@ fn pattern(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     }
 }
 
-fn method(text: &Placed<String>, report: &Report<'_>) -> Option<Method> {
+pub(super) fn method(text: &Placed<String>, report: &Report<'_>) -> Option<Method> {
     let shown = text.value.escape_debug();
     if !token::is_token(text.value.as_bytes()) {
         report.add(&text.span, format!("'{shown}' is not a method; write one such as 'GET'"));

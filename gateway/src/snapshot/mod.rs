@@ -9,6 +9,8 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use crate::exchange::{Exchange, Request};
+use crate::filter::authentication::{Authentication, Authenticators, IdentityFields};
+use crate::filter::authorization::Authorization;
 use crate::filter::body_limit::BodyLimit;
 use crate::filter::forwarded::Forwarded;
 use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
@@ -123,6 +125,7 @@ impl Snapshot {
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
         upstreams: Vec<Upstream>,
+        authenticators: &Authenticators,
         metrics: &Metrics,
     ) -> Self {
         let all: Vec<Arc<Upstream>> = upstreams.into_iter().map(Arc::new).collect();
@@ -144,7 +147,7 @@ impl Snapshot {
             table: settings
                 .routes
                 .iter()
-                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, metrics))))
+                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, authenticators, metrics))))
                 .collect(),
         }
     }
@@ -165,9 +168,10 @@ impl Route {
     fn compile(
         route: &settings::Route,
         upstreams: &HashMap<String, Arc<Upstream>>,
+        authenticators: &Authenticators,
         metrics: &Metrics,
     ) -> Self {
-        let filters = filters(route, metrics);
+        let filters = filters(route, authenticators, metrics);
         let which = |sees: fn(&dyn Filter) -> bool| {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
@@ -196,10 +200,15 @@ impl Route {
 }
 
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
-fn filters(route: &settings::Route, metrics: &Metrics) -> Vec<Box<dyn Filter>> {
+fn filters(
+    route: &settings::Route,
+    authenticators: &Authenticators,
+    metrics: &Metrics,
+) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
     if let settings::Action::Forward(forward) = &route.action {
+        add(boxed(IdentityFields::compile(authenticators)));
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
         add(boxed(Rewrite::compile(forward, route)));
@@ -210,6 +219,8 @@ fn filters(route: &settings::Route, metrics: &Metrics) -> Vec<Box<dyn Filter>> {
             }),
         ));
     }
+    add(boxed(Authentication::compile(route, authenticators)));
+    add(boxed(Authorization::compile(route, authenticators)));
     add(boxed(ResponseHeaders::compile(route)));
     filters.sort_by_key(|filter| filter.phase());
     filters
@@ -221,6 +232,7 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 
 #[cfg(test)]
 mod tests {
+    use crate::filter::authentication::Authenticators;
     use crate::observe::access::AccessLog;
     use crate::observe::metrics::Metrics;
     use crate::settings::parse;
@@ -230,6 +242,9 @@ mod tests {
         address = '127.0.0.1:0'
         [upstreams.a]
         endpoints = ['a:1']
+        [authenticators.keys]
+        api_key = { header = 'x', keys = [{ name = 'a', sha256 = '2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b' }] }
+        headers = { X-User = 'sub' }
         [[routes]]
         upstream = 'a'
         response_headers = { remove = ['server'] }
@@ -237,6 +252,8 @@ mod tests {
         rewrite = { prefix = '/x' }
         request_headers = { remove = ['cookie'] }
         max_body_bytes = 1
+        authentication = { any = ['keys'] }
+        authorization = [{ methods = ['GET'] }]
         [[routes]]
         path = '/plain'
         upstream = 'a'
@@ -259,12 +276,18 @@ mod tests {
         let (settings, problems) = parse("f", WHOLE);
         assert!(problems.is_empty(), "{problems:?}");
         let metrics = Metrics::new(1, AccessLog::new(false));
-        let filters: Vec<_> = settings.routes.iter().map(|route| super::filters(route, &metrics)).collect();
+        let authenticators = Authenticators::load(&settings.authenticators, &std::sync::Arc::default(), None)
+            .expect("no files");
+        let filters: Vec<_> =
+            settings.routes.iter().map(|route| super::filters(route, &authenticators, &metrics)).collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {
             filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
         };
         assert_eq!(shown(0), documented);
-        assert_eq!(shown(1), documented[..2], "a plain route");
+        let is_plain =
+            |row: &&(&str, &str)| matches!(row.1, "max_body_bytes" | "identity_fields" | "forwarded");
+        let plain: Vec<_> = documented.iter().filter(is_plain).copied().collect();
+        assert_eq!(shown(1), plain, "a plain route");
         assert_eq!(shown(2), documented[..1], "a fixed response");
     }
 }

@@ -4,6 +4,7 @@ mod client;
 mod gateway;
 mod upstream;
 
+mod authentication;
 mod cli;
 mod failures;
 mod fields;
@@ -11,6 +12,7 @@ mod filters;
 mod grpc;
 mod http2;
 mod http2_upstream;
+mod jwks;
 mod lifecycle;
 mod proxying;
 mod random;

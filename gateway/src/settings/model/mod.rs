@@ -1,5 +1,6 @@
 //! The settings as plain data.
 
+mod authenticator;
 mod listener;
 mod route;
 mod template;
@@ -8,6 +9,10 @@ mod upstream;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use authenticator::{
+    AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, CertificateName, ClaimCondition,
+    ClientCertificate, Credential, ForwardAuth, Jwt, KeySource, KeyUrl, NamedKey,
+};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
@@ -38,6 +43,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Upstream>,
+    /// How clients prove who they are.
+    pub authenticators: Vec<Authenticator>,
     /// Which request is answered how.
     pub routes: Vec<Route>,
     /// Every file that the settings name, also where another mistake stands beside it.
@@ -53,4 +60,6 @@ pub enum FileKind {
     Key,
     /// The certificates of authorities in PEM.
     Authorities,
+    /// API keys or a key set, which their authenticator reads.
+    Credentials,
 }

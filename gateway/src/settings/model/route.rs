@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::authenticator::{AccessRule, Authentication};
 use super::template::Template;
 use crate::http::path::Policy;
 use crate::settings::Place;
@@ -26,6 +27,10 @@ pub struct Route {
     pub headers: Vec<Condition>,
     /// What parameters of the query must hold; names decoded.
     pub query: Vec<Condition>,
+    /// How it is found out who sent a request, if that is asked.
+    pub authentication: Option<Authentication>,
+    /// Rules of which one must hold; empty if every request may pass.
+    pub authorization: Vec<AccessRule>,
     /// What is done with what servers read in different ways in a path.
     pub path_policy: Policy,
     /// What answers the request.
@@ -52,6 +57,8 @@ impl Default for Route {
             methods: Vec::new(),
             headers: Vec::new(),
             query: Vec::new(),
+            authentication: None,
+            authorization: Vec::new(),
             path_policy: Policy::default(),
             action: Action::Welcome,
             request_headers: HeaderEdits::default(),
