@@ -2,10 +2,14 @@
 
 use toml::de::DeValue;
 
-use super::reader::{Reader, found};
+use super::kinds::{Kind, List, Parsed, Slot, Switch, Text, Value};
+use super::network::NETWORK;
+use super::reader::Reader;
+use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::routes::method;
-use super::{AccessRule, Authentication, Authenticator, ClaimCondition, listeners, units};
+use super::{AccessRule, Authentication, Authenticator, ClaimCondition, units};
+use crate::json::Json;
 
 /// Reads both keys of a route.
 pub fn read(
@@ -13,13 +17,16 @@ pub fn read(
     known: &[Authenticator],
 ) -> (Option<Authentication>, Vec<AccessRule>) {
     let report = table.report;
-    let authentication = table.table("authentication").map(|table| authentication(table, known));
+    let asked = table.table("authentication", "none", "how it is found out who sent a request");
+    let authentication = asked.map(|table| authentication(table, known));
+    let doc = "rules of which one must hold";
     let mut rules = Vec::new();
-    for table in table.tables("authorization").unwrap_or_default() {
+    for table in table.tables("authorization", "[[routes.authorization]]", Otherwise::Words("none"), doc) {
         let place = table.span.clone();
         let rule = rule(table, known);
         if rule.asks_identity() && authentication.is_none() {
-            report.add(&place, "the rule asks who sent the request, which is not known without 'authentication'; add it to the route");
+            let text = "the rule asks who sent the request, which is not known without 'authentication'; add it to the route";
+            report.add(&place, text);
         }
         rules.push(rule);
     }
@@ -27,15 +34,33 @@ pub fn read(
 }
 
 fn authentication(mut table: Reader<'_, '_>, known: &[Authenticator]) -> Authentication {
-    let report = table.report;
-    let names = table.strings("any");
-    if names.is_empty() {
+    let names = List(Parsed {
+        label: "name of an authenticator",
+        pattern: None,
+        read: |name: &Placed<String>, report: &Report<'_>| named(name, known, report),
+    });
+    let any = table.need(
+        "any",
+        names,
+        "[\"NAME\"]",
+        "authenticators in the order in which they are asked; the first that knows the sender counts",
+    );
+    if any.as_ref().is_some_and(|any| any.value.is_empty()) {
         table.lacks("any", "[\"NAME\"]");
     }
-    let any = names.iter().filter_map(|name| named(name, known, report)).collect();
-    let optional = table.boolean("optional").unwrap_or(false);
+    let mut optional = false;
+    table.set(
+        &mut optional,
+        "optional",
+        Switch,
+        "whether a request without any credential passes; one with a wrong credential does not",
+    );
     table.finish();
-    Authentication { any, optional }
+    Authentication { any: values(any.map(|any| any.value)), optional }
+}
+
+fn values<T>(list: Option<Vec<Placed<T>>>) -> Vec<T> {
+    list.unwrap_or_default().into_iter().map(|item| item.value).collect()
 }
 
 fn named(name: &Placed<String>, known: &[Authenticator], report: &Report<'_>) -> Option<String> {
@@ -52,60 +77,84 @@ fn named(name: &Placed<String>, known: &[Authenticator], report: &Report<'_>) ->
 }
 
 fn rule(mut table: Reader<'_, '_>, known: &[Authenticator]) -> AccessRule {
-    let report = table.report;
-    let texts = |all: Vec<Placed<String>>| all.into_iter().map(|text| text.value).collect::<Vec<_>>();
+    let methods = List(Parsed { label: "method", pattern: Some("^[^a-z]+$"), read: method });
+    let names = List(Parsed {
+        label: "name of an authenticator",
+        pattern: None,
+        read: |name: &Placed<String>, report: &Report<'_>| named(name, known, report),
+    });
     let rule = AccessRule {
-        methods: table.strings("methods").iter().filter_map(|text| method(text, report)).collect(),
-        authenticators: table
-            .strings("authenticators")
-            .iter()
-            .filter_map(|name| named(name, known, report))
-            .collect(),
-        subjects: texts(table.strings("subjects")),
-        groups: texts(table.strings("groups")),
-        certificate_names: texts(table.strings("certificate_names")),
+        methods: values(table.get("methods", methods, "any", "the method is one of them")),
+        client_networks: values(table.get(
+            "client_networks",
+            List(NETWORK),
+            "any",
+            "the client's address is in one of them",
+        )),
+        authenticators: values(table.get("authenticators", names, "any", "one of them knew the sender")),
+        subjects: values(table.get("subjects", List(Text), "any", "the subject is one of them")),
+        groups: values(table.get("groups", List(Text), "any", "the API key has one of them")),
+        certificate_names: values(table.get(
+            "certificate_names",
+            List(Text),
+            "any",
+            "a name in the certificate is one of them; `*` at the begin or end stands for any text",
+        )),
         claims: claims(&mut table),
-        client_networks: listeners::networks(&mut table, "client_networks"),
     };
     table.finish();
     rule
 }
 
-/// Reads `claims`: a claim and its value, a list of values of which it has one, or `{ all = […] }`.
 fn claims(table: &mut Reader<'_, '_>) -> Vec<ClaimCondition> {
-    let Some(mut table) = table.table("claims") else { return Vec::new() };
-    let report = table.report;
-    let mut conditions = Vec::new();
-    for (claim, value) in table.rest() {
-        let span = value.span();
-        let (values, all) = match value.into_inner() {
-            DeValue::String(text) => (vec![text.into_owned()], false),
-            DeValue::Integer(number) => (vec![number.to_string()], false),
-            DeValue::Boolean(switch) => (vec![switch.to_string()], false),
-            DeValue::Array(items) => {
-                let texts = items.into_iter().filter_map(|item| item.get_ref().as_str().map(str::to_owned));
-                (texts.collect(), false)
+    let doc = "every claim holds: a text, a list of which it has one, or `{ all = [\"a\", \"b\"] }`; the claim is a name or a pointer (RFC 6901)";
+    let found = table.values("claims", ClaimKind, doc, |_| false);
+    let conditions = found.into_iter().filter_map(|(claim, wanted)| {
+        let (values, all) = wanted?.value;
+        Some(ClaimCondition { claim: claim.value, values, all })
+    });
+    conditions.collect()
+}
+
+/// What a claim must hold: the values, and whether all of them.
+struct ClaimKind;
+
+impl Kind for ClaimKind {
+    type Value = (Vec<String>, bool);
+
+    fn read(&self, slot: &Slot<'_, '_>, value: &Value<'_>) -> Option<Self::Value> {
+        let wanted = match value.get_ref() {
+            DeValue::Table(table) if table.len() == 1 => {
+                table.get("all").and_then(|list| texts(list.get_ref())).map(|list| (list, true))
             }
-            DeValue::Table(inside) => {
-                let mut inside = Reader::of(inside, span.clone(), "a claim", report);
-                let (all, any) = (inside.has("all"), inside.strings("any"));
-                let values = if all { inside.strings("all") } else { any };
-                inside.finish();
-                (values.into_iter().map(|text| text.value).collect(), all)
-            }
-            other => {
-                let found = found(&other);
-                report.add(&span, format!("a claim must be a text or a list of texts, not {found}"));
-                continue;
-            }
+            other => text(other).map(|one| vec![one]).or_else(|| texts(other)).map(|list| (list, false)),
         };
-        if values.is_empty() {
-            report.add(
-                &span,
-                format!("no value of the claim '{}' would do; name one", claim.value.escape_debug()),
-            );
+        let wanted = wanted.filter(|(list, _)| !list.is_empty());
+        if wanted.is_none() {
+            slot.wrong(value, "a text, a list of texts that is not empty, or { all = [\"a\", \"b\"] }");
         }
-        conditions.push(ClaimCondition { claim: claim.value, values, all });
+        wanted
     }
-    conditions
+
+    fn label(&self) -> String {
+        "text, list of texts, or `{ all = [\"a\"] }`".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        let kinds = ["string", "integer", "boolean", "array", "object"];
+        Json::object([("type", Json::list(kinds.into_iter().map(Json::text)))])
+    }
+}
+
+fn text(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.clone().into_owned()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Boolean(switch) => Some(switch.to_string()),
+        _ => None,
+    }
+}
+
+fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|item| text(item.get_ref())).collect()
 }

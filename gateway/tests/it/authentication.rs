@@ -1,7 +1,10 @@
 //! Who sent a request, and what the sender may do.
 
+use std::io::{Read, Write};
+
 use serde_json::Value;
 
+use crate::authority::Authority;
 use crate::client::{Answer, ask};
 use crate::gateway::{Gateway, command, file};
 use crate::upstream::{Upstream, echoed, response};
@@ -257,4 +260,45 @@ fn what_would_leave_a_route_open_is_no_setting() {
         assert_eq!(output.status.code(), Some(2), "{rest}\n{said}");
         assert!(said.contains(expected), "{expected}\n{said}");
     }
+}
+
+#[test]
+fn certificates_of_clients_are_identities() {
+    let authority = Authority::new();
+    let server = authority.issue("DNS:localhost", 5);
+    let upstream = Upstream::echo();
+    let path = |path: &std::path::Path| path.display().to_string();
+    let gateway = Gateway::start(&format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[listeners.tls]\ncertificate = '{}'\nkey = '{}'\n\
+         client_auth = 'optional'\nclient_ca = '{}'\n[upstreams.a]\nendpoints = ['{}']\n\
+         [authenticators.mesh]\nclient_certificate = {{ forward = true }}\nheaders = {{ X-User = 'sub' }}\n\
+         [[routes]]\nupstream = 'a'\nauthentication.any = ['mesh']\n\
+         [[routes.authorization]]\ncertificate_names = ['spiffe://prod/*']\n",
+        path(&server.certificate),
+        path(&server.key),
+        path(&authority.file()),
+        upstream.address
+    ));
+    let get = |names: Option<&str>| {
+        let identity = names.map(|names| authority.issue(names, 5));
+        let mut stream = crate::tls::shake(gateway.address, &authority.file(), identity.as_ref());
+        let request = "GET / HTTP/1.1\r\nHost: localhost\r\nClient-Cert: :AAAA:\r\nX-User: root\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("an open connection");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("a response");
+        text
+    };
+    let text = get(Some("URI:spiffe://prod/api,DNS:api.example"));
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    let (_, body) = text.split_once("\r\n\r\n").expect("a body");
+    assert_eq!(echoed(body, "x-user"), Some("spiffe://prod/api"));
+    let forwarded = echoed(body, "client-cert").expect("the certificate");
+    assert!(forwarded.starts_with(":MII") && forwarded.ends_with(':'), "{forwarded}");
+    assert!(!body.contains("root") && !body.contains("AAAA:\r\n"), "{body}");
+    assert!(get(Some("URI:spiffe://test/api")).starts_with("HTTP/1.1 403"));
+    let text = get(None);
+    assert!(
+        text.starts_with("HTTP/1.1 401") && text.contains("www-authenticate: ClientCertificate"),
+        "{text}"
+    );
 }

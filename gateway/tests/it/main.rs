@@ -1,9 +1,12 @@
 //! Runs the built program with real sockets on the loopback.
 
+#[path = "../net/authority.rs"]
+mod authority;
 mod client;
 mod gateway;
 mod upstream;
 
+mod access_log;
 mod authentication;
 mod cli;
 mod failures;
