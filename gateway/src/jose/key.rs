@@ -19,9 +19,9 @@ pub struct Key {
 }
 
 enum Public {
-    Rsa(rsa::VerifyingKey),
-    P256(ecdsa::VerifyingKey<P256>),
-    P384(ecdsa::VerifyingKey<P384>),
+    Rsa(Box<rsa::VerifyingKey>),
+    P256(Box<ecdsa::VerifyingKey<P256>>),
+    P384(Box<ecdsa::VerifyingKey<P384>>),
     Ed25519(Ed25519VerifyingKey),
 }
 
@@ -62,12 +62,12 @@ impl Key {
             )
         };
         let public = match (text("kty"), text("crv")) {
-            (Some("RSA"), _) => rsa_key(jwk).map(Public::Rsa),
+            (Some("RSA"), _) => rsa_key(jwk).map(Box::new).map(Public::Rsa),
             (Some("EC"), Some("P-256")) => point(jwk, 32).and_then(|point| {
-                Ok(Public::P256(made(ecdsa::VerifyingKey::from_x962_uncompressed(&point))?))
+                made(ecdsa::VerifyingKey::from_x962_uncompressed(&point)).map(Box::new).map(Public::P256)
             }),
             (Some("EC"), Some("P-384")) => point(jwk, 48).and_then(|point| {
-                Ok(Public::P384(made(ecdsa::VerifyingKey::from_x962_uncompressed(&point))?))
+                made(ecdsa::VerifyingKey::from_x962_uncompressed(&point)).map(Box::new).map(Public::P384)
             }),
             (Some("OKP"), Some("Ed25519")) => {
                 member(jwk, "x").and_then(|x| Ok(Public::Ed25519(made(Ed25519VerifyingKey::from_bytes(&x))?)))

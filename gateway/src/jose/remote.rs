@@ -244,7 +244,7 @@ impl Running {
                 ));
             }
             Ok(()) if failed_before => {
-                say(format_args!("authenticator '{name}': the keys are fetched again"))
+                say(format_args!("authenticator '{name}': the keys are fetched again"));
             }
             _ => {}
         }

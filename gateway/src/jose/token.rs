@@ -118,10 +118,11 @@ impl<'t> Token<'t> {
         if header.contains_key("crit") {
             return Err(TokenError::Critical);
         }
-        let (kid, kind) = (name("kid")?, name("typ")?);
+        let kid = name("kid")?;
+        let typ = name("typ")?;
         let claims = object(claims)?;
         let signature = base64url(signature).ok_or(TokenError::Malformed)?;
-        Ok(Self { algorithm, kid, kind, claims, signed, signature })
+        Ok(Self { algorithm, kid, kind: typ, claims, signed, signature })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time;
 
-use super::kinds::{Count, Duration, List, Parsed, Switch, Text, count, size, words};
+use super::kinds::{Count, Duration, List, Parsed, ParsedBy, Switch, Text, count, size, words};
 use super::reader::Reader;
 use super::record::Otherwise;
 use super::report::{Placed, Report};
@@ -175,7 +175,7 @@ fn url(text: &Placed<String>, report: &Report<'_>) -> Option<Url> {
         .ok()
 }
 
-const URL: Parsed<fn(&Placed<String>, &Report<'_>) -> Option<Url>> =
+const URL: ParsedBy<Url> =
     Parsed { label: "URL", pattern: Some("^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$"), read: url };
 
 fn authorities(table: &mut Reader<'_, '_>) -> Option<NamedFile> {
@@ -333,8 +333,14 @@ fn certificate(mut table: Reader<'_, '_>) -> ClientCertificate {
     ClientCertificate { subject, forward }
 }
 
-fn asked_method(text: &Placed<String>, report: &Report<'_>) -> Option<Option<http::Method>> {
-    if text.value == "request" { Some(None) } else { method(text, report).map(Some) }
+/// The method of a question.
+enum Asked {
+    Own(http::Method),
+    AsRequested,
+}
+
+fn asked_method(text: &Placed<String>, report: &Report<'_>) -> Option<Asked> {
+    if text.value == "request" { Some(Asked::AsRequested) } else { method(text, report).map(Asked::Own) }
 }
 
 fn forward_auth(mut table: Reader<'_, '_>) -> Option<ForwardAuth> {
@@ -374,7 +380,11 @@ fn forward_auth(mut table: Reader<'_, '_>) -> Option<ForwardAuth> {
     Some(ForwardAuth {
         url: url?.value,
         ca,
-        method: method.unwrap_or(Some(http::Method::GET)),
+        method: match method {
+            None => Some(http::Method::GET),
+            Some(Asked::Own(method)) => Some(method),
+            Some(Asked::AsRequested) => None,
+        },
         request_headers: asked,
         response_headers: values(answered),
         subject_header: subject,

@@ -21,8 +21,8 @@ pub fn check(files: &[(FileKind, NamedFile)], now: SystemTime) -> Findings {
     for (kind, file) in files {
         let read = match kind {
             FileKind::Key => pem::private_key(&file.path).map(|_| Vec::new()),
-            FileKind::Credentials => Ok(Vec::new()),
             FileKind::Chain | FileKind::Authorities => pem::certificates(&file.path),
+            FileKind::Credentials | FileKind::Secret => Ok(Vec::new()),
         };
         match read {
             Err(text) => findings.problems.push((file.place, text)),

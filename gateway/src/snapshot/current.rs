@@ -47,13 +47,12 @@ mod tests {
 
     use super::{Current, Snapshot};
     use crate::filter::authentication::Authenticators;
-    use crate::observe::access::AccessLog;
-    use crate::observe::metrics::Metrics;
     use crate::settings::parse;
+    use crate::snapshot::Process;
 
     #[test]
     fn an_exchange_keeps_the_snapshot_with_which_it_began() {
-        let metrics = Metrics::new(1, AccessLog::new(false));
+        let process = Process::new(1, false);
         let snapshot = |listeners: usize| {
             let listener = |number| format!("[[listeners]]\naddress = '127.0.0.1:{number}'\n");
             let mut text: String = (1..=listeners).map(listener).collect();
@@ -64,8 +63,8 @@ mod tests {
                 &settings,
                 vec![None; listeners],
                 Vec::new(),
-                &Authenticators::default(),
-                &metrics,
+                Authenticators::default(),
+                &process,
             ))
         };
         let current = Current::new(snapshot(1));

@@ -2,11 +2,11 @@
 //! an exchange needs can be reached. Another snapshot takes its place as a whole.
 
 mod current;
+mod process;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-
-use rustls::ServerConfig;
+use std::time::Duration;
 
 use crate::exchange::{Exchange, Request};
 use crate::filter::authentication::{Authentication, Authenticators, IdentityFields};
@@ -21,12 +21,12 @@ use crate::filter::{Answer, Filter, respond};
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
-use crate::observe::metrics::Metrics;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 pub use current::{Current, Held};
+pub use process::Process;
 
 /// Settings in force.
 #[derive(Debug)]
@@ -35,7 +35,20 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// How clients prove who they are.
+    pub authenticators: Authenticators,
+    /// How the gateway stops.
+    pub stop: Stop,
     table: Table<Arc<Route>>,
+}
+
+/// How the gateway stops.
+#[derive(Debug, Clone, Copy)]
+pub struct Stop {
+    /// How long it goes on accepting connections.
+    pub delay: Duration,
+    /// The longest time for requests in flight after that.
+    pub timeout: Duration,
 }
 
 /// A listener with what it needs.
@@ -44,7 +57,7 @@ pub struct Listener {
     /// Its settings.
     pub settings: Arc<settings::Listener>,
     /// TLS, if it speaks it.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<ServerTls>>,
     /// The connections of each client, if they are limited.
     pub clients: Option<Arc<Clients>>,
     /// Its counters.
@@ -69,9 +82,9 @@ pub struct Route {
     /// What answers a request.
     pub action: Action,
     /// The longest time from the head of a request to the end of its response.
-    pub request_timeout: Option<std::time::Duration>,
+    pub request_timeout: Option<Duration>,
     /// The longest time of one try, instead of the upstream's.
-    pub per_try_timeout: Option<std::time::Duration>,
+    pub per_try_timeout: Option<Duration>,
     /// Whether the upstream is told the host of its endpoint in place of the client's.
     pub endpoint_host: bool,
 }
@@ -127,11 +140,10 @@ impl Snapshot {
     pub fn compile(
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
-        upstreams: Vec<Upstream>,
-        authenticators: &Authenticators,
-        metrics: &Metrics,
+        all: Vec<Arc<Upstream>>,
+        authenticators: Authenticators,
+        process: &Process,
     ) -> Self {
-        let all: Vec<Arc<Upstream>> = upstreams.into_iter().map(Arc::new).collect();
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
         let upstreams: HashMap<String, Arc<Upstream>> = all.iter().map(named).collect();
         Self {
@@ -141,11 +153,14 @@ impl Snapshot {
                 .zip(tls)
                 .map(|(listener, tls)| Listener {
                     settings: Arc::new(listener.clone()),
-                    tls: tls.map(|tls| tls.config),
-                    clients: listener.max_connections_per_client.map(Clients::new),
-                    counters: metrics.listener(&listener.name),
+                    tls: tls.map(Arc::new),
+                    clients: listener
+                        .max_connections_per_client
+                        .map(|most| process.states.get(&listener.name, most, |&most| Clients::new(most))),
+                    counters: process.metrics.listener(&listener.name),
                 })
                 .collect(),
+            stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
             table: settings
                 .routes
@@ -156,14 +171,20 @@ impl Snapshot {
                         Arc::new(Route::compile(
                             route,
                             &upstreams,
-                            authenticators,
-                            metrics,
+                            &authenticators,
+                            process,
                             &settings.access_log,
                         )),
                     )
                 })
                 .collect(),
+            authenticators,
         }
+    }
+
+    /// The listener with this name.
+    pub fn listener(&self, name: &str) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| listener.settings.name == name)
     }
 
     /// The route that takes a request, with the parameters of its path. The policy of the route is
@@ -183,10 +204,10 @@ impl Route {
         route: &settings::Route,
         upstreams: &HashMap<String, Arc<Upstream>>,
         authenticators: &Authenticators,
-        metrics: &Metrics,
+        process: &Process,
         log: &LogSettings,
     ) -> Self {
-        let filters = filters(route, authenticators, metrics);
+        let filters = filters(route, authenticators, process);
         let which = |sees: fn(&dyn Filter) -> bool| {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
@@ -202,7 +223,7 @@ impl Route {
         };
         Self {
             name: route.name.clone(),
-            counters: metrics.route(&route.name),
+            counters: process.metrics.route(&route.name),
             log_rates: log.rates(&route.name),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
@@ -219,7 +240,7 @@ impl Route {
 fn filters(
     route: &settings::Route,
     authenticators: &Authenticators,
-    metrics: &Metrics,
+    process: &Process,
 ) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
@@ -228,12 +249,10 @@ fn filters(
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
         add(boxed(Rewrite::compile(forward, route)));
-        add(boxed(
-            forward.mirror.as_ref().map(|mirror| Mirror {
-                percent: mirror.percent,
-                counters: metrics.upstream(&mirror.upstream),
-            }),
-        ));
+        add(boxed(forward.mirror.as_ref().map(|mirror| Mirror {
+            percent: mirror.percent,
+            counters: process.metrics.upstream(&mirror.upstream),
+        })));
     }
     add(boxed(Authentication::compile(route, authenticators)));
     add(boxed(Authorization::compile(route, authenticators)));
@@ -248,9 +267,8 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 
 #[cfg(test)]
 mod tests {
+    use super::Process;
     use crate::filter::authentication::Authenticators;
-    use crate::observe::access::AccessLog;
-    use crate::observe::metrics::Metrics;
     use crate::settings::parse;
 
     const WHOLE: &str = "
@@ -291,11 +309,11 @@ mod tests {
             .collect();
         let (settings, problems) = parse("f", WHOLE);
         assert!(problems.is_empty(), "{problems:?}");
-        let metrics = Metrics::new(1, AccessLog::new(false));
-        let authenticators = Authenticators::load(&settings.authenticators, &std::sync::Arc::default(), None)
-            .expect("no files");
+        let process = Process::new(1, false);
+        let authenticators =
+            Authenticators::load(&settings.authenticators, &process.resolver, None).expect("no files");
         let filters: Vec<_> =
-            settings.routes.iter().map(|route| super::filters(route, &authenticators, &metrics)).collect();
+            settings.routes.iter().map(|route| super::filters(route, &authenticators, &process)).collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {
             filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
         };

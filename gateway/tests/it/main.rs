@@ -19,6 +19,7 @@ mod jwks;
 mod lifecycle;
 mod proxying;
 mod random;
+mod reload;
 mod strict;
 mod tls;
 mod tunnel;

@@ -48,7 +48,7 @@ fn begin(hash: &[u8]) -> [u8; 8] {
 
 impl Method for ApiKeys {
     fn find(self: Arc<Self>, exchange: &mut Exchange<'_>) -> Found {
-        let Some(found) = self.places.iter().find_map(|place| credential::find(&exchange.request, place))
+        let Some(found) = self.places.iter().find_map(|place| credential::find(exchange.request, place))
         else {
             return Found::Absent;
         };
@@ -67,7 +67,7 @@ impl Method for ApiKeys {
     fn strip(&self, exchange: &mut Exchange<'_>) {
         if !self.forward {
             for place in &self.places {
-                credential::strip(&mut exchange.request, place);
+                credential::strip(exchange.request, place);
             }
         }
     }

@@ -93,13 +93,14 @@ mod tests {
         request
     }
 
+    /// Where, the fields, the credential, and the fields and query that are left.
+    type Row<'r> = (Credential, &'r [(&'r str, &'r str)], Option<Result<&'r str, ()>>, &'r str);
+
     #[test]
     fn credentials_are_found_and_removed() {
         let header = || Credential::Header("x-key".to_owned());
         let cookie = || Credential::Cookie("key".to_owned());
         let query = || Credential::Query("key".to_owned());
-        // Where, the fields, the credential, and the fields and query that are left.
-        type Row<'r> = (Credential, &'r [(&'r str, &'r str)], Option<Result<&'r str, ()>>, &'r str);
         let table: [Row<'_>; 11] = [
             (Credential::Bearer, &[("Authorization", "bearer  t")], Some(Ok("t")), "?a=1&key=k%20y&b=2"),
             (

@@ -55,6 +55,7 @@ impl Refused {
     }
 
     /// With these challenges, if it has none.
+    #[must_use]
     pub fn or_challenge(self, challenges: impl FnOnce() -> Option<String>) -> Self {
         Self { challenge: self.challenge.or_else(challenges), ..self }
     }

@@ -164,7 +164,7 @@ impl Jwt {
 
 impl Method for Jwt {
     fn find(self: Arc<Self>, exchange: &mut Exchange<'_>) -> Found {
-        let token = match credential::find(&exchange.request, &self.place) {
+        let token = match credential::find(exchange.request, &self.place) {
             None => return Found::Absent,
             Some(Err(())) => return Found::Wrong(Refused::token(TokenError::Malformed)),
             Some(Ok(token)) => token,
@@ -196,7 +196,7 @@ impl Method for Jwt {
 
     fn strip(&self, exchange: &mut Exchange<'_>) {
         if !self.forward {
-            credential::strip(&mut exchange.request, &self.place);
+            credential::strip(exchange.request, &self.place);
         }
     }
 }
