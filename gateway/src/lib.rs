@@ -4,7 +4,8 @@
 //! The modules, from the bottom up; each knows only those before it: [`json`], [`net`], [`http`],
 //! [`http1`], [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
 //! [`probe`], [`settings`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`snapshot`],
-//! [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads this
+//! [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`],
+//! [`commands`] and [`cli`]. `tests/seams.rs` reads this
 //! list and holds the code to it.
 
 #![forbid(unsafe_code)]
@@ -12,6 +13,7 @@
 
 pub mod admin;
 pub mod cli;
+pub mod commands;
 pub mod dial;
 pub mod endpoint;
 pub mod exchange;

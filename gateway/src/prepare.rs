@@ -9,7 +9,7 @@ use crate::listener::tls;
 use crate::observe::access::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::route;
-use crate::settings::{Place, Problem, Settings, files};
+use crate::settings::{Place, Problem, Settings, files, warning};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 
@@ -40,10 +40,17 @@ pub fn prepare(settings: Settings, file: &str, whole: bool) -> (Prepared, Findin
     let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), code: None, text };
     let read = files::check(&settings.files, SystemTime::now());
     let mut problems: Vec<Problem> = read.problems.into_iter().map(place).collect();
-    let mut warnings: Vec<Problem> = read.warnings.into_iter().map(place).collect();
+    let warn =
+        |code, place, text| Problem { file: file.to_owned(), place: Some(place), code: Some(code), text };
+    let mut warnings: Vec<Problem> =
+        read.warnings.into_iter().map(|(place, code, text)| warn(code, place, text)).collect();
     if whole {
-        warnings.extend(unused(&settings).into_iter().map(place));
-        warnings.extend(shadowed(&settings).into_iter().map(place));
+        warnings.extend(
+            unused(&settings).into_iter().map(|(place, text)| warn(warning::UNUSED_UPSTREAM, place, text)),
+        );
+        warnings.extend(
+            shadowed(&settings).into_iter().map(|(place, text)| warn(warning::SHADOWED_ROUTE, place, text)),
+        );
     }
     let mut configs = Vec::new();
     for listener in &settings.listeners {

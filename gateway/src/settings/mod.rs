@@ -27,6 +27,7 @@ mod templates;
 mod tests;
 mod units;
 mod upstreams;
+pub mod warning;
 
 pub use built_in::built_in;
 pub use model::*;
@@ -34,4 +35,4 @@ pub use parse::{Examined, describe, examine, examine_text, load, parse};
 pub use print::effective;
 pub use problem::{Place, Problem};
 pub use schema::schema;
-pub use units::duration;
+pub use units::{duration, nearest};

@@ -23,7 +23,7 @@ pub use super::kinds::Value;
 use super::kinds::{Kind, Shown, Slot};
 use super::record::{Form, Item, Key, Log, Mode, Otherwise, given};
 use super::report::{Placed, Report, Span, is_secret};
-use super::units;
+use super::{units, warning};
 
 /// A table whose keys are taken one after another; what is left at the end is unknown.
 #[derive(Debug)]
@@ -124,6 +124,11 @@ impl<'t, 'r> Reader<'t, 'r> {
     fn hide(&self, secret: bool, value: &Value<'t>) {
         if secret {
             self.report.hide(value.span());
+            let plain = |text: &str| !text.is_empty() && !(text.starts_with('{') && text.ends_with('}'));
+            if value.get_ref().as_str().is_some_and(plain) {
+                let text = "this looks like a credential in plain text; who can read the file can use it";
+                self.report.warn(&value.span(), warning::PLAIN_TEXT_CREDENTIAL, text);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod gateway;
 mod upstream;
 
 mod cli;
+mod explain;
 mod failures;
 mod fields;
 mod filters;
@@ -14,6 +15,7 @@ mod http2_upstream;
 mod lifecycle;
 mod proxying;
 mod random;
+mod schema;
 mod strict;
 mod tls;
 mod tunnel;
