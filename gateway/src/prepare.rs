@@ -63,7 +63,7 @@ pub fn prepare(settings: Settings, file: &str, whole: bool) -> (Prepared, Findin
             None
         }));
     }
-    let log = AccessLog::new(settings.access_log);
+    let log = AccessLog::new(settings.access_log.clone());
     let metrics = Metrics::new(settings.threads, log.clone());
     let resolver = Arc::new(Resolver::default());
     let mut upstreams = Vec::new();

@@ -78,7 +78,7 @@ struct Shared {
 /// [`RunError`] if it could not begin, or did not end in order.
 pub fn run(prepared: Prepared) -> Result<(), RunError> {
     let Prepared { settings, tls, upstreams, metrics, log } = prepared;
-    log.start().map_err(|error| RunError::System("start the log thread", error))?;
+    log.start().map_err(|error| RunError::System("write the access log", error))?;
     let metrics = Arc::new(metrics);
     let (drain, draining) = watch::channel(false);
     let shared = Arc::new(Shared {
@@ -104,6 +104,8 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
     let (signals, hangup) =
         runtime.block_on(async { Ok((Signals::new()?, handler(SignalKind::hangup())?)) })?;
     runtime.spawn(shrug_off(hangup));
+    let rotation = runtime.block_on(async { handler(SignalKind::user_defined1()) })?;
+    runtime.spawn(reopen_log(rotation, log.clone()));
     let admin = bind("the admin listener", settings.admin, 1)?;
     let sockets = bind_all(&settings)?;
     let ready = Arc::new(AtomicBool::new(false));
@@ -284,6 +286,17 @@ async fn shrug_off(mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         say("SIGHUP: nothing is reloaded, settings and certificates are read only at the start; \
              restart the gateway to change them");
+    }
+}
+
+/// Opens the access log anew at each SIGUSR1, after a rotation has renamed its file.
+async fn reopen_log(mut rotation: Signal, log: AccessLog) {
+    while rotation.recv().await.is_some() {
+        say(if log.reopen() {
+            "SIGUSR1: the file of the access log is opened anew"
+        } else {
+            "SIGUSR1: the access log has no file; nothing is opened anew"
+        });
     }
 }
 

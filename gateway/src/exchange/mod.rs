@@ -19,6 +19,7 @@ use http::StatusCode;
 
 use crate::http::{Failure, Source};
 use crate::observe::counter::{PerWorker, Requests};
+use crate::observe::log_settings::LogRates;
 use crate::observe::request_id::RequestId;
 use crate::route::Parameters;
 use crate::worker::Worker;
@@ -31,9 +32,9 @@ pub struct Exchange<'s> {
     /// The other end of the connection.
     pub peer: &'s Peer,
     /// The head of the request.
-    pub request: Request,
+    pub request: &'s mut Request,
     /// The head of the response.
-    pub response: Response,
+    pub response: &'s mut Response,
     /// The name of the request.
     pub id: RequestId,
     /// When the head of the request had been read.
@@ -53,6 +54,7 @@ pub struct Exchange<'s> {
     pub sent: u64,
     /// Name and counters of the route.
     route: Option<(&'s str, &'s PerWorker<Requests>)>,
+    log_rates: &'s LogRates,
     upstream: Option<&'s str>,
     endpoint: Option<&'s str>,
     attempts: u64,
@@ -68,7 +70,12 @@ pub struct Exchange<'s> {
 
 impl<'s> Exchange<'s> {
     /// Begins an exchange for a request head that is about to be read into `request`.
-    pub fn begin(worker: &'s Worker, peer: &'s Peer, request: Request, response: Response) -> Self {
+    pub fn begin(
+        worker: &'s Worker,
+        peer: &'s Peer,
+        request: &'s mut Request,
+        response: &'s mut Response,
+    ) -> Self {
         worker.in_flight.of(worker.index).began.add(1);
         Self {
             worker,
@@ -85,6 +92,7 @@ impl<'s> Exchange<'s> {
             received: 0,
             sent: 0,
             route: None,
+            log_rates: worker.log.unrouted_rates(),
             upstream: None,
             endpoint: None,
             attempts: 0,
@@ -97,8 +105,9 @@ impl<'s> Exchange<'s> {
     }
 
     /// Notes the route.
-    pub fn set_route(&mut self, name: &'s str, counters: &'s PerWorker<Requests>) {
+    pub fn set_route(&mut self, name: &'s str, counters: &'s PerWorker<Requests>, log_rates: &'s LogRates) {
         self.route = Some((name, counters));
+        self.log_rates = log_rates;
     }
 
     /// The name of the route.
@@ -146,11 +155,9 @@ impl<'s> Exchange<'s> {
         true
     }
 
-    /// Counts and logs the exchange, and gives its heads back, so that their allocations serve the
-    /// next request.
-    pub fn finish(mut self) -> (Request, Response) {
+    /// Counts and logs the exchange.
+    pub fn finish(mut self) {
         record::end(&mut self);
         self.ended = true;
-        (std::mem::take(&mut self.request), std::mem::take(&mut self.response))
     }
 }

@@ -12,6 +12,7 @@ use super::counter::{Attempts, CLASSES, Connections, InFlight, PerWorker, Reques
 use super::durations::Histogram;
 use super::exposition::Exposition;
 use super::process;
+use super::recent::RecentFailures;
 use crate::http::Source;
 
 /// Counters by what they count.
@@ -34,6 +35,8 @@ pub struct Metrics {
     unrouted: Arc<PerWorker<Requests>>,
     in_flight: Arc<PerWorker<InFlight>>,
     log: AccessLog,
+    /// The requests that failed last.
+    pub recent: RecentFailures,
     /// Failures by source and reason; both are fixed words. Only failing requests take the lock.
     failures: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
@@ -50,6 +53,7 @@ impl Metrics {
             unrouted: Arc::new(PerWorker::new(workers)),
             in_flight: Arc::new(PerWorker::new(workers)),
             log,
+            recent: RecentFailures::default(),
             failures: Mutex::default(),
         }
     }

@@ -45,14 +45,14 @@ impl<F: Failure + 'static> From<F> for Failed {
 /// Answers a request whose head was read.
 pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'s Snapshot, down: &mut D) {
     exchange.client = forwarded::client(&exchange.request.fields, exchange.peer);
-    let route = match snapshot.find(&mut exchange.request) {
+    let route = match snapshot.find(exchange.request) {
         Ok((route, parameters)) => {
             exchange.parameters = parameters;
             route
         }
         Err(refused) => return Box::pin(answer::failure(exchange, down, &[], &refused)).await,
     };
-    exchange.set_route(&route.name, &route.counters);
+    exchange.set_route(&route.name, &route.counters, &route.log_rates);
     let done = run(exchange, route, down).await;
     // Of this request; the connection may carry another.
     down.deadlines().unset(For::Request);
@@ -111,7 +111,7 @@ async fn run<'s, D: Downstream>(
             Ok(())
         }
         Action::Welcome => {
-            let answer = welcome::page(&exchange.request)?;
+            let answer = welcome::page(exchange.request)?;
             Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
             Ok(())
         }

@@ -43,7 +43,7 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
             Framing::Length(length) => Framing::Length(length),
         };
         exchange.set_status(head.status);
-        self.down.send_head(&mut exchange.response, framing, head.framing != Framing::None);
+        self.down.send_head(exchange.response, framing, head.framing != Framing::None);
         let takes_trailers = self.said.takes_trailers || exchange.request.version == Version::HTTP_2;
         let mut download = Pump::new(takes_trailers);
         let sent = self.transfer(&mut backend, &mut download).await;

@@ -11,6 +11,7 @@ pub mod kinds;
 mod listeners;
 mod model;
 pub mod network;
+mod observe;
 mod parse;
 mod paths;
 mod print;

@@ -6,12 +6,13 @@ use std::time;
 
 use toml::de::DeTable;
 
-use super::kinds::{Address, Duration, Switch, count};
+use super::kinds::{Address, Duration, count};
 use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
 use super::report::Report;
-use super::{Settings, listeners, routes, upstreams};
+use super::{Settings, listeners, observe, routes, upstreams};
+use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -135,12 +136,6 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     );
     settings.threads = threads.unwrap_or(settings.threads);
     root.set(
-        &mut settings.access_log,
-        "access_log",
-        Switch,
-        "whether every request is logged on standard output",
-    );
-    root.set(
         &mut settings.drain_delay,
         "drain_delay",
         Duration::OrZero,
@@ -163,6 +158,9 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
     settings.routes = routes::read(&mut root, &settings.upstreams);
+    if let Some(log) = observe::access_log(&mut root, &settings.routes) {
+        settings.access_log = log;
+    }
     root.finish();
 }
 
@@ -171,7 +169,7 @@ fn empty() -> Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         drain_delay: time::Duration::ZERO,
         drain_timeout: time::Duration::from_secs(30),
-        access_log: true,
+        access_log: LogSettings::default(),
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
@@ -294,7 +292,7 @@ path = \"v1\"
             ("threads = '2'", "from 1 to 1024, not '2'"),
             ("threads = [2]", "from 1 to 1024, not an array"),
             ("threads = {}", "from 1 to 1024, not a table"),
-            ("access_log = 1", "must be true or false, not 1"),
+            ("access_log = 1", "must be true or false or a table, not 1"),
             ("drain_delay = 5", "\"5m\", not 5"),
             ("drain_delay = true", "\"5m\", not true"),
             ("admin = 5", "admin must be a table, not 5"),

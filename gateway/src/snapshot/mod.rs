@@ -18,6 +18,7 @@ use crate::filter::rewrite::Rewrite;
 use crate::filter::{Answer, Filter, respond};
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
+use crate::observe::log_settings::{LogRates, LogSettings};
 use crate::observe::metrics::Metrics;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
@@ -55,6 +56,8 @@ pub struct Route {
     pub name: String,
     /// Its counters.
     pub counters: Arc<PerWorker<Requests>>,
+    /// How much is logged of its requests.
+    pub log_rates: LogRates,
     /// Its filters, in the order in which they see a request.
     pub filters: Vec<Box<dyn Filter>>,
     /// Those of them that see the data of requests.
@@ -150,7 +153,9 @@ impl Snapshot {
             table: settings
                 .routes
                 .iter()
-                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, metrics))))
+                .map(|route| {
+                    (route, Arc::new(Route::compile(route, &upstreams, metrics, &settings.access_log)))
+                })
                 .collect(),
         }
     }
@@ -172,6 +177,7 @@ impl Route {
         route: &settings::Route,
         upstreams: &HashMap<String, Arc<Upstream>>,
         metrics: &Metrics,
+        log: &LogSettings,
     ) -> Self {
         let filters = filters(route, metrics);
         let which = |sees: fn(&dyn Filter) -> bool| {
@@ -190,6 +196,7 @@ impl Route {
         Self {
             name: route.name.clone(),
             counters: metrics.route(&route.name),
+            log_rates: log.rates(&route.name),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,

@@ -8,6 +8,8 @@ mod upstream;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::observe::log_settings::LogSettings;
+
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
@@ -30,8 +32,8 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// The longest time for requests in flight to finish when the gateway stops.
     pub drain_timeout: Duration,
-    /// Whether every request is logged on standard output.
-    pub access_log: bool,
+    /// What is logged of requests, and where.
+    pub access_log: LogSettings,
     /// The address of the admin listener.
     pub admin: SocketAddr,
     /// Where the gateway accepts requests.
