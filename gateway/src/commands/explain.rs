@@ -115,10 +115,11 @@ fn ask<'s>(
     let worker = Worker::new((0, 1), metrics, AccessLog::new(false).worker());
     let address = SocketAddr::new(question.client, 0);
     let peer = Peer::new(Arc::clone(&listener.settings), address, None, listener.tls.is_some());
-    let mut exchange = Exchange::begin(&worker, &peer, Request::default(), Response::default());
+    let (mut request, mut response) = (Request::default(), Response::default());
+    let mut exchange = Exchange::begin(&worker, &peer, &mut request, &mut response);
     let mut answer = Answer::new(&listener.settings, question);
     let head = head(question, &url)?;
-    if let Err(refused) = read(&mut exchange.request, &head, &listener.settings) {
+    if let Err(refused) = read(exchange.request, &head, &listener.settings) {
         answer.refuse(&refused);
         return Ok(answer);
     }

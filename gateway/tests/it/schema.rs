@@ -43,13 +43,22 @@ validator = Draft7Validator(asked['schema'])
 print(json.dumps([[e.json_path + ': ' + e.message for e in validator.iter_errors(one)] for one in asked['files']]))
 ";
 
+/// Whether Python has a module; where XTASK_REQUIRE names it, it must.
+fn have(module: &str) -> bool {
+    let import = format!("import {module}");
+    let has = Command::new("python3").args(["-c", &import]).stderr(Stdio::null()).status();
+    let has = has.is_ok_and(|status| status.success());
+    let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();
+    assert!(has || !required.split(',').any(|name| name == module), "python3 has no {module}");
+    if !has {
+        eprintln!("skipped: python3 has no {module}");
+    }
+    has
+}
+
 /// The errors of each file by the schema; none where the validator is not installed.
 fn errors(schema: &Value, files: &[String]) -> Option<Vec<Vec<String>>> {
-    let has = Command::new("python3").args(["-c", "import jsonschema"]).stderr(Stdio::null()).status();
-    if !has.is_ok_and(|status| status.success()) {
-        let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();
-        assert!(!required.split(',').any(|name| name == "jsonschema"), "XTASK_REQUIRE names jsonschema");
-        eprintln!("skipped: python3 has no jsonschema; pip install jsonschema");
+    if !have("jsonschema") {
         return None;
     }
     let files: Vec<Value> = files

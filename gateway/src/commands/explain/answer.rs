@@ -77,7 +77,7 @@ impl<'s> Answer<'s> {
         let authority =
             |exchange: &Exchange<'_>| exchange.request.target.authority().unwrap_or_default().to_owned();
         self.host.0 = authority(exchange);
-        let found = snapshot.find(&mut exchange.request);
+        let found = snapshot.find(exchange.request);
         let lookup = |exchange: &Exchange<'_>, route: &settings::Route| {
             let request = &exchange.request;
             mismatches(

@@ -76,6 +76,8 @@ enum EngineStep {
     Python,
     /// The linter for workflows, built by Go
     Actionlint,
+    /// kustomize and kubeconform, which check manifests of Kubernetes, built by Go
+    Kubernetes,
 }
 
 impl EngineStep {
@@ -93,6 +95,7 @@ impl EngineStep {
             Self::Base => "base",
             Self::Python => "python",
             Self::Actionlint => "actionlint",
+            Self::Kubernetes => "kubernetes",
         }
     }
 
@@ -183,6 +186,7 @@ impl Action for EngineStep {
             Self::Trivy => tools::trivy(machine),
             Self::Syft => tools::syft(machine),
             Self::Actionlint => tools::actionlint(machine),
+            Self::Kubernetes => tools::kubernetes(machine),
         }
     }
 }
