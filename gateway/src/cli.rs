@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
@@ -11,13 +12,12 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 use crate::admin::health;
 use crate::commands::{self, check, explain};
 use crate::observe::stderr::{print_line, say};
-use crate::prepare::{self, Prepared};
+use crate::prepare::Findings;
+use crate::reload::{self, Loaded};
 use crate::run;
-use crate::settings::{self, Problem, Settings, warning};
+use crate::settings::{self, Settings, Source, warning};
+use crate::snapshot::Process;
 
-/// Read if it exists and no other file is named.
-const DEFAULT_FILE: &str = "/etc/gateway/gateway.toml";
-const VARIABLE: &str = "GATEWAY_CONFIG";
 /// How long `gateway health` waits unless told otherwise.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const FAILED: u8 = 1;
@@ -113,8 +113,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Help => print(HELP),
         Command::Version => print(&format!("gateway {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Run => run_command(&arguments),
-        Command::Check => check::run(file(&arguments), &arguments.check),
-        Command::Explain => explain::run(file(&arguments), &arguments.question),
+        Command::Check => check::run(&source(&arguments), &arguments.check),
+        Command::Explain => explain::run(&source(&arguments), &arguments.question),
         Command::Schema => print(&format!("{:#}\n", settings::schema(&settings::describe()))),
         Command::Health => health_command(&arguments),
     }
@@ -207,47 +207,22 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The settings file: from the flag, from the environment, or the default if it exists.
-fn file(arguments: &Arguments) -> Option<PathBuf> {
-    let named = arguments.config.clone();
-    let from_variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let default = || {
-        let default = Path::new(DEFAULT_FILE);
-        // Unless it surely does not exist: one that cannot be read must not pass silently.
-        (!matches!(default.try_exists(), Ok(false))).then(|| default.to_owned())
-    };
-    named.or_else(from_variable).or_else(default)
-}
-
-fn load(arguments: &Arguments) -> (Option<PathBuf>, Settings, Vec<Problem>) {
-    match file(arguments) {
-        Some(file) => {
-            let (settings, problems) = settings::load(&file);
-            (Some(file), settings, problems)
-        }
-        None => (None, settings::built_in(), Vec::new()),
-    }
+fn source(arguments: &Arguments) -> Source {
+    Source { named: arguments.config.clone() }
 }
 
 /// Reads everything the settings name and finds all mistakes.
-fn prepare(arguments: &Arguments) -> Result<(Option<PathBuf>, Prepared), ExitCode> {
-    let (file, settings, mut problems) = load(arguments);
-    let name = file.as_deref().map_or_else(String::new, |file| file.display().to_string());
-    let (prepared, findings) = prepare::prepare(settings, &name, problems.is_empty());
-    problems.extend(findings.problems);
-    problems.sort_by_key(|problem| problem.place);
-    // A listener tells of its files once more.
-    problems.dedup();
-    let mut warnings = findings.warnings;
-    warnings.sort_by_key(|warning| warning.place);
-    warnings.dedup();
-    for warning in &warnings {
+fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
+    let process = |settings: &Settings| Arc::new(Process::new(settings.threads, settings.access_log.clone()));
+    let loaded = reload::load(&source(arguments), process, None);
+    let Findings { problems, warnings } = &loaded.findings;
+    for warning in warnings {
         print_line(warning);
     }
     if problems.is_empty() {
-        return Ok((file, prepared));
+        return Ok(loaded);
     }
-    for problem in &problems {
+    for problem in problems {
         print_line(problem);
     }
     let count = problems.len();
@@ -257,15 +232,15 @@ fn prepare(arguments: &Arguments) -> Result<(Option<PathBuf>, Prepared), ExitCod
 }
 
 fn run_command(arguments: &Arguments) -> ExitCode {
-    let (file, prepared) = match prepare(arguments) {
-        Ok(prepared) => prepared,
+    let loaded = match load(arguments) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    match &file {
+    match &loaded.file {
         Some(file) => say(format_args!("settings from {}", file.display())),
         None => say("no settings file; serving a page that says how to write one"),
     }
-    match run::run(prepared) {
+    match run::run(source(arguments), loaded) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(error);
@@ -278,7 +253,7 @@ fn health_command(arguments: &Arguments) -> ExitCode {
     let address = if let Some(address) = arguments.address {
         address
     } else {
-        let (_, settings, problems) = load(arguments);
+        let (_, settings, problems) = source(arguments).load();
         if let Some(problem) = problems.first() {
             say(format_args!("{problem}; name the admin listener with --address"));
             return ExitCode::from(MISUSED);

@@ -1,6 +1,5 @@
 //! `gateway check`: every mistake in the settings, and what is legal and likely wrong.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{print, show};
@@ -8,7 +7,8 @@ use crate::json::Json;
 use crate::observe::stderr::{print_line, say};
 use crate::prepare;
 use crate::settings::record::Table;
-use crate::settings::{self, Examined, Problem};
+use crate::settings::{self, Examined, Problem, Source};
+use crate::snapshot::Process;
 
 /// What is asked of `gateway check`.
 #[derive(Debug, Clone, Default)]
@@ -24,16 +24,14 @@ pub struct Options {
 }
 
 /// Checks the settings: 0 without problems, 1 for warnings that are denied, 2 for problems.
-pub fn run(file: Option<PathBuf>, options: &Options) -> ExitCode {
+pub fn run(source: &Source, options: &Options) -> ExitCode {
+    let file = source.file();
     let examined = file.as_deref().map_or_else(built_in, settings::examine);
     let Examined { settings, problems, mut warnings, keys, shown } = examined;
     let name = file.as_deref().map_or_else(String::new, |file| file.display().to_string());
-    let (_, found) = prepare::prepare(settings, &name, problems.is_empty());
-    let mut problems = problems;
-    problems.extend(found.problems);
-    problems.sort_by_key(|problem| problem.place);
-    // A listener tells of its files once more.
-    problems.dedup();
+    let process = Process::new(1, false);
+    let (_, found) = prepare::prepare(settings, &name, problems, &process, None);
+    let problems = found.problems;
     warnings.extend(found.warnings);
     warnings.retain(|warning| !warning.code.is_some_and(|code| options.allow.iter().any(|one| one == code)));
     warnings.sort_by_key(|warning| warning.place);

@@ -4,7 +4,6 @@ mod answer;
 mod report;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,12 +14,10 @@ use crate::exchange::{Exchange, Peer, Request, Response};
 use crate::http::name::Name;
 use crate::http::{Failure, Rejection};
 use crate::http1::request::{self, TARGET_TOO_LONG};
-use crate::observe::access::AccessLog;
-use crate::observe::metrics::Metrics;
 use crate::observe::stderr::{print_line, say};
-use crate::prepare::{self, Prepared};
-use crate::settings::{self, Settings};
-use crate::snapshot::{self, Snapshot};
+use crate::prepare;
+use crate::settings::{Settings, Source};
+use crate::snapshot::{self, Process, Snapshot};
 use crate::worker::Worker;
 use answer::Answer;
 
@@ -40,24 +37,20 @@ pub struct Question {
 }
 
 /// Explains a request: 0 with a route, 1 if it is refused, 2 for settings with problems.
-pub fn run(file: Option<PathBuf>, question: &Question) -> ExitCode {
-    let (settings, problems) = match &file {
-        Some(file) => settings::load(file),
-        None => (settings::built_in(), Vec::new()),
-    };
+pub fn run(source: &Source, question: &Question) -> ExitCode {
+    let (file, settings, problems) = source.load();
     let name = file.as_deref().map_or_else(|| "built-in".to_owned(), |file| file.display().to_string());
-    let (prepared, found) = prepare::prepare(settings, &name, problems.is_empty());
-    if !(problems.is_empty() && found.problems.is_empty()) {
-        for problem in problems.iter().chain(&found.problems) {
+    let process = Process::new(1, false);
+    let (prepared, found) = prepare::prepare(settings, &name, problems, &process, None);
+    if !found.problems.is_empty() {
+        for problem in &found.problems {
             print_line(problem);
         }
         say("the settings have problems; see gateway check");
         return ExitCode::from(2);
     }
-    let Prepared { settings, tls, upstreams, metrics, .. } = prepared;
-    let metrics = Arc::new(metrics);
-    let snapshot = Snapshot::compile(&settings, tls, upstreams, &metrics);
-    let answer = match ask(question, &settings, &snapshot, metrics) {
+    let (settings, snapshot) = prepared.compile(&process);
+    let answer = match ask(question, &settings, &snapshot, &process) {
         Ok(answer) => answer,
         Err(error) => {
             say(error);
@@ -108,11 +101,11 @@ fn ask<'s>(
     question: &'s Question,
     settings: &'s Settings,
     snapshot: &'s Snapshot,
-    metrics: Arc<Metrics>,
+    process: &Process,
 ) -> Result<Answer<'s>, String> {
     let url = split(&question.url)?;
     let listener = listener(snapshot, &url)?;
-    let worker = Worker::new((0, 1), metrics, AccessLog::new(false).worker());
+    let worker = Worker::new((0, 1), Arc::clone(&process.metrics), process.log.worker());
     let address = SocketAddr::new(question.client, 0);
     let peer = Peer::new(Arc::clone(&listener.settings), address, None, listener.tls.is_some());
     let (mut request, mut response) = (Request::default(), Response::default());

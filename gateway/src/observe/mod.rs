@@ -12,5 +12,6 @@ pub mod metrics;
 mod process;
 pub mod protobuf;
 pub mod recent;
+pub mod reloads;
 pub mod request_id;
 pub mod stderr;

@@ -25,13 +25,14 @@ pub fn check(files: &[(FileKind, NamedFile)], now: SystemTime) -> Findings {
         let read = match kind {
             FileKind::Key => pem::private_key(&file.path).map(|_| Vec::new()),
             FileKind::Chain | FileKind::Authorities => pem::certificates(&file.path),
+            FileKind::Secret => Ok(Vec::new()),
         };
         match read {
             Err(text) => findings.problems.push((file.place, text)),
             Ok(certificates) => {
-                if *kind == FileKind::Key && is_readable(&file.path) {
+                if matches!(kind, FileKind::Key | FileKind::Secret) && is_readable(&file.path) {
                     let path = file.path.display();
-                    let text = format!("all users can read the private key '{path}'; chmod o-r '{path}'");
+                    let text = format!("all users can read the secret '{path}'; chmod o-r '{path}'");
                     findings.warnings.push((file.place, warning::READABLE_SECRET, text));
                 }
                 for certificate in certificates {

@@ -6,7 +6,7 @@ use std::time;
 
 use toml::de::DeTable;
 
-use super::kinds::{Address, Duration, count};
+use super::kinds::{Address, Duration, Switch, count};
 use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
@@ -84,7 +84,7 @@ pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
     let report = Report::new(file, text, Mode::Read);
     let (mut settings, _) = read_text(text, &report);
     let found = report.into_found();
-    settings.files = found.files;
+    (settings.files, settings.secrets) = (found.files, found.secrets);
     (settings, found.problems)
 }
 
@@ -93,7 +93,7 @@ pub fn examine_text(file: &str, text: &str) -> Examined {
     let report = Report::new(file, text, Mode::Record);
     let (mut settings, keys) = read_text(text, &report);
     let found = report.into_found();
-    settings.files = found.files;
+    (settings.files, settings.secrets) = (found.files, found.secrets);
     Examined { settings, problems: found.problems, warnings: found.warnings, keys, shown: found.shown }
 }
 
@@ -136,6 +136,12 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     );
     settings.threads = threads.unwrap_or(settings.threads);
     root.set(
+        &mut settings.watch,
+        "watch",
+        Switch,
+        "whether the settings are reloaded when their file or a file that it names has changed",
+    );
+    root.set(
         &mut settings.drain_delay,
         "drain_delay",
         Duration::OrZero,
@@ -152,7 +158,7 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
         &mut settings.admin,
         "address",
         Address,
-        "where `/livez`, `/readyz` and `/metrics` are; keep it away from the public",
+        "where `/livez`, `/readyz`, `/metrics` and `POST /-/reload` are; keep it away from the public",
     );
     admin.finish();
     settings.listeners = listeners::read(&mut root, settings.admin);
@@ -169,12 +175,14 @@ fn empty() -> Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         drain_delay: time::Duration::ZERO,
         drain_timeout: time::Duration::from_secs(30),
+        watch: true,
         access_log: LogSettings::default(),
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
         routes: Vec::new(),
         files: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// A certificate has expired, expires soon or is not yet valid.
 pub const CERTIFICATE_VALIDITY: &str = "certificate-validity";
-/// All users of the machine can read a private key.
+/// All users of the machine can read a private key or a secret.
 pub const READABLE_SECRET: &str = "readable-secret";
 /// No request reaches a route.
 pub const SHADOWED_ROUTE: &str = "shadowed-route";

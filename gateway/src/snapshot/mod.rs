@@ -2,11 +2,11 @@
 //! an exchange needs can be reached. Another snapshot takes its place as a whole.
 
 mod current;
+mod process;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-
-use rustls::ServerConfig;
+use std::time::Duration;
 
 use crate::exchange::{Exchange, Request};
 use crate::filter::body_limit::BodyLimit;
@@ -19,12 +19,12 @@ use crate::filter::{Answer, Filter, respond};
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
-use crate::observe::metrics::Metrics;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 pub use current::{Current, Held};
+pub use process::Process;
 
 /// Settings in force.
 #[derive(Debug)]
@@ -33,7 +33,18 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// How the gateway stops.
+    pub stop: Stop,
     table: Table<Arc<Route>>,
+}
+
+/// How the gateway stops.
+#[derive(Debug, Clone, Copy)]
+pub struct Stop {
+    /// How long it goes on accepting connections.
+    pub delay: Duration,
+    /// The longest time for requests in flight after that.
+    pub timeout: Duration,
 }
 
 /// A listener with what it needs.
@@ -42,7 +53,7 @@ pub struct Listener {
     /// Its settings.
     pub settings: Arc<settings::Listener>,
     /// TLS, if it speaks it.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<ServerTls>>,
     /// The connections of each client, if they are limited.
     pub clients: Option<Arc<Clients>>,
     /// Its counters.
@@ -67,9 +78,9 @@ pub struct Route {
     /// What answers a request.
     pub action: Action,
     /// The longest time from the head of a request to the end of its response.
-    pub request_timeout: Option<std::time::Duration>,
+    pub request_timeout: Option<Duration>,
     /// The longest time of one try, instead of the upstream's.
-    pub per_try_timeout: Option<std::time::Duration>,
+    pub per_try_timeout: Option<Duration>,
     /// Whether the upstream is told the host of its endpoint in place of the client's.
     pub endpoint_host: bool,
 }
@@ -131,10 +142,9 @@ impl Snapshot {
     pub fn compile(
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
-        upstreams: Vec<Upstream>,
-        metrics: &Metrics,
+        all: Vec<Arc<Upstream>>,
+        process: &Process,
     ) -> Self {
-        let all: Vec<Arc<Upstream>> = upstreams.into_iter().map(Arc::new).collect();
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
         let upstreams: HashMap<String, Arc<Upstream>> = all.iter().map(named).collect();
         Self {
@@ -144,20 +154,28 @@ impl Snapshot {
                 .zip(tls)
                 .map(|(listener, tls)| Listener {
                     settings: Arc::new(listener.clone()),
-                    tls: tls.map(|tls| tls.config),
-                    clients: listener.max_connections_per_client.map(Clients::new),
-                    counters: metrics.listener(&listener.name),
+                    tls: tls.map(Arc::new),
+                    clients: listener
+                        .max_connections_per_client
+                        .map(|most| process.states.get(&listener.name, most, |&most| Clients::new(most))),
+                    counters: process.metrics.listener(&listener.name),
                 })
                 .collect(),
+            stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
             table: settings
                 .routes
                 .iter()
                 .map(|route| {
-                    (route, Arc::new(Route::compile(route, &upstreams, metrics, &settings.access_log)))
+                    (route, Arc::new(Route::compile(route, &upstreams, process, &settings.access_log)))
                 })
                 .collect(),
         }
+    }
+
+    /// The listener with this name.
+    pub fn listener(&self, name: &str) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| listener.settings.name == name)
     }
 
     /// The route that takes a request, with the parameters of its path. The policy of the route is
@@ -176,10 +194,10 @@ impl Route {
     fn compile(
         route: &settings::Route,
         upstreams: &HashMap<String, Arc<Upstream>>,
-        metrics: &Metrics,
+        process: &Process,
         log: &LogSettings,
     ) -> Self {
-        let filters = filters(route, metrics);
+        let filters = filters(route, process);
         let which = |sees: fn(&dyn Filter) -> bool| {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
@@ -195,7 +213,7 @@ impl Route {
         };
         Self {
             name: route.name.clone(),
-            counters: metrics.route(&route.name),
+            counters: process.metrics.route(&route.name),
             log_rates: log.rates(&route.name),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
@@ -209,19 +227,17 @@ impl Route {
 }
 
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
-fn filters(route: &settings::Route, metrics: &Metrics) -> Vec<Box<dyn Filter>> {
+fn filters(route: &settings::Route, process: &Process) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
     if let settings::Action::Forward(forward) = &route.action {
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
         add(boxed(Rewrite::compile(forward, route)));
-        add(boxed(
-            forward.mirror.as_ref().map(|mirror| Mirror {
-                percent: mirror.percent,
-                counters: metrics.upstream(&mirror.upstream),
-            }),
-        ));
+        add(boxed(forward.mirror.as_ref().map(|mirror| Mirror {
+            percent: mirror.percent,
+            counters: process.metrics.upstream(&mirror.upstream),
+        })));
     }
     add(boxed(ResponseHeaders::compile(route)));
     filters.sort_by_key(|filter| filter.phase());
@@ -234,8 +250,7 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::observe::access::AccessLog;
-    use crate::observe::metrics::Metrics;
+    use super::Process;
     use crate::settings::parse;
 
     const WHOLE: &str = "
@@ -271,8 +286,8 @@ mod tests {
             .collect();
         let (settings, problems) = parse("f", WHOLE);
         assert!(problems.is_empty(), "{problems:?}");
-        let metrics = Metrics::new(1, AccessLog::new(false));
-        let filters: Vec<_> = settings.routes.iter().map(|route| super::filters(route, &metrics)).collect();
+        let process = Process::new(1, false);
+        let filters: Vec<_> = settings.routes.iter().map(|route| super::filters(route, &process)).collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {
             filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
         };

@@ -16,6 +16,7 @@ mod http2_upstream;
 mod lifecycle;
 mod proxying;
 mod random;
+mod reload;
 mod schema;
 mod strict;
 mod tls;

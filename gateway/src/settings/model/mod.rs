@@ -8,6 +8,7 @@ mod upstream;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Secret;
 use crate::observe::log_settings::LogSettings;
 
 pub use listener::{
@@ -32,6 +33,8 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// The longest time for requests in flight to finish when the gateway stops.
     pub drain_timeout: Duration,
+    /// Whether files that have changed are read again without being asked to.
+    pub watch: bool,
     /// What is logged of requests, and where.
     pub access_log: LogSettings,
     /// The address of the admin listener.
@@ -44,6 +47,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// Every file that the settings name, also where another mistake stands beside it.
     pub files: Vec<(FileKind, NamedFile)>,
+    /// Every secret that the settings name.
+    pub secrets: Vec<Secret>,
 }
 
 /// What a file that the settings name must hold.
@@ -55,4 +60,6 @@ pub enum FileKind {
     Key,
     /// The certificates of authorities in PEM.
     Authorities,
+    /// The value of a secret, which is read with the other secrets.
+    Secret,
 }
