@@ -133,7 +133,7 @@ fn what_is_no_request_is_told() {
     let refused: [(&[&str], &str); 4] = [
         (&["GET", "/a%2Fb"], "path_ambiguous"),
         (&["GET", "/a", "-H", "Host: a b"], "refused with 400"),
-        (&["GET", "/a", "-H", "Transfer-Encoding: x"], "refused with 501"),
+        (&["GET", "/a", "-H", "Transfer-Encoding: x"], "refused with 400"),
         (&["PUT", "http://a.example.com/users/7", "-H", "X-Env: beta2"], "method_not_allowed"),
     ];
     for (arguments, expected) in refused {

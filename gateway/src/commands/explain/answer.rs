@@ -215,7 +215,8 @@ impl Target {
             Balance::LeastRequests => "least_requests",
             Balance::Hash { .. } => {
                 let local = upstream.local(exchange.worker);
-                let picked = upstream.pick(&local, exchange, &[]);
+                let keyed = upstream.is_keyed(exchange);
+                let picked = upstream.pick(&local, exchange, &[]).filter(|_| keyed);
                 chosen = picked.and_then(|picked| settings.endpoints.get(picked.index)).map(shown);
                 "hash"
             }
