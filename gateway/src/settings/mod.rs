@@ -32,6 +32,7 @@ mod templates;
 mod tests;
 mod units;
 mod upstreams;
+pub mod warning;
 
 pub use authenticators::sha256;
 pub use built_in::built_in;
@@ -42,4 +43,4 @@ pub use problem::{Place, Problem};
 pub use schema::schema;
 pub use secret::Secret;
 pub use source::Source;
-pub use units::duration;
+pub use units::{duration, nearest};
