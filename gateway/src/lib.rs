@@ -3,8 +3,8 @@
 //!
 //! The modules, from the bottom up; each knows only those before it: [`net`], [`http`], [`http1`],
 //! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`probe`],
-//! [`settings`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`], [`snapshot`],
-//! [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads this
+//! [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`],
+//! [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads this
 //! list and holds the code to it.
 
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod filter;
 pub mod http;
 pub mod http1;
 pub mod http2;
+pub mod limit;
 pub mod listener;
 pub mod net;
 pub mod observe;
@@ -30,6 +31,7 @@ pub mod route;
 pub mod run;
 pub mod settings;
 pub mod snapshot;
+pub mod state;
 pub mod tls;
 pub mod upstream;
 pub mod worker;

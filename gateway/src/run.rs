@@ -24,6 +24,7 @@ use crate::prepare::Prepared;
 use crate::probe;
 use crate::settings::Settings;
 use crate::snapshot::{Current, Snapshot};
+use crate::state::StateStore;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 
@@ -82,7 +83,7 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
     let metrics = Arc::new(metrics);
     let (drain, draining) = watch::channel(false);
     let shared = Arc::new(Shared {
-        snapshot: Arc::new(Snapshot::compile(&settings, tls, upstreams, &metrics)),
+        snapshot: Arc::new(Snapshot::compile(&settings, tls, upstreams, &metrics, &StateStore::default())),
         threads: settings.threads,
         metrics: Arc::clone(&metrics),
         log: log.clone(),

@@ -2,11 +2,13 @@
 
 mod copied;
 pub mod fault;
+mod limited;
 mod peer;
 mod record;
 
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
+pub use limited::Limited;
 pub use peer::Peer;
 
 use std::borrow::Cow;
@@ -42,6 +44,8 @@ pub struct Exchange<'s> {
     pub parameters: Parameters,
     /// The body for a mirror, if the request is copied.
     pub copied: Option<Box<Copied>>,
+    /// What limits say of the request, if it met any.
+    pub limited: Option<Box<Limited>>,
     /// Bytes of the request body.
     pub received: u64,
     /// Bytes of the response body.
@@ -76,6 +80,7 @@ impl<'s> Exchange<'s> {
             client: Cow::Borrowed(&peer.text),
             parameters: Parameters::default(),
             copied: None,
+            limited: None,
             received: 0,
             sent: 0,
             route: None,

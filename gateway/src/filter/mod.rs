@@ -8,6 +8,7 @@
 pub mod body_limit;
 pub mod forwarded;
 pub mod header_edits;
+pub mod limits;
 pub mod mirror;
 pub mod path_rewrite;
 pub mod redirect;
@@ -16,6 +17,8 @@ pub mod rewrite;
 pub mod template;
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -32,7 +35,16 @@ pub enum Verdict {
     Answer(Answer),
     /// The request is refused.
     Refuse(Box<dyn Failure>),
+    /// The filter waits for something, and decides then.
+    Wait(Wait),
 }
+
+/// What a filter waits for. It is dropped when the client goes away or the request has taken as long
+/// as its route allows; any other limit is set by the filter itself.
+pub type Wait = Pin<Box<dyn Future<Output = Resume>>>;
+
+/// What a filter decides once it has waited. It may wait again.
+pub type Resume = Box<dyn FnOnce(&mut Exchange<'_>) -> Verdict>;
 
 /// When a filter sees a request. Filters of one phase stand in the order of the list that compiles a
 /// route.
@@ -129,6 +141,7 @@ impl fmt::Debug for Verdict {
             Self::Continue => f.write_str("Continue"),
             Self::Answer(answer) => answer.fmt(f),
             Self::Refuse(failure) => f.write_str(failure.reason()),
+            Self::Wait(_) => f.write_str("Wait"),
         }
     }
 }

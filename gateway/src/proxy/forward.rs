@@ -85,7 +85,8 @@ pub(super) async fn forward<'s, D: Downstream>(
         return Err(UpstreamError::Malformed("no upstream of the route has a weight").into());
     };
     if let Some(limit) = grpc::limit(&exchange.request, route.request_timeout) {
-        down.deadlines().set(For::Request, limit);
+        // A filter that waited may have begun the time of the request.
+        down.deadlines().set_once(For::Request, limit);
     }
     finish_request(exchange, upstream, said);
     let has_body = !exchange.request.framing.is_empty();

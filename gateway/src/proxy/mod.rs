@@ -11,6 +11,7 @@ mod pump;
 mod respond;
 mod send;
 mod tunnel;
+mod wait;
 mod waiting;
 mod welcome;
 mod whole;
@@ -24,6 +25,7 @@ use crate::http::name::Name;
 use crate::http::{Failure, Rejection, hop};
 use crate::http1::head::content_length;
 use crate::snapshot::{Action, Snapshot};
+use crate::worker::watch::For;
 use downstream::Downstream;
 
 /// Why a request was not answered as it asked.
@@ -51,7 +53,10 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
         Err(refused) => return Box::pin(answer::failure(exchange, down, &[], &refused)).await,
     };
     exchange.set_route(&route.name, &route.counters);
-    let failed = match run(exchange, route, down).await {
+    let done = run(exchange, route, down).await;
+    // Of this request; the connection may carry another.
+    down.deadlines().unset(For::Request);
+    let failed = match done {
         Ok(()) => return,
         Err(failed) => failed,
     };
@@ -78,13 +83,20 @@ async fn run<'s, D: Downstream>(
         return Ok(());
     }
     for filter in &route.filters {
-        match filter.request(exchange) {
-            Verdict::Continue => {}
-            Verdict::Answer(answer) => {
-                Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
-                return Ok(());
+        let mut verdict = filter.request(exchange);
+        loop {
+            match verdict {
+                Verdict::Continue => break,
+                Verdict::Answer(answer) => {
+                    Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
+                    return Ok(());
+                }
+                Verdict::Refuse(failure) => return Err(Failed::Told(failure)),
+                Verdict::Wait(wait) => {
+                    wait::begin(exchange, route, down);
+                    verdict = wait::end(wait, down).await?(exchange);
+                }
             }
-            Verdict::Refuse(failure) => return Err(Failed::Told(failure)),
         }
     }
     match &route.action {

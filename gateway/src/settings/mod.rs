@@ -7,6 +7,7 @@ mod domain;
 mod edits;
 mod endpoints;
 pub mod files;
+mod limits;
 mod listeners;
 mod model;
 pub mod network;

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::problem::{Place, Problem};
 use super::reader::{Reader, put};
 use super::report::Report;
-use super::{Settings, listeners, routes, upstreams};
+use super::{Settings, limits, listeners, routes, upstreams};
 
 /// No settings file is near this; what is larger is not one.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -85,7 +85,8 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     }
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
-    settings.routes = routes::read(&mut root, &settings.upstreams);
+    settings.limits = limits::read(&mut root);
+    settings.routes = routes::read(&mut root, &settings.upstreams, &settings.limits);
     root.finish();
 }
 
@@ -98,6 +99,7 @@ fn empty() -> Settings {
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
+        limits: Vec::new(),
         routes: Vec::new(),
         files: Vec::new(),
     }

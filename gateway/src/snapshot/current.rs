@@ -59,7 +59,13 @@ mod tests {
             text.push_str("[[routes]]\nrespond = { status = 204 }\n");
             let (settings, problems) = parse("f", &text);
             assert!(problems.is_empty(), "{problems:?}");
-            Arc::new(Snapshot::compile(&settings, vec![None; listeners], Vec::new(), &metrics))
+            Arc::new(Snapshot::compile(
+                &settings,
+                vec![None; listeners],
+                Vec::new(),
+                &metrics,
+                &crate::state::StateStore::default(),
+            ))
         };
         let current = Current::new(snapshot(1));
         let began = current.get();

@@ -12,15 +12,18 @@ use crate::exchange::{Exchange, Request};
 use crate::filter::body_limit::BodyLimit;
 use crate::filter::forwarded::Forwarded;
 use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
+use crate::filter::limits::Limits;
 use crate::filter::mirror::Mirror;
 use crate::filter::redirect::Redirect;
 use crate::filter::rewrite::Rewrite;
 use crate::filter::{Answer, Filter, respond};
+use crate::limit::Limit;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
+use crate::state::StateStore;
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 pub use current::{Current, Held};
@@ -71,6 +74,9 @@ pub struct Route {
     pub endpoint_host: bool,
 }
 
+/// Parts of a snapshot by their names in the settings.
+type ByName<T> = HashMap<String, Arc<T>>;
+
 /// What answers a request.
 #[derive(Debug)]
 pub enum Action {
@@ -94,7 +100,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    fn compile(forward: &settings::Forward, upstreams: &HashMap<String, Arc<Upstream>>) -> Self {
+    fn compile(forward: &settings::Forward, upstreams: &ByName<Upstream>) -> Self {
         let mut sum = 0;
         let split = forward
             .split
@@ -124,10 +130,15 @@ impl Snapshot {
         tls: Vec<Option<ServerTls>>,
         upstreams: Vec<Upstream>,
         metrics: &Metrics,
+        states: &StateStore,
     ) -> Self {
         let all: Vec<Arc<Upstream>> = upstreams.into_iter().map(Arc::new).collect();
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
-        let upstreams: HashMap<String, Arc<Upstream>> = all.iter().map(named).collect();
+        let upstreams: ByName<Upstream> = all.iter().map(named).collect();
+        let limit = |limit: &settings::Limit| {
+            (limit.name.clone(), states.get(&limit.name, limit.rule.clone(), Limit::new))
+        };
+        let limits: ByName<Limit> = settings.limits.iter().map(limit).collect();
         Self {
             listeners: settings
                 .listeners
@@ -144,7 +155,7 @@ impl Snapshot {
             table: settings
                 .routes
                 .iter()
-                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, metrics))))
+                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, &limits, metrics))))
                 .collect(),
         }
     }
@@ -164,10 +175,11 @@ impl Snapshot {
 impl Route {
     fn compile(
         route: &settings::Route,
-        upstreams: &HashMap<String, Arc<Upstream>>,
+        upstreams: &ByName<Upstream>,
+        limits: &ByName<Limit>,
         metrics: &Metrics,
     ) -> Self {
-        let filters = filters(route, metrics);
+        let filters = filters(route, limits, metrics);
         let which = |sees: fn(&dyn Filter) -> bool| {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
@@ -196,9 +208,11 @@ impl Route {
 }
 
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
-fn filters(route: &settings::Route, metrics: &Metrics) -> Vec<Box<dyn Filter>> {
+fn filters(route: &settings::Route, limits: &ByName<Limit>, metrics: &Metrics) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
+    let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
+    add(boxed(Limits::new(&route.name, route.limits.iter().filter_map(named).collect())));
     if let settings::Action::Forward(forward) = &route.action {
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
@@ -221,6 +235,7 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 
 #[cfg(test)]
 mod tests {
+    use super::{ByName, Limit, StateStore};
     use crate::observe::access::AccessLog;
     use crate::observe::metrics::Metrics;
     use crate::settings::parse;
@@ -237,6 +252,10 @@ mod tests {
         rewrite = { prefix = '/x' }
         request_headers = { remove = ['cookie'] }
         max_body_bytes = 1
+        limits = ['l']
+        [limits.l]
+        requests = 1
+        per = '1s'
         [[routes]]
         path = '/plain'
         upstream = 'a'
@@ -259,12 +278,19 @@ mod tests {
         let (settings, problems) = parse("f", WHOLE);
         assert!(problems.is_empty(), "{problems:?}");
         let metrics = Metrics::new(1, AccessLog::new(false));
-        let filters: Vec<_> = settings.routes.iter().map(|route| super::filters(route, &metrics)).collect();
+        let states = StateStore::default();
+        let limits: ByName<Limit> =
+            [("l".to_owned(), states.get("l", settings.limits[0].rule.clone(), Limit::new))].into();
+        let filters: Vec<_> =
+            settings.routes.iter().map(|route| super::filters(route, &limits, &metrics)).collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {
             filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
         };
         assert_eq!(shown(0), documented);
-        assert_eq!(shown(1), documented[..2], "a plain route");
-        assert_eq!(shown(2), documented[..1], "a fixed response");
+        let only = |names: &[&str]| -> Vec<(&str, &str)> {
+            documented.iter().filter(|(_, name)| names.contains(name)).copied().collect()
+        };
+        assert_eq!(shown(1), only(&["max_body_bytes", "forwarded"]), "a plain route");
+        assert_eq!(shown(2), only(&["max_body_bytes"]), "a fixed response");
     }
 }

@@ -1,5 +1,6 @@
 //! The settings as plain data.
 
+mod limit;
 mod listener;
 mod route;
 mod template;
@@ -8,6 +9,7 @@ mod upstream;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
@@ -38,6 +40,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Upstream>,
+    /// The limits that routes name.
+    pub limits: Vec<Limit>,
     /// Which request is answered how.
     pub routes: Vec<Route>,
     /// Every file that the settings name, also where another mistake stands beside it.
