@@ -2,9 +2,10 @@
 //! forwards them.
 //!
 //! The modules, from the bottom up; each knows only those before it: [`net`], [`http`], [`http1`],
-//! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`probe`],
-//! [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`],
-//! [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`]. `tests/seams.rs` reads this
+//! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
+//! [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
+//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`].
+//! `tests/seams.rs` reads this
 //! list and holds the code to it.
 
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ pub mod cli;
 pub mod dial;
 pub mod endpoint;
 pub mod exchange;
+pub mod fetch;
 pub mod filter;
 pub mod http;
 pub mod http1;

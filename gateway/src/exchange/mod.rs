@@ -2,16 +2,19 @@
 
 mod copied;
 pub mod fault;
+mod identity;
 mod limited;
 mod peer;
 mod record;
 
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
+pub use identity::{Identity, Kind};
 pub use limited::Limited;
 pub use peer::Peer;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
@@ -42,6 +45,8 @@ pub struct Exchange<'s> {
     pub client: Cow<'s, str>,
     /// Where the parameters of the route stand in the canonical path.
     pub parameters: Parameters,
+    /// Who sent the request, once that is known; later filters, limits and logs see it.
+    pub identity: Option<Rc<Identity>>,
     /// The body for a mirror, if the request is copied.
     pub copied: Option<Box<Copied>>,
     /// What limits say of the request, if it met any.
@@ -79,6 +84,7 @@ impl<'s> Exchange<'s> {
             time: SystemTime::now(),
             client: Cow::Borrowed(&peer.text),
             parameters: Parameters::default(),
+            identity: None,
             copied: None,
             limited: None,
             received: 0,

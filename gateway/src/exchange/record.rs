@@ -60,6 +60,10 @@ fn write(exchange: &Exchange<'_>, ended: &Ended, out: &mut Vec<u8>) {
             json_key!("duration_seconds"),
             u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX),
         );
+    if let Some(identity) = &exchange.identity {
+        line.text(json_key!("authenticator"), &identity.authenticator)
+            .text(json_key!("subject"), &identity.subject);
+    }
     if let Some((source, reason)) = exchange.failure {
         line.text(json_key!("failed_at"), source.as_str()).text(json_key!("failure"), reason);
     }

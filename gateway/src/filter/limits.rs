@@ -4,24 +4,36 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
+use serde_json::Value;
+use tokio::sync::oneshot::Receiver;
 
 use super::{Filter, Phase, Resume, Verdict, Wait};
 use crate::exchange::{Exchange, Limited};
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
+use crate::http1::encode::append_number;
 use crate::limit::concurrency::{Entry, Permit};
 use crate::limit::{Counts, Decision, Limit, Standing};
 use crate::settings::{Amount, KeyPart};
 
-/// Seconds after which a client may try again that met as many requests in flight as may be.
-const RETRY_CONCURRENT: u64 = 1;
+/// What a client is told when as many requests are in flight as may be: it may try again after a second.
+const FULL: Standing = Standing { remaining: 0, reset: 1 };
 
-/// The limits of a route.
+/// The limits of a route that are asked in one phase: those by who sent the request come after its
+/// authentication.
 #[derive(Debug)]
-pub struct Limits(Arc<[Applied]>);
+pub struct Limits {
+    /// All limits of the route, in the order in which they are asked.
+    all: Arc<[Applied]>,
+    /// Those of this phase.
+    range: Range<usize>,
+    phase: Phase,
+}
 
 /// A limit of a route.
 #[derive(Debug)]
@@ -73,13 +85,17 @@ impl Failure for BeyondLimit {
 }
 
 impl Limits {
-    /// The limits of a route, if it has any.
-    pub fn new(route: &str, limits: Vec<(String, Arc<Limit>)>) -> Option<Self> {
-        let mut limits: Vec<Applied> =
+    /// The limits of a route, for the phases in which there are any.
+    pub fn compile(route: &str, limits: Vec<(String, Arc<Limit>)>) -> impl Iterator<Item = Self> {
+        let mut all: Vec<Applied> =
             limits.into_iter().map(|(name, limit)| Applied::new(route, &name, limit)).collect();
         // A request that waits until another has ended is counted before it waits.
-        limits.sort_by_key(|applied| matches!(applied.limit.counts, Counts::Concurrency(..)));
-        (!limits.is_empty()).then(|| Self(limits.into()))
+        all.sort_by_key(|applied| (applied.is_of_identity(), applied.is_concurrency()));
+        let early = all.iter().filter(|applied| !applied.is_of_identity()).count();
+        let ranges = [(0..early, Phase::Limits), (early..all.len(), Phase::IdentityLimits)];
+        let all: Arc<[Applied]> = all.into();
+        let some = ranges.into_iter().filter(|(range, _)| !range.is_empty());
+        some.map(move |(range, phase)| Self { all: Arc::clone(&all), range, phase })
     }
 }
 
@@ -89,112 +105,105 @@ impl Filter for Limits {
     }
 
     fn phase(&self) -> Phase {
-        Phase::Limits
+        self.phase
     }
 
     fn request(&self, exchange: &mut Exchange<'_>) -> Verdict {
-        check(&self.0, 0, exchange)
+        check(&self.all, self.range.clone(), exchange)
     }
 
     fn response(&self, exchange: &mut Exchange<'_>) {
         let Some(limited) = &exchange.limited else { return };
         let fields = &mut exchange.response.fields;
-        let shown = || self.0.iter().zip(&limited.standings).filter(|(applied, _)| applied.limit.rule.fields);
-        if shown().next().is_none() {
+        let asked = self.all.iter().zip(&limited.standings).skip(self.range.start).take(self.range.len());
+        let shown = asked.filter(|(applied, _)| applied.limit.rule.fields);
+        if shown.clone().next().is_none() {
             return;
         }
         fields.write(Name::RateLimitPolicy, |out| {
-            for (number, (applied, _)) in shown().enumerate() {
+            for (number, (applied, _)) in shown.clone().enumerate() {
                 out.extend_from_slice(if number == 0 { b"" } else { b", " });
                 out.extend_from_slice(applied.policy.as_bytes());
             }
         });
         fields.write(Name::RateLimit, |out| {
-            for (number, (applied, standing)) in shown().enumerate() {
+            for (number, (applied, standing)) in shown.enumerate() {
                 out.extend_from_slice(if number == 0 { b"" } else { b", " });
                 out.extend_from_slice(applied.begin.as_bytes());
-                // Writing to a vector does not fail.
-                let _ = write!(out, "{}", standing.remaining);
+                append_number(out, standing.remaining);
                 if standing.reset > 0 {
-                    let _ = write!(out, ";t={}", standing.reset);
+                    out.extend_from_slice(b";t=");
+                    append_number(out, standing.reset);
                 }
             }
         });
     }
 }
 
-/// Checks the limits from number `from` on.
-fn check(limits: &Arc<[Applied]>, from: usize, exchange: &mut Exchange<'_>) -> Verdict {
-    let mut key = Vec::new();
-    for (number, applied) in limits.iter().enumerate().skip(from) {
-        key.clear();
-        applied.key(exchange, &mut key);
+/// Asks the limits with these numbers.
+fn check(all: &Arc<[Applied]>, numbers: Range<usize>, exchange: &mut Exchange<'_>) -> Verdict {
+    let mut limited = exchange.limited.take().unwrap_or_default();
+    let mut verdict = Verdict::Continue;
+    for number in numbers.clone() {
+        let Some(applied) = all.get(number) else { break };
+        limited.next_key(|out| applied.key(exchange, out));
+        let key = limited.key(number);
         let decision = match &applied.limit.counts {
-            Counts::Concurrency(concurrency, _) => match concurrency.enter(&key) {
+            Counts::Concurrency(concurrency, timeout) => match concurrency.enter(key) {
                 Entry::Now(permit) => {
-                    admitted(exchange, permit);
+                    admit(&mut limited, permit);
                     continue;
                 }
-                Entry::Wait(waiting) => return Verdict::Wait(wait(limits, number, waiting)),
-                Entry::Full => None,
+                Entry::Wait(waiting) => {
+                    let rest = number + 1..numbers.end;
+                    verdict = Verdict::Wait(wait(Arc::clone(all), rest, waiting, *timeout));
+                    break;
+                }
+                Entry::Full => Decision::Refused(FULL),
             },
-            _ => applied.limit.take(&key, exchange.started),
+            _ => applied.limit.take(key, exchange.started),
         };
         match decision {
-            Some(Decision::Allowed(standing)) => limited(exchange).standings.push(standing),
-            Some(Decision::Refused(standing)) => return refuse(limits, number, standing, exchange),
-            None => {
-                let standing = Standing { remaining: 0, reset: RETRY_CONCURRENT };
-                return refuse(limits, number, standing, exchange);
+            Decision::Allowed(standing) => limited.standings.push(standing),
+            Decision::Refused(standing) => {
+                verdict = refuse(all, number, standing, &mut limited);
+                break;
             }
         }
     }
-    Verdict::Continue
+    exchange.limited = Some(limited);
+    verdict
 }
 
-fn limited<'e>(exchange: &'e mut Exchange<'_>) -> &'e mut Limited {
-    exchange.limited.get_or_insert_default()
-}
-
-fn admitted(exchange: &mut Exchange<'_>, permit: Permit) {
-    let limited = limited(exchange);
+fn admit(limited: &mut Limited, permit: Permit) {
     limited.standings.push(Standing { remaining: permit.remaining, reset: 0 });
     limited.permits.push(permit);
 }
 
-/// Waits for a request in flight to end.
-fn wait(limits: &Arc<[Applied]>, number: usize, waiting: tokio::sync::oneshot::Receiver<Permit>) -> Wait {
-    let limits = Arc::clone(limits);
+/// Waits for a request in flight to end, and asks the limits with the numbers `rest` then.
+fn wait(all: Arc<[Applied]>, rest: Range<usize>, waiting: Receiver<Permit>, timeout: Duration) -> Wait {
     Box::pin(async move {
-        let timeout = match limits.get(number).map(|applied| &applied.limit.counts) {
-            Some(Counts::Concurrency(_, timeout)) => *timeout,
-            _ => std::time::Duration::ZERO,
-        };
         let entered = tokio::time::timeout(timeout, waiting).await;
         let resume: Resume = Box::new(move |exchange| {
+            let limited = exchange.limited.get_or_insert_default();
             if let Ok(Ok(permit)) = entered {
-                admitted(exchange, permit);
-                return check(&limits, number + 1, exchange);
+                admit(limited, permit);
+                return check(&all, rest, exchange);
             }
-            let standing = Standing { remaining: 0, reset: RETRY_CONCURRENT };
-            refuse(&limits, number, standing, exchange)
+            refuse(&all, rest.start - 1, FULL, limited)
         });
         resume
     })
 }
 
 /// Refuses a request by limit `number`, and takes it back from those before.
-fn refuse(limits: &[Applied], number: usize, standing: Standing, exchange: &mut Exchange<'_>) -> Verdict {
-    let mut key = Vec::new();
-    for applied in limits.iter().take(number) {
-        key.clear();
-        applied.key(exchange, &mut key);
-        applied.limit.give_back(&key);
+fn refuse(all: &[Applied], number: usize, standing: Standing, limited: &mut Limited) -> Verdict {
+    for (before, applied) in all.iter().enumerate().take(number) {
+        applied.limit.give_back(limited.key(before));
     }
-    let limited = limited(exchange);
     limited.permits.clear();
     limited.standings.push(standing);
-    let reason = limits.get(number).map_or("rate_limit", Applied::reason);
+    let reason = all.get(number).map_or("rate_limit", Applied::reason);
     Verdict::Refuse(Box::new(BeyondLimit { reason, retry_after: standing.reset.max(1) }))
 }
 
@@ -217,6 +226,14 @@ impl Applied {
         Self { limit, route: route.to_owned(), policy, begin: format!("\"{name}\";r=") }
     }
 
+    fn is_of_identity(&self) -> bool {
+        self.limit.rule.key.iter().any(KeyPart::is_of_identity)
+    }
+
+    fn is_concurrency(&self) -> bool {
+        matches!(self.limit.counts, Counts::Concurrency(..))
+    }
+
     fn reason(&self) -> &'static str {
         match self.limit.counts {
             Counts::Rate(..) => "rate_limit",
@@ -225,7 +242,7 @@ impl Applied {
         }
     }
 
-    /// Appends what the request is counted by. No part holds a NUL, which stands between them.
+    /// Appends what the request is counted by, with a NUL behind each part.
     fn key(&self, exchange: &Exchange<'_>, out: &mut Vec<u8>) {
         for part in &self.limit.rule.key {
             match part {
@@ -235,10 +252,27 @@ impl Applied {
                     let value = exchange.request.fields.named(name.as_bytes()).next();
                     out.extend_from_slice(value.unwrap_or_default());
                 }
+                KeyPart::Identity => {
+                    if let Some(identity) = &exchange.identity {
+                        // Two authenticators may know different senders by one name.
+                        out.extend_from_slice(identity.authenticator.as_bytes());
+                        out.push(b'/');
+                        out.extend_from_slice(identity.subject.as_bytes());
+                    }
+                }
+                KeyPart::Claim(name) => match claim(exchange, name) {
+                    Some(Value::String(text)) => out.extend_from_slice(text.as_bytes()),
+                    Some(other) => out.extend_from_slice(other.to_string().as_bytes()),
+                    None => {}
+                },
             }
             out.push(0);
         }
     }
+}
+
+fn claim<'e>(exchange: &'e Exchange<'_>, name: &str) -> Option<&'e Value> {
+    exchange.identity.as_ref()?.claims.get(name)
 }
 
 /// Appends the address of a client, of IPv6 the prefix.

@@ -52,6 +52,12 @@ pub type Resume = Box<dyn FnOnce(&mut Exchange<'_>) -> Verdict>;
 pub enum Phase {
     /// What is too much is refused.
     Limits,
+    /// It is found out who sent the request.
+    Authentication,
+    /// Whether the sender may do that.
+    Authorization,
+    /// What is too much of one sender is refused.
+    IdentityLimits,
     /// The upstream is told who asks.
     Client,
     /// The fields of the request are changed.
@@ -69,6 +75,9 @@ impl Phase {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Limits => "limits",
+            Self::Authentication => "authentication",
+            Self::Authorization => "authorization",
+            Self::IdentityLimits => "identity limits",
             Self::Client => "client",
             Self::Headers => "headers",
             Self::Target => "target",

@@ -11,6 +11,7 @@ pub mod host;
 pub mod message;
 pub mod name;
 pub mod path;
+pub mod query;
 pub mod target;
 pub mod token;
 pub mod websocket;

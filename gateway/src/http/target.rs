@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::failure::Rejection;
 use super::host;
 use super::path::{self, Path, encode};
+use super::query;
 
 /// The form of a request-target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -173,6 +174,14 @@ impl Target {
     /// What follows the `?`, as the client wrote it but for percent-encoding where it is needed.
     pub fn query(&self) -> Option<&str> {
         self.has_query.then_some(self.query.as_str())
+    }
+
+    /// Forgets the parameters of this name, so that they are not forwarded.
+    pub fn remove_parameter(&mut self, name: &str) {
+        if self.has_query {
+            self.query = query::without(&self.query, name);
+            self.has_query = !self.query.is_empty();
+        }
     }
 
     /// Forwards another path and query. Everything else keeps those of the client.

@@ -108,24 +108,21 @@ impl Limit {
         Self { rule: rule.clone(), counts, epoch: Instant::now() }
     }
 
-    /// Counts a request, unless it is one too many. Requests in flight are counted elsewhere.
-    pub fn take(&self, key: &[u8], now: Instant) -> Option<Decision> {
+    /// Counts a request of a rate or quota, unless it is one too many. Requests in flight are counted by
+    /// [`Concurrency`].
+    pub fn take(&self, key: &[u8], now: Instant) -> Decision {
         match &self.counts {
             Counts::Rate(rate, table) => {
                 let now = nanos(now.saturating_duration_since(self.epoch));
-                Some(table.update(
-                    key,
-                    |full_at| full_at.saturating_sub(now),
-                    |full_at| rate.take(full_at, now),
-                ))
+                table.update(key, |full_at| full_at.saturating_sub(now), |full_at| rate.take(full_at, now))
             }
             Counts::Quota(quota, table) => {
                 let now = unix_seconds();
                 let begin = Window::of(quota.calendar, now).begin;
                 let rank = |count: &(u64, u64)| if count.0 == begin { count.1 } else { 0 };
-                Some(table.update(key, rank, |count| quota.take(count, now)))
+                table.update(key, rank, |count| quota.take(count, now))
             }
-            Counts::Concurrency(..) => None,
+            Counts::Concurrency(..) => Decision::Allowed(Standing { remaining: 0, reset: 0 }),
         }
     }
 
@@ -182,7 +179,7 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for _ in 0..1000 {
-                            if let Some(Decision::Allowed(_)) = limit.take(b"key", now) {
+                            if let Decision::Allowed(_) = limit.take(b"key", now) {
                                 allowed.fetch_add(1, Ordering::Relaxed);
                             }
                         }
@@ -191,9 +188,9 @@ mod tests {
             });
             assert_eq!(allowed.load(Ordering::Relaxed), 1000, "{amount:?}");
             limit.give_back(b"key");
-            assert!(matches!(limit.take(b"key", now), Some(Decision::Allowed(_))), "{amount:?}");
-            assert!(matches!(limit.take(b"key", now), Some(Decision::Refused(_))), "{amount:?}");
-            assert!(matches!(limit.take(b"other", now), Some(Decision::Allowed(_))), "{amount:?}");
+            assert!(matches!(limit.take(b"key", now), Decision::Allowed(_)), "{amount:?}");
+            assert!(matches!(limit.take(b"key", now), Decision::Refused(_)), "{amount:?}");
+            assert!(matches!(limit.take(b"other", now), Decision::Allowed(_)), "{amount:?}");
         }
     }
 }

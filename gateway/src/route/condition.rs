@@ -1,7 +1,7 @@
 //! Conditions on fields and query parameters.
 
 use crate::http::fields::Fields;
-use crate::http::path::hex;
+use crate::http::query;
 use crate::settings::{Condition, Test};
 
 /// Whether the fields hold what is asked of them.
@@ -20,38 +20,11 @@ pub fn headers_hold(conditions: &[Condition], fields: &Fields) -> bool {
 /// a space.
 pub fn query_holds(conditions: &[Condition], query: Option<&str>) -> bool {
     conditions.iter().all(|condition| {
-        let pairs = query.unwrap_or("").split('&');
-        let first = pairs
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .find(|(name, _)| decoded(name).eq(condition.name.bytes()));
+        let first = query::first(query.unwrap_or(""), &condition.name);
         match &condition.test {
-            Test::Is(text) => first.is_some_and(|(_, value)| decoded(value).eq(text.bytes())),
+            Test::Is(text) => first.is_some_and(|value| query::decoded(value).eq(text.bytes())),
             Test::Present => first.is_some(),
             Test::Absent => first.is_none(),
-        }
-    })
-}
-
-/// The bytes of a piece of a query. What is no percent-encoding stands for itself.
-fn decoded(piece: &str) -> impl Iterator<Item = u8> {
-    let bytes = piece.as_bytes();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let byte = *bytes.get(at)?;
-        at += 1;
-        match byte {
-            b'+' => Some(b' '),
-            b'%' => {
-                let digit = |offset| bytes.get(at + offset).copied().and_then(hex);
-                match (digit(0), digit(1)) {
-                    (Some(high), Some(low)) => {
-                        at += 2;
-                        Some(high << 4 | low)
-                    }
-                    _ => Some(b'%'),
-                }
-            }
-            _ => Some(byte),
         }
     })
 }

@@ -107,10 +107,10 @@ fn key(table: &mut Reader<'_, '_>) -> Vec<KeyPart> {
     for text in table.strings("key") {
         let Some(part) = part(&text.value) else {
             let shown = text.value.escape_debug();
-            let known = ["client", "route"];
+            let known = ["client", "route", "identity"];
             let advice = match units::nearest(&text.value, known) {
                 Some(near) => format!("did you mean '{near}'?"),
-                None => format!("known are: {}, header:NAME", known.join(", ")),
+                None => format!("known are: {}, header:NAME, claim:NAME", known.join(", ")),
             };
             report.add(&text.span, format!("'{shown}' is no part of a key; {advice}"));
             continue;
@@ -127,7 +127,11 @@ fn part(text: &str) -> Option<KeyPart> {
     match text {
         "client" => Some(KeyPart::Client),
         "route" => Some(KeyPart::Route),
+        "identity" => Some(KeyPart::Identity),
         _ => {
+            if let Some(name) = text.strip_prefix("claim:").filter(|name| !name.is_empty()) {
+                return Some(KeyPart::Claim(name.to_owned()));
+            }
             let name = text.strip_prefix("header:").filter(|name| is_token(name.as_bytes()))?;
             Some(KeyPart::Header(name.to_ascii_lowercase()))
         }
@@ -223,6 +227,7 @@ mod tests {
                 "[limits.a]\nrequests = 1\nper = '1s'\nkey = ['clinet']",
                 "'clinet' is no part of a key; did you mean 'client'?",
             ),
+            ("[limits.a]\nrequests = 1\nper = '1s'\nkey = ['claim:']", "'claim:' is no part of a key"),
             ("[limits.a]\nrequests = 1\nper = '1s'\nkey = ['header:a b']", "is no part of a key; known are"),
             ("[limits.a]\nrequests = 1\nper = '1s'\nkey = ['route', 'route']", "'route' is there twice"),
             (

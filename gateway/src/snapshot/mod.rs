@@ -212,7 +212,9 @@ fn filters(route: &settings::Route, limits: &ByName<Limit>, metrics: &Metrics) -
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
     let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
-    add(boxed(Limits::new(&route.name, route.limits.iter().filter_map(named).collect())));
+    for limits in Limits::compile(&route.name, route.limits.iter().filter_map(named).collect()) {
+        add(Some(Box::new(limits)));
+    }
     if let settings::Action::Forward(forward) = &route.action {
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
@@ -235,7 +237,9 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ByName, Limit, StateStore};
+    use std::sync::Arc;
+
+    use super::{ByName, Limit};
     use crate::observe::access::AccessLog;
     use crate::observe::metrics::Metrics;
     use crate::settings::parse;
@@ -252,10 +256,14 @@ mod tests {
         rewrite = { prefix = '/x' }
         request_headers = { remove = ['cookie'] }
         max_body_bytes = 1
-        limits = ['l']
-        [limits.l]
+        limits = ['early', 'late']
+        [limits.early]
         requests = 1
         per = '1s'
+        [limits.late]
+        requests = 1
+        per = '1s'
+        key = ['identity']
         [[routes]]
         path = '/plain'
         upstream = 'a'
@@ -278,9 +286,11 @@ mod tests {
         let (settings, problems) = parse("f", WHOLE);
         assert!(problems.is_empty(), "{problems:?}");
         let metrics = Metrics::new(1, AccessLog::new(false));
-        let states = StateStore::default();
-        let limits: ByName<Limit> =
-            [("l".to_owned(), states.get("l", settings.limits[0].rule.clone(), Limit::new))].into();
+        let limits: ByName<Limit> = settings
+            .limits
+            .iter()
+            .map(|limit| (limit.name.clone(), Arc::new(Limit::new(&limit.rule))))
+            .collect();
         let filters: Vec<_> =
             settings.routes.iter().map(|route| super::filters(route, &limits, &metrics)).collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {

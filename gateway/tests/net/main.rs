@@ -5,5 +5,6 @@ mod server;
 
 mod dial;
 mod dns;
+mod fetch;
 mod probe;
 mod tls;

@@ -104,4 +104,15 @@ pub enum KeyPart {
     Client,
     /// The first field of this name, which is in lower case.
     Header(String),
+    /// Who sent the request, as its authentication found.
+    Identity,
+    /// A claim of the token that the request was authenticated by.
+    Claim(String),
+}
+
+impl KeyPart {
+    /// Whether it is known only after the authentication.
+    pub const fn is_of_identity(&self) -> bool {
+        matches!(self, Self::Identity | Self::Claim(_))
+    }
 }

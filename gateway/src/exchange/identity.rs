@@ -1,0 +1,62 @@
+//! Who sent a request.
+
+use serde_json::{Map, Value};
+
+/// How a client proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// By an API key.
+    ApiKey,
+    /// By a signed token (RFC 7519).
+    Jwt,
+    /// By name and password (RFC 7617).
+    Basic,
+    /// By a certificate in the TLS handshake.
+    Certificate,
+    /// A service says so.
+    ForwardAuth,
+}
+
+impl Kind {
+    /// The word for logs, as it stands in the settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Jwt => "jwt",
+            Self::Basic => "basic",
+            Self::Certificate => "client_certificate",
+            Self::ForwardAuth => "forward_auth",
+        }
+    }
+}
+
+/// Who sent a request, as the authenticators of its route found. Everything in it was verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// How it was proved.
+    pub kind: Kind,
+    /// The name of the authenticator in the settings.
+    pub authenticator: String,
+    /// The name of the key, user or certificate, or the claim `sub`; empty if a token has none.
+    pub subject: String,
+    /// The groups of the key or user.
+    pub groups: Vec<String>,
+    /// The names in the certificate: its subject, and the DNS names, URIs and mail addresses.
+    pub names: Vec<String>,
+    /// The claims of the token.
+    pub claims: Map<String, Value>,
+}
+
+impl Identity {
+    /// An identity that has nothing but a subject.
+    pub fn new(kind: Kind, authenticator: &str, subject: String) -> Self {
+        Self {
+            kind,
+            authenticator: authenticator.to_owned(),
+            subject,
+            groups: Vec::new(),
+            names: Vec::new(),
+            claims: Map::new(),
+        }
+    }
+}
