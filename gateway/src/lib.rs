@@ -1,8 +1,8 @@
 //! An HTTP gateway: it accepts requests, decides by host, path and method where they go, and
 //! forwards them.
 //!
-//! The modules, from the bottom up; each knows only those before it: [`net`], [`http`], [`http1`],
-//! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
+//! The modules, from the bottom up; each knows only those before it: [`json`], [`net`], [`http`],
+//! [`http1`], [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
 //! [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
 //! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`].
 //! `tests/seams.rs` reads this
@@ -21,6 +21,7 @@ pub mod filter;
 pub mod http;
 pub mod http1;
 pub mod http2;
+pub mod json;
 pub mod limit;
 pub mod listener;
 pub mod net;

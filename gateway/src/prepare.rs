@@ -37,7 +37,7 @@ pub struct Findings {
 ///
 /// `whole`: all of the file could be read. Otherwise nothing is said of what may only seem unused.
 pub fn prepare(settings: Settings, file: &str, whole: bool) -> (Prepared, Findings) {
-    let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), text };
+    let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), code: None, text };
     let read = files::check(&settings.files, SystemTime::now());
     let mut problems: Vec<Problem> = read.problems.into_iter().map(place).collect();
     let mut warnings: Vec<Problem> = read.warnings.into_iter().map(place).collect();

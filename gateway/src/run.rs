@@ -109,7 +109,12 @@ pub fn run(prepared: Prepared) -> Result<(), RunError> {
     let sockets = bind_all(&settings)?;
     let ready = Arc::new(AtomicBool::new(false));
     for socket in admin {
-        let admin = Admin { ready: Arc::clone(&ready), metrics: Arc::clone(&metrics) };
+        let in_force = Arc::clone(&shared.snapshot);
+        let admin = Admin {
+            ready: Arc::clone(&ready),
+            metrics: Arc::clone(&metrics),
+            snapshot: Arc::new(move || Arc::clone(&in_force)),
+        };
         runtime.spawn(serve(socket, admin));
     }
     let (ended, workers_ended) = mpsc::unbounded_channel();

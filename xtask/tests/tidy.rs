@@ -1,4 +1,4 @@
-//! What no compiler checks of a repository.
+//! Checks of the repository that no compiler makes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -85,10 +85,9 @@ fn every_step_of_a_workflow_is_one_xtask_command() {
     }
 }
 
-/// What a scan found is of most use where the gate said no, and the right to show it is asked for by no job that
-/// does not use it.
+/// Findings are uploaded also if the scan failed, and only jobs that upload have the permission for it.
 #[test]
-fn what_a_scan_found_is_uploaded_however_it_ended() {
+fn findings_of_a_scan_are_uploaded_however_it_ended() {
     let mut workflows = Vec::new();
     files(&root().join(".github/workflows"), &[".yml", ".yaml"], &mut workflows);
     let mut scans = 0;
@@ -109,7 +108,7 @@ fn what_a_scan_found_is_uploaded_however_it_ended() {
             let upload = job.split("      - ").find(|step| step.contains("codeql-action/upload-sarif@"));
             assert_eq!(job.contains("security-events: write"), upload.is_some(), "{at}: {job}");
             let (Some(scan), Some(upload)) = (scan, upload) else {
-                assert!(scan.is_none(), "{at}: nobody uploads what this finds: {job}");
+                assert!(scan.is_none(), "{at}: the findings are not uploaded: {job}");
                 continue;
             };
             let file = scan.split("--output ").nth(1).unwrap();
@@ -126,9 +125,44 @@ fn what_a_scan_found_is_uploaded_however_it_ended() {
     assert_eq!(scans, 2);
 }
 
-/// What is demanded of an image is not for a branch to say that somebody runs it from.
+/// The components that tests ask for with `have`, and those that `cargo xtask ci` asks for itself.
+fn components() -> BTreeSet<String> {
+    let mut tests = Vec::new();
+    for folder in ["xtask/tests", "gateway/tests", "gateway/lab/tests"] {
+        files(&root().join(folder), &[".rs"], &mut tests);
+    }
+    let mut components = BTreeSet::from(["actionlint".to_owned()]);
+    for test in tests.iter().filter(|test| !test.ends_with("tidy.rs")) {
+        let text = fs::read_to_string(test).unwrap();
+        for call in ["have(", "have_program(", "oracle("] {
+            let calls = text.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            components.extend(calls.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
+    components
+}
+
+/// A test that was skipped because of a missing component makes no run green, except where a reason is written down.
 #[test]
-fn what_promotes_reads_the_settings_of_the_default_branch() {
+fn every_component_of_the_tests_is_required_in_ci() {
+    let names = |text: &str| text.split(',').map(|name| name.trim().to_owned()).collect::<BTreeSet<_>>();
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (local, github) = (read(".ci/run"), read(".github/workflows/ci.yml"));
+    let required = local.split("XTASK_REQUIRE=").nth(1).unwrap().lines().next().unwrap();
+    assert_eq!(names(required), components(), ".ci/run");
+    let required = github.split("XTASK_REQUIRE: \"").nth(1).unwrap().split('"').next().unwrap();
+    let mut listed = names(required);
+    for rest in github.split("# not required: ").skip(1) {
+        let (skipped, reason) = rest.lines().next().unwrap().split_once(" (").unwrap();
+        assert!(reason.len() > 10, "{skipped} needs a reason");
+        listed.extend(names(skipped));
+    }
+    assert_eq!(listed, components(), ".github/workflows/ci.yml");
+}
+
+/// Another branch must not be able to change the demands on an image.
+#[test]
+fn workflows_that_promote_use_the_settings_of_the_default_branch() {
     let mut workflows = Vec::new();
     files(&root().join(".github/workflows"), &[".yml", ".yaml"], &mut workflows);
     for workflow in workflows {
@@ -142,7 +176,7 @@ fn what_promotes_reads_the_settings_of_the_default_branch() {
 }
 
 #[test]
-fn nothing_is_left_unfinished() {
+fn no_unfinished_code() {
     let mut sources = Vec::new();
     files(root(), &[".rs", ".toml", ".yml", "Dockerfile"], &mut sources);
     let marks =
@@ -160,10 +194,10 @@ fn nothing_is_left_unfinished() {
     }
 }
 
-/// The same dependency has the same requirement in each manifest: the crates of xtask repeat them, because xtask
-/// must stand in any workspace.
+/// A dependency has the same requirement in each manifest. The crates of xtask repeat requirements, because xtask must
+/// work in any workspace.
 #[test]
-fn versions_that_are_written_twice_agree() {
+fn a_dependency_has_one_requirement() {
     let mut seen = BTreeMap::<String, (String, PathBuf)>::new();
     let manifests = packages().into_iter().map(|package| package.join("Cargo.toml"));
     for manifest in manifests.chain([root().join("Cargo.toml")]) {
@@ -183,17 +217,17 @@ fn versions_that_are_written_twice_agree() {
 }
 
 #[test]
-fn nothing_in_xtask_knows_the_service_it_builds() {
+fn xtask_does_not_contain_the_name_of_the_service() {
     let settings = fs::read_to_string(root().join("xtask/image.toml")).unwrap();
     let package =
         settings.lines().find_map(|line| line.strip_prefix("package = ")).unwrap().trim_matches('"');
     for Source { package: own, path, code } in sources() {
         let words: BTreeSet<_> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-        assert!(!words.contains(package), "{own}: {path} knows '{package}'");
+        assert!(!words.contains(package), "{own}: {path} contains '{package}'");
     }
 }
 
-/// The first names of the paths that `code` takes from `prefix` (`crate::` or `super::`), also in groups.
+/// The names that follow `prefix` (`crate::` or `super::`) in `code`, also in groups.
 fn names_after<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
     let name = |text: &'a str| text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
     let mut names = Vec::new();
@@ -222,12 +256,12 @@ fn names_after<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn groups_of_imports_are_read() {
+fn names_in_groups_of_imports_are_found() {
     let code = "use crate::{a, b::{c, d}, e};\nuse crate::f::g;";
     assert_eq!(names_after(code, "crate::"), ["a", "b", "e", "f"]);
 }
 
-/// The modules of a package form no cycle: each pair imports in one direction at most.
+/// Two modules of a package never import each other.
 #[test]
 fn no_two_modules_import_each_other() {
     let mut known = BTreeSet::new();
@@ -248,7 +282,7 @@ fn no_two_modules_import_each_other() {
     assert!(mutual.is_empty(), "{mutual:#?}");
 }
 
-/// The diagram of the crates in the documentation; `UPDATE_EXPECT=1` writes it.
+/// `UPDATE_EXPECT=1` writes the diagram of the crates.
 #[test]
 fn the_documented_arrows_are_the_dependencies() {
     let mut diagram = "\n```mermaid\nflowchart TB\n".to_owned();
@@ -286,7 +320,7 @@ fn children_are_started_in_one_place() {
 }
 
 #[test]
-fn links_in_the_documents_lead_somewhere() {
+fn links_in_documents_have_a_target() {
     let mut documents = Vec::new();
     files(root(), &[".md"], &mut documents);
     for document in documents {

@@ -1,4 +1,5 @@
 //! The admin listener: health for machines, metrics, and the command that asks for them.
 
+pub mod exposed;
 pub mod health;
 pub mod serve;

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::exposed::expose;
 use crate::http::Rejection;
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Sink};
@@ -23,7 +24,9 @@ use crate::http1::head::{Framing, HeadLimits};
 use crate::http1::request;
 use crate::http1::wire::Wire;
 use crate::net::Stream;
+use crate::observe::format::Format;
 use crate::observe::metrics::Metrics;
+use crate::snapshot::Snapshot;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A whole connection takes no longer: whoever asks again connects again.
@@ -36,16 +39,22 @@ const LINGER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 const PLAIN: &[u8] = b"text/plain; charset=utf-8";
-/// The text format of Prometheus.
-const METRICS: &[u8] = b"text/plain; version=0.0.4; charset=utf-8";
 
 /// What the admin listener tells about.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Admin {
     /// Whether requests are welcome.
     pub ready: Arc<AtomicBool>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// Gives the snapshot in force.
+    pub snapshot: Arc<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("ready", &self.ready).finish_non_exhaustive()
+    }
 }
 
 /// Serves the admin listener for as long as the process runs.
@@ -88,6 +97,7 @@ async fn connection(stream: TcpStream, admin: Admin) {
 struct Request {
     method: Method,
     target: Target,
+    fields: Fields,
     persists: bool,
 }
 
@@ -100,13 +110,13 @@ async fn exchange(wire: &mut Wire, admin: &Admin) -> Result<bool, Broken> {
         Ok(None) => return Ok(false),
         Ok(Some(request)) => {
             wire.discard_body();
-            let answer = admin.answer(&request.method, request.target.path.as_str());
+            let answer = admin.answer(&request);
             (answer, request.method == Method::HEAD, request.persists && wire.is_body_used())
         }
         Err(rejection) => (Answer::text(rejection.status, format!("{}\n", rejection.public)), false, false),
     };
     answer.write(wire, bodiless, persists);
-    let body: &[u8] = if bodiless { b"" } else { answer.body.as_bytes() };
+    let body: &[u8] = if bodiless { b"" } else { &answer.body };
     let mut sent = 0;
     poll_fn(|cx| {
         while let Some(left) = body.get(sent..).filter(|left| !left.is_empty()) {
@@ -135,7 +145,7 @@ fn poll_request(
             target.read_http1(head.method.as_str().as_bytes(), raw, fields.get(Name::Host), http_10)?;
             wire.begin_body(head.length, head.framing);
             let persists = !http_10 && !fields.lists(Name::Connection, b"close");
-            return Poll::Ready(Ok(Some(Request { method: head.method, target, persists })));
+            return Poll::Ready(Ok(Some(Request { method: head.method, target, fields, persists })));
         }
         match ready!(wire.poll_fill(cx)) {
             Ok(count) if count > 0 => {}
@@ -147,12 +157,16 @@ fn poll_request(
 struct Answer {
     status: StatusCode,
     kind: &'static [u8],
-    body: Cow<'static, str>,
+    body: Cow<'static, [u8]>,
 }
 
 impl Answer {
     fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, kind: PLAIN, body: body.into() }
+        let body = match body.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        Self { status, kind: PLAIN, body }
     }
 
     /// Writes the head into the write buffer.
@@ -177,16 +191,18 @@ impl Answer {
 }
 
 impl Admin {
-    fn answer(&self, method: &Method, path: &str) -> Answer {
-        if method != Method::GET && method != Method::HEAD {
+    fn answer(&self, request: &Request) -> Answer {
+        if request.method != Method::GET && request.method != Method::HEAD {
             return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         }
-        match path {
+        match request.target.path.as_str() {
             "/livez" => Answer::text(StatusCode::OK, "live\n"),
             "/readyz" if self.ready.load(Ordering::Relaxed) => Answer::text(StatusCode::OK, "ready\n"),
             "/readyz" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
             "/metrics" => {
-                Answer { status: StatusCode::OK, kind: METRICS, body: self.metrics.render().into() }
+                let format = Format::negotiate(request.fields.named(b"accept"));
+                let body = expose(&self.metrics, &(self.snapshot)()).finish(format).into();
+                Answer { status: StatusCode::OK, kind: format.content_type().as_bytes(), body }
             }
             _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
         }

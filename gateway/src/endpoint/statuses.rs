@@ -10,6 +10,11 @@ impl Statuses {
         Self(ranges.into_iter().collect())
     }
 
+    /// The ranges, both ends included.
+    pub fn ranges(&self) -> impl Iterator<Item = (u16, u16)> {
+        self.0.iter().copied()
+    }
+
     /// Whether the code is one of them.
     pub fn contains(&self, status: u16) -> bool {
         self.0.iter().any(|&(first, last)| (first..=last).contains(&status))

@@ -33,9 +33,9 @@ pub struct Exchange<'s> {
     /// The other end of the connection.
     pub peer: &'s Peer,
     /// The head of the request.
-    pub request: Request,
+    pub request: &'s mut Request,
     /// The head of the response.
-    pub response: Response,
+    pub response: &'s mut Response,
     /// The name of the request.
     pub id: RequestId,
     /// When the head of the request had been read.
@@ -72,7 +72,12 @@ pub struct Exchange<'s> {
 
 impl<'s> Exchange<'s> {
     /// Begins an exchange for a request head that is about to be read into `request`.
-    pub fn begin(worker: &'s Worker, peer: &'s Peer, request: Request, response: Response) -> Self {
+    pub fn begin(
+        worker: &'s Worker,
+        peer: &'s Peer,
+        request: &'s mut Request,
+        response: &'s mut Response,
+    ) -> Self {
         worker.in_flight.of(worker.index).began.add(1);
         Self {
             worker,
@@ -151,11 +156,9 @@ impl<'s> Exchange<'s> {
         true
     }
 
-    /// Counts and logs the exchange, and gives its heads back, so that their allocations serve the
-    /// next request.
-    pub fn finish(mut self) -> (Request, Response) {
+    /// Counts and logs the exchange.
+    pub fn finish(mut self) {
         record::end(&mut self);
         self.ended = true;
-        (std::mem::take(&mut self.request), std::mem::take(&mut self.response))
     }
 }

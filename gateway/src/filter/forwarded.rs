@@ -7,6 +7,7 @@ use super::{Filter, Phase, Verdict};
 use crate::exchange::{Exchange, Peer};
 use crate::http::fields::Fields;
 use crate::http::name::Name;
+use crate::net::append;
 use crate::settings::network::{Network, unmapped};
 
 /// Sets the forwarding fields of a request. What an untrusted peer sent is replaced, what a trusted
@@ -56,11 +57,11 @@ fn apply(fields: &mut Fields, peer: &Peer, authority: &[u8]) {
 /// Appends what was said before, and a last element made of `parts`.
 fn extend(out: &mut Vec<u8>, before: &[Vec<u8>], parts: &[&[u8]]) {
     for element in before {
-        out.extend_from_slice(element);
-        out.extend_from_slice(b", ");
+        append(out, element);
+        append(out, b", ");
     }
     for part in parts {
-        out.extend_from_slice(part);
+        append(out, part);
     }
 }
 

@@ -30,7 +30,7 @@ impl<'e> Values<'e> {
     /// The values of an exchange.
     pub fn of(exchange: &'e Exchange<'_>) -> Self {
         Self {
-            request: &exchange.request,
+            request: exchange.request,
             parameters: &exchange.parameters,
             client: &exchange.client,
             id: &exchange.id,

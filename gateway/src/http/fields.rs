@@ -4,6 +4,7 @@
 //! list; new values are appended to the buffer. The allocations are kept from message to message.
 
 use super::name::Name;
+use crate::net::append;
 
 /// Fields in the order in which they were received or added (RFC 9110 section 5).
 #[derive(Debug, Clone, Default)]
@@ -113,26 +114,26 @@ impl Fields {
     fn push_known(&mut self, known: Name, name: &[u8], value: &[u8]) {
         self.buffer.reserve(name.len() + value.len() + 4);
         let name = self.append(name);
-        self.buffer.extend_from_slice(b": ");
+        append(&mut self.buffer, b": ");
         let value = self.append(value);
-        self.buffer.extend_from_slice(b"\r\n");
+        append(&mut self.buffer, b"\r\n");
         self.entries.push(Entry { known, name, value });
     }
 
     /// Adds a field whose value is written by `write`.
     pub fn write(&mut self, known: Name, write: impl FnOnce(&mut Vec<u8>)) {
         let name = self.append(known.as_bytes());
-        self.buffer.extend_from_slice(b": ");
+        append(&mut self.buffer, b": ");
         let start = self.buffer.len();
         write(&mut self.buffer);
         let value = self.span_from(start);
-        self.buffer.extend_from_slice(b"\r\n");
+        append(&mut self.buffer, b"\r\n");
         self.entries.push(Entry { known, name, value });
     }
 
     fn append(&mut self, bytes: &[u8]) -> Span {
         let start = self.buffer.len();
-        self.buffer.extend_from_slice(bytes);
+        append(&mut self.buffer, bytes);
         self.span_from(start)
     }
 
@@ -148,22 +149,22 @@ impl Fields {
         for entry in &self.entries {
             let start = entry.name.start as usize;
             let Some(end) = entry.line_end(&self.buffer) else {
-                out.extend_from_slice(&self.buffer[run]);
+                append(out, &self.buffer[run]);
                 run = 0..0;
                 let field = entry.field(&self.buffer);
                 for part in [field.name, b": ", field.value, b"\r\n"] {
-                    out.extend_from_slice(part);
+                    append(out, part);
                 }
                 continue;
             };
             if start == run.end {
                 run.end = end;
             } else {
-                out.extend_from_slice(&self.buffer[run]);
+                append(out, &self.buffer[run]);
                 run = start..end;
             }
         }
-        out.extend_from_slice(&self.buffer[run]);
+        append(out, &self.buffer[run]);
     }
 
     /// Replaces every field of this name with one.

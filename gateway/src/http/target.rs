@@ -7,6 +7,7 @@ use super::failure::Rejection;
 use super::host;
 use super::path::{self, Path, encode};
 use super::query;
+use crate::net::append;
 
 /// The form of a request-target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -218,13 +219,13 @@ impl Target {
     /// forwarded.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         if !self.rewritten.is_empty() {
-            out.extend_from_slice(self.rewritten.as_bytes());
+            append(out, self.rewritten.as_bytes());
             return;
         }
-        out.extend_from_slice(self.path.forwarded().as_bytes());
+        append(out, self.path.forwarded().as_bytes());
         if let Some(query) = self.query() {
             out.push(b'?');
-            out.extend_from_slice(query.as_bytes());
+            append(out, query.as_bytes());
         }
     }
 

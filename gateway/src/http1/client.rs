@@ -13,6 +13,7 @@ use crate::http::message::Broken;
 use crate::http::name::Name;
 use crate::http::target::Target;
 use crate::http::websocket::Key;
+use crate::net::append;
 
 /// Why there is no response head.
 #[derive(Debug)]
@@ -47,18 +48,21 @@ pub fn write_head(
 ) {
     let output = wire.output();
     let out = output.head();
-    out.extend_from_slice(method.as_str().as_bytes());
+    append(out, method.as_str().as_bytes());
     out.push(b' ');
     target.write_to(out);
-    out.extend_from_slice(b" HTTP/1.1\r\n");
+    append(out, b" HTTP/1.1\r\n");
     fields.write_lines(out);
     // Whoever sends TE names it (RFC 9110 section 10.1.4).
-    out.extend_from_slice(match (towards.websocket, towards.takes_trailers) {
-        (true, true) => b"connection: upgrade, te\r\nupgrade: websocket\r\n",
-        (true, false) => b"connection: upgrade\r\nupgrade: websocket\r\n",
-        (false, true) => b"connection: te\r\n",
-        (false, false) => b"",
-    });
+    append(
+        out,
+        match (towards.websocket, towards.takes_trailers) {
+            (true, true) => b"connection: upgrade, te\r\nupgrade: websocket\r\n",
+            (true, false) => b"connection: upgrade\r\nupgrade: websocket\r\n",
+            (false, true) => b"connection: te\r\n",
+            (false, false) => b"",
+        },
+    );
     if let Some(key) = towards.key.filter(|_| towards.websocket) {
         append_field(out, b"sec-websocket-key", key.as_bytes());
     }
@@ -68,7 +72,7 @@ pub fn write_head(
     } else {
         append_framing(out, framing);
     }
-    out.extend_from_slice(b"\r\n");
+    append(out, b"\r\n");
     output.begin(framing);
 }
 

@@ -9,6 +9,7 @@ use tokio::io::AsyncWrite;
 
 use super::head::Framing;
 use crate::http::fields::Fields;
+use crate::net::append;
 
 /// Pieces up to this size are copied behind what waits, so that they leave in one write.
 const GATHER: usize = 8 << 10;
@@ -232,20 +233,20 @@ impl Output {
 
 /// Appends the status line of a response.
 pub fn append_status(out: &mut Vec<u8>, status: StatusCode) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
+    append(out, b"HTTP/1.1 ");
+    append(out, status.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    out.extend_from_slice(b"\r\n");
+    append(out, status.canonical_reason().unwrap_or_default().as_bytes());
+    append(out, b"\r\n");
 }
 
 /// Appends one field as a line.
 pub fn append_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
+    append(out, name);
+    append(out, b": ");
+    append(out, value);
+    append(out, b"\r\n");
 }
 
 /// Appends the fields that frame a body.
@@ -253,11 +254,11 @@ pub fn append_framing(out: &mut Vec<u8>, framing: Framing) {
     match framing {
         Framing::None | Framing::Close => {}
         Framing::Length(length) => {
-            out.extend_from_slice(b"content-length: ");
+            append(out, b"content-length: ");
             append_number(out, length);
-            out.extend_from_slice(b"\r\n");
+            append(out, b"\r\n");
         }
-        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Framing::Chunked => append(out, b"transfer-encoding: chunked\r\n"),
     }
 }
 
@@ -274,5 +275,5 @@ pub fn append_number(out: &mut Vec<u8>, mut number: u64) {
             break;
         }
     }
-    out.extend_from_slice(&digits[at..]);
+    append(out, &digits[at..]);
 }

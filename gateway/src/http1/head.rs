@@ -9,7 +9,7 @@ use crate::http::name::Name;
 use crate::http::token::trim_ows;
 
 /// Fields parsed without an allocation.
-const INLINE_FIELDS: usize = 96;
+const INLINE_FIELDS: usize = 128;
 
 /// Gives httparse room for `max` fields.
 pub(super) fn with_room<'b, T>(

@@ -16,8 +16,8 @@ use crate::net::Stream;
 
 /// What is read at a time while the connection carries little.
 pub const PIECE: usize = 8 << 10;
-/// What is read at a time of a large body.
-pub const LARGE_PIECE: usize = 64 << 10;
+/// What is read at a time of a large body, so that each read and write moves much.
+pub const LARGE_PIECE: usize = 256 << 10;
 
 /// An HTTP/1 connection.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use super::pool;
 use super::settings::Settings;
 use crate::http::fields::Fields;
 use crate::http::name::Name;
+use crate::net::append;
 
 /// The bytes and fields that most heads have, reserved at once.
 const USUAL_BYTES: usize = 512;
@@ -114,9 +115,9 @@ impl Block {
         let bytes = if self.has_cookie { piece.len() + 2 } else { piece.len() + OVERHEAD + 6 };
         let fields = usize::from(!self.has_cookie);
         if self.has_cookie {
-            self.cookie.extend_from_slice(b"; ");
+            append(&mut self.cookie, b"; ");
         }
-        self.cookie.extend_from_slice(piece);
+        append(&mut self.cookie, piece);
         buffer.truncate(start);
         self.has_cookie = true;
         self.count(bytes, fields);

@@ -17,7 +17,7 @@ use crate::http1::encode::{append_field, append_framing, append_status};
 use crate::http1::head::Framing;
 use crate::http1::request::{self, TARGET_TOO_LONG};
 use crate::http1::wire::Wire;
-use crate::net::Stream;
+use crate::net::{Stream, append};
 use crate::proxy::downstream::Downstream;
 use crate::proxy::{self, answer};
 use crate::snapshot::Current;
@@ -56,8 +56,8 @@ struct Client {
 
 /// What comes next on a connection.
 enum Next {
-    Request(Request),
-    Refused(Request, Rejection),
+    Request(Box<Request>),
+    Refused(Box<Request>, Rejection),
     Http2,
     End,
 }
@@ -233,13 +233,13 @@ impl Client {
         let worker = Rc::clone(&self.worker);
         let snapshot = current.get();
         self.wire.output().lend(worker.buffers.take());
-        let response = worker.heads.take_response();
-        let (request, refused) = match next {
+        let (mut request, refused) = match next {
             Next::Request(request) => (request, None),
             Next::Refused(request, rejection) => (request, Some(rejection)),
             Next::End | Next::Http2 => return,
         };
-        let mut exchange = Exchange::begin(&worker, peer, request, response);
+        let mut response = worker.heads.take_response();
+        let mut exchange = Exchange::begin(&worker, peer, &mut request, &mut response);
         match refused {
             None => proxy::handle(&mut exchange, &snapshot, self).await,
             Some(rejection) => {
@@ -248,7 +248,7 @@ impl Client {
                 answer::failure(&mut exchange, self, &[], &rejection).await;
             }
         }
-        let (request, response) = exchange.finish();
+        exchange.finish();
         worker.heads.give(request, response);
     }
 
@@ -366,11 +366,11 @@ impl Downstream for Client {
         }
         append_framing(out, framing);
         if self.close && !switching {
-            out.extend_from_slice(b"connection: close\r\n");
+            append(out, b"connection: close\r\n");
         } else if self.version == Version::HTTP_10 {
-            out.extend_from_slice(b"connection: keep-alive\r\n");
+            append(out, b"connection: keep-alive\r\n");
         }
-        out.extend_from_slice(b"\r\n");
+        append(out, b"\r\n");
         output.begin(if has_body { framing } else { Framing::None });
     }
 
@@ -381,7 +381,7 @@ impl Downstream for Client {
         let out = self.wire.output().head();
         append_status(out, status);
         fields.write_lines(out);
-        out.extend_from_slice(b"\r\n");
+        append(out, b"\r\n");
     }
 
     fn discard_body(&mut self) {

@@ -65,7 +65,8 @@ pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, peer: Rc<Peer>, str
         };
         let snapshot = current.get();
         let exchange = serve_stream(Rc::clone(&worker), snapshot, Rc::clone(&peer), request);
-        tokio::task::spawn_local(exchange);
+        // Boxed: tokio moves the future of a task several times.
+        tokio::task::spawn_local(Box::pin(exchange));
     }
 }
 
@@ -111,8 +112,8 @@ async fn serve_stream(worker: Rc<Worker>, snapshot: Rc<Held>, peer: Rc<Peer>, in
     let mut request = worker.heads.take_request();
     let max_target = peer.listener.max_request_line;
     let read = read(&mut request, head, client.body.stream().is_received(), max_target, || worker.nonce());
-    let response = worker.heads.take_response();
-    let mut exchange = Exchange::begin(&worker, &peer, request, response);
+    let mut response = worker.heads.take_response();
+    let mut exchange = Exchange::begin(&worker, &peer, &mut request, &mut response);
     let malformed = matches!(refused, Some(Refusal::Malformed(_)));
     let refused = match refused {
         Some(Refusal::HeadTooLarge) => Some(TOO_LARGE),
@@ -126,7 +127,7 @@ async fn serve_stream(worker: Rc<Worker>, snapshot: Rc<Held>, peer: Rc<Peer>, in
             answer::failure(&mut exchange, &mut client, &[], &rejection).await;
         }
     }
-    let (request, response) = exchange.finish();
+    exchange.finish();
     worker.heads.give(request, response);
     if malformed {
         client.body.stream().reset(Code::PROTOCOL_ERROR);

@@ -1,16 +1,13 @@
 //! Counters that one worker writes and every thread may read.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
-/// Upper bounds of the duration buckets in seconds.
-pub const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
-/// The same in microseconds.
-const BUCKET_MICROS: [u64; BUCKETS.len()] = [
-    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000,
-];
+use super::durations::Durations;
+
 /// Classes of status; `none` is a request without an answer.
 pub const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -19,9 +16,19 @@ pub const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 pub struct Counter(AtomicU64);
 
 impl Counter {
+    /// A counter at 0.
+    pub const fn zero() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// Adds to the counter. Only one thread may do so.
     pub fn add(&self, count: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// Adds to a counter that several threads write, which is slower.
+    pub fn add_shared(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     /// The value.
@@ -61,12 +68,8 @@ impl<T: Default> PerWorker<T> {
 pub struct Requests {
     /// By class of status, as in [`CLASSES`].
     pub classes: [Counter; CLASSES.len()],
-    /// By duration, as in [`BUCKETS`], each without the ones before it.
-    pub buckets: [Counter; BUCKETS.len()],
-    /// All.
-    pub count: Counter,
-    /// The sum of their durations in microseconds.
-    pub micros: Counter,
+    /// From the head of the request to the end of the response.
+    pub durations: Durations,
     /// Bytes of request bodies.
     pub received: Counter,
     /// Bytes of response bodies.
@@ -89,19 +92,18 @@ pub struct Ended {
 impl Requests {
     /// Counts a request.
     pub fn ended(&self, ended: &Ended) {
-        let class = ended.status.map_or(0, |status| usize::from(status.as_u16() / 100));
-        if let Some(counter) = self.classes.get(class) {
-            counter.add(1);
-        }
-        let micros = u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX);
-        if let Some(bucket) = BUCKET_MICROS.iter().position(|&bound| micros <= bound) {
-            self.buckets[bucket].add(1);
-        }
-        self.count.add(1);
-        self.micros.add(micros);
+        self.classes[class(ended.status)].add(1);
+        self.durations.add(ended.duration);
         self.received.add(ended.received);
         self.sent.add(ended.sent);
     }
+}
+
+/// The place of a status in [`CLASSES`].
+pub fn class(status: Option<StatusCode>) -> usize {
+    let class = status.map_or(0, |status| usize::from(status.as_u16() / 100));
+    // There is none above 5xx to be sent.
+    if class < CLASSES.len() { class } else { 0 }
 }
 
 /// What is counted of the connections of one listener.
@@ -122,12 +124,70 @@ pub struct Attempts {
     pub reused: Counter,
     /// Requests sent again.
     pub retries: Counter,
+    /// From the choice of an endpoint to the head of its response, or to the failure.
+    pub durations: Durations,
     /// Copies of requests that were answered.
     pub mirrors_answered: Counter,
     /// Copies that got no response.
     pub mirrors_failed: Counter,
     /// Copies that were not sent: the body was too long or not whole, or too many were in flight.
     pub mirrors_skipped: Counter,
+}
+
+/// What is counted of the requests sent to one endpoint.
+#[derive(Debug, Default)]
+pub struct Tries {
+    /// By class of status, as in [`CLASSES`]; `none` is a failure of the endpoint.
+    pub classes: [Counter; CLASSES.len()],
+    /// Given up before there was a response, for a reason that is not the endpoint's.
+    pub canceled: Counter,
+    /// Begun.
+    pub began: Counter,
+    /// Ended: failed, given up, or with the whole response sent.
+    pub ended: Counter,
+    /// The sum of the durations until the head of the response, in microseconds.
+    pub micros: Counter,
+    /// How often outcomes had the endpoint passed over. Written by all workers.
+    pub ejections: Counter,
+}
+
+/// A request that was sent to an endpoint, counted as ended when dropped.
+#[derive(Debug)]
+pub struct Try<'c> {
+    counters: &'c Tries,
+    began: Instant,
+    counted: Cell<bool>,
+}
+
+impl<'c> Try<'c> {
+    /// Counts a request that is about to be sent.
+    pub fn begin(counters: &'c Tries) -> Self {
+        counters.began.add(1);
+        Self { counters, began: Instant::now(), counted: Cell::new(false) }
+    }
+
+    /// When it began.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Counts what came back: a status, or a failure of the endpoint. Tells how long it took.
+    pub fn came_back(&self, status: Option<StatusCode>) -> Duration {
+        let duration = self.began.elapsed();
+        self.counters.classes[class(status)].add(1);
+        self.counters.micros.add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        self.counted.set(true);
+        duration
+    }
+}
+
+impl Drop for Try<'_> {
+    fn drop(&mut self) {
+        self.counters.ended.add(1);
+        if !self.counted.get() {
+            self.counters.canceled.add(1);
+        }
+    }
 }
 
 /// What is counted of a worker as a whole.
@@ -145,14 +205,7 @@ mod tests {
 
     use http::StatusCode;
 
-    use super::{BUCKET_MICROS, BUCKETS, Ended, PerWorker, Requests};
-
-    #[test]
-    fn buckets_are_the_same_in_both_units() {
-        for (seconds, micros) in BUCKETS.iter().zip(BUCKET_MICROS) {
-            assert_eq!(Duration::from_secs_f64(*seconds), Duration::from_micros(micros));
-        }
-    }
+    use super::{CLASSES, Ended, PerWorker, Requests, Tries, Try, class};
 
     #[test]
     fn workers_are_summed() {
@@ -164,8 +217,27 @@ mod tests {
         requests.of(1).ended(&ended(None, 2));
         assert_eq!(requests.sum(|one| one.classes[2].get()), 2);
         assert_eq!(requests.sum(|one| one.classes[0].get()), 1);
-        assert_eq!(requests.sum(|one| one.buckets[0].get()), 1);
-        assert_eq!(requests.sum(|one| one.count.get()), 3);
+        assert_eq!(requests.sum(|one| one.durations.count.get()), 3);
         assert_eq!(requests.sum(|one| one.sent.get()), 15);
+    }
+
+    #[test]
+    fn classes_of_status() {
+        let table = [(None, "none"), (Some(101), "1xx"), (Some(599), "5xx"), (Some(999), "none")];
+        for (status, expected) in table {
+            let status = status.map(|status| StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(CLASSES[class(status)], expected);
+        }
+    }
+
+    #[test]
+    fn a_try_that_is_given_up_is_no_failure_of_the_endpoint() {
+        let counters = Tries::default();
+        let [first, second] = [Try::begin(&counters), Try::begin(&counters)];
+        first.came_back(None);
+        drop(first);
+        assert_eq!(counters.began.get() - counters.ended.get(), 1);
+        drop(second);
+        assert_eq!((counters.classes[0].get(), counters.canceled.get(), counters.ended.get()), (1, 1, 2));
     }
 }

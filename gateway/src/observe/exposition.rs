@@ -1,95 +1,211 @@
-//! The text format of Prometheus, version 0.0.4.
+//! Metrics on their way to Prometheus: families with their samples, in one of its three formats.
 
 use std::fmt::Write;
-use std::sync::Arc;
-use std::time::Duration;
 
-use super::counter::{BUCKETS, CLASSES, PerWorker, Requests};
+use super::durations::{BUCKETS, FIRST_INDEX, Histogram, SCHEMA, ZERO_THRESHOLD};
+use super::format::Format;
+use super::protobuf::{Message, append_varint};
 
-/// Counters of routes with their names.
-type Routes = [(String, Arc<PerWorker<Requests>>)];
-
-/// A text with metric families one after another.
+/// Metric families one after another.
 #[derive(Debug, Default)]
-pub struct Exposition(String);
+pub struct Exposition(Vec<Family>);
+
+/// All samples of one name.
+#[derive(Debug)]
+pub struct Family {
+    /// Its name, that of a counter with `_total`.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// What it means.
+    pub help: &'static str,
+    /// Its samples.
+    pub samples: Vec<Sample>,
+}
+
+/// A value with its labels.
+#[derive(Debug)]
+pub struct Sample {
+    /// Names and values of the labels.
+    pub labels: Vec<(&'static str, String)>,
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    /// A number as it is written.
+    Number(String),
+    Histogram(Box<Histogram>),
+}
 
 impl Exposition {
-    /// Begins a family.
-    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    /// Begins a family; the next samples belong to it.
+    pub fn family(&mut self, name: &'static str, kind: &'static str, help: &'static str) {
+        self.0.push(Family { name, kind, help, samples: Vec::new() });
     }
 
-    /// Adds a sample.
-    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        self.0.push_str(name);
-        for (number, (label, text)) in labels.iter().enumerate() {
-            self.0.push(if number == 0 { '{' } else { ',' });
-            self.0.push_str(label);
-            self.0.push_str("=\"");
-            for c in text.chars() {
-                match c {
-                    '\\' => self.0.push_str("\\\\"),
-                    '"' => self.0.push_str("\\\""),
-                    '\n' => self.0.push_str("\\n"),
-                    c => self.0.push(c),
+    /// Adds a sample to the family that was begun last.
+    pub fn sample(&mut self, labels: &[(&'static str, &str)], value: impl std::fmt::Display) {
+        self.add(labels, Value::Number(value.to_string()));
+    }
+
+    /// Adds a histogram to the family that was begun last.
+    pub fn histogram(&mut self, labels: &[(&'static str, &str)], histogram: Histogram) {
+        self.add(labels, Value::Histogram(Box::new(histogram)));
+    }
+
+    fn add(&mut self, labels: &[(&'static str, &str)], value: Value) {
+        let labels = labels.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
+        if let Some(family) = self.0.last_mut() {
+            family.samples.push(Sample { labels, value });
+        }
+    }
+
+    /// The families so far.
+    pub fn families(&self) -> &[Family] {
+        &self.0
+    }
+
+    /// Everything in a format.
+    pub fn finish(self, format: Format) -> Vec<u8> {
+        match format {
+            Format::Text => self.text(false).into_bytes(),
+            Format::OpenMetrics => self.text(true).into_bytes(),
+            Format::Protobuf => self.protobuf(),
+        }
+    }
+
+    fn text(&self, open_metrics: bool) -> String {
+        let mut out = String::new();
+        for Family { name, kind, help, samples } in &self.0 {
+            // In OpenMetrics `_total` belongs to the sample, not to the family.
+            let family = if open_metrics { name.strip_suffix("_total").unwrap_or(name) } else { name };
+            let _ = writeln!(out, "# HELP {family} {help}\n# TYPE {family} {kind}");
+            for sample in samples {
+                match &sample.value {
+                    Value::Number(number) => line(&mut out, (name, ""), &sample.labels, None, number),
+                    Value::Histogram(histogram) => buckets(&mut out, name, &sample.labels, histogram),
                 }
             }
-            self.0.push('"');
         }
-        if !labels.is_empty() {
-            self.0.push('}');
+        if open_metrics {
+            out.push_str("# EOF\n");
         }
-        let _ = writeln!(self.0, " {value}");
+        out
     }
 
-    /// Adds the families of the requests of all routes.
-    pub fn requests(&mut self, routes: &Routes) {
-        self.family("gateway_requests_total", "counter", "Requests ended, by route and class of status.");
-        for (route, counters) in routes {
-            for (number, class) in CLASSES.iter().enumerate() {
-                let labels = [("route", route.as_str()), ("status_class", class)];
-                let count = counters.sum(|one| one.classes[number].get());
-                self.sample("gateway_requests_total", &labels, count);
+    /// Delimited messages `io.prometheus.client.MetricFamily`.
+    fn protobuf(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for family in &self.0 {
+            let mut message = Message::default();
+            // The numbers of `MetricType`.
+            let kind = match family.kind {
+                "counter" => 0,
+                "gauge" => 1,
+                _ => 4,
+            };
+            message.bytes(1, family.name.as_bytes()).bytes(2, family.help.as_bytes()).uint(3, kind);
+            for sample in &family.samples {
+                message.message(4, |metric| {
+                    for (name, value) in &sample.labels {
+                        metric.message(1, |label| {
+                            label.bytes(1, name.as_bytes()).bytes(2, value.as_bytes());
+                        });
+                    }
+                    match &sample.value {
+                        Value::Number(number) => {
+                            let field = if family.kind == "counter" { 3 } else { 2 };
+                            metric.message(field, |value| {
+                                value.double(1, number.parse().unwrap_or_default());
+                            });
+                        }
+                        Value::Histogram(histogram) => {
+                            metric.message(7, |message| native(message, histogram));
+                        }
+                    }
+                });
+            }
+            let message = message.finish();
+            append_varint(&mut out, message.len() as u64);
+            out.extend_from_slice(&message);
+        }
+        out
+    }
+}
+
+/// Writes a line of text.
+fn line(
+    out: &mut String,
+    (name, suffix): (&str, &str),
+    labels: &[(&'static str, String)],
+    bound: Option<&str>,
+    value: &str,
+) {
+    out.push_str(name);
+    out.push_str(suffix);
+    let labels = labels.iter().map(|(name, text)| (*name, text.as_str()));
+    let mut separator = '{';
+    for (label, text) in labels.chain(bound.map(|bound| ("le", bound))) {
+        out.push(std::mem::replace(&mut separator, ','));
+        out.push_str(label);
+        out.push_str("=\"");
+        for c in text.chars() {
+            match c {
+                '\\' => out.push_str("\\\\"),
+                '"' => out.push_str("\\\""),
+                '\n' => out.push_str("\\n"),
+                c => out.push(c),
             }
         }
-        self.family(
-            "gateway_request_duration_seconds",
-            "histogram",
-            "Time from the head of a request to the end of its response.",
-        );
-        for (route, counters) in routes {
-            self.durations(route, counters);
-        }
-        self.family("gateway_request_body_bytes_total", "counter", "Bytes of request bodies.");
-        for (route, counters) in routes {
-            let received = counters.sum(|one| one.received.get());
-            self.sample("gateway_request_body_bytes_total", &[("route", route)], received);
-        }
-        self.family("gateway_response_body_bytes_total", "counter", "Bytes of response bodies.");
-        for (route, counters) in routes {
-            let sent = counters.sum(|one| one.sent.get());
-            self.sample("gateway_response_body_bytes_total", &[("route", route)], sent);
-        }
+        out.push('"');
     }
-
-    fn durations(&mut self, route: &str, counters: &PerWorker<Requests>) {
-        const NAME: &str = "gateway_request_duration_seconds";
-        let mut below = 0;
-        for (number, bound) in BUCKETS.iter().enumerate() {
-            below += counters.sum(|one| one.buckets[number].get());
-            let bound = bound.to_string();
-            self.sample(&format!("{NAME}_bucket"), &[("route", route), ("le", &bound)], below);
-        }
-        // Between two loads a request may end: the last bucket must not fall below the others.
-        let count = counters.sum(|one| one.count.get()).max(below);
-        self.sample(&format!("{NAME}_bucket"), &[("route", route), ("le", "+Inf")], count);
-        let sum = Duration::from_micros(counters.sum(|one| one.micros.get())).as_secs_f64();
-        self.sample(&format!("{NAME}_sum"), &[("route", route)], sum);
-        self.sample(&format!("{NAME}_count"), &[("route", route)], count);
+    if separator == ',' {
+        out.push('}');
     }
+    let _ = writeln!(out, " {value}");
+}
 
-    /// The whole text.
-    pub fn finish(self) -> String {
-        self.0
+fn buckets(out: &mut String, name: &str, labels: &[(&'static str, String)], histogram: &Histogram) {
+    for (bound, count) in BUCKETS.iter().zip(histogram.classic) {
+        // As OpenMetrics demands it, such as `1.0`; the same in both formats, so that series stay.
+        line(out, (name, "_bucket"), labels, Some(&format!("{bound:?}")), &count.to_string());
+    }
+    let count = histogram.count.to_string();
+    line(out, (name, "_bucket"), labels, Some("+Inf"), &count);
+    line(out, (name, "_sum"), labels, None, &histogram.sum.to_string());
+    line(out, (name, "_count"), labels, None, &count);
+}
+
+/// Writes `io.prometheus.client.Histogram` with classic and native buckets.
+fn native(message: &mut Message, histogram: &Histogram) {
+    message.uint(1, histogram.count).double(2, histogram.sum);
+    for (bound, count) in BUCKETS.iter().zip(histogram.classic) {
+        message.message(3, |bucket| {
+            bucket.uint(1, count).double(2, *bound);
+        });
+    }
+    message.sint(5, i64::from(SCHEMA)).double(6, ZERO_THRESHOLD);
+    let Some((zero, counts)) = histogram.native.split_first() else { return };
+    message.uint(7, *zero);
+    // From the first bucket that counted something to the last: one span.
+    let first = counts.iter().position(|count| *count > 0);
+    let last = counts.iter().rposition(|count| *count > 0);
+    let (Some(first), Some(last)) = (first, last) else {
+        // A span of no buckets tells a native histogram from a classic one.
+        message.message(12, |span| {
+            span.sint(1, 0).uint(2, 0);
+        });
+        return;
+    };
+    message.message(12, |span| {
+        let offset = i64::from(FIRST_INDEX) + i64::try_from(first).unwrap_or_default();
+        span.sint(1, offset).uint(2, (last - first + 1) as u64);
+    });
+    let mut before = 0;
+    for count in &counts[first..=last] {
+        let count = i64::try_from(*count).unwrap_or(i64::MAX);
+        message.sint(13, count - before);
+        before = count;
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::http1::encode::append_number;
+use crate::net::append;
 
 /// A key as it stands in a line.
 #[macro_export]
@@ -30,14 +31,14 @@ impl<'b> Line<'b> {
 
     fn key(&mut self, key: &'static [u8]) {
         let from = usize::from(std::mem::take(&mut self.first));
-        self.out.extend_from_slice(&key[from..]);
+        append(self.out, &key[from..]);
     }
 
     /// Adds a text in which nothing needs an escape.
     pub fn plain(&mut self, key: &'static [u8], value: &[u8]) -> &mut Self {
         self.key(key);
         self.out.push(b'"');
-        self.out.extend_from_slice(value);
+        append(self.out, value);
         self.out.push(b'"');
         self
     }
@@ -58,8 +59,8 @@ impl<'b> Line<'b> {
     fn escape(&mut self, value: &str) {
         for c in value.chars() {
             match c {
-                '"' => self.out.extend_from_slice(b"\\\""),
-                '\\' => self.out.extend_from_slice(b"\\\\"),
+                '"' => append(self.out, b"\\\""),
+                '\\' => append(self.out, b"\\\\"),
                 // Line and paragraph separators end a line for some readers.
                 c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
                     let mut units = [0; 2];
@@ -67,7 +68,7 @@ impl<'b> Line<'b> {
                         let _ = write!(self.out, "\\u{unit:04x}");
                     }
                 }
-                c => self.out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => append(self.out, c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
     }
@@ -76,7 +77,7 @@ impl<'b> Line<'b> {
     pub fn optional(&mut self, key: &'static [u8], value: Option<&str>) -> &mut Self {
         let Some(value) = value else {
             self.key(key);
-            self.out.extend_from_slice(b"null");
+            append(self.out, b"null");
             return self;
         };
         self.text(key, value)
@@ -100,13 +101,13 @@ impl<'b> Line<'b> {
             *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
             rest /= 10;
         }
-        self.out.extend_from_slice(&digits);
+        append(self.out, &digits);
         self
     }
 
     /// Ends the object and the line.
     pub fn finish(&mut self) {
-        self.out.extend_from_slice(b"}\n");
+        append(self.out, b"}\n");
     }
 }
 

@@ -8,15 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::access::AccessLog;
-use super::counter::{Attempts, Connections, InFlight, PerWorker, Requests};
+use super::counter::{Attempts, CLASSES, Connections, InFlight, PerWorker, Requests, Tries};
+use super::durations::Histogram;
 use super::exposition::Exposition;
+use super::process;
 use crate::http::Source;
 
-/// Counters by name.
-type ByName<T> = Mutex<BTreeMap<String, Arc<PerWorker<T>>>>;
+/// Counters by what they count.
+type ByKey<K, T> = Mutex<BTreeMap<K, Arc<PerWorker<T>>>>;
+type ByName<T> = ByKey<String, T>;
 
-/// One of the counters of an upstream.
-type Value = fn(&Attempts) -> u64;
+/// One of the counters.
+type Value<T> = fn(&T) -> u64;
 
 /// All counters.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Metrics {
     routes: ByName<Requests>,
     listeners: ByName<Connections>,
     upstreams: ByName<Attempts>,
+    /// By the names of upstream and endpoint.
+    endpoints: ByKey<(String, String), Tries>,
     /// Requests that found no route.
     unrouted: Arc<PerWorker<Requests>>,
     in_flight: Arc<PerWorker<InFlight>>,
@@ -41,6 +46,7 @@ impl Metrics {
             routes: ByName::default(),
             listeners: ByName::default(),
             upstreams: ByName::default(),
+            endpoints: ByKey::default(),
             unrouted: Arc::new(PerWorker::new(workers)),
             in_flight: Arc::new(PerWorker::new(workers)),
             log,
@@ -48,25 +54,30 @@ impl Metrics {
         }
     }
 
-    fn named<T: Default>(&self, all: &ByName<T>, name: &str) -> Arc<PerWorker<T>> {
+    fn named<K: Ord, T: Default>(&self, all: &ByKey<K, T>, name: K) -> Arc<PerWorker<T>> {
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = all.entry(name.to_owned()).or_insert_with(|| Arc::new(PerWorker::new(self.workers)));
+        let found = all.entry(name).or_insert_with(|| Arc::new(PerWorker::new(self.workers)));
         Arc::clone(found)
     }
 
     /// The counters of a route.
     pub fn route(&self, name: &str) -> Arc<PerWorker<Requests>> {
-        self.named(&self.routes, name)
+        self.named(&self.routes, name.to_owned())
     }
 
     /// The counters of a listener.
     pub fn listener(&self, name: &str) -> Arc<PerWorker<Connections>> {
-        self.named(&self.listeners, name)
+        self.named(&self.listeners, name.to_owned())
     }
 
     /// The counters of an upstream.
     pub fn upstream(&self, name: &str) -> Arc<PerWorker<Attempts>> {
-        self.named(&self.upstreams, name)
+        self.named(&self.upstreams, name.to_owned())
+    }
+
+    /// The counters of an endpoint of an upstream.
+    pub fn endpoint(&self, upstream: &str, endpoint: &str) -> Arc<PerWorker<Tries>> {
+        self.named(&self.endpoints, (upstream.to_owned(), endpoint.to_owned()))
     }
 
     /// The counters of requests that find no route.
@@ -85,46 +96,85 @@ impl Metrics {
         *failures.entry((source.as_str(), reason)).or_default() += 1;
     }
 
-    /// Everything in the text format of Prometheus, version 0.0.4.
-    pub fn render(&self) -> String {
+    /// All families but those of the endpoints' health, which are not counted.
+    pub fn expose(&self) -> Exposition {
         let mut out = Exposition::default();
         out.family("gateway_build_info", "gauge", "The version that runs.");
-        out.sample("gateway_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        let mut routes = entries(&self.routes);
-        routes.push((String::new(), self.unrouted()));
-        out.requests(&routes);
+        out.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        self.requests(&mut out);
         out.family("gateway_requests_in_flight", "gauge", "Requests not ended.");
         let began = self.in_flight.sum(|one| one.began.get());
         let ended = self.in_flight.sum(|one| one.ended.get());
-        out.sample("gateway_requests_in_flight", &[], began.saturating_sub(ended));
-        out.family("gateway_failures_total", "counter", "Requests that failed.");
+        out.sample(&[], began.saturating_sub(ended));
+        out.family("gateway_failures_total", "counter", "Requests that failed, by where and why.");
         for ((source, reason), count) in &*self.failures.lock().unwrap_or_else(PoisonError::into_inner) {
-            out.sample("gateway_failures_total", &[("source", source), ("reason", reason)], *count);
+            out.sample(&[("source", source), ("reason", reason)], *count);
         }
-        self.render_connections(&mut out);
-        out.family(
-            "gateway_log_lines_dropped_total",
-            "counter",
-            "Lines of the access log that were lost, since standard output took them too slowly.",
-        );
-        out.sample("gateway_log_lines_dropped_total", &[], self.log.dropped());
-        out.finish()
+        self.connections(&mut out);
+        self.upstreams(&mut out);
+        self.endpoints(&mut out);
+        out.family("gateway_log_lines_dropped_total", "counter", "Lines of the access log that were lost.");
+        out.sample(&[], self.log.dropped());
+        process::render(&mut out);
+        out
     }
 
-    fn render_connections(&self, out: &mut Exposition) {
+    fn requests(&self, out: &mut Exposition) {
+        let mut routes = entries(&self.routes);
+        // Requests without a route.
+        routes.push((String::new(), self.unrouted()));
+        out.family("gateway_requests_total", "counter", "Requests ended, by class of status.");
+        for (route, counters) in &routes {
+            for (number, class) in CLASSES.iter().enumerate() {
+                let count = counters.sum(|one| one.classes[number].get());
+                out.sample(&[("route", route), ("status_class", class)], count);
+            }
+        }
+        out.family(
+            "gateway_request_duration_seconds",
+            "histogram",
+            "Time from the head of a request to the end of its response.",
+        );
+        for (route, counters) in &routes {
+            out.histogram(&[("route", route)], Histogram::of(counters, |one| &one.durations));
+        }
+        let families: [(&str, &str, Value<Requests>); 2] = [
+            ("gateway_request_body_bytes_total", "Bytes of request bodies.", |one| one.received.get()),
+            ("gateway_response_body_bytes_total", "Bytes of response bodies.", |one| one.sent.get()),
+        ];
+        for (family, help, value) in families {
+            out.family(family, "counter", help);
+            for (route, counters) in &routes {
+                out.sample(&[("route", route)], counters.sum(value));
+            }
+        }
+    }
+
+    fn connections(&self, out: &mut Exposition) {
         let listeners = entries(&self.listeners);
         out.family("gateway_connections_total", "counter", "Connections accepted.");
         for (name, counters) in &listeners {
-            let accepted = counters.sum(|one| one.accepted.get());
-            out.sample("gateway_connections_total", &[("listener", name)], accepted);
+            out.sample(&[("listener", name)], counters.sum(|one| one.accepted.get()));
         }
         out.family("gateway_connections_open", "gauge", "Connections open.");
         for (name, counters) in &listeners {
             let closed = counters.sum(|one| one.closed.get());
             let open = counters.sum(|one| one.accepted.get()).saturating_sub(closed);
-            out.sample("gateway_connections_open", &[("listener", name)], open);
+            out.sample(&[("listener", name)], open);
         }
-        let families: [(&str, &str, Value); 3] = [
+    }
+
+    fn upstreams(&self, out: &mut Exposition) {
+        let upstreams = entries(&self.upstreams);
+        out.family(
+            "gateway_upstream_duration_seconds",
+            "histogram",
+            "Time from the choice of an endpoint to the head of its response or to its failure.",
+        );
+        for (name, counters) in &upstreams {
+            out.histogram(&[("upstream", name)], Histogram::of(counters, |one| &one.durations));
+        }
+        let families: [(&str, &str, Value<Attempts>); 3] = [
             ("gateway_upstream_connections_total", "Connections opened to an upstream.", |one| {
                 one.connections.get()
             }),
@@ -137,29 +187,63 @@ impl Metrics {
                 one.retries.get()
             }),
         ];
-        let upstreams = entries(&self.upstreams);
         for (family, help, value) in families {
             out.family(family, "counter", help);
             for (name, counters) in &upstreams {
-                out.sample(family, &[("upstream", name)], counters.sum(value));
+                out.sample(&[("upstream", name)], counters.sum(value));
             }
         }
         out.family("gateway_mirrored_requests_total", "counter", "Copies of requests for a mirror.");
-        let results: [(&str, Value); 3] = [
+        let results: [(&str, Value<Attempts>); 3] = [
             ("answered", |one| one.mirrors_answered.get()),
             ("failed", |one| one.mirrors_failed.get()),
             ("skipped", |one| one.mirrors_skipped.get()),
         ];
         for (name, counters) in &upstreams {
             for (result, value) in results {
-                let labels = [("upstream", name.as_str()), ("result", result)];
-                out.sample("gateway_mirrored_requests_total", &labels, counters.sum(value));
+                out.sample(&[("upstream", name), ("result", result)], counters.sum(value));
             }
+        }
+    }
+
+    fn endpoints(&self, out: &mut Exposition) {
+        let endpoints = entries(&self.endpoints);
+        out.family(
+            "gateway_endpoint_requests_total",
+            "counter",
+            "Requests sent to an endpoint, by class of status; none is a failure, canceled a client that left.",
+        );
+        for ((upstream, endpoint), counters) in &endpoints {
+            let labels =
+                |class| [("upstream", upstream.as_str()), ("endpoint", endpoint), ("status_class", class)];
+            for (number, class) in CLASSES.iter().enumerate() {
+                out.sample(&labels(class), counters.sum(|one| one.classes[number].get()));
+            }
+            out.sample(&labels("canceled"), counters.sum(|one| one.canceled.get()));
+        }
+        out.family(
+            "gateway_endpoint_requests_in_flight",
+            "gauge",
+            "Requests sent to an endpoint and not ended.",
+        );
+        for ((upstream, endpoint), counters) in &endpoints {
+            let ended = counters.sum(|one| one.ended.get());
+            let open = counters.sum(|one| one.began.get()).saturating_sub(ended);
+            out.sample(&[("upstream", upstream), ("endpoint", endpoint)], open);
+        }
+        out.family(
+            "gateway_endpoint_ejections_total",
+            "counter",
+            "How often outcomes had an endpoint passed over.",
+        );
+        for ((upstream, endpoint), counters) in &endpoints {
+            let ejections = counters.sum(|one| one.ejections.get());
+            out.sample(&[("upstream", upstream), ("endpoint", endpoint)], ejections);
         }
     }
 }
 
-fn entries<T>(all: &ByName<T>) -> Vec<(String, Arc<PerWorker<T>>)> {
+fn entries<K: Clone + Ord, T>(all: &ByKey<K, T>) -> Vec<(K, Arc<PerWorker<T>>)> {
     let all = all.lock().unwrap_or_else(PoisonError::into_inner);
     all.iter().map(|(name, counters)| (name.clone(), Arc::clone(counters))).collect()
 }
@@ -173,6 +257,7 @@ mod tests {
     use super::{AccessLog, Metrics};
     use crate::http::Source;
     use crate::observe::counter::Ended;
+    use crate::observe::format::Format;
 
     #[test]
     fn counters_are_rendered() {
@@ -191,22 +276,26 @@ mod tests {
         }
         metrics.failed(Source::Upstream, "connect");
         metrics.listener("web").of(1).accepted.add(1);
-        let text = metrics.render();
+        metrics.endpoint("app", "a:1").of(0).classes[0].add(1);
+        let text = String::from_utf8(metrics.expose().finish(Format::Text)).expect("text");
         for line in [
             "gateway_requests_total{route=\"welcome\",status_class=\"2xx\"} 2",
             "gateway_requests_total{route=\"\",status_class=\"4xx\"} 1",
             "gateway_requests_total{route=\"\",status_class=\"none\"} 1",
             "gateway_request_duration_seconds_bucket{route=\"welcome\",le=\"0.0025\"} 0",
             "gateway_request_duration_seconds_bucket{route=\"welcome\",le=\"0.005\"} 1",
-            "gateway_request_duration_seconds_bucket{route=\"welcome\",le=\"30\"} 1",
+            "gateway_request_duration_seconds_bucket{route=\"welcome\",le=\"30.0\"} 1",
             "gateway_request_duration_seconds_bucket{route=\"welcome\",le=\"+Inf\"} 2",
             "gateway_request_duration_seconds_sum{route=\"welcome\"} 60.003",
             "gateway_request_body_bytes_total{route=\"welcome\"} 4",
             "gateway_requests_in_flight 0",
             "gateway_failures_total{source=\"upstream\",reason=\"connect\"} 1",
             "gateway_connections_open{listener=\"web\"} 1",
+            "gateway_endpoint_requests_total{upstream=\"app\",endpoint=\"a:1\",status_class=\"none\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
+        let text = String::from_utf8(metrics.expose().finish(Format::OpenMetrics)).expect("text");
+        assert!(text.contains("# TYPE gateway_requests counter\n") && text.ends_with("\n# EOF\n"), "{text}");
     }
 }

@@ -3,8 +3,12 @@
 pub mod access;
 pub mod clock;
 pub mod counter;
-mod exposition;
+pub mod durations;
+pub mod exposition;
+pub mod format;
 pub mod json;
 pub mod metrics;
+mod process;
+pub mod protobuf;
 pub mod request_id;
 pub mod stderr;

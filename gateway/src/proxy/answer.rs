@@ -83,7 +83,7 @@ pub async fn send<D: Downstream>(
         || (exchange.request.version == Version::HTTP_2 && exchange.response.fields.has(Name::GrpcStatus));
     let framing = if unframed { Framing::None } else { Framing::Length(length) };
     down.discard_body();
-    down.send_head(&mut exchange.response, framing, !bodiless);
+    down.send_head(exchange.response, framing, !bodiless);
     let left = if bodiless { Bytes::new() } else { body };
     if write(exchange, down, &left).await.is_err() {
         exchange.fail(&ClientFault::Closed);

@@ -49,7 +49,7 @@ impl From<Failed> for NoResponse {
 
 /// Whether the request may end in a tunnel.
 pub(super) fn is_switching(exchange: &Exchange<'_>, said: Said) -> bool {
-    said.websocket && tunnel::may_open(&exchange.request)
+    said.websocket && tunnel::may_open(exchange.request)
 }
 
 impl<D: Downstream> Forwarding<'_, '_, D> {
@@ -70,7 +70,7 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         if towards.websocket {
             tunnel::ready(self.exchange, self.upstream, self.down, &backend).await?;
         }
-        if let Err(broken) = backend.send_head(&self.exchange.request, towards) {
+        if let Err(broken) = backend.send_head(self.exchange.request, towards) {
             let failed = UpstreamError::Closed(broken).into();
             return Err(NoResponse { failed, broke: true, unsent: true, outcome: None });
         }

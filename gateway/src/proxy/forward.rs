@@ -84,7 +84,7 @@ pub(super) async fn forward<'s, D: Downstream>(
     let Some(upstream) = forward.upstream(exchange) else {
         return Err(UpstreamError::Malformed("no upstream of the route has a weight").into());
     };
-    if let Some(limit) = grpc::limit(&exchange.request, route.request_timeout) {
+    if let Some(limit) = grpc::limit(exchange.request, route.request_timeout) {
         // A filter that waited may have begun the time of the request.
         down.deadlines().set_once(For::Request, limit);
     }
@@ -112,7 +112,7 @@ pub(super) async fn forward<'s, D: Downstream>(
 
 /// Adds what only the gateway can say.
 fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, said: Said) {
-    let request = &mut exchange.request;
+    let request = &mut *exchange.request;
     let fields = &mut request.fields;
     match request.target.authority().map(str::as_bytes) {
         // A client of HTTP/1.0 may name no host, the upstream must get one.

@@ -45,7 +45,7 @@ impl<F: Failure + 'static> From<F> for Failed {
 /// Answers a request whose head was read.
 pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'s Snapshot, down: &mut D) {
     exchange.client = forwarded::client(&exchange.request.fields, exchange.peer);
-    let route = match snapshot.find(&mut exchange.request) {
+    let route = match snapshot.find(exchange.request) {
         Ok((route, parameters)) => {
             exchange.parameters = parameters;
             route
@@ -111,7 +111,7 @@ async fn run<'s, D: Downstream>(
             Ok(())
         }
         Action::Welcome => {
-            let answer = welcome::page(&exchange.request)?;
+            let answer = welcome::page(exchange.request)?;
             Box::pin(answer::send(exchange, down, &route.filters, answer)).await;
             Ok(())
         }

@@ -22,7 +22,7 @@ use crate::worker::watch::For;
 impl<D: Downstream> Forwarding<'_, '_, D> {
     /// Sends the response to the client.
     pub(super) async fn respond(&mut self, answered: Answered<'_>) -> Result<(), Failed> {
-        let Answered { pick, received, in_flight: _in_flight, permit: _permit } = answered;
+        let Answered { pick, received, in_flight: _in_flight, sent: _sent, permit: _permit } = answered;
         let Received { mut backend, head, persistence, said } = received;
         let (upstream, exchange) = (self.upstream, &mut *self.exchange);
         exchange.response.status = head.status;
@@ -43,7 +43,7 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
             Framing::Length(length) => Framing::Length(length),
         };
         exchange.set_status(head.status);
-        self.down.send_head(&mut exchange.response, framing, head.framing != Framing::None);
+        self.down.send_head(exchange.response, framing, head.framing != Framing::None);
         let takes_trailers = self.said.takes_trailers || exchange.request.version == Version::HTTP_2;
         let mut download = Pump::new(takes_trailers);
         let sent = self.transfer(&mut backend, &mut download).await;

@@ -10,6 +10,7 @@ use super::forward::Forwarding;
 use crate::endpoint::{Endpoint, EndpointId, InFlight, Moment, Outcome, Permit, Pick};
 use crate::exchange::fault::ClientFault;
 use crate::http::name::Name;
+use crate::observe::counter::Try;
 use crate::upstream::UpstreamError;
 use crate::upstream::backend::Backend;
 use crate::worker::watch::For;
@@ -19,6 +20,7 @@ pub(super) struct Answered<'s> {
     pub pick: Pick<'s>,
     pub received: Received,
     pub in_flight: InFlight,
+    pub sent: Try<'s>,
     pub permit: Option<Permit>,
 }
 
@@ -54,6 +56,10 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
                 self.exchange.request.fields.set(Name::Host, authority.as_bytes());
             }
             let in_flight = local.enter(pick.index);
+            let Some(endpoint_counters) = upstream.tries.get(pick.index) else {
+                return Err(UpstreamError::Malformed("there is no endpoint").into());
+            };
+            let sent = Try::begin(endpoint_counters.of(worker.index));
             let open = if reusing { upstream.reuse(worker, pick.endpoint, !repeatable) } else { None };
             let reused = open.is_some();
             let connected = match open {
@@ -69,16 +75,20 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
             };
             match received {
                 Ok(received) => {
+                    counters.durations.add(sent.came_back(Some(received.head.status)));
                     let status = received.head.status.as_u16();
                     upstream.report(&local, pick.index, Outcome::Status(status), started);
                     let again = repeatable && attempts_left > 0 && retries.statuses.contains(status);
                     if !again || !local.budget.try_retry(Moment::now()) {
-                        return Ok(Answered { pick, received, in_flight, permit });
+                        return Ok(Answered { pick, received, in_flight, sent, permit });
                     }
                     attempts_left -= 1;
                     tried.push(pick.endpoint.id);
                 }
                 Err(NoResponse { failed, broke, unsent, outcome }) => {
+                    if outcome.is_some() {
+                        counters.durations.add(sent.came_back(None));
+                    }
                     if let Some(outcome) = outcome.filter(|_| !reused) {
                         upstream.report(&local, pick.index, outcome, Moment::now());
                     }

@@ -132,7 +132,7 @@ pub(super) async fn join<D: Downstream>(
         return Err(ClientFault::SwitchEarly.into());
     }
     exchange.set_status(exchange.response.status);
-    down.send_head(&mut exchange.response, Framing::Close, true);
+    down.send_head(exchange.response, Framing::Close, true);
     down.switch();
     down.deadlines().unset(For::Request);
     if let Backend::Http1(wire) = &mut backend {

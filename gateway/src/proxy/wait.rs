@@ -15,7 +15,7 @@ use crate::worker::watch::For;
 
 /// Begins the time of the request, which otherwise begins when it is forwarded.
 pub(super) fn begin<D: Downstream>(exchange: &Exchange<'_>, route: &Route, down: &D) {
-    if let Some(limit) = grpc::limit(&exchange.request, route.request_timeout) {
+    if let Some(limit) = grpc::limit(exchange.request, route.request_timeout) {
         down.deadlines().set_once(For::Request, limit);
     }
 }

@@ -2,21 +2,34 @@
 
 use toml::de::DeValue;
 
-use super::reader::{Reader, found};
-use super::report::{Placed, Report};
+use super::kinds::{Kind, List, Parsed, Slot, Value};
+use super::reader::Reader;
+use super::report::{Placed, Report, is_secret};
 use super::templates::{self, Scope, Use};
-use super::{HeaderEdits, PathMatch, Template};
+use super::upstreams::TOKEN;
+use super::{Condition, HeaderEdits, PathMatch, Template, Test};
 use crate::http::name::Name;
 use crate::http::token::is_token;
+use crate::json::Json;
 
 /// Reads `request_headers` or `response_headers`.
-pub fn read(table: &mut Reader<'_, '_>, key: &'static str, path: Option<&PathMatch>) -> HeaderEdits {
-    let Some(mut table) = table.table(key) else { return HeaderEdits::default() };
-    let report = table.report;
+pub fn read(
+    table: &mut Reader<'_, '_>,
+    key: &'static str,
+    path: Option<&PathMatch>,
+    doc: &'static str,
+) -> HeaderEdits {
+    let mut table = table.section(key, doc);
+    let remove = table.get(
+        "remove",
+        List(Parsed { label: "name", pattern: Some(TOKEN), read: name }),
+        "none",
+        "names of fields to remove",
+    );
     let edits = HeaderEdits {
-        set: fields(&mut table, "set", path),
-        add: fields(&mut table, "add", path),
-        remove: table.strings("remove").iter().filter_map(|text| name(text, report)).collect(),
+        set: fields(&mut table, "set", path, "names and values: replaces all fields of the name"),
+        add: fields(&mut table, "add", path, "names and values: adds a field"),
+        remove: remove.unwrap_or_default().into_iter().map(|name| name.value).collect(),
     };
     table.finish();
     edits
@@ -26,26 +39,18 @@ fn fields(
     table: &mut Reader<'_, '_>,
     key: &'static str,
     path: Option<&PathMatch>,
+    doc: &'static str,
 ) -> Vec<(String, Template)> {
-    let Some(mut table) = table.table(key) else { return Vec::new() };
     let report = table.report;
+    let kind = templates::field_value(Scope { path, place: Use::Field });
     let mut fields = Vec::new();
-    for (key, value) in table.rest() {
-        let span = value.span();
+    for (key, value) in table.values(key, kind, doc, is_secret) {
         let name = name(&key, report);
-        let DeValue::String(text) = value.into_inner() else {
-            report
-                .add(&span, format!("the value of the field '{}' must be a text", key.value.escape_debug()));
-            continue;
-        };
-        let text = Placed { value: text.into_owned(), span };
-        let template = templates::read(&text, Scope { path, place: Use::Field }, report);
-        if let (Some(name), Some(template)) = (name, template) {
-            if fields.iter().any(|(other, _)| *other == name) {
-                report.add(&key.span, format!("there is another '{name}' in another case; remove one"));
-            }
-            fields.push((name, template));
+        let Some((name, template)) = name.zip(value) else { continue };
+        if fields.iter().any(|(other, _)| *other == name) {
+            report.add(&key.span, format!("there is another '{name}' in another case; remove one"));
         }
+        fields.push((name, template.value));
     }
     fields
 }
@@ -71,22 +76,45 @@ fn name(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     None
 }
 
-/// Reads what fields or query parameters must hold: a text, or whether there is one.
-pub fn conditions(table: &mut Reader<'_, '_>, key: &'static str, are_fields: bool) -> Vec<super::Condition> {
-    let Some(mut table) = table.table(key) else { return Vec::new() };
-    let report = table.report;
-    let mut conditions: Vec<super::Condition> = Vec::new();
-    for (name, value) in table.rest() {
-        let test = match value.get_ref() {
-            DeValue::String(text) => super::Test::Is(text.clone().into_owned()),
-            DeValue::Boolean(true) => super::Test::Present,
-            DeValue::Boolean(false) => super::Test::Absent,
-            other => {
-                let found = found(other);
-                report.add(&value.span(), format!("a condition must be a text, true (there is one) or false (there is none), not {found}"));
-                continue;
+/// What a field or a parameter must hold: a text, or whether there is one.
+#[derive(Debug, Clone, Copy)]
+struct TestKind;
+
+impl Kind for TestKind {
+    type Value = Test;
+
+    fn read(&self, slot: &Slot<'_, '_>, value: &Value<'_>) -> Option<Test> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(Test::Is(text.clone().into_owned())),
+            DeValue::Boolean(true) => Some(Test::Present),
+            DeValue::Boolean(false) => Some(Test::Absent),
+            _ => {
+                slot.wrong(value, "a text, true (there is one) or false (there is none)");
+                None
             }
-        };
+        }
+    }
+
+    fn label(&self) -> String {
+        "text or switch".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        Json::object([("type", Json::list([Json::text("string"), Json::text("boolean")]))])
+    }
+}
+
+/// Reads what fields or query parameters must hold.
+pub fn conditions(
+    table: &mut Reader<'_, '_>,
+    key: &'static str,
+    are_fields: bool,
+    doc: &'static str,
+) -> Vec<Condition> {
+    let report = table.report;
+    let mut conditions: Vec<Condition> = Vec::new();
+    for (name, test) in table.values(key, TestKind, doc, |_| false) {
+        let Some(test) = test.map(|test| test.value) else { continue };
         if are_fields && !is_token(name.value.as_bytes()) {
             report.add(&name.span, format!("'{}' is not the name of a field", name.value.escape_debug()));
             continue;
@@ -98,7 +126,7 @@ pub fn conditions(table: &mut Reader<'_, '_>, key: &'static str, are_fields: boo
                 format!("there is another condition on '{}'; remove one", name_of.escape_debug()),
             );
         }
-        conditions.push(super::Condition { name: name_of, test });
+        conditions.push(Condition { name: name_of, test });
     }
     conditions
 }

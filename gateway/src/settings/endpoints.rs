@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use toml::de::DeValue;
-
-use super::reader::{Reader, found, put};
+use super::kinds::{Parsed, ParsedBy, count};
+use super::reader::{Either, Reader};
+use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::{Endpoint, Scheme, domain};
 use crate::endpoint::Address;
@@ -17,41 +17,47 @@ const MAX_SOCKET_PATH: usize = 107;
 
 /// Reads `endpoints`: texts, or tables with `url`, `weight` and `priority`.
 pub fn read(table: &mut Reader<'_, '_>) -> Vec<Endpoint> {
+    const LIST: &str = "[\"10.0.0.1:8080\"]";
     let report = table.report;
-    let mut endpoints = Vec::new();
-    for item in table.list("endpoints", "a list of endpoints") {
-        let span = item.span();
-        match item.get_ref() {
-            DeValue::String(text) if !text.is_empty() => {
-                let text = Placed { value: text.clone().into_owned(), span };
-                endpoints.extend(endpoint(&text, report));
-            }
-            DeValue::Table(_) => {
-                endpoints.extend(Reader::new(item, "the endpoint", report).and_then(weighted));
-            }
-            other => {
-                let found = found(other);
-                report.add(
-                    &span,
-                    format!("'endpoints' must hold texts that are not empty or tables, not {found}"),
-                );
-            }
-        }
+    let before = report.count();
+    let list = table.mixed("endpoints", "the endpoint", URL, Otherwise::Needed, "its servers, see below");
+    let endpoints: Vec<Endpoint> = list
+        .into_iter()
+        .filter_map(|item| match item {
+            Either::Value(endpoint) => Some(endpoint.value),
+            Either::Table(table) => weighted(table),
+        })
+        .collect();
+    if endpoints.is_empty() && report.count() == before {
+        table.lacks("endpoints", LIST);
     }
     endpoints
 }
 
+/// An endpoint in the settings.
+const URL: ParsedBy<Endpoint> = Parsed {
+    label: "endpoint",
+    pattern: Some("^(unix:(//)?/.+|((http|https|h2c)://)?[^/@?#]+/?)$"),
+    read: endpoint,
+};
+
 fn weighted(mut table: Reader<'_, '_>) -> Option<Endpoint> {
-    let url = table.required("url", "\"10.0.0.1:8080\"");
-    let mut read = url.and_then(|url| endpoint(&url, table.report));
-    let weight = table.count("weight", 1..=1000);
-    let priority = table.count("priority", 0..=9);
+    let url = table.need("url", URL, "\"10.0.0.1:8080\"", "the text");
+    let mut endpoint = url.map(|url| url.value);
+    let (mut weight, mut priority) = (1, 0);
+    table.set(&mut weight, "weight", count(1..=1000), "its share of the requests against the others");
+    table.set(
+        &mut priority,
+        "priority",
+        count(0..=9),
+        "requests go to the lowest number of which enough endpoints work",
+    );
     table.finish();
-    if let Some(endpoint) = &mut read {
-        put(&mut endpoint.weight, weight);
-        put(&mut endpoint.priority, priority);
+    if let Some(endpoint) = &mut endpoint {
+        endpoint.weight = weight;
+        endpoint.priority = priority;
     }
-    read
+    endpoint
 }
 
 fn endpoint(text: &Placed<String>, report: &Report<'_>) -> Option<Endpoint> {
@@ -59,6 +65,9 @@ fn endpoint(text: &Placed<String>, report: &Report<'_>) -> Option<Endpoint> {
         Ok(endpoint) => Some(endpoint),
         Err(reason) => {
             // What stands before `@` is a secret.
+            if text.value.contains('@') {
+                report.hide(text.span.clone());
+            }
             let shown = match text.value.rsplit_once('@') {
                 Some((_, rest)) => format!("…@{rest}"),
                 None => text.value.clone(),

@@ -50,7 +50,7 @@ mod tests {
 
     fn file(name: &str) -> NamedFile {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
-        NamedFile { path, place: Place { line: 3, column: 4 } }
+        NamedFile { path, place: Place { line: 3, column: 4, length: 1 } }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Reads `[limits.NAME]`, and the limits that a route names.
 
-use super::reader::{Reader, found, put};
+use std::time;
+
+use super::kinds::{Duration, List, Parsed, Switch, Text, count};
+use super::reader::Reader;
 use super::report::{Placed, Report};
 use super::{Amount, Calendar, KeyPart, Limit, LimitRule, units};
 use crate::http::token::is_token;
@@ -10,153 +13,193 @@ const MAX_REQUESTS: u64 = 1_000_000_000;
 /// Reads all limits of the file.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Limit> {
     let report = root.report;
-    let mut limits = Vec::new();
-    let Some(mut table) = root.take("limits").and_then(|value| Reader::new(value, "[limits]", report)) else {
-        return limits;
-    };
-    for (name, value) in table.rest() {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let tables = root.named("limits", "how many requests of one key pass; routes name them");
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let limit = |(name, table): (Placed<String>, _)| {
         if !name.value.bytes().all(fits) {
             let shown = name.value.escape_debug();
-            report.add(
-                &name.span,
-                format!("'{shown}' is not the name of a limit: use letters, digits, '-', '_' and '.'"),
-            );
+            let advice = "use letters, digits, '-', '_' and '.'";
+            report.add(&name.span, format!("'{shown}' is not the name of a limit: {advice}"));
         }
-        if let Some(table) = Reader::new(value, &format!("[limits.{}]", name.value), report) {
-            limits.push(limit(name, table));
-        }
-    }
-    limits
+        limit(name, table)
+    };
+    tables.into_iter().map(limit).collect()
 }
 
 fn limit(name: Placed<String>, mut table: Reader<'_, '_>) -> Limit {
+    let report = table.report;
     let mut rule = LimitRule::default();
-    put(&mut rule.amount, amount(&mut table));
-    if table.has("key") {
-        rule.key = key(&mut table);
+    rule.amount = amount(&mut table).unwrap_or(rule.amount);
+    let parts = Parsed {
+        label: "`\"client\"`, `\"route\"`, `\"identity\"`, `\"header:NAME\"` or `\"claim:NAME\"`",
+        pattern: None,
+        read: part,
+    };
+    let key = table.get(
+        "key",
+        List(parts),
+        "`[\"client\"]`",
+        "what requests are counted by, all parts together; `[]` counts all requests as one",
+    );
+    if let Some(key) = key {
+        rule.key = key.iter().map(|part| part.value.clone()).collect();
+        for (number, part) in key.iter().enumerate() {
+            if rule.key[..number].contains(&part.value) {
+                report.add(&part.span, "this part of the key is there twice; remove one");
+            }
+        }
     }
-    let by_client = rule.key.contains(&KeyPart::Client);
-    if table.has("ipv6_prefix") && !by_client {
-        table.report.add(&table.span, "'ipv6_prefix' has no effect unless 'key' has \"client\"; remove it");
+    if table.has("ipv6_prefix") && !rule.key.contains(&KeyPart::Client) {
+        report.add(&table.span, "'ipv6_prefix' has no effect unless 'key' has \"client\"; remove it");
     }
-    put(&mut rule.ipv6_prefix, table.count("ipv6_prefix", 1..=128));
-    put(&mut rule.max_keys, table.count("max_keys", 1..=10_000_000));
-    put(&mut rule.fields, table.boolean("fields"));
-    let place = table.report.place(&name.span);
+    table.set(
+        &mut rule.ipv6_prefix,
+        "ipv6_prefix",
+        count(1..=128),
+        "the bits of an IPv6 address that stand for a client",
+    );
+    table.set(
+        &mut rule.max_keys,
+        "max_keys",
+        count(1..=10_000_000),
+        "the most keys that are remembered, about 32 bytes each; beyond it the one that counts least is forgotten",
+    );
+    table.set(
+        &mut rule.fields,
+        "fields",
+        Switch,
+        "whether responses have `RateLimit` and `RateLimit-Policy`",
+    );
+    let place = report.place(&name.span);
     table.finish();
     Limit { name: name.value, place, rule }
 }
 
+/// The time of a limit.
+#[derive(Debug, Clone, Copy)]
+enum Per {
+    Time(time::Duration),
+    Calendar(Calendar),
+}
+
 /// Reads `requests` with `per`, or `concurrent`.
 fn amount(table: &mut Reader<'_, '_>) -> Option<Amount> {
-    if table.has("concurrent") {
-        let (report, span) = (table.report, table.span.clone());
-        for key in ["requests", "per", "burst"] {
-            if table.has(key) {
-                report.add(&span, format!("a limit has either 'concurrent' or '{key}'; remove one"));
-                table.take(key);
-            }
-        }
-        let requests = table.count("concurrent", 1..=MAX_REQUESTS);
-        let queue = table.count("queue", 0..=1_000_000).unwrap_or(0);
-        let timeout = table.duration("queue_timeout");
-        if timeout.is_some() && queue == 0 {
-            report.add(&span, "'queue_timeout' has no effect without 'queue'; remove it");
-        }
-        let queue_timeout = timeout.unwrap_or(std::time::Duration::from_secs(1));
-        return Some(Amount::Concurrency { requests: requests?, queue, queue_timeout });
-    }
-    if !table.has("requests") {
+    let (report, span) = (table.report, table.span.clone());
+    table.one_of(&["requests", "concurrent"]);
+    let is_concurrent = table.has("concurrent");
+    let (has_requests, has_per, has_burst) = (table.has("requests"), table.has("per"), table.has("burst"));
+    if !is_concurrent && !has_requests {
         table.lacks("requests", "100, or concurrent = 10");
-    } else if !table.has("per") {
+    } else if has_requests && !has_per {
         table.lacks("per", "\"1s\"");
     }
-    let requests = table.count("requests", 1..=MAX_REQUESTS);
-    let has_burst = table.has("burst");
-    let burst = table.count("burst", 1..=MAX_REQUESTS);
-    let value = table.take("per")?;
-    let (span, report) = (value.span(), table.report);
-    let calendar = match value.get_ref().as_str() {
-        Some("hour") => Some(Calendar::Hour),
-        Some("day") => Some(Calendar::Day),
-        Some("month") => Some(Calendar::Month),
-        _ => None,
+    let number = || count(1..=MAX_REQUESTS);
+    let requests = table.get("requests", number(), "", "so many requests in the time `per`");
+    let times = Parsed { label: "duration, `\"hour\"`, `\"day\"` or `\"month\"`", pattern: None, read: per };
+    let per = table.get(
+        "per",
+        times,
+        "needed with `requests`",
+        "a duration: requests come back one by one (a token bucket); `\"hour\"`, `\"day\"` and `\"month\"`: all come back when the next one begins, in UTC",
+    );
+    let burst =
+        table.get("burst", number(), "`requests`", "how many may come at once, where `per` is a duration");
+    let concurrent = table.get("concurrent", number(), "", "in place of `requests`: so many in flight");
+    let queue = table.placed("queue", count(0..=1_000_000), "0", "how many may wait for one of those to end");
+    let timeout = table.get("queue_timeout", Duration::Positive, "`\"1s\"`", "how long one may wait");
+    let without = |key: &str, other: &str| {
+        report.add(&span, format!("'{key}' has no effect without '{other}'; remove it"));
     };
-    if let Some(per) = calendar {
-        if has_burst {
-            report.add(&table.span, "'burst' has no effect on a quota by hour, day or month; remove it");
+    if is_concurrent {
+        for (key, given) in [("requests", has_requests), ("per", has_per), ("burst", has_burst)] {
+            if given {
+                report.add(&span, format!("a limit has either 'concurrent' or '{key}'; remove one"));
+            }
         }
-        return Some(Amount::Quota { requests: requests?, per });
+        let queue = queue.map_or(0, |queue| queue.value);
+        if timeout.is_some() && queue == 0 {
+            without("queue_timeout", "queue");
+        }
+        let queue_timeout = timeout.unwrap_or(time::Duration::from_secs(1));
+        return Some(Amount::Concurrency { requests: concurrent?, queue, queue_timeout });
     }
-    let per = value.get_ref().as_str().and_then(units::duration).filter(|per| !per.is_zero());
+    if queue.is_some() {
+        without("queue", "concurrent");
+    }
+    match per? {
+        Per::Calendar(per) => {
+            if burst.is_some() {
+                report.add(&span, "'burst' has no effect on a quota by hour, day or month; remove it");
+            }
+            Some(Amount::Quota { requests: requests?, per })
+        }
+        Per::Time(per) => {
+            let requests = requests?;
+            Some(Amount::Rate { requests, per, burst: burst.unwrap_or(requests) })
+        }
+    }
+}
+
+fn per(text: &Placed<String>, report: &Report<'_>) -> Option<Per> {
+    let per = match text.value.as_str() {
+        "hour" => Some(Per::Calendar(Calendar::Hour)),
+        "day" => Some(Per::Calendar(Calendar::Day)),
+        "month" => Some(Per::Calendar(Calendar::Month)),
+        other => units::duration(other).filter(|per| !per.is_zero()).map(Per::Time),
+    };
     if per.is_none() {
-        let found = found(value.get_ref());
+        let shown = text.value.escape_debug();
         report.add(
-            &span,
-            format!("'per' must be a duration above zero such as \"1s\" or \"5m\", or \"hour\", \"day\" or \"month\", not {found}"),
+            &text.span,
+            format!(
+                "'per' must be a duration above zero such as \"1s\" or \"5m\", or \"hour\", \"day\" or \"month\", not '{shown}'"
+            ),
         );
     }
-    let (requests, per) = (requests?, per?);
-    Some(Amount::Rate { requests, per, burst: burst.unwrap_or(requests) })
+    per
 }
 
-fn key(table: &mut Reader<'_, '_>) -> Vec<KeyPart> {
-    let report = table.report;
-    let mut parts = Vec::new();
-    for text in table.strings("key") {
-        let Some(part) = part(&text.value) else {
-            let shown = text.value.escape_debug();
-            let known = ["client", "route", "identity"];
-            let advice = match units::nearest(&text.value, known) {
-                Some(near) => format!("did you mean '{near}'?"),
-                None => format!("known are: {}, header:NAME, claim:NAME", known.join(", ")),
-            };
-            report.add(&text.span, format!("'{shown}' is no part of a key; {advice}"));
-            continue;
+fn part(text: &Placed<String>, report: &Report<'_>) -> Option<KeyPart> {
+    let known = ["client", "route", "identity"];
+    let header = text.value.strip_prefix("header:").filter(|name| is_token(name.as_bytes()));
+    let claim = text.value.strip_prefix("claim:").filter(|name| !name.is_empty());
+    let part = match (text.value.as_str(), header, claim) {
+        ("client", ..) => Some(KeyPart::Client),
+        ("route", ..) => Some(KeyPart::Route),
+        ("identity", ..) => Some(KeyPart::Identity),
+        (_, Some(name), _) => Some(KeyPart::Header(name.to_ascii_lowercase())),
+        (_, _, Some(name)) => Some(KeyPart::Claim(name.to_owned())),
+        _ => None,
+    };
+    if part.is_none() {
+        let advice = match units::nearest(&text.value, known) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("known are: {}, header:NAME, claim:NAME", known.join(", ")),
         };
-        if parts.contains(&part) {
-            report.add(&text.span, format!("'{}' is there twice; remove one", text.value));
-        }
-        parts.push(part);
+        report.add(&text.span, format!("'{}' is no part of a key; {advice}", text.value.escape_debug()));
     }
-    parts
-}
-
-fn part(text: &str) -> Option<KeyPart> {
-    match text {
-        "client" => Some(KeyPart::Client),
-        "route" => Some(KeyPart::Route),
-        "identity" => Some(KeyPart::Identity),
-        _ => {
-            if let Some(name) = text.strip_prefix("claim:").filter(|name| !name.is_empty()) {
-                return Some(KeyPart::Claim(name.to_owned()));
-            }
-            let name = text.strip_prefix("header:").filter(|name| is_token(name.as_bytes()))?;
-            Some(KeyPart::Header(name.to_ascii_lowercase()))
-        }
-    }
+    part
 }
 
 /// Reads `limits` of a route: names of limits.
 pub fn names(table: &mut Reader<'_, '_>, limits: &[Limit]) -> Vec<String> {
     let report = table.report;
+    let given =
+        table.get("limits", List(Text), "none", "the names of `[limits.NAME]` that its requests meet");
     let mut names: Vec<String> = Vec::new();
-    for text in table.strings("limits") {
+    for text in given.unwrap_or_default() {
         if names.contains(&text.value) {
-            report.add(
-                &text.span,
-                format!("the limit '{}' is there twice; remove one", text.value.escape_debug()),
-            );
+            let shown = text.value.escape_debug();
+            report.add(&text.span, format!("the limit '{shown}' is there twice; remove one"));
         }
-        if find(&text, limits, report) {
+        if is_known(&text, limits, report) {
             names.push(text.value);
         }
     }
     names
 }
 
-fn find(name: &Placed<String>, limits: &[Limit], report: &Report<'_>) -> bool {
+fn is_known(name: &Placed<String>, limits: &[Limit], report: &Report<'_>) -> bool {
     if limits.iter().any(|limit| limit.name == name.value) {
         return true;
     }
@@ -229,7 +272,10 @@ mod tests {
             ),
             ("[limits.a]\nrequests = 1\nper = '1s'\nkey = ['claim:']", "'claim:' is no part of a key"),
             ("[limits.a]\nrequests = 1\nper = '1s'\nkey = ['header:a b']", "is no part of a key; known are"),
-            ("[limits.a]\nrequests = 1\nper = '1s'\nkey = ['route', 'route']", "'route' is there twice"),
+            (
+                "[limits.a]\nrequests = 1\nper = '1s'\nkey = ['route', 'route']",
+                "part of the key is there twice",
+            ),
             (
                 "[limits.a]\nrequests = 1\nper = '1s'\nkey = []\nipv6_prefix = 48",
                 "'ipv6_prefix' has no effect",

@@ -7,16 +7,22 @@ mod domain;
 mod edits;
 mod endpoints;
 pub mod files;
+pub mod kinds;
 mod limits;
 mod listeners;
 mod model;
 pub mod network;
 mod parse;
 mod paths;
+mod print;
 mod problem;
 mod reader;
+pub mod record;
+#[cfg(test)]
+mod reference;
 mod report;
 mod routes;
+mod schema;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -25,6 +31,8 @@ mod upstreams;
 
 pub use built_in::built_in;
 pub use model::*;
-pub use parse::{load, parse};
+pub use parse::{Examined, describe, examine, examine_text, load, parse};
+pub use print::effective;
 pub use problem::{Place, Problem};
+pub use schema::schema;
 pub use units::duration;

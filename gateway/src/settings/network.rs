@@ -2,6 +2,26 @@
 
 use std::net::IpAddr;
 
+use super::kinds::{Parsed, ParsedBy};
+use super::report::{Placed, Report};
+
+/// A network in the settings.
+pub const NETWORK: ParsedBy<Network> = Parsed {
+    label: "network such as `\"10.0.0.0/8\"` or `\"::1\"`",
+    pattern: Some("^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"),
+    read,
+};
+
+fn read(text: &Placed<String>, report: &Report<'_>) -> Option<Network> {
+    let network = Network::parse(&text.value);
+    if network.is_none() {
+        let shown = text.value.escape_debug();
+        let problem = format!("'{shown}' is not a network; write it such as \"10.0.0.0/8\" or \"::1\"");
+        report.add(&text.span, problem);
+    }
+    network
+}
+
 /// A range of addresses, written as `10.0.0.0/8` or as a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {

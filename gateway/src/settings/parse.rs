@@ -2,12 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
+use std::time;
 
 use toml::de::DeTable;
 
+use super::kinds::{Address, Duration, Switch, count};
 use super::problem::{Place, Problem};
-use super::reader::{Reader, put};
+use super::reader::Reader;
+use super::record::{Mode, Table};
 use super::report::Report;
 use super::{Settings, limits, listeners, routes, upstreams};
 
@@ -19,45 +21,89 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// Next to the problems stand the settings as far as they could be read, so that a caller can look
 /// for more problems; with any problem they are not fit for use.
 pub fn load(path: &Path) -> (Settings, Vec<Problem>) {
-    let file = path.display().to_string();
-    let failed = |text: String| {
-        let problem = Problem { file: file.clone(), place: None, text };
-        (empty(), vec![problem])
-    };
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
-            return failed("is larger than 4 MiB; is this the settings file?".to_owned());
-        }
-        Ok(_) => {}
-        Err(error) => return failed(format!("cannot be read: {error}; name it with --config")),
+    match text_of(path) {
+        Ok(text) => parse(&path.display().to_string(), &text),
+        Err(problem) => (empty(), vec![problem]),
     }
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => return failed(format!("cannot be read: {error}; name it with --config")),
-    };
-    match String::from_utf8(bytes) {
-        Ok(text) => parse(&file, &text),
-        Err(error) => {
-            let good = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(error.as_bytes());
-            let problem = Problem {
-                file: file.clone(),
-                place: Some(Place::of(&text, good)),
-                text: "is not valid UTF-8; save it as UTF-8".to_owned(),
-            };
-            (empty(), vec![problem])
-        }
+}
+
+/// What a settings file says, and what was found in it.
+#[derive(Debug)]
+pub struct Examined {
+    /// The settings, as far as they could be read.
+    pub settings: Settings,
+    /// What makes them unfit for use.
+    pub problems: Vec<Problem>,
+    /// What is legal and likely wrong.
+    pub warnings: Vec<Problem>,
+    /// Every key with its value.
+    pub keys: Table,
+    /// The text with its secrets masked, the lines and columns as they are.
+    pub shown: String,
+}
+
+/// Reads a settings file, and keeps what the file says of each key.
+pub fn examine(path: &Path) -> Examined {
+    match text_of(path) {
+        Ok(text) => examine_text(&path.display().to_string(), &text),
+        Err(problem) => Examined {
+            settings: empty(),
+            problems: vec![problem],
+            warnings: Vec::new(),
+            keys: Table::default(),
+            shown: String::new(),
+        },
     }
+}
+
+/// Every key that a settings file can give.
+pub fn describe() -> Table {
+    let report = Report::new("", "", Mode::Describe);
+    let reader = Reader::of(DeTable::new(), 0..0, "the file", &report);
+    keys(reader, |reader| read(reader, &mut empty()))
+}
+
+/// The text of a settings file.
+fn text_of(path: &Path) -> Result<String, Problem> {
+    let failed = |place, text| Problem { file: path.display().to_string(), place, code: None, text };
+    let unreadable =
+        |error: std::io::Error| failed(None, format!("cannot be read: {error}; name it with --config"));
+    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
+        return Err(failed(None, "is larger than 4 MiB; is this the settings file?".to_owned()));
+    }
+    String::from_utf8(std::fs::read(path).map_err(unreadable)?).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let place = Place::of(&String::from_utf8_lossy(error.as_bytes()), good);
+        failed(Some(place), "is not valid UTF-8; save it as UTF-8".to_owned())
+    })
 }
 
 /// Reads settings from a text; `file` is named in the problems.
 pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
-    let report = Report::new(file, text);
+    let report = Report::new(file, text, Mode::Read);
+    let (mut settings, _) = read_text(text, &report);
+    let found = report.into_found();
+    settings.files = found.files;
+    (settings, found.problems)
+}
+
+/// Like [`examine`], from a text.
+pub fn examine_text(file: &str, text: &str) -> Examined {
+    let report = Report::new(file, text, Mode::Record);
+    let (mut settings, keys) = read_text(text, &report);
+    let found = report.into_found();
+    settings.files = found.files;
+    Examined { settings, problems: found.problems, warnings: found.warnings, keys, shown: found.shown }
+}
+
+fn read_text<'t>(text: &'t str, report: &Report<'t>) -> (Settings, Table) {
     let mut settings = empty();
+    let mut table = Table::default();
     let (root, mut errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         let span = root.span();
-        read(Reader::of(root.into_inner(), span, "the file", &report), &mut settings);
+        let reader = Reader::of(root.into_inner(), span, "the file", report);
+        table = keys(reader, |reader| read(reader, &mut settings));
     }
     // What a file says is not known while it is not TOML: only that is reported.
     errors.sort_by_key(|error| error.span().map(|span| span.start));
@@ -67,22 +113,53 @@ pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
         let rest = if number + 1 == errors.len() { "; the rest is checked once it is" } else { "" };
         report.add(&span, format!("the file is not valid TOML here: {found}{rest}"));
     }
-    let (files, problems) = report.into_parts();
-    settings.files = files;
-    (settings, problems)
+    if !errors.is_empty() {
+        report.hide_secret_lines();
+    }
+    (settings, table)
+}
+
+/// The keys that a reader was asked for.
+fn keys<'t, 'r>(reader: Reader<'t, 'r>, read: impl FnOnce(Reader<'t, 'r>)) -> Table {
+    let log = reader.log();
+    read(reader);
+    log.map(|log| log.take()).unwrap_or_default()
 }
 
 fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
-    put(&mut settings.threads, root.count("threads", 1..=1024));
-    put(&mut settings.drain_delay, root.duration_or_zero("drain_delay"));
-    put(&mut settings.drain_timeout, root.duration_or_zero("drain_timeout"));
-    put(&mut settings.access_log, root.boolean("access_log"));
-    if let Some(value) = root.take("admin")
-        && let Some(mut admin) = Reader::new(value, "[admin]", root.report)
-    {
-        put(&mut settings.admin, admin.address("address"));
-        admin.finish();
-    }
+    let threads = root.get(
+        "threads",
+        count(1..=1024),
+        "one for each processor",
+        "worker threads; each accepts on a socket of its own",
+    );
+    settings.threads = threads.unwrap_or(settings.threads);
+    root.set(
+        &mut settings.access_log,
+        "access_log",
+        Switch,
+        "whether every request is logged on standard output",
+    );
+    root.set(
+        &mut settings.drain_delay,
+        "drain_delay",
+        Duration::OrZero,
+        "how long the gateway goes on accepting after it was told to stop, while `/readyz` already says no",
+    );
+    root.set(
+        &mut settings.drain_timeout,
+        "drain_timeout",
+        Duration::OrZero,
+        "the longest time for requests in flight to finish after that",
+    );
+    let mut admin = root.section("admin", "the admin listener");
+    admin.set(
+        &mut settings.admin,
+        "address",
+        Address,
+        "where `/livez`, `/readyz` and `/metrics` are; keep it away from the public",
+    );
+    admin.finish();
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
     settings.limits = limits::read(&mut root);
@@ -93,8 +170,8 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
 fn empty() -> Settings {
     Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
-        drain_delay: Duration::ZERO,
-        drain_timeout: Duration::from_secs(30),
+        drain_delay: time::Duration::ZERO,
+        drain_timeout: time::Duration::from_secs(30),
         access_log: true,
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
@@ -193,7 +270,7 @@ path = \"v1\"
             "f:9:7: tls lacks 'key'",
             "f:11:14: 'https://a/x' is not an endpoint: it has a path",
             "f:11:29: 'a' is not an endpoint: the port is missing",
-            "f:11:34: 'endpoints' must hold texts",
+            "f:11:34: an item of 'endpoints' must be a text that is not empty or a table, not 5",
             "f:12:1: [upstreams.none] lacks 'endpoints'",
             "f:14:12: there is no upstream 'apo'; did you mean 'api'?",
             "f:15:8: '/a/../b' is not canonical; write '/b'",
@@ -222,10 +299,13 @@ path = \"v1\"
             ("access_log = 1", "must be true or false, not 1"),
             ("drain_delay = 5", "\"5m\", not 5"),
             ("drain_delay = true", "\"5m\", not true"),
-            ("admin = 5", "[admin] must be a table, not 5"),
+            ("admin = 5", "admin must be a table, not 5"),
             ("[[listeners]]\nmax_headers = 5", "'max_headers' must be a whole number from 8 to 1024, not 5"),
             ("[[listeners]]\nmax_header_bytes = 1", "such as \"64KiB\", not 1"),
-            ("[upstreams.a]\nendpoints = ['']", "must hold texts that are not empty or tables, not ''"),
+            (
+                "[upstreams.a]\nendpoints = ['']",
+                "an item of 'endpoints' must be a text that is not empty or a table, not ''",
+            ),
         ];
         for (text, expected) in table {
             let (_, problems) = parse("f", text);

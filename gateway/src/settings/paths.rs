@@ -1,70 +1,97 @@
 //! Reads the paths of routes: what they match, and what they are rewritten to.
 
-use toml::de::DeValue;
-
-use super::reader::{Reader, found};
+use super::kinds::{Parsed, words};
+use super::reader::{Either, Reader};
+use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::templates::{self, Scope};
 use super::{MAX_PARAMETERS, PathMatch, PathRewrite, Segment};
 use crate::http::path::{DoubleSlash, Path, Policy, Semicolon, Separator};
+use crate::json::Json;
 
 /// Reads `path`: a prefix, or a table with `prefix`, `exact` or `template`.
 pub fn read(table: &mut Reader<'_, '_>, policy: Policy) -> Option<PathMatch> {
     let report = table.report;
-    let Some(value) = table.take("path") else {
-        return Some(PathMatch::Prefix(String::new()));
+    let text =
+        move |text: &Placed<String>, report: &Report<'_>| prefix(text, policy, report).map(PathMatch::Prefix);
+    let prefix_kind = Parsed { label: "path", pattern: Some("^/"), read: text };
+    let given = table.has("path");
+    let read = table.either(
+        "path",
+        prefix_kind,
+        Otherwise::Is(Json::text("/")),
+        "which paths it takes: a text is a prefix; or a table, see below",
+    );
+    let mut table = match read {
+        Some(Either::Table(table)) => table,
+        Some(Either::Value(path)) => return Some(path.value),
+        None => return (!given).then(|| PathMatch::Prefix(String::new())),
     };
-    let span = value.span();
-    match value.get_ref() {
-        DeValue::String(text) => {
-            let text = Placed { value: text.clone().into_owned(), span };
-            prefix(&text, policy, report).map(PathMatch::Prefix)
-        }
-        DeValue::Table(_) => {
-            let mut table = Reader::new(value, "path", report)?;
-            let kinds = [table.string("prefix"), table.string("exact"), table.string("template")];
-            let before = report.count();
-            table.finish();
-            match kinds {
-                [Some(text), None, None] => prefix(&text, policy, report).map(PathMatch::Prefix),
-                [None, Some(text), None] => canonical(&text, policy, report).map(PathMatch::Exact),
-                [None, None, Some(text)] => template(&text, policy, report),
-                _ if report.count() > before => None,
-                _ => {
-                    report.add(&span, "path needs one of 'prefix', 'exact' and 'template'");
-                    None
-                }
-            }
-        }
-        other => {
-            report.add(&span, format!("'path' must be a text or a table, not {}", found(other)));
-            None
-        }
+    let before = report.count();
+    let given = ["prefix", "exact", "template"].iter().filter(|key| table.has(key)).count();
+    table.one_of(&["prefix", "exact", "template"]);
+    let exact_kind = Parsed {
+        label: "path",
+        pattern: Some("^/"),
+        read: move |text: &Placed<String>, report: &Report<'_>| {
+            canonical(text, policy, report).map(PathMatch::Exact)
+        },
+    };
+    let template_kind = Parsed {
+        label: "path template",
+        pattern: Some("^/"),
+        read: move |text: &Placed<String>, report: &Report<'_>| template(text, policy, report),
+    };
+    let kinds = [
+        table.get("prefix", prefix_kind, "", "this path and all below it"),
+        table.get("exact", exact_kind, "", "this path only"),
+        table.get(
+            "template",
+            template_kind,
+            "",
+            "`/users/{id}/files/{*rest}`: `{id}` is one segment, `{*rest}` the rest of the path",
+        ),
+    ];
+    let span = table.span.clone();
+    table.finish();
+    let only = kinds.into_iter().flatten().next();
+    if given != 1 && report.count() == before {
+        report.add(&span, "path needs one of 'prefix', 'exact' and 'template'");
+        return None;
     }
+    only
 }
 
 /// Reads `path_policy`.
 pub fn policy(table: &mut Reader<'_, '_>) -> Policy {
-    let Some(mut table) = table.table("path_policy") else { return Policy::default() };
+    let mut policy = Policy::default();
+    let mut table = table.section("path_policy", "what passes in a path, see below");
     let separators =
         [("reject", Separator::Reject), ("keep", Separator::Keep), ("decode", Separator::Decode)];
-    let policy = Policy {
-        encoded_slash: table.word("encoded_slash", &separators).unwrap_or_default(),
-        backslash: table.word("backslash", &separators).unwrap_or_default(),
-        semicolon: table
-            .word("semicolon", &[("reject", Semicolon::Reject), ("keep", Semicolon::Keep)])
-            .unwrap_or_default(),
-        double_slash: table
-            .word(
-                "double_slash",
-                &[
-                    ("merge", DoubleSlash::Merge),
-                    ("keep", DoubleSlash::Keep),
-                    ("reject", DoubleSlash::Reject),
-                ],
-            )
-            .unwrap_or_default(),
-    };
+    table.set(
+        &mut policy.encoded_slash,
+        "encoded_slash",
+        words(&separators),
+        "`%2F`, as in `/projects/a%2Fb`; `\"keep\"`: part of its segment, `\"decode\"`: a slash",
+    );
+    table.set(
+        &mut policy.backslash,
+        "backslash",
+        words(&separators),
+        "`\\` and `%5C`; `\"keep\"` forwards `%5C`",
+    );
+    table.set(
+        &mut policy.semicolon,
+        "semicolon",
+        words(&[("reject", Semicolon::Reject), ("keep", Semicolon::Keep)]),
+        "`;`, as in `/a;jsessionid=1`",
+    );
+    table.set(
+        &mut policy.double_slash,
+        "double_slash",
+        words(&[("merge", DoubleSlash::Merge), ("keep", DoubleSlash::Keep), ("reject", DoubleSlash::Reject)]),
+        "`//`; `\"merge\"`: one slash, `\"keep\"`: forwarded, while the route is found as if it were one",
+    );
     table.finish();
     policy
 }
@@ -72,8 +99,23 @@ pub fn policy(table: &mut Reader<'_, '_>) -> Policy {
 /// Reads `prefix` or `path` of a rewrite or a redirect.
 pub fn rewrite(table: &mut Reader<'_, '_>, path: &PathMatch) -> Option<PathRewrite> {
     let report = table.report;
-    let new_prefix = table.string("prefix");
-    let new_path = templates::take(table, "path", Scope { path: Some(path), place: templates::Use::Path });
+    let kind = Parsed {
+        label: "path",
+        pattern: Some("^/"),
+        read: |text: &Placed<String>, report: &Report<'_>| prefix(text, Policy::default(), report),
+    };
+    let new_prefix = table.placed(
+        "prefix",
+        kind,
+        "the request's path",
+        "replaces the prefix of the route: with `path = \"/api\"` and `prefix = \"/\"`, `/api/x` becomes `/x`",
+    );
+    let new_path = table.get(
+        "path",
+        templates::template("template", Scope { path: Some(path), place: templates::Use::Path }),
+        "the request's path",
+        "the whole path, such as `\"/u/{param.id}\"`; with a `?` it replaces the query too",
+    );
     match (new_prefix, new_path) {
         (Some(text), None) => {
             if !matches!(path, PathMatch::Prefix(_)) {
@@ -82,7 +124,7 @@ pub fn rewrite(table: &mut Reader<'_, '_>, path: &PathMatch) -> Option<PathRewri
                     "'prefix' replaces the prefix of the route, but it has none; write 'path'",
                 );
             }
-            prefix(&text, Policy::default(), report).map(PathRewrite::Prefix)
+            Some(PathRewrite::Prefix(text.value))
         }
         (None, Some(template)) => Some(PathRewrite::Template(template)),
         (Some(text), Some(_)) => {

@@ -9,6 +9,8 @@ pub struct Place {
     pub line: usize,
     /// The column in characters.
     pub column: usize,
+    /// How many characters of the line the value takes; 0 where that is not known.
+    pub length: usize,
 }
 
 impl Place {
@@ -20,6 +22,7 @@ impl Place {
             line: before.split(|&byte| byte == b'\n').count(),
             // Continuation bytes of UTF-8 do not count as characters.
             column: before[line_start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count() + 1,
+            length: 0,
         }
     }
 }
@@ -31,6 +34,8 @@ pub struct Problem {
     pub file: String,
     /// The place in it, if the mistake has one.
     pub place: Option<Place>,
+    /// The name of a warning, for `gateway check --allow`; none for a mistake.
+    pub code: Option<&'static str>,
     /// What is wrong and what to do, in one line.
     pub text: String,
 }
@@ -38,7 +43,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
-            Some(Place { line, column }) => {
+            Some(Place { line, column, .. }) => {
                 write!(f, "{}:{line}:{column}: {}", self.file, self.text)
             }
             None => write!(f, "{}: {}", self.file, self.text),
@@ -57,7 +62,7 @@ mod tests {
         let text = "a = 1\né = 'x'\n";
         let table = [(0, (1, 1)), (4, (1, 5)), (6, (2, 1)), (11, (2, 5)), (99, (3, 1))];
         for (offset, (line, column)) in table {
-            assert_eq!(Place::of(text, offset), Place { line, column }, "{offset}");
+            assert_eq!(Place::of(text, offset), Place { line, column, length: 0 }, "{offset}");
         }
     }
 }

@@ -1,17 +1,29 @@
 //! Reads tables key by key; what is wrong with them goes to the report.
+//!
+//! A key is declared where it is read, with its kind, what holds without it, and one line on what it
+//! means. From these calls come the JSON Schema (`gateway schema`), the tables of
+//! docs/settings-gateway.md and `gateway check --print`. To add a key is to add such a call:
+//!
+//! ```text
+//! table.set(&mut listener.idle_timeout, "idle_timeout", Duration::Positive, "how long …");
+//! let file = table.get("client_ca", Text, "none", "the certificates of …");
+//! let path = table.need("path", Text, "\"/healthz\"", "what to ask for with GET");
+//! let mut http2 = table.section("http2", "limits of HTTP/2");    // read also where it is absent
+//! if let Some(mut tls) = table.table("tls", "none", "…") {}      // read only where it is given
+//! ```
+//!
+//! Every key is asked for on every path, since a reader without a file describes the settings. Run
+//! `UPDATE_DOCS=1 cargo test -p gateway --lib settings::reference` to bring the tables up to date.
 
-use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-use std::time::Duration;
+#![expect(clippy::needless_pass_by_value, reason = "a kind is made where its key is declared")]
 
-use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::report::{Placed, Report, Span};
+pub use super::kinds::Value;
+use super::kinds::{Kind, Shown, Slot};
+use super::record::{Form, Item, Key, Log, Mode, Otherwise, given};
+use super::report::{Placed, Report, Span, is_secret};
 use super::units;
-
-/// A value as it was parsed.
-pub type Value<'t> = Spanned<DeValue<'t>>;
 
 /// A table whose keys are taken one after another; what is left at the end is unknown.
 #[derive(Debug)]
@@ -22,13 +34,32 @@ pub struct Reader<'t, 'r> {
     /// Where the table stands.
     pub span: Span,
     known: Vec<&'static str>,
+    log: Option<Log>,
     /// Where the problems go.
     pub report: &'r Report<'t>,
 }
 
+/// A value with a name that the operator chose; none if it is not of its kind.
+pub type Named<T> = (Placed<String>, Option<Placed<T>>);
+
+/// A value, or a table in its place.
+#[derive(Debug)]
+pub enum Either<'t, 'r, T> {
+    /// A value.
+    Value(Placed<T>),
+    /// A table.
+    Table(Reader<'t, 'r>),
+}
+
 impl<'t, 'r> Reader<'t, 'r> {
-    /// Reads a table; another value is a problem.
-    pub fn new(value: Value<'t>, name: &str, report: &'r Report<'t>) -> Option<Self> {
+    /// Reads a table.
+    pub fn of(table: DeTable<'t>, span: Span, name: &str, report: &'r Report<'t>) -> Self {
+        let log = (report.mode != Mode::Read).then(Log::default);
+        Self { table, name: name.to_owned(), span, known: Vec::new(), log, report }
+    }
+
+    /// Reads a value that must be a table.
+    fn new(value: Value<'t>, name: &str, report: &'r Report<'t>) -> Option<Self> {
         let span = value.span();
         match value.into_inner() {
             DeValue::Table(table) => Some(Self::of(table, span, name, report)),
@@ -39,9 +70,18 @@ impl<'t, 'r> Reader<'t, 'r> {
         }
     }
 
-    /// Reads a table that is known to be one.
-    pub fn of(table: DeTable<'t>, span: Span, name: &str, report: &'r Report<'t>) -> Self {
-        Self { table, name: name.to_owned(), span, known: Vec::new(), report }
+    fn empty(&self, name: &str) -> Self {
+        Self::of(DeTable::new(), self.span.clone(), name, self.report)
+    }
+
+    /// What was asked for so far.
+    pub fn log(&self) -> Option<Log> {
+        self.log.clone()
+    }
+
+    /// Whether there is no file, and the settings are only described.
+    pub fn describes(&self) -> bool {
+        self.report.mode == Mode::Describe
     }
 
     /// Whether the key is there.
@@ -49,45 +89,106 @@ impl<'t, 'r> Reader<'t, 'r> {
         self.table.contains_key(key)
     }
 
-    /// Takes a value of any kind.
-    pub fn take(&mut self, key: &'static str) -> Option<Value<'t>> {
+    fn record(
+        &mut self,
+        name: &'static str,
+        kind: Option<(String, crate::json::Json)>,
+        form: Form,
+        otherwise: Otherwise,
+        doc: &'static str,
+    ) {
+        let given = self.has(name);
+        let (label, schema) = kind.map_or((String::new(), None), |(label, schema)| (label, Some(schema)));
+        if let Some(log) = &self.log {
+            let name = name.to_owned();
+            let key = Key { name, doc, label, schema, form, otherwise, given, items: Vec::new() };
+            log.borrow_mut().keys.push(key);
+        }
+    }
+
+    /// Notes what stands at the key that was recorded last.
+    fn note(&self, item: impl FnOnce() -> Option<Item>) {
+        if let Some(log) = &self.log
+            && let Some(key) = log.borrow_mut().keys.last_mut()
+        {
+            key.items.extend(item());
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Value<'t>> {
         self.known.push(key);
         self.table.remove(key)
     }
 
-    fn take_as<T>(
+    /// Keeps a secret out of the source lines that problems show.
+    fn hide(&self, secret: bool, value: &Value<'t>) {
+        if secret {
+            self.report.hide(value.span());
+        }
+    }
+
+    fn described<K: Kind>(&self, kind: &K) -> Option<(String, crate::json::Json)> {
+        self.log.is_some().then(|| (kind.label(), kind.schema()))
+    }
+
+    fn value<K: Kind>(
         &mut self,
         key: &'static str,
-        expected: &str,
-        read: impl FnOnce(DeValue<'t>) -> Option<T>,
-    ) -> Option<Placed<T>> {
+        kind: &K,
+        otherwise: Otherwise,
+        doc: &'static str,
+    ) -> Option<Placed<K::Value>> {
+        self.record(key, self.described(kind), Form::Value, otherwise, doc);
         let value = self.take(key)?;
-        let span = value.span();
-        let inner = value.into_inner();
-        let found = found(&inner);
-        let read = read(inner);
-        if read.is_none() {
-            self.report.add(&span, format!("'{key}' must be {expected}, not {found}"));
+        let secret = kind.is_secret();
+        self.hide(secret, &value);
+        self.note(|| Some(Item::Value(given(value.get_ref(), secret))));
+        let slot = Slot { name: &format!("'{key}'"), or: "", secret, report: self.report };
+        kind.read(&slot, &value).map(|read| Placed { value: read, span: value.span() })
+    }
+
+    /// Takes a value in place of a default.
+    pub fn set<K: Shown>(&mut self, slot: &mut K::Value, key: &'static str, kind: K, doc: &'static str) {
+        let default = if self.log.is_some() { kind.show(slot) } else { crate::json::Json::Null };
+        if let Some(read) = self.value(key, &kind, Otherwise::Is(default), doc) {
+            *slot = read.value;
         }
-        read.map(|value| Placed { value, span })
     }
 
-    /// Takes a text that is not empty.
-    pub fn string(&mut self, key: &'static str) -> Option<Placed<String>> {
-        self.take_as(key, "a text that is not empty", |value| match value {
-            DeValue::String(text) if !text.is_empty() => Some(text.into_owned()),
-            _ => None,
-        })
+    /// Takes a value; `otherwise` says what holds without it.
+    pub fn get<K: Kind>(
+        &mut self,
+        key: &'static str,
+        kind: K,
+        otherwise: &'static str,
+        doc: &'static str,
+    ) -> Option<K::Value> {
+        self.placed(key, kind, otherwise, doc).map(|read| read.value)
     }
 
-    /// Takes a text that is not empty; its absence is a problem.
-    pub fn required(&mut self, key: &'static str, example: &str) -> Option<Placed<String>> {
+    /// Takes a value with its place; `otherwise` says what holds without it.
+    pub fn placed<K: Kind>(
+        &mut self,
+        key: &'static str,
+        kind: K,
+        otherwise: &'static str,
+        doc: &'static str,
+    ) -> Option<Placed<K::Value>> {
+        self.value(key, &kind, Otherwise::Words(otherwise), doc)
+    }
+
+    /// Takes a value with its place; its absence is a problem.
+    pub fn need<K: Kind>(
+        &mut self,
+        key: &'static str,
+        kind: K,
+        example: &str,
+        doc: &'static str,
+    ) -> Option<Placed<K::Value>> {
         if !self.has(key) {
-            self.known.push(key);
             self.lacks(key, example);
-            return None;
         }
-        self.string(key)
+        self.value(key, &kind, Otherwise::Needed, doc)
     }
 
     /// Reports that a key is missing.
@@ -96,120 +197,167 @@ impl<'t, 'r> Reader<'t, 'r> {
         self.report.add(&self.span, format!("{name} lacks '{key}'; add {key} = {example}"));
     }
 
-    /// Takes one of a few words.
-    pub fn word<T: Clone>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
-        let names: Vec<String> = words.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        let expected = match names.split_last() {
-            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-            _ => names.concat(),
-        };
-        self.take_as(key, &expected, |value| {
-            let text = value.as_str()?;
-            words.iter().find(|(name, _)| *name == text).map(|(_, word)| word.clone())
-        })
-        .map(|placed| placed.value)
-    }
-
-    /// Takes a switch.
-    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        self.take_as(key, "true or false", |value| value.as_bool()).map(|placed| placed.value)
-    }
-
-    /// Takes a whole number within a range.
-    pub fn count<T: TryFrom<u64>>(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<T> {
-        let expected = format!("a whole number from {} to {}", range.start(), range.end());
-        self.take_as(key, &expected, |value| {
-            let number = integer(value.as_integer()?).filter(|number| range.contains(number))?;
-            T::try_from(number).ok()
-        })
-        .map(|placed| placed.value)
-    }
-
-    /// Takes a duration above zero.
-    pub fn duration(&mut self, key: &'static str) -> Option<Duration> {
-        self.take_as(key, "a duration above zero such as \"500ms\", \"30s\" or \"5m\"", |value| {
-            units::duration(value.as_str()?).filter(|duration| !duration.is_zero())
-        })
-        .map(|placed| placed.value)
-    }
-
-    /// Takes a duration that may be nothing.
-    pub fn duration_or_zero(&mut self, key: &'static str) -> Option<Duration> {
-        self.take_as(key, "a duration such as \"500ms\", \"30s\" or \"5m\"", |value| {
-            units::duration(value.as_str()?)
-        })
-        .map(|placed| placed.value)
-    }
-
-    /// Takes a size in bytes, written as a number or with a unit.
-    pub fn size<T: TryFrom<u64>>(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<T> {
-        let (min, max) = range.clone().into_inner();
-        let expected = format!("a size from {min} to {max} bytes, a number or a text such as \"64KiB\"");
-        self.take_as(key, &expected, |value| {
-            let size = match value {
-                DeValue::Integer(number) => integer(&number),
-                DeValue::String(text) => units::size(&text),
-                _ => None,
-            };
-            T::try_from(size.filter(|size| range.contains(size))?).ok()
-        })
-        .map(|placed| placed.value)
-    }
-
-    /// Takes the address of a socket.
-    pub fn address(&mut self, key: &'static str) -> Option<SocketAddr> {
-        let expected = "an IP address with port such as \"0.0.0.0:8080\" or \"[::]:8080\"";
-        self.take_as(key, expected, |value| value.as_str()?.parse().ok()).map(|placed| placed.value)
-    }
-
-    /// Takes a list of values; absent is empty.
-    pub fn list(&mut self, key: &'static str, expected: &str) -> Vec<Value<'t>> {
-        let items = self.take_as(key, expected, |value| match value {
-            DeValue::Array(items) => Some(items.into_iter().collect()),
-            _ => None,
-        });
-        items.map_or_else(Vec::new, |placed| placed.value)
-    }
-
-    /// Takes a list of texts; absent is empty.
-    pub fn strings(&mut self, key: &'static str) -> Vec<Placed<String>> {
-        let mut texts = Vec::new();
-        for item in self.list(key, "a list of texts") {
-            let span = item.span();
-            match item.into_inner() {
-                DeValue::String(text) if !text.is_empty() => {
-                    texts.push(Placed { value: text.into_owned(), span });
-                }
-                other => {
-                    let found = found(&other);
-                    self.report
-                        .add(&span, format!("'{key}' must hold texts that are not empty, not {found}"));
-                }
-            }
+    /// Notes that exactly one of these keys is given. The caller reports where it is not so.
+    pub fn one_of(&mut self, keys: &[&'static str]) {
+        if let Some(log) = &self.log {
+            log.borrow_mut().one_of = keys.to_vec();
         }
-        texts
     }
 
-    /// Takes a table.
-    pub fn table(&mut self, key: &'static str) -> Option<Self> {
-        let value = self.take(key)?;
-        Self::new(value, key, self.report)
+    fn child(&self, name: Option<&str>, child: Option<Self>) -> Option<Self> {
+        self.note(|| {
+            let log = child.as_ref()?.log()?;
+            Some(match name {
+                Some(name) => Item::Named(name.to_owned(), log),
+                None => Item::Table(log),
+            })
+        });
+        child
     }
 
-    /// Takes a list of tables.
-    pub fn tables(&mut self, key: &'static str) -> Option<Vec<Self>> {
-        let value = self.take(key)?;
+    /// Takes a table; `otherwise` says what holds without it.
+    pub fn table(&mut self, key: &'static str, otherwise: &'static str, doc: &'static str) -> Option<Self> {
+        self.record(key, None, Form::Table, Otherwise::Words(otherwise), doc);
+        let table = match self.take(key) {
+            Some(value) => Self::new(value, key, self.report),
+            None => self.describes().then(|| self.empty(key)),
+        };
+        self.child(None, table)
+    }
+
+    /// Takes a table of which every key has a default; without it, an empty one.
+    pub fn section(&mut self, key: &'static str, doc: &'static str) -> Self {
+        self.record(key, None, Form::Table, Otherwise::Words(""), doc);
+        let value = self.take(key);
+        let table = value.and_then(|value| Self::new(value, key, self.report));
+        let table = table.unwrap_or_else(|| self.empty(key));
+        self.note(|| Some(Item::Table(table.log()?)));
+        table
+    }
+
+    /// Takes a list of tables, each called `name` in messages.
+    pub fn tables(
+        &mut self,
+        key: &'static str,
+        name: &str,
+        otherwise: Otherwise,
+        doc: &'static str,
+    ) -> Vec<Self> {
+        self.record(key, None, Form::Tables, otherwise, doc);
+        let Some(value) = self.take(key) else {
+            let table = self.describes().then(|| self.empty(name));
+            return self.child(None, table).into_iter().collect();
+        };
         let span = value.span();
         let DeValue::Array(items) = value.into_inner() else {
             self.report.add(&span, format!("'{key}' must be a list of tables; write [[{key}]]"));
-            return None;
+            return Vec::new();
         };
-        let name = format!("[[{key}]]");
-        Some(items.into_iter().filter_map(|item| Self::new(item, &name, self.report)).collect())
+        items.into_iter().filter_map(|item| self.child(None, Self::new(item, name, self.report))).collect()
+    }
+
+    /// Takes a table of tables with names that the operator chooses.
+    pub fn named(&mut self, key: &'static str, doc: &'static str) -> Vec<(Placed<String>, Self)> {
+        self.record(key, None, Form::Named, Otherwise::Words("none"), doc);
+        let name = |name: &str| format!("[{key}.{name}]");
+        let Some(value) = self.take(key) else {
+            let table = self.describes().then(|| self.empty(&name("NAME")));
+            let placed = Placed { value: "NAME".to_owned(), span: self.span.clone() };
+            return self.child(Some("NAME"), table).map(|table| (placed, table)).into_iter().collect();
+        };
+        let Some(mut table) = Self::new(value, &format!("[{key}]"), self.report) else { return Vec::new() };
+        let mut found = Vec::new();
+        for (key, value) in table.rest() {
+            let table = Self::new(value, &name(&key.value), self.report);
+            found.extend(self.child(Some(&key.value), table).map(|table| (key, table)));
+        }
+        found
+    }
+
+    /// Takes a table of values with names that the operator chooses. `secret` says of a name whether
+    /// its value is one.
+    pub fn values<K: Kind>(
+        &mut self,
+        key: &'static str,
+        kind: K,
+        doc: &'static str,
+        secret: fn(&str) -> bool,
+    ) -> Vec<Named<K::Value>> {
+        self.record(key, self.described(&kind), Form::Values, Otherwise::Words("none"), doc);
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let Some(mut table) = Self::new(value, key, self.report) else { return Vec::new() };
+        let mut found = Vec::new();
+        for (name, value) in table.rest() {
+            let secret = kind.is_secret() || secret(&name.value);
+            table.hide(secret, &value);
+            self.note(|| Some(Item::NamedValue(name.value.clone(), given(value.get_ref(), secret))));
+            let shown = format!("'{}' in '{key}'", name.value.escape_debug());
+            let slot = Slot { name: &shown, or: "", secret, report: self.report };
+            let read = kind.read(&slot, &value).map(|read| Placed { value: read, span: value.span() });
+            found.push((name, read));
+        }
+        found
+    }
+
+    /// Takes a value or a table.
+    pub fn either<K: Kind>(
+        &mut self,
+        key: &'static str,
+        kind: K,
+        otherwise: Otherwise,
+        doc: &'static str,
+    ) -> Option<Either<'t, 'r, K::Value>> {
+        self.record(key, self.described(&kind), Form::Either, otherwise, doc);
+        if let Some(value) = self.take(key) {
+            return self.value_or_table(&format!("'{key}'"), key, &kind, value);
+        }
+        let table = self.describes().then(|| self.empty(key));
+        self.child(None, table).map(Either::Table)
+    }
+
+    /// Takes a list of values and tables, the latter called `name` in messages.
+    pub fn mixed<K: Kind>(
+        &mut self,
+        key: &'static str,
+        name: &str,
+        kind: K,
+        otherwise: Otherwise,
+        doc: &'static str,
+    ) -> Vec<Either<'t, 'r, K::Value>> {
+        self.record(key, self.described(&kind), Form::Mixed, otherwise, doc);
+        let Some(value) = self.take(key) else {
+            let table = self.describes().then(|| self.empty(name));
+            return self.child(None, table).map(Either::Table).into_iter().collect();
+        };
+        let span = value.span();
+        let DeValue::Array(items) = value.into_inner() else {
+            self.report.add(&span, format!("'{key}' must be a list"));
+            return Vec::new();
+        };
+        let item = format!("an item of '{key}'");
+        items.into_iter().filter_map(|value| self.value_or_table(&item, name, &kind, value)).collect()
+    }
+
+    fn value_or_table<K: Kind>(
+        &self,
+        name: &str,
+        table_name: &str,
+        kind: &K,
+        value: Value<'t>,
+    ) -> Option<Either<'t, 'r, K::Value>> {
+        if matches!(value.get_ref(), DeValue::Table(_)) {
+            return self.child(None, Self::new(value, table_name, self.report)).map(Either::Table);
+        }
+        let secret = kind.is_secret();
+        self.hide(secret, &value);
+        self.note(|| Some(Item::Value(given(value.get_ref(), secret))));
+        let slot = Slot { name, or: " or a table", secret, report: self.report };
+        let read = kind.read(&slot, &value)?;
+        Some(Either::Value(Placed { value: read, span: value.span() }))
     }
 
     /// The keys not taken so far, with their values.
-    pub fn rest(&mut self) -> Vec<(Placed<String>, Value<'t>)> {
+    fn rest(&mut self) -> Vec<(Placed<String>, Value<'t>)> {
         let rest = std::mem::take(&mut self.table).into_iter();
         rest.map(|(key, value)| {
             let span = key.span();
@@ -220,8 +368,9 @@ impl<'t, 'r> Reader<'t, 'r> {
 
     /// Reports what was not taken.
     pub fn finish(mut self) {
-        for (key, _) in self.rest() {
+        for (key, value) in self.rest() {
             let name = &self.name;
+            self.hide(is_secret(&key.value), &value);
             let advice = match units::nearest(&key.value, self.known.iter().copied()) {
                 Some(near) => format!("did you mean '{near}'?"),
                 None => format!("known are: {}", self.known.join(", ")),
@@ -229,13 +378,6 @@ impl<'t, 'r> Reader<'t, 'r> {
             let key_shown = key.value.escape_debug();
             self.report.add(&key.span, format!("unknown key '{key_shown}' in {name}; {advice}"));
         }
-    }
-}
-
-/// Replaces a default by what was given.
-pub fn put<T>(slot: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *slot = given;
     }
 }
 

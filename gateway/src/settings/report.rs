@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::problem::{Place, Problem};
+use super::record::Mode;
 use super::{FileKind, NamedFile};
 
 /// The file being read and the problems found in it so far.
@@ -14,6 +15,10 @@ pub struct Report<'t> {
     text: &'t str,
     /// Where each line begins.
     lines: Vec<usize>,
+    /// Why the file is read.
+    pub mode: Mode,
+    secrets: RefCell<Vec<Span>>,
+    warnings: RefCell<Vec<Problem>>,
     problems: RefCell<Vec<Problem>>,
     files: RefCell<Vec<(FileKind, NamedFile)>>,
 }
@@ -32,10 +37,19 @@ pub struct Placed<T> {
 
 impl<'t> Report<'t> {
     /// A report without problems.
-    pub fn new(file: &'t str, text: &'t str) -> Self {
+    pub fn new(file: &'t str, text: &'t str, mode: Mode) -> Self {
         let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
-        Self { file, text, lines, problems: RefCell::default(), files: RefCell::default() }
+        Self {
+            file,
+            text,
+            lines,
+            mode,
+            secrets: RefCell::default(),
+            warnings: RefCell::default(),
+            problems: RefCell::default(),
+            files: RefCell::default(),
+        }
     }
 
     /// The place of a span.
@@ -44,7 +58,9 @@ impl<'t> Report<'t> {
         let line = self.lines.partition_point(|&begin| begin <= span.start);
         let begin = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let before = self.text.get(begin..span.start).unwrap_or_default();
-        Place { line, column: before.chars().count() + 1 }
+        let value = self.text.get(span.clone()).unwrap_or_default();
+        let length = value.lines().next().unwrap_or_default().chars().count();
+        Place { line, column: before.chars().count() + 1, length }
     }
 
     /// `file:line` of a place.
@@ -64,6 +80,7 @@ impl<'t> Report<'t> {
         let written = self.text.get(value.span.clone()).unwrap_or_default();
         if written.get(1..written.len().saturating_sub(1)) == Some(value.value.as_str()) {
             place.column += 1 + offset;
+            place.length = 1;
         }
         self.add_at(Some(place), text);
     }
@@ -75,8 +92,20 @@ impl<'t> Report<'t> {
 
     /// Adds a problem at a place.
     pub fn add_at(&self, place: Option<Place>, text: impl Into<String>) {
-        let problem = Problem { file: self.file.to_owned(), place, text: text.into() };
+        let problem = Problem { file: self.file.to_owned(), place, code: None, text: text.into() };
         self.problems.borrow_mut().push(problem);
+    }
+
+    /// Adds a warning at a span: what is legal and likely wrong.
+    pub fn warn(&self, span: &Span, code: &'static str, text: impl Into<String>) {
+        let place = Some(self.place(span));
+        let warning = Problem { file: self.file.to_owned(), place, code: Some(code), text: text.into() };
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// Keeps a value out of the lines that are shown.
+    pub fn hide(&self, span: Span) {
+        self.secrets.borrow_mut().push(span);
     }
 
     /// Notes a file that the settings name.
@@ -91,10 +120,58 @@ impl<'t> Report<'t> {
         self.problems.borrow().len()
     }
 
-    /// All files named, and all problems in the order of their places.
-    pub fn into_parts(self) -> (Vec<(FileKind, NamedFile)>, Vec<Problem>) {
+    /// Hides what follows `=` in lines that may hold a secret, in a file of which no key is known.
+    pub fn hide_secret_lines(&self) {
+        for (number, &begin) in self.lines.iter().enumerate() {
+            let end = self.lines.get(number + 1).copied().unwrap_or(self.text.len());
+            let line = self.text.get(begin..end).unwrap_or_default();
+            if let Some((key, _)) = line.split_once('=').filter(|_| is_secret(line)) {
+                self.hide(begin + key.len() + 1..end);
+            }
+        }
+    }
+
+    /// What was found.
+    pub fn into_found(self) -> Found {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| problem.place);
-        (self.files.into_inner(), problems)
+        let mut shown = String::new();
+        if self.mode == Mode::Record {
+            shown = masked(self.text, self.secrets.into_inner());
+        }
+        Found { files: self.files.into_inner(), problems, warnings: self.warnings.into_inner(), shown }
     }
+}
+
+/// What was found in a file.
+#[derive(Debug)]
+pub struct Found {
+    /// The files that it names.
+    pub files: Vec<(FileKind, NamedFile)>,
+    /// All problems in the order of their places.
+    pub problems: Vec<Problem>,
+    /// What is legal and likely wrong.
+    pub warnings: Vec<Problem>,
+    /// The text with its secrets masked, the lines and columns as they are.
+    pub shown: String,
+}
+
+/// Whether a key of this name that is not known may have a secret as its value.
+pub fn is_secret(key: &str) -> bool {
+    const WORDS: [&str; 6] = ["auth", "cookie", "credential", "password", "secret", "token"];
+    let key = key.to_ascii_lowercase();
+    WORDS.iter().any(|word| key.contains(word)) || key.ends_with("api-key") || key.ends_with("api_key")
+}
+
+/// The text with `*` for each character of these spans, line ends kept.
+fn masked(text: &str, mut spans: Vec<Span>) -> String {
+    spans.sort_by_key(|span| span.start);
+    let mut spans = spans.into_iter().peekable();
+    let mut out = String::with_capacity(text.len());
+    for (at, character) in text.char_indices() {
+        while spans.next_if(|span| span.end <= at).is_some() {}
+        let hidden = spans.peek().is_some_and(|span| span.start <= at);
+        out.push(if hidden && character != '\n' { '*' } else { character });
+    }
+    out
 }

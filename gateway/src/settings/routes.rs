@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use http::Method;
 
+use super::kinds::{Duration, List, Parsed, Text, size};
 use super::reader::Reader;
+use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::{
     Action, Limit, PathMatch, Route, Segment, Upstream, actions, conflicts, domain, edits, limits, paths,
@@ -17,7 +19,7 @@ pub fn read(root: &mut Reader<'_, '_>, upstreams: &[Upstream], known_limits: &[L
     if !root.has("routes") {
         report.add_global("there is no route; add [[routes]] with path = \"/\" and upstream = \"NAME\"");
     }
-    let tables = root.tables("routes").unwrap_or_default();
+    let tables = root.tables("routes", "[[routes]]", Otherwise::Needed, "which request goes where");
     let routes: Vec<Route> =
         tables.into_iter().filter_map(|table| route(table, upstreams, known_limits)).collect();
     compare(&routes, report);
@@ -53,24 +55,56 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream], known_limits: &[Limi
     let report = table.report;
     let before = report.count();
     let place = report.place(&table.span);
-    let name = table.string("name").map(|name| name.value);
+    let name = table.get("name", Text, "made of the next ones", "its name in logs and metrics");
     let hosts = hosts(&mut table);
     let path_policy = paths::policy(&mut table);
     let path = paths::read(&mut table, path_policy);
-    let methods: Vec<Method> =
-        table.strings("methods").into_iter().filter_map(|text| method(&text, report)).collect();
-    let headers = edits::conditions(&mut table, "headers", true);
-    let query = edits::conditions(&mut table, "query", false);
-    let request_headers = edits::read(&mut table, "request_headers", path.as_ref());
-    let response_headers = edits::read(&mut table, "response_headers", path.as_ref());
+    let methods = table.get(
+        "methods",
+        List(Parsed { label: "method", pattern: Some("^[^a-z]+$"), read: method }),
+        "any",
+        "methods; `GET` takes `HEAD` as well, and WebSocket over HTTP/1.1 and HTTP/2",
+    );
+    let methods = methods.unwrap_or_default().into_iter().map(|method| method.value).collect();
+    let headers = edits::conditions(
+        &mut table,
+        "headers",
+        true,
+        "what fields must hold: `{ \"X-Env\" = \"beta\", \"X-Debug\" = true, \"X-Old\" = false }`: this value, any value, no such field",
+    );
+    let query = edits::conditions(
+        &mut table,
+        "query",
+        false,
+        "the same for the parameters of the query, compared decoded",
+    );
+    let request_headers = edits::read(
+        &mut table,
+        "request_headers",
+        path.as_ref(),
+        "changes to the fields of the request, see below",
+    );
+    let response_headers = edits::read(
+        &mut table,
+        "response_headers",
+        path.as_ref(),
+        "changes to the fields of the response, see below",
+    );
     let action = actions::read(&mut table, path.as_ref(), upstreams);
     if matches!(action, Some(Action::Redirect(_) | Action::Respond(_))) && !request_headers.is_empty() {
         report.add(&table.span, "'request_headers' has no effect without 'upstream'; remove it");
     }
     let limits = limits::names(&mut table, known_limits);
-    let max_body_bytes = table.size("max_body_bytes", 0..=1 << 50);
-    let request_timeout = table.duration("request_timeout");
-    let per_try_timeout = table.duration("per_try_timeout");
+    let max_body_bytes =
+        table.get("max_body_bytes", size(0..=1 << 50), "the listener's", "the longest request body");
+    let request_timeout = table.get(
+        "request_timeout",
+        Duration::Positive,
+        "none",
+        "from the head of a request to the end of its response; then 504, or the response breaks off",
+    );
+    let per_try_timeout =
+        table.get("per_try_timeout", Duration::Positive, "the upstream's", "the longest time of one try");
     table.finish();
     // A route read in part would only cause more problems that are none.
     if report.count() > before {
@@ -134,11 +168,16 @@ fn describe(route: &Route) -> String {
 
 fn hosts(table: &mut Reader<'_, '_>) -> Vec<String> {
     let report = table.report;
+    let given = table.get(
+        "hosts",
+        List(Parsed { label: "host", pattern: None, read: pattern }),
+        "any",
+        "host names without port; `\"*.example.com\"` is every name below `example.com`",
+    );
     let mut hosts: Vec<String> = Vec::new();
-    for text in table.strings("hosts") {
-        let Some(host) = pattern(&text, report) else { continue };
+    for Placed { value: host, span } in given.unwrap_or_default() {
         if hosts.contains(&host) {
-            report.add(&text.span, format!("the host '{host}' is there twice; remove one"));
+            report.add(&span, format!("the host '{host}' is there twice; remove one"));
         }
         hosts.push(host);
     }

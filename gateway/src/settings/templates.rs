@@ -1,11 +1,12 @@
 //! Reads templates, and looks whether they fit the place where they stand.
 
+use super::kinds::{Kind, Parsed, Slot, Value};
 use super::paths::has_parameter;
-use super::reader::Reader;
 use super::report::{Placed, Report};
 use super::{Part, PathMatch, Template, Variable};
 use crate::http::path::Path;
 use crate::http::token::{is_field_value, is_unreserved};
+use crate::json::Json;
 
 /// What a template becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +28,42 @@ pub struct Scope<'a> {
     pub place: Use,
 }
 
-/// Takes a template.
-pub fn take(table: &mut Reader<'_, '_>, key: &'static str, scope: Scope<'_>) -> Option<Template> {
-    let text = table.string(key)?;
-    read(&text, scope, table.report)
+/// A template in this scope.
+pub fn template<'a>(
+    label: &'static str,
+    scope: Scope<'a>,
+) -> Parsed<impl Fn(&Placed<String>, &Report<'_>) -> Option<Template> + 'a> {
+    let read = move |text: &Placed<String>, report: &Report<'_>| read(text, scope, report);
+    Parsed { label, pattern: None, read }
+}
+
+/// The value of a field, which may be empty.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldValue<'a>(Scope<'a>);
+
+/// The value of a field in this scope.
+pub fn field_value(scope: Scope<'_>) -> FieldValue<'_> {
+    FieldValue(scope)
+}
+
+impl Kind for FieldValue<'_> {
+    type Value = Template;
+
+    fn read(&self, slot: &Slot<'_, '_>, value: &Value<'_>) -> Option<Template> {
+        let Some(text) = value.get_ref().as_str() else {
+            slot.wrong(value, "a text");
+            return None;
+        };
+        read(&Placed { value: text.to_owned(), span: value.span() }, self.0, slot.report)
+    }
+
+    fn label(&self) -> String {
+        "template".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        Json::object([("type", Json::text("string"))])
+    }
 }
 
 /// Reads a template.

@@ -158,9 +158,12 @@ fn every_key_is_read() {
 #[test]
 fn mistakes_are_told_with_their_remedy() {
     let listener = [
-        ("protocols = ['http3']", "4:14: 'http3' is not a protocol; write \"http1\" or \"http2\""),
+        (
+            "protocols = ['http3']",
+            "4:14: an item of 'protocols' must be \"http1\" or \"http2\", not 'http3'; did you mean \"http1\"?",
+        ),
         ("protocols = []", "'protocols' is empty"),
-        ("proxy_protocol = 'on'", "write proxy_protocol = { trusted = [\"10.0.0.0/8\"] }"),
+        ("proxy_protocol = 'on'", "'proxy_protocol' must be \"off\" or a table, not 'on'"),
         ("proxy_protocol = {}", "proxy_protocol lacks 'trusted'"),
         ("trusted_proxies = ['10.0.0.0/99']", "'10.0.0.0/99' is not a network"),
         ("tls = { key = 'k' }", "tls lacks 'certificate'"),
@@ -196,7 +199,7 @@ fn mistakes_are_told_with_their_remedy() {
         ("endpoints = ['a:1']\nretries = 11", "a whole number from 0 to 10 or a table, not 11"),
         (
             "endpoints = ['a:1']\nretries = { statuses = ['6xx'] }",
-            "must hold statuses such as 503 or \"5xx\", not '6xx'",
+            "an item of 'statuses' must be a status such as 503 or \"5xx\", not '6xx'",
         ),
         ("endpoints = ['a:1']\nprobe = { path = 'x' }", "'x' is not the path of a request"),
         ("endpoints = ['a:1']\ncircuit = {}", "circuit lacks 'max_requests'"),
@@ -215,7 +218,7 @@ fn mistakes_are_told_with_their_remedy() {
         ("path_policy = { semicolon = 'decode' }", "\"reject\" or \"keep\", not 'decode'"),
         (
             "headers = { x = 1 }",
-            "a condition must be a text, true (there is one) or false (there is none), not 1",
+            "'x' in 'headers' must be a text, true (there is one) or false (there is none), not 1",
         ),
         ("headers = { 'a b' = 'x' }", "'a b' is not the name of a field"),
         ("headers = { X = 'a', x = 'b' }", "another condition on 'x'"),

@@ -32,6 +32,26 @@ pub fn size(text: &str) -> Option<u64> {
     number.checked_mul(bytes)
 }
 
+/// A duration as [`duration`] reads it.
+pub fn duration_text(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    match units.iter().find(|(unit, _)| millis > 0 && millis.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", millis / unit),
+        None if millis == 0 => "0s".to_owned(),
+        None => format!("{millis}ms"),
+    }
+}
+
+/// A size as [`size`] reads it.
+pub fn size_text(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => format!("{bytes}B"),
+    }
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -73,7 +93,7 @@ fn distance(from: &str, to: &str) -> usize {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, nearest, size};
+    use super::{duration, duration_text, nearest, size, size_text};
 
     #[test]
     fn durations() {
@@ -113,6 +133,19 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(size(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for millis in [0, 1, 999, 1000, 1500, 60_000, 61_000, 75_000, 3_600_000, 5_400_000, 86_400_000] {
+            let expected = Duration::from_millis(millis);
+            assert_eq!(duration(&duration_text(expected)), Some(expected), "{millis}");
+        }
+        for bytes in [0, 1, 1023, 1024, 1025, 10 << 20, 3 << 30, (1 << 31) - 1] {
+            assert_eq!(size(&size_text(bytes)), Some(bytes), "{bytes}");
+        }
+        assert_eq!(duration_text(Duration::from_secs(75)), "75s");
+        assert_eq!(size_text(16 << 10), "16KiB");
     }
 
     #[test]

@@ -1,65 +1,108 @@
 //! Reads `[upstreams.NAME]`.
 
-use toml::de::DeValue;
+use std::time;
 
-use super::reader::{Reader, found, integer, put};
-use super::report::Placed;
+use super::kinds::{Duration, Parsed, Statuses, Switch, Text, count, size, words};
+use super::reader::{Either, Reader};
+use super::record::Otherwise;
+use super::report::{Placed, Report};
 use super::{
     Balance, Certificate, Circuit, FileKind, HashKey, Outlier, Probe, Retries, Scheme, Upstream, UpstreamTls,
     domain, endpoints,
 };
-use crate::endpoint::{Protocol, Statuses};
+use crate::endpoint::{self, Protocol};
 use crate::http::token::is_token;
+use crate::json::Json;
 use crate::proxy_protocol::Version;
 
 const EXAMPLE: &str = "[\"10.0.0.1:8080\"]";
 
 /// Reads all upstreams of the file. There may be none, if the routes need none.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Upstream> {
-    let report = root.report;
-    let mut upstreams = Vec::new();
     if !root.has("upstreams") && !root.has("routes") {
-        report.add_global(format!("there is no upstream; add [upstreams.NAME] with endpoints = {EXAMPLE}"));
+        root.report
+            .add_global(format!("there is no upstream; add [upstreams.NAME] with endpoints = {EXAMPLE}"));
     }
-    let Some(mut table) = root.take("upstreams").and_then(|value| Reader::new(value, "[upstreams]", report))
-    else {
-        return upstreams;
-    };
-    for (name, value) in table.rest() {
-        if let Some(table) = Reader::new(value, &format!("[upstreams.{}]", name.value), report) {
-            upstreams.push(upstream(name, table));
-        }
-    }
-    upstreams
+    let tables = root.named("upstreams", "the services behind the gateway; needed where a route names one");
+    tables.into_iter().map(|(name, table)| upstream(name, table)).collect()
 }
 
 fn upstream(name: Placed<String>, mut table: Reader<'_, '_>) -> Upstream {
     let report = table.report;
     let mut upstream = Upstream { name: name.value, place: report.place(&name.span), ..Upstream::default() };
-    let before = report.count();
     upstream.endpoints = endpoints::read(&mut table);
-    if upstream.endpoints.is_empty() && report.count() == before {
-        table.lacks("endpoints", EXAMPLE);
-    }
     let protocols = [("auto", Protocol::Auto), ("http1", Protocol::Http1), ("http2", Protocol::Http2)];
-    put(&mut upstream.protocol, table.word("protocol", &protocols));
+    table.set(
+        &mut upstream.protocol,
+        "protocol",
+        words(&protocols),
+        "`\"auto\"`: by ALPN over TLS, HTTP/2 for `h2c://`, otherwise HTTP/1.1",
+    );
     let has_tls = table.has("tls");
-    put(&mut upstream.tls, table.table("tls").map(tls));
-    put(&mut upstream.balance, balance(&mut table));
+    let tls = table.table("tls", "the system's authorities", "how `https://` endpoints are verified");
+    upstream.tls = tls.map(tls_of).unwrap_or_default();
+    upstream.balance = balance(&mut table).unwrap_or(upstream.balance);
     upstream.outlier = outlier(&mut table);
-    upstream.probe = table.table("probe").and_then(probe);
-    put(&mut upstream.slow_start, table.duration_or_zero("slow_start"));
-    upstream.circuit = table.table("circuit").and_then(circuit);
-    put(&mut upstream.retries, retries(&mut table));
+    let probe = table.table("probe", "none", "requests by which the gateway sees whether an endpoint works");
+    upstream.probe = probe.and_then(probe_of);
+    table.set(
+        &mut upstream.slow_start,
+        "slow_start",
+        Duration::OrZero,
+        "the time over which an endpoint that works again gets its full share",
+    );
+    let circuit = table.table("circuit", "none", "the most requests at a time");
+    upstream.circuit = circuit.and_then(circuit_of);
+    upstream.retries = retries(&mut table);
     let versions = [("off", None), ("v1", Some(Version::V1)), ("v2", Some(Version::V2))];
-    put(&mut upstream.proxy_protocol, table.word("proxy_protocol", &versions));
-    put(&mut upstream.max_header_bytes, table.size("max_header_bytes", 1024..=1 << 20));
-    put(&mut upstream.max_headers, table.count("max_headers", 8..=1024));
-    put(&mut upstream.connect_timeout, table.duration("connect_timeout"));
-    put(&mut upstream.response_timeout, table.duration("response_timeout"));
-    put(&mut upstream.body_timeout, table.duration("body_timeout"));
-    put(&mut upstream.idle_timeout, table.duration("idle_timeout"));
-    put(&mut upstream.max_idle, table.count("max_idle", 0..=65536));
+    table.set(
+        &mut upstream.proxy_protocol,
+        "proxy_protocol",
+        words(&versions),
+        "the PROXY protocol header sent at the begin of a connection",
+    );
+    table.set(
+        &mut upstream.max_header_bytes,
+        "max_header_bytes",
+        size(1024..=1 << 20),
+        "the longest head of a response; beyond it 502",
+    );
+    table.set(
+        &mut upstream.max_headers,
+        "max_headers",
+        count(8..=1024),
+        "the most fields in it; beyond it 502",
+    );
+    table.set(
+        &mut upstream.connect_timeout,
+        "connect_timeout",
+        Duration::Positive,
+        "to resolve the name and connect, TLS included; then 504",
+    );
+    table.set(
+        &mut upstream.response_timeout,
+        "response_timeout",
+        Duration::Positive,
+        "from the last byte of a request to the head of its response; then 504",
+    );
+    table.set(
+        &mut upstream.body_timeout,
+        "body_timeout",
+        Duration::Positive,
+        "how long a response body may pause",
+    );
+    table.set(
+        &mut upstream.idle_timeout,
+        "idle_timeout",
+        Duration::Positive,
+        "how long a connection is kept for reuse; let it be shorter than the server's",
+    );
+    table.set(
+        &mut upstream.max_idle,
+        "max_idle",
+        count(0..=65536),
+        "the most connections kept, for each endpoint and thread",
+    );
     let of = |scheme| upstream.endpoints.iter().find(|endpoint| endpoint.scheme == scheme);
     if let (Some(endpoint), Protocol::Http1) = (of(Scheme::H2c), upstream.protocol) {
         report.add(
@@ -74,45 +117,80 @@ fn upstream(name: Placed<String>, mut table: Reader<'_, '_>) -> Upstream {
     upstream
 }
 
-fn tls(mut table: Reader<'_, '_>) -> UpstreamTls {
+fn tls_of(mut table: Reader<'_, '_>) -> UpstreamTls {
     let report = table.report;
-    let ca = table.string("ca").map(|file| report.file(FileKind::Authorities, &file));
-    let identity = certificate(&mut table, false);
-    let server_name = table.string("server_name").and_then(|name| match domain::check(&name.value) {
+    let ca = table.placed(
+        "ca",
+        Text,
+        "the system's",
+        "the certificates of the authorities to trust, in PEM; a server's own certificate must not be that of an authority (`CA:TRUE`, as `openssl req -x509` makes it), also where `ca` names it",
+    );
+    let ca = ca.map(|file| report.file(FileKind::Authorities, &file));
+    let identity = certificate(&mut table, false, "none");
+    let server_name = table.get(
+        "server_name",
+        Parsed { label: "host", pattern: Some("^[A-Za-z0-9._:-]+$"), read: host_name },
+        "the endpoint's host",
+        "the name to send (SNI) and to verify",
+    );
+    table.finish();
+    UpstreamTls { ca, identity, server_name }
+}
+
+fn host_name(name: &Placed<String>, report: &Report<'_>) -> Option<String> {
+    match domain::check(&name.value) {
         Ok(name) => Some(name),
         Err(reason) => {
             let shown = name.value.escape_debug();
             report.add(&name.span, format!("'{shown}' is not a host: {reason}"));
             None
         }
-    });
-    table.finish();
-    UpstreamTls { ca, identity, server_name }
+    }
 }
 
-/// Reads `certificate` and `key`; one without the other is a problem, both are noted.
-pub fn certificate(table: &mut Reader<'_, '_>, required: bool) -> Option<Certificate> {
+/// Reads `certificate` and `key`; one without the other is a problem, both are noted. `otherwise` is
+/// what holds without them, if they are not `required`.
+pub fn certificate(
+    table: &mut Reader<'_, '_>,
+    required: bool,
+    otherwise: &'static str,
+) -> Option<Certificate> {
+    const CHAIN: &str = "a certificate chain in PEM, the own one first";
+    const KEY: &str = "its private key in PEM";
     let report = table.report;
     let needed = required || table.has("certificate") || table.has("key");
-    let mut file = |key, example, kind| {
-        let text = if needed { table.required(key, example) } else { table.string(key) };
+    let mut file = |key, example, kind, doc| {
+        // With words it is not needed everywhere, and the schema must not ask for it.
+        if needed && !otherwise.is_empty() && !table.has(key) {
+            table.lacks(key, example);
+        }
+        let text = if otherwise.is_empty() {
+            table.need(key, Text, example, doc)
+        } else {
+            table.placed(key, Text, otherwise, doc)
+        };
         text.map(|text| report.file(kind, &text))
     };
-    let certificate = file("certificate", "\"/etc/gateway/tls.crt\"", FileKind::Chain);
-    let key = file("key", "\"/etc/gateway/tls.key\"", FileKind::Key);
+    let certificate = file("certificate", "\"/etc/gateway/tls.crt\"", FileKind::Chain, CHAIN);
+    let key = file("key", "\"/etc/gateway/tls.key\"", FileKind::Key, KEY);
     Some(Certificate { certificate: certificate?, key: key? })
 }
 
 fn balance(table: &mut Reader<'_, '_>) -> Option<Balance> {
-    let words = [
+    let known = [
         ("round_robin", Some(Balance::RoundRobin)),
         ("least_requests", Some(Balance::LeastRequests)),
         ("hash", None),
     ];
-    let word = table.word("balance", &words);
+    let word = table.get(
+        "balance",
+        words(&known),
+        "`\"round_robin\"`; `\"hash\"` with `hash`",
+        "which endpoint takes a request; `\"least_requests\"`: the less busy of two chosen at random",
+    );
     let report = table.report;
     let span = table.span.clone();
-    let hash = table.table("hash");
+    let hash = table.table("hash", "none", "what is hashed");
     match (word, hash) {
         (None, None) => None,
         (Some(Some(balance)), None) => Some(balance),
@@ -128,24 +206,36 @@ fn balance(table: &mut Reader<'_, '_>) -> Option<Balance> {
     }
 }
 
+fn token(name: &Placed<String>, report: &Report<'_>) -> Option<String> {
+    let good = is_token(name.value.as_bytes());
+    if !good {
+        report.add(&name.span, format!("'{}' is not a name", name.value.escape_debug()));
+    }
+    good.then(|| name.value.clone())
+}
+
 fn hash_of(mut table: Reader<'_, '_>) -> Option<Balance> {
-    let header = table.string("header");
-    let cookie = table.string("cookie");
-    let address = table.boolean("client_address").unwrap_or(false);
-    let max_load_percent = table.count("max_load_percent", 101..=1000).unwrap_or(125);
     let report = table.report;
+    let before = report.count();
+    let name = Parsed { label: "name", pattern: Some(TOKEN), read: token };
+    let header = table.get("header", name, "none", "the name of a field");
+    let cookie = table.get("cookie", name, "none", "the name of a cookie");
+    let mut address = false;
+    table.set(&mut address, "client_address", Switch, "the address of the client");
+    let mut max_load_percent = 125;
+    table.set(
+        &mut max_load_percent,
+        "max_load_percent",
+        count(101..=1000),
+        "an endpoint with more requests in flight than this part of the average gets no further ones",
+    );
     let span = table.span.clone();
     table.finish();
-    for name in header.iter().chain(&cookie) {
-        if !is_token(name.value.as_bytes()) {
-            report.add(&name.span, format!("'{}' is not a name", name.value.escape_debug()));
-            return None;
-        }
-    }
     let key = match (header, cookie, address) {
-        (Some(name), None, false) => HashKey::Header(name.value.to_ascii_lowercase()),
-        (None, Some(name), false) => HashKey::Cookie(name.value),
+        (Some(name), None, false) => HashKey::Header(name.to_ascii_lowercase()),
+        (None, Some(name), false) => HashKey::Cookie(name),
         (None, None, true) => HashKey::ClientAddress,
+        _ if report.count() > before => return None,
         _ => {
             report.add(
                 &span,
@@ -157,42 +247,107 @@ fn hash_of(mut table: Reader<'_, '_>) -> Option<Balance> {
     Some(Balance::Hash { key, max_load_percent })
 }
 
+/// A token (RFC 9110 section 5.6.2) as a regular expression.
+pub const TOKEN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
+
 fn outlier(table: &mut Reader<'_, '_>) -> Option<Outlier> {
     let report = table.report;
     let mut outlier = Outlier::default();
-    let cooldown = table.duration_or_zero("cooldown");
-    let has_cooldown = cooldown.is_some();
-    put(&mut outlier.base_ejection, cooldown);
-    if let Some(mut table) = table.table("outlier") {
-        put(&mut outlier.failures, table.count("failures", 1..=1000));
-        put(&mut outlier.connect_failures, table.count("connect_failures", 1..=1000));
-        put(&mut outlier.statuses, statuses(&mut table, "statuses"));
-        if has_cooldown && table.has("base_ejection") {
-            report.add(
-                &table.span,
-                "'cooldown' is another name for 'outlier.base_ejection'; remove one of them",
-            );
-        }
-        put(&mut outlier.base_ejection, table.duration_or_zero("base_ejection"));
-        put(&mut outlier.max_ejection, table.duration("max_ejection"));
-        put(&mut outlier.max_ejected_percent, table.count("max_ejected_percent", 0..=100));
-        table.finish();
+    let cooldown = table.get(
+        "cooldown",
+        Duration::OrZero,
+        "`base_ejection` of `outlier`",
+        "another name for `base_ejection` of `outlier`",
+    );
+    outlier.base_ejection = cooldown.unwrap_or(outlier.base_ejection);
+    let mut table = table.section("outlier", "when an endpoint is passed over for its failures");
+    table.set(
+        &mut outlier.failures,
+        "failures",
+        count(1..=1000),
+        "so many failures in a row: broken connections, timeouts, and `statuses`",
+    );
+    table.set(
+        &mut outlier.connect_failures,
+        "connect_failures",
+        count(1..=1000),
+        "so many failures to connect in a row",
+    );
+    table.set(
+        &mut outlier.statuses,
+        "statuses",
+        Statuses,
+        "which responses count as failures; `[]` for none",
+    );
+    if cooldown.is_some() && table.has("base_ejection") {
+        report.add(&table.span, "'cooldown' is another name for 'outlier.base_ejection'; remove one of them");
     }
+    table.set(
+        &mut outlier.base_ejection,
+        "base_ejection",
+        Duration::OrZero,
+        "how long the first time, and the growth; `\"0s\"` turns all of this off",
+    );
+    table.set(&mut outlier.max_ejection, "max_ejection", Duration::Positive, "the longest time");
+    table.set(
+        &mut outlier.max_ejected_percent,
+        "max_ejected_percent",
+        count(0..=100),
+        "how many of the endpoints may be passed over at a time; one always may if there is another",
+    );
+    table.finish();
     outlier.max_ejection = outlier.max_ejection.max(outlier.base_ejection);
     (!outlier.base_ejection.is_zero()).then_some(outlier)
 }
 
-fn probe(mut table: Reader<'_, '_>) -> Option<Probe> {
-    let report = table.report;
-    let path = table.required("path", "\"/healthz\"");
-    let interval = table.duration("interval").unwrap_or(std::time::Duration::from_secs(10));
-    let timeout = table.duration("timeout").unwrap_or(std::time::Duration::from_secs(2));
-    let accepted = statuses(&mut table, "statuses").unwrap_or_else(|| Statuses::new([(200, 299)]));
-    let host = table.string("host");
-    let healthy_after = table.count("healthy_after", 1..=100).unwrap_or(2);
-    let unhealthy_after = table.count("unhealthy_after", 1..=100).unwrap_or(3);
+fn probe_of(mut table: Reader<'_, '_>) -> Option<Probe> {
+    let path = table.need(
+        "path",
+        Parsed { label: "path", pattern: Some("^/"), read: probe_path },
+        "\"/healthz\"",
+        "what to ask for with GET",
+    );
+    let mut probe = Probe {
+        path: String::new(),
+        interval: time::Duration::from_secs(10),
+        timeout: time::Duration::from_secs(2),
+        statuses: endpoint::Statuses::new([(200, 299)]),
+        host: None,
+        healthy_after: 2,
+        unhealthy_after: 3,
+    };
+    probe.host = table.get(
+        "host",
+        Parsed { label: "host", pattern: None, read: probe_host },
+        "the endpoint's",
+        "the field `Host`",
+    );
+    table.set(
+        &mut probe.interval,
+        "interval",
+        Duration::Positive,
+        "from one probe of an endpoint to the next",
+    );
+    table.set(&mut probe.timeout, "timeout", Duration::Positive, "to the end of the response's head");
+    table.set(&mut probe.statuses, "statuses", Statuses, "the good ones");
+    table.set(
+        &mut probe.healthy_after,
+        "healthy_after",
+        count(1..=100),
+        "good responses in a row, after which the endpoint is used again",
+    );
+    table.set(
+        &mut probe.unhealthy_after,
+        "unhealthy_after",
+        count(1..=100),
+        "failures in a row, after which it is passed over",
+    );
     table.finish();
-    let path = path?;
+    probe.path = path?.value;
+    Some(probe)
+}
+
+fn probe_path(path: &Placed<String>, report: &Report<'_>) -> Option<String> {
     let mut target = crate::http::target::Target::default();
     if !path.value.starts_with('/') || target.read_http1(b"GET", path.value.as_bytes(), None, true).is_err() {
         let shown = path.value.escape_debug();
@@ -204,91 +359,83 @@ fn probe(mut table: Reader<'_, '_>) -> Option<Probe> {
     }
     let mut written = Vec::new();
     target.write_to(&mut written);
-    if let Some(host) = &host
-        && crate::http::host::read(host.value.as_bytes(), &mut String::new()).is_err()
-    {
-        report.add(&host.span, format!("'{}' is not a host", host.value.escape_debug()));
-    }
-    Some(Probe {
-        path: String::from_utf8(written).ok()?,
-        interval,
-        timeout,
-        statuses: accepted,
-        host: host.map(|host| host.value),
-        healthy_after,
-        unhealthy_after,
-    })
+    String::from_utf8(written).ok()
 }
 
-fn circuit(mut table: Reader<'_, '_>) -> Option<Circuit> {
-    if !table.has("max_requests") {
-        table.lacks("max_requests", "1000");
+fn probe_host(host: &Placed<String>, report: &Report<'_>) -> Option<String> {
+    if crate::http::host::read(host.value.as_bytes(), &mut String::new()).is_err() {
+        report.add(&host.span, format!("'{}' is not a host", host.value.escape_debug()));
+        return None;
     }
-    let max_requests = table.count("max_requests", 1..=1_000_000);
-    let max_pending = table.count("max_pending", 0..=1_000_000).unwrap_or(100);
-    let queue_timeout = table.duration("queue_timeout").unwrap_or(std::time::Duration::from_secs(1));
+    Some(host.value.clone())
+}
+
+fn circuit_of(mut table: Reader<'_, '_>) -> Option<Circuit> {
+    let max_requests = table.need(
+        "max_requests",
+        count(1..=1_000_000),
+        "1000",
+        "the most requests in flight over all threads",
+    );
+    let mut circuit =
+        Circuit { max_requests: 0, max_pending: 100, queue_timeout: time::Duration::from_secs(1) };
+    table.set(
+        &mut circuit.max_pending,
+        "max_pending",
+        count(0..=1_000_000),
+        "the most that wait for one of those to end; beyond it 503",
+    );
+    table.set(
+        &mut circuit.queue_timeout,
+        "queue_timeout",
+        Duration::Positive,
+        "how long one may wait; then 503",
+    );
     table.finish();
-    Some(Circuit { max_requests: max_requests?, max_pending, queue_timeout })
+    circuit.max_requests = max_requests?.value;
+    Some(circuit)
 }
 
 /// Reads `retries`: a number, or a table.
-fn retries(table: &mut Reader<'_, '_>) -> Option<Retries> {
-    let report = table.report;
+fn retries(table: &mut Reader<'_, '_>) -> Retries {
     let mut retries = Retries::default();
-    let value = table.take("retries")?;
-    let span = value.span();
-    match value.get_ref() {
-        DeValue::Integer(number) if integer(number).is_some_and(|number| number <= 10) => {
-            put(&mut retries.attempts, integer(number).and_then(|number| u32::try_from(number).ok()));
-        }
-        DeValue::Table(_) => {
-            let mut table = Reader::new(value, "retries", report)?;
-            put(&mut retries.attempts, table.count("attempts", 0..=10));
-            put(&mut retries.statuses, statuses(&mut table, "statuses"));
-            retries.per_try_timeout = table.duration("per_try_timeout");
-            put(&mut retries.budget_percent, table.count("budget_percent", 0..=100));
+    let attempts = || count(0..=10);
+    let given = table.either(
+        "retries",
+        attempts(),
+        Otherwise::Is(Json::Number(retries.attempts.into())),
+        "how often a request is tried again, or a table, see below",
+    );
+    match given {
+        None => {}
+        Some(Either::Value(attempts)) => retries.attempts = attempts.value,
+        Some(Either::Table(mut table)) => {
+            table.set(
+                &mut retries.attempts,
+                "attempts",
+                attempts(),
+                "how often a request is tried again; the number alone may stand in place of the table",
+            );
+            table.set(
+                &mut retries.statuses,
+                "statuses",
+                Statuses,
+                "the responses after which a request that is idempotent is tried again, such as `[503]`",
+            );
+            retries.per_try_timeout = table.get(
+                "per_try_timeout",
+                Duration::Positive,
+                "none",
+                "from the last byte of a try to the head of its response",
+            );
+            table.set(
+                &mut retries.budget_percent,
+                "budget_percent",
+                count(0..=100),
+                "the most retries, as a part of the requests of the last ten seconds; ten a second are always allowed",
+            );
             table.finish();
         }
-        other => {
-            let found = found(other);
-            report
-                .add(&span, format!("'retries' must be a whole number from 0 to 10 or a table, not {found}"));
-        }
     }
-    Some(retries)
-}
-
-/// Reads a list of statuses: numbers, or texts such as "5xx".
-fn statuses(table: &mut Reader<'_, '_>, key: &'static str) -> Option<Statuses> {
-    if !table.has(key) {
-        // Taken all the same, so that the key is known.
-        table.take(key);
-        return None;
-    }
-    let mut ranges = Vec::new();
-    for item in table.list(key, "a list of statuses such as [503, \"5xx\"]") {
-        let range = match item.get_ref() {
-            DeValue::Integer(number) => integer(number)
-                .and_then(|status| u16::try_from(status).ok())
-                .filter(|status| (100..=599).contains(status))
-                .map(|status| (status, status)),
-            DeValue::String(text) => match text.as_bytes() {
-                &[class @ b'1'..=b'5', b'x', b'x'] => {
-                    let first = u16::from(class - b'0') * 100;
-                    Some((first, first + 99))
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        if let Some(range) = range {
-            ranges.push(range);
-        } else {
-            let found = found(item.get_ref());
-            table
-                .report
-                .add(&item.span(), format!("'{key}' must hold statuses such as 503 or \"5xx\", not {found}"));
-        }
-    }
-    Some(Statuses::new(ranges))
+    retries
 }

@@ -36,7 +36,7 @@ impl Upstream {
         let dialing =
             DialSettings { resolver: Arc::clone(resolver), tls, proxy_header: settings.proxy_protocol };
         let cluster = Arc::new(Cluster::new(config(settings), None, Moment::now()));
-        Ok(Self::new(settings.clone(), metrics.upstream(&settings.name), cluster, dialing))
+        Ok(Self::new(settings.clone(), metrics, cluster, dialing))
     }
 }
 

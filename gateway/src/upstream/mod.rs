@@ -20,7 +20,8 @@ use crate::http::head::HeadLimits;
 use crate::http::name::Name;
 use crate::http1::wire::Wire;
 use crate::http2;
-use crate::observe::counter::{Attempts, PerWorker};
+use crate::observe::counter::{Attempts, PerWorker, Tries};
+use crate::observe::metrics::Metrics;
 use crate::settings::{self, HashKey};
 use crate::worker::Worker;
 use backend::Backend;
@@ -32,6 +33,8 @@ pub struct Upstream {
     pub settings: settings::Upstream,
     /// Its counters.
     pub counters: Arc<PerWorker<Attempts>>,
+    /// The counters of its endpoints, in the order of the cluster.
+    pub tries: Vec<Arc<PerWorker<Tries>>>,
     /// What the heads of its responses may measure.
     pub limits: HeadLimits,
     /// Its endpoints and their health.
@@ -47,7 +50,7 @@ pub struct Upstream {
 impl Upstream {
     fn new(
         settings: settings::Upstream,
-        counters: Arc<PerWorker<Attempts>>,
+        metrics: &Metrics,
         cluster: Arc<Cluster>,
         dialing: DialSettings,
     ) -> Self {
@@ -58,7 +61,10 @@ impl Upstream {
             _ => None,
         };
         let slot = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { settings, counters, limits, cluster, dialing, key, slot }
+        let counters = metrics.upstream(&settings.name);
+        let endpoints = cluster.endpoints.iter();
+        let tries = endpoints.map(|endpoint| metrics.endpoint(&settings.name, &endpoint.name)).collect();
+        Self { settings, counters, tries, limits, cluster, dialing, key, slot }
     }
 
     /// The `Host` for a request that names none.
@@ -126,6 +132,9 @@ impl Upstream {
         if let Some(ejection) = self.cluster.report(local, index, outcome, now)
             && let Some(endpoint) = self.cluster.endpoints.get(index)
         {
+            if let Some(tries) = self.tries.get(index) {
+                tries.of(0).ejections.add_shared(1);
+            }
             crate::observe::stderr::say(format_args!(
                 "upstream '{}': {} is passed over for {:?} after {outcome}",
                 self.settings.name, endpoint.name, ejection.time

@@ -26,7 +26,7 @@ use watch::Watches;
 
 /// Log lines wait for a tenth of a second at most.
 const TICKS_PER_HAND_OVER: u64 = 2;
-/// Idle connections are looked at every second.
+/// Idle connections and spare buffers are looked at every second.
 const TICKS_PER_SWEEP: u64 = 20;
 
 /// One worker thread.
@@ -141,6 +141,7 @@ impl Worker {
         }
         if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.sweep(self.watches.now());
+            self.buffers.trim();
         }
     }
 

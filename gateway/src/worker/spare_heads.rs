@@ -7,26 +7,28 @@ use crate::http::heads::{Request, Response};
 /// How many of each wait at most.
 const MOST: usize = 256;
 
-/// The spare heads of one worker.
+/// The spare heads of one worker. They are boxed, so that a head is not copied on its way through an exchange.
 #[derive(Debug, Default)]
+#[allow(clippy::vec_box)]
 pub struct SpareHeads {
-    requests: RefCell<Vec<Request>>,
-    responses: RefCell<Vec<Response>>,
+    requests: RefCell<Vec<Box<Request>>>,
+    responses: RefCell<Vec<Box<Response>>>,
 }
 
+#[allow(clippy::unnecessary_box_returns)]
 impl SpareHeads {
     /// An empty request head.
-    pub fn take_request(&self) -> Request {
+    pub fn take_request(&self) -> Box<Request> {
         self.requests.borrow_mut().pop().unwrap_or_default()
     }
 
     /// An empty response head.
-    pub fn take_response(&self) -> Response {
+    pub fn take_response(&self) -> Box<Response> {
         self.responses.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Gives heads back.
-    pub fn give(&self, mut request: Request, mut response: Response) {
+    pub fn give(&self, mut request: Box<Request>, mut response: Box<Response>) {
         let (mut requests, mut responses) = (self.requests.borrow_mut(), self.responses.borrow_mut());
         if requests.len() < MOST {
             request.clear();

@@ -255,7 +255,7 @@ fn on_python_3_11_slim_both_engines_make_the_same_runnable_image() {
         return;
     }
     let base = std::env::var("XTASK_TEST_PYTHON").unwrap_or_default();
-    if !have("python", !base.is_empty(), "XTASK_TEST_PYTHON names no python:3.11-slim") {
+    if !have("python-image", !base.is_empty(), "XTASK_TEST_PYTHON names no python:3.11-slim") {
         return;
     }
     let (native, buildx, archive) = (folder("python-native"), folder("python-buildx"), folder("python.tar"));

@@ -1,10 +1,12 @@
-//! Registries of others, started for one test.
+//! Registry programs of other projects, started for one test.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+use super::have::have;
 
 /// A running registry; it ends with this value.
 pub(crate) struct Live {
@@ -14,12 +16,12 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Debian's docker-registry, without TLS. None, with a word why, where it is not installed.
+    /// docker-registry, without TLS. None where it is not installed; the test then says that it was skipped.
     pub(crate) fn docker() -> Option<Self> {
         Self::docker_with("", true)
     }
 
-    /// The same, with more lines below `http:`, and deleting or not.
+    /// The same with further settings below `http:`; `deletes` allows deletion.
     pub(crate) fn docker_with(http: &str, deletes: bool) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
@@ -47,18 +49,15 @@ impl Live {
         Self::start(Command::new(program), "serving on port ", tempfile::tempdir().unwrap())
     }
 
-    /// Starts a registry and waits for the line in which it says where it listens.
+    /// Starts a registry and waits for the log line with its address.
     fn start(mut command: Command, before_address: &str, folder: TempDir) -> Option<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
                 let name = command.get_program().to_string_lossy().into_owned();
-                let required = std::env::var("XTASK_REQUIRE").is_ok_and(|list| list.contains("registry"));
-                assert!(!required, "XTASK_REQUIRE wants {name}: {error}");
-                eprintln!(
-                    "skipped: {name} cannot be started ({error}); apt-get install docker-registry crane"
-                );
+                let why = format!("{name}: {error}; cargo xtask engines crane docker-registry");
+                let _ = have("registry", false, &why);
                 return None;
             }
         };
@@ -69,7 +68,7 @@ impl Live {
             let text = &rest[..end];
             text.parse().or_else(|_| format!("127.0.0.1:{text}").parse()).ok()
         });
-        // A pipe that nobody empties would stop it one day.
+        // A full pipe would block the registry.
         std::thread::spawn(move || lines.for_each(drop));
         Some(Self { child, address: address.expect("the registry says where it listens"), folder })
     }

@@ -8,6 +8,7 @@ mod have;
 mod image;
 pub mod live;
 pub mod published;
+pub mod stand_in;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -235,6 +236,16 @@ pub struct Ran {
 impl Ran {
     pub fn of(command: &mut Command) -> Self {
         Self::from_output(command.output().unwrap())
+    }
+
+    /// The same with this text on standard input.
+    pub fn with_input(command: &mut Command, input: &str) -> Self {
+        use std::io::Write as _;
+        use std::process::Stdio;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Self::from_output(child.wait_with_output().unwrap())
     }
 
     pub fn from_output(output: Output) -> Self {

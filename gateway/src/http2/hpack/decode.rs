@@ -7,6 +7,7 @@ use super::label::{Label, is_value};
 use super::static_table::{self, TABLE};
 use super::table::Table;
 use super::{Malformed, huffman, integer};
+use crate::net::append;
 
 /// What takes decoded fields.
 pub trait Sink {
@@ -79,8 +80,8 @@ impl Decoder {
         }
         let buffer = sink.buffer();
         let start = buffer.len();
-        buffer.extend_from_slice(name);
-        buffer.extend_from_slice(value);
+        append(buffer, name);
+        append(buffer, value);
         sink.field(label, valid, start, start + name.len());
         Ok(())
     }
@@ -104,7 +105,7 @@ impl Decoder {
                 let entry = self.table.get(place - static_table::LEN).ok_or(Malformed)?;
                 (entry.label, entry.name)
             };
-            buffer.extend_from_slice(name);
+            append(buffer, name);
             label
         } else {
             string(block, at, buffer)?;
@@ -130,7 +131,7 @@ fn string(block: &[u8], at: &mut usize, out: &mut Vec<u8>) -> Result<(), Malform
     if coded {
         huffman::decode(bytes, out)
     } else {
-        out.extend_from_slice(bytes);
+        append(out, bytes);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 use super::static_table::index_of;
 use super::{huffman, integer};
 use crate::http::name::Name;
+use crate::net::append;
 
 const INDEXED: u8 = 0x80;
 const LITERAL: u8 = 0x00;
@@ -148,6 +149,6 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
         huffman::encode(text, out);
     } else {
         integer::encode(out, 0, 7, text.len());
-        out.extend_from_slice(text);
+        append(out, text);
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::OVERHEAD;
 use super::label::Label;
+use crate::net::append;
 
 /// The entries that a sender has added, newest first.
 #[derive(Debug)]
@@ -74,9 +75,9 @@ impl Table {
         self.compact();
         let place = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         let at = place(self.bytes.len());
-        self.bytes.extend_from_slice(name);
+        append(&mut self.bytes, name);
         let entry = Entry { label, valid, name: at, value: place(self.bytes.len()) };
-        self.bytes.extend_from_slice(value);
+        append(&mut self.bytes, value);
         self.entries.push_back(entry);
         self.size += size;
     }

@@ -3,7 +3,6 @@
 //! One file a command in `commands`; beneath it modules by subject. Data goes one way: settings make a plan, the
 //! plan runs step by step, the steps leave a result.
 
-mod bench;
 mod commands;
 mod environments;
 mod image;

@@ -1,6 +1,4 @@
-//! Content digests: the only names by which bytes are known here.
-//!
-//! SHA-256 alone, as every registry speaks it (image-spec descriptor.md, "Digests").
+//! SHA-256 digests of content (image-spec descriptor.md, "Digests"). No other algorithm is read or written.
 
 use std::fmt;
 use std::io;
@@ -11,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Fault;
 
-/// The SHA-256 digest of some bytes; reads and prints as `sha256:` and 64 hex digits in lower case.
+/// A SHA-256 digest. Its text form is `sha256:` and 64 hex digits in lower case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -31,7 +29,7 @@ impl Digest {
         })
     }
 
-    /// The first 12 hex digits, for tables; never to find anything by.
+    /// The first 12 hex digits, for tables only.
     pub fn short(&self) -> String {
         self.hex()[..12].to_owned()
     }
@@ -83,7 +81,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Hashes and counts what is written to it.
+/// A writer that hashes and counts its bytes.
 #[derive(Debug, Default)]
 pub struct Hasher {
     state: Sha256,
@@ -91,12 +89,12 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// A hasher that has seen nothing.
+    /// A hasher without input.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The digest of everything written, and its length in bytes.
+    /// The digest and the length in bytes of everything written.
     pub fn finish(self) -> (Digest, u64) {
         (Digest(self.state.finalize().into()), self.bytes)
     }
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hasher_agrees_with_the_digest_of_the_whole() {
+    fn the_hasher_gives_the_digest_of_all_writes() {
         let mut hasher = Hasher::new();
         hasher.write_all(b"hello ").unwrap();
         hasher.write_all(b"world").unwrap();

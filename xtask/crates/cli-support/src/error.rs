@@ -1,23 +1,23 @@
-//! What a person is told when something ends badly, and the exit code that goes with it.
+//! Error messages and exit codes.
 //!
-//! Errors travel as [`anyhow::Error`]; a [`Fault`] anywhere in the chain decides the exit code and
-//! brings the place and the hint. An error without one is a failure of the work (exit code 1).
+//! Errors are [`anyhow::Error`]. A [`Fault`] in the chain decides the exit code and has the place and the hint. An error
+//! without a `Fault` has exit code 1.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why a command did not end well; the number is the process's exit code.
+/// The kind of a failure; its number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitKind {
     /// The work failed (1).
     Failed = 1,
     /// Flags or settings are wrong (2).
     Usage = 2,
-    /// A gate said no: a budget, a vulnerability, a policy (3).
+    /// A check did not pass: a budget, a vulnerability, a policy (3).
     Gate = 3,
 }
 
-/// One thing that is wrong: what, where, and what to do about it.
+/// An error message: what is wrong, where, and what to do.
 #[derive(Debug)]
 pub struct Fault {
     kind: ExitKind,
@@ -42,34 +42,33 @@ impl Fault {
         Self::new(ExitKind::Usage, what)
     }
 
-    /// A gate said no: exit code 3.
+    /// A check did not pass: exit code 3.
     pub fn gate(what: impl Into<String>) -> Self {
         Self::new(ExitKind::Gate, what)
     }
 
-    /// Where it is: `file:line:column`, a URL, a path.
+    /// The place: `file:line:column`, a URL or a path.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.place = Some(place.to_string());
         self
     }
 
-    /// What to do, as a sentence or the exact command.
+    /// What to do: a sentence or a command.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// It is about what was sent, which is wrong in itself, and not about sending it: asking again, or later,
-    /// brings the same.
+    /// Marks an error in the content itself, not in its transfer: a retry gives the same error.
     #[must_use]
     pub fn of_content(mut self) -> Self {
         self.of_content = true;
         self
     }
 
-    /// The exit code's reason.
+    /// The kind, which decides the exit code.
     pub fn kind(&self) -> ExitKind {
         self.kind
     }
@@ -86,7 +85,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// Several faults found in one reading; settings report all of theirs at once.
+/// Several faults, such as all errors of a settings file.
 #[derive(Debug)]
 pub struct Faults(pub Vec<Fault>);
 
@@ -99,18 +98,18 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-/// Text that may be anybody's, for a terminal or a log: control characters and those that turn the order
-/// of letters around are spelled out, and no line of it can be a command to GitHub Actions (`::…`).
+/// Makes untrusted text safe for a terminal or a log: escapes control characters and bidirectional marks, and prevents a line
+/// from being a command to GitHub Actions (`::…`).
 pub fn plain(text: &str) -> String {
     let lines: Vec<_> =
         text.split('\n').map(|line| plain_line(line.strip_suffix('\r').unwrap_or(line))).collect();
     lines.join("\n")
 }
 
-/// The same for text that is one line; a line break is spelled out too.
+/// The same for one line: line breaks are escaped too.
 pub fn plain_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    // The runner reads commands after blanks too.
+    // The runner also accepts commands after blanks.
     if ["::", "##["].iter().any(|mark| text.trim_start().starts_with(mark)) {
         out.push('\\');
     }
@@ -126,9 +125,9 @@ pub fn plain_line(text: &str) -> String {
     out
 }
 
-/// The exit code that an error stands for.
+/// The exit code of an error.
 pub fn kind(error: &anyhow::Error) -> ExitKind {
-    // `downcast_ref` of the whole also finds a fault that was added as context; the chain's links hide it.
+    // A fault that was added as context is found by `downcast_ref` of the error, not of the chain's links.
     if let Some(fault) = error.downcast_ref::<Fault>() {
         return fault.kind;
     }
@@ -143,13 +142,13 @@ pub fn kind(error: &anyhow::Error) -> ExitKind {
     ExitKind::Failed
 }
 
-/// Whether an error is about content that is wrong in itself ([`Fault::of_content`]).
+/// Whether the error is in the content itself ([`Fault::of_content`]).
 pub fn of_content(error: &anyhow::Error) -> bool {
     let whole = error.downcast_ref::<Fault>().is_some_and(|fault| fault.of_content);
     whole || error.chain().any(|cause| cause.downcast_ref::<Fault>().is_some_and(|fault| fault.of_content))
 }
 
-/// The error as a person reads it: an `error:` line a fault, its causes indented below, the hint last.
+/// Formats an error: one `error:` line for each fault, its causes indented below, the hints last.
 pub fn render(error: &anyhow::Error) -> String {
     let mut out = String::new();
     let mut hints: Vec<_> =
@@ -158,7 +157,7 @@ pub fn render(error: &anyhow::Error) -> String {
     for cause in error.chain() {
         if let Some(Faults(faults)) = cause.downcast_ref::<Faults>() {
             for fault in faults {
-                // Indented, a line of it cannot be taken for a fault of its own.
+                // Further lines are indented, so that none looks like another fault.
                 out.push_str(&format!("error: {}\n", plain(&fault.to_string()).replace('\n', "\n  ")));
                 if let Some(hint) = &fault.hint {
                     out.push_str(&help(hint));
@@ -167,7 +166,7 @@ pub fn render(error: &anyhow::Error) -> String {
             first = false;
             continue;
         }
-        // What a registry or an image says must not speak to the terminal, or to GitHub's log.
+        // Text of a registry or an image is untrusted.
         let text = plain(&cause.to_string()).replace('\n', "\n  ");
         out.push_str(if first { "error: " } else { "  because: " });
         out.push_str(&text);
@@ -185,7 +184,7 @@ pub fn render(error: &anyhow::Error) -> String {
     out
 }
 
-/// A hint; its further lines, which may be for pasting, stand below its first.
+/// Formats a hint; its further lines are aligned below the first.
 fn help(hint: &str) -> String {
     format!("  help: {}\n", plain(hint).replace('\n', "\n        "))
 }
@@ -215,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_itself_is_known_below_any_context() {
+    fn of_content_is_found_below_any_context() {
         let error = anyhow::Error::new(Fault::failed("other bytes").of_content()).context("step");
         assert!(of_content(&error) && of_content(&error.context(Fault::gate("no"))));
         assert!(!of_content(&Fault::failed("no answer").into()));
     }
 
     #[test]
-    fn text_of_others_commands_nothing() {
+    fn untrusted_text_is_escaped() {
         for (text, expected) in [
             ("a\u{1b}[31mb", "a\\u{1b}[31mb"),
             ("a\r\nb", "a\\r\\nb"),
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hint_comes_last_and_every_fault_is_shown() {
+    fn hints_come_last_and_all_faults_are_shown() {
         let error = Err::<(), _>(Fault::failed("no answer").at("http://r/").hint("start it"))
             .context("pull the base")
             .unwrap_err();

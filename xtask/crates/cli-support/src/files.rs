@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::temporary::Temporary;
 
-/// Removes a folder and all that is in it; a folder that does not exist is no error.
+/// Removes a folder with its content. A missing folder is not an error.
 pub fn remove_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -18,24 +18,24 @@ pub fn remove_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// Replaces a file in one rename: a reader sees the old content or the new one, never a part.
+/// Replaces a file atomically, by a rename.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, |file| Ok(file.write_all(bytes)?))
 }
 
-/// Replaces a file with what `write` writes, in one rename. What is unfinished is removed after an error or a signal.
+/// Replaces a file atomically with what `write` writes. After an error or a signal the partial file is removed.
 pub fn replace_with(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.partial"));
     let mut file = File::create(&partial).with_context(|| partial.display().to_string())?;
     let temporary = Temporary::new(&partial);
     write(&mut file).with_context(|| partial.display().to_string())?;
-    // Windows renames no open file.
+    // Windows cannot rename an open file.
     drop(file);
     temporary.rename(path).with_context(|| path.display().to_string())
 }
 
-/// Where a download is written to. It starts over where the bytes do not match the digest.
+/// The destination of a download, which can start over if the bytes do not match the digest.
 pub trait Sink: Write {
     /// Discards everything written so far.
     fn restart(&mut self) -> io::Result<()>;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_replacement_leaves_the_old_file_and_nothing_else() {
+    fn a_failed_replacement_keeps_the_old_file_and_leaves_no_other() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("a.toml");
         replace(&path, b"old").unwrap();

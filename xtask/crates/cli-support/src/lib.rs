@@ -1,5 +1,5 @@
-//! What a command-line tool needs below its commands: errors with hints, masking of secrets, child
-//! processes, signals, temporary files, digests, time and output.
+//! Support for command-line tools: errors with hints, masking of secrets, child processes, signals, temporary files,
+//! digests, time and output.
 
 pub mod digest;
 pub mod error;

@@ -1,19 +1,19 @@
-//! Secrets that are in use, and text without them: the last thing that happens to all that is shown.
+//! Masks the secrets in use in all output.
 //!
-//! A registry is sent a password and may say it back anywhere: in a header, a name, a type, a place. So it
-//! is not the texts of errors that are looked through, one by one, but what leaves this program.
+//! A registry may echo a password anywhere: in a header, a name, a media type, a URL. So secrets are masked where text
+//! leaves this program, not in each message.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Shorter ones would blank out ordinary words and hide nothing.
-const SHORTEST: usize = 8;
+/// Shorter secrets are not masked: they would also match ordinary words.
+const MIN_LENGTH: usize = 8;
 
 static SECRETS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// From now on, this is shown nowhere: neither as it is nor as JSON or a URL would have it.
+/// Masks this secret from now on, also in its JSON and URL encodings.
 pub fn remember(secret: &str) {
-    if secret.len() < SHORTEST {
+    if secret.len() < MIN_LENGTH {
         return;
     }
     let json = serde_json::Value::from(secret).to_string();
@@ -30,22 +30,21 @@ fn in_url(byte: u8) -> String {
     }
 }
 
-/// The text without what is to be remembered.
+/// Replaces all remembered secrets with `***`.
 pub fn mask(text: &str) -> String {
     let secrets = SECRETS.lock().unwrap_or_else(PoisonError::into_inner);
-    // The longest first: one may be a part of another.
+    // The longest first: a secret may contain another.
     let mut found: Vec<_> = secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();
     found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     found.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
 }
 
-/// Whether an address has a login in it (`me:password@host`), which is shown wherever the address is; an
-/// `@` before a digest is none.
+/// Whether an address contains a login (`me:password@host`). An `@` before a digest is not one.
 pub fn has_login(address: &str) -> bool {
     address.match_indices('@').any(|(at, _)| !address[at + 1..].starts_with("sha256:"))
 }
 
-/// An address without the login in it.
+/// The address with its login masked.
 pub fn without_login(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((_, host)) if has_login(address) => format!("***@{host}"),
@@ -58,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_is_not_shown() {
+    fn a_login_is_masked() {
         for (address, shown) in [
             ("http://me:hunter2@host/x", "***@host/x"),
             ("http://me:a/b@c@host/x", "***@host/x"),
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_shown_in_no_form() {
+    fn a_remembered_secret_is_masked_in_every_encoding() {
         remember("short");
         remember("mask-hunter2/\"x\"");
         remember("mask-hunter2");

@@ -1,4 +1,4 @@
-//! A plan: what a command will do, as data. It is printed, compared in tests, and run, in that shape.
+//! Plans: the steps of a command as data, which is printed, compared in tests and run.
 
 use std::fmt;
 use std::time::Instant;
@@ -10,30 +10,30 @@ use crate::error::{Fault, plain, render};
 use crate::process::{Cmd, checkpoint};
 use crate::ui::{self, Progress, Ui, seconds};
 
-/// What a step does when it is its turn.
+/// The action of a step.
 pub trait Action {
-    /// What the steps of a plan hand on to each other.
+    /// The state that the steps of a plan share.
     type State;
 
-    /// The child process that it is, where it is one.
+    /// The child process, if the action is one.
     fn command(&self) -> Option<&Cmd> {
         None
     }
 
-    /// Does it, and says in a few words what came of it.
+    /// Does it and returns the outcome in a few words.
     fn run(&self, state: &mut Self::State, progress: &Progress) -> Result<String>;
 }
 
-/// One thing that a command will do.
+/// A step of a plan.
 #[derive(Debug)]
 pub struct Step<A> {
-    /// A short name, unique in its plan.
+    /// Its short name.
     pub name: &'static str,
-    /// Why it is done.
+    /// Its purpose.
     pub reason: String,
-    /// What it reads: files, references, settings.
+    /// Its inputs: files, references, settings.
     pub inputs: Vec<String>,
-    /// How it is done.
+    /// Its action.
     pub action: A,
 }
 
@@ -44,19 +44,19 @@ pub struct Plan<A> {
     steps: Vec<Step<A>>,
 }
 
-/// How a step went.
+/// The result of a step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepReport {
     /// The step's name.
     pub name: &'static str,
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// What came of it.
+    /// Its outcome in a few words.
     pub outcome: String,
 }
 
 impl<A: Action> Plan<A> {
-    /// A plan without steps for the command of this name.
+    /// A plan without steps for this command.
     pub fn new(command: &'static str) -> Self {
         Self { command, steps: Vec::new() }
     }
@@ -73,7 +73,7 @@ impl<A: Action> Plan<A> {
         self.steps.push(Step { name, reason: reason.into(), inputs, action });
     }
 
-    /// Runs the steps one after the other and stops at the first that fails.
+    /// Runs the steps in order and stops at the first failure.
     pub fn run(&self, state: &mut A::State, ui: Ui) -> Result<Vec<StepReport>> {
         let mut reports = Vec::new();
         for step in &self.steps {
@@ -82,7 +82,7 @@ impl<A: Action> Plan<A> {
         Ok(reports)
     }
 
-    /// Runs every step, also after one that fails, and names all that failed.
+    /// Runs all steps, also after a failure. The error names the failed steps.
     pub fn run_all(&self, state: &mut A::State, ui: Ui) -> Result<Vec<StepReport>> {
         let mut reports = Vec::new();
         let mut failed = Vec::new();
@@ -117,7 +117,7 @@ impl<A: Action> Plan<A> {
         Ok(StepReport { name: step.name, seconds: started.elapsed().as_secs_f64(), outcome })
     }
 
-    /// The plan with the steps of these names alone; all of them where no name is given.
+    /// Keeps only the named steps; without names, all of them.
     pub fn only(mut self, names: &[String]) -> Result<Self, Fault> {
         let known: Vec<_> = self.steps.iter().map(|step| step.name).collect();
         if let Some(name) = names.iter().find(|name| !name.is_empty() && !known.contains(&name.as_str())) {
@@ -129,12 +129,12 @@ impl<A: Action> Plan<A> {
         Ok(self)
     }
 
-    /// Prints the plan: what `--dry-run` shows, and with `--json` the document.
+    /// Prints the plan for `--dry-run`, with `json` as a document.
     pub fn print(&self, json: bool) {
         ui::print(&if json { format!("{:#}\n", self.json()) } else { self.to_string() });
     }
 
-    /// The plan as one JSON document (docs/json.md).
+    /// The plan as a JSON document (docs/json.md).
     pub fn json(&self) -> serde_json::Value {
         let step = |step: &Step<A>| {
             let mut object = serde_json::json!({
@@ -171,7 +171,7 @@ impl<A: Action> fmt::Display for Plan<A> {
     }
 }
 
-/// The reports' total, for a closing line.
+/// The total duration of the steps, formatted.
 pub fn total(reports: &[StepReport]) -> String {
     seconds(reports.iter().map(|report| report.seconds).sum())
 }

@@ -1,4 +1,4 @@
-//! Files and folders that go away with the run that made them, also where a signal ends it.
+//! Temporary files and folders, removed when the process ends, also after a signal.
 
 use std::fs;
 use std::io;
@@ -7,31 +7,31 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static THERE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// A file or a folder that is removed with this value.
+/// A file or folder that is removed when this value is dropped.
 #[derive(Debug)]
 pub struct Temporary {
     path: PathBuf,
-    stays: bool,
+    kept: bool,
 }
 
 impl Temporary {
-    /// What this very run has made at `path`.
+    /// Registers the file or folder at `path`, which this process has made.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         there().push(path.clone());
-        Self { path, stays: false }
+        Self { path, kept: false }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Moves it to where it stays.
+    /// Renames it to its final path, where it is kept.
     pub fn rename(mut self, to: &Path) -> io::Result<()> {
         let mut there = there();
         fs::rename(&self.path, to)?;
-        self.stays = true;
+        self.kept = true;
         forget(&mut there, &self.path);
         Ok(())
     }
@@ -39,8 +39,8 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.stays {
-            // As in a rename, within one lock: as soon as it is gone another may be made under its name.
+        if !self.kept {
+            // Delete and deregister under one lock; otherwise the exit handler could delete a new file at the same path.
             let mut there = there();
             remove(&self.path);
             forget(&mut there, &self.path);
@@ -48,7 +48,7 @@ impl Drop for Temporary {
     }
 }
 
-/// Removes all that is there, and lets nothing be made afterwards for as long as the answer lives.
+/// Removes all registered files and folders. No other can be registered until the returned guard is dropped.
 #[cfg(unix)]
 pub fn remove_all() -> impl Sized {
     let there = there();
@@ -66,7 +66,7 @@ fn forget(there: &mut Vec<PathBuf>, path: &Path) {
     }
 }
 
-/// What cannot be removed is left: the runs that come after sweep up, or the system does.
+/// Ignores errors: a later run or the system removes the rest.
 fn remove(path: &Path) {
     let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_goes_with_its_value_and_stays_where_it_was_moved() {
+    fn a_dropped_value_removes_its_file_and_a_renamed_file_is_kept() {
         let temp = tempfile::tempdir().unwrap();
         let (folder, file, moved) = (temp.path().join("a"), temp.path().join("b"), temp.path().join("c"));
         fs::create_dir(&folder).unwrap();
@@ -85,7 +85,7 @@ mod tests {
         fs::write(&file, "first").unwrap();
         let first = Temporary::new(&file);
         first.rename(&moved).unwrap();
-        // The name is free for another, which the first one has nothing to do with.
+        // The first value no longer owns this path.
         fs::write(&file, "second").unwrap();
         let second = Temporary::new(&file);
         assert!(folder.exists() && file.exists());

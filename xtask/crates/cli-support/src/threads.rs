@@ -1,4 +1,4 @@
-//! Several things at once, on threads that end before their caller goes on.
+//! Scoped threads: several requests at the same time.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,10 +6,10 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::Result;
 
-/// Requests under way at the same time: enough to fill a line, and more of them make registries say 429.
-const AT_ONCE: usize = 8;
+/// Concurrent requests. With more, registries answer 429.
+const MAX_CONCURRENT: usize = 8;
 
-/// What `ask` says to each of `items`, in their order; the first error ends it.
+/// Calls `ask` for each item and returns the answers in the order of the items. The first error ends it.
 pub fn each<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let answers = Mutex::new((Vec::new(), None));
@@ -29,7 +29,7 @@ pub fn each<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R> + Sync)
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(items.len()) {
+        for _ in 0..MAX_CONCURRENT.min(items.len()) {
             scope.spawn(work);
         }
     });
@@ -41,7 +41,7 @@ pub fn each<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R> + Sync)
     Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
-/// What a thread came to; its panic goes on in this one.
+/// Joins a thread and resumes its panic, if any.
 pub fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_come_in_order_and_an_error_ends_it() {
+    fn answers_are_in_order_and_an_error_ends_it() {
         let items: Vec<u32> = (0..100).collect();
         assert_eq!(
             each(&items, |item| Ok(item * 2)).unwrap(),

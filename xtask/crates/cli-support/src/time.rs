@@ -1,4 +1,4 @@
-//! Days and times as documents have them: RFC 3339, in UTC.
+//! Dates and times of RFC 3339, in UTC.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,23 +6,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The end of the year 9999, the last that RFC 3339 can write, in seconds since 1970.
+/// The end of the year 9999, the last year of RFC 3339, in seconds since 1970.
 pub const LAST: u64 = 253_402_300_799;
 
-/// The time now, in seconds since 1970.
+/// The current time in seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// A time in seconds since 1970 as RFC 3339 has it, in UTC.
+/// Formats a time in seconds since 1970 as RFC 3339, in UTC.
 pub fn rfc3339(time: u64) -> String {
     let second = time % 86_400;
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{}T{hour:02}:{minute:02}:{second:02}Z", Date::of_seconds(time))
 }
 
-/// The seconds since 1970 of a time of RFC 3339, section 5.6, fractions cut off; none where it is no such
-/// time, or lies outside of the years 1970 to 9999. A leap second counts as the one before it.
+/// Parses a time of RFC 3339, section 5.6, to seconds since 1970, without fractions. None if it is malformed or not in the
+/// years 1970 to 9999. A leap second counts as the second before it.
 pub fn seconds_of(text: &str) -> Option<u64> {
     let (date, rest) = (text.get(..10)?, text.get(10..)?);
     let date = date.parse::<Date>().ok()?;
@@ -67,26 +67,26 @@ pub struct Date {
 }
 
 impl Date {
-    /// This day.
+    /// The current day.
     pub fn today() -> Self {
         Self::of_seconds(now())
     }
 
-    /// The day of this moment, in seconds since 1970.
+    /// The day of a time in seconds since 1970.
     pub fn of_seconds(seconds: u64) -> Self {
         Self { days: i64::try_from(seconds / 86_400).unwrap_or(i64::MAX) }
     }
 
-    /// The day of these numbers, if there is one; up to the year 9999, the last that RFC 3339 can write.
+    /// The day with this year (0 to 9999), month and day, if it exists.
     pub fn new(year: i64, month: i64, day: i64) -> Option<Self> {
         let may_be = (0..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
         let date = may_be.then(|| Self::of_parts(year, month, day))?;
-        // 31 February becomes another day and so does not come back the same.
+        // A day such as 31 February is converted to another date.
         (date.parts() == (year, month, day)).then_some(date)
     }
 
-    /// The seconds since 1970 of a time on this day; none where there is no such time, or it was before. A
-    /// leap second counts as the one before it.
+    /// The seconds since 1970 of a time on this day; none if the time does not exist or is before 1970. A leap second counts
+    /// as the second before it.
     pub fn at(self, hour: u64, minute: u64, second: u64) -> Option<u64> {
         let days = u64::try_from(self.days).ok()?;
         let is_time = hour < 24 && minute < 60 && second <= 60;
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_and_read() {
+    fn times_are_formatted_and_parsed() {
         for (time, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_counted_and_written() {
+    fn days_are_counted_and_formatted() {
         for (text, days) in
             [("1970-01-01", 0), ("2000-02-29", 11_016), ("2026-08-21", 20_686), ("1969-12-31", -1)]
         {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_none() {
+    fn malformed_times_are_none() {
         for (text, expected) in [
             ("2024-02-29T12:34:56.789z", Some(1_709_210_096)),
             ("2024-02-29T13:34:56+01:00", Some(1_709_210_096)),

@@ -5,8 +5,8 @@
 //! 1. what the caller was given (`--token-stdin`), for the registry it was given for;
 //! 2. for ghcr.io, `GHCR_TOKEN`, then `GITHUB_TOKEN`, with the user `GITHUB_ACTOR`;
 //! 3. Docker's `config.json` (`DOCKER_CONFIG`, else `~/.docker`): `credHelpers`, `auths`, `credsStore`;
-//! 4. Podman's `auth.json`: `REGISTRY_AUTH_FILE`, else `$XDG_RUNTIME_DIR/containers`, then
-//!    `~/.config/containers`.
+//! 4. Podman's `auth.json`: `REGISTRY_AUTH_FILE`, else `$XDG_RUNTIME_DIR/containers` (`/run/containers/UID`
+//!    without that variable), then `~/.config/containers`.
 //!
 //! A file that cannot be read, or a helper that fails, is an error: going on without credentials would
 //! end in a refusal that hides the cause.
@@ -192,8 +192,10 @@ fn in_file(
     repository: &str,
 ) -> Result<Option<FoundCredential>> {
     let Some(file) = AuthFile::read(path)? else { return Ok(None) };
-    if let Some(helper) = file.helper(registry) {
-        return ask(environment, helper, path, registry);
+    if let Some(helper) = file.helper(registry)
+        && let Some(found) = ask(environment, helper, path, registry)?
+    {
+        return Ok(Some(found));
     }
     if let Some((key, credential)) = file.entry(registry, repository)? {
         let source = CredentialSource::File { path: path.to_owned(), key };

@@ -89,6 +89,10 @@ impl Client {
         session.found(reference.repository())
     }
 
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     /// The session with an image's registry.
     pub(super) fn session(&self, reference: &Reference) -> Result<Arc<Session>, RequestError> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,6 +121,19 @@ impl Client {
     /// Repeats a request as the policy says.
     pub(super) fn retry<T>(&self, attempt: impl FnMut() -> Result<T, RequestError>) -> Result<T> {
         self.retry_transfer(0, attempt)
+    }
+
+    /// The same; the inner error is a refusal that another try would only repeat, for callers that have
+    /// another way.
+    pub(super) fn retry_or_refusal<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, RequestError>,
+    ) -> Result<Result<T>> {
+        self.retry(|| match attempt() {
+            Err(RequestError { transient: None, error }) => Ok(Err(error)),
+            Err(trouble) => Err(trouble),
+            Ok(value) => Ok(Ok(value)),
+        })
     }
 
     /// The same for a request that moves so many bytes.

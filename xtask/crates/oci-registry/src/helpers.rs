@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::credential::Credential;
 use super::secret::Secret;
@@ -19,12 +20,14 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// What helpers answer where they know nothing of a server.
 const UNKNOWN: [&str; 2] = ["credentials not found in native keychain", "no credentials server URL"];
 
+/// The keys of a helper's answer.
+const KEYS: [&str; 3] = ["ServerURL", "Username", "Secret"];
+
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Answer {
-    #[serde(rename = "Username")]
-    username: String,
-    #[serde(rename = "Secret")]
-    secret: String,
+    username: Option<String>,
+    secret: Option<String>,
 }
 
 /// The program behind a helper's name.
@@ -57,7 +60,8 @@ pub(super) fn get(
         output.push('\n');
     });
     match ended {
-        Ok(()) => answer(&output).map(Some).ok_or_else(|| {
+        Ok(()) if output.trim().is_empty() => Ok(None),
+        Ok(()) => answer(&output).map(Answer::credential).ok_or_else(|| {
             // Whatever it printed instead may hold the secret.
             failed("its answer is not a user name and a secret in JSON".into()).into()
         }),
@@ -75,19 +79,31 @@ pub(super) fn get(
     }
 }
 
-/// The credential in a helper's output. Warnings may stand before the object: standard error comes
-/// through the same pipe.
-fn answer(output: &str) -> Option<Credential> {
+/// A helper's answer in its output. Warnings may stand before the object: standard error comes through the same
+/// pipe.
+fn answer(output: &str) -> Option<Answer> {
     let starts = output.match_indices('{').map(|(at, _)| at);
-    let mut objects =
-        starts.map(|at| serde_json::Deserializer::from_str(&output[at..]).into_iter::<Answer>().next());
-    let Answer { username, secret } = objects.find_map(|object| object?.ok())?;
-    let secret = Secret::new(secret);
-    Some(if username == "<token>" {
-        Credential::Identity(secret)
-    } else {
-        Credential::Basic { user: username, secret }
-    })
+    let mut objects = starts.map(|at| {
+        serde_json::Deserializer::from_str(&output[at..]).into_iter::<serde_json::Map<_, _>>().next()
+    });
+    let has_key = |object: &serde_json::Map<String, Value>| {
+        KEYS.iter().any(|key| object.contains_key(*key)) || output.trim() == "{}"
+    };
+    let object = objects.find_map(|object| object?.ok().filter(has_key))?;
+    serde_json::from_value(Value::Object(object)).ok()
+}
+
+impl Answer {
+    /// What it holds; none without a secret.
+    fn credential(self) -> Option<Credential> {
+        let secret = Secret::new(self.secret.filter(|secret| !secret.is_empty())?);
+        let user = self.username.unwrap_or_default();
+        Some(if user == "<token>" {
+            Credential::Identity(secret)
+        } else {
+            Credential::Basic { user, secret }
+        })
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -126,12 +142,23 @@ mod tests {
     fn knowing_nothing_is_no_error_but_everything_else_is() {
         let unknown = "echo 'credentials not found in native keychain'; exit 1";
         assert_eq!(run(unknown, "r.io").unwrap(), None);
+        for empty in [
+            "true",
+            "echo",
+            "echo '{}'",
+            r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#,
+            r#"echo '{"ServerURL":"r.io","Username":"u","Secret":""}'"#,
+            r#"echo '{"Username":null,"Secret":null}'"#,
+            r#"echo '{"Username":"u"}'"#,
+        ] {
+            assert_eq!(run(empty, "r.io").unwrap(), None, "{empty}");
+        }
         for (script, expected) in [
             ("echo 'keychain is locked'; exit 1", "keychain is locked"),
             ("exit 3", "exit status: 3"),
             (r#"echo '{"Username":"u","Secret":"hunter2"}'; exit 1"#, "exit status: 1"),
             ("echo hunter2", "not a user name"),
-            (r#"echo '{"Username":"u"}'"#, "not a user name"),
+            (r#"echo '["hunter2"]'"#, "not a user name"),
         ] {
             let error = run(script, "r.io").unwrap_err();
             let text = cli_support::error::render(&error);

@@ -99,15 +99,26 @@ impl Client {
     /// The manifest, or none where the registry knows no such one.
     pub fn manifest_if_any(&self, reference: &Reference) -> Result<Option<Manifest>> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
-        self.retry(|| {
+        let answer = self.retry(|| {
             let scopes = pull_scope(reference);
             let mut call = manifest_call(&session, Method::GET, reference, &reference.wanted(), &scopes)?;
-            let answer = session.expect(&mut call, &[200, 404])?;
-            if answer.status.as_u16() == 404 {
-                return Ok(None);
+            let answer = session.send(&mut call)?;
+            match answer.status.as_u16() {
+                200 => {
+                    let manifest = read_manifest(answer, reference)?.map_err(RequestError::permanent)?;
+                    Ok(Ok(Some(manifest)))
+                }
+                404 | 410 => Ok(Ok(None)),
+                _ => match session.refused(answer, &call) {
+                    RequestError { transient: None, error } => Ok(Err(error)),
+                    trouble => Err(trouble),
+                },
             }
-            read_manifest(answer, reference)?.map(Some).map_err(RequestError::permanent)
-        })
+        })?;
+        match answer {
+            Err(_) if self.is_absent(reference)? => Ok(None),
+            answer => answer,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use ureq::http::header::CONTENT_TYPE;
 
 use super::client::Client;
 use super::pull::{MAX_MANIFEST_BYTES, docker_digest, header_value};
-use super::push_request::{Pushed, head_blob, location, push_scope, uploads_url, with_query};
+use super::push_request::{Pushed, blob_exists, location, push_scope, uploads_url, with_query};
 use super::reference::Reference;
 use super::refusal::Action;
 use super::retry::{RequestError, Transient};
@@ -22,6 +22,9 @@ use cli_support::error::Fault;
 /// after they took it, or not while somebody else sends the same one.
 const TRIES_OF_UNSEEN: u32 = 4;
 
+/// The digest of a manifest that was put, and the subject that the registry has taken note of.
+type Put = (Digest, Option<String>);
+
 fn is_unseen(trouble: &RequestError) -> bool {
     trouble.transient.is_none() && format!("{:#}", trouble.error).contains("MANIFEST_BLOB_UNKNOWN")
 }
@@ -32,10 +35,11 @@ impl Client {
     pub fn has_blob(&self, reference: &Reference, digest: &Digest) -> Result<bool> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
-        self.retry(|| {
-            let mut call = head_blob(&session, reference, digest, &scopes)?;
-            Ok(session.expect(&mut call, &[200, 404])?.status.as_u16() == 200)
-        })
+        let answer = self.retry_or_refusal(|| blob_exists(&session, reference, digest, &scopes))?;
+        // Some registries refuse what is not there.
+        answer.or_else(
+            |refused| if session.is_writable(reference.repository()) { Ok(false) } else { Err(refused) },
+        )
     }
 
     /// Asks for the right to push: opens an upload and gives it up again (distribution-spec, "Pushing
@@ -52,7 +56,7 @@ impl Client {
                 content: Content::Bytes(b""),
                 redirects: Redirects::None,
             };
-            let answer = session.expect(&mut call, &[202])?;
+            let answer = session.write(&mut call)?;
             location(&session, &answer)
         })?;
         let mut call = Call {
@@ -128,7 +132,7 @@ impl Client {
     /// neither (distribution-spec, "Pushing Manifests"). Gives the digest of the bytes, which the registry
     /// does not contradict.
     pub fn put_manifest(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<Digest> {
-        self.put_always(reference, bytes, media_type).map(|(digest, _)| digest)
+        self.put_always(reference, bytes, media_type)?.map(|(digest, _)| digest)
     }
 
     /// Puts a manifest as `put_manifest` does, but asks `may` before each try: a registry knows no
@@ -140,18 +144,24 @@ impl Client {
         media_type: &str,
         may: &mut dyn FnMut() -> Result<bool>,
     ) -> Result<Option<Digest>> {
-        self.put(reference, bytes, media_type, may).map(|put| put.map(|(digest, _)| digest))
+        self.put(reference, bytes, media_type, may)?.map(|put| put.map(|(digest, _)| digest))
     }
 
-    /// Puts a manifest; also gives the subject that the registry has taken note of, if it has.
+    /// Puts a manifest; also gives the subject that the registry has taken note of, if it has. The inner error
+    /// is a refusal that another try would only repeat.
     pub(super) fn put_always(
         &self,
         reference: &Reference,
         bytes: &[u8],
         media_type: &str,
-    ) -> Result<(Digest, Option<String>)> {
+    ) -> Result<Result<Put>> {
         let put = self.put(reference, bytes, media_type, &mut || Ok(true))?;
-        put.ok_or_else(|| Fault::failed("the manifest was not sent").at(reference).into())
+        let sent =
+            |put: Option<_>| put.ok_or_else(|| Fault::failed("the manifest was not sent").at(reference));
+        Ok(match put {
+            Ok(put) => Ok(sent(put)?),
+            Err(refused) => Err(refused),
+        })
     }
 
     fn put(
@@ -160,7 +170,7 @@ impl Client {
         bytes: &[u8],
         media_type: &str,
         may: &mut dyn FnMut() -> Result<bool>,
-    ) -> Result<Option<(Digest, Option<String>)>> {
+    ) -> Result<Result<Option<Put>>> {
         let digest = Digest::of(bytes);
         if bytes.len() as u64 > MAX_MANIFEST_BYTES {
             return Err(Fault::failed(format!("the manifest is longer than {MAX_MANIFEST_BYTES} bytes"))
@@ -179,7 +189,7 @@ impl Client {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
         let mut unseen = 0;
-        self.retry(|| {
+        self.retry_or_refusal(|| {
             if !may().map_err(RequestError::permanent)? {
                 return Ok(None);
             }
@@ -191,7 +201,7 @@ impl Client {
                 content: Content::Bytes(bytes),
                 redirects: Redirects::None,
             };
-            let answer = match session.expect(&mut call, &[201]) {
+            let answer = match session.write(&mut call) {
                 Err(trouble) if unseen < TRIES_OF_UNSEEN && is_unseen(&trouble) => {
                     unseen += 1;
                     return Err(RequestError::transient(Transient::Busy(None), trouble.error));

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
-use ureq::http::header::LOCATION;
-use ureq::http::{Method, Uri};
+use ureq::http::header::{LOCATION, RANGE};
+use ureq::http::{HeaderValue, Method, Uri};
 
 use super::reference::Reference;
 use super::refusal::Action;
@@ -27,20 +27,39 @@ pub(super) fn push_scope(reference: &Reference) -> [Scope; 1] {
     [Scope { repository: reference.repository().to_owned(), action: Action::Push }]
 }
 
-pub(super) fn head_blob<'a>(
+/// Whether a repository has a blob (distribution-spec, "Checking if content exists in the registry"). Where
+/// HEAD is refused, by the registry or by the storage that it redirects to, one byte is asked for with GET.
+pub(super) fn blob_exists(
     session: &Session,
     reference: &Reference,
     digest: &Digest,
-    scopes: &'a [Scope],
-) -> Result<Call<'a>, RequestError> {
-    Ok(Call {
-        method: Method::HEAD,
-        url: session.url(&format!("v2/{}/blobs/{digest}", reference.repository()))?,
-        headers: Vec::new(),
+    scopes: &[Scope],
+) -> Result<bool, RequestError> {
+    let url = session.url(&format!("v2/{}/blobs/{digest}", reference.repository()))?;
+    let call = |method: Method, headers| Call {
+        method,
+        url: url.clone(),
+        headers,
         scopes,
         content: Content::None,
         redirects: Redirects::Any,
-    })
+    };
+    let mut head = call(Method::HEAD, Vec::new());
+    let answer = session.send(&mut head)?;
+    match answer.status.as_u16() {
+        200..=299 => return Ok(true),
+        404 => return Ok(false),
+        408 | 429 | 500 | 502..=504 => return Err(session.refused(answer, &head)),
+        _ => {}
+    }
+    let mut get = call(Method::GET, vec![(RANGE, HeaderValue::from_static("bytes=0-0"))]);
+    let answer = session.send(&mut get)?;
+    match answer.status.as_u16() {
+        // An empty blob has no first byte (RFC 9110, section 15.5.17).
+        200..=299 | 416 => Ok(true),
+        404 => Ok(false),
+        _ => Err(session.refused(answer, &get)),
+    }
 }
 
 pub(super) fn uploads_url(session: &Session, reference: &Reference) -> Result<Uri, RequestError> {

@@ -139,12 +139,16 @@ impl Client {
                     redirects: Redirects::None,
                 };
                 let answer = session.send(&mut call)?;
-                match answer.status.as_u16() {
-                    200 => {}
-                    300..=399 | 400 | 404 | 405 | 406 | 501 => return Ok(None),
-                    _ => return Err(session.refused(answer, &call)),
+                if answer.status.is_redirection() {
+                    return Ok(None);
                 }
-                let following = next_page(&session, &answer)?;
+                if answer.status.as_u16() != 200 {
+                    // Whatever is not about this moment: registries without the API answer in many ways, and
+                    // the tag tells whether it is the right to read that is missing.
+                    let refused = session.refused(answer, &call);
+                    return if refused.transient.is_some() { Err(refused) } else { Ok(None) };
+                }
+                let following = next_page(&session, &page, &answer)?;
                 Ok(Some((answer.read(left)?, following)))
             })?;
             let Some((body, following)) = read else { return Ok(None) };
@@ -203,20 +207,36 @@ impl Client {
         manifests: &[&[u8]],
         media_type: &str,
     ) -> Result<Vec<Digest>> {
+        self.put_referrers_or_refusal(reference, manifests, media_type)?
+    }
+
+    /// The same; the inner error says that the registry takes no referrers, or keeps no list of them.
+    pub fn put_referrers_or_refusal(
+        &self,
+        reference: &Reference,
+        manifests: &[&[u8]],
+        media_type: &str,
+    ) -> Result<Result<Vec<Digest>>> {
         let (subject, abouts) = about(reference, manifests)?;
         let put = each(manifests, |bytes| {
             self.put_always(&reference.with_digest(Digest::of(bytes)), bytes, media_type)
         })?;
+        let put = match put.into_iter().collect::<Result<Vec<_>>>() {
+            Ok(put) => put,
+            Err(refused) => return Ok(Err(refused)),
+        };
         let mut entries = Vec::new();
         for ((bytes, about), (digest, noted)) in manifests.iter().zip(abouts).zip(&put) {
             if noted.as_ref().is_none_or(|noted| noted.trim() != subject.to_string()) {
                 entries.push(about.entry(media_type, digest, bytes.len()));
             }
         }
-        if !entries.is_empty() {
-            self.list_by_tag(reference, &subject, &entries)?;
+        if !entries.is_empty()
+            && let Err(refused) = self.list_by_tag(reference, &subject, &entries)?
+        {
+            return Ok(Err(refused));
         }
-        Ok(put.into_iter().map(|(digest, _)| digest).collect())
+        Ok(Ok(put.into_iter().map(|(digest, _)| digest).collect()))
     }
 
     /// Sees to it that what [`Client::put_referrers`] has put is listed a while later: others who wrote the
@@ -243,36 +263,54 @@ impl Client {
                 return Ok(());
             }
             if !has_api {
-                self.list_by_tag(reference, &subject, &lacking)?;
+                self.list_by_tag(reference, &subject, &lacking)??;
             }
         }
-        Err(Fault::failed("the registry took what refers to this image, and does not list it")
+        Err(Fault::failed("the registry accepted the referrers of this image but does not list them")
             .at(reference.with_digest(subject))
-            .hint("run it again when nothing else is published; ask who runs the registry if it stays so")
+            .hint("run it again when nothing else is published; report it to the registry's operator if it stays so")
             .into())
     }
 
-    /// Sees to it that the index under the fallback tag has these entries.
-    fn list_by_tag(&self, reference: &Reference, subject: &Digest, entries: &[Value]) -> Result<()> {
+    /// Adds these entries to the index under the fallback tag. The inner error says why the registry keeps no
+    /// such index.
+    fn list_by_tag(&self, reference: &Reference, subject: &Digest, entries: &[Value]) -> Result<Result<()>> {
         let tag = fallback(reference, subject)?;
+        let no_list = |why: &str| {
+            Fault::failed(format!("the registry has no referrers API, and {why}"))
+                .at(&tag)
+                .hint("use a registry with the referrers API, or publish with --attach never")
+        };
+        let mut wrote = false;
         for _ in 0..ROUNDS {
-            let current = self.manifest_if_any(&tag)?;
-            if let Some(current) = &current
-                && !is_fallback(current, subject)
-            {
-                return Err(Fault::failed("the registry has no referrers API, and the tag for it is taken")
-                    .at(&tag)
-                    .hint("use a registry with the referrers API, or delete what has this tag")
-                    .into());
+            let mut current = self.manifest_if_any(&tag)?;
+            if current.as_ref().is_some_and(|current| current.digest == *subject) {
+                // Some registries read the tag as the digest that it is made of, and keep nothing under it.
+                let is_tag = self.tags_or_refusal(reference)?.is_ok_and(|tags| tags.contains(&tag.wanted()));
+                if !is_tag {
+                    if wrote {
+                        return Ok(Err(no_list("takes the tag for it as the digest of the image").into()));
+                    }
+                    current = None;
+                }
+            }
+            if current.as_ref().is_some_and(|current| !is_fallback(current, subject)) {
+                return Ok(Err(no_list("the tag for it names another manifest").into()));
+            }
+            if wrote && current.is_none() {
+                return Ok(Err(no_list("does not keep the tag for it").into()));
             }
             let current = current.as_ref().map(|manifest| manifest.bytes.as_slice());
             let Some(updated) = with_entries(current, entries).context(format!("add to the index {tag}"))?
             else {
-                return Ok(());
+                return Ok(Ok(()));
             };
-            self.put_always(&tag, &updated, INDEX_TYPE)?;
+            if let Err(refused) = self.put_always(&tag, &updated, INDEX_TYPE)? {
+                return Ok(Err(refused.context(no_list("refuses the tag for it"))));
+            }
+            wrote = true;
         }
-        Err(Fault::failed("others kept writing this index, and what was added is not in it")
+        Err(Fault::failed("other runs kept writing this index, and what was added is not in it")
             .at(&tag)
             .hint("run it again when nothing else is published")
             .into())

@@ -87,6 +87,18 @@ pub enum Refusal {
     NoPullRights,
     /// Known, and without the right to write.
     UploadDenied,
+    /// There is no repository to push to, and the registry makes none by itself.
+    NoRepository,
+    /// The tag exists, and the registry does not let it change.
+    ImmutableTag,
+    /// The owner's storage is used up.
+    Quota,
+    /// The registry is read-only for now.
+    ReadOnly,
+    /// The registry does not take this manifest.
+    InvalidManifest,
+    /// A proxy on the way wants credentials.
+    ProxyCredentials,
     /// More than the registry takes.
     TooLarge,
     /// The registry cannot do this.
@@ -102,7 +114,7 @@ pub enum Refusal {
 impl Refusal {
     /// All of them, in the order of docs/registry.md, which a test holds against them.
     #[cfg(test)]
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::NoCredentials,
         Self::BadCredentials,
         Self::TokenScope,
@@ -115,6 +127,12 @@ impl Refusal {
         Self::NotFound,
         Self::NoPullRights,
         Self::UploadDenied,
+        Self::NoRepository,
+        Self::ImmutableTag,
+        Self::Quota,
+        Self::ReadOnly,
+        Self::InvalidManifest,
+        Self::ProxyCredentials,
         Self::TooLarge,
         Self::Unsupported,
         Self::Unavailable,
@@ -133,6 +151,28 @@ impl Refusal {
         match evidence.status {
             429 => return Self::RateLimit,
             403 if evidence.is_rate_limit(&text) => return Self::RateLimit,
+            407 => return Self::ProxyCredentials,
+            507 => return Self::Quota,
+            _ if writes
+                && says(&[
+                    "immutable",
+                    "immutability",
+                    "already exists",
+                    "cannot be overwritten",
+                    "overwrite",
+                ]) =>
+            {
+                return Self::ImmutableTag;
+            }
+            409 | 412 if evidence.action == Action::Push && !says(&["quota"]) => return Self::ImmutableTag,
+            402 | 403 | 409 | 412 | 413
+                if writes && says(&["quota", "storage limit", "insufficient storage", "billing"]) =>
+            {
+                return Self::Quota;
+            }
+            403 | 405 | 503 if writes && says(&["read-only", "read only", "readonly", "maintenance"]) => {
+                return Self::ReadOnly;
+            }
             413 => return Self::TooLarge,
             400 | 403 | 416 if says(&["too large", "size_invalid", "maximum permissible limit"]) => {
                 return Self::TooLarge;
@@ -144,6 +184,12 @@ impl Refusal {
             408 | 500 | 502..=504 => return Self::Unavailable,
             _ if evidence.repository.bytes().any(|byte| byte.is_ascii_uppercase()) => return Self::Capitals,
             400..=403 if says(&["unsupported"]) => return Self::Unsupported,
+            400 | 415 | 422
+                if writes && says(&["manifest_invalid", "manifest invalid", "media type", "mediatype"]) =>
+            {
+                return Self::InvalidManifest;
+            }
+            404 if evidence.action == Action::Push => return Self::NoRepository,
             404 => return Self::NotFound,
             401 | 403 => {}
             _ => return Self::Unexpected,

@@ -4,7 +4,7 @@ mod authorize;
 mod content;
 mod refused;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -43,6 +43,8 @@ struct State {
     found: BTreeMap<String, FoundCredential>,
     challenge: Option<Challenge>,
     tokens: Cache,
+    /// Repositories that took a write.
+    writable: BTreeSet<String>,
 }
 
 /// A request to the registry.
@@ -82,12 +84,29 @@ impl Session {
             )
         })?;
         if url::is_tls(&self.base) && !url::is_tls(&next) {
+            // A registry behind a proxy that ends TLS may not know its own scheme.
+            if next.host() == self.base.host() && matches!(next.port_u16(), None | Some(80)) {
+                return self.own(&next);
+            }
             let fault = Fault::failed(format!("the registry points from https to {}", url::shown(&next)))
                 .at(url::shown(from))
                 .hint("a proxy in front of the registry must pass on X-Forwarded-Proto");
             return Err(RequestError::permanent(fault));
         }
         Ok(next)
+    }
+
+    /// A URL's path and query on the registry itself.
+    pub(super) fn own(&self, uri: &Uri) -> Result<Uri, RequestError> {
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        url::join(&self.base, path).ok_or_else(|| {
+            RequestError::permanent(Fault::failed("the registry points to no URL").at(url::shown(uri)))
+        })
+    }
+
+    /// Whether a repository took a write of this session, so that its refusals to read are about what is read.
+    pub(super) fn is_writable(&self, repository: &str) -> bool {
+        self.state().writable.contains(repository)
     }
 
     /// Whether a URL is on the registry itself.
@@ -115,6 +134,15 @@ impl Session {
 
     /// Sends a request; a 401 is answered once with a new token. Other statuses are the caller's.
     pub(super) fn send(&self, call: &mut Call<'_>) -> Result<Response, RequestError> {
+        let answer = self.send_authorized(call)?;
+        let writes = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
+        if writes && answer.status.is_success() {
+            self.state().writable.insert(repository(call.scopes).to_owned());
+        }
+        Ok(answer)
+    }
+
+    fn send_authorized(&self, call: &mut Call<'_>) -> Result<Response, RequestError> {
         let own = self.is_own(&call.url);
         let authorization = if own { self.standing(call.scopes)? } else { None };
         let mut answer = self.send_once(call, authorization.as_ref())?;
@@ -138,6 +166,12 @@ impl Session {
     pub(super) fn expect(&self, call: &mut Call<'_>, wanted: &[u16]) -> Result<Response, RequestError> {
         let answer = self.send(call)?;
         if wanted.contains(&answer.status.as_u16()) { Ok(answer) } else { Err(self.refused(answer, call)) }
+    }
+
+    /// Sends a write. Any 2xx is success (RFC 9110, section 15.3): registries differ in which one they choose.
+    pub(super) fn write(&self, call: &mut Call<'_>) -> Result<Response, RequestError> {
+        let answer = self.send(call)?;
+        if answer.status.is_success() { Ok(answer) } else { Err(self.refused(answer, call)) }
     }
 
     fn send_once(
@@ -165,6 +199,11 @@ impl Session {
             redirects: call.redirects,
         })
     }
+}
+
+/// The `Authorization` header with a bearer token (RFC 6750, section 2.1).
+pub(super) fn bearer(token: &Secret) -> Result<HeaderValue> {
+    header(&Secret::new(format!("Bearer {}", token.expose())))
 }
 
 fn repository(scopes: &[Scope]) -> &str {

@@ -23,23 +23,55 @@ impl Client {
     /// know the repository. An error beyond 100 pages or 16 MiB, and where an answer has no list. A name that
     /// no image can have is left out: nobody means it, and it may be meant for a terminal.
     pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
-        let mut tags = self.listed_tags(reference)?;
-        tags.retain(|tag| Reference::is_tag(tag));
+        self.tags_or_refusal(reference)?
+    }
+
+    /// The same; the inner error is a refusal to list tags, which a registry need not be able to
+    /// (distribution-spec, "Content Discovery").
+    pub fn tags_or_refusal(&self, reference: &Reference) -> Result<Result<Vec<String>>> {
+        let mut tags = self.pages_of_tags(reference)?;
+        if let Ok(tags) = &mut tags {
+            tags.retain(|tag| Reference::is_tag(tag));
+        }
         Ok(tags)
+    }
+
+    /// Whether a refusal to read a manifest means that there is none, as some registries answer 401 or 403
+    /// for a tag that is not there. The list of tags decides; where it says nothing, that the repository took
+    /// a write with these credentials.
+    pub(super) fn is_absent(&self, reference: &Reference) -> Result<bool> {
+        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let tags = match reference.digest() {
+            None => self.pages_of_tags(reference)?.unwrap_or_default(),
+            Some(_) => Vec::new(),
+        };
+        Ok(match &tags[..] {
+            [] => session.is_writable(reference.repository()),
+            tags => !tags.contains(&reference.wanted()),
+        })
     }
 
     /// The same with the names that no image can have: an image may have one all the same, where a registry
     /// is not strict.
     pub fn listed_tags(&self, reference: &Reference) -> Result<Vec<String>> {
+        self.pages_of_tags(reference)?
+    }
+
+    fn pages_of_tags(&self, reference: &Reference) -> Result<Result<Vec<String>>> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
-        let first = session.url(&format!("v2/{}/tags/list?n=1000", reference.repository()));
-        let mut next = Some(first.map_err(|trouble| trouble.error)?);
+        let url = |query: &str| {
+            let url = session.url(&format!("v2/{}/tags/list{query}", reference.repository()));
+            url.map_err(|trouble| trouble.error)
+        };
+        let plain = url("")?;
+        let mut next = Some(url("?n=1000")?);
         let mut tags = Vec::new();
         let mut left = MAX_LIST_BYTES;
-        for _ in 0..MAX_PAGES {
-            let Some(page) = next else { return Ok(tags) };
+        let mut pages = 0;
+        while pages < MAX_PAGES {
+            let Some(page) = next else { return Ok(Ok(tags)) };
             let scopes = pull_scope(reference);
-            let (body, following) = self.retry(|| {
+            let answer = self.retry_or_refusal(|| {
                 let mut call = Call {
                     method: Method::GET,
                     url: page.clone(),
@@ -52,13 +84,23 @@ impl Client {
                 if answer.status.as_u16() == 404 {
                     return Ok((None, None));
                 }
-                let following = next_page(&session, &answer)?;
+                let following = next_page(&session, &page, &answer)?;
                 Ok((Some(answer.read(left)?), following))
             })?;
+            let (body, following) = match answer {
+                Ok(page) => page,
+                // Some registries allow fewer entries a page, and say so by a refusal.
+                Err(_) if pages == 0 && page != plain => {
+                    next = Some(plain.clone());
+                    continue;
+                }
+                Err(refused) => return Ok(Err(refused)),
+            };
+            pages += 1;
             let Some(body) = body else {
                 // Unknown is the repository or nothing: a later page that is gone is a list cut short.
                 if tags.is_empty() {
-                    return Ok(tags);
+                    return Ok(Ok(tags));
                 }
                 return Err(Fault::failed("the list of tags breaks off").at(url::shown(&page)).into());
             };
@@ -85,16 +127,28 @@ fn page_of(body: &[u8]) -> Option<Vec<String>> {
     }
 }
 
-/// The page after this one, which must be on the registry itself.
-pub(super) fn next_page(session: &Session, answer: &Response) -> Result<Option<Uri>, RequestError> {
+/// The page after `page`. A registry behind a proxy may name a host or a path that only it knows: what counts
+/// of a link is its query, for the path that was asked for.
+pub(super) fn next_page(
+    session: &Session,
+    page: &Uri,
+    answer: &Response,
+) -> Result<Option<Uri>, RequestError> {
     let mut links = answer.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
     let Some(target) = links.find_map(next_link) else { return Ok(None) };
-    let next = session.join(&answer.url, target)?;
-    if session.is_own(&next) {
-        return Ok(Some(next));
+    let next = url::join(page, target).and_then(|next| match next.query() {
+        Some(query) => url::join(page, &format!("?{query}")),
+        None => session.own(&next).ok(),
+    });
+    let Some(next) = next else {
+        let what = format!("the list goes on at something that is no URL: '{target}'");
+        return Err(RequestError::permanent(Fault::failed(what).at(url::shown(&answer.url))));
+    };
+    if next == *page {
+        let what = "the list goes on at the page that was just read";
+        return Err(RequestError::permanent(Fault::failed(what).at(url::shown(&answer.url))));
     }
-    let what = format!("the list goes on at another host: {}", url::shown(&next));
-    Err(RequestError::permanent(Fault::failed(what).at(url::shown(&answer.url))))
+    Ok(Some(next))
 }
 
 /// The target of the link with the relation `next` (RFC 8288, section 3).

@@ -88,6 +88,26 @@ pub(super) fn order(
     Some(Order { url: url::with_query(realm, &params)?, basic, form: None })
 }
 
+/// The same for a token service that does not answer GET: a POST with user and password (RFC 6749, section
+/// 4.3). None without them.
+pub(super) fn order_by_password(
+    realm: &Uri,
+    service: Option<&str>,
+    scopes: &[Scope],
+    credential: Option<&Credential>,
+) -> Option<Order> {
+    let Some(Credential::Basic { user, secret }) = credential else { return None };
+    let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
+    let form = format!(
+        "grant_type=password&service={}&client_id=xtask&scope={}&username={}&password={}",
+        url::encode(service.unwrap_or_default()),
+        url::encode(&scopes.join(" ")),
+        url::encode(user),
+        url::encode(secret.expose()),
+    );
+    Some(Order { url: realm.clone(), basic: None, form: Some(Secret::new(form)) })
+}
+
 /// The value of an `Authorization` header with a user and a password (RFC 7617).
 pub(super) fn basic(user: &str, secret: &Secret) -> Secret {
     Secret::new(format!("Basic {}", base64::encode(format!("{user}:{}", secret.expose()).as_bytes())))

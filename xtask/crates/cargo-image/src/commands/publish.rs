@@ -8,11 +8,11 @@ use clap::Args;
 pub use super::target::Target;
 use super::version::VersionReport;
 use crate::publish::{
-    ImageBundle, Origin, Parameters, PublishReport, PublishSetup, PublishStep, PublishWork, Scan, Signer,
-    SigningMode, StatementKind, check_version, merge, need_cosign, scan_gate,
+    AttachMode, ImageBundle, Origin, Parameters, PublishReport, PublishSetup, PublishStep, PublishWork, Scan,
+    Signer, SigningMode, StatementKind, check_version, merge, need_cosign, scan_gate,
 };
 use cli_support::digest::Digest;
-use cli_support::error::Fault;
+use cli_support::error::{Fault, plain_line};
 use cli_support::plan::Plan;
 use cli_support::time::Date;
 use cli_support::ui::{self, Ui};
@@ -49,6 +49,9 @@ pub struct Flags {
     /// Publish without a passing scan, for this reason
     #[arg(long, value_name = "REASON")]
     allow_unscanned: Option<String>,
+    /// Whether provenance, scan and SBOMs are attached to the image
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    attach: AttachMode,
     /// How the image is signed
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     sign: SigningMode,
@@ -101,6 +104,9 @@ impl Flags {
         let (digest, repository) = (work.parcel.digest(), work.setup.to.name());
         let report =
             PublishReport::new(repository, digest, work.rows, work.attached, work.sending.sent, steps);
+        for warning in &work.warnings {
+            ui.warn(&plain_line(warning));
+        }
         for doubt in work.setup.version.iter().flat_map(|version| report.doubts(version)) {
             ui.warn(&doubt);
         }
@@ -180,6 +186,7 @@ impl Flags {
         Ok(PublishSetup {
             from: base.filter(|base| base.registry() == to.registry() && base.name() != to.name()),
             scan,
+            attach: self.attach,
             needs_trivy,
             over,
             lacks: parcel.lacks(&facts.workspace.settings.platforms),
@@ -266,12 +273,10 @@ fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<S
     let scan = setup.scan.iter().filter(|scan| scan.digest == parcel.digest());
     let attached = scan.map(|_| "scan").chain(setup.sboms.iter().map(|_| "SBOM"));
     let attached: Vec<_> = std::iter::once("provenance").chain(attached).collect();
-    plan.step(
-        "attach",
-        format!("referrers of it: {}", attached.join(", ")),
-        ["source", "scan"],
-        PublishStep::Attach,
-    );
+    if setup.attach != AttachMode::Never {
+        let reason = format!("referrers of it: {}", attached.join(", "));
+        plan.step("attach", reason, ["source", "scan"], PublishStep::Attach);
+    }
     if let Some(signer) = signer {
         let image = setup.to.with_digest(parcel.digest()).to_string();
         let command = signer.command(&image, &setup.folder, setup.plain_http);
@@ -285,8 +290,15 @@ fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<S
             [&image],
             PublishStep::Sign(signer.clone(), command),
         );
-        plan.step("attest", "the provenance, signed as well", ["attach"], attest(StatementKind::Provenance));
-        if attached.len() > 1 {
+        if setup.attach != AttachMode::Never {
+            plan.step(
+                "attest",
+                "the provenance, signed as well",
+                ["attach"],
+                attest(StatementKind::Provenance),
+            );
+        }
+        if attached.len() > 1 && setup.attach != AttachMode::Never {
             let reason = format!("signed as well, by their digests: {}", attached[1..].join(", "));
             plan.step("attest-documents", reason, ["attach"], attest(StatementKind::Documents));
         }

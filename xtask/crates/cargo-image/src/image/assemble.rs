@@ -1,4 +1,4 @@
-//! Putting an image together: layers, configuration, manifest of each platform, and the index above.
+//! Assembles an image: layers, configuration and manifest of each platform, and the index.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -15,32 +15,32 @@ use oci_image::layout::Layout;
 use oci_image::oci::{self, Annotations, Descriptor, Index, MANIFEST, Manifest};
 use oci_image::platform::Platform;
 
-/// What is the same for every platform.
+/// The properties that all platforms share.
 #[derive(Debug, Clone)]
 pub struct Recipe {
-    /// How the container runs.
+    /// The settings of the container.
     pub runtime: Runtime,
-    /// Labels of the configuration, annotations of manifest and index.
+    /// Labels of the configuration; annotations of manifest and index.
     pub labels: Annotations,
-    /// The image's time, RFC 3339.
+    /// The time of creation (RFC 3339).
     pub created: String,
-    /// The name that `index.json` gives the image, whole: registry, repository and tag.
+    /// The full name in `index.json`: registry, repository and tag.
     pub name: String,
 }
 
-/// The files that one platform adds to its base, lowest layer first.
+/// The files that a platform adds to its base image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// Files that seldom change.
+    /// The lower layer: files that seldom change.
     pub files: Tree,
-    /// The binary, which changes with the source.
+    /// The upper layer: the binary.
     pub binary: Tree,
 }
 
 /// One platform's image.
 #[derive(Debug, Clone, Serialize)]
 pub struct Made {
-    /// What it runs on.
+    /// The platform.
     pub platform: Platform,
     /// Its manifest's digest.
     pub manifest: Digest,
@@ -48,16 +48,16 @@ pub struct Made {
     pub config: Digest,
     /// The digests of its layers, lowest first.
     pub layers: Vec<Digest>,
-    /// Bytes that a pull of it fetches: layers and configuration.
+    /// The size of a pull in bytes: layers and configuration.
     pub compressed_bytes: u64,
-    /// Bytes of its layers' tars.
+    /// The size of the uncompressed layers in bytes.
     pub unpacked_bytes: u64,
 }
 
 /// An image of several platforms.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// The digest of its index, or of its only manifest: the image's name.
+    /// The image's digest: that of its index, or of its only manifest.
     pub digest: Digest,
     /// Its platforms.
     pub platforms: Vec<Made>,
@@ -65,7 +65,7 @@ pub struct Image {
     pub index: Index,
 }
 
-/// Packs and describes the image; its blobs are in `layout`, which still shows what it showed before.
+/// Writes the blobs of the image to `layout`. `index.json` is not changed.
 pub fn assemble(
     layout: &Layout,
     base: &Base,
@@ -94,7 +94,7 @@ pub fn assemble(
         platforms.push(made);
         manifests.push(manifest);
     }
-    // One entry: readers of layouts refuse several, or take whichever comes first.
+    // One entry: readers of layouts refuse several, or take the first.
     let top = oci::top_of(manifests, |manifests| {
         layout.put(oci::INDEX, &oci::to_bytes(&Index::new(manifests, recipe.labels.clone()))?)
     })?;
@@ -148,8 +148,8 @@ fn describe(
     Ok((Made { manifest: descriptor.digest, ..made }, descriptor))
 }
 
-/// The length of a base layer's tar, from the end of its gzip stream (RFC 1952, ISIZE: modulo 2^32);
-/// of any other layer, its own.
+/// The uncompressed size of a base image's layer: of a gzip layer from its last bytes (RFC 1952, ISIZE, modulo 2^32), of
+/// another the blob's size.
 fn unpacked_size(layout: &Layout, layer: &Descriptor) -> Result<u64> {
     if !layer.media_type.ends_with("gzip") || layer.size < 4 {
         return Ok(layer.size);

@@ -1,4 +1,4 @@
-//! What an image stands on: nothing, an image in a registry, or a layout on disk.
+//! Base images: none, an image in a registry, or an image layout on disk.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -17,20 +17,20 @@ use oci_image::platform::Platform;
 use oci_image::platform_select::choose;
 use oci_registry::{Client, OnWait, Options, Reference, Wait};
 
-/// A base by its name, as settings and `--base` write it.
+/// The name of a base image, from the settings or `--base`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BaseName {
-    /// Nothing below.
+    /// No base image.
     Scratch,
     /// An image in a registry.
     Registry(Reference),
-    /// A layout's folder; with a digest, that manifest or index of it.
+    /// The folder of an image layout, and which manifest or index of it.
     Layout(PathBuf, Option<Digest>),
 }
 
 impl BaseName {
-    /// Reads a name: `scratch`, a path that begins with `.` or `/` or `oci-layout://`, else a reference.
-    /// Relative paths start at `root`.
+    /// Parses a name: `scratch`, a path that begins with `.`, `/` or `oci-layout://`, else a reference. Relative paths start
+    /// at `root`.
     pub fn parse(text: &str, root: &Path) -> Result<Self> {
         if text == "scratch" {
             return Ok(Self::Scratch);
@@ -52,41 +52,41 @@ impl BaseName {
 
 fn unknown_base(text: &str) -> Fault {
     Fault::usage(format!("base '{text}'"))
-        .hint("a base is scratch, a reference such as python:3.11-slim, or a layout's folder such as ./base")
+        .hint("a base is scratch, a reference such as python:3.11-slim, or the folder of an image layout such as ./base")
 }
 
-/// A base found: its name and digest, and what it brings for each platform.
+/// A resolved base image.
 #[derive(Debug, Default)]
 pub struct Base {
-    /// Its name for annotations; none on `scratch`.
+    /// Its name for annotations; none for `scratch`.
     pub name: Option<String>,
-    /// The digest it was found at, an index's where it has one.
+    /// The digest of its index, or of its only manifest.
     pub digest: Option<Digest>,
-    /// What it brings.
+    /// Its configuration and layers by platform.
     pub below: BTreeMap<Platform, Below>,
 }
 
 impl Base {
-    /// Nothing for any platform.
+    /// No base image, for these platforms.
     pub fn scratch(platforms: &[Platform]) -> Self {
         let below = platforms.iter().map(|&platform| (platform, Below::default())).collect();
         Self { name: None, digest: None, below }
     }
 }
 
-/// The reference without its digest, which has an annotation of its own.
+/// The reference without its digest. The digest is an annotation of its own.
 fn tagged(reference: &Reference) -> String {
     let tag = reference.tag().map(|tag| format!(":{tag}"));
     format!("{}{}", reference.name(), tag.unwrap_or_default())
 }
 
-/// Where the documents and layers of a base come from.
+/// The source of a base image's documents and layers.
 trait Store {
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>>;
     fn copy_layer(&self, layer: &Descriptor, to: &Layout, progress: &dyn Fn(u64)) -> Result<()>;
 }
 
-/// Finds a base and brings its layers into `layout`; `tell` hears what is being fetched.
+/// Resolves a base image and copies its layers to `layout`. `tell` gets progress messages.
 pub fn resolve(
     name: &BaseName,
     platforms: &[Platform],
@@ -112,24 +112,26 @@ pub fn resolve(
             let bytes = store.layout.read(&top)?;
             let mut base = read(&store, &top.media_type, &bytes, platforms, layout, tell)
                 .with_context(|| format!("the base in {}", dir.display()))?;
-            // A path means nothing elsewhere and would make equal images differ: the digest is the name.
+            // No name: a path is of this machine and would change the image's digest.
             base.digest = Some(top.digest);
             Ok(base)
         }
     }
 }
 
-/// The one image of a layout, or the one that is asked for.
+/// The entry with this digest, or the only image of a layout.
 pub fn top_of(layout: &Layout, digest: Option<&Digest>) -> Result<Descriptor> {
     let entries = layout.index()?.manifests;
     let found = match digest {
         Some(digest) => entries.into_iter().find(|entry| entry.digest == *digest),
-        // An index beside its own platform manifests stands for all of them.
+        // An index beside manifests: they are the index's own platforms.
         None if entries.len() > 1 => entries.into_iter().find(Descriptor::is_index),
         None => entries.into_iter().next(),
     };
     Ok(found.ok_or_else(|| {
-        Fault::usage("which image of this layout?").at(layout.dir().display()).hint("name it: DIR@sha256:…")
+        Fault::usage("this layout has several images")
+            .at(layout.dir().display())
+            .hint("choose one: DIR@sha256:…")
     })?)
 }
 
@@ -159,9 +161,13 @@ fn read(
         let config: serde_json::Value = oci::from_bytes("the config", &store.document(&manifest.config)?)?;
         let says = |key: &str| config.get(key).and_then(|value| value.as_str()).unwrap_or_default();
         if (says("os"), says("architecture")) != (platform.os(), platform.arch()) {
-            let what = format!("it is for {}/{}, not for {platform}", says("os"), says("architecture"));
+            let what = format!(
+                "its configuration is for {}/{}, not for {platform}",
+                says("os"),
+                says("architecture")
+            );
             return Err(Fault::failed(what)
-                .hint(format!("choose a base that has {platform}, or leave it out: --platform"))
+                .hint(format!("choose a base image for {platform}, or other platforms: --platform"))
                 .into());
         }
         for (number, layer) in manifest.layers.iter().enumerate() {
@@ -194,7 +200,12 @@ impl Store for Registry<'_> {
             return Ok(self.client.manifest(&self.reference.with_digest(descriptor.digest))?.bytes);
         }
         if descriptor.size > oci::MAX_DOCUMENT {
-            return Err(Fault::failed(format!("{} is too long for a config", descriptor.digest)).into());
+            let what = format!(
+                "the configuration {} is over the limit of {} bytes",
+                descriptor.digest,
+                oci::MAX_DOCUMENT
+            );
+            return Err(Fault::failed(what).into());
         }
         let mut bytes = Vec::new();
         self.client.blob(self.reference, &descriptor.digest, descriptor.size, &mut bytes, &|_| ())?;
@@ -220,7 +231,7 @@ impl Store for OnDisk {
     fn copy_layer(&self, layer: &Descriptor, to: &Layout, progress: &dyn Fn(u64)) -> Result<()> {
         let path = self.layout.blob_path(&layer.digest);
         if !path.is_file() {
-            return Err(Fault::failed("the base lacks this blob").at(path.display()).into());
+            return Err(Fault::failed("the base image has no such blob").at(path.display()).into());
         }
         let mut from = self.layout.blob(&layer.digest)?.take(layer.size.saturating_add(1));
         let mut blob = to.writer()?;

@@ -1,8 +1,7 @@
-//! Docker buildx: its command line, and the way from what BuildKit made to our own layers.
+//! The buildx engine: the command line, and the import of BuildKit's image.
 //!
-//! BuildKit's layers carry times and folders of the machine that built them. What counts in them are
-//! the files; these are held against the settings, and the binary goes on into the same layers that
-//! the native engine writes, so that both engines end in the same digest.
+//! BuildKit's layers contain times and folders of the machine. So only the files are imported: they are compared with the
+//! settings, and the binary goes into the same layers that the native engine writes. Both engines give the same digest.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,17 +23,17 @@ use oci_image::oci::{self, Annotations, Descriptor, Index, Manifest};
 use oci_image::platform::Platform;
 use rust_workspace::settings::{Buildx, Bytes, Secret};
 
-/// The named context by which the Dockerfile sees a base that is a layout on disk.
+/// The named build context of a base image in a layout on disk.
 const BASE_CONTEXT: &str = "xtask-base";
-/// The most that the layers above the base may unpack to.
+/// The largest unpacked size of a layer above the base image, in bytes.
 const MAX_UNPACKED: u64 = 4 << 30;
 
-/// What the command line is made of.
+/// The inputs of the command line.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// The workspace's root: the build context.
     pub root: &'a Path,
-    /// The tar that BuildKit writes its layout to.
+    /// The archive that BuildKit writes.
     pub output: &'a Path,
     /// The platforms.
     pub platforms: &'a [Platform],
@@ -44,16 +43,16 @@ pub struct Request<'a> {
     pub labels: &'a Annotations,
     /// The commit's time.
     pub epoch: u64,
-    /// The Dockerfile's BASE: a reference, or the folder of a layout.
+    /// The Dockerfile's argument BASE.
     pub base: BaseArgument,
 }
 
-/// How the Dockerfile's base is named on the command line.
+/// The value of the Dockerfile's argument BASE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BaseArgument {
-    /// A name that BuildKit knows or pulls.
+    /// `scratch` or a reference.
     Name(String),
-    /// A layout on disk, at this digest.
+    /// An image layout on disk, and the digest in it.
     Layout(PathBuf, Digest),
 }
 
@@ -68,7 +67,7 @@ pub fn command(request: &Request<'_>) -> Cmd {
         .arg(format!("type=oci,{}", csv_field(&format!("dest={}", request.output.display()))))
         .arg("--file")
         .arg(request.root.join(&options.dockerfile));
-    // The build stage hands it to cargo, as the native engine does.
+    // The build stage passes it to cargo, as the native engine does.
     cmd = cmd.args(["--build-arg".to_owned(), format!("SOURCE_DATE_EPOCH={}", request.epoch)]);
     let (base, context) = match &request.base {
         BaseArgument::Name(name) => (name.clone(), None),
@@ -89,7 +88,7 @@ pub fn command(request: &Request<'_>) -> Cmd {
     if options.network.as_deref() == Some("host") {
         cmd = cmd.args(["--allow", "network.host"]);
     }
-    // A client since 28.3 takes credentials for pulling from that one too.
+    // Docker since 28.3 also reads credentials from this variable.
     cmd = cmd.needs(Need::ActionsCache).keep("DOCKER_AUTH_CONFIG");
     for name in options.secrets.iter().filter_map(Secret::variable) {
         cmd = cmd.keep(name);
@@ -113,7 +112,7 @@ fn csv_field(text: &str) -> String {
     if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
-/// An image that the Dockerfile names could not be had: nothing is wrong with the source.
+/// An image that the Dockerfile names could not be pulled.
 #[derive(Debug)]
 pub struct CannotPull;
 
@@ -125,17 +124,17 @@ impl fmt::Display for CannotPull {
 
 impl std::error::Error for CannotPull {}
 
-/// Whether a line of BuildKit's says that an image could not be pulled.
+/// Whether a line of BuildKit's output says that an image could not be pulled.
 pub fn cannot_pull(line: &str) -> bool {
     line.contains("failed to resolve source metadata") || line.contains("failed to load metadata")
 }
 
-/// What BuildKit made for one platform.
+/// BuildKit's image of one platform.
 #[derive(Debug)]
 pub struct Found {
     /// The image's configuration.
     pub config: serde_json::Value,
-    /// The files above the base.
+    /// The files above the base image.
     files: BTreeMap<String, FoundFile>,
 }
 
@@ -146,8 +145,8 @@ struct FoundFile {
     path: PathBuf,
 }
 
-/// Reads the tar that BuildKit wrote: for each platform the configuration and the files above the base,
-/// which are put below `scratch`.
+/// Reads BuildKit's archive: configuration and files above the base image, by platform. The files are unpacked below
+/// `scratch`.
 pub fn read(
     made: &Path,
     platforms: &[Platform],
@@ -161,7 +160,7 @@ pub fn read(
         let entry = match &index.manifests[..] {
             [only] if only.platform.is_none() => only,
             _ => index.find(platform).ok_or_else(|| {
-                Fault::failed(format!("BuildKit made nothing for {platform}")).at(made.display())
+                Fault::failed(format!("BuildKit made no image for {platform}")).at(made.display())
             })?,
         };
         let manifest: Manifest = oci::from_bytes("BuildKit's manifest", &layout.read(entry)?)?;
@@ -196,8 +195,8 @@ fn check_base(platform: Platform, config: &serde_json::Value, base: &Base) -> Re
     if ids.starts_with(expected) {
         return Ok(());
     }
-    let what = format!("{platform}: the Dockerfile's image does not stand on the base that image.toml names");
-    Err(Fault::failed(what).hint("let its last stage begin with: ARG BASE=scratch / FROM ${BASE}").into())
+    let what = format!("{platform}: the Dockerfile's image is not based on the base image of image.toml");
+    Err(Fault::failed(what).hint("begin its last stage with: ARG BASE=scratch / FROM ${BASE}").into())
 }
 
 fn unpack(
@@ -219,12 +218,12 @@ fn unpack(
         }
         let name = path.rsplit('/').next().unwrap_or_default();
         if !kind.is_file() || name.starts_with(".wh.") {
-            let what = format!("the Dockerfile puts something other than a file at /{path}");
+            let what = format!("the Dockerfile's image has something other than a file at /{path}");
             return Err(Fault::failed(what)
-                .hint("only files can be the same from both engines; COPY files alone")
+                .hint("COPY only files: the engines cannot make other entries alike")
                 .into());
         }
-        // Named by number: a path of the image is never a path of this machine.
+        // Named by number: a path in the image is never used as a path on this machine.
         let copy = dir.join(files.len().to_string());
         fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let mut file = File::create(&copy).with_context(|| copy.display().to_string())?;
@@ -244,12 +243,12 @@ fn digest_of(path: &Path) -> Result<Digest> {
 }
 
 impl Found {
-    /// The binary at `path`, an absolute path of the image, where it is executable.
+    /// The executable file at `path`, an absolute path in the image.
     pub fn binary(&self, path: &str) -> Result<PathBuf> {
         let file = self.files.get(path.trim_start_matches('/')).ok_or_else(|| {
             let all: Vec<_> = self.files.keys().map(|path| format!("/{path}")).collect();
             Fault::failed(format!("the Dockerfile's image has no {path}"))
-                .hint(format!("let it COPY the binary there; it has: {}", all.join(", ")))
+                .hint(format!("COPY the binary there; its files: {}", all.join(", ")))
         })?;
         if file.mode & 0o111 == 0 {
             return Err(Fault::failed(format!("{path} is not executable in the Dockerfile's image")).into());
@@ -257,7 +256,7 @@ impl Found {
         Ok(file.path.clone())
     }
 
-    /// Where its files are others than `expected` and the binary: a line a file.
+    /// The differences from `expected` and the binary, one line for each file.
     pub fn differences(&self, expected: &Tree, binary: &str) -> Result<Vec<String>> {
         let binary = binary.trim_start_matches('/');
         let mut lines = Vec::new();

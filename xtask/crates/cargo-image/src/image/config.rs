@@ -1,4 +1,4 @@
-//! The image's configuration and annotations: from settings, source and base, by pure rules.
+//! The configuration of an image (image-spec config.md), from the settings and the base image.
 
 use std::collections::BTreeMap;
 
@@ -14,27 +14,27 @@ use rust_workspace::settings::{Container, Healthcheck, Port};
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// How the container runs, with every default settled.
+/// The settings of the container with all defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runtime {
     /// User and group.
     pub user: String,
-    /// The command.
+    /// The program and its fixed arguments.
     pub entrypoint: Vec<String>,
-    /// Arguments that a user may replace.
+    /// Default arguments, which `docker run` can replace.
     pub cmd: Vec<String>,
     /// Ports with their protocol.
     pub expose: Vec<String>,
-    /// Environment variables that are added to the base's.
+    /// Environment variables, added to those of the base image.
     pub env: BTreeMap<String, String>,
-    /// The working folder; the base's where unset.
+    /// The working folder; by default that of the base image.
     pub workdir: Option<String>,
     /// Docker's health check.
     pub healthcheck: Option<Value>,
 }
 
 impl Runtime {
-    /// The runtime that the settings ask for; `path` is the binary's in the image.
+    /// Reads the settings; `path` is the binary's in the image.
     pub fn of(container: &Container, path: &str) -> Self {
         Self {
             user: container.user.clone(),
@@ -58,10 +58,10 @@ fn healthcheck(check: &Healthcheck) -> Value {
     })
 }
 
-/// What a base brings for one platform; nothing on `scratch`.
+/// The base image of one platform; empty for `scratch`.
 #[derive(Debug, Clone, Default)]
 pub struct Below {
-    /// Its configuration, as it is.
+    /// Its configuration.
     pub config: Option<Value>,
     /// Its layers, lowest first.
     pub layers: Vec<oci::Descriptor>,
@@ -70,7 +70,7 @@ pub struct Below {
 }
 
 impl Below {
-    /// Reads a base's configuration and holds it against the layers of its manifest.
+    /// Reads the configuration and checks that it has as many layers as the manifest.
     pub fn new(config: Value, layers: &[oci::Descriptor]) -> Result<Self> {
         let diff_ids: Vec<Digest> = match config.pointer("/rootfs/diff_ids") {
             Some(list) => serde_json::from_value(list.clone())?,
@@ -115,7 +115,7 @@ pub fn config(
     oci::to_bytes(&image)
 }
 
-/// The base's `config` with ours on top.
+/// The base image's `config` with our values on top.
 fn run_config(mut config: Map<String, Value>, runtime: &Runtime, labels: &Annotations) -> Map<String, Value> {
     let mut set = |name: &str, value: Value| match &value {
         Value::Null => {}
@@ -125,7 +125,7 @@ fn run_config(mut config: Map<String, Value>, runtime: &Runtime, labels: &Annota
     };
     set("User", json!(runtime.user));
     set("Entrypoint", json!(runtime.entrypoint));
-    // The base's arguments were meant for the base's command.
+    // The base image's arguments are for its own entrypoint.
     set("Cmd", json!(runtime.cmd));
     set("WorkingDir", json!(runtime.workdir));
     set("Healthcheck", json!(runtime.healthcheck));
@@ -137,7 +137,7 @@ fn run_config(mut config: Map<String, Value>, runtime: &Runtime, labels: &Annota
     env.retain(|entry| name_of(entry).is_none_or(|name| !runtime.env.contains_key(&name)));
     env.extend(runtime.env.iter().map(|(name, value)| json!(format!("{name}={value}"))));
     let mut all_labels = object(config.get("Labels"));
-    // What the base says of itself by these keys would be wrong of this image.
+    // These labels describe the base image.
     all_labels.retain(|name, _| !name.starts_with("org.opencontainers.image."));
     all_labels.extend(labels.iter().map(|(name, value)| (name.clone(), json!(value))));
     let mut set = |name: &str, value: Value, empty: bool| {
@@ -157,18 +157,18 @@ fn object(value: Option<&Value>) -> Map<String, Value> {
     value.and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// What both engines must agree on, in the order in which a difference is told.
+/// The keys that must be equal from both engines, in the order of the report.
 const RUNTIME_KEYS: [&str; 7] =
     ["User", "Entrypoint", "Cmd", "WorkingDir", "Env", "ExposedPorts", "Healthcheck"];
 
-/// Where two configurations would run differently: a line a key.
+/// The differences of two configurations at runtime, one line for each key.
 pub fn differences(ours: &Value, theirs: &Value) -> Vec<String> {
     let get = |image: &Value, key: &str| {
         let value = image.pointer(&format!("/config/{key}")).cloned().unwrap_or_default();
         match (key, value) {
-            // BuildKit writes the default that the others leave out.
+            // BuildKit writes this default.
             ("WorkingDir", Value::String(dir)) if dir == "/" => Value::Null,
-            // Without a base BuildKit adds a search path of its own, which nothing on an empty base needs.
+            // Without a base image BuildKit adds this PATH.
             ("Env", Value::Array(mut env)) => {
                 env.retain(|entry| entry.as_str() != Some(DEFAULT_PATH));
                 if env.is_empty() { Value::Null } else { Value::Array(env) }

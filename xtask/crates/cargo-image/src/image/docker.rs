@@ -1,10 +1,10 @@
-//! Whether Docker buildx can make an image here, and why not.
+//! Finds out whether Docker buildx can make an image on this machine.
 
 use std::time::Duration;
 
 use cli_support::process::{Cmd, find};
 
-/// What the Docker client answered.
+/// The state of Docker buildx.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Docker {
     /// Buildx can build and export a layout.
@@ -14,18 +14,18 @@ pub enum Docker {
         /// Buildx's version.
         buildx: String,
     },
-    /// It cannot, and why.
+    /// It cannot; the reason.
     Unable(String),
 }
 
 impl Docker {
-    /// Asks the client, the engine behind it and buildx; `builder` as `--builder` takes it.
+    /// Asks docker and buildx. `builder` is the value of `--builder`.
     pub fn probe(builder: Option<&str>) -> Self {
         let docker = |args: &[&str]| {
             Cmd::new("docker").args(args.iter().copied()).limit(Duration::from_secs(20)).read()
         };
         if find("docker").is_none() {
-            return Self::Unable("there is no docker command on PATH".to_owned());
+            return Self::Unable("docker is not on PATH".to_owned());
         }
         let Ok(buildx) = docker(&["buildx", "version"]) else {
             return Self::Unable("docker has no buildx plugin".to_owned());
@@ -35,7 +35,7 @@ impl Docker {
         let driver = docker(&inspect).unwrap_or_default();
         let driver = driver.lines().find_map(|line| line.strip_prefix("Driver:")).map(str::trim);
         match driver {
-            // A builder of its own, in a container or in Kubernetes, exports layouts always.
+            // All other drivers, such as docker-container, can export layouts.
             Some(own) if own != "docker" => Self::Ready { engine: own.to_owned(), buildx },
             _ => match docker(&["info", "--format", "{{.ServerVersion}} {{.DriverStatus}}"]) {
                 Err(_) => Self::Unable("no Docker engine answers".to_owned()),
@@ -45,7 +45,7 @@ impl Docker {
                     Self::Ready { engine, buildx }
                 }
                 Ok(_) => Self::Unable(
-                    "the engine's own image store cannot export layouts: docker buildx create --use makes a builder that can"
+                    "the engine's image store cannot export layouts; docker buildx create --use makes a builder that can"
                         .to_owned(),
                 ),
             },

@@ -1,4 +1,4 @@
-//! What an image's plan depends on, and what follows from it by rule.
+//! The inputs of an image's plan, and the values derived from them.
 
 use super::assemble::Recipe;
 use super::base::BaseName;
@@ -11,35 +11,35 @@ use rust_workspace::binary::{self, Build, Package, Target, Toolchain};
 use rust_workspace::git::GitSource;
 use rust_workspace::settings::{Settings, Workspace};
 
-/// The engine that was chosen.
+/// The chosen engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// cargo on this machine.
+    /// Builds with cargo on this machine.
     Native,
-    /// Docker, through the Dockerfile.
+    /// Builds with docker buildx and the Dockerfile.
     Buildx,
 }
 
-/// Everything that the plan depends on, read before it is made.
+/// Everything that the plan depends on.
 #[derive(Debug)]
 pub struct ImageInputs {
     /// The workspace and its settings.
     pub workspace: Workspace,
-    /// What cargo says of the package.
+    /// The package, from cargo.
     pub package: Package,
-    /// What git says of the source.
+    /// The commit and version, from git.
     pub source: GitSource,
     /// The Rust toolchain.
     pub toolchain: Toolchain,
-    /// What builds.
+    /// The engine.
     pub engine: Engine,
-    /// The platforms asked for.
+    /// The requested platforms.
     pub platforms: Vec<Platform>,
     /// The Rust target of each.
     pub targets: Vec<Target>,
-    /// What the image stands on.
+    /// The base image.
     pub base: BaseName,
-    /// The program that an image is handed to.
+    /// The program of `--load`: `docker` or `podman`.
     pub loader: Option<&'static str>,
 }
 
@@ -75,25 +75,24 @@ impl ImageInputs {
         self.source.version(&self.package.version).to_string()
     }
 
-    /// The repository that the image goes by, with its registry: Docker lists an image under a short name and does
-    /// not find it by that.
+    /// The repository with its registry. Docker lists an image under a short name, but does not find it by that.
     pub fn repository(&self) -> String {
         let repository = self.workspace.settings.repository.clone();
         let repository = repository.unwrap_or_else(|| format!("localhost/{}", self.package.binary));
         repository.parse::<Reference>().map_or(repository, |reference| reference.name())
     }
 
-    /// The name that the image goes by, with its tag.
+    /// The image's full name with its tag.
     pub fn name(&self) -> String {
         format!("{}:{}", self.repository(), self.version().replace('+', "-"))
     }
 
-    /// Labels and annotations by the image-spec's keys (annotations.md), the settings' own on top.
+    /// Labels and annotations (image-spec annotations.md), with those of the settings on top.
     pub fn labels(&self) -> Annotations {
         labels(&self.package, &self.source, &self.workspace.settings)
     }
 
-    /// All of the image but its files.
+    /// Everything of the image except its files.
     pub fn recipe(&self) -> Recipe {
         Recipe {
             runtime: Runtime::of(&self.workspace.settings.container, &self.binary_path()),

@@ -1,4 +1,4 @@
-//! Layers: files as a tar with nothing in it that differs from one machine to the next.
+//! Layers: files as a reproducible tar.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -17,16 +17,16 @@ use rust_workspace::settings::ExtraFile;
 
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// Files by their path in the image, without the leading slash; sorted, as the tar is.
+/// Files by their path in the image, without the leading slash, in the order of the tar.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
     files: BTreeMap<String, Node>,
 }
 
-/// Where a file's bytes come from and which permission bits it gets.
+/// The source and the permission bits of a file in the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// A file of this machine.
+    /// A file on this machine.
     pub source: PathBuf,
     /// Permission bits.
     pub mode: u32,
@@ -37,11 +37,11 @@ pub struct Node {
 pub struct Layer {
     /// The compressed blob.
     pub descriptor: Descriptor,
-    /// The digest of the tar itself (config.md, `rootfs.diff_ids`).
+    /// The digest of the uncompressed tar (config.md, `rootfs.diff_ids`).
     pub diff_id: Digest,
     /// The tar's length in bytes.
     pub unpacked: u64,
-    /// How it came about, for the image's history.
+    /// Its entry in the image's history.
     pub made_by: String,
 }
 
@@ -51,7 +51,7 @@ impl Tree {
         let path = relative(target);
         let node = Node { source: source.into(), mode };
         let clash = |other: &str| {
-            Fault::usage(format!("{target} cannot be in the image beside /{other}"))
+            Fault::usage(format!("{target} conflicts with /{other}: one of them would have to be a folder"))
                 .at(rust_workspace::settings::FILE)
         };
         if path.is_empty() {
@@ -61,19 +61,20 @@ impl Tree {
             return Err(clash(other));
         }
         match self.files.insert(path.clone(), node) {
-            Some(_) => Err(clash(&path).hint("two sources have this target")),
+            Some(_) => Err(Fault::usage(format!("two sources have the target {target}"))
+                .at(rust_workspace::settings::FILE)),
             None => Ok(()),
         }
     }
 
-    /// The file that stands where `path` needs a folder, or that needs a folder where `path` stands.
+    /// A file that would have to be a folder for `path`, or that needs `path` to be a folder.
     fn blocks(&self, path: &str) -> Option<&str> {
         let above =
             |short: &str, long: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('/'));
         self.files.keys().find(|other| above(other, path) || above(path, other)).map(String::as_str)
     }
 
-    /// Refuses a tree in which the file at `target`, from another tree of the image, has no place.
+    /// Checks that the file at `target`, of another layer, does not conflict with a file of this tree.
     pub fn leaves_room_for(&self, target: &str) -> Result<(), Fault> {
         let path = relative(target);
         let other =
@@ -82,15 +83,15 @@ impl Tree {
             _ if path.is_empty() => {
                 Err(Fault::usage(format!("'{target}' names no file")).at(rust_workspace::settings::FILE))
             }
-            Some(other) => Err(Fault::usage(format!(
-                "/{other} of [[files]] and the binary {target} are in each other's way"
-            ))
-            .at(rust_workspace::settings::FILE)),
+            Some(other) => {
+                Err(Fault::usage(format!("/{other} of [[files]] conflicts with the binary {target}"))
+                    .at(rust_workspace::settings::FILE))
+            }
             None => Ok(()),
         }
     }
 
-    /// The files that the settings add, found below `root`.
+    /// The files of the settings' `[[files]]`, below `root`.
     pub fn of_settings(root: &Path, files: &[ExtraFile]) -> Result<Self> {
         let mut tree = Self::default();
         let real = root.canonicalize().with_context(|| root.display().to_string())?;
@@ -103,7 +104,7 @@ impl Tree {
             let found = source.canonicalize().map_err(|error| fault(error.to_string()))?;
             if !found.starts_with(&real) || found == real {
                 return Err(fault(
-                    "only files and folders within the workspace can go into the image".to_owned(),
+                    "only files and folders inside the workspace can be in the image".to_owned(),
                 )
                 .into());
             }
@@ -128,7 +129,7 @@ impl Tree {
             return Ok(());
         }
         if !meta.is_file() {
-            return Err(Fault::usage("only files and folders can go into the image")
+            return Err(Fault::usage("only files and folders can be in the image")
                 .at(source.display())
                 .into());
         }
@@ -155,9 +156,8 @@ impl Tree {
         self.files.keys().flat_map(above).collect()
     }
 
-    /// Writes the tree as a layer into `layout`. `directories` says whether the folders above the files
-    /// are part of it: on an empty base they are; on another they might replace a link such as
-    /// `/bin -> usr/bin`, so the base's own are left alone.
+    /// Writes the tree as a layer to `layout`. With `directories` the layer also has the folders above the files. On a base
+    /// image it must not: an entry for a folder could replace a link such as `/bin -> usr/bin`.
     pub fn pack(
         &self,
         layout: &Layout,
@@ -203,12 +203,12 @@ impl Tree {
     }
 }
 
-/// A path of the image as a tar has it: without the leading slash.
+/// A path in the image without the leading slash, as in a tar.
 fn relative(target: &str) -> String {
     target.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
-/// Owner root, time 0: the two things that differ from machine to machine.
+/// A header with owner root and time 0, equal on all machines.
 fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
@@ -243,7 +243,7 @@ fn is_executable(meta: &std::fs::Metadata) -> bool {
     meta.permissions().mode() & 0o111 != 0
 }
 
-// Elsewhere the bit does not exist; the settings' `mode` sets it.
+// No such bit on this system; `mode` in the settings sets it.
 #[cfg(not(unix))]
 fn is_executable(_: &std::fs::Metadata) -> bool {
     false

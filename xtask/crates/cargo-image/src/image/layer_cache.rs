@@ -1,8 +1,8 @@
-//! Layers that need not be compressed again.
+//! A cache of compressed layers.
 //!
-//! Compressing is most of a run in which nothing changed. A file in the layout that is no part of the image says
-//! which blob each layer's tar became, and by which build of this program: another build might compress in another
-//! way, and the same source must give the same digest.
+//! Compression takes most of the time of a run without changes. The layout's file `.xtask.json`, which is not part of the
+//! image, maps the digest of each tar to its blob. The cache is valid only for the program that wrote it: another build
+//! could compress differently, and the digest of the image must depend on the source alone.
 
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
@@ -15,7 +15,7 @@ use cli_support::digest::Digest;
 use oci_image::layout::Layout;
 use oci_image::oci::{Annotations, Descriptor, LAYER_GZIP};
 
-/// What each tar became.
+/// The blobs of layers by the digest of their tar.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct LayerCache {
     by: String,
@@ -23,13 +23,13 @@ pub struct LayerCache {
 }
 
 impl LayerCache {
-    /// What the layout remembers, if this very program wrote it.
+    /// Reads the cache of the layout; empty if another program wrote it.
     pub fn read(layout: &Layout) -> Self {
         let known = layout.notes().and_then(|text| serde_json::from_str::<Self>(&text).ok());
         known.filter(|known| Some(&known.by) == this_program().as_ref()).unwrap_or_default()
     }
 
-    /// The compressed layer of this tar, where it is still there with the right bytes.
+    /// The compressed layer of a tar, if its blob is intact.
     pub fn find(&self, layout: &Layout, diff_id: &Digest) -> Option<Descriptor> {
         let (digest, size) = *self.layers.get(&diff_id.to_string())?;
         let (media_type, annotations) = (LAYER_GZIP.to_owned(), Annotations::new());
@@ -37,7 +37,7 @@ impl LayerCache {
         layout.has_intact(&descriptor).then_some(descriptor)
     }
 
-    /// Notes these layers in the layout.
+    /// Writes these layers to the cache.
     pub fn note<'a>(layers: impl Iterator<Item = &'a Layer>, layout: &Layout) -> Result<()> {
         let layers =
             layers.map(|layer| (layer.diff_id.to_string(), (layer.descriptor.digest, layer.descriptor.size)));
@@ -50,7 +50,7 @@ impl LayerCache {
     }
 }
 
-/// This build of the program: its file's length and time.
+/// Identifies this program by the size and time of its file.
 fn this_program() -> Option<String> {
     let meta = std::env::current_exe().ok()?.metadata().ok()?;
     let time = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;

@@ -1,4 +1,4 @@
-//! What came of making an image: for a person, for a program, for GitHub; and the budgets' verdict.
+//! The report of `cargo xtask image`, and the check of the budgets.
 
 use serde::Serialize;
 
@@ -30,9 +30,9 @@ pub struct ImageReport {
     pub platforms: Vec<Row>,
     /// Each step's time and outcome.
     pub steps: Vec<StepReport>,
-    /// What a person should know of how it went.
+    /// Warnings.
     pub notes: Vec<String>,
-    /// The budgets that were exceeded; a line each.
+    /// The exceeded budgets, one line each.
     pub over_budget: Vec<String>,
 }
 
@@ -42,19 +42,19 @@ pub struct Row {
     /// The image.
     #[serde(flatten)]
     pub made: Made,
-    /// Wall-clock seconds until its binary was there; the platforms are built side by side.
+    /// Wall-clock seconds until its binary was built. All platforms are built together.
     pub build_seconds: f64,
-    /// The most compressed bytes allowed.
+    /// The largest allowed compressed size in bytes.
     pub budget_bytes: Option<u64>,
-    /// The most seconds allowed.
+    /// The longest allowed build in seconds.
     pub budget_seconds: Option<u64>,
-    /// What more seconds are.
+    /// Whether a slow build is a warning or a failure.
     #[serde(skip)]
     pub slow: Slow,
 }
 
 impl ImageReport {
-    /// The result for these platforms, held against their budgets; all else is still to be filled in.
+    /// A report for these platforms with their budgets checked. The caller sets the other fields.
     pub fn new(digest: Digest, platforms: Vec<Row>) -> Self {
         Self {
             schema: "xtask.image/1",
@@ -71,7 +71,7 @@ impl ImageReport {
         }
     }
 
-    /// A line a platform.
+    /// A table with one row for each platform.
     pub fn table(&self) -> Table {
         let mut table = Table::new(&[
             "platform",
@@ -108,26 +108,26 @@ impl ImageReport {
         out
     }
 
-    /// The budgets' verdict; to be asked for after all else has been told.
+    /// An error (exit code 3) if a budget is exceeded.
     pub fn verdict(&self) -> Result<(), Fault> {
         if self.over_budget.is_empty() {
             return Ok(());
         }
         Err(Fault::gate(format!("over budget: {}", self.over_budget.join("; ")))
             .at(rust_workspace::settings::FILE)
-            .hint("make it smaller or faster, or raise [budgets] and say why"))
+            .hint("make the image smaller or the build faster, or raise [budgets]"))
     }
 }
 
 impl Row {
-    /// A platform's image with what it may cost.
+    /// An image with its budgets.
     pub fn new(made: Made, build_seconds: f64, budgets: Budgets) -> Self {
         let budget_bytes = budgets.compressed.map(|bytes| bytes.0);
         let Budgets { seconds: budget_seconds, slow, .. } = budgets;
         Self { made, build_seconds, budget_bytes, budget_seconds, slow }
     }
 
-    /// The budgets that are exceeded and fail; a line each.
+    /// The exceeded budgets that are failures, one line each.
     pub fn over(&self) -> Vec<String> {
         let platform = self.made.platform;
         let size = self.budget_bytes.filter(|budget| self.made.compressed_bytes > *budget).map(|budget| {
@@ -141,7 +141,7 @@ impl Row {
         size.into_iter().chain(time).collect()
     }
 
-    /// What took longer than it should, where that is a warning.
+    /// The exceeded time budget, if that is a warning.
     pub fn slow(&self) -> Option<String> {
         self.late().filter(|_| self.slow == Slow::Warn)
     }

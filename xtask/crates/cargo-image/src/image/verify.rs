@@ -28,12 +28,12 @@ pub struct Verify {
 }
 
 impl Verify {
-    /// Does it; the difference is told file by file.
+    /// Builds again and compares. The error lists the differences by file.
     pub fn run(&self, work: &mut ImageWork, progress: &Progress) -> Result<String> {
         remove_dir(&self.copy)?;
         progress.detail("copying the source");
         copy_source(&work.setup.root, &self.copy)?;
-        // Targets may have changed since the plan, where one could not be added.
+        // A target that could not be added was replaced after the plan was made.
         let cmd = self.build.command(&work.build.targets, &work.build.toolchain);
         follow_cargo(&cmd, progress)?;
         let outputs = work.build.targets.iter().map(|target| {
@@ -52,7 +52,7 @@ impl Verify {
             let lines = compare::differences(&work.layout, &second)?;
             let what = format!("two builds of the same source differ:\n{}", lines.join("\n"));
             Err(Fault::failed(what)
-                .hint("something of the machine gets into the image: a path, a time, an order")
+                .hint("the build depends on the machine: look for a path, a time or an order")
                 .into())
         };
         remove_dir(&self.copy)?;
@@ -71,7 +71,7 @@ fn copy_base(work: &ImageWork, to: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Copies what makes up the source: what git tracks or would, or without git everything but cargo's folder.
+/// Copies the source: the files that git tracks or would track; without git, everything except `target`.
 pub fn copy_source(root: &Path, to: &Path) -> Result<()> {
     let listed = rust_workspace::git::command(root)
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -79,7 +79,7 @@ pub fn copy_source(root: &Path, to: &Path) -> Result<()> {
         .ok()
         .filter(|list| find("git").is_some() && !list.is_empty());
     let Some(list) = listed else { return copy_folder(root, to, &root.join("target")) };
-    // The lock file decides the bytes, also where a library's habit keeps it out of git.
+    // The build needs Cargo.lock, also where git ignores it.
     for name in list.split(|byte| *byte == 0).chain([&b"Cargo.lock"[..]]).filter(|name| !name.is_empty()) {
         let name = String::from_utf8(name.to_vec()).context("a file's name is not UTF-8")?;
         copy_entry(&root.join(&name), &to.join(&name), root)?;
@@ -87,7 +87,7 @@ pub fn copy_source(root: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies one entry of git's list; one that is not there is deleted and not committed, a folder is a submodule.
+/// Copies an entry of git's list. A missing file was deleted without a commit; a folder is a submodule.
 fn copy_entry(from: &Path, to: &Path, root: &Path) -> Result<()> {
     match from.symlink_metadata() {
         Ok(meta) if meta.is_file() => copy_file(from, to),
@@ -123,7 +123,7 @@ fn copy_link(from: &Path, to: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, to).with_context(|| to.display().to_string())
 }
 
-// Elsewhere a link wants rights of its own; what it leads to serves as well.
+// Links need special rights on this system: copy the file that the link leads to.
 #[cfg(not(unix))]
 fn copy_link(from: &Path, to: &Path) -> Result<()> {
     if from.is_file() { copy_file(from, to) } else { Ok(()) }

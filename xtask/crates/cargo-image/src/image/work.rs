@@ -1,4 +1,4 @@
-//! The steps of making an image: each reads what the ones before it left and leaves its own.
+//! The steps of `cargo xtask image` and the state that they share.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,34 +24,34 @@ use oci_image::platform::Platform;
 use rust_workspace::binary;
 use rust_workspace::settings::{Budgets, Bytes};
 
-/// One step.
+/// A step of `cargo xtask image`.
 #[derive(Debug)]
 pub enum ImageStep {
-    /// Looks the base up and brings its layers.
+    /// Resolves the base image and copies its layers.
     Base(BaseName),
-    /// A step of the native engine's build.
+    /// A step of the build with cargo.
     Build(binary::BinaryStep),
-    /// Builds through the Dockerfile.
+    /// Builds with the Dockerfile.
     Buildx(Cmd, PathBuf),
-    /// Holds what BuildKit made against the settings and takes the binaries out of it.
+    /// Compares BuildKit's image with the settings and takes the binaries out of it.
     Import(PathBuf),
-    /// Packs layers and describes the image.
+    /// Writes layers, configuration and manifests.
     Assemble,
-    /// Makes the layout show the image.
+    /// Writes `index.json`.
     Write,
-    /// Writes the base with its digest into the settings of the workspace with this root.
+    /// Writes the base image with its digest into the settings of the workspace at this root.
     Pin(PathBuf),
-    /// Says what is over budget, before a second build takes as long again.
+    /// Checks the budgets before the second build.
     Budget(Budgets),
-    /// Builds once more in another folder and compares.
+    /// Builds again in another folder and compares.
     Verify(Verify),
-    /// Writes one tar.
+    /// Writes an archive.
     Archive(PathBuf),
-    /// Hands an archive to an engine.
+    /// Loads the archive into Docker or Podman.
     Load(Cmd),
 }
 
-/// What does not change from step to step.
+/// The inputs of the steps.
 #[derive(Debug)]
 pub struct ImageSetup {
     /// The workspace's root.
@@ -64,26 +64,26 @@ pub struct ImageSetup {
     pub path: String,
     /// The files beside the binary.
     pub files: Tree,
-    /// All else of the image.
+    /// Everything else of the image.
     pub recipe: Recipe,
 }
 
-/// What the steps hand on.
+/// The state that the steps share.
 #[derive(Debug)]
 pub struct ImageWork {
-    /// The same for every step.
+    /// The inputs.
     pub setup: ImageSetup,
-    /// The native engine's build.
+    /// The build with cargo.
     pub build: binary::BinaryWork,
-    /// The layout; its lock is held by the command.
+    /// The layout, which the command has locked.
     pub layout: Layout,
-    /// The base, when found.
+    /// The base image, after its step.
     pub base: Base,
-    /// Each platform's binary, from whichever engine.
+    /// Each platform's binary, from either engine.
     pub binaries: BTreeMap<Platform, PathBuf>,
-    /// Wall-clock seconds until the binaries were there.
+    /// Wall-clock seconds until the binaries were built.
     pub build_seconds: f64,
-    /// The image, when assembled.
+    /// The image, after its step.
     pub image: Option<Image>,
 }
 
@@ -136,7 +136,7 @@ impl Action for ImageStep {
                 work.base =
                     base::resolve(name, &work.setup.platforms, &work.layout, &|text| progress.detail(text))?;
                 label_base(work);
-                Ok(work.base.digest.map_or_else(|| "nothing below".to_owned(), |digest| digest.to_string()))
+                Ok(work.base.digest.map_or_else(|| "no base image".to_owned(), |digest| digest.to_string()))
             }
             Self::Build(step) => {
                 let outcome = step.run(&mut work.build, progress)?;
@@ -158,14 +158,14 @@ impl Action for ImageStep {
                     return ended
                         .context(buildx::CannotPull)
                         .context(Fault::failed("docker buildx build").hint(
-                            "name another image for it: --build-context NAME=docker-image://OTHER\n\
+                            "use another image in its place: --build-context NAME=docker-image://OTHER\n\
                              or build without Docker: --engine native",
                         ))
                         .map(|()| String::new());
                 }
                 ended?;
                 work.build_seconds = started.elapsed().as_secs_f64();
-                Ok("built through the Dockerfile".to_owned())
+                Ok("built with the Dockerfile".to_owned())
             }
             Self::Import(made) => import(work, made),
             Self::Assemble => {
@@ -183,7 +183,7 @@ impl Action for ImageStep {
             }
             Self::Pin(root) => {
                 let (Some(name), Some(digest)) = (&work.base.name, work.base.digest) else {
-                    return Err(Fault::failed("the base has no digest").into());
+                    return Err(Fault::failed("the base image has no digest").into());
                 };
                 let pinned = format!("{name}@{digest}");
                 rust_workspace::settings::pin_base(root, &pinned)?;
@@ -193,7 +193,7 @@ impl Action for ImageStep {
                 let rows = work.image()?.platforms.iter();
                 let rows = rows.map(|made| Row::new(made.clone(), work.build_seconds, *budgets));
                 let over: Vec<_> = rows.flat_map(|row| row.over().into_iter().chain(row.slow())).collect();
-                Ok(if over.is_empty() { "kept".to_owned() } else { format!("over it: {}", over.join("; ")) })
+                Ok(if over.is_empty() { "kept".to_owned() } else { format!("exceeded: {}", over.join("; ")) })
             }
             Self::Verify(verify) => verify.run(work, progress),
             Self::Archive(path) => {
@@ -206,7 +206,7 @@ impl Action for ImageStep {
                     progress.output(line);
                     line.clone_into(&mut last);
                 })?;
-                // docker load ends with status 0 also where it could not unpack the image.
+                // docker load has status 0 even if it could not unpack the image.
                 if last.starts_with("Error") {
                     return Err(Fault::failed(last).into());
                 }
@@ -216,7 +216,7 @@ impl Action for ImageStep {
     }
 }
 
-/// The base's name and digest are annotations of the image that stands on it (annotations.md).
+/// Adds the base image's name and digest as labels (image-spec annotations.md).
 fn label_base(work: &mut ImageWork) {
     let labels = &mut work.setup.recipe.labels;
     if let Some(digest) = work.base.digest {
@@ -243,10 +243,10 @@ fn import(work: &mut ImageWork, made: &Path) -> Result<String> {
         wrong.extend(differences.map(|line| format!("{platform} {line}")));
     }
     if wrong.is_empty() {
-        return Ok("the Dockerfile's image is the one that image.toml describes".to_owned());
+        return Ok("the Dockerfile's image matches image.toml".to_owned());
     }
-    let what = format!("the Dockerfile makes another image than image.toml describes:\n{}", wrong.join("\n"));
+    let what = format!("the Dockerfile's image differs from image.toml:\n{}", wrong.join("\n"));
     Err(Fault::failed(what)
-        .hint("change the one or the other, so that both engines make the same image")
+        .hint("change the Dockerfile or image.toml, so that both engines make the same image")
         .into())
 }

@@ -5,12 +5,25 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use anyhow::Result;
+use clap::ValueEnum;
 use serde_json::json;
 
 use cli_support::digest::Digest;
 use cli_support::threads::each;
 use oci_image::oci::{self, Annotations, Descriptor};
 use oci_registry::{Client, Pushed, Reference};
+
+/// Whether documents are attached to the image.
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttachMode {
+    /// Nothing is attached
+    Never,
+    /// Where the registry takes referrers; a warning says where it does not
+    #[default]
+    Auto,
+    /// A registry that takes no referrers is an error
+    Require,
+}
 
 /// SLSA provenance: an in-toto statement.
 pub const PROVENANCE: &str = "application/vnd.in-toto+json";
@@ -65,24 +78,29 @@ pub fn attach(
     artifacts: &[Artifact],
 ) -> Result<Vec<Digest>> {
     each(&blobs(artifacts), |bytes| push(client, to, bytes))?;
-    refer(client, to, subject, artifacts)
+    refer(client, to, subject, artifacts)?
 }
 
 /// The blobs of documents, each once.
 pub fn blobs(artifacts: &[Artifact]) -> Vec<&[u8]> {
+    if artifacts.is_empty() {
+        return Vec::new();
+    }
     let blobs = artifacts.iter().map(|artifact| &artifact.bytes[..]).chain([EMPTY]);
     blobs.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Puts the referrers of documents whose blobs are there.
+/// Puts the referrers of documents whose blobs are there. The inner error says that the registry takes no
+/// referrers, or keeps no list of them.
 pub fn refer(
     client: &Client,
     to: &Reference,
     subject: &Descriptor,
     artifacts: &[Artifact],
-) -> Result<Vec<Digest>> {
+) -> Result<Result<Vec<Digest>>> {
     let manifests = manifests(subject, artifacts)?;
-    client.put_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
+    let manifests: Vec<_> = manifests.iter().map(Vec::as_slice).collect();
+    client.put_referrers_or_refusal(to, &manifests, oci::MANIFEST)
 }
 
 /// Sees to it that they are still listed, where others wrote the same list.

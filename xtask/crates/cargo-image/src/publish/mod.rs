@@ -20,7 +20,7 @@ mod trust;
 mod work;
 
 pub use access::{Access, private_folder};
-pub use attach::{Artifact, PROVENANCE, SBOM, SCAN, attach, keep};
+pub use attach::{Artifact, AttachMode, PROVENANCE, SBOM, SCAN, attach, keep};
 pub use cosign::{Signer, SigningMode, need_cosign};
 pub use documents::listed;
 pub use image_bundle::ImageBundle;

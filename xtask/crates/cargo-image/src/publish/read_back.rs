@@ -28,7 +28,8 @@ impl PublishWork {
             self.setup.tags.iter().any(|tag| tag.name == row.tag && tag.motion == Motion::Fixed)
         };
         let rows = self.rows.iter().filter(|row| row.state.is_ours() && !is_fixed(row)).map(Look::Row);
-        let all = manifests.chain(fixed).chain(rows).chain([Look::Referrers]);
+        let referrers = (!self.artifacts.is_empty()).then_some(Look::Referrers);
+        let all = manifests.chain(fixed).chain(rows).chain(referrers);
         each(&all.collect::<Vec<_>>(), |look| self.look(look))?;
         Ok("the registry has the same bytes".to_owned())
     }

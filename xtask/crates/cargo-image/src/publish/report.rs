@@ -23,6 +23,8 @@ pub enum TagState {
     Left(Hold),
     /// It stays where it is: it names this, which the same commit gave before.
     Taken(Digest),
+    /// It stays where it is: the registry lists no tags, and the image there names no version.
+    Undecided,
     /// It stays where it is: it is not for this version, which is a pre-release or of another line.
     NotOurs,
 }
@@ -40,6 +42,9 @@ impl TagState {
             Self::Unchanged => "unchanged".to_owned(),
             Self::Left(hold) => format!("left: {hold}"),
             Self::Taken(digest) => format!("left: it names {digest}"),
+            Self::Undecided => {
+                "left: the registry lists no tags, and the image there names no version".to_owned()
+            }
             Self::NotOurs => "left: not for this version".to_owned(),
         }
     }

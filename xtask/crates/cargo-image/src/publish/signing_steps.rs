@@ -40,10 +40,12 @@ impl PublishWork {
         progress: &Progress,
     ) -> Result<String> {
         let setup = &self.setup;
+        let Some((provenance, others)) = self.artifacts.split_first() else {
+            return Ok("nothing: no documents are attached".to_owned());
+        };
         let image = setup.to.with_digest(self.parcel.digest()).to_string();
         let access = self.access()?;
         let _turn = turn(&setup.folder)?;
-        let (provenance, others) = self.artifacts.split_first().context("there is no provenance")?;
         let predicate = match said {
             StatementKind::Provenance => {
                 serde_json::from_slice::<serde_json::Value>(&provenance.bytes)?["predicate"].take()

@@ -66,7 +66,7 @@ pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest
         return Ok(());
     }
     let known: Vec<_> = current.iter().map(|_| tag.name.as_str()).collect();
-    let tags = listed(client, &at, &known)?;
+    let tags = listed(client, &at, &known)?.unwrap_or_default();
     let by_image = || current.map(|digest| image_version(client, &at, &digest)).transpose();
     let hold = match higher_rival(client, &at, tag, None, &tags)? {
         Some(rival) => Some(Hold::Tag(rival.name, rival.version)),

@@ -126,7 +126,9 @@ pub fn forward(
         lost += usize::from(wrote && current == before);
         before = current;
         let known = known.iter().copied().chain(current.map(|_| tag.name.as_str()));
-        let tags = listed(client, at, &known.collect::<Vec<_>>())?;
+        let Some(tags) = listed(client, at, &known.collect::<Vec<_>>())? else {
+            return by_image(client, at, tag, version, tagged, current);
+        };
         match (higher_rival(client, at, tag, Some(version), &tags)?, current) {
             (None, Some(current)) if current == tagged.digest => return Ok(state),
             (None, current) => {
@@ -166,14 +168,41 @@ pub fn forward(
     .into())
 }
 
-/// The registry's tags, with those that it is known to have: a list may come late, or from a cache.
-pub(super) fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<Vec<String>> {
+/// The same where the registry lists no tags: the image decides that has the tag now.
+fn by_image(
+    client: &Client,
+    at: &Reference,
+    tag: &Tag,
+    version: &Version,
+    tagged: Tagged<'_>,
+    current: Option<Digest>,
+) -> Result<TagState> {
+    let Some(digest) = current.filter(|digest| *digest != tagged.digest) else {
+        if current.is_some() {
+            return Ok(TagState::Unchanged);
+        }
+        client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+        return Ok(TagState::Created);
+    };
+    match image_version(client, at, &digest)?.filter(|named| tag.motion.covers(&tag.name, named)) {
+        None => Ok(TagState::Undecided),
+        Some(named) if named > *version => Ok(TagState::Left(Hold::Image(named))),
+        Some(_) => {
+            client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+            Ok(TagState::Moved)
+        }
+    }
+}
+
+/// The registry's tags, with those that it is known to have: a list may come late, or from a cache. None where
+/// the registry lists no tags.
+pub(super) fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<Option<Vec<String>>> {
     let mut lacks = String::new();
     for look in 0..LOOKS {
         std::thread::sleep(BETWEEN * look);
-        let tags = client.tags(at)?;
+        let Ok(tags) = client.tags_or_refusal(at)? else { return Ok(None) };
         match known.iter().find(|name| !tags.iter().any(|tag| tag == *name)) {
-            None => return Ok(tags),
+            None => return Ok(Some(tags)),
             Some(name) => (*name).clone_into(&mut lacks),
         }
     }

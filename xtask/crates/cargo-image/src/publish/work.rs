@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use semver::Version;
 
-use super::attach::{self, Artifact};
+use super::attach::{self, Artifact, AttachMode};
 use super::cosign::Signer;
 use super::documents;
 use super::image_bundle::ImageBundle;
@@ -17,7 +17,7 @@ use super::tag_guard;
 use super::tag_update::{self, Tagged};
 use super::trust::StatementKind;
 use cli_support::digest::Digest;
-use cli_support::error::Fault;
+use cli_support::error::{ExitKind, Fault, kind};
 use cli_support::plan::Action;
 use cli_support::process::Cmd;
 use cli_support::threads::{each, joined};
@@ -70,6 +70,8 @@ pub struct PublishSetup {
     pub needs_trivy: bool,
     /// An exception of the settings whose day is over, and with it whatever passed by it.
     pub over: Option<String>,
+    /// Whether documents are attached.
+    pub attach: AttachMode,
     /// Why a passing scan is not needed.
     pub unscanned: Option<String>,
     /// The platforms of the settings that the image has nothing for.
@@ -101,14 +103,20 @@ pub struct PublishWork {
     pub attached: Vec<Attached>,
     /// What happened to each tag so far.
     pub rows: Vec<TagRow>,
+    /// What the registry cannot do, and what was left out because of it.
+    pub warnings: Vec<String>,
 }
 
 impl PublishWork {
     /// The state before the first step.
     pub fn new(setup: PublishSetup, parcel: ImageBundle, client: Client) -> Result<Self> {
-        let artifacts = documents::artifacts(&setup, &parcel)?;
-        let (sending, attached, rows) = (Sending::default(), Vec::new(), Vec::new());
-        Ok(Self { setup, parcel, client, artifacts, sending, attached, rows })
+        let artifacts = match setup.attach {
+            AttachMode::Never => Vec::new(),
+            AttachMode::Auto | AttachMode::Require => documents::artifacts(&setup, &parcel)?,
+        };
+        let (sending, attached) = (Sending::default(), Vec::new());
+        let (rows, warnings) = (Vec::new(), Vec::new());
+        Ok(Self { setup, parcel, client, artifacts, sending, attached, rows, warnings })
     }
 
     pub(super) fn tag(&self, tag: &Tag) -> Result<Reference, Fault> {
@@ -119,11 +127,13 @@ impl PublishWork {
         let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
         let fixed: Vec<_> = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).collect();
         let unknown: Vec<_> = self.setup.tags.iter().filter(|tag| self.is_unknown(tag)).collect();
+        let look = || each(&fixed, |tag| tag_update::check_fixed(client, to, tag, &digest));
         let there = std::thread::scope(|scope| {
-            let there = scope.spawn(|| each(&fixed, |tag| tag_update::check_fixed(client, to, tag, &digest)));
+            let there = scope.spawn(look);
             // Where both fail, this says more.
             client.check_push(to)?;
-            joined(there)
+            // A registry that refuses what is not there is understood once it has taken a write.
+            joined(there).or_else(|error| if is_gate(&error) { Err(error) } else { look() })
         })?;
         each(&unknown, |tag| tag_guard::check_unknown(client, to, tag, &digest))?;
         let source = client.credentials(to)?.source;
@@ -147,13 +157,31 @@ impl PublishWork {
     }
 
     fn attach(&mut self) -> Result<String> {
-        let digests = attach::refer(&self.client, &self.setup.to, &self.parcel.top, &self.artifacts)?;
+        let refused = match attach::refer(&self.client, &self.setup.to, &self.parcel.top, &self.artifacts)? {
+            // A registry may take note of a referrer and not list it.
+            Ok(digests) => {
+                match attach::keep(&self.client, &self.setup.to, &self.parcel.top, &self.artifacts) {
+                    Ok(()) => return Ok(self.note_attached(digests)),
+                    Err(unlisted) => unlisted,
+                }
+            }
+            Err(refused) => refused,
+        };
+        if self.setup.attach == AttachMode::Require {
+            return Err(refused.context("--attach require"));
+        }
+        self.artifacts.clear();
+        self.warnings.push(format!("nothing is attached to the image: {refused:#}"));
+        Ok("nothing: the registry takes no referrers".to_owned())
+    }
+
+    fn note_attached(&mut self, digests: Vec<Digest>) -> String {
         let attached = self.artifacts.iter().zip(digests);
         self.attached.extend(
             attached.map(|(artifact, digest)| Attached { artifact_type: artifact.kind.to_owned(), digest }),
         );
         let kinds: Vec<_> = self.attached.iter().map(|one| one.artifact_type.as_str()).collect();
-        Ok(kinds.join(", "))
+        kinds.join(", ")
     }
 
     /// A registry may lose what it took or had, and still take the manifests above it.
@@ -224,6 +252,10 @@ impl PublishWork {
     fn is_unknown(&self, tag: &Tag) -> bool {
         tag.motion.is_forward() && self.setup.version.is_none()
     }
+}
+
+fn is_gate(error: &anyhow::Error) -> bool {
+    kind(error) == ExitKind::Gate
 }
 
 impl Action for PublishStep {

@@ -1,31 +1,30 @@
-//! The environment of a child: what of this process's own it is left, and what is set for all.
+//! The environment of a child process.
 //!
-//! A child's output is read, so that nothing may reach it that changes the form of the output: colours, a
-//! locale, a pager, a tool's own variables for its flags. What says where something is reached stays. Secrets
-//! are for the children that need them: a build script, a compiler's wrapper or a hook of git's can read all
-//! that cargo and git are given.
+//! Output of children is parsed, so variables that change its form are removed: colours, locale, pager, and the variables
+//! in which tools take flags. Variables that say where something is stay. A secret goes only to a child that needs it,
+//! because build scripts, compiler wrappers and git hooks can read all variables of cargo and git.
 
 use super::Cmd;
 
-/// What a child needs secrets for.
+/// A purpose for which a child needs secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Signing in the name of the job.
+    /// Keyless signing with the identity of the CI job.
     Identity,
     /// Signing with a key.
     Key,
-    /// BuildKit's cache in GitHub Actions, `type=gha`.
+    /// BuildKit's cache `type=gha`.
     ActionsCache,
-    /// Credentials for registries: a credential helper's own, or those of another run of this program.
+    /// Credentials for registries, for a credential helper or another run of this program.
     Registry,
-    /// Fetching crates: tokens of registries, and git's settings for the places that it fetches from.
+    /// Fetching crates: tokens of registries, and git's settings for remotes.
     Crates,
     /// Fetching Trivy's database.
     Database,
 }
 
-/// Each variable that is for some children alone, and what it serves; one that serves nothing is left to no
-/// child. In these names and in those below, `*` stands for anything.
+/// Secret variables, and the needs for which a child gets them. An empty list means: no child gets it. `*` matches any text,
+/// also in the names below.
 const SERVES: [(&str, &[Need]); 21] = [
     ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &[Need::Identity, Need::Registry]),
     ("ACTIONS_ID_TOKEN_REQUEST_URL", &[Need::Identity, Need::Registry]),
@@ -42,7 +41,7 @@ const SERVES: [(&str, &[Need]); 21] = [
     ("GH_TOKEN", &[Need::Registry]),
     ("DOCKER_AUTH_CONFIG", &[Need::Registry]),
     ("CARGO_REGISTRIES_*_TOKEN", &[Need::Crates]),
-    // Publishing a crate to crates.io is nothing that is done here.
+    // Nothing here publishes a crate.
     ("CARGO_REGISTRY_TOKEN", &[]),
     ("GIT_CONFIG_*", &[Need::Crates]),
     ("TRIVY_USERNAME", &[Need::Database]),
@@ -51,7 +50,7 @@ const SERVES: [(&str, &[Need]); 21] = [
     ("XTASK_LENT_SECRET", &[]),
 ];
 
-/// Variables that change how something is printed, whatever the program.
+/// Variables that change the output of many programs.
 const FORM: [&str; 13] = [
     "NO_COLOR",
     "FORCE_COLOR",
@@ -68,8 +67,8 @@ const FORM: [&str; 13] = [
     "LV",
 ];
 
-/// Tools that take their flags from variables with a prefix, and those of them that are left to a child: they say
-/// where something is or how to reach it. All others change what is made, what is looked at or how it is told.
+/// Prefixes of variables in which a tool takes flags, and the exceptions that a child gets: those that say where something is
+/// or how to reach it.
 const TOOLS: [(&str, &[&str]); 9] = [
     (
         "CARGO_",
@@ -83,7 +82,7 @@ const TOOLS: [(&str, &[&str]); 9] = [
             "CARGO_BUILD_TARGET_DIR",
             "CARGO_BUILD_JOBS",
             "CARGO_INCREMENTAL",
-            // How this machine links and compiles; a build says that it may differ (`build::outside`).
+            // They change the build; `binary::outside` warns of them.
             "CARGO_TARGET_*_LINKER",
             "CARGO_BUILD_RUSTC",
             "CARGO_BUILD_RUSTC_*",
@@ -126,14 +125,14 @@ const TOOLS: [(&str, &[&str]); 9] = [
     ("EXPERIMENTAL_BUILDKIT_", &[]),
 ];
 
-/// What is set for every child. Cargo's variable is stronger than `term.color` of its configuration.
+/// Set for every child. Cargo's variable overrides `term.color` of its configuration.
 pub(super) const SET: [(&str, &str); 3] =
     [("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("CARGO_TERM_COLOR", "never")];
 
 impl Cmd {
-    /// Whether this variable of our own is kept from the child, which may be given one of that name anew.
+    /// Whether this variable of our own environment is removed from the child's. [`Cmd::env`] may set it again.
     pub fn withholds(&self, name: &str) -> bool {
-        // Names are the same in capitals and not, on Windows.
+        // Windows ignores case in names.
         let upper = name.to_ascii_uppercase();
         let is = |pattern: &&str| fits(pattern, &upper);
         if self.keeps.contains(&upper) {
@@ -162,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_is_left_what_it_needs_and_no_more() {
+    fn a_child_gets_only_the_secrets_that_it_needs() {
         let git = Cmd::new("git");
         let cargo = git.clone().needs(Need::Crates);
         let cosign = git.clone().needs(Need::Key);
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_form_or_result_is_left_to_nobody_and_what_reaches_something_to_all() {
+    fn variables_with_flags_are_removed_and_variables_with_locations_stay() {
         let cmds =
             [Cmd::new("git"), Cmd::new("cargo").needs(Need::Crates), Cmd::new("cosign").needs(Need::Key)];
         let withheld = |name: &str| {

@@ -1,7 +1,7 @@
-//! The one place that starts a child process.
+//! Child processes. Only this module starts them.
 //!
-//! A [`Cmd`] is data: a plan shows it, a test compares it, and only here does it become a process.
-//! Arguments are never glued into a string, and nothing secret is ever an argument.
+//! A [`Cmd`] is data: a plan prints it, a test compares it. Arguments are never joined into a shell string, and no secret
+//! is an argument.
 
 mod env;
 mod run;
@@ -52,7 +52,7 @@ impl Cmd {
         }
     }
 
-    /// Shows the program under this name: where it lies says nothing to the reader of a plan.
+    /// Shows the program under this name in place of its path.
     #[must_use]
     pub fn shown_as(mut self, name: &'static str) -> Self {
         self.name = Some(name);
@@ -80,7 +80,7 @@ impl Cmd {
         self
     }
 
-    /// Takes a variable out of the child's environment.
+    /// Removes a variable from the child's environment.
     #[must_use]
     pub fn unset(mut self, name: impl Into<String>) -> Self {
         self.env.insert(name.into(), None);
@@ -94,42 +94,42 @@ impl Cmd {
         self
     }
 
-    /// Leaves the child the secrets of this process that it needs; without this it has none of them.
+    /// Passes the secrets of this process for `need` to the child. By default it gets none.
     #[must_use]
     pub fn needs(mut self, need: Need) -> Self {
         self.needs.push(need);
         self
     }
 
-    /// Leaves the child this variable, secret or not.
+    /// Passes this variable to the child, secret or not.
     #[must_use]
     pub fn keep(mut self, name: impl Into<String>) -> Self {
         self.keeps.push(name.into().to_ascii_uppercase());
         self
     }
 
-    /// Bytes for the child's standard input, never shown. Without them it reads nothing.
+    /// Sets the child's standard input, which is never shown. By default it is empty.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
     }
 
-    /// The folder it runs in; the caller's otherwise.
+    /// Sets the working folder; by default that of this process.
     #[must_use]
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
     }
 
-    /// The longest it may run before it is ended, and that is an error.
+    /// Sets a time limit. A child that exceeds it is killed, which is an error.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Program and arguments, as shown in plans; values that are secret by their name read `***`.
+    /// Program and arguments for display, with `***` in place of values that are secret by their name.
     pub fn argv(&self) -> Vec<String> {
         let name = self.name.map_or_else(|| self.program.to_string_lossy().into_owned(), str::to_owned);
         let args = self.args.iter().map(|arg| redact(&arg.to_string_lossy()));
@@ -146,7 +146,7 @@ impl Cmd {
     }
 }
 
-/// The line a person could type in a shell.
+/// The command line in shell syntax.
 impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in self.shown_env() {
@@ -185,7 +185,7 @@ fn quote(part: &str) -> String {
     if !part.is_empty() && part.chars().all(plain) {
         part.to_owned()
     } else if part.contains(|c: char| c.is_control()) {
-        // Encoded RUSTFLAGS are separated by a byte that no terminal shows.
+        // CARGO_ENCODED_RUSTFLAGS is separated by an unprintable byte.
         let shown = |c: char| if c.is_control() { format!("\\x{:02x}", u32::from(c)) } else { c.to_string() };
         let escaped = part.replace('\\', r"\\").replace('\'', r"\'");
         format!("$'{}'", escaped.chars().map(shown).collect::<Vec<_>>().concat())
@@ -194,8 +194,8 @@ fn quote(part: &str) -> String {
     }
 }
 
-/// An argument without what is secret in it: the value of a field such as `secret_access_key=…`, and the
-/// password of a URL. Docker takes both as arguments, so they come from settings or flags.
+/// Masks the secrets in an argument: the value of a field such as `secret_access_key=…`, and the password in a URL.
+/// Docker takes both as arguments, so they can come from settings or flags.
 fn redact(arg: &str) -> String {
     let field = |field: &str| match field.split_once('=') {
         Some((name, _)) if is_secret(name) => format!("{name}=***"),
@@ -224,7 +224,7 @@ fn is_secret(name: &str) -> bool {
     ["secret", "token", "password", "access_key", "account_key"].iter().any(|word| name.contains(word))
 }
 
-/// Where a program is on PATH, if it is.
+/// The path of a program on PATH, if there is one.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_that_hold_secrets_are_shown_without_them() {
+    fn secrets_in_arguments_are_masked() {
         for (arg, shown) in [
             ("type=s3,region=x,secret_access_key=S3CR3T", "type=s3,region=x,secret_access_key=***"),
             ("x=https://me:S3CR3T@host/r.git", "x=https://***@host/r.git"),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_can_be_pasted_and_hides_what_is_secret() {
+    fn the_command_line_is_shell_syntax_without_secrets() {
         let cmd = Cmd::new("docker")
             .args(["login", "--user", "o'brien", ""])
             .env("A", "b c")

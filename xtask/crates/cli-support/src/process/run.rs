@@ -1,4 +1,4 @@
-//! Running a [`Cmd`]: read its answer, or follow it line by line, within its time limit.
+//! Runs a [`Cmd`] within its time limit: reads its output, or follows it line by line.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,18 +12,18 @@ use super::env::SET;
 use super::{Cmd, stop, tree};
 use crate::error::Fault;
 
-/// The longest answer of a child, in bytes; Trivy's about a large image has some ten million.
+/// The longest output that is read, in bytes. Trivy's report about a large image has about ten million.
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
-/// The longest line that is handed on whole, in bytes.
+/// The longest line that is not split, in bytes.
 const MAX_LINE_BYTES: u64 = 1 << 20;
-/// Bytes of what a child says beside its answer that are kept for the error.
+/// Bytes of standard error that are kept for the error message.
 const TAIL_BYTES: usize = 64 << 10;
-/// How long a child that has nothing more to say may take to end.
-const GOING: Duration = Duration::from_secs(10);
-/// Lines of a failed child's output that are kept for the error.
+/// Time for a child to end after it closed its output.
+const EXIT_GRACE: Duration = Duration::from_secs(10);
+/// Lines of a failed child's output that are kept for the error message.
 const TAIL_LINES: usize = 25;
 
-/// A child that ended badly: its command line, how it ended, its last lines.
+/// A child that failed: its command line, how it ended, its last lines.
 #[derive(Debug)]
 pub struct ChildFailed {
     line: String,
@@ -42,7 +42,7 @@ impl fmt::Display for ChildFailed {
 }
 
 impl ChildFailed {
-    /// The exit code, where it was not ended by a signal.
+    /// The exit code; none if a signal ended it.
     pub fn code(&self) -> Option<i32> {
         self.ending.rsplit_once(": ").filter(|(how, _)| how.starts_with("exit"))?.1.parse().ok()
     }
@@ -62,7 +62,7 @@ impl Cmd {
         for (name, value) in &self.secret_env {
             expression = expression.env(name, value);
         }
-        // Of two words about one variable duct obeys the earlier one.
+        // duct applies the first of two calls for one variable.
         for (name, value) in SET {
             expression = expression.env(name, value);
         }
@@ -93,7 +93,7 @@ impl Cmd {
         self.failed(format!("ended after its time limit of {seconds} s"), tail)
     }
 
-    /// Runs it and gives its standard output, without the last line break.
+    /// Runs it and returns its standard output without the trailing line breaks.
     pub fn read(&self) -> Result<String> {
         let bytes = self.read_bytes()?;
         let mut text = String::from_utf8(bytes).with_context(|| format!("{self}: output is not UTF-8"))?;
@@ -101,21 +101,20 @@ impl Cmd {
         Ok(text)
     }
 
-    /// Runs it and gives its standard output, which is to be read by a program. One that says more than can be
-    /// kept is ended, and that is an error; so are escape codes in what it says: a word in colour would be
-    /// taken for another word.
+    /// Runs it and returns its standard output for parsing. Output over the limit is an error and ends the child. Escape
+    /// codes are an error too: a coloured word would be parsed as another word.
     pub fn read_bytes(&self) -> Result<Vec<u8>> {
         let bytes = self.read_raw()?;
         let Some(at) = bytes.iter().position(|byte| *byte == 0x1b) else { return Ok(bytes) };
         let line = bytes[..at].split(|byte| *byte == b'\n').count();
-        let what = format!("line {line} of its output has escape codes, as for colours, and cannot be read");
+        let what = format!("line {line} of its output has escape codes (colours) and cannot be parsed");
         Err(Fault::failed(what)
             .at(self)
-            .hint("switch colours off in the tool's own settings; variables for colours are not passed on")
+            .hint("switch colours off in the tool's settings; variables for colours are not passed on")
             .into())
     }
 
-    /// The same for output that may have any bytes in it, such as names of files.
+    /// The same for output that may contain any bytes, such as names of files.
     pub fn read_raw(&self) -> Result<Vec<u8>> {
         self.read_at_most(MAX_ANSWER_BYTES)
     }
@@ -124,23 +123,23 @@ impl Cmd {
         let started = Instant::now();
         let (stdout, answer) = std::io::pipe()?;
         let (stderr, beside) = std::io::pipe()?;
-        // The expression goes at once: as long as it has the pipes' other ends, they have no end.
+        // The expression is dropped here: it owns the write ends of the pipes, and reading would never end.
         let handle = stop::start(|| self.expression().stdout_file(answer).stderr_file(beside).start());
         let handle = handle.with_context(|| self.starting())?;
         let (to, from) = mpsc::channel();
         let on_stderr = to.clone();
-        // On their own: something that the child left behind may keep the pipes open for ever.
+        // In threads of their own: a process that the child left behind may keep the pipes open forever.
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
             let read = stdout.take(longest + 1).read_to_end(&mut bytes);
-            let _ = to.send(Part::Answer(read.map(|_| bytes)));
+            let _ = to.send(Part::Stdout(read.map(|_| bytes)));
         });
-        std::thread::spawn(move || drop(on_stderr.send(Part::Beside(last_bytes(stderr)))));
+        std::thread::spawn(move || drop(on_stderr.send(Part::Stderr(last_bytes(stderr)))));
         let (mut bytes, mut said) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let left = self.limit.map_or(Duration::MAX, |limit| limit.saturating_sub(started.elapsed()));
             match from.recv_timeout(left) {
-                Ok(Part::Answer(read)) => {
+                Ok(Part::Stdout(read)) => {
                     bytes = read.with_context(|| format!("{self}: reading its output"))?;
                     if bytes.len() as u64 > longest {
                         end(&handle);
@@ -149,7 +148,7 @@ impl Cmd {
                         );
                     }
                 }
-                Ok(Part::Beside(last)) => said = last,
+                Ok(Part::Stderr(last)) => said = last,
                 Err(_) => {
                     end(&handle);
                     return Err(self.over_limit([]));
@@ -157,7 +156,7 @@ impl Cmd {
             }
         }
         let left =
-            self.limit.map_or(Duration::MAX, |limit| limit.saturating_sub(started.elapsed()).max(GOING));
+            self.limit.map_or(Duration::MAX, |limit| limit.saturating_sub(started.elapsed()).max(EXIT_GRACE));
         let deadline = started.checked_add(started.elapsed().saturating_add(left));
         let output = match deadline {
             Some(deadline) => handle.wait_deadline(deadline)?,
@@ -177,12 +176,12 @@ impl Cmd {
         Err(self.failed(output.status.to_string(), tail))
     }
 
-    /// Runs it for its exit status alone; false also where it cannot be started.
+    /// Whether it ends with status 0; false if it cannot be started.
     pub fn succeeds(&self) -> bool {
         self.read_bytes().is_ok()
     }
 
-    /// Runs it and hands on each line of standard output and error as it comes.
+    /// Runs it and passes each line of standard output and standard error to `on_line`.
     pub fn follow(&self, mut on_line: impl FnMut(&str)) -> Result<()> {
         let reader = stop::start(|| self.expression().stderr_to_stdout().reader());
         let reader = reader.with_context(|| self.starting())?;
@@ -194,7 +193,7 @@ impl Cmd {
             let watched = &reader;
             scope.spawn(move || {
                 if wait.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    // The child may end by itself at this very moment; then there is nothing to end.
+                    // An error means that the child has just ended.
                     tree::end(&watched.pids());
                     let _ = watched.kill();
                 }
@@ -204,7 +203,7 @@ impl Cmd {
                     tail.pop_front();
                 }
                 tail.push_back(line.to_owned());
-                // How it ends when a signal ends it is no news.
+                // Output after a signal is meaningless.
                 if !stop::is_stopping() {
                     on_line(line);
                 }
@@ -225,19 +224,19 @@ impl Cmd {
     }
 }
 
-/// What one of the threads that read has read.
+/// The result of a reading thread.
 enum Part {
-    Answer(std::io::Result<Vec<u8>>),
-    Beside(Vec<u8>),
+    Stdout(std::io::Result<Vec<u8>>),
+    Stderr(Vec<u8>),
 }
 
 fn end(handle: &duct::Handle) {
     tree::end(&handle.pids());
-    // It is waited for by nobody: it may hang in the kernel.
+    // Without waiting: it may hang in the kernel.
     let _ = handle.kill();
 }
 
-/// The last of what there is to read.
+/// Reads to the end and returns the last bytes.
 fn last_bytes(mut from: impl Read) -> Vec<u8> {
     let (mut last, mut buffer) = (Vec::new(), vec![0; 8192]);
     while let Ok(read) = from.read(&mut buffer) {
@@ -267,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_one_by_one_and_a_failure_shows_the_last_of_them() {
+    fn follow_passes_each_line_and_an_error_has_the_last_ones() {
         let script = "for i in $(seq 40); do echo line $i; done; echo bad >&2; exit 7";
         let mut seen = Vec::new();
         let error =
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_over_its_limit_is_ended_both_ways() {
+    fn read_and_follow_end_a_child_over_its_time_limit() {
         let slow = Cmd::new("sleep").arg("30").limit(Duration::from_millis(50));
         let started = Instant::now();
         for error in [slow.read().unwrap_err(), slow.follow(|_| ()).unwrap_err()] {
@@ -291,14 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_end_is_stopped() {
+    fn output_over_the_limit_is_an_error() {
         let flood = Cmd::new("sh").args(["-c", "cat /dev/zero"]);
         let error = flood.read_at_most(1 << 20).unwrap_err().to_string();
         assert!(error.contains("more than 1048576 bytes"), "{error}");
         let exact = Cmd::new("sh").args(["-c", "printf 12345678"]);
         assert_eq!(exact.read_at_most(8).unwrap(), b"12345678");
         assert!(exact.read_at_most(7).is_err());
-        // What it says beside its answer is not kept whole, nor is a line without an end.
+        // Long standard error is shortened, and a long line is split.
         let loud = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2; exit 1";
         let error = Cmd::new("sh").args(["-c", loud]).read().unwrap_err();
         let failed = error.downcast_ref::<ChildFailed>().unwrap();
@@ -311,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_started_ends_with_it() {
+    fn descendants_end_with_the_child() {
         let temp = tempfile::tempdir().unwrap();
         for (number, follow) in [(0, false), (1, true)] {
             let mark = temp.path().join(number.to_string());
@@ -325,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn escape_codes_in_what_is_read_are_an_error() {
+    fn escape_codes_in_parsed_output_are_an_error() {
         let coloured = Cmd::new("printf").arg(r"1 a v1.0.0\n2 b v1.0.0 \033[33m(*)\033[0m\n");
         let text = crate::error::render(&coloured.read().unwrap_err());
         for part in ["printf", "line 2 of its output has escape codes", "switch colours off"] {
@@ -335,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn standard_input_arrives_and_the_environment_is_as_set() {
+    fn standard_input_and_environment_reach_the_child() {
         let cmd = Cmd::new("sh").args(["-c", "cat; echo $A$B"]).stdin("x").env("A", "1").secret_env("B", "2");
         assert_eq!(cmd.read().unwrap(), "x12");
         assert!(Cmd::new("no-such-program").read().unwrap_err().to_string().contains("cannot start"));

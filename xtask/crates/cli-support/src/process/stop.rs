@@ -1,33 +1,32 @@
-//! A run that a signal ends takes its children with it.
+//! Signals: SIGTERM, SIGINT and SIGHUP end the children first, then this process.
 //!
-//! What a child or a step came to after the signal says nothing about it, so nobody hears of it: whoever
-//! would go on from there waits for the end of the process instead. One thread brings that about: it passes
-//! the signal on, waits, removes what is temporary, says what happened and ends the process.
+//! Results after a signal are meaningless; [`checkpoint`] parks threads until the process exits. One thread forwards the
+//! signal to all children, waits for them, removes temporary files, prints the last line and exits.
 //!
-//! A signal that was ignored when the run began stays so: `nohup`, and a script's jobs in the background. On
-//! Windows the system's own way of ending remains.
+//! A signal that was ignored when the process started stays ignored, as under `nohup`. On Windows the system's default
+//! applies.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-/// Whether a signal ends this run.
+/// Whether a signal has arrived.
 static STOPPING: AtomicBool = AtomicBool::new(false);
-/// Held by whoever is about to have a child: a child that nobody knows of yet would be left behind.
+/// Read-locked while a child is being started, so that the signal reaches that child too.
 static STARTING: RwLock<()> = RwLock::new(());
 
-/// Whether a signal ends this run.
+/// Whether a signal has arrived.
 pub(super) fn is_stopping() -> bool {
     STOPPING.load(Ordering::SeqCst)
 }
 
-/// Goes no further where a signal ends this run.
+/// Parks this thread until the process exits, if a signal has arrived.
 pub fn checkpoint() {
     while is_stopping() {
         std::thread::park();
     }
 }
 
-/// Starts a child, where no signal ends this run.
+/// Runs `start`, which starts a child, unless a signal has arrived.
 pub(super) fn start<T>(start: impl FnOnce() -> T) -> T {
     let starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
     if is_stopping() {
@@ -40,7 +39,7 @@ pub(super) fn start<T>(start: impl FnOnce() -> T) -> T {
 #[cfg(unix)]
 pub use unix::stop_on_signals;
 
-/// Leaves it to the system what a signal does.
+/// Does nothing: the system's default applies.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 pub fn stop_on_signals() -> anyhow::Result<()> {
@@ -64,21 +63,20 @@ mod unix {
     use super::{Ordering, STARTING, STOPPING};
     use crate::{temporary, ui};
 
-    /// How long children may take to end by themselves. GitHub's runner sends the next signal after 7.5
-    /// seconds, and Docker kills after 10.
-    const GOING: Duration = Duration::from_secs(5);
-    /// How long what must end at once is waited for: killing, starting, saying the last line.
-    const AT_ONCE: Duration = Duration::from_secs(1);
-    /// Signals this close to the first are the same wish: `timeout` sends to the process and to its group, and
-    /// a terminal to a child that has it from us too.
-    const SAME: Duration = Duration::from_secs(1);
-    /// Between two looks at what still runs.
-    const LOOK: Duration = Duration::from_millis(25);
+    /// Time for children to end after the signal. GitHub's runner sends the next signal after 7.5 seconds, and Docker
+    /// kills after 10.
+    const CHILD_GRACE: Duration = Duration::from_secs(5);
+    /// Time for what takes no time normally: a kill, the start of a child, printing the last line.
+    const SHORT_WAIT: Duration = Duration::from_secs(1);
+    /// Signals within this time of the first are the same request: `timeout` signals the process and its group.
+    const SAME_REQUEST: Duration = Duration::from_secs(1);
+    /// Interval between two looks at the running children.
+    const POLL: Duration = Duration::from_millis(25);
 
-    /// From now on SIGTERM, SIGINT and SIGHUP end this run in order, a second one at once.
+    /// Installs the handler. The first signal ends the process in order, a second one kills the children at once.
     pub fn stop_on_signals() -> Result<()> {
         let status = std::fs::read_to_string("/proc/self/status").ok();
-        let mut signals = Signals::new(heeded(status.as_deref())).context("listen to signals")?;
+        let mut signals = Signals::new(not_ignored(status.as_deref())).context("listen to signals")?;
         let listen = move || {
             if let Some(signal) = signals.forever().next() {
                 stop(signal, &mut signals);
@@ -88,9 +86,9 @@ mod unix {
         Ok(())
     }
 
-    /// The signals that are not ignored by the status of this process (proc(5)). Where the system does not
-    /// tell, SIGHUP is left alone, since `nohup` is what it is ignored for.
-    fn heeded(status: Option<&str>) -> Vec<i32> {
+    /// The signals that this process does not ignore, from its status file (proc(5)). Without that file SIGHUP counts as
+    /// ignored, because of `nohup`.
+    fn not_ignored(status: Option<&str>) -> Vec<i32> {
         let ignored = status.and_then(|text| text.lines().find_map(|line| line.strip_prefix("SigIgn:")));
         match ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()) {
             Some(mask) => {
@@ -103,35 +101,34 @@ mod unix {
     fn stop(signal: i32, signals: &mut Signals) -> ! {
         let began = Instant::now();
         STOPPING.store(true, Ordering::SeqCst);
-        // One that takes long to start must not keep all else from ending.
-        while matches!(STARTING.try_write(), Err(TryLockError::WouldBlock)) && began.elapsed() < AT_ONCE {
+        // A child that takes long to start must not delay the exit.
+        while matches!(STARTING.try_write(), Err(TryLockError::WouldBlock)) && began.elapsed() < SHORT_WAIT {
             thread::sleep(Duration::from_millis(1));
         }
         end_children(signal, signals, began);
         let _held = temporary::remove_all();
         let name = signal_name(signal).unwrap_or("a signal");
         let (said, wait) = mpsc::channel::<()>();
-        // A reader of standard error that does not read must not keep this from ending.
+        // A full pipe on standard error must not delay the exit.
         let say = move || {
             ui::last_line(&format!("stopped by {name}"));
             drop(said);
         };
         let _ = thread::Builder::new().spawn(say);
-        let _ = wait.recv_timeout(AT_ONCE);
-        // Without what runs at an orderly end: other threads hold what it would wait for.
+        let _ = wait.recv_timeout(SHORT_WAIT);
+        // Without exit handlers: they could wait for locks that parked threads hold.
         exit(128 + signal)
     }
 
-    /// Passes the signal on to all that runs below this process, and kills what does not end in time or where
-    /// another signal comes.
+    /// Forwards the signal to all descendants. Kills those that do not end in time, or all of them at a second signal.
     fn end_children(signal: i32, signals: &mut Signals, began: Instant) {
         let own = std::process::id();
         adopt();
         let mut told = BTreeSet::new();
         let mut known = BTreeSet::new();
         let first = tree::ticks();
-        // What was started before the signal may have been overlooked, and what nobody is the parent of any
-        // more nobody ends. Whatever else is new, a child that took the signal has started to clean up.
+        // Signal processes that started before the signal, and orphans. Others were started by a child that is cleaning
+        // up: leave them alone.
         let is_meant = |one: &tree::Below, told: &BTreeSet<u32>| {
             let before = one.started.zip(first).is_some_and(|(started, first)| started < first);
             !told.contains(&one.pid) && (told.is_empty() || before || one.parent == own)
@@ -144,22 +141,22 @@ mod unix {
             told.extend(new);
             let alive: Vec<_> = alive.into_iter().map(|one| one.pid).collect();
             known.extend(&alive);
-            if alive.is_empty() || killing.is_some_and(|since| since.elapsed() > AT_ONCE) {
+            if alive.is_empty() || killing.is_some_and(|since| since.elapsed() > SHORT_WAIT) {
                 return;
             }
-            let again = signals.pending().count() > 0 && began.elapsed() >= SAME;
-            if again || began.elapsed() > GOING {
+            let again = signals.pending().count() > 0 && began.elapsed() >= SAME_REQUEST;
+            if again || began.elapsed() > CHILD_GRACE {
                 killing.get_or_insert_with(Instant::now);
             }
             if killing.is_some() {
                 tree::send(&alive, Signal::KILL);
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
     }
 
-    /// From now on processes whose parent ends become children of this one, where the system can do that.
-    /// Elsewhere one that is not yet known when its parent ends gets away.
+    /// Makes orphaned descendants children of this process, on Linux. Elsewhere an orphan that was not seen before its
+    /// parent ended is lost.
     fn adopt() {
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
@@ -170,7 +167,7 @@ mod unix {
         use super::*;
 
         #[test]
-        fn a_signal_that_is_ignored_stays_so() {
+        fn an_ignored_signal_stays_ignored() {
             for (status, expected) in [
                 (Some("Name:\tx\nSigIgn:\t0000000000000000\n"), &[SIGTERM, SIGINT, SIGHUP][..]),
                 // As under `nohup`, and with SIGPIPE ignored as Rust has it.
@@ -180,7 +177,7 @@ mod unix {
                 (Some("SigIgn:\tlots\n"), &[SIGTERM, SIGINT]),
                 (None, &[SIGTERM, SIGINT]),
             ] {
-                assert_eq!(heeded(status), expected, "{status:?}");
+                assert_eq!(not_ignored(status), expected, "{status:?}");
             }
         }
     }

@@ -1,7 +1,7 @@
-//! A child with all that it started: finding it, ending it.
+//! Finds and ends a child with all its descendants.
 //!
-//! A process group of its own would be simpler to end, and would keep an interrupt at the terminal from
-//! reaching the child. So those below it are looked up instead, when they are to be ended.
+//! A process group for each child would be simpler to end, but then Ctrl-C in a terminal would not reach the child. So
+//! descendants are looked up when they are to be ended.
 
 use std::collections::BTreeMap;
 #[cfg(unix)]
@@ -9,36 +9,33 @@ use std::collections::BTreeSet;
 
 use super::Cmd;
 
-/// Processes that are ended at most.
+/// The largest number of processes that are ended.
 const MAX_ENTRIES: usize = 1_000;
 
-/// How often the list of processes is read again that changed while it was read.
+/// How often the process list is read again if it changed while it was read.
 const TRIES: usize = 10;
 
-/// One process of the system's list.
+/// An entry of the process list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     parent: u32,
-    /// Not so where it has ended, and is only not yet waited for.
+    /// False for a zombie.
     runs: bool,
-    /// When it was started, in [`ticks`]; none where the system does not tell.
+    /// Start time in [`ticks`]; none if the system does not say.
     started: Option<u64>,
 }
 
-/// A process that runs below another one.
+/// A running descendant.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Below {
-    /// Its number.
     pub pid: u32,
-    /// Its parent's.
     pub parent: u32,
-    /// When it was started, in [`ticks`]; none where the system does not tell.
+    /// Start time in [`ticks`]; none if the system does not say.
     pub started: Option<u64>,
 }
 
-/// Now, in hundredths of a second since the system began, which is how Linux tells when a process was started
-/// (proc(5), `starttime`); none where it does not.
+/// The time since boot in hundredths of a second, the unit of `starttime` in proc(5). None without /proc.
 #[cfg(unix)]
 pub(super) fn ticks() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/uptime").ok()?;
@@ -46,14 +43,13 @@ pub(super) fn ticks() -> Option<u64> {
     Some(seconds.parse::<u64>().ok()? * 100 + rest.get(..2)?.parse::<u64>().ok()?)
 }
 
-/// Ends these processes and all below them, as far as the system tells which those are; what has gone by
-/// itself meanwhile is no error.
+/// Kills these processes and their descendants. Processes that have already ended are ignored.
 pub(super) fn end(pids: &[u32]) {
     kill(&with_below(pids.to_vec(), &list()));
 }
 
-/// What runs below this process. What is `known` to have been there stays known for as long as it is there,
-/// wherever it now is.
+/// The running descendants of process `own`. Processes in `known` count as descendants for as long as they exist, also
+/// after they got another parent.
 #[cfg(unix)]
 pub(super) fn running(own: u32, known: &mut BTreeSet<u32>) -> Vec<Below> {
     let list = list();
@@ -83,7 +79,7 @@ fn kill(pids: &[u32]) {
     send(pids, rustix::process::Signal::KILL);
 }
 
-/// Sends a signal to each of these; one that has gone meanwhile needs none.
+/// Sends a signal to each process. Processes that have already ended are ignored.
 #[cfg(unix)]
 pub(super) fn send(pids: &[u32], signal: rustix::process::Signal) {
     let pids = pids.iter().filter_map(|pid| rustix::process::Pid::from_raw((*pid).try_into().ok()?));
@@ -99,11 +95,11 @@ fn kill(pids: &[u32]) {
     let _ = cmd.expression().stdout_null().stderr_null().run();
 }
 
-/// Every process, where the system says.
+/// All processes of the system.
 fn list() -> BTreeMap<u32, Entry> {
     let mut list = read();
     for _ in 1..TRIES {
-        if is_whole(&list) {
+        if is_complete(&list) {
             break;
         }
         list = read();
@@ -111,9 +107,9 @@ fn list() -> BTreeMap<u32, Entry> {
     list
 }
 
-/// Whether everyone's parent is there too. It is not where it ended between two lines of the list, and then
-/// what was below it looks as if it were below nobody.
-fn is_whole(list: &BTreeMap<u32, Entry>) -> bool {
+/// Whether the list has the parent of every process. If a parent ended while the list was read, its descendants look like
+/// orphans.
+fn is_complete(list: &BTreeMap<u32, Entry>) -> bool {
     list.values().all(|entry| entry.parent == 0 || list.contains_key(&entry.parent))
 }
 
@@ -123,7 +119,7 @@ fn read() -> BTreeMap<u32, Entry> {
     }
     let ps = Cmd::new("ps").args(["-A", "-o", "pid=,stat=,ppid="]).expression();
     let Ok(ps) = ps.stderr_null().stdout_capture().start() else { return BTreeMap::new() };
-    // It is in its own list.
+    // `ps` lists itself.
     let own = ps.pids();
     let told = ps.into_output().map(|output| output.stdout).unwrap_or_default();
     let line = |line: &str| {
@@ -134,7 +130,7 @@ fn read() -> BTreeMap<u32, Entry> {
     String::from_utf8_lossy(&told).lines().filter_map(line).collect()
 }
 
-/// A folder of /proc: the process, with the fields after the name in brackets (proc(5)).
+/// Reads the `stat` file of a folder in /proc (proc(5)).
 fn of(dir: &std::path::Path) -> Option<(u32, Entry)> {
     let pid = dir.file_name()?.to_str()?.parse().ok()?;
     let stat = std::fs::read(dir.join("stat")).ok()?;
@@ -143,7 +139,7 @@ fn of(dir: &std::path::Path) -> Option<(u32, Entry)> {
     Some((pid, entry(rest)?))
 }
 
-/// A state, the number of the parent, and far behind those the start.
+/// Parses state, parent and start time: the fields after the name in brackets.
 fn entry(fields: &str) -> Option<Entry> {
     let mut fields = fields.split_whitespace();
     let runs = !fields.next()?.starts_with(['Z', 'X']);
@@ -156,13 +152,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_that_changed_while_it_was_read_is_known_by_its_gap() {
+    fn a_list_without_a_parent_is_incomplete() {
         let list = |lines: &[(u32, &str)]| -> BTreeMap<_, _> {
             lines.iter().map(|(pid, fields)| (*pid, entry(fields).unwrap())).collect()
         };
         let whole = list(&[(1, " S 0 1"), (2, "R 1"), (3, "Z 2"), (4, "Ss+  3"), (5, "S 1")]);
-        assert!(is_whole(&whole) && !is_whole(&list(&[(1, "S 0"), (4, "S 3")])));
-        // One that has ended still leads to those below it.
+        assert!(is_complete(&whole) && !is_complete(&list(&[(1, "S 0"), (4, "S 3")])));
+        // A zombie still leads to its descendants.
         assert_eq!(with_below(vec![2], &whole), [2, 3, 4]);
         assert!(!whole[&3].runs && whole[&4].runs);
         assert_eq!(entry(" S x"), None);

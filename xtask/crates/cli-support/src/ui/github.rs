@@ -1,4 +1,4 @@
-//! What GitHub Actions reads: the step summary and the step's outputs.
+//! The files that GitHub Actions reads: the step summary and the step's outputs.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-/// Appends `summary` (Markdown) and the outputs to the files that GitHub names, where it names them.
+/// Appends `summary` (Markdown) and the outputs to the files in `GITHUB_STEP_SUMMARY` and `GITHUB_OUTPUT`, if set.
 pub fn write_outputs(summary: &str, outputs: &[(&str, String)]) -> Result<()> {
     append("GITHUB_STEP_SUMMARY", summary)?;
-    // A line break would let a value set other outputs.
+    // With a line break, a value could set other outputs.
     let line = |(name, value): &(&str, String)| format!("{name}={}\n", value.replace(['\n', '\r'], " "));
     let lines = outputs.iter().map(line).collect::<Vec<_>>().concat();
     append("GITHUB_OUTPUT", &lines)
@@ -29,7 +29,7 @@ fn append(variable: &str, text: &str) -> Result<()> {
         .with_context(|| format!("{variable}: {}", path.display()))
 }
 
-/// A text as the data of a workflow command.
+/// Escapes text for a workflow command (`::warning::…`).
 pub(super) fn escape(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }

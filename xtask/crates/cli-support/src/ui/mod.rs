@@ -1,6 +1,4 @@
-//! What a person sees: progress while it runs, a table when it is done.
-//!
-//! Progress goes to standard error and results to standard output, so that a result can be piped.
+//! Terminal output: progress on standard error, results on standard output, so that a result can be piped.
 
 mod github;
 mod progress;
@@ -17,23 +15,23 @@ use crate::mask::mask;
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputMode {
-    /// A line that changes in place.
+    /// One line that is overwritten.
     Terminal,
-    /// Sections that fold, as GitHub Actions shows them.
+    /// The folding sections of GitHub Actions.
     Sections,
     /// Lines, for a pipe or a file.
     Plain,
 }
 
-/// Where progress goes and how.
+/// Shows progress and warnings.
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
     mode: OutputMode,
 }
 
 impl Ui {
-    /// What suits this process's standard error. Results go to standard output, so progress is shown beside
-    /// a result in JSON too.
+    /// Chooses the mode for this process's standard error. Progress is shown beside JSON too, which goes to standard
+    /// output.
     pub fn detect() -> Self {
         let mode = if in_actions() {
             OutputMode::Sections
@@ -50,7 +48,7 @@ impl Ui {
         Progress::begin(self.mode, name, about)
     }
 
-    /// Something a person should know although the work goes on.
+    /// Prints a warning.
     pub fn warn(self, text: &str) {
         match self.mode {
             OutputMode::Sections => line(&format!("::warning::{}", github::escape(text))),
@@ -61,13 +59,12 @@ impl Ui {
     }
 }
 
-/// One line on standard error. A reader that went away is no reason to stop the work.
+/// Prints a line on standard error. A closed pipe is ignored.
 pub fn line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", mask(text));
 }
 
-/// The line that is to stay when the process ends in the middle of a step, in the place of the one that
-/// changes.
+/// Prints the last line before the process exits, in place of a progress line.
 #[cfg(unix)]
 pub fn last_line(text: &str) {
     let terminal = console::Term::stderr();
@@ -75,14 +72,14 @@ pub fn last_line(text: &str) {
         let _ = terminal.clear_line();
     }
     if in_actions() {
-        // Within a section that is folded nobody sees it.
+        // In a folded section the line would be hidden.
         line("::endgroup::");
     }
     line(text);
 }
 
-/// Text on standard output. A reader that went away is no reason to stop the work; what cannot be written
-/// otherwise ends the run, so that nobody takes half a document for the whole.
+/// Prints text on standard output. A closed pipe is ignored. Any other error ends the process with exit code 1, so that
+/// an incomplete document is not taken for a complete one.
 pub fn print(text: &str) {
     let mut out = std::io::stdout();
     match out.write_all(mask(text).as_bytes()).and_then(|()| out.flush()) {
@@ -94,7 +91,7 @@ pub fn print(text: &str) {
     }
 }
 
-/// Seconds, with as many decimals as they deserve.
+/// Formats seconds: two decimals below 10, else one.
 pub fn seconds(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }
 }
@@ -103,8 +100,8 @@ fn in_actions() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
-/// An error as `error::render` puts it: the first word of each fault in colour on a terminal, its first line as
-/// an annotation in GitHub Actions.
+/// Prints an error of [`crate::error::render`]: `error:` in colour on a terminal, and the first line as an annotation in
+/// GitHub Actions.
 pub fn error(text: &str) {
     if in_actions() {
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
@@ -114,8 +111,7 @@ pub fn error(text: &str) {
     let _ = std::io::stderr().write_all(coloured(&mask(text), &red).as_bytes());
 }
 
-/// The text with `red` in the place of `error:` where a line begins with it. What is quoted of a child is
-/// indented, and stays as it is.
+/// Replaces `error:` at the start of a line with `red`. Quoted output of a child is indented and stays unchanged.
 fn coloured(text: &str, red: &str) -> String {
     let line = |line: &str| match line.strip_prefix("error:") {
         Some(rest) => format!("{red}{rest}"),
@@ -129,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_child_says_is_not_coloured() {
+    fn quoted_output_of_a_child_is_not_coloured() {
         let failed = crate::process::Cmd::new("sh").args(["-c", "echo 'error: error: no' >&2; exit 1"]);
         let error = failed.read().unwrap_err().context(crate::error::Fault::failed("x error: y"));
         let text = crate::error::render(&error);

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{OutputMode, line, seconds};
 use crate::mask::mask;
 
-/// A step that is running. Dropped without [`Progress::done`], it is shown as failed.
+/// A running step. If it is dropped without [`Progress::done`], it is shown as failed.
 #[derive(Debug)]
 pub struct Progress {
     mode: OutputMode,
@@ -28,14 +28,14 @@ impl Progress {
         Self { mode, name: name.to_owned(), started: Instant::now(), bar, ended: false }
     }
 
-    /// What the step is doing now: the crate being compiled, the blob being fetched.
+    /// Shows what the step is doing now, such as the crate being compiled.
     pub fn detail(&self, text: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(mask(text));
         }
     }
 
-    /// A line of a child's output: kept in a section, the latest only on a terminal.
+    /// Shows a line of a child's output. A section keeps every line, a terminal only the last one.
     pub fn output(&self, text: &str) {
         match self.mode {
             OutputMode::Sections => line(text),
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// The like for output that is itself the result, such as a test runner's: kept in a pipe too.
+    /// The same for output that is the result itself, such as a test runner's: a pipe keeps it too.
     pub fn result(&self, text: &str) {
         match self.mode {
             OutputMode::Plain => line(text),
@@ -52,14 +52,14 @@ impl Progress {
         }
     }
 
-    /// Tells in full what a terminal showed only the latest line of.
+    /// Prints all lines on a terminal, which showed only the last one.
     pub fn tell(&self, lines: &[String]) {
         if let Some(bar) = &self.bar {
             bar.suspend(|| lines.iter().for_each(|text| line(text)));
         }
     }
 
-    /// The step ended well.
+    /// Ends the step as successful and returns its duration.
     pub fn done(mut self, outcome: &str) -> Duration {
         self.end("", outcome);
         self.started.elapsed()
@@ -89,7 +89,7 @@ impl Drop for Progress {
 
 fn spinner(name: &str, about: &str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
-    // The template is fixed text, so the fallback is never seen.
+    // The template is a constant, so the fallback is never used.
     let style = ProgressStyle::with_template("{prefix:<10} {elapsed:>8}  {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     bar.set_style(style);

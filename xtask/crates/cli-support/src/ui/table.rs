@@ -1,8 +1,8 @@
-//! Tables that line up, for a terminal and for Markdown.
+//! Aligned tables for terminals and for Markdown.
 
 use std::fmt;
 
-/// Rows below a heading; numbers are written to the right.
+/// A heading and rows.
 #[derive(Debug, Default)]
 pub struct Table {
     heads: Vec<String>,
@@ -11,7 +11,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these columns; one that begins with `>` is written to the right.
+    /// A table with these columns. A name that begins with `>` aligns the column to the right.
     pub fn new(heads: &[&str]) -> Self {
         Self {
             heads: heads.iter().map(|head| head.trim_start_matches('>').to_owned()).collect(),
@@ -20,7 +20,7 @@ impl Table {
         }
     }
 
-    /// Adds a row of as many cells as there are columns.
+    /// Adds a row with one cell for each column.
     pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(
             cells.into_iter().map(|cell| crate::error::plain(&cell.into()).replace('\n', " ")).collect(),
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_and_markdown_escapes() {
+    fn columns_are_aligned_and_markdown_is_escaped() {
         let mut table = Table::new(&["platform", ">bytes"]);
         table.row(["linux/amd64", "1"]);
         table.row(["é|", "1000"]);

@@ -82,6 +82,13 @@ fn podmans_files_are_looked_through_in_order_and_a_named_one_alone() {
     let named = folder.path().join("config/containers/auth.json");
     let named = named.to_str().unwrap();
     assert_eq!(look(&[both[0], ("REGISTRY_AUTH_FILE", named)]), Some(basic("config", "p")));
+    // Without XDG_RUNTIME_DIR, as in a container, podman writes to a folder of the user's number.
+    let run = folder.path().join("runtime/containers");
+    let in_container = |variables: &[_]| {
+        find(&environment(variables).with_run_folder(&run), None, "r.io", "a").unwrap().credential
+    };
+    assert_eq!(in_container(&both[1..]), Some(basic("runtime", "p")));
+    assert_eq!(in_container(&[("XDG_RUNTIME_DIR", &*config)]), Some(basic("config", "p")));
     let gone = environment(&[("REGISTRY_AUTH_FILE", "/no/such/file")]);
     let error = find(&gone, None, "r.io", "a").unwrap_err();
     assert!(error.to_string().contains("/no/such/file"), "{error}");

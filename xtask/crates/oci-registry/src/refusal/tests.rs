@@ -164,7 +164,43 @@ fn what_registries_really_say_is_told_apart() {
         (hub(405, Action::Delete, &TOKEN), none.clone(), Refusal::Unsupported),
         (hub(400, Action::Delete, &TOKEN), plain("UNSUPPORTED"), Refusal::Unsupported),
         (hub(503, Push, &TOKEN), none.clone(), Refusal::Unavailable),
-        (hub(400, Push, &TOKEN), plain("MANIFEST_INVALID"), Refusal::Unexpected),
+        (hub(400, Push, &TOKEN), plain("MANIFEST_INVALID"), Refusal::InvalidManifest),
+        (hub(400, Push, &TOKEN), plain("TAG_INVALID"), Refusal::Unexpected),
+        (
+            hub(404, Push, &TOKEN),
+            plain("The repository with name 'app' does not exist"),
+            Refusal::NoRepository,
+        ),
+        (hub(404, Action::Delete, &TOKEN), none.clone(), Refusal::NotFound),
+        // ECR, Harbor, Artifact Registry, GitLab.
+        (
+            hub(400, Push, &TOKEN),
+            plain(
+                "The image tag 'latest' already exists in the 'app' repository and cannot be overwritten because the repository is immutable.",
+            ),
+            Refusal::ImmutableTag,
+        ),
+        (
+            hub(412, Push, &TOKEN),
+            plain("Failed to process request due to 'app:1.0' configured as immutable."),
+            Refusal::ImmutableTag,
+        ),
+        (hub(409, Push, &TOKEN), none.clone(), Refusal::ImmutableTag),
+        (
+            hub(403, Push, &TOKEN),
+            denied(
+                "adding 10.5 MiB of storage resource, which when updated to current usage of 1.0 GiB will exceed the configured upper limit: quota",
+            ),
+            Refusal::Quota,
+        ),
+        (hub(507, Push, &TOKEN), none.clone(), Refusal::Quota),
+        (
+            hub(403, Push, &TOKEN),
+            denied("the system is in read only mode. Any modification is prohibited."),
+            Refusal::ReadOnly,
+        ),
+        (hub(405, Push, &TOKEN), plain("The registry is in read-only mode"), Refusal::ReadOnly),
+        (hub(407, Pull, &ANYONE), none.clone(), Refusal::ProxyCredentials),
         (
             hub(400, Pull, &ANYONE),
             plain("Client sent an HTTP request to an HTTPS server."),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use ureq::http::header::CONTENT_TYPE;
-use ureq::http::{HeaderValue, Method, StatusCode, Uri};
+use ureq::http::{HeaderValue, Method, Uri};
 
 use super::super::auth::{Credential, FoundCredential};
 use super::super::challenge::Challenge;
@@ -11,7 +11,7 @@ use super::super::retry::RequestError;
 use super::super::secret::Secret;
 use super::super::token::{self, Scope, Token};
 use super::super::url;
-use super::super::wire::{Ask, Payload, Redirects};
+use super::super::wire::{Ask, Payload, Redirects, Response};
 use super::{Session, repository};
 use cli_support::error::Fault;
 use cli_support::mask;
@@ -71,18 +71,18 @@ impl Session {
                 Fault::failed("the registry's token service is no URL").at(url::shown(&realm)),
             )
         })?;
-        let mut headers = Vec::new();
-        let (method, payload) = match &order.form {
-            Some(form) => {
-                headers.push((CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")));
-                (Method::POST, Payload::Bytes(form.expose().as_bytes()))
-            }
-            None => (Method::GET, Payload::None),
-        };
-        let authorization = order.basic.as_ref().map(header).transpose().map_err(RequestError::permanent)?;
-        let ask = Ask { method, url: order.url, headers, authorization, payload, redirects: Redirects::Any };
-        let answer = self.wire.send(ask)?;
-        if answer.status != StatusCode::OK {
+        let mut answer = self.send_order(&order)?;
+        if matches!(answer.status.as_u16(), 404 | 405 | 501)
+            && let Some(order) = token::order_by_password(
+                &realm,
+                challenge.param("service"),
+                scopes,
+                found.credential.as_ref(),
+            )
+        {
+            answer = self.send_order(&order)?;
+        }
+        if !answer.status.is_success() {
             return Err(self.refusal(answer, scopes, true));
         }
         let at = url::shown(&answer.url);
@@ -92,6 +92,20 @@ impl Session {
         })?;
         mask::remember(token.value.expose());
         Ok(token)
+    }
+
+    fn send_order(&self, order: &token::Order) -> Result<Response, RequestError> {
+        let mut headers = Vec::new();
+        let (method, payload) = match &order.form {
+            Some(form) => {
+                headers.push((CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")));
+                (Method::POST, Payload::Bytes(form.expose().as_bytes()))
+            }
+            None => (Method::GET, Payload::None),
+        };
+        let authorization = order.basic.as_ref().map(header).transpose().map_err(RequestError::permanent)?;
+        let url = order.url.clone();
+        self.wire.send(Ask { method, url, headers, authorization, payload, redirects: Redirects::Any })
     }
 
     /// The token service of a challenge, which must be as safe as the registry: what goes there is a

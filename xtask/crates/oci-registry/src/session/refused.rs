@@ -92,10 +92,7 @@ impl Session {
         let said: Vec<_> = errors.iter().map(ToString::to_string).filter(|text| !text.is_empty()).collect();
         let said = if said.is_empty() { String::new() } else { format!(", {}", said.join("; ")) };
         let what = format!("{} (status {}{said})", evidence.fill(refusal.cause()), answer.status);
-        let mut fault = Fault::failed(what).at(url::shown(&answer.url));
-        if refusal != Refusal::Unexpected {
-            fault = fault.hint(evidence.fill(refusal.hint()));
-        }
+        let fault = Fault::failed(what).at(url::shown(&answer.url)).hint(evidence.fill(refusal.hint()));
         if refusal.may_pass() {
             RequestError::transient(Transient::Busy(asked), fault)
         } else {

@@ -3,6 +3,9 @@
 #[path = "../../../../tests/support/fault_proxy/mod.rs"]
 mod fault_proxy;
 
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../../../../tests/support/have.rs"]
+mod have;
 #[path = "../../../../tests/support/live.rs"]
 mod live;
 mod pulling;

@@ -70,7 +70,9 @@ fn a_rate_limit_on_a_question_without_a_body_is_told_from_a_missing_right() {
     assert!(!client.has_blob(&image, &Digest::of(b"not there")).unwrap());
     proxy.on("HEAD", "/blobs/", 1, Fault::Answer(403, Vec::new(), denied));
     proxy.on("GET", "/blobs/", 1, Fault::Answer(403, Vec::new(), denied));
-    let text = shown(&client.has_blob(&image, &digest).unwrap_err());
+    // A client that has written nothing cannot tell a refusal from what is not there.
+    let (reader, _) = super::client(&proxy.registry(), None);
+    let text = shown(&reader.has_blob(&image, &digest).unwrap_err());
     assert!(text.contains("no such right"), "{text}");
 }
 
@@ -165,12 +167,14 @@ fn tags_are_listed_over_all_pages() {
     proxy.on("GET", "n=1000", 2, Fault::Answer(200, link("/v2/a/b/tags/list?n=2&last=s"), page));
     assert_eq!(client.tags(&image).unwrap(), ["s", "t", "u"]);
     assert_eq!(client.listed_tags(&image).unwrap(), ["s", "9.9.9+x", "t", "u"]);
-    proxy.on("GET", "n=1000", 1, Fault::Answer(200, link("http://127.0.0.2:1/v2/a/b/tags/list"), page));
-    let error = client.tags(&image).unwrap_err();
-    assert!(shown(&error).contains("goes on at another host"));
+    // A host and a path that only the registry knows.
+    proxy.on("GET", "n=1000", 1, Fault::Answer(200, link("http://127.0.0.2:1/x/tags/list?last=t"), page));
+    assert_eq!(client.tags(&image).unwrap(), ["s", "t", "u"]);
+    proxy.on("GET", "n=1000", 1, Fault::Answer(400, Vec::new(), "n is too large"));
+    assert_eq!(client.tags(&image).unwrap(), ["t", "u"]);
     proxy.on("GET", "/tags/list", 999, Fault::Answer(200, link("?n=1000"), page));
     let error = client.tags(&image).unwrap_err();
-    assert!(shown(&error).contains("more than 100 pages"));
+    assert!(shown(&error).contains("the page that was just read"));
 }
 
 #[test]
@@ -186,5 +190,5 @@ fn a_manifest_is_deleted_where_the_registry_does_that() {
     let image = reference(&keeper.registry(), "a/b:t");
     push_image(&client, &image, b"layer");
     let error = client.delete_manifest(&image.with_digest(digest)).unwrap_err();
-    assert!(shown(&error).contains("the registry cannot do this"));
+    assert!(shown(&error).contains("does not support this operation"));
 }

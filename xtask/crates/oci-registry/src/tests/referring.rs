@@ -108,7 +108,7 @@ fn what_is_not_listed_although_it_was_put_is_listed_again() {
     let index = || vec![("Content-Type", MANIFEST_TYPES[0].to_owned())];
     proxy.on("GET", "/referrers/", 9, Fault::Answer(200, index(), other));
     let error = client.keep_referrers(&image, &[&ours], MANIFEST_TYPES[1]).unwrap_err();
-    assert!(shown(&error).contains("does not list it"), "{}", shown(&error));
+    assert!(shown(&error).contains("does not list them"), "{}", shown(&error));
 }
 
 #[test]
@@ -140,12 +140,17 @@ fn whatever_stands_for_no_api_leads_to_the_fallback_tag() {
         Fault::Answer(200, Vec::new(), "<html>"),
         Fault::Answer(200, Vec::new(), empty),
         Fault::Answer(405, Vec::new(), ""),
+        Fault::Answer(401, Vec::new(), ""),
+        Fault::Answer(403, Vec::new(), ""),
+        Fault::Answer(410, Vec::new(), ""),
     ] {
         proxy.on("GET", "/referrers/", 1, fault.clone());
         let found = client.referrers(&image, &subject, Some("application/one")).unwrap();
         assert_eq!(found.len(), 1, "{fault:?}");
     }
+    // The list of tags has the list's tag: it is the right to read that is missing.
     proxy.on("GET", "/referrers/", 1, Fault::Answer(403, Vec::new(), ""));
+    proxy.on("GET", "/manifests/sha256-", 1, Fault::Answer(403, Vec::new(), ""));
     assert!(client.referrers(&image, &subject, None).is_err());
 }
 
@@ -185,7 +190,7 @@ fn a_tag_that_is_no_list_is_neither_read_nor_overwritten() {
     assert_eq!(client.referrers(&image, &subject, None).unwrap(), []);
     let ours = artifact(&client, &image, &subject, "application/one", "1");
     let text = shown(&client.put_referrer(&image, &ours, MANIFEST_TYPES[1]).unwrap_err());
-    assert!(text.contains("the tag for it is taken"), "{text}");
+    assert!(text.contains("the tag for it names another manifest"), "{text}");
     assert_eq!(client.manifest(&tag).unwrap(), manifest);
     // Somebody's image of several platforms is no list either.
     let entry = json!({
@@ -196,7 +201,7 @@ fn a_tag_that_is_no_list_is_neither_read_nor_overwritten() {
     client.put_manifest(&tag, index.to_string().as_bytes(), MANIFEST_TYPES[0]).unwrap();
     assert_eq!(client.referrers(&image, &subject, None).unwrap(), []);
     let text = shown(&client.put_referrer(&image, &ours, MANIFEST_TYPES[1]).unwrap_err());
-    assert!(text.contains("the tag for it is taken"), "{text}");
+    assert!(text.contains("the tag for it names another manifest"), "{text}");
     let error = client.put_referrer(&image, &manifest.bytes, MANIFEST_TYPES[1]).unwrap_err();
     assert!(shown(&error).contains("refers to no subject"));
 }

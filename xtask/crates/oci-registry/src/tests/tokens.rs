@@ -76,7 +76,7 @@ fn wrong_or_missing_credentials_are_told_apart_without_showing_them() {
     let (nobody, _) = client(&registry, None);
     let text = shown(&nobody.manifest(&image).unwrap_err());
     assert!(
-        text.contains("there are none for") && text.contains(&format!("docker login {registry}")),
+        text.contains("none are configured for") && text.contains(&format!("docker login {registry}")),
         "{text}"
     );
     assert_eq!(proxy.count("GET", "/token"), 2);

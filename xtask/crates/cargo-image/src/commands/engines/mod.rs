@@ -1,12 +1,14 @@
-//! `cargo xtask engines`: real container engines, a registry and scanners for the tests, on a Debian machine that
-//! can pull no image from anywhere.
+//! `cargo xtask engines`: installs and starts the container engines, the registry and the scanners of the tests.
+//!
+//! The steps that install Debian packages, start daemons or make base images need Debian and root. The others need
+//! Go, Python or rustup alone; without root they install to `~/.local/bin`.
 
 mod bases;
 mod packages;
 mod services;
 mod tools;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
@@ -20,20 +22,23 @@ use rust_workspace::settings::Workspace;
 
 /// The registry of the tests.
 const REGISTRY: &str = "localhost:5000";
-/// What takes long to make and outlives one checkout.
+/// Downloads and base images, shared by all checkouts.
 const CACHE: &str = "/var/tmp/engines-cache";
 /// Logs, the registry's blobs, package lists.
 const STATE: &str = "/var/tmp/engines";
 
-/// Install and start the engines that the tests use: Docker, podman, a registry, scanners (Debian, as root)
+/// Install and start the engines that the tests use: Docker, Podman, a registry, scanners
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  cargo xtask engines                    all of it; what is there already is left as it is
-  cargo xtask engines start registry     after a restart of the machine
-  cargo xtask engines --dry-run          what that would do")]
+  cargo xtask engines                    every step; on Debian, as root
+  cargo xtask engines start registry     after the machine restarted
+  cargo xtask engines targets crane      two steps that need neither Debian nor root
+  cargo xtask engines --dry-run          print the plan
+
+A program that is on PATH is not installed again.")]
 pub struct Flags {
-    /// Run these steps alone, in the order of the plan
+    /// Run only these steps, in the order of the plan
     #[arg(value_enum, value_name = "STEP")]
     steps: Vec<EngineStep>,
     /// Print the plan and change nothing
@@ -44,17 +49,23 @@ pub struct Flags {
     json: bool,
 }
 
-/// One step. Each may be run again, and takes little time once its work is done.
+/// One step. Running it again is cheap: it does only what is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum EngineStep {
+    /// Both musl targets, by rustup
+    Targets,
     /// Docker Engine, buildx, podman, skopeo, crane, cosign, a registry, qemu, mmdebstrap
     Install,
     /// dockerd with the containerd image store
     Start,
     /// arm64 programs through qemu
     Binfmt,
-    /// An open registry on localhost:5000
+    /// A registry without a password on localhost:5000
     Registry,
+    /// crane, built by Go
+    Crane,
+    /// docker-registry, built by Go
+    DockerRegistry,
     /// Trivy, built by Go
     Trivy,
     /// Syft, from PyPI
@@ -70,6 +81,9 @@ enum EngineStep {
 impl EngineStep {
     fn name(self) -> &'static str {
         match self {
+            Self::Targets => "targets",
+            Self::Crane => "crane",
+            Self::DockerRegistry => "docker-registry",
             Self::Install => "install",
             Self::Start => "start",
             Self::Binfmt => "binfmt",
@@ -80,6 +94,14 @@ impl EngineStep {
             Self::Python => "python",
             Self::Actionlint => "actionlint",
         }
+    }
+
+    /// Whether the step needs Debian's packages and root.
+    fn needs_debian(self) -> bool {
+        matches!(
+            self,
+            Self::Install | Self::Start | Self::Binfmt | Self::Registry | Self::Base | Self::Python
+        )
     }
 
     fn reason(self) -> String {
@@ -103,7 +125,10 @@ impl Flags {
             plan.print(self.json);
             return Ok(());
         }
-        check_system()?;
+        let chosen = |step: &EngineStep| self.steps.is_empty() || self.steps.contains(step);
+        if EngineStep::value_variants().iter().any(|step| chosen(step) && step.needs_debian()) {
+            check_debian_root()?;
+        }
         let reports = plan.run(&mut Machine::new(&root)?, Ui::detect())?;
         let report =
             serde_json::json!({ "schema": "xtask.engines/1", "command": "engines", "steps": reports });
@@ -112,14 +137,23 @@ impl Flags {
     }
 }
 
-/// An error where this is no Debian machine, or the user is not root.
-fn check_system() -> Result<(), Fault> {
-    if find("apt-get").is_none() || !Path::new("/etc/debian_version").exists() {
-        return Err(Fault::usage("not on this system: the engines are Debian's packages")
-            .hint("cargo xtask doctor says how to get each tool"));
-    }
-    let is_root = Path::new("/proc/self").metadata().is_ok_and(|meta| owner(&meta) == 0);
-    if is_root { Ok(()) } else { Err(Fault::usage("root is needed to install packages and start dockerd")) }
+/// Checks that this is Debian and that the user is root.
+fn check_debian_root() -> Result<(), Fault> {
+    let what = if find("apt-get").is_none() || !Path::new("/etc/debian_version").exists() {
+        "engines: some of these steps need Debian's packages, and this is no Debian system"
+    } else if is_root() {
+        return Ok(());
+    } else {
+        "engines: some of these steps need root, to install packages and to start dockerd"
+    };
+    let steps = EngineStep::value_variants().iter().filter(|step| !step.needs_debian());
+    let names: Vec<_> = steps.map(|step| step.name()).collect();
+    Err(Fault::usage(what).hint(format!("these need neither: cargo xtask engines {}", names.join(" "))))
+}
+
+/// Whether this process belongs to root.
+fn is_root() -> bool {
+    Path::new("/proc/self").metadata().is_ok_and(|meta| owner(&meta) == 0)
 }
 
 #[cfg(unix)]
@@ -137,6 +171,9 @@ impl Action for EngineStep {
 
     fn run(&self, machine: &mut Machine, _: &Progress) -> Result<String> {
         match self {
+            Self::Targets => tools::targets(machine),
+            Self::Crane => tools::crane(machine),
+            Self::DockerRegistry => tools::docker_registry(machine),
             Self::Install => packages::install(machine),
             Self::Start => services::dockerd(machine),
             Self::Binfmt => services::binfmt(machine),
@@ -180,7 +217,32 @@ impl Machine {
         Err(Fault::failed(format!("{}: {shown}{}", output.status, last_lines(&text))).at(log).into())
     }
 
-    /// The machine's Debian mirror, in either notation, so that no host is named here.
+    /// The folder for programs: `/usr/local/bin` for root, else `~/.local/bin`. The steps of a GitHub job that
+    /// follow have it on their PATH.
+    fn bin(&self) -> Result<PathBuf> {
+        if is_root() {
+            return Ok("/usr/local/bin".into());
+        }
+        let home = std::env::var_os("HOME").map(PathBuf::from).context("HOME is not set")?;
+        let bin = home.join(".local/bin");
+        self.sh.create_dir(&bin)?;
+        if let Some(file) = std::env::var_os("GITHUB_PATH") {
+            let listed = self.sh.read_file(&file).unwrap_or_default();
+            let line = format!("{}\n", bin.display());
+            if !listed.contains(&line) {
+                self.sh.write_file(&file, listed + &line)?;
+            }
+        }
+        Ok(bin)
+    }
+
+    /// The path of a program that a step has installed, also where its folder is not on PATH.
+    fn installed(&self, name: &str) -> Result<PathBuf> {
+        let bin = self.bin()?.join(name);
+        Ok(find(name).unwrap_or(bin))
+    }
+
+    /// The Debian mirror of apt's configuration, so that no host is named here.
     fn mirror(&self) -> Result<String> {
         let read = |path: &str| self.sh.read_file(path).unwrap_or_default();
         let new = read("/etc/apt/sources.list.d/debian.sources");
@@ -207,7 +269,7 @@ fn read(cmd: Cmd<'_>) -> Result<String> {
     cmd.quiet().ignore_stderr().read().with_context(|| shown)
 }
 
-/// Whether a command ends well.
+/// Whether a command ends with status 0.
 fn succeeds(cmd: Cmd<'_>) -> bool {
     cmd.quiet().ignore_status().output().is_ok_and(|output| output.status.success())
 }

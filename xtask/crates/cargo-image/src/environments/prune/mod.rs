@@ -1,5 +1,6 @@
 //! What of a repository may go: versions beyond those that are kept, and nothing that something kept reaches.
 
+mod deleter;
 mod graph;
 mod listing;
 mod plan;

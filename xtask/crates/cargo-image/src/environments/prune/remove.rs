@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 
+use super::deleter::Deleter;
 use super::listing::Listing;
 use super::plan::{PrunePlan, Target, plan};
 use super::retention::Keep;
@@ -38,7 +39,7 @@ pub fn remove(
     if found.targets.is_empty() && found.listing.journal.is_none() {
         return Ok(removed);
     }
-    must_delete(client, repository)?;
+    let with = Deleter::of(client, repository)?;
     let journal = write_journal(client, repository, found)?;
     let mut watch = Watch { client, repository, keep, listing: found.listing.clone() };
     let mut going: BTreeSet<Digest> = found.targets.iter().map(|target| target.digest).collect();
@@ -50,7 +51,7 @@ pub fn remove(
             removed.spared.insert(target.digest);
             continue;
         }
-        let deleted = delete(client, repository, target).with_context(|| {
+        let deleted = with.delete(target).with_context(|| {
             format!("{} of {} manifests are deleted", removed.deleted, found.manifests().count())
         })?;
         removed.deleted += usize::from(deleted);
@@ -58,28 +59,9 @@ pub fn remove(
     }
     for digest in journal {
         let list = Target { digest, manifest: None, tags: vec![PRUNE_JOURNAL.to_owned()] };
-        delete(client, repository, &list).context("the list of what went")?;
+        with.delete(&list).context("the list of what went")?;
     }
     Ok(removed)
-}
-
-/// Deletes a manifest, and its tags where the registry leaves them.
-fn delete(client: &Client, repository: &Reference, target: &Target) -> Result<bool> {
-    let deleted = client.delete_manifest(&repository.with_digest(target.digest))?;
-    for tag in target.tags.iter().filter_map(|tag| repository.with_listed_tag(tag)) {
-        if client.head_manifest(&tag)?.is_some_and(|head| head.digest == target.digest) {
-            client.delete_tag(&tag)?;
-        }
-    }
-    Ok(deleted)
-}
-
-/// Tries it on a manifest that is not there: a registry that deletes nothing says so before anything is
-/// written.
-fn must_delete(client: &Client, repository: &Reference) -> Result<()> {
-    let nothing = Digest::of(format!("no manifest of {repository}").as_bytes());
-    client.delete_manifest(&repository.with_digest(nothing)).context("nothing has been deleted")?;
-    Ok(())
 }
 
 /// Lists under the journal's tag what goes. Gives the lists that are to go in the end: this one, and one that
