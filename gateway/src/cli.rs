@@ -2,21 +2,21 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::admin::health;
-use crate::observe::stderr::say;
-use crate::prepare::{self, Prepared};
+use crate::observe::stderr::{print_line, say};
+use crate::prepare::Findings;
+use crate::reload::{self, Loaded};
 use crate::run;
-use crate::settings::{self, Problem, Settings};
+use crate::settings::{self, Settings, Source};
+use crate::snapshot::Process;
 
-/// Read if it exists and no other file is named.
-const DEFAULT_FILE: &str = "/etc/gateway/gateway.toml";
-const VARIABLE: &str = "GATEWAY_CONFIG";
 /// How long `gateway health` waits unless told otherwise.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const FAILED: u8 = 1;
@@ -127,48 +127,23 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The settings file: from the flag, from the environment, or the default if it exists.
-fn file(arguments: &Arguments) -> Option<PathBuf> {
-    let named = arguments.config.clone();
-    let from_variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let default = || {
-        let default = Path::new(DEFAULT_FILE);
-        // Unless it surely does not exist: one that cannot be read must not pass silently.
-        (!matches!(default.try_exists(), Ok(false))).then(|| default.to_owned())
-    };
-    named.or_else(from_variable).or_else(default)
-}
-
-fn load(arguments: &Arguments) -> (Option<PathBuf>, Settings, Vec<Problem>) {
-    match file(arguments) {
-        Some(file) => {
-            let (settings, problems) = settings::load(&file);
-            (Some(file), settings, problems)
-        }
-        None => (None, settings::built_in(), Vec::new()),
-    }
+fn source(arguments: &Arguments) -> Source {
+    Source { named: arguments.config.clone() }
 }
 
 /// Reads everything the settings name and finds all mistakes.
-fn prepare(arguments: &Arguments) -> Result<(Option<PathBuf>, Prepared), ExitCode> {
-    let (file, settings, mut problems) = load(arguments);
-    let name = file.as_deref().map_or_else(String::new, |file| file.display().to_string());
-    let (prepared, findings) = prepare::prepare(settings, &name, problems.is_empty());
-    problems.extend(findings.problems);
-    problems.sort_by_key(|problem| problem.place);
-    // A listener tells of its files once more.
-    problems.dedup();
-    let mut warnings = findings.warnings;
-    warnings.sort_by_key(|warning| warning.place);
-    warnings.dedup();
-    for warning in &warnings {
-        eprint_line(&format!("{warning} (warning)"));
+fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
+    let process = |settings: &Settings| Arc::new(Process::new(settings.threads, settings.access_log));
+    let loaded = reload::load(&source(arguments), process, None);
+    let Findings { problems, warnings } = &loaded.findings;
+    for warning in warnings {
+        print_line(format_args!("{warning} (warning)"));
     }
     if problems.is_empty() {
-        return Ok((file, prepared));
+        return Ok(loaded);
     }
-    for problem in &problems {
-        eprint_line(&problem.to_string());
+    for problem in problems {
+        print_line(problem);
     }
     let count = problems.len();
     let noun = if count == 1 { "problem" } else { "problems" };
@@ -176,21 +151,16 @@ fn prepare(arguments: &Arguments) -> Result<(Option<PathBuf>, Prepared), ExitCod
     Err(ExitCode::from(MISUSED))
 }
 
-fn eprint_line(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
-}
-
 fn run_command(arguments: &Arguments) -> ExitCode {
-    let (file, prepared) = match prepare(arguments) {
-        Ok(prepared) => prepared,
+    let loaded = match load(arguments) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    match &file {
+    match &loaded.file {
         Some(file) => say(format_args!("settings from {}", file.display())),
         None => say("no settings file; serving a page that says how to write one"),
     }
-    match run::run(prepared) {
+    match run::run(source(arguments), loaded) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(error);
@@ -200,9 +170,9 @@ fn run_command(arguments: &Arguments) -> ExitCode {
 }
 
 fn check_command(arguments: &Arguments) -> ExitCode {
-    match prepare(arguments) {
-        Ok((Some(file), _)) => print(&format!("{}: no problems\n", file.display())),
-        Ok((None, _)) => print("no settings file; the built-in settings have no problems\n"),
+    match load(arguments).map(|loaded| loaded.file) {
+        Ok(Some(file)) => print(&format!("{}: no problems\n", file.display())),
+        Ok(None) => print("no settings file; the built-in settings have no problems\n"),
         Err(code) => code,
     }
 }
@@ -211,7 +181,7 @@ fn health_command(arguments: &Arguments) -> ExitCode {
     let address = if let Some(address) = arguments.address {
         address
     } else {
-        let (_, settings, problems) = load(arguments);
+        let (_, settings, problems) = source(arguments).load();
         if let Some(problem) = problems.first() {
             say(format_args!("{problem}; name the admin listener with --address"));
             return ExitCode::from(MISUSED);

@@ -4,9 +4,8 @@
 //! The modules, from the bottom up; each knows only those before it: [`json`], [`net`], [`http`],
 //! [`http1`], [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
 //! [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
-//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`admin`], [`run`] and [`cli`].
-//! `tests/seams.rs` reads this
-//! list and holds the code to it.
+//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`] and [`cli`].
+//! `tests/seams.rs` reads this list and holds the code to it.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used))]
@@ -30,6 +29,7 @@ pub mod prepare;
 pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;
+pub mod reload;
 pub mod route;
 pub mod run;
 pub mod settings;

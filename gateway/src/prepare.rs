@@ -1,27 +1,31 @@
 //! Settings made ready: the files they name are read, and what is likely wrong is found.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::dial::dns::Resolver;
 use crate::listener::tls;
-use crate::observe::access::AccessLog;
-use crate::observe::metrics::Metrics;
 use crate::route;
-use crate::settings::{Place, Problem, Settings, files};
+use crate::settings::{Place, Problem, Settings, files, secret};
+use crate::snapshot::{Process, Snapshot};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 
-/// Settings with everything they name read and found good.
+/// Settings with everything they name read.
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) settings: Settings,
     /// TLS for each listener that speaks it.
-    pub(crate) tls: Vec<Option<ServerTls>>,
-    pub(crate) upstreams: Vec<Upstream>,
-    pub(crate) metrics: Metrics,
-    pub(crate) log: AccessLog,
+    tls: Vec<Option<ServerTls>>,
+    upstreams: Vec<Arc<Upstream>>,
+}
+
+impl Prepared {
+    /// Makes a snapshot of settings that are free of problems.
+    pub(crate) fn compile(self, process: &Process) -> (Settings, Snapshot) {
+        let snapshot = Snapshot::compile(&self.settings, self.tls, self.upstreams, process);
+        (self.settings, snapshot)
+    }
 }
 
 /// What was found in settings and in the files they name.
@@ -35,19 +39,31 @@ pub struct Findings {
 
 /// Reads the files the settings name. With any problem the result is not fit for use.
 ///
-/// `whole`: all of the file could be read. Otherwise nothing is said of what may only seem unused.
-pub fn prepare(settings: Settings, file: &str, whole: bool) -> (Prepared, Findings) {
+/// `found`: the problems of the file itself. With any, nothing is said of what may only seem unused.
+/// `previous` is the snapshot in force: what has not changed is taken from it.
+pub fn prepare(
+    settings: Settings,
+    file: &str,
+    found: Vec<Problem>,
+    process: &Process,
+    previous: Option<&Snapshot>,
+) -> (Prepared, Findings) {
     let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), code: None, text };
-    let read = files::check(&settings.files, SystemTime::now());
-    let mut problems: Vec<Problem> = read.problems.into_iter().map(place).collect();
-    let mut warnings: Vec<Problem> = read.warnings.into_iter().map(place).collect();
-    if whole {
+    let is_whole = found.is_empty();
+    let mut problems = found;
+    let mut warnings = Vec::new();
+    for read in [files::check(&settings.files, SystemTime::now()), secret::check(&settings.secrets)] {
+        problems.extend(read.problems.into_iter().map(place));
+        warnings.extend(read.warnings.into_iter().map(place));
+    }
+    if is_whole {
         warnings.extend(unused(&settings).into_iter().map(place));
         warnings.extend(shadowed(&settings).into_iter().map(place));
     }
     let mut configs = Vec::new();
     for listener in &settings.listeners {
-        let loaded = listener.tls.as_ref().map(|tls| tls::load(listener, tls)).transpose();
+        let before = previous.and_then(|previous| previous.listener(&listener.name)?.tls.as_deref());
+        let loaded = listener.tls.as_ref().map(|tls| tls::load(listener, tls, before)).transpose();
         configs.push(loaded.unwrap_or_else(|errors| {
             // A file that cannot be read is named already.
             let known: Vec<_> = problems.iter().filter_map(|problem| problem.place).collect();
@@ -56,12 +72,15 @@ pub fn prepare(settings: Settings, file: &str, whole: bool) -> (Prepared, Findin
             None
         }));
     }
-    let log = AccessLog::new(settings.access_log);
-    let metrics = Metrics::new(settings.threads, log.clone());
-    let resolver = Arc::new(Resolver::default());
+    let before: HashMap<&str, &Arc<Upstream>> = previous
+        .iter()
+        .flat_map(|previous| &previous.upstreams)
+        .map(|upstream| (upstream.settings.name.as_str(), upstream))
+        .collect();
     let mut upstreams = Vec::new();
     for upstream in &settings.upstreams {
-        match Upstream::compile(upstream, &resolver, &metrics) {
+        let before = before.get(upstream.name.as_str()).copied();
+        match Upstream::compile(upstream, &process.resolver, &process.metrics, before) {
             Ok(upstream) => upstreams.push(upstream),
             Err(errors) => {
                 let errors = errors.into_iter().map(|problem| (upstream.place, problem.error.to_string()));
@@ -69,8 +88,12 @@ pub fn prepare(settings: Settings, file: &str, whole: bool) -> (Prepared, Findin
             }
         }
     }
-    let prepared = Prepared { settings, tls: configs, upstreams, metrics, log };
-    (prepared, Findings { problems, warnings })
+    for found in [&mut problems, &mut warnings] {
+        found.sort_by_key(|problem| problem.place);
+        // A listener tells of its files once more.
+        found.dedup();
+    }
+    (Prepared { settings, tls: configs, upstreams }, Findings { problems, warnings })
 }
 
 /// Upstreams to which no route leads.

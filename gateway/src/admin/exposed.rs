@@ -50,15 +50,11 @@ pub fn expose(metrics: &Metrics, snapshot: &Snapshot) -> Exposition {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
-    use std::sync::Arc;
 
     use super::expose;
-    use crate::dial::dns::Resolver;
     use crate::http::Source;
-    use crate::observe::access::AccessLog;
-    use crate::observe::metrics::Metrics;
     use crate::settings::parse;
-    use crate::snapshot::Snapshot;
+    use crate::snapshot::{Process, Snapshot};
     use crate::upstream::Upstream;
 
     const SETTINGS: &str = "
@@ -75,12 +71,13 @@ mod tests {
     fn rows() -> String {
         let (settings, problems) = parse("f", SETTINGS);
         assert_eq!(problems, []);
-        let metrics = Metrics::new(1, AccessLog::new(false));
+        let process = Process::new(1, false);
+        let metrics = &process.metrics;
         metrics.failed(Source::Upstream, "connect");
-        let upstream = Upstream::compile(&settings.upstreams[0], &Arc::new(Resolver::default()), &metrics);
+        let upstream = Upstream::compile(&settings.upstreams[0], &process.resolver, metrics, None);
         let upstreams = vec![upstream.expect("an upstream")];
-        let snapshot = Snapshot::compile(&settings, vec![None], upstreams, &metrics);
-        let out = expose(&metrics, &snapshot);
+        let snapshot = Snapshot::compile(&settings, vec![None], upstreams, &process);
+        let out = expose(metrics, &snapshot);
         let mut rows = "| name | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
         for family in out.families() {
             let sample = family.samples.first().unwrap_or_else(|| panic!("{} has no sample", family.name));

@@ -1,4 +1,4 @@
-//! Answers `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
+//! Answers `/livez`, `/readyz`, `/metrics` and `/-/reload` over HTTP/1.1.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -26,7 +26,7 @@ use crate::http1::wire::Wire;
 use crate::net::Stream;
 use crate::observe::format::Format;
 use crate::observe::metrics::Metrics;
-use crate::snapshot::Snapshot;
+use crate::reload::{Cause, Outcome, Reload};
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A whole connection takes no longer: whoever asks again connects again.
@@ -38,23 +38,20 @@ const LIMITS: HeadLimits = HeadLimits { max_bytes: 16 << 10, max_fields: 64 };
 const LINGER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Where settings are reloaded.
+const RELOAD: &str = "/-/reload";
+
 const PLAIN: &[u8] = b"text/plain; charset=utf-8";
 
 /// What the admin listener tells about.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Admin {
     /// Whether requests are welcome.
     pub ready: Arc<AtomicBool>,
     /// The counters.
     pub metrics: Arc<Metrics>,
-    /// Gives the snapshot in force.
-    pub snapshot: Arc<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
-}
-
-impl std::fmt::Debug for Admin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admin").field("ready", &self.ready).finish_non_exhaustive()
-    }
+    /// The settings in force, and what puts others in force.
+    pub reload: Reload,
 }
 
 /// Serves the admin listener for as long as the process runs.
@@ -110,7 +107,7 @@ async fn exchange(wire: &mut Wire, admin: &Admin) -> Result<bool, Broken> {
         Ok(None) => return Ok(false),
         Ok(Some(request)) => {
             wire.discard_body();
-            let answer = admin.answer(&request);
+            let answer = admin.answer(&request).await;
             (answer, request.method == Method::HEAD, request.persists && wire.is_body_used())
         }
         Err(rejection) => (Answer::text(rejection.status, format!("{}\n", rejection.public)), false, false),
@@ -158,6 +155,8 @@ struct Answer {
     status: StatusCode,
     kind: &'static [u8],
     body: Cow<'static, [u8]>,
+    /// The methods that are allowed, of a response that refuses one.
+    allow: &'static str,
 }
 
 impl Answer {
@@ -166,7 +165,7 @@ impl Answer {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         };
-        Self { status, kind: PLAIN, body }
+        Self { status, kind: PLAIN, body, allow: "" }
     }
 
     /// Writes the head into the write buffer.
@@ -178,8 +177,8 @@ impl Answer {
         append_field(out, b"content-type", self.kind);
         append_field(out, b"cache-control", b"no-store");
         append_field(out, b"date", httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            append_field(out, b"allow", b"GET, HEAD");
+        if !self.allow.is_empty() {
+            append_field(out, b"allow", self.allow.as_bytes());
         }
         if !persists {
             append_field(out, b"connection", b"close");
@@ -191,20 +190,46 @@ impl Answer {
 }
 
 impl Admin {
-    fn answer(&self, request: &Request) -> Answer {
-        if request.method != Method::GET && request.method != Method::HEAD {
-            return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    async fn answer(&self, request: &Request) -> Answer {
+        let path = request.target.path.as_str();
+        let allowed = if path == RELOAD { "POST" } else { "GET, HEAD" };
+        if !allowed.split(", ").any(|one| one == request.method.as_str()) {
+            let text = format!("only {}\n", allowed.replace(", ", " and "));
+            return Answer { allow: allowed, ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, text) };
         }
-        match request.target.path.as_str() {
+        match path {
             "/livez" => Answer::text(StatusCode::OK, "live\n"),
             "/readyz" if self.ready.load(Ordering::Relaxed) => Answer::text(StatusCode::OK, "ready\n"),
             "/readyz" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
             "/metrics" => {
                 let format = Format::negotiate(request.fields.named(b"accept"));
-                let body = expose(&self.metrics, &(self.snapshot)()).finish(format).into();
-                Answer { status: StatusCode::OK, kind: format.content_type().as_bytes(), body }
+                let body = expose(&self.metrics, &self.reload.snapshot()).finish(format).into();
+                let kind = format.content_type().as_bytes();
+                Answer { status: StatusCode::OK, kind, body, allow: "" }
             }
-            _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+            RELOAD => reloaded(self.reload.reload(Cause::Admin).await),
+            _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /-/reload\n"),
         }
     }
+}
+
+/// What became of a reload, with every problem and every warning in a line.
+fn reloaded(outcome: Option<Outcome>) -> Answer {
+    let Some(Outcome { problems, warnings, duration }) = outcome else {
+        return Answer::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the gateway is stopping; nothing is reloaded\n",
+        );
+    };
+    let (status, end) = if problems.is_empty() {
+        (StatusCode::OK, format!("settings reloaded in {duration:.1?}\n"))
+    } else {
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "settings not reloaded; those from before stay in force\n".to_owned(),
+        )
+    };
+    let problems = problems.iter().map(|problem| format!("{problem}\n"));
+    let warnings = warnings.iter().map(|warning| format!("{warning} (warning)\n"));
+    Answer::text(status, warnings.chain(problems).chain([end]).collect::<String>())
 }

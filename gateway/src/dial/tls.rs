@@ -67,6 +67,9 @@ pub struct ClientTls {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     auto: Arc<ClientConfig>,
+    /// What was read from the files.
+    roots: Arc<RootCertStore>,
+    identity: Option<Identity>,
 }
 
 impl ClientTls {
@@ -91,8 +94,10 @@ impl ClientTls {
             Some((certificates?, private?))
         });
         let (Some(roots), true) = (roots, errors.is_empty()) else { return Err(errors) };
-        let identity = identity.flatten();
-        let built = build(roots, identity).map_err(|error| {
+        let identity: Option<Identity> = identity.flatten();
+        let roots = Arc::new(roots);
+        let shown = identity.as_ref().map(|(certificates, key)| (certificates.clone(), key.clone_key()));
+        let built = build(Arc::clone(&roots), shown).map_err(|error| {
             let file = config.identity.as_ref().map(|(_, key)| key.display().to_string()).unwrap_or_default();
             vec![ClientTlsError::Key(format!(
                 "'{file}' and its certificate cannot be used: {error}; make a new pair"
@@ -103,7 +108,18 @@ impl ClientTls {
             config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
             Arc::new(config)
         };
-        Ok(Self { http1: with(&[b"http/1.1"]), http2: with(&[b"h2"]), auto: with(&[b"h2", b"http/1.1"]) })
+        Ok(Self {
+            http1: with(&[b"http/1.1"]),
+            http2: with(&[b"h2"]),
+            auto: with(&[b"h2", b"http/1.1"]),
+            roots,
+            identity,
+        })
+    }
+
+    /// Whether both were made of files with the same contents.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.roots.roots == other.roots.roots && self.identity == other.identity
     }
 
     /// The handshake on a stream that is connected; also tells which HTTP version was agreed on.
@@ -146,7 +162,7 @@ fn invalid(text: &str) -> io::Error {
 
 type Identity = (Vec<rustls::pki_types::CertificateDer<'static>>, rustls::pki_types::PrivateKeyDer<'static>);
 
-fn build(roots: RootCertStore, identity: Option<Identity>) -> Result<ClientConfig, rustls::Error> {
+fn build(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<ClientConfig, rustls::Error> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);

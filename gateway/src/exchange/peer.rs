@@ -1,6 +1,8 @@
 //! The other end of a client's connection.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::proxy_protocol::Proxied;
@@ -22,6 +24,8 @@ pub struct Peer {
     pub proxied: Proxied,
     /// The begin of its element in `Forwarded` (RFC 7239 section 4).
     pub forwarded: String,
+    /// Becomes true when the connection is to end, since its listener was removed or changed.
+    pub ending: Rc<Cell<bool>>,
 }
 
 impl Peer {
@@ -36,7 +40,7 @@ impl Peer {
         };
         let proxied =
             local.map_or(Proxied::Local, |destination| Proxied::Ip { source: address, destination });
-        Self { listener, text: ip.to_string(), tls, trusted, proxied, forwarded }
+        Self { listener, text: ip.to_string(), tls, trusted, proxied, forwarded, ending: Rc::default() }
     }
 
     /// `http` or `https`, as the client speaks it.

@@ -1,128 +1,181 @@
-//! Accepts the connections of one listening socket.
+//! Accepts the connections of one listener on one worker.
 
+use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::open::{self, Accepted};
-use crate::net::clients::{self, Clients};
+use crate::net::clients;
 use crate::observe::counter::{Connections, PerWorker};
 use crate::observe::stderr;
-use crate::settings::Listener;
-use crate::snapshot::Current;
+use crate::snapshot::{Current, Listener};
 use crate::worker::Worker;
 
 /// The pause after the system could not give a connection, above all for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// One listening socket of one worker.
+/// A listener on one worker.
 #[derive(Debug)]
 pub struct Acceptor {
-    /// The worker.
-    pub worker: Rc<Worker>,
-    /// The settings in force.
-    pub current: Rc<Current>,
-    /// The settings of the listener.
-    pub listener: Arc<Listener>,
-    /// TLS, if the listener speaks it.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// The connections of each client, if they are limited.
-    pub clients: Option<Arc<Clients>>,
-    /// The most connections of this worker at a time.
-    pub max_connections: usize,
-    /// The counters of the listener.
-    pub counters: Arc<PerWorker<Connections>>,
-    /// Becomes true when the gateway stops.
-    pub drain: watch::Receiver<bool>,
+    worker: Rc<Worker>,
+    current: Rc<Current>,
+    /// The listener of the snapshot in force.
+    listener: RefCell<Listener>,
+    /// Becomes true when the connections opened under the settings in force are to end.
+    ending: RefCell<Rc<Cell<bool>>>,
+    /// Open connections.
+    open: Cell<usize>,
+    /// Told when a connection ends or the limit changes.
+    has_room: Notify,
+    is_closed: Cell<bool>,
+    /// Told when the listener is closed.
+    closed: Notify,
 }
 
 /// An accepted connection, counted until it is dropped.
 #[derive(Debug)]
 struct Counted {
+    acceptor: Rc<Acceptor>,
     counters: Arc<PerWorker<Connections>>,
-    slots: Rc<tokio::sync::Semaphore>,
-    worker: usize,
     _client: Option<clients::Counted>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.counters.of(self.worker).closed.add(1);
-        self.slots.add_permits(1);
+        let acceptor = &self.acceptor;
+        self.counters.of(acceptor.worker.index).closed.add(1);
+        acceptor.open.set(acceptor.open.get() - 1);
+        acceptor.has_room.notify_waiters();
     }
 }
 
 impl Acceptor {
-    /// Accepts until the gateway stops. At the limit further connections wait in the system's
+    /// A listener that accepts nothing yet.
+    pub fn new(worker: &Rc<Worker>, current: &Rc<Current>, listener: Listener) -> Rc<Self> {
+        Rc::new(Self {
+            worker: Rc::clone(worker),
+            current: Rc::clone(current),
+            listener: RefCell::new(listener),
+            ending: RefCell::default(),
+            open: Cell::new(0),
+            has_room: Notify::new(),
+            is_closed: Cell::new(false),
+            closed: Notify::new(),
+        })
+    }
+
+    /// Puts other settings in force for the connections accepted from now on. Those that are open end
+    /// after their request in flight, if what they were opened with has changed.
+    pub fn change(&self, listener: Listener) {
+        let suits = {
+            let before = self.listener.borrow();
+            let asks_the_same = match (&before.tls, &listener.tls) {
+                (Some(before), Some(tls)) => before.asks_the_same(tls),
+                (before, tls) => before.is_none() && tls.is_none(),
+            };
+            asks_the_same && before.settings.suits(&listener.settings)
+        };
+        *self.listener.borrow_mut() = listener;
+        if !suits {
+            self.end_connections();
+        }
+        self.has_room.notify_waiters();
+    }
+
+    fn end_connections(&self) {
+        self.ending.take().set(true);
+        self.worker.watches.wake_all();
+    }
+
+    /// Stops accepting.
+    pub fn close(&self) {
+        self.is_closed.set(true);
+        self.closed.notify_waiters();
+    }
+
+    /// Stops accepting, and ends the connections after their requests in flight.
+    pub fn remove(&self) {
+        self.close();
+        self.end_connections();
+    }
+
+    /// The most connections of this worker at a time.
+    fn most(&self) -> usize {
+        self.listener.borrow().settings.max_connections.div_ceil(self.worker.workers)
+    }
+
+    /// Accepts until the listener is closed. At the limit further connections wait in the system's
     /// queue.
     ///
     /// # Errors
     ///
     /// The socket cannot be used.
-    pub async fn run(self, socket: StdListener) -> std::io::Result<()> {
+    pub async fn run(self: Rc<Self>, socket: StdListener) -> std::io::Result<()> {
         let socket = TcpListener::from_std(socket)?;
-        let slots = Rc::new(tokio::sync::Semaphore::new(self.max_connections));
-        let mut drain = self.drain.clone();
         let mut failing = false;
         loop {
+            let closed = self.closed.notified();
+            if self.is_closed.get() {
+                break;
+            }
             let next = async {
-                if let Ok(slot) = slots.acquire().await {
-                    slot.forget();
+                while self.open.get() >= self.most() {
+                    self.has_room.notified().await;
                 }
                 socket.accept().await
             };
             let accepted = tokio::select! {
                 accepted = next => accepted,
-                _ = drain.wait_for(|&drain| drain) => break,
+                () = closed => break,
             };
             match accepted {
                 Ok((stream, peer)) => {
                     failing = false;
-                    self.spawn(stream, peer, Rc::clone(&slots));
+                    self.spawn(stream, peer);
                 }
                 Err(error) => {
-                    slots.add_permits(1);
                     // It would be said again at every attempt until it passes.
                     if !std::mem::replace(&mut failing, true) {
-                        stderr::say(format_args!("listener '{}' cannot accept: {error}", self.listener.name));
+                        let name = &self.listener.borrow().settings.name;
+                        stderr::say(format_args!("listener '{name}' cannot accept: {error}"));
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
-        self.empty(socket, &slots)
+        self.empty(socket)
     }
 
     /// Takes what the system has accepted already: closing the socket would reset it.
-    fn empty(&self, socket: TcpListener, slots: &Rc<tokio::sync::Semaphore>) -> std::io::Result<()> {
+    fn empty(self: &Rc<Self>, socket: TcpListener) -> std::io::Result<()> {
         let socket = socket.into_std()?;
         while let Ok((stream, peer)) = socket.accept() {
             stream.set_nonblocking(true)?;
-            self.spawn(TcpStream::from_std(stream)?, peer, Rc::clone(slots));
+            self.spawn(TcpStream::from_std(stream)?, peer);
         }
         Ok(())
     }
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, slots: Rc<tokio::sync::Semaphore>) {
-        let client = match self.clients.as_ref().map(|clients| clients.enter(peer.ip())) {
-            Some(None) => {
-                // The client has as many connections as it may: this one is closed.
-                slots.add_permits(1);
-                return;
-            }
+    fn spawn(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let Listener { settings, tls, clients, counters } = self.listener.borrow().clone();
+        let client = match clients.as_ref().map(|clients| clients.enter(peer.ip())) {
+            // The client has as many connections as it may: this one is closed.
+            Some(None) => return,
             entered => entered.flatten(),
         };
-        self.counters.of(self.worker.index).accepted.add(1);
-        let counters = Arc::clone(&self.counters);
-        let counted = Counted { counters, slots, worker: self.worker.index, _client: client };
+        counters.of(self.worker.index).accepted.add(1);
+        self.open.set(self.open.get() + 1);
+        let counted = Counted { acceptor: Rc::clone(self), counters, _client: client };
         let (worker, current) = (Rc::clone(&self.worker), Rc::clone(&self.current));
         let opened = worker.open();
-        let listener = Arc::clone(&self.listener);
-        let accepted = Accepted { stream, address: peer, listener, tls: self.tls.clone() };
+        let tls = tls.map(|tls| Arc::clone(&tls.config));
+        let ending = Rc::clone(&self.ending.borrow());
+        let accepted = Accepted { stream, address: peer, listener: settings, tls, ending };
         tokio::task::spawn_local(async move {
             open::serve(worker, current, accepted).await;
             drop((counted, opened));

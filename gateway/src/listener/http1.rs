@@ -52,6 +52,7 @@ struct Client {
     /// The longest request-target in bytes.
     max_target: usize,
     worker: Rc<Worker>,
+    peer: Rc<Peer>,
 }
 
 /// What comes next on a connection.
@@ -81,6 +82,7 @@ pub async fn serve(
         aborted: false,
         max_target: peer.listener.max_request_line,
         worker: Rc::clone(&worker),
+        peer: Rc::clone(&peer),
     };
     let mut fresh = true;
     loop {
@@ -162,7 +164,10 @@ impl Client {
                     Poll::Pending => break,
                 }
             }
-            if worker.is_draining() && parsed == 0 && !std::mem::replace(&mut grace, true) {
+            if (worker.is_draining() || peer.ending.get())
+                && parsed == 0
+                && !std::mem::replace(&mut grace, true)
+            {
                 self.deadlines.set(For::Client, DRAIN_GRACE.min(first));
             }
             if !self.deadlines.has_passed(For::Client) {
@@ -355,7 +360,8 @@ impl Downstream for Client {
         self.close |= !self.persists
             || !self.wire.is_body_used()
             || (framing == Framing::Close && has_body)
-            || self.worker.is_draining();
+            || self.worker.is_draining()
+            || self.peer.ending.get();
         let date = self.worker.clock.http_date();
         let output = self.wire.output();
         let out = output.head();

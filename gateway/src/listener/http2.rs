@@ -45,7 +45,7 @@ pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, peer: Rc<Peer>, str
             if let Poll::Ready(request) = driver.poll_request(cx) {
                 return Poll::Ready(request);
             }
-            if worker.is_draining() && !std::mem::replace(&mut draining, true) {
+            if (worker.is_draining() || peer.ending.get()) && !std::mem::replace(&mut draining, true) {
                 control.shutdown();
                 cx.waker().wake_by_ref();
             }

@@ -1,8 +1,10 @@
 //! Where connections come in: sockets, TLS, and the life of a connection.
 
-pub mod accept;
+mod accept;
+pub mod acceptors;
 mod http1;
 mod http2;
 mod open;
-pub mod socket;
+mod socket;
+pub mod sockets;
 pub mod tls;

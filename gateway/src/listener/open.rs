@@ -1,5 +1,6 @@
 //! A connection from its first byte to where HTTP begins.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -34,11 +35,13 @@ pub struct Accepted {
     pub listener: Arc<Listener>,
     /// TLS, if the listener speaks it.
     pub tls: Option<Arc<ServerConfig>>,
+    /// Becomes true when the connection is to end before the gateway stops.
+    pub ending: Rc<Cell<bool>>,
 }
 
 /// Serves a connection until its end. Faults of the client end it without a message.
 pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, accepted: Accepted) {
-    let Accepted { mut stream, address, listener, tls } = accepted;
+    let Accepted { mut stream, address, listener, tls, ending } = accepted;
     if prepare(&stream).is_err() {
         return;
     }
@@ -54,7 +57,9 @@ pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, accepted: Accepted)
             Ok(Err(_)) | Err(_) => return,
         }
     }
-    let peer = Rc::new(Peer::new(Arc::clone(&listener), addresses.0, addresses.1, tls.is_some()));
+    let mut peer = Peer::new(Arc::clone(&listener), addresses.0, addresses.1, tls.is_some());
+    peer.ending = ending;
+    let peer = Rc::new(peer);
     let (stream, speaks_http2) = match tls {
         None => (Stream::Tcp(stream), !listener.protocols.http1),
         Some(tls) => {

@@ -3,13 +3,17 @@
 use crate::settings::{self, Place};
 use crate::tls::{CertificateFiles, ClientAuth, ServerTls, ServerTlsConfig, Subject};
 
-/// Reads the files of a listener.
+/// Reads the files of a listener; with what it had before, sessions go on being resumed.
 ///
 /// # Errors
 ///
 /// All that cannot be used, each with the place where the settings name it.
-pub fn load(listener: &settings::Listener, tls: &settings::Tls) -> Result<ServerTls, Vec<(Place, String)>> {
-    ServerTls::load(&config(listener, tls), None).map_err(|problems| {
+pub fn load(
+    listener: &settings::Listener,
+    tls: &settings::Tls,
+    previous: Option<&ServerTls>,
+) -> Result<ServerTls, Vec<(Place, String)>> {
+    ServerTls::load(&config(listener, tls), previous).map_err(|problems| {
         problems.into_iter().map(|problem| (place(tls, problem.subject), problem.text)).collect()
     })
 }

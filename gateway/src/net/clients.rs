@@ -21,8 +21,8 @@ pub struct Counted {
 
 impl Clients {
     /// At most so many connections for each client.
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, connections: Mutex::default() })
+    pub fn new(most: usize) -> Self {
+        Self { most, connections: Mutex::default() }
     }
 
     /// Counts a connection, unless the client has as many as it may.
@@ -51,11 +51,13 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::Clients;
 
     #[test]
     fn a_client_has_a_limit_of_its_own() {
-        let clients = Clients::new(2);
+        let clients = Arc::new(Clients::new(2));
         let one = "192.0.2.1".parse().expect("an address");
         let held = (clients.enter(one), clients.enter(one));
         assert!(held.0.is_some() && held.1.is_some());

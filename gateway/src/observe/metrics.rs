@@ -12,6 +12,7 @@ use super::counter::{Attempts, CLASSES, Connections, InFlight, PerWorker, Reques
 use super::durations::Histogram;
 use super::exposition::Exposition;
 use super::process;
+use super::reloads::Reloads;
 use crate::http::Source;
 
 /// Counters by what they count.
@@ -34,6 +35,8 @@ pub struct Metrics {
     unrouted: Arc<PerWorker<Requests>>,
     in_flight: Arc<PerWorker<InFlight>>,
     log: AccessLog,
+    /// How the reloads of the settings went.
+    pub reloads: Reloads,
     /// Failures by source and reason; both are fixed words. Only failing requests take the lock.
     failures: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
@@ -50,6 +53,7 @@ impl Metrics {
             unrouted: Arc::new(PerWorker::new(workers)),
             in_flight: Arc::new(PerWorker::new(workers)),
             log,
+            reloads: Reloads::default(),
             failures: Mutex::default(),
         }
     }
@@ -90,6 +94,18 @@ impl Metrics {
         Arc::clone(&self.in_flight)
     }
 
+    /// Drops the counters of names that are in no snapshot any more.
+    pub fn drop_unused(&self) {
+        fn unused<K: Ord, T>(all: &ByKey<K, T>) {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, counters| Arc::strong_count(counters) > 1);
+        }
+        unused(&self.routes);
+        unused(&self.listeners);
+        unused(&self.upstreams);
+        unused(&self.endpoints);
+    }
+
     /// Counts a request that failed.
     pub fn failed(&self, source: Source, reason: &'static str) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,6 +131,7 @@ impl Metrics {
         self.endpoints(&mut out);
         out.family("gateway_log_lines_dropped_total", "counter", "Lines of the access log that were lost.");
         out.sample(&[], self.log.dropped());
+        self.reloads.render(&mut out);
         process::render(&mut out);
         out
     }

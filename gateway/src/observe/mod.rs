@@ -10,5 +10,6 @@ pub mod json;
 pub mod metrics;
 mod process;
 pub mod protobuf;
+pub mod reloads;
 pub mod request_id;
 pub mod stderr;

@@ -7,3 +7,8 @@ use std::io::Write;
 pub fn say(message: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "gateway: {message}");
 }
+
+/// Writes one line as it is, such as a problem that begins with its file.
+pub fn print_line(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

@@ -23,6 +23,8 @@ mod reference;
 mod report;
 mod routes;
 mod schema;
+pub mod secret;
+mod source;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -35,4 +37,6 @@ pub use parse::{Examined, describe, examine, examine_text, load, parse};
 pub use print::effective;
 pub use problem::{Place, Problem};
 pub use schema::schema;
+pub use secret::Secret;
+pub use source::Source;
 pub use units::duration;

@@ -83,7 +83,7 @@ pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
     let report = Report::new(file, text, Mode::Read);
     let (mut settings, _) = read_text(text, &report);
     let found = report.into_found();
-    settings.files = found.files;
+    (settings.files, settings.secrets) = (found.files, found.secrets);
     (settings, found.problems)
 }
 
@@ -92,7 +92,7 @@ pub fn examine_text(file: &str, text: &str) -> Examined {
     let report = Report::new(file, text, Mode::Record);
     let (mut settings, keys) = read_text(text, &report);
     let found = report.into_found();
-    settings.files = found.files;
+    (settings.files, settings.secrets) = (found.files, found.secrets);
     Examined { settings, problems: found.problems, warnings: found.warnings, keys, shown: found.shown }
 }
 
@@ -141,6 +141,12 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
         "whether every request is logged on standard output",
     );
     root.set(
+        &mut settings.watch,
+        "watch",
+        Switch,
+        "whether the settings are reloaded when their file or a file that it names has changed",
+    );
+    root.set(
         &mut settings.drain_delay,
         "drain_delay",
         Duration::OrZero,
@@ -157,7 +163,7 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
         &mut settings.admin,
         "address",
         Address,
-        "where `/livez`, `/readyz` and `/metrics` are; keep it away from the public",
+        "where `/livez`, `/readyz`, `/metrics` and `POST /-/reload` are; keep it away from the public",
     );
     admin.finish();
     settings.listeners = listeners::read(&mut root, settings.admin);
@@ -172,6 +178,7 @@ fn empty() -> Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         drain_delay: time::Duration::ZERO,
         drain_timeout: time::Duration::from_secs(30),
+        watch: true,
         access_log: true,
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
@@ -179,6 +186,7 @@ fn empty() -> Settings {
         limits: Vec::new(),
         routes: Vec::new(),
         files: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::problem::{Place, Problem};
 use super::record::Mode;
-use super::{FileKind, NamedFile};
+use super::{FileKind, NamedFile, Secret};
 
 /// The file being read and the problems found in it so far.
 #[derive(Debug)]
@@ -17,10 +17,11 @@ pub struct Report<'t> {
     lines: Vec<usize>,
     /// Why the file is read.
     pub mode: Mode,
-    secrets: RefCell<Vec<Span>>,
+    hidden: RefCell<Vec<Span>>,
     warnings: RefCell<Vec<Problem>>,
     problems: RefCell<Vec<Problem>>,
     files: RefCell<Vec<(FileKind, NamedFile)>>,
+    secrets: RefCell<Vec<Secret>>,
 }
 
 /// A place in the text, in bytes.
@@ -45,6 +46,7 @@ impl<'t> Report<'t> {
             text,
             lines,
             mode,
+            hidden: RefCell::default(),
             secrets: RefCell::default(),
             warnings: RefCell::default(),
             problems: RefCell::default(),
@@ -105,7 +107,7 @@ impl<'t> Report<'t> {
 
     /// Keeps a value out of the lines that are shown.
     pub fn hide(&self, span: Span) {
-        self.secrets.borrow_mut().push(span);
+        self.hidden.borrow_mut().push(span);
     }
 
     /// Notes a file that the settings name.
@@ -113,6 +115,11 @@ impl<'t> Report<'t> {
         let file = NamedFile { path: PathBuf::from(&path.value), place: self.place(&path.span) };
         self.files.borrow_mut().push((kind, file.clone()));
         file
+    }
+
+    /// Notes a secret that the settings name.
+    pub fn secret(&self, secret: &Secret) {
+        self.secrets.borrow_mut().push(secret.clone());
     }
 
     /// The number of problems so far.
@@ -137,9 +144,15 @@ impl<'t> Report<'t> {
         problems.sort_by_key(|problem| problem.place);
         let mut shown = String::new();
         if self.mode == Mode::Record {
-            shown = masked(self.text, self.secrets.into_inner());
+            shown = masked(self.text, self.hidden.into_inner());
         }
-        Found { files: self.files.into_inner(), problems, warnings: self.warnings.into_inner(), shown }
+        Found {
+            files: self.files.into_inner(),
+            secrets: self.secrets.into_inner(),
+            problems,
+            warnings: self.warnings.into_inner(),
+            shown,
+        }
     }
 }
 
@@ -148,6 +161,8 @@ impl<'t> Report<'t> {
 pub struct Found {
     /// The files that it names.
     pub files: Vec<(FileKind, NamedFile)>,
+    /// The secrets that it names.
+    pub secrets: Vec<Secret>,
     /// All problems in the order of their places.
     pub problems: Vec<Problem>,
     /// What is legal and likely wrong.

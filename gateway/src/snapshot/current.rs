@@ -46,26 +46,19 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Current, Snapshot};
-    use crate::observe::access::AccessLog;
-    use crate::observe::metrics::Metrics;
     use crate::settings::parse;
+    use crate::snapshot::Process;
 
     #[test]
     fn an_exchange_keeps_the_snapshot_with_which_it_began() {
-        let metrics = Metrics::new(1, AccessLog::new(false));
+        let process = Process::new(1, false);
         let snapshot = |listeners: usize| {
             let listener = |number| format!("[[listeners]]\naddress = '127.0.0.1:{number}'\n");
             let mut text: String = (1..=listeners).map(listener).collect();
             text.push_str("[[routes]]\nrespond = { status = 204 }\n");
             let (settings, problems) = parse("f", &text);
             assert!(problems.is_empty(), "{problems:?}");
-            Arc::new(Snapshot::compile(
-                &settings,
-                vec![None; listeners],
-                Vec::new(),
-                &metrics,
-                &crate::state::StateStore::default(),
-            ))
+            Arc::new(Snapshot::compile(&settings, vec![None; listeners], Vec::new(), &process))
         };
         let current = Current::new(snapshot(1));
         let began = current.get();

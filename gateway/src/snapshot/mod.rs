@@ -2,11 +2,11 @@
 //! an exchange needs can be reached. Another snapshot takes its place as a whole.
 
 mod current;
+mod process;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-
-use rustls::ServerConfig;
+use std::time::Duration;
 
 use crate::exchange::{Exchange, Request};
 use crate::filter::body_limit::BodyLimit;
@@ -20,13 +20,12 @@ use crate::filter::{Answer, Filter, respond};
 use crate::limit::Limit;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
-use crate::observe::metrics::Metrics;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
-use crate::state::StateStore;
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 pub use current::{Current, Held};
+pub use process::Process;
 
 /// Settings in force.
 #[derive(Debug)]
@@ -35,7 +34,18 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// How the gateway stops.
+    pub stop: Stop,
     table: Table<Arc<Route>>,
+}
+
+/// How the gateway stops.
+#[derive(Debug, Clone, Copy)]
+pub struct Stop {
+    /// How long it goes on accepting connections.
+    pub delay: Duration,
+    /// The longest time for requests in flight after that.
+    pub timeout: Duration,
 }
 
 /// A listener with what it needs.
@@ -44,7 +54,7 @@ pub struct Listener {
     /// Its settings.
     pub settings: Arc<settings::Listener>,
     /// TLS, if it speaks it.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<ServerTls>>,
     /// The connections of each client, if they are limited.
     pub clients: Option<Arc<Clients>>,
     /// Its counters.
@@ -67,9 +77,9 @@ pub struct Route {
     /// What answers a request.
     pub action: Action,
     /// The longest time from the head of a request to the end of its response.
-    pub request_timeout: Option<std::time::Duration>,
+    pub request_timeout: Option<Duration>,
     /// The longest time of one try, instead of the upstream's.
-    pub per_try_timeout: Option<std::time::Duration>,
+    pub per_try_timeout: Option<Duration>,
     /// Whether the upstream is told the host of its endpoint in place of the client's.
     pub endpoint_host: bool,
 }
@@ -128,15 +138,13 @@ impl Snapshot {
     pub fn compile(
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
-        upstreams: Vec<Upstream>,
-        metrics: &Metrics,
-        states: &StateStore,
+        all: Vec<Arc<Upstream>>,
+        process: &Process,
     ) -> Self {
-        let all: Vec<Arc<Upstream>> = upstreams.into_iter().map(Arc::new).collect();
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
         let upstreams: ByName<Upstream> = all.iter().map(named).collect();
         let limit = |limit: &settings::Limit| {
-            (limit.name.clone(), states.get(&limit.name, limit.rule.clone(), Limit::new))
+            (limit.name.clone(), process.states.get(&limit.name, limit.rule.clone(), Limit::new))
         };
         let limits: ByName<Limit> = settings.limits.iter().map(limit).collect();
         Self {
@@ -146,18 +154,26 @@ impl Snapshot {
                 .zip(tls)
                 .map(|(listener, tls)| Listener {
                     settings: Arc::new(listener.clone()),
-                    tls: tls.map(|tls| tls.config),
-                    clients: listener.max_connections_per_client.map(Clients::new),
-                    counters: metrics.listener(&listener.name),
+                    tls: tls.map(Arc::new),
+                    clients: listener
+                        .max_connections_per_client
+                        .map(|most| process.states.get(&listener.name, most, |&most| Clients::new(most))),
+                    counters: process.metrics.listener(&listener.name),
                 })
                 .collect(),
+            stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
             table: settings
                 .routes
                 .iter()
-                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, &limits, metrics))))
+                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, &limits, process))))
                 .collect(),
         }
+    }
+
+    /// The listener with this name.
+    pub fn listener(&self, name: &str) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| listener.settings.name == name)
     }
 
     /// The route that takes a request, with the parameters of its path. The policy of the route is
@@ -177,9 +193,9 @@ impl Route {
         route: &settings::Route,
         upstreams: &ByName<Upstream>,
         limits: &ByName<Limit>,
-        metrics: &Metrics,
+        process: &Process,
     ) -> Self {
-        let filters = filters(route, limits, metrics);
+        let filters = filters(route, limits, process);
         let which = |sees: fn(&dyn Filter) -> bool| {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
@@ -195,7 +211,7 @@ impl Route {
         };
         Self {
             name: route.name.clone(),
-            counters: metrics.route(&route.name),
+            counters: process.metrics.route(&route.name),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,
@@ -208,7 +224,7 @@ impl Route {
 }
 
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
-fn filters(route: &settings::Route, limits: &ByName<Limit>, metrics: &Metrics) -> Vec<Box<dyn Filter>> {
+fn filters(route: &settings::Route, limits: &ByName<Limit>, process: &Process) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
     let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
@@ -219,12 +235,10 @@ fn filters(route: &settings::Route, limits: &ByName<Limit>, metrics: &Metrics) -
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
         add(boxed(Rewrite::compile(forward, route)));
-        add(boxed(
-            forward.mirror.as_ref().map(|mirror| Mirror {
-                percent: mirror.percent,
-                counters: metrics.upstream(&mirror.upstream),
-            }),
-        ));
+        add(boxed(forward.mirror.as_ref().map(|mirror| Mirror {
+            percent: mirror.percent,
+            counters: process.metrics.upstream(&mirror.upstream),
+        })));
     }
     add(boxed(ResponseHeaders::compile(route)));
     filters.sort_by_key(|filter| filter.phase());
@@ -239,9 +253,7 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{ByName, Limit};
-    use crate::observe::access::AccessLog;
-    use crate::observe::metrics::Metrics;
+    use super::{ByName, Limit, Process};
     use crate::settings::parse;
 
     const WHOLE: &str = "
@@ -285,14 +297,14 @@ mod tests {
             .collect();
         let (settings, problems) = parse("f", WHOLE);
         assert!(problems.is_empty(), "{problems:?}");
-        let metrics = Metrics::new(1, AccessLog::new(false));
+        let process = Process::new(1, false);
         let limits: ByName<Limit> = settings
             .limits
             .iter()
             .map(|limit| (limit.name.clone(), Arc::new(Limit::new(&limit.rule))))
             .collect();
         let filters: Vec<_> =
-            settings.routes.iter().map(|route| super::filters(route, &limits, &metrics)).collect();
+            settings.routes.iter().map(|route| super::filters(route, &limits, &process)).collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {
             filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
         };

@@ -134,8 +134,7 @@ impl ServerTls {
         };
         let certificates = loaded.iter().map(|named| named.certificate.clone()).collect();
         let tickets = previous
-            .filter(|previous| previous.authorities == authorities)
-            .filter(|previous| same_kind(&previous.client_auth, &config.client_auth))
+            .filter(|previous| previous.asks_clients(&config.client_auth, &authorities))
             .map(|previous| Arc::clone(&previous.config.ticketer));
         let verifier = problems.verifier(&config.client_auth, &authorities);
         let (Some(verifier), true) = (verifier, problems.errors.is_empty()) else {
@@ -156,14 +155,22 @@ impl ServerTls {
     }
 }
 
+impl ServerTls {
+    /// Whether both ask the same of clients.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        self.asks_clients(&other.client_auth, &other.authorities)
+    }
+
+    fn asks_clients(&self, auth: &ClientAuth, authorities: &[CertificateDer<'static>]) -> bool {
+        self.authorities == authorities
+            && std::mem::discriminant(&self.client_auth) == std::mem::discriminant(auth)
+    }
+}
+
 /// What the certificate of the other side of a connection says, if it showed one. It was verified in
 /// the handshake.
 pub fn peer_certificate(connection: &ServerConnection) -> Option<Certificate> {
     Certificate::parse(connection.peer_certificates()?.first()?)
-}
-
-fn same_kind(one: &ClientAuth, other: &ClientAuth) -> bool {
-    std::mem::discriminant(one) == std::mem::discriminant(other)
 }
 
 type Verifier = Arc<dyn rustls::server::danger::ClientCertVerifier>;

@@ -21,7 +21,10 @@ pub struct UpstreamProblem {
 }
 
 impl Upstream {
-    /// Makes an upstream.
+    /// Makes an upstream, or gives the `previous` one where nothing has changed.
+    ///
+    /// A changed one keeps the endpoints that both have, with their health and their connections, unless
+    /// its TLS or its PROXY protocol is another: then no connection fits any more.
     ///
     /// # Errors
     ///
@@ -30,13 +33,26 @@ impl Upstream {
         settings: &settings::Upstream,
         resolver: &Arc<Resolver>,
         metrics: &Metrics,
-    ) -> Result<Self, Vec<UpstreamProblem>> {
+        previous: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, Vec<UpstreamProblem>> {
         let encrypted = settings.endpoints.iter().any(|endpoint| endpoint.scheme == settings::Scheme::Https);
-        let tls = if encrypted { Some(Arc::new(load(&settings.tls)?)) } else { None };
+        let mut tls = if encrypted { Some(Arc::new(load(&settings.tls)?)) } else { None };
+        let known = previous.filter(|previous| match (&tls, &previous.dialing.tls) {
+            (Some(tls), Some(known)) => tls.is_same(known),
+            (tls, known) => tls.is_none() && known.is_none(),
+        });
+        if let Some(known) = known {
+            if known.settings.without_places() == settings.without_places() {
+                return Ok(Arc::clone(known));
+            }
+            // With it go the sessions that can be resumed.
+            tls.clone_from(&known.dialing.tls);
+        }
+        let known = known.filter(|known| known.dialing.proxy_header == settings.proxy_protocol);
         let dialing =
             DialSettings { resolver: Arc::clone(resolver), tls, proxy_header: settings.proxy_protocol };
-        let cluster = Arc::new(Cluster::new(config(settings), None, Moment::now()));
-        Ok(Self::new(settings.clone(), metrics, cluster, dialing))
+        let cluster = Cluster::new(config(settings), known.map(|known| &*known.cluster), Moment::now());
+        Ok(Arc::new(Self::new(settings.clone(), metrics, Arc::new(cluster), dialing)))
     }
 }
 

@@ -7,7 +7,6 @@ mod error;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use config::UpstreamProblem;
@@ -23,7 +22,7 @@ use crate::http2;
 use crate::observe::counter::{Attempts, PerWorker, Tries};
 use crate::observe::metrics::Metrics;
 use crate::settings::{self, HashKey};
-use crate::worker::Worker;
+use crate::worker::{Slot, Worker};
 use backend::Backend;
 
 /// A service behind the gateway.
@@ -43,8 +42,8 @@ pub struct Upstream {
     pub dialing: DialSettings,
     /// What balancing goes by, where it goes by anything of a request.
     key: Option<HashKey>,
-    /// The place of its part in each worker, of no other upstream ever.
-    slot: usize,
+    /// The place of its part in each worker.
+    slot: Slot,
 }
 
 impl Upstream {
@@ -54,17 +53,15 @@ impl Upstream {
         cluster: Arc<Cluster>,
         dialing: DialSettings,
     ) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
         let limits = HeadLimits { max_bytes: settings.max_header_bytes, max_fields: settings.max_headers };
         let key = match &settings.balance {
             settings::Balance::Hash { key, .. } => Some(key.clone()),
             _ => None,
         };
-        let slot = NEXT.fetch_add(1, Ordering::Relaxed);
         let counters = metrics.upstream(&settings.name);
         let endpoints = cluster.endpoints.iter();
         let tries = endpoints.map(|endpoint| metrics.endpoint(&settings.name, &endpoint.name)).collect();
-        Self { settings, counters, tries, limits, cluster, dialing, key, slot }
+        Self { settings, counters, tries, limits, cluster, dialing, key, slot: Slot::take() }
     }
 
     /// The `Host` for a request that names none.
@@ -74,7 +71,7 @@ impl Upstream {
 
     /// The worker's part of balancing.
     pub fn local(&self, worker: &Worker) -> Rc<Local> {
-        worker.locals.get(self.slot, || self.cluster.local(worker.index, worker.workers))
+        worker.locals.get(&self.slot, || self.cluster.local(worker.index, worker.workers))
     }
 
     /// The endpoint for the next attempt of a request.

@@ -20,6 +20,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::request_id::RequestIds;
 use buffers::Buffers;
 use locals::Locals;
+pub use locals::Slot;
 use pools::Pools;
 use spare_heads::SpareHeads;
 use watch::Watches;

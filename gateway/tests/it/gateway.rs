@@ -33,6 +33,13 @@ pub fn command(arguments: &[&str]) -> Command {
 /// A settings file, removed with the test.
 pub struct File(PathBuf);
 
+impl File {
+    /// Replaces its text.
+    pub fn write(&self, text: &str) {
+        fs::write(&self.0, text).expect("a writable file");
+    }
+}
+
 impl AsRef<OsStr> for File {
     fn as_ref(&self) -> &OsStr {
         self.0.as_os_str()
@@ -136,6 +143,24 @@ impl Gateway {
                 return;
             }
         }
+    }
+
+    /// Waits until another listener is open; gives its address.
+    pub fn opens(&self) -> SocketAddr {
+        loop {
+            let line = self.errors.recv_timeout(PATIENCE).expect("another listener");
+            if let Some(address) = bound(&line) {
+                return address;
+            }
+        }
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> usize {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.split_whitespace().next().and_then(|number| number.parse::<usize>().ok()).expect("a number")
+            << 10
     }
 
     /// Sends a signal, as `kill -NAME` does.

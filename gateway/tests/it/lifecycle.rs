@@ -112,7 +112,7 @@ fn a_hangup_is_no_end() {
     begins.recv_timeout(PATIENCE).expect("the request");
     for _ in 0..2 {
         gateway.signal("HUP");
-        gateway.says("SIGHUP: nothing is reloaded");
+        gateway.says("settings not reloaded (SIGHUP)");
     }
     assert_eq!(get(gateway.admin, "/readyz").status, 200);
     go_on.send(()).expect("an upstream");
@@ -123,7 +123,6 @@ fn a_hangup_is_no_end() {
     gateway.signal("TERM");
     gateway.says("draining");
     gateway.signal("HUP");
-    gateway.says("SIGHUP: nothing is reloaded");
     go_on.send(()).expect("an upstream");
     assert_eq!(client.answer().status, 200);
     assert_eq!(gateway.wait().code(), Some(0));
@@ -226,7 +225,7 @@ fn metrics_count_what_happened() {
 }
 
 #[test]
-fn the_admin_listener_knows_three_paths() {
+fn the_admin_listener_knows_four_paths() {
     let upstream = Upstream::saying("x");
     let gateway = Gateway::before(upstream.address);
     let table = [
@@ -235,16 +234,18 @@ fn the_admin_listener_knows_three_paths() {
         ("GET", "http://t/livez", 200, "live\n"),
         ("HEAD", "/readyz", 200, ""),
         ("HEAD", "/metrics", 200, ""),
-        ("GET", "/", 404, "here are /livez, /readyz and /metrics\n"),
+        ("GET", "/", 404, "here are /livez, /readyz, /metrics and /-/reload\n"),
         ("POST", "/livez", 405, "only GET and HEAD\n"),
         ("DELETE", "/metrics", 405, "only GET and HEAD\n"),
+        ("GET", "/-/reload", 405, "only POST\n"),
     ];
     for (method, path, status, body) in table {
         let mut client = Client::connect(gateway.admin);
         client.send(format!("{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"));
         let head = client.head();
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {head}");
-        assert_eq!(field(&head, "allow"), (status == 405).then_some("GET, HEAD"), "{method} {path}");
+        let allowed = if path == "/-/reload" { "POST" } else { "GET, HEAD" };
+        assert_eq!(field(&head, "allow"), (status == 405).then_some(allowed), "{method} {path}");
         assert_eq!(field(&head, "connection"), Some("close"), "{method} {path}");
         let length = field(&head, "content-length").and_then(|length| length.parse::<usize>().ok());
         let read = client.rest();

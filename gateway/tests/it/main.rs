@@ -15,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod proxying;
 mod random;
+mod reload;
 mod strict;
 mod tls;
 mod tunnel;

@@ -10,7 +10,7 @@ use crate::settings::network::Network;
 use crate::tls::MinVersion;
 
 /// A place where the gateway accepts requests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Its name in logs and metrics.
     pub name: String,
@@ -50,6 +50,29 @@ pub struct Listener {
     pub trusted_proxies: Vec<Network>,
 }
 
+impl Listener {
+    /// What an open connection has of the listener: all but its certificates, and without the places
+    /// in the file.
+    fn of_connections(&self) -> Self {
+        let mut listener = self.clone();
+        if let Some(tls) = &mut listener.tls {
+            tls.certificates.clear();
+            tls.default = 0;
+            if let ClientAuth::Optional(file) | ClientAuth::Required(file) = &mut tls.client_auth {
+                file.place = Place::default();
+            }
+        }
+        listener.max_connections = 0;
+        listener.max_connections_per_client = None;
+        listener
+    }
+
+    /// Whether a connection that was opened under these settings may go on under others.
+    pub fn suits(&self, other: &Self) -> bool {
+        self.of_connections() == other.of_connections()
+    }
+}
+
 impl Default for Listener {
     fn default() -> Self {
         Self {
@@ -85,7 +108,7 @@ pub struct Protocols {
 }
 
 /// How a listener speaks TLS.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// The certificates; SNI chooses among them. With settings free of problems, at least one.
     pub certificates: Vec<Certificate>,
@@ -98,7 +121,7 @@ pub struct Tls {
 }
 
 /// A certificate chain with its private key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// The certificate chain in PEM, the server's own first.
     pub certificate: NamedFile,

@@ -9,6 +9,7 @@ mod upstream;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Secret;
 pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
@@ -32,6 +33,8 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// The longest time for requests in flight to finish when the gateway stops.
     pub drain_timeout: Duration,
+    /// Whether files that have changed are read again without being asked to.
+    pub watch: bool,
     /// Whether every request is logged on standard output.
     pub access_log: bool,
     /// The address of the admin listener.
@@ -46,6 +49,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// Every file that the settings name, also where another mistake stands beside it.
     pub files: Vec<(FileKind, NamedFile)>,
+    /// Every secret that the settings name.
+    pub secrets: Vec<Secret>,
 }
 
 /// What a file that the settings name must hold.
@@ -57,4 +62,6 @@ pub enum FileKind {
     Key,
     /// The certificates of authorities in PEM.
     Authorities,
+    /// The value of a secret, which is read with the other secrets.
+    Secret,
 }

@@ -9,7 +9,7 @@ use crate::proxy_protocol;
 use crate::settings::Place;
 
 /// A service behind the gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Its name in routes, logs and metrics.
     pub name: String,
@@ -49,6 +49,20 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// The most resting connections for each endpoint and thread.
     pub max_idle: usize,
+}
+
+impl Upstream {
+    /// The same without the places in the file, so that it can be compared with another file's.
+    #[must_use]
+    pub fn without_places(&self) -> Self {
+        let mut upstream = Self { place: Place::default(), ..self.clone() };
+        let identity = upstream.tls.identity.iter_mut();
+        let pair = identity.flat_map(|pair| [&mut pair.certificate, &mut pair.key]);
+        for file in upstream.tls.ca.iter_mut().chain(pair) {
+            file.place = Place::default();
+        }
+        upstream
+    }
 }
 
 impl Default for Upstream {
@@ -109,7 +123,7 @@ pub enum Scheme {
 }
 
 /// TLS to an upstream.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpstreamTls {
     /// The authorities to trust, in PEM, instead of the system's.
     pub ca: Option<NamedFile>,

@@ -1,0 +1,127 @@
+//! The listening sockets of the process.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use super::socket;
+use crate::observe::stderr::say;
+use crate::settings::Listener;
+
+/// What a listening socket is known by while the settings change: its address, and the name of its
+/// listener where the system chose the port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketKey {
+    address: SocketAddr,
+    name: Option<String>,
+}
+
+impl SocketKey {
+    /// The key of a listener.
+    pub fn of(listener: &Listener) -> Self {
+        let name = (listener.address.port() == 0).then(|| listener.name.clone());
+        Self { address: listener.address, name }
+    }
+}
+
+/// An address could not be bound.
+#[derive(Debug)]
+pub struct BindError {
+    /// What listens there, such as `listener 'web'`.
+    pub name: String,
+    /// The address.
+    pub address: SocketAddr,
+    /// Why not.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, address, error } = self;
+        write!(f, "{name} cannot listen on {address}: {error}; free the address or choose another")
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Sockets of each listener, one for each worker.
+pub type Opened = HashMap<SocketKey, Vec<TcpListener>>;
+
+/// The sockets of all listeners. The workers have the same ones; a socket is closed when neither has it.
+#[derive(Debug)]
+pub struct Sockets {
+    threads: usize,
+    open: Opened,
+}
+
+impl Sockets {
+    /// No sockets yet, for so many workers.
+    pub fn new(threads: usize) -> Self {
+        Self { threads, open: Opened::new() }
+    }
+
+    /// Opens sockets for the listeners that have none yet.
+    ///
+    /// # Errors
+    ///
+    /// An address cannot be bound. Nothing is open then that was not before.
+    pub fn open(&self, listeners: &[Listener]) -> Result<Opened, BindError> {
+        let mut opened = Opened::new();
+        for listener in listeners {
+            let key = SocketKey::of(listener);
+            if !self.open.contains_key(&key) {
+                let name = format!("listener '{}'", listener.name);
+                opened.insert(key, bind(&name, listener.address, self.threads)?);
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Takes sockets over, and closes those of other listeners than these on this side. Gives each worker
+    /// those that are new to it.
+    ///
+    /// # Errors
+    ///
+    /// Want of file descriptors.
+    pub fn keep(
+        &mut self,
+        opened: Opened,
+        listeners: &[Listener],
+    ) -> io::Result<Vec<Vec<(SocketKey, TcpListener)>>> {
+        let mut workers: Vec<Vec<_>> = (0..self.threads).map(|_| Vec::new()).collect();
+        for (key, sockets) in &opened {
+            // One socket may have to do for several workers, and one worker may have several sockets.
+            for number in 0..sockets.len().max(self.threads) {
+                let socket = sockets[number % sockets.len()].try_clone()?;
+                workers[number % self.threads].push((key.clone(), socket));
+            }
+        }
+        let keys: Vec<SocketKey> = listeners.iter().map(SocketKey::of).collect();
+        self.open.retain(|key, _| keys.contains(key));
+        self.open.extend(opened);
+        Ok(workers)
+    }
+
+    /// Closes all of them on this side.
+    pub fn close(&mut self) {
+        self.open.clear();
+    }
+}
+
+/// Binds sockets and says where they listen.
+///
+/// # Errors
+///
+/// The address cannot be bound.
+pub fn bind(name: &str, address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, BindError> {
+    let failed = |error| BindError { name: name.to_owned(), address, error };
+    let sockets = socket::bind(address, count).map_err(failed)?;
+    let bound = sockets.first().map_or(Ok(address), TcpListener::local_addr).map_err(failed)?;
+    say(format_args!("{name} listens on {bound}"));
+    Ok(sockets)
+}

@@ -1,0 +1,311 @@
+//! Puts other settings in force while the gateway runs.
+//!
+//! One thread reads, checks and compiles settings, so that no worker waits for it, and frees snapshots
+//! that no worker uses any more. It also looks at the files, see [`watch`].
+
+mod load;
+mod probes;
+mod watch;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc as async_mpsc, oneshot, watch as watch_channel};
+
+use crate::listener::acceptors::Update;
+use crate::listener::sockets::{Opened, Sockets};
+use crate::observe::stderr::{print_line, say};
+use crate::settings::{Listener, Problem, Settings, Source};
+use crate::snapshot::{Process, Snapshot};
+pub use load::{Loaded, load};
+use probes::Probes;
+use watch::Watched;
+
+/// How long is waited for a worker to take settings over; it does so between two tasks.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why settings are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// SIGHUP.
+    Signal,
+    /// A file has changed.
+    Files,
+    /// The admin listener was asked to.
+    Admin,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signal => "SIGHUP",
+            Self::Files => "a file has changed",
+            Self::Admin => "the admin listener was asked to",
+        })
+    }
+}
+
+/// What became of a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Why the settings from before stay in force, one problem each; empty if the new ones are.
+    pub problems: Vec<String>,
+    /// What an operator should look at.
+    pub warnings: Vec<String>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+enum Request {
+    Reload(Cause, Option<oneshot::Sender<Outcome>>),
+    /// To be answered when no socket is held any more.
+    Stop(oneshot::Sender<()>),
+}
+
+/// Asks for reloads.
+#[derive(Debug, Clone)]
+pub struct Reload {
+    requests: Sender<Request>,
+    current: watch_channel::Receiver<Arc<Snapshot>>,
+}
+
+impl Reload {
+    /// Asks for a reload.
+    pub fn ask(&self, cause: Cause) {
+        // Once the gateway drains, settings do not matter any more.
+        let _ = self.requests.send(Request::Reload(cause, None));
+    }
+
+    /// Reloads; nothing if the gateway is ending.
+    pub async fn reload(&self, cause: Cause) -> Option<Outcome> {
+        let (reply, outcome) = oneshot::channel();
+        self.requests.send(Request::Reload(cause, Some(reply))).ok()?;
+        outcome.await.ok()
+    }
+
+    /// The settings in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Ends the reloads and closes the sockets on this side.
+    pub async fn stop(&self) {
+        let (reply, stopped) = oneshot::channel();
+        if self.requests.send(Request::Stop(reply)).is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
+
+/// What reloads settings.
+#[derive(Debug)]
+pub struct Reloader {
+    /// What there is once in the process.
+    pub process: Arc<Process>,
+    /// Where the settings come from.
+    pub source: Source,
+    /// The sockets of the listeners.
+    pub sockets: Sockets,
+    /// One for each worker.
+    pub workers: Vec<async_mpsc::UnboundedSender<Update>>,
+    /// Where probes run.
+    pub runtime: Handle,
+}
+
+/// The settings that hold until the gateway is restarted.
+#[derive(Debug)]
+struct Fixed {
+    threads: usize,
+    access_log: bool,
+    admin: SocketAddr,
+}
+
+impl Fixed {
+    /// Those of the settings with which the gateway starts.
+    fn of(settings: &Settings) -> Self {
+        Self { threads: settings.threads, access_log: settings.access_log, admin: settings.admin }
+    }
+
+    /// A warning for each that has another value now.
+    fn changes(&self, settings: &Settings) -> Vec<String> {
+        let now = Self::of(settings);
+        let rows = [
+            ("threads", self.threads.to_string(), now.threads.to_string()),
+            ("access_log", self.access_log.to_string(), now.access_log.to_string()),
+            ("admin.address", self.admin.to_string(), now.admin.to_string()),
+        ];
+        rows.into_iter()
+            .filter(|(_, before, now)| before != now)
+            .map(|(key, before, now)| {
+                format!("'{key}' is {now}, but stays {before} until the gateway is restarted")
+            })
+            .collect()
+    }
+}
+
+/// The thread that reloads.
+struct Thread {
+    reloader: Reloader,
+    fixed: Fixed,
+    current: watch_channel::Sender<Arc<Snapshot>>,
+    /// Snapshots from before that may be in use yet.
+    retired: Vec<Arc<Snapshot>>,
+    probes: Probes,
+    watched: Watched,
+    requests: Receiver<Request>,
+}
+
+/// Puts the first settings in force on the workers, and starts the thread.
+///
+/// # Errors
+///
+/// The system gave no thread or no socket.
+pub fn start(reloader: Reloader, loaded: Loaded, opened: Opened) -> io::Result<Reload> {
+    let (requester, requests) = mpsc::channel();
+    let (settings, snapshot) = loaded.prepared.compile(&reloader.process);
+    let (current, published) = watch_channel::channel(Arc::new(snapshot));
+    let mut thread = Thread {
+        fixed: Fixed::of(&settings),
+        current,
+        retired: Vec::new(),
+        probes: Probes::new(reloader.runtime.clone()),
+        watched: if settings.watch { loaded.watched } else { Watched::default() },
+        requests,
+        reloader,
+    };
+    let snapshot = Arc::clone(&published.borrow());
+    thread.put_in_force(&snapshot, opened, &settings.listeners)?;
+    std::thread::Builder::new().name("reload".to_owned()).spawn(move || thread.run())?;
+    Ok(Reload { requests: requester, current: published })
+}
+
+impl Thread {
+    fn run(mut self) {
+        loop {
+            let first = match self.requests.recv_timeout(watch::INTERVAL) {
+                Ok(request) => request,
+                Err(RecvTimeoutError::Timeout) if self.watched.look() => Request::Reload(Cause::Files, None),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.free();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // One reload answers all who have asked for it so far.
+            let mut replies = Vec::new();
+            let mut reason = None;
+            for request in std::iter::once(first).chain(self.requests.try_iter()) {
+                match request {
+                    Request::Reload(cause, reply) => {
+                        reason.get_or_insert(cause);
+                        replies.extend(reply);
+                    }
+                    Request::Stop(reply) => {
+                        self.reloader.sockets.close();
+                        let _ = reply.send(());
+                        return;
+                    }
+                }
+            }
+            let Some(cause) = reason else { continue };
+            let outcome = self.reload(cause);
+            for reply in replies {
+                let _ = reply.send(outcome.clone());
+            }
+            self.free();
+        }
+    }
+
+    /// Frees what is not used any more.
+    fn free(&mut self) {
+        let before = self.retired.len();
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        if self.retired.len() < before {
+            self.reloader.process.drop_unused();
+        }
+    }
+
+    fn reload(&mut self, cause: Cause) -> Outcome {
+        let begun = Instant::now();
+        let (problems, warnings) = match self.read() {
+            Ok(warnings) => (Vec::new(), warnings),
+            Err((problems, warnings)) => (problems, warnings),
+        };
+        let outcome = Outcome { problems, warnings, duration: begun.elapsed() };
+        for warning in &outcome.warnings {
+            print_line(format_args!("{warning} (warning)"));
+        }
+        for problem in &outcome.problems {
+            print_line(problem);
+        }
+        let (count, time) = (outcome.problems.len(), outcome.duration);
+        match count {
+            0 => say(format_args!("settings reloaded in {time:.1?} ({cause})")),
+            1 => say(format_args!(
+                "settings not reloaded ({cause}): 1 problem; those from before stay in force"
+            )),
+            _ => say(format_args!(
+                "settings not reloaded ({cause}): {count} problems; those from before stay in force"
+            )),
+        }
+        self.reloader.process.metrics.reloads.ended(outcome.duration, outcome.problems.clone());
+        outcome
+    }
+
+    /// Reads settings and puts them in force; gives the warnings, or the problems with the warnings.
+    fn read(&mut self) -> Result<Vec<String>, (Vec<String>, Vec<String>)> {
+        let texts = |found: Vec<Problem>| found.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let process = &self.reloader.process;
+        let before = Arc::clone(&self.current.borrow());
+        let Loaded { prepared, findings, watched, .. } =
+            load(&self.reloader.source, |_| Arc::clone(process), Some(&before));
+        let mut warnings = texts(findings.warnings);
+        if !findings.problems.is_empty() {
+            // What was not read may also say whether files are to be watched.
+            if !self.watched.is_empty() {
+                self.watched = watched;
+            }
+            return Err((texts(findings.problems), warnings));
+        }
+        warnings.extend(self.fixed.changes(&prepared.settings));
+        self.watched = if prepared.settings.watch { watched } else { Watched::default() };
+        let opened = match self.reloader.sockets.open(&prepared.settings.listeners) {
+            Ok(opened) => opened,
+            Err(error) => return Err((vec![error.to_string()], warnings)),
+        };
+        let (settings, snapshot) = prepared.compile(process);
+        let snapshot = Arc::new(snapshot);
+        if let Err(error) = self.put_in_force(&snapshot, opened, &settings.listeners) {
+            return Err((vec![format!("no socket for a new listener: {error}")], warnings));
+        }
+        self.current.send_replace(snapshot);
+        self.retired.push(before);
+        Ok(warnings)
+    }
+
+    /// Puts a snapshot in force on every worker.
+    fn put_in_force(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        opened: Opened,
+        listeners: &[Listener],
+    ) -> io::Result<()> {
+        let sockets = self.reloader.sockets.keep(opened, listeners)?;
+        let (done, all_done) = mpsc::channel();
+        for (worker, sockets) in self.reloader.workers.iter().zip(sockets) {
+            let update = Update { snapshot: Arc::clone(snapshot), sockets, done: done.clone() };
+            // A worker that has ended ends the process.
+            let _ = worker.send(update);
+        }
+        drop(done);
+        let deadline = Instant::now() + PATIENCE;
+        while all_done.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
+        self.probes.follow(snapshot);
+        Ok(())
+    }
+}
