@@ -88,9 +88,11 @@ fn amount(table: &mut Reader<'_, '_>) -> Option<Amount> {
     table.one_of(&["requests", "concurrent"]);
     let is_concurrent = table.has("concurrent");
     let (has_requests, has_per, has_burst) = (table.has("requests"), table.has("per"), table.has("burst"));
-    if !is_concurrent && !has_requests {
+    if is_concurrent {
+        // What stands beside it is reported below.
+    } else if !has_requests {
         table.lacks("requests", "100, or concurrent = 10");
-    } else if has_requests && !has_per {
+    } else if !has_per {
         table.lacks("per", "\"1s\"");
     }
     let number = || count(1..=MAX_REQUESTS);
