@@ -133,7 +133,7 @@ fn source(arguments: &Arguments) -> Source {
 
 /// Reads everything the settings name and finds all mistakes.
 fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
-    let process = |settings: &Settings| Arc::new(Process::new(settings.threads, settings.access_log));
+    let process = |settings: &Settings| Arc::new(Process::new(settings.threads, settings.access_log.clone()));
     let loaded = reload::load(&source(arguments), process, None);
     let Findings { problems, warnings } = &loaded.findings;
     for warning in warnings {

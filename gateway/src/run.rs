@@ -15,6 +15,7 @@ use tokio::task::LocalSet;
 use crate::admin::serve::{Admin, serve};
 use crate::listener::acceptors::{Acceptors, Update};
 use crate::listener::sockets::{BindError, Sockets, bind};
+use crate::observe::access::AccessLog;
 use crate::observe::stderr::say;
 use crate::reload::{self, Cause, Loaded, Reload, Reloader};
 use crate::settings::Source;
@@ -63,11 +64,13 @@ impl std::error::Error for RunError {
 pub fn run(source: Source, loaded: Loaded) -> Result<(), RunError> {
     let process = Arc::clone(&loaded.process);
     let settings = &loaded.prepared.settings;
-    process.log.start().map_err(|error| RunError::System("start the log thread", error))?;
+    process.log.start().map_err(|error| RunError::System("write the access log", error))?;
     let runtime = runtime()?;
     // Before anything listens: from here on no signal is lost.
     let (signals, hangup) =
         runtime.block_on(async { Ok((Signals::new()?, handler(SignalKind::hangup())?)) })?;
+    let rotation = runtime.block_on(async { handler(SignalKind::user_defined1()) })?;
+    runtime.spawn(reopen_log(rotation, process.log.clone()));
     let admin = bind("the admin listener", settings.admin, 1).map_err(RunError::Bind)?;
     let sockets = Sockets::new(process.threads);
     let opened = sockets.open(&settings.listeners).map_err(RunError::Bind)?;
@@ -222,6 +225,17 @@ fn handler(kind: SignalKind) -> Result<Signal, RunError> {
 async fn follow(mut hangup: Signal, reload: Reload) {
     while hangup.recv().await.is_some() {
         reload.ask(Cause::Signal);
+    }
+}
+
+/// Opens the access log anew at each SIGUSR1, after a rotation has renamed its file.
+async fn reopen_log(mut rotation: Signal, log: AccessLog) {
+    while rotation.recv().await.is_some() {
+        say(if log.reopen() {
+            "SIGUSR1: the file of the access log is opened anew"
+        } else {
+            "SIGUSR1: the access log has no file; nothing is opened anew"
+        });
     }
 }
 

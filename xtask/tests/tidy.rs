@@ -294,14 +294,110 @@ fn the_documented_arrows_are_the_dependencies() {
         }
     }
     diagram += "```\n\n";
+    check_diagram("crates", &diagram);
+}
+
+/// Compares what stands in docs/architecture.md between the marks `name` with a diagram, or writes it.
+fn check_diagram(name: &str, diagram: &str) {
+    static ONE_WRITER: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _writer = ONE_WRITER.lock();
     let path = root().join("docs/architecture.md");
     let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once("<!-- crates -->\n").unwrap();
-    let (drawn, after) = rest.split_once("<!-- /crates -->").unwrap();
+    let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let (before, rest) = text.split_once(&start).unwrap();
+    let (drawn, after) = rest.split_once(&end).unwrap();
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        fs::write(&path, format!("{before}<!-- crates -->\n{diagram}<!-- /crates -->{after}")).unwrap();
+        fs::write(&path, format!("{before}{start}{diagram}{end}{after}")).unwrap();
     } else {
         assert_eq!(drawn, diagram, "UPDATE_EXPECT=1 cargo test -p xtask --test tidy writes it");
+    }
+}
+
+/// `UPDATE_EXPECT=1` writes the diagram of the modules of `cargo-image`.
+#[test]
+fn the_documented_arrows_are_the_imports_of_modules() {
+    let mut arrows = BTreeSet::new();
+    for Source { package, path, code } in sources() {
+        let module = path.split('/').next().unwrap().trim_end_matches(".rs");
+        if package == "cargo-image" && path.contains('/') {
+            let others = names_after(&code, "crate::").into_iter().filter(|other| *other != module);
+            arrows.extend(others.map(|other| format!("  {module} --> {other}\n")));
+        }
+    }
+    let arrows: Vec<_> = arrows.into_iter().collect();
+    check_diagram("modules", &format!("\n```mermaid\nflowchart TB\n{}```\n\n", arrows.concat()));
+}
+
+/// Words that hide what a sentence means. CONTRIBUTING.md has the terms to use.
+#[test]
+fn documents_use_plain_words() {
+    const WORDS: [&str; 12] = [
+        "thereof",
+        "nobody knows",
+        "nobody hears",
+        "gate said no",
+        "gate says no",
+        "mended",
+        "stands on",
+        "stand on itself",
+        "held against",
+        "that which",
+        "what came of",
+        "goes by the name",
+    ];
+    // These folders are clean. Add a folder here when its text is.
+    const FOLDERS: [&str; 6] = [
+        "xtask/src",
+        "xtask/crates/cli-support",
+        "xtask/crates/oci-image",
+        "xtask/crates/cargo-image/src/image",
+        "xtask/crates/cargo-image/src/commands/bench",
+        ".github",
+    ];
+    const FILES: [&str; 17] = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/README.md",
+        "docs/image.md",
+        "docs/image-design.md",
+        "docs/settings-image.md",
+        "docs/architecture.md",
+        "docs/json.md",
+        "xtask/image.toml",
+        "xtask/crates/cargo-image/src/lib.rs",
+        "xtask/crates/cargo-image/src/commands/binary.rs",
+        "xtask/crates/cargo-image/src/commands/ci.rs",
+        "xtask/crates/cargo-image/src/commands/doctor.rs",
+        "xtask/crates/cargo-image/src/commands/image.rs",
+        "xtask/crates/cargo-image/src/commands/target.rs",
+        "xtask/crates/cargo-image/src/commands/version.rs",
+        "xtask/crates/cargo-image/src/commands/workspace.rs",
+    ];
+    let mut texts: Vec<_> = FILES.iter().map(|file| root().join(file)).collect();
+    for folder in FOLDERS {
+        files(&root().join(folder), &[".rs", ".md", ".yml", ".toml"], &mut texts);
+    }
+    let mut found = Vec::new();
+    for path in texts {
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let lower = line.to_lowercase();
+            let words = WORDS.iter().filter(|word| lower.contains(*word));
+            found.extend(words.map(|word| format!("{}:{}: '{word}'", path.display(), number + 1)));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_index_lists_every_document() {
+    let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    let mut documents = Vec::new();
+    files(&root().join("docs"), &[".md"], &mut documents);
+    for document in documents {
+        let name = document.file_name().unwrap().to_string_lossy().into_owned();
+        let listed = name == "README.md" || index.contains(&format!("({name})"));
+        assert!(listed, "docs/README.md does not list {name}");
     }
 }
 

@@ -21,6 +21,7 @@ use http::StatusCode;
 
 use crate::http::{Failure, Source};
 use crate::observe::counter::{PerWorker, Requests};
+use crate::observe::log_settings::LogRates;
 use crate::observe::request_id::RequestId;
 use crate::route::Parameters;
 use crate::worker::Worker;
@@ -57,6 +58,7 @@ pub struct Exchange<'s> {
     pub sent: u64,
     /// Name and counters of the route.
     route: Option<(&'s str, &'s PerWorker<Requests>)>,
+    log_rates: &'s LogRates,
     upstream: Option<&'s str>,
     endpoint: Option<&'s str>,
     attempts: u64,
@@ -95,6 +97,7 @@ impl<'s> Exchange<'s> {
             received: 0,
             sent: 0,
             route: None,
+            log_rates: worker.log.unrouted_rates(),
             upstream: None,
             endpoint: None,
             attempts: 0,
@@ -107,8 +110,9 @@ impl<'s> Exchange<'s> {
     }
 
     /// Notes the route.
-    pub fn set_route(&mut self, name: &'s str, counters: &'s PerWorker<Requests>) {
+    pub fn set_route(&mut self, name: &'s str, counters: &'s PerWorker<Requests>, log_rates: &'s LogRates) {
         self.route = Some((name, counters));
+        self.log_rates = log_rates;
     }
 
     /// The name of the route.

@@ -4,9 +4,11 @@ use http::Version;
 
 use super::Exchange;
 use crate::http::Source;
-use crate::json_key;
-use crate::observe::counter::Ended;
-use crate::observe::json::Line;
+use crate::http::fields::Fields;
+use crate::observe::counter::{self, Ended};
+use crate::observe::line::Line;
+use crate::observe::log_settings::{KnownField, LogField};
+use crate::observe::recent::RecentFailure;
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
@@ -32,45 +34,123 @@ pub(super) fn end(exchange: &mut Exchange<'_>) {
     let counters = exchange.route.map_or(&*worker.unrouted, |(_, counters)| counters);
     counters.of(worker.index).ended(&ended);
     worker.in_flight.of(worker.index).ended.add(1);
-    if worker.log.is_enabled() {
+    if exchange.failure.is_some() {
+        worker.metrics.recent.add(|| failure(exchange));
+    }
+    if worker.log.is_enabled() && is_logged(exchange) {
         worker.log.line(|out| write(exchange, &ended, out));
     }
 }
 
+/// Whether the request gets a line: failures of the service behind and requests without a response
+/// always do.
+fn is_logged(exchange: &Exchange<'_>) -> bool {
+    let class = counter::class(exchange.status);
+    if class == 0 || class == 5 || matches!(exchange.failure, Some((Source::Upstream, _))) {
+        return true;
+    }
+    match exchange.log_rates[class] {
+        0 => false,
+        1 => true,
+        one_in => exchange.worker.random(u64::from(one_in)) == 0,
+    }
+}
+
 fn write(exchange: &Exchange<'_>, ended: &Ended, out: &mut Vec<u8>) {
-    let time = exchange.worker.clock.text(exchange.time);
+    let format = exchange.worker.log.format();
     let request = &exchange.request;
-    let mut line = Line::new(out);
-    line.plain(json_key!("time"), &time)
-        .plain(json_key!("request_id"), &exchange.id)
-        .text(json_key!("listener"), &exchange.peer.listener.name)
-        .plain(json_key!("client"), exchange.client.as_bytes())
-        .plain(json_key!("protocol"), protocol(request.version))
-        .text(json_key!("method"), method(exchange))
-        .text(json_key!("host"), &request.target.host)
-        .text(json_key!("path"), request.target.path.as_str())
-        .optional(json_key!("route"), exchange.route())
-        .optional(json_key!("upstream"), exchange.upstream)
-        .optional(json_key!("endpoint"), exchange.endpoint)
-        .number(json_key!("attempts"), exchange.attempts)
-        .number(json_key!("status"), ended.status.map_or(0, |status| u64::from(status.as_u16())))
-        .number(json_key!("received_bytes"), ended.received)
-        .number(json_key!("sent_bytes"), ended.sent)
-        .seconds(
-            json_key!("duration_seconds"),
-            u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX),
-        );
-    if let Some(identity) = &exchange.identity {
-        line.text(json_key!("authenticator"), &identity.authenticator)
-            .text(json_key!("subject"), &identity.subject);
-    }
-    if let Some((source, reason)) = exchange.failure {
-        line.text(json_key!("failed_at"), source.as_str()).text(json_key!("failure"), reason);
-    }
-    if let Some(detail) = &exchange.detail {
-        line.text(json_key!("detail"), detail);
+    let mut line = Line::new(out, format.style);
+    for (key, field) in &format.fields {
+        let known = match field {
+            LogField::Known(known) => known,
+            LogField::RequestHeader(name) => {
+                line.optional(key, joined(&request.fields, name).as_deref());
+                continue;
+            }
+            LogField::ResponseHeader(name) => {
+                line.optional(key, joined(&exchange.response.fields, name).as_deref());
+                continue;
+            }
+        };
+        match known {
+            KnownField::Time => line.plain(key, &exchange.worker.clock.text(exchange.time)),
+            KnownField::RequestId => line.plain(key, &exchange.id),
+            KnownField::Listener => line.text(key, &exchange.peer.listener.name),
+            KnownField::Client => line.plain(key, exchange.client.as_bytes()),
+            KnownField::Protocol => line.plain(key, protocol(request.version)),
+            KnownField::Method => line.text(key, method(exchange)),
+            KnownField::Host => line.text(key, &request.target.host),
+            KnownField::Path => line.text(key, request.target.path.as_str()),
+            KnownField::Route => line.optional(key, exchange.route()),
+            KnownField::Upstream => line.optional(key, exchange.upstream),
+            KnownField::Endpoint => line.optional(key, exchange.endpoint),
+            KnownField::Attempts => line.number(key, exchange.attempts),
+            KnownField::Status => {
+                line.number(key, ended.status.map_or(0, |status| u64::from(status.as_u16())));
+            }
+            KnownField::ReceivedBytes => line.number(key, ended.received),
+            KnownField::SentBytes => line.number(key, ended.sent),
+            KnownField::Duration => {
+                line.seconds(key, u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX));
+            }
+            // What few requests have is left out of the others.
+            KnownField::Authenticator => {
+                if let Some(identity) = &exchange.identity {
+                    line.text(key, &identity.authenticator);
+                }
+            }
+            KnownField::Subject => {
+                if let Some(identity) = &exchange.identity {
+                    line.text(key, &identity.subject);
+                }
+            }
+            KnownField::FailedAt => {
+                if let Some((source, _)) = exchange.failure {
+                    line.text(key, source.as_str());
+                }
+            }
+            KnownField::Failure => {
+                if let Some((_, reason)) = exchange.failure {
+                    line.text(key, reason);
+                }
+            }
+            KnownField::Detail => {
+                if let Some(detail) = &exchange.detail {
+                    line.text(key, detail);
+                }
+            }
+        }
     }
     line.finish();
+}
+
+/// All values of a header (RFC 9110 section 5.3).
+fn joined(fields: &Fields, name: &str) -> Option<String> {
+    let mut values = fields.named(name.as_bytes()).map(String::from_utf8_lossy);
+    let mut text = values.next()?.into_owned();
+    for value in values {
+        text.push_str(", ");
+        text.push_str(&value);
+    }
+    Some(text)
+}
+
+/// What the admin page shows of a request that failed.
+fn failure(exchange: &Exchange<'_>) -> RecentFailure {
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let (source, reason) = exchange.failure.unwrap_or((Source::Downstream, ""));
+    RecentFailure {
+        time: exchange.time,
+        request_id: text(std::str::from_utf8(&exchange.id).ok()),
+        method: method(exchange).to_owned(),
+        path: exchange.request.target.path.as_str().to_owned(),
+        route: text(exchange.route()),
+        endpoint: text(exchange.endpoint),
+        status: exchange.status.map_or(0, |status| status.as_u16()),
+        failed_at: source.as_str(),
+        failure: reason,
+        detail: text(exchange.detail.as_deref()),
+    }
 }
 
 /// The method that the client sent.

@@ -1,17 +1,22 @@
-//! The access log: one JSON object in one line for every request, on standard output.
+//! The access log: one line for each request that is logged, on standard output or in a file.
 //!
 //! A worker gathers its lines in a buffer and hands it over when it is full or a tenth of a second
-//! old. Writing to standard output can block, and a worker must not: one thread writes for all of
-//! them, and buffers are dropped and their lines counted if it does not keep up.
+//! old. Writing can block, and a worker must not: one thread writes for all of them, and buffers are
+//! dropped and their lines counted if it does not keep up.
 
 use std::cell::{Cell, RefCell};
-use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How many buffers may wait for a slow reader of standard output.
+use super::log_settings::{LogFormat, LogRates, LogSettings};
+use super::stderr::say;
+
+/// How many buffers may wait for a slow reader of the log.
 const WAITING_BUFFERS: usize = 64;
 /// When a buffer is handed over, in bytes.
 const BATCH: usize = 64 << 10;
@@ -24,15 +29,20 @@ const FLUSH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Shared {
     dropped: AtomicU64,
+    /// The file is to be opened anew.
+    reopen: AtomicBool,
     /// Written buffers, to be used again.
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug)]
 enum Message {
-    Lines(Vec<u8>),
+    /// Lines, and how many there are.
+    Lines(Vec<u8>, u64),
     /// To be acknowledged when everything before it is written.
     Flush(SyncSender<()>),
+    /// Something in [`Shared`] has changed.
+    Wake,
 }
 
 /// The log of the process.
@@ -41,6 +51,10 @@ pub struct AccessLog {
     messages: Option<SyncSender<Message>>,
     waiting: Arc<Mutex<Option<Receiver<Message>>>>,
     shared: Arc<Shared>,
+    format: Arc<LogFormat>,
+    /// Of requests without a route.
+    rates: LogRates,
+    file: Option<PathBuf>,
 }
 
 /// The log of one worker.
@@ -53,29 +67,47 @@ pub struct WorkerLog {
 
 impl AccessLog {
     /// A log that nothing writes out yet; one that is not enabled takes no lines.
-    pub fn new(enabled: bool) -> Self {
-        let shared = Arc::new(Shared { dropped: AtomicU64::new(0), spare: Mutex::default() });
+    pub fn new(settings: impl Into<LogSettings>) -> Self {
+        let settings = settings.into();
+        let shared =
+            Shared { dropped: AtomicU64::new(0), reopen: AtomicBool::new(false), spare: Mutex::default() };
         let (messages, waiting) = sync_channel(WAITING_BUFFERS);
-        let waiting = Arc::new(Mutex::new(Some(waiting)));
-        Self { messages: enabled.then_some(messages), waiting, shared }
+        Self {
+            messages: settings.enabled.then_some(messages),
+            waiting: Arc::new(Mutex::new(Some(waiting))),
+            shared: Arc::new(shared),
+            format: Arc::new(settings.format()),
+            rates: settings.rates(""),
+            file: settings.file,
+        }
     }
 
-    /// Starts the writing thread, if the log is enabled.
+    /// Opens the file and starts the writing thread, if the log is enabled.
     ///
     /// # Errors
     ///
-    /// The thread cannot be started.
-    pub fn start(&self) -> std::io::Result<()> {
+    /// The file cannot be opened, or the thread cannot be started.
+    pub fn start(&self) -> io::Result<()> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (Some(waiting), true) = (waiting, self.messages.is_some()) else {
             return Ok(());
         };
+        let out = match &self.file {
+            None => Out::Stdout,
+            Some(path) => {
+                let failed =
+                    |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+                Out::File { path: path.clone(), file: open(path).map_err(failed)?, failing: false }
+            }
+        };
         let shared = Arc::clone(&self.shared);
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write(&waiting, &shared))?;
+        std::thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || write(&waiting, &shared, out))?;
         Ok(())
     }
 
-    /// Lines that were lost, since standard output took them too slowly or not at all.
+    /// Lines that were lost, since they were taken too slowly or not at all.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
@@ -83,6 +115,17 @@ impl AccessLog {
     /// The log of one worker.
     pub fn worker(&self) -> WorkerLog {
         WorkerLog { log: self.clone(), buffer: RefCell::default(), lines: Cell::new(0) }
+    }
+
+    /// Opens the file anew, for a rotation that has renamed it. Tells whether there is a file.
+    pub fn reopen(&self) -> bool {
+        if let (Some(messages), Some(_)) = (&self.messages, &self.file) {
+            self.shared.reopen.store(true, Ordering::Relaxed);
+            // If too many wait, the next one that is read shows it.
+            let _ = messages.try_send(Message::Wake);
+            return true;
+        }
+        false
     }
 
     /// Waits until everything handed over so far is written, but not long.
@@ -100,6 +143,16 @@ impl WorkerLog {
     /// Whether lines are wanted at all.
     pub fn is_enabled(&self) -> bool {
         self.log.messages.is_some()
+    }
+
+    /// What a line holds.
+    pub fn format(&self) -> &LogFormat {
+        &self.log.format
+    }
+
+    /// How much is logged of requests without a route.
+    pub fn unrouted_rates(&self) -> &LogRates {
+        &self.log.rates
     }
 
     /// Writes one line into the buffer.
@@ -128,7 +181,7 @@ impl WorkerLog {
         // Of its final size at once: growing would ask the system for memory again and again.
         let next = next.unwrap_or_else(|| Vec::with_capacity(BATCH + LAST_LINE));
         let full = self.buffer.replace(next);
-        if messages.try_send(Message::Lines(full)).is_err() {
+        if messages.try_send(Message::Lines(full, lines)).is_err() {
             self.log.shared.dropped.fetch_add(lines, Ordering::Relaxed);
         }
     }
@@ -140,15 +193,35 @@ impl Drop for WorkerLog {
     }
 }
 
+/// Where the lines go.
+enum Out {
+    Stdout,
+    File {
+        path: PathBuf,
+        file: File,
+        /// The last write failed.
+        failing: bool,
+    },
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
 /// Writes lines until every sender is gone.
-fn write(waiting: &Receiver<Message>, shared: &Shared) {
-    let mut out = std::io::stdout().lock();
+fn write(waiting: &Receiver<Message>, shared: &Shared, mut out: Out) {
     while let Ok(message) = waiting.recv() {
+        if shared.reopen.swap(false, Ordering::Relaxed) {
+            out.reopen();
+        }
         match message {
-            Message::Lines(mut lines) => {
-                if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
-                    // No reader is left; the senders count what is lost.
-                    return;
+            Message::Lines(mut lines, count) => {
+                if !out.write(&lines) {
+                    shared.dropped.fetch_add(count, Ordering::Relaxed);
+                    if matches!(out, Out::Stdout) {
+                        // No reader is left; the senders count what is lost from here on.
+                        return;
+                    }
                 }
                 lines.clear();
                 let mut spare = shared.spare.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,6 +232,43 @@ fn write(waiting: &Receiver<Message>, shared: &Shared) {
             Message::Flush(done) => {
                 // The receiver may have given up.
                 let _ = done.try_send(());
+            }
+            Message::Wake => {}
+        }
+    }
+}
+
+impl Out {
+    /// Opens the file anew. One that cannot be opened leaves the one before it in use.
+    fn reopen(&mut self) {
+        let Self::File { path, file, .. } = self else { return };
+        match open(path) {
+            Ok(opened) => *file = opened,
+            Err(error) => {
+                let path = path.display();
+                say(format_args!(
+                    "the access log {path} cannot be opened anew: {error}; the file opened before is still in use"
+                ));
+            }
+        }
+    }
+
+    /// Writes lines; false if they are lost.
+    fn write(&mut self, lines: &[u8]) -> bool {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(lines).and_then(|()| out.flush()).is_ok()
+            }
+            Self::File { path, file, failing } => {
+                let written = file.write_all(lines);
+                if let Err(error) = &written
+                    && !*failing
+                {
+                    say(format_args!("the access log {} loses lines: {error}", path.display()));
+                }
+                *failing = written.is_err();
+                !*failing
             }
         }
     }

@@ -12,6 +12,7 @@ use super::counter::{Attempts, CLASSES, Connections, InFlight, PerWorker, Reques
 use super::durations::Histogram;
 use super::exposition::Exposition;
 use super::process;
+use super::recent::RecentFailures;
 use super::reloads::Reloads;
 use crate::http::Source;
 
@@ -37,6 +38,8 @@ pub struct Metrics {
     log: AccessLog,
     /// How the reloads of the settings went.
     pub reloads: Reloads,
+    /// The requests that failed last.
+    pub recent: RecentFailures,
     /// Failures by source and reason; both are fixed words. Only failing requests take the lock.
     failures: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
@@ -54,6 +57,7 @@ impl Metrics {
             in_flight: Arc::new(PerWorker::new(workers)),
             log,
             reloads: Reloads::default(),
+            recent: RecentFailures::default(),
             failures: Mutex::default(),
         }
     }

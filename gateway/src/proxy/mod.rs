@@ -52,7 +52,7 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
         }
         Err(refused) => return Box::pin(answer::failure(exchange, down, &[], &refused)).await,
     };
-    exchange.set_route(&route.name, &route.counters);
+    exchange.set_route(&route.name, &route.counters, &route.log_rates);
     let done = run(exchange, route, down).await;
     // Of this request; the connection may carry another.
     down.deadlines().unset(For::Request);

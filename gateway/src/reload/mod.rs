@@ -19,6 +19,7 @@ use tokio::sync::{mpsc as async_mpsc, oneshot, watch as watch_channel};
 
 use crate::listener::acceptors::Update;
 use crate::listener::sockets::{Opened, Sockets};
+use crate::observe::log_settings::LogSettings;
 use crate::observe::stderr::{print_line, say};
 use crate::settings::{Listener, Problem, Settings, Source};
 use crate::snapshot::{Process, Snapshot};
@@ -121,30 +122,38 @@ pub struct Reloader {
 #[derive(Debug)]
 struct Fixed {
     threads: usize,
-    access_log: bool,
     admin: SocketAddr,
+    /// Without the rules, which belong to routes.
+    access_log: LogSettings,
 }
 
 impl Fixed {
     /// Those of the settings with which the gateway starts.
     fn of(settings: &Settings) -> Self {
-        Self { threads: settings.threads, access_log: settings.access_log, admin: settings.admin }
+        let access_log = LogSettings { rules: Vec::new(), ..settings.access_log.clone() };
+        Self { threads: settings.threads, admin: settings.admin, access_log }
     }
 
     /// A warning for each that has another value now.
     fn changes(&self, settings: &Settings) -> Vec<String> {
         let now = Self::of(settings);
-        let rows = [
-            ("threads", self.threads.to_string(), now.threads.to_string()),
-            ("access_log", self.access_log.to_string(), now.access_log.to_string()),
-            ("admin.address", self.admin.to_string(), now.admin.to_string()),
-        ];
-        rows.into_iter()
-            .filter(|(_, before, now)| before != now)
-            .map(|(key, before, now)| {
-                format!("'{key}' is {now}, but stays {before} until the gateway is restarted")
-            })
-            .collect()
+        let mut changes = Vec::new();
+        let stays = |key: &str, before: &dyn fmt::Display, now: &dyn fmt::Display| {
+            format!("'{key}' is {now}, but stays {before} until the gateway is restarted")
+        };
+        if self.threads != now.threads {
+            changes.push(stays("threads", &self.threads, &now.threads));
+        }
+        if self.admin != now.admin {
+            changes.push(stays("admin.address", &self.admin, &now.admin));
+        }
+        if self.access_log != now.access_log {
+            changes.push(
+                "'access_log' has changed, but only its rules take effect before the gateway is restarted"
+                    .to_owned(),
+            );
+        }
+        changes
     }
 }
 

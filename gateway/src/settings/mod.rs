@@ -12,6 +12,7 @@ mod limits;
 mod listeners;
 mod model;
 pub mod network;
+mod observe;
 mod parse;
 mod paths;
 mod print;

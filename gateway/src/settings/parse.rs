@@ -11,7 +11,8 @@ use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
 use super::report::Report;
-use super::{Settings, limits, listeners, routes, upstreams};
+use super::{Settings, limits, listeners, observe, routes, upstreams};
+use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -135,12 +136,6 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     );
     settings.threads = threads.unwrap_or(settings.threads);
     root.set(
-        &mut settings.access_log,
-        "access_log",
-        Switch,
-        "whether every request is logged on standard output",
-    );
-    root.set(
         &mut settings.watch,
         "watch",
         Switch,
@@ -170,6 +165,9 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     settings.upstreams = upstreams::read(&mut root);
     settings.limits = limits::read(&mut root);
     settings.routes = routes::read(&mut root, &settings.upstreams, &settings.limits);
+    if let Some(log) = observe::access_log(&mut root, &settings.routes) {
+        settings.access_log = log;
+    }
     root.finish();
 }
 
@@ -179,7 +177,7 @@ fn empty() -> Settings {
         drain_delay: time::Duration::ZERO,
         drain_timeout: time::Duration::from_secs(30),
         watch: true,
-        access_log: true,
+        access_log: LogSettings::default(),
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
@@ -304,7 +302,7 @@ path = \"v1\"
             ("threads = '2'", "from 1 to 1024, not '2'"),
             ("threads = [2]", "from 1 to 1024, not an array"),
             ("threads = {}", "from 1 to 1024, not a table"),
-            ("access_log = 1", "must be true or false, not 1"),
+            ("access_log = 1", "must be true or false or a table, not 1"),
             ("drain_delay = 5", "\"5m\", not 5"),
             ("drain_delay = true", "\"5m\", not true"),
             ("admin = 5", "admin must be a table, not 5"),

@@ -20,6 +20,7 @@ use crate::filter::{Answer, Filter, respond};
 use crate::limit::Limit;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
+use crate::observe::log_settings::{LogRates, LogSettings};
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
@@ -68,6 +69,8 @@ pub struct Route {
     pub name: String,
     /// Its counters.
     pub counters: Arc<PerWorker<Requests>>,
+    /// How much is logged of its requests.
+    pub log_rates: LogRates,
     /// Its filters, in the order in which they see a request.
     pub filters: Vec<Box<dyn Filter>>,
     /// Those of them that see the data of requests.
@@ -166,7 +169,10 @@ impl Snapshot {
             table: settings
                 .routes
                 .iter()
-                .map(|route| (route, Arc::new(Route::compile(route, &upstreams, &limits, process))))
+                .map(|route| {
+                    let compiled = Route::compile(route, &upstreams, &limits, process, &settings.access_log);
+                    (route, Arc::new(compiled))
+                })
                 .collect(),
         }
     }
@@ -194,6 +200,7 @@ impl Route {
         upstreams: &ByName<Upstream>,
         limits: &ByName<Limit>,
         process: &Process,
+        log: &LogSettings,
     ) -> Self {
         let filters = filters(route, limits, process);
         let which = |sees: fn(&dyn Filter) -> bool| {
@@ -212,6 +219,7 @@ impl Route {
         Self {
             name: route.name.clone(),
             counters: process.metrics.route(&route.name),
+            log_rates: log.rates(&route.name),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::dial::dns::Resolver;
 use crate::observe::access::AccessLog;
+use crate::observe::log_settings::LogSettings;
 use crate::observe::metrics::Metrics;
 use crate::state::StateStore;
 
@@ -24,7 +25,7 @@ pub struct Process {
 
 impl Process {
     /// A process with so many worker threads.
-    pub fn new(threads: usize, access_log: bool) -> Self {
+    pub fn new(threads: usize, access_log: impl Into<LogSettings>) -> Self {
         let log = AccessLog::new(access_log);
         let metrics = Arc::new(Metrics::new(threads, log.clone()));
         Self { threads, metrics, log, resolver: Arc::new(Resolver::default()), states: StateStore::default() }

@@ -4,6 +4,7 @@ mod client;
 mod gateway;
 mod upstream;
 
+mod access_log;
 mod cli;
 mod failures;
 mod fields;

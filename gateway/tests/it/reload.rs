@@ -165,7 +165,7 @@ fn what_needs_a_restart_is_said() {
     assert_eq!(answer.status, 200);
     for part in [
         "'threads' is 3, but stays 2 until the gateway is restarted (warning)",
-        "'access_log' is false, but stays true until",
+        "'access_log' has changed, but only its rules take effect before",
     ] {
         assert!(answer.body.contains(part), "{}", answer.body);
     }

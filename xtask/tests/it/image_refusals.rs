@@ -171,7 +171,7 @@ fn a_layout_of_somebody_else_is_not_swept() {
     hello.run(&NATIVE).code(0);
     let index = hello.layout().join("index.json");
     fs::remove_file(hello.layout().join(".xtask.json")).unwrap();
-    hello.run(&NATIVE).code(2).says("made by something else");
+    hello.run(&NATIVE).code(2).says("made by another program");
     // One that only lost its index is taken up again.
     fs::remove_file(&index).unwrap();
     fs::remove_file(hello.layout().join("oci-layout")).unwrap();

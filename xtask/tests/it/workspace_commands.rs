@@ -54,8 +54,8 @@ fn they_run_with_their_arguments_and_their_exit_codes() {
 fn a_name_is_taken_once_and_has_one_or_two_words() {
     let hello = hello();
     for (name, what) in [
-        ("image", "the command 'image' is there already"),
-        ("bench publish", "the command 'bench publish' is there already"),
+        ("image", "the command 'image' already exists"),
+        ("bench publish", "the command 'bench publish' already exists"),
         ("a b c", "image.toml:3:8: name 'a b c' is not one or two words in lower case"),
         ("--x", "name '--x' is not one or two words"),
     ] {

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Secret;
+use crate::observe::log_settings::LogSettings;
+
 pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
@@ -35,8 +37,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Whether files that have changed are read again without being asked to.
     pub watch: bool,
-    /// Whether every request is logged on standard output.
-    pub access_log: bool,
+    /// What is logged of requests, and where.
+    pub access_log: LogSettings,
     /// The address of the admin listener.
     pub admin: SocketAddr,
     /// Where the gateway accepts requests.

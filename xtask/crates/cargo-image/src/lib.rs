@@ -1,7 +1,6 @@
-//! The build automation of a workspace: from source to an image in a registry, with cargo alone.
+//! The build automation of a Rust workspace: from the source to an image in a registry, with cargo alone.
 //!
-//! One file a command in `commands`; beneath it modules by subject. Data goes one way: settings make a plan, the
-//! plan runs step by step, the steps leave a result.
+//! `commands` has one file or folder for each command; the other modules are by subject (docs/architecture.md).
 
 mod commands;
 mod environments;
@@ -19,13 +18,13 @@ use rust_workspace::settings::Workspace;
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, about, disable_help_subcommand = true)]
 #[command(after_help = "\
 First steps:
-  cargo xtask image                 an OCI image of this workspace's service in target/image
-  cargo xtask image --dry-run       what that would do
-  cargo xtask publish --dry-run     how that gets into a registry, and under which tags
-  cargo xtask doctor                which tools are here, and what a missing one would add
+  cargo xtask image                 build an OCI image of this workspace's service in target/image
+  cargo xtask image --dry-run       print the plan of that
+  cargo xtask publish --dry-run     print how the image would be published, and with which tags
+  cargo xtask doctor                list the tools on this machine, and what missing ones are for
 
-Settings: xtask/image.toml.  Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a gate said no,
-128 + its number where a signal ended it.")]
+Settings: xtask/image.toml.  Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a check did not pass,
+128 + the signal's number after a signal.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -51,8 +50,8 @@ enum Command {
     Prune(commands::prune::Flags),
 }
 
-/// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 usage or settings, 3 a
-/// gate said no.
+/// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 usage or settings, 3 a check did not
+/// pass.
 pub fn main() -> ExitCode {
     if called_as_helper() {
         return lend();
@@ -68,9 +67,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for: a command of this program, or one of the workspace.
+/// Parses the command line: a command of this program, or one of the workspace.
 fn parse() -> anyhow::Result<Box<dyn FnOnce() -> anyhow::Result<()>>> {
-    // Settings that cannot be read are told by the command that needs them.
+    // The command that needs the settings reports errors in them.
     let commands = Workspace::find().map_or_else(|_| Vec::new(), |workspace| workspace.settings.commands);
     let matches = commands::workspace::add(Cli::command(), &commands)?.get_matches();
     if let Some((entry, arguments)) = commands::workspace::chosen(&matches, &commands) {
@@ -102,7 +101,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Whether this is a child of a child, asked for the credential that it was lent (`publish::Access`).
+/// Whether this process was started as the credential helper of a child (`publish::Access`).
 fn called_as_helper() -> bool {
     let name = std::env::args_os().next().unwrap_or_default();
     let name = std::path::Path::new(&name).file_stem().unwrap_or_default();

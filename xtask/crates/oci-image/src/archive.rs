@@ -1,7 +1,7 @@
-//! One tar of an image that `docker load`, `podman load` and `skopeo` read.
+//! Archives: one tar of an image for `docker load`, `podman load` and `skopeo`.
 //!
-//! It is an OCI layout with Docker's `manifest.json` beside `index.json`, as `docker save` writes it:
-//! older readers look at the one, newer ones at the other.
+//! An archive is an OCI layout with Docker's `manifest.json` beside `index.json`, as `docker save` writes it. Older readers
+//! use `manifest.json`, newer ones `index.json`.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -17,8 +17,8 @@ use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::files;
 
-/// Unpacks a tar of a layout into the new folder `dir`. Nothing but a layout's own files is written, and
-/// each blob only under the digest of its bytes.
+/// Unpacks an archive into the new folder `dir`. Only files of a layout are written, and each blob only if its digest
+/// matches.
 pub fn unpack(tar: &Path, dir: &Path) -> Result<Layout> {
     let at = || tar.display().to_string();
     let layout = Layout::create(dir)?;
@@ -49,7 +49,7 @@ pub fn unpack(tar: &Path, dir: &Path) -> Result<Layout> {
     Ok(layout)
 }
 
-/// Whether a tar may be written to `path`: where there is nothing yet, or a plain file.
+/// Checks that an archive can be written to `path`: nothing is there, or a regular file.
 pub fn may_write(path: &Path) -> Result<(), Fault> {
     let fault = |what: &str| Fault::usage(format!("--archive: {what}")).at(path.display());
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -60,14 +60,14 @@ pub fn may_write(path: &Path) -> Result<(), Fault> {
         return Err(fault("its folder does not exist").hint(format!("mkdir -p {}", parent.display())));
     }
     match path.symlink_metadata() {
-        // It is replaced by a rename, which would put a file in the place of a device or a link.
+        // The rename would replace a device or a link with a file.
         Ok(meta) if !meta.is_file() => Err(fault("this is not a plain file")),
         _ => Ok(()),
     }
 }
 
-/// Writes the one image of `layout` as a tar to `path`, under the name that it has there.
-/// Readers that know of one platform alone get `preferred`, or the first.
+/// Writes the image of `layout` as an archive, with the name from its `index.json`. Readers of `manifest.json` get the
+/// platform `preferred`, or the first. Returns the archive's size in bytes.
 pub fn write(layout: &Layout, path: &Path, preferred: Option<Platform>) -> Result<u64> {
     files::replace_with(path, |file| {
         let mut tar = tar::Builder::new(io::BufWriter::new(file));
@@ -96,7 +96,7 @@ fn write_to<W: io::Write>(
         "RepoTags": name.into_iter().collect::<Vec<_>>(),
     }]);
 
-    // Some readers make no folder for a blob by themselves.
+    // Some readers need entries for the folders.
     for folder in ["blobs/", "blobs/sha256/"] {
         let mut header = header(0, 0o755);
         header.set_entry_type(tar::EntryType::Directory);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_has_the_folders_of_its_blobs_and_both_lists_of_images() {
+    fn an_archive_has_entries_for_folders_and_both_lists_of_images() {
         let temp = tempfile::tempdir().unwrap();
         for (number, platforms) in [&Platform::ALL[..1], &Platform::ALL].into_iter().enumerate() {
             let layout = layout(&temp.path().join(number.to_string()), platforms);

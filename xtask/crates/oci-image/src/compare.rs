@@ -1,4 +1,4 @@
-//! Why two images differ, file by file.
+//! The differences of two images, file by file.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -9,12 +9,12 @@ use flate2::read::GzDecoder;
 use super::layout::Layout;
 use super::oci::{self, Descriptor, Index, Manifest};
 
-/// Bytes of each file that are kept for the comparison: binaries of an image fit many times.
+/// The bytes of a file that are compared, at most.
 const MAX_FILE: u64 = 1 << 30;
-/// Characters shown around the first byte that differs.
+/// The characters shown on each side of the first difference.
 const CONTEXT: usize = 24;
 
-/// The differences between the images of two layouts: a line each, none where they are equal.
+/// The differences between the images of two layouts, one line each.
 pub fn differences(first: &Layout, second: &Layout) -> Result<Vec<String>> {
     let (one, two) = (platforms(first)?, platforms(second)?);
     let mut lines = Vec::new();
@@ -46,7 +46,7 @@ fn manifests(name: &str, first: Side<'_>, second: Side<'_>, lines: &mut Vec<Stri
         |(layout, entry): Side<'_>| -> Result<Manifest> { oci::from_bytes(name, &layout.read(entry)?) };
     let (one, two) = (read(first)?, read(second)?);
     if one.annotations != two.annotations {
-        lines.push(format!("{name}: other annotations"));
+        lines.push(format!("{name}: different annotations"));
     }
     if one.layers.len() != two.layers.len() {
         lines.push(format!("{name}: {} layers and {}", one.layers.len(), two.layers.len()));
@@ -57,12 +57,12 @@ fn manifests(name: &str, first: Side<'_>, second: Side<'_>, lines: &mut Vec<Stri
             let layer = format!("{name} layer {}", number + 1);
             files(&layer, &contents(first.0, a)?, &contents(second.0, b)?, lines);
             if lines.len() == before {
-                lines.push(format!("{layer}: the same files, packed or compressed in another way"));
+                lines.push(format!("{layer}: the same files, packed or compressed differently"));
             }
         }
     }
     if one.config.digest != two.config.digest && lines.len() == before {
-        lines.push(format!("{name}: other configuration"));
+        lines.push(format!("{name}: different configuration"));
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ fn first_difference(one: &[u8], two: &[u8]) -> String {
     )
 }
 
-/// Whether two layouts have the same one image.
+/// Whether both indexes have one entry, with the same digest.
 pub fn same(first: &Index, second: &Index) -> bool {
     match (&first.manifests[..], &second.manifests[..]) {
         ([one], [two]) => one.digest == two.digest,
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_that_differs_is_shown_with_its_surroundings() {
+    fn the_first_difference_is_shown_with_its_context() {
         assert_eq!(
             first_difference(b"built in /home/a/src", b"built in /home/bob/src"),
             "20 and 22 bytes, from byte 15 on: 'built in /home/a/src' and 'built in /home/bob/src'"

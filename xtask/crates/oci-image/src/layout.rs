@@ -1,8 +1,7 @@
-//! An OCI image layout on disk (image-layout.md), written so that it is whole at every moment.
+//! OCI image layouts on disk (image-layout.md), with atomic writes.
 //!
-//! Blobs are put in place complete, under their digest; `index.json` is replaced in one rename; what
-//! the new index does not reach is removed after that. A run that is killed leaves the old image or
-//! the new one, and the next run sweeps up what was left between.
+//! A blob gets its name when it is complete; `index.json` is replaced by a rename; unreachable blobs are removed after that.
+//! After a crash the layout has the old image or the new one, and the next run removes the rest.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -20,14 +19,14 @@ use cli_support::temporary::Temporary;
 const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_FILE: &str = "index.json";
-/// What is read of what the holder of a lock says of itself, in bytes.
+/// The longest description of the lock's holder that is read, in bytes.
 const MAX_HOLDER_BYTES: u64 = 1000;
 const PARTIAL: &str = ".partial-";
-/// The file by which a layout is known to be ours; no reader of layouts looks at it.
+/// The file that marks a layout as written by xtask. Readers of layouts ignore it.
 const OWN: &str = ".xtask.json";
-/// What it says where nothing was noted.
+/// Its content without notes.
 const NO_NOTES: &[u8] = b"{}\n";
-/// The annotation of `index.json` that said it before there was that file.
+/// The annotation of `index.json` with the same meaning, of earlier versions.
 const OURS: &str = "xtask";
 
 /// A layout's folder.
@@ -37,7 +36,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout that is at `dir`.
+    /// Opens the layout at `dir`.
     pub fn open(dir: &Path) -> Result<Self> {
         let layout = Self { dir: dir.to_owned() };
         if !layout.is_one() {
@@ -48,8 +47,8 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Whether an image may be written to `dir`: a new or empty folder, or a layout of our own. Anything
-    /// else is refused, since writing a layout removes the blobs that it does not name.
+    /// Checks that an image can be written to `dir`: a new or empty folder, or a layout written by xtask. Others are refused,
+    /// because a write removes unreachable blobs.
     pub fn may_write(dir: &Path) -> Result<(), Fault> {
         let refuse = |what: String| {
             Err(Fault::usage(what).at(dir.display()).hint("name an empty or a new folder: --output DIR"))
@@ -66,7 +65,7 @@ impl Layout {
         if let Some(entry) = foreign {
             let name = entry.file_name();
             return refuse(format!(
-                "the folder is not an image layout: it has {} in it",
+                "the folder is not an image layout: it contains {}",
                 name.to_string_lossy()
             ));
         }
@@ -77,19 +76,19 @@ impl Layout {
         let index = index.and_then(|bytes| serde_json::from_slice::<Index>(&bytes).ok());
         match index {
             Some(index) if !index.annotations.contains_key(OURS) && !dir.join(OWN).is_file() => {
-                refuse("this layout was made by something else, and its blobs would be removed".to_owned())
+                refuse("this layout was made by another program, and its blobs would be removed".to_owned())
             }
             _ => Ok(()),
         }
     }
 
-    /// The layout that a path lies in, where it lies in one: whatever is put there spoils that.
+    /// The layout that contains this path, if any. A file written there would damage it.
     pub fn around(path: &Path) -> Option<PathBuf> {
         let path = std::path::absolute(path).ok()?;
         path.ancestors().skip(1).find(|dir| dir.join(MARKER).is_file()).map(Path::to_owned)
     }
 
-    /// The layout at `dir`, begun where there is nothing yet, without what a killed run left in it.
+    /// Opens or creates the layout at `dir`, and removes partial blobs of a crashed run.
     pub fn create(dir: &Path) -> Result<Self> {
         Self::may_write(dir)?;
         let layout = Self { dir: dir.to_owned() };
@@ -113,17 +112,17 @@ impl Layout {
         self.dir.join("blobs").join("sha256")
     }
 
-    /// Where a blob is, or would be.
+    /// The path of a blob.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.blobs().join(digest.hex())
     }
 
-    /// Whether a blob of this size is there.
+    /// Whether a blob of this size exists.
     pub fn has(&self, digest: &Digest, size: u64) -> bool {
         self.blob_path(digest).metadata().is_ok_and(|meta| meta.is_file() && meta.len() == size)
     }
 
-    /// Whether a blob is there with the very bytes that its descriptor names.
+    /// Whether a blob exists and matches its digest.
     pub fn has_intact(&self, descriptor: &Descriptor) -> bool {
         let mut hasher = Hasher::new();
         let read = self.has(&descriptor.digest, descriptor.size)
@@ -131,7 +130,7 @@ impl Layout {
         read && hasher.finish() == (descriptor.digest, descriptor.size)
     }
 
-    /// Writes a blob that is at hand.
+    /// Writes a blob from memory.
     pub fn put(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
         let descriptor = Descriptor::of(media_type, bytes);
         if !self.has_intact(&descriptor) {
@@ -142,7 +141,7 @@ impl Layout {
         Ok(descriptor)
     }
 
-    /// Begins a blob whose digest is known when all of it is written.
+    /// Starts a blob of unknown digest.
     pub fn writer(&self) -> Result<BlobWriter> {
         BlobWriter::begin(self.blobs())
     }
@@ -150,10 +149,10 @@ impl Layout {
     /// Opens a blob for reading.
     pub fn blob(&self, digest: &Digest) -> Result<File> {
         let path = self.blob_path(digest);
-        open(&path, "the layout lacks this blob")
+        open(&path, "the layout has no such blob")
     }
 
-    /// A small blob's bytes, checked against its descriptor.
+    /// Reads a document (up to [`MAX_DOCUMENT`] bytes) and checks its digest.
     pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         let path = self.blob_path(&descriptor.digest);
         let fault = |what: String| Fault::failed(what).at(path.display());
@@ -166,7 +165,7 @@ impl Layout {
         let mut bytes = Vec::new();
         self.blob(&descriptor.digest)?.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
         if Digest::of(&bytes) != descriptor.digest || bytes.len() as u64 != descriptor.size {
-            return Err(fault("the blob's bytes are not the ones its digest names".to_owned()).into());
+            return Err(fault("the blob does not match its digest".to_owned()).into());
         }
         Ok(bytes)
     }
@@ -185,7 +184,7 @@ impl Layout {
         oci::from_bytes(&path.display().to_string(), &bytes)
     }
 
-    /// The manifests of its images: those that `index.json` names, and those of the indexes that it names.
+    /// The entries of `index.json`, with the entries of each index in its place.
     pub fn images(&self) -> Result<Vec<Descriptor>> {
         let mut images = Vec::new();
         for entry in self.index()?.manifests {
@@ -199,19 +198,19 @@ impl Layout {
         Ok(images)
     }
 
-    /// What was noted for later runs, if anything was.
+    /// The notes for later runs.
     pub fn notes(&self) -> Option<String> {
         let mut text = String::new();
         open(&self.dir.join(OWN), OWN).ok()?.take(MAX_DOCUMENT).read_to_string(&mut text).ok()?;
         Some(text)
     }
 
-    /// Notes something for later runs, which is no part of the image.
+    /// Writes notes for later runs. They are not part of the image.
     pub fn note(&self, text: &str) -> Result<()> {
         self.replace(OWN, text.as_bytes())
     }
 
-    /// Makes `index` the layout's content and removes every blob that it does not reach.
+    /// Writes `index` as `index.json` and removes all blobs that it does not reach.
     pub fn publish(&self, index: &Index) -> Result<()> {
         let kept: BTreeSet<_> = self.reachable(index)?.iter().map(Digest::hex).collect();
         if !self.dir.join(OWN).is_file() {
@@ -221,7 +220,7 @@ impl Layout {
         self.sweep(|name| name.starts_with(PARTIAL) || name.len() == 64 && !kept.contains(name))
     }
 
-    /// Every blob that `index` reaches; all of them must be there.
+    /// All blobs that `index` reaches; an error if one is missing.
     pub fn reachable(&self, index: &Index) -> Result<BTreeSet<Digest>> {
         let mut seen = BTreeSet::new();
         let mut waiting: Vec<_> = index.manifests.iter().map(|entry| (entry.clone(), 0)).collect();
@@ -279,7 +278,7 @@ impl Layout {
     }
 }
 
-/// Opens a regular file; a pipe would keep whoever opens it waiting. `lacks` is what to say without it.
+/// Opens a regular file; opening a pipe would block. `lacks` is the message if it does not exist.
 fn open(path: &Path, lacks: &str) -> Result<File> {
     if path.metadata().is_ok_and(|meta| !meta.is_file()) {
         return Err(Fault::failed("this is not a regular file").at(path.display()).into());
@@ -287,11 +286,11 @@ fn open(path: &Path, lacks: &str) -> Result<File> {
     File::open(path).with_context(|| Fault::failed(lacks).at(path.display()))
 }
 
-/// A blob being written; it appears in the layout only when it is complete.
+/// A partial blob. It gets its name in the layout when it is complete.
 #[derive(Debug)]
 pub struct BlobWriter {
     blobs: PathBuf,
-    // Before the file's name, which Windows gives up only with the file.
+    // Dropped before `partial`: Windows cannot remove an open file.
     file: File,
     partial: Temporary,
     hasher: Hasher,
@@ -299,7 +298,7 @@ pub struct BlobWriter {
 
 impl BlobWriter {
     fn begin(blobs: PathBuf) -> Result<Self> {
-        // The layout is locked by one process, so a name is taken only by a blob of this very run.
+        // The layout is locked, so only this process makes these names.
         for number in 0_u32.. {
             let partial = blobs.join(format!("{PARTIAL}{}-{number}", std::process::id()));
             match File::create_new(&partial) {
@@ -313,7 +312,7 @@ impl BlobWriter {
         bail!(Fault::failed("too many unfinished blobs").at(blobs.display()))
     }
 
-    /// Puts the blob in its place: its digest and its length in bytes.
+    /// Renames the blob to its digest. Returns the digest and the size in bytes.
     pub fn commit(self) -> Result<(Digest, u64)> {
         drop(self.file);
         let (digest, size) = self.hasher.finish();
@@ -322,7 +321,7 @@ impl BlobWriter {
         Ok((digest, size))
     }
 
-    /// Puts the blob in its place if its bytes are the ones that `expected` names.
+    /// Renames the blob to its digest if it matches `expected`.
     pub fn commit_as(self, expected: &Descriptor) -> Result<()> {
         drop(self.file);
         let (digest, size) = self.hasher.finish();
@@ -348,17 +347,17 @@ impl Write for BlobWriter {
     }
 }
 
-/// The right to write one layout; a second run waits for it.
+/// The lock of a layout; a second process waits for it.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock of the layout at `dir`, calling `waiting` once if another run has it, with what that run
-    /// says of itself, in brackets behind a blank; with an empty text where that cannot be read.
+    /// Locks the layout at `dir`. If another process has the lock, calls `waiting` once with a description of it: a space and
+    /// text in brackets, or nothing if that cannot be read.
     pub fn take(dir: &Path, waiting: impl FnOnce(&str)) -> Result<Self> {
-        // By its real path: a link to the folder is the same layout.
+        // By the real path: a link to the folder is the same layout.
         let dir = dir
             .canonicalize()
             .or_else(|_| std::path::absolute(dir))
@@ -374,7 +373,7 @@ impl Lock {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Some systems let nobody else read a file that is locked.
+                // Some systems do not allow others to read a locked file.
                 let _ = (&mut file).take(MAX_HOLDER_BYTES).read_to_string(&mut holder);
                 waiting(&if holder.is_empty() { holder } else { format!(" ({holder})") });
                 file.lock().with_context(|| path.display().to_string())?;
@@ -383,7 +382,7 @@ impl Lock {
                 return Err(error).with_context(|| path.display().to_string());
             }
         }
-        // The command alone: what else stands in its line may be a secret.
+        // Only the command's name: its arguments may contain secrets.
         let command = std::env::args_os().nth(1).unwrap_or_default();
         let holder = format!("process {}, cargo xtask {}", std::process::id(), command.to_string_lossy());
         let written =
@@ -407,7 +406,7 @@ mod tests {
     use crate::oci::{Annotations, LAYER_GZIP};
 
     #[test]
-    fn publishing_keeps_what_is_reached_and_sweeps_the_rest() {
+    fn publish_keeps_reachable_blobs_and_removes_the_others() {
         let temp = tempfile::tempdir().unwrap();
         let layout = Layout::create(&temp.path().join("image")).unwrap();
         let kept = layout.put(LAYER_GZIP, b"kept").unwrap();
@@ -428,11 +427,11 @@ mod tests {
         again.publish(&again.index().unwrap()).unwrap();
         assert_eq!(again.notes().as_deref(), Some("kept"));
         fs::remove_file(layout.dir().join(OWN)).unwrap();
-        assert!(Layout::create(layout.dir()).unwrap_err().to_string().contains("made by something else"));
+        assert!(Layout::create(layout.dir()).unwrap_err().to_string().contains("made by another program"));
     }
 
     #[test]
-    fn an_index_that_reaches_a_missing_blob_is_not_published() {
+    fn an_index_with_a_missing_blob_is_not_published() {
         let temp = tempfile::tempdir().unwrap();
         let layout = Layout::create(temp.path()).unwrap();
         let missing = Descriptor::of(LAYER_GZIP, b"nowhere");
@@ -442,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_other_things_in_it_is_refused() {
+    fn a_folder_with_other_files_is_refused() {
         let temp = tempfile::tempdir().unwrap();
         fs::write(temp.path().join("thesis.doc"), b"").unwrap();
         assert!(Layout::create(temp.path()).unwrap_err().to_string().contains("thesis.doc"));
@@ -450,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_within_itself_ends() {
+    fn indexes_that_nest_too_deep_are_an_error() {
         let temp = tempfile::tempdir().unwrap();
         let layout = Layout::create(temp.path()).unwrap();
         let mut inner = layout.put(oci::INDEX, br#"{"schemaVersion":2,"manifests":[]}"#).unwrap();

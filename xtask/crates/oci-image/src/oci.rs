@@ -1,7 +1,7 @@
-//! The types of the OCI image-spec that are read and written here.
+//! Types of the OCI image-spec.
 //!
-//! They are our own because the bytes are the product: maps are sorted, absent fields are left out and
-//! digests are checked as they are read, so that equal values are equal bytes.
+//! Not from a crate, because equal values must give equal bytes: maps are sorted, absent fields are omitted, and digests are
+//! checked when they are read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,11 +27,11 @@ const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
-/// How many levels of indexes one image may have, its own one included; images have one or two. What is built,
-/// scanned, verified and promoted has the same limit, so that no command takes what another refuses.
+/// The largest number of nested indexes in an image, its own included; real images have one or two. All commands have the
+/// same limit, so that none accepts an image that another refuses.
 pub const MAX_INDEX_DEPTH: usize = 4;
 
-/// The longest manifest, index or config that is read: 4 MiB, the least that registries must accept.
+/// The longest manifest, index or configuration that is read: 4 MiB, which every registry must accept.
 pub const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// Names and values attached to a manifest, an index or a descriptor (annotations.md).
@@ -41,13 +41,13 @@ pub type Annotations = BTreeMap<String, String>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What the content is.
+    /// The media type of the content.
     pub media_type: String,
     /// Its digest.
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
-    /// What a manifest's image runs on.
+    /// The platform of a manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformSpec>,
     /// Annotations of the reference, not of the content.

@@ -1,5 +1,5 @@
-//! Which manifests of an index stand for the platforms: the first that fits each (image-index.md). An index
-//! within it counts by the platform that it is listed for, and where it is listed for none it comes last.
+//! Selects the manifest of each platform from an index: the first that matches (image-index.md). A nested index counts for
+//! the platform that it is listed with; without a platform it comes last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +10,12 @@ use crate::platform::Platform;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 
-/// Entries that are looked at, of all indexes together.
+/// The largest number of entries of all indexes together.
 const MAX_ENTRIES: usize = 1_000;
-/// Indexes that are fetched: each may be a request to a registry.
+/// The largest number of nested indexes. Each may be a request to a registry.
 const MAX_INDEXES: usize = 50;
 
-/// Finds a manifest for each platform in `top`, and fetches of the indexes below only those that come before
-/// what is found.
+/// Finds a manifest for each platform in `top`. Fetches a nested index only if no entry before it matches.
 pub fn choose(
     top: &Index,
     platforms: &[Platform],
@@ -26,7 +25,7 @@ pub fn choose(
     platforms.iter().map(|platform| Ok((*platform, below.find(top, *platform)?))).collect()
 }
 
-/// The indexes below the first one, as far as they were needed.
+/// The nested indexes that were fetched.
 struct Below<'a> {
     fetch: &'a dyn Fn(&Descriptor) -> Result<Vec<u8>>,
     indexes: BTreeMap<Digest, Index>,
@@ -35,7 +34,7 @@ struct Below<'a> {
 impl Below<'_> {
     fn find(&mut self, top: &Index, platform: Platform) -> Result<Descriptor> {
         let mut has = Vec::new();
-        // The second time an index has nothing that it had not the first time.
+        // An index that is listed twice is read once.
         let mut seen = BTreeSet::new();
         let mut looked = top.manifests.len();
         let mut open = vec![in_order(top, platform, &mut has).into_iter()];
@@ -77,8 +76,8 @@ impl Below<'_> {
     }
 }
 
-/// The entries that may be or hold an image for a platform, those that say so before those that say nothing,
-/// as containerd and so BuildKit looks at them. What an index has besides is added to `has`.
+/// The entries that match a platform, then nested indexes without a platform: the order of containerd and BuildKit. The
+/// other platforms of the index are added to `has`.
 fn in_order(index: &Index, platform: Platform, has: &mut Vec<String>) -> Vec<Descriptor> {
     let (mut named, mut others) = (Vec::new(), Vec::new());
     for entry in &index.manifests {
@@ -95,7 +94,7 @@ fn in_order(index: &Index, platform: Platform, has: &mut Vec<String>) -> Vec<Des
 
 fn no_platform(platform: Platform, has: Vec<String>) -> Fault {
     let mut named = BTreeSet::new();
-    // `unknown/unknown` is how builders mark what is no image.
+    // Builders use `unknown/unknown` for entries that are not images.
     let has: Vec<_> =
         has.into_iter().filter(|one| one != "unknown/unknown" && named.insert(one.clone())).collect();
     let but =
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_fits_is_taken_at_whatever_depth() {
+    fn the_first_match_is_selected_at_any_depth() {
         // Each index may hold those of the lines before it; the last one is the base's.
         type Indexes<'a> = &'a [(&'a str, &'a [&'a str])];
         type Expected<'a> = Result<[&'a str; 2], &'a str>;
@@ -156,13 +155,13 @@ mod tests {
             (&[("top", &["amd64 a", "arm64 b"])], Ok(["a", "b"]), 0),
             (&[("in", &["amd64 a", "arm64 b"]), ("top", &["in"])], Ok(["a", "b"]), 1),
             (&[("in", &["arm64 b"]), ("top", &["amd64 a", "in"])], Ok(["a", "b"]), 1),
-            // What says its platform comes first, wherever it stands.
+            // Entries with a platform come first.
             (&[("in", &["amd64 x"]), ("top", &["in", "amd64 a", "arm64 b"])], Ok(["a", "b"]), 0),
             (&[("in", &["amd64 x"]), ("top", &["amd64 a", "amd64 x", "in", "arm64 b"])], Ok(["a", "b"]), 0),
-            // What comes after the last is not even fetched.
+            // An index after the match is not fetched.
             (&[("top", &["amd64 a", "arm64 b", "missing"])], Ok(["a", "b"]), 0),
             (&[("top", &["amd64 a", "missing"])], Err("not there"), 1),
-            // The same index twice is one; without a platform it is nothing.
+            // An index that is listed twice is read once; a manifest without a platform does not match.
             (
                 &[("in", &["- x", "amd64 a"]), ("up", &["in", "in", "arm64 b"]), ("top", &["in", "up"])],
                 Ok(["a", "b"]),
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_counts_for_the_platform_that_it_is_listed_for() {
+    fn a_nested_index_counts_for_its_listed_platform() {
         let mut store = Store::default();
         let (_, mut within) = store.index(&["amd64 x"], &BTreeMap::new());
         let at = |arch: &str| PlatformSpec { architecture: arch.into(), os: "linux".into(), variant: None };
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_without_end_is_left() {
+    fn too_many_entries_or_indexes_are_an_error() {
         let mut store = Store::default();
         let names: Vec<_> = (0..=MAX_ENTRIES).map(|number| format!("s390x {number}")).collect();
         let (index, _) = store.index(&names.iter().map(String::as_str).collect::<Vec<_>>(), &BTreeMap::new());

@@ -1,4 +1,4 @@
-//! What git knows of the source that an image is made from.
+//! Commit, version and state of the source, from git.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use cli_support::error::Fault;
 use cli_support::process::{Cmd, find};
 use cli_support::threads::joined;
 
-/// The source's place in history. Without a repository all of it is unknown.
+/// The state of the source. Without a repository everything is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GitSource {
-    /// The commit, in full.
+    /// The full commit hash.
     pub revision: Option<String>,
-    /// Whether files differ from that commit.
+    /// Whether files differ from the commit.
     pub dirty: bool,
-    /// The commit's time, in seconds since 1970; SOURCE_DATE_EPOCH where that is set.
+    /// SOURCE_DATE_EPOCH if set, else the commit's time, in seconds since 1970.
     pub time: u64,
-    /// The version tag nearest below the commit, and the number of commits since.
+    /// The nearest version tag before the commit, and the number of commits after it.
     pub nearest: Option<(Version, u64)>,
-    /// Why nothing is known, where nothing is.
+    /// Why everything is unknown.
     pub missing: Option<String>,
-    /// Commits in all, where no version tag is below; none where the clone is shallow and cannot count.
+    /// The number of all commits if there is no version tag; none in a shallow clone.
     pub commits: Option<u64>,
-    /// Whether history is cut off somewhere below the commit.
+    /// Whether the clone is shallow.
     pub shallow: bool,
 }
 
-/// Settings of people that change what git prints or counts, as they are where nobody has set them.
+/// Defaults for user settings that change git's output.
 const PLAIN: [&str; 6] = [
     "column.ui=never",
     "column.tag=never",
@@ -40,10 +40,10 @@ const PLAIN: [&str; 6] = [
     "status.showUntrackedFiles=normal",
 ];
 
-/// Git in this folder, whose output is read by a program.
+/// A git command in this folder, for parsing its output.
 pub fn command(root: &Path) -> Cmd {
     let settings = PLAIN.iter().flat_map(|setting| ["-c", *setting]);
-    // A look must not write the index, nor meet the lock of somebody who does.
+    // Without optional locks: reading must not write the index.
     Cmd::new("git")
         .arg("--no-pager")
         .args(settings)
@@ -53,9 +53,8 @@ pub fn command(root: &Path) -> Cmd {
 }
 
 impl GitSource {
-    /// Reads the repository that tracks `root`, if there is one. A repository that git refuses to read
-    /// is an error: the image would lose its revision and get another digest in silence. `run_for` is the tag
-    /// that this run is for, where it is for one.
+    /// Reads the repository of `root`, if there is one. A repository that git refuses to read is an error: without its
+    /// revision the image would have another digest. `run_for` is the tag of the CI run, if it is for one.
     pub fn read(root: &Path, run_for: Option<&str>) -> Result<Self> {
         let mut source = Self::default();
         if !root.ancestors().any(|dir| dir.join(".git").exists()) {
@@ -75,7 +74,7 @@ impl GitSource {
         Ok(source)
     }
 
-    /// Asks git; what does not hang on each other is asked at the same time.
+    /// Runs git several times, in parallel.
     fn ask(&mut self, root: &Path, run_for: Option<&str>) -> Result<()> {
         let run = |args: &[&str]| command(root).args(args.iter().copied()).read();
         let git = |args: &[&str]| run(args).ok();
@@ -89,7 +88,7 @@ impl GitSource {
             let changes = scope.spawn(|| git(&["status", "--porcelain"]));
             let place = scope.spawn(|| {
                 let nearest = nearest(git, run_for);
-                // Counted over all of history, and needed where no tag begins the count.
+                // Slow in a long history, and needed only without a tag.
                 let count = (!shallow && nearest.is_none()).then(|| git(&["rev-list", "--count", "HEAD"]));
                 (nearest, count.flatten().and_then(|count| count.parse().ok()))
             });
@@ -103,7 +102,7 @@ impl GitSource {
                 self.missing = Some("there is no commit yet".to_owned());
                 return Ok(());
             }
-            // A folder that a repository around it ignores has nothing to do with that repository.
+            // The outer repository ignores this folder.
             (Some(_), None) => {
                 self.missing = Some(format!("git does not track {}", crate::paths::SETTINGS));
                 return Ok(());
@@ -120,7 +119,7 @@ impl GitSource {
         Ok(())
     }
 
-    /// Why the version may be wrong, and what to do about it.
+    /// A warning that the version may be wrong.
     pub fn doubt(&self) -> Option<&'static str> {
         let is_tagged = self.nearest.as_ref().is_some_and(|(_, ahead)| *ahead == 0);
         (self.shallow && !is_tagged).then_some(
@@ -129,14 +128,14 @@ impl GitSource {
         )
     }
 
-    /// The commit, marked where the files differ from it.
+    /// The commit hash, with a mark if files differ from it.
     pub fn revision(&self) -> Option<String> {
         let mark = if self.dirty { "-dirty" } else { "" };
         self.revision.as_ref().map(|revision| format!("{revision}{mark}"))
     }
 
-    /// The version tag on this commit; else the next patch's `-dev.N+gSHA`, N commits after the nearest
-    /// tag, or after the first commit where there is none; else the crate's own version.
+    /// The version tag on this commit; else the next patch version with `-dev.N+gSHA`, N commits after the nearest tag, or
+    /// after the first commit; without git the crate's version.
     pub fn version(&self, of_crate: &Version) -> Version {
         let Some(revision) = &self.revision else { return of_crate.clone() };
         let (mut version, ahead) = match &self.nearest {
@@ -151,15 +150,15 @@ impl GitSource {
         let before = if version.pre.is_empty() { String::new() } else { format!("{}.", version.pre) };
         let mark = if self.dirty { ".dirty" } else { "" };
         let short = &revision[..revision.len().min(7)];
-        // Both are made of characters that semver allows; the tag alone stands if that ever fails.
+        // Both have only characters that semver allows, so the default is never used.
         version.pre = Prerelease::new(&format!("{before}dev{count}")).unwrap_or_default();
         version.build = BuildMetadata::new(&format!("g{short}{mark}")).unwrap_or_default();
         version
     }
 }
 
-/// The version tag nearest below the commit, and the commits since. Of several on one commit it is `wanted`,
-/// the one that the run is for, else the highest.
+/// The nearest version tag before the commit, and the number of commits after it. Of several tags on one commit it is
+/// `wanted`, else the highest.
 fn nearest(git: impl Fn(&[&str]) -> Option<String>, wanted: Option<&str>) -> Option<(Version, u64)> {
     let on = |commit: &str| {
         let tags = git(&["tag", "--points-at", commit])?;
@@ -169,7 +168,7 @@ fn nearest(git: impl Fn(&[&str]) -> Option<String>, wanted: Option<&str>) -> Opt
     if let Some(version) = on("HEAD") {
         return Some((version, 0));
     }
-    // What only looks like a version would hide those below it.
+    // `git describe` would stop at tags that only look like versions.
     let names = ["v[0-9]*", "[0-9]*"];
     let below = git(&["tag", "--merged", "HEAD", "--list", names[0], names[1]])?;
     let (versions, others): (Vec<_>, Vec<_>) = below.lines().partition(|tag| version_of(tag).is_some());
@@ -185,7 +184,7 @@ fn nearest(git: impl Fn(&[&str]) -> Option<String>, wanted: Option<&str>) -> Opt
     Some((on(&format!("refs/tags/{tag}^{{commit}}"))?, ahead))
 }
 
-/// `v1.2.3-4-gabcdef0`: a tag, the commits since, the commit.
+/// Parses `v1.2.3-4-gabcdef0`: tag, commits after it, commit.
 fn parse_describe(text: &str) -> Option<(&str, u64)> {
     let (rest, _) = text.rsplit_once("-g")?;
     let (tag, ahead) = rest.rsplit_once('-')?;

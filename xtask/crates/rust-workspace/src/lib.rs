@@ -1,4 +1,4 @@
-//! The Rust workspace to release: its settings, git, versions, tags, cargo builds, and the crates in its binaries.
+//! A Rust workspace and its release: settings, git, versions, tags, cargo builds, and the crates in binaries.
 
 pub mod audit;
 pub mod binary;

@@ -1,18 +1,17 @@
-//! How bad a finding is.
+//! The severity of a finding.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-/// The qualitative rating of CVSS; the greater the worse.
+/// The qualitative rating of CVSS, in ascending order.
 ///
-/// `Unknown` stands at the top: what nobody has rated may be anything, and counts as a failure until
-/// somebody has looked.
+/// `Unknown` is the highest: a finding without a rating can be critical, so it fails until somebody has rated it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Something to know: unmaintained, unsound, a notice.
+    /// Not a vulnerability: unmaintained, unsound, a notice.
     Info,
     /// 0.1 to 3.9.
     Low,
@@ -27,7 +26,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// All of them, the worst last.
+    /// All, in ascending order.
     pub const ALL: [Self; 6] =
         [Self::Info, Self::Low, Self::Medium, Self::High, Self::Critical, Self::Unknown];
 
@@ -42,19 +41,20 @@ impl Severity {
         }
     }
 
-    /// Checks a list of what fails: an empty one lets everything pass, and one that skips a worse severity
-    /// lets that pass.
+    /// Checks a list of severities that fail: it must not be empty, and must contain all that are higher than its lowest.
     pub fn check(list: &[Self]) -> Result<(), String> {
         let Some(least) = list.iter().filter(|severity| **severity != Self::Unknown).min() else {
-            return Err("the list of severities that fail is empty: critical is the least".to_owned());
+            return Err("the list of severities that fail is empty: add at least critical".to_owned());
         };
         match Self::ALL.into_iter().find(|one| one > least && *one != Self::Unknown && !list.contains(one)) {
-            Some(worse) => Err(format!("{least} fails and {worse}, which is worse, does not: name both")),
+            Some(worse) => {
+                Err(format!("{least} fails, but the higher severity {worse} does not: add {worse}"))
+            }
             None => Ok(()),
         }
     }
 
-    /// The worse of two of which a rating is better than none.
+    /// The higher of two; a rating replaces `Unknown`.
     #[must_use]
     pub fn known_or_worse(self, other: Self) -> Self {
         match (self, other) {

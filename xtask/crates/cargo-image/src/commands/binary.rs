@@ -1,4 +1,4 @@
-//! `cargo xtask binary`: one static binary of one platform; the Dockerfile's build stage is this command.
+//! `cargo xtask binary`: builds the static binary of a platform. The Dockerfile's build stage runs this command.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use rust_workspace::git::GitSource;
 use rust_workspace::settings::Workspace;
 use rust_workspace::tags::run_tag;
 
-/// Make the one static binary of a platform
+/// Build the static binary of a platform
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ pub struct Flags {
     /// linux/amd64, linux/arm64, or host
     #[arg(long, default_value = "host", value_name = "PLATFORM")]
     platform: PlatformChoice,
-    /// The folder that the binary is put into
+    /// The folder for the binary
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Print the plan and change nothing
@@ -36,7 +36,7 @@ pub struct Flags {
     json: bool,
 }
 
-/// What this command does.
+/// A step of `cargo xtask binary`.
 #[derive(Debug)]
 enum BinaryCommandStep {
     Build(binary::BinaryStep),
@@ -44,13 +44,13 @@ enum BinaryCommandStep {
 }
 
 impl Flags {
-    /// Plans, and then prints the plan or runs it.
+    /// Makes the plan, and prints it or runs it.
     pub fn run(self) -> Result<()> {
         let mut work = self.work()?;
         let mut plan = Plan::new("binary");
         work.plan(&mut plan, BinaryCommandStep::Build);
         let target = self.out.join(&work.build.binary);
-        let reason = format!("the binary goes to {}", target.display());
+        let reason = format!("copy the binary to {}", target.display());
         plan.step("copy", reason, ["compile"], BinaryCommandStep::Copy(target.clone()));
         if self.dry_run {
             plan.print(self.json);
@@ -77,7 +77,7 @@ impl Flags {
         let workspace = Workspace::find()?;
         let platforms = self.platform.resolve(&workspace.settings.platforms)?;
         let &[platform] = &platforms[..] else {
-            return Err(Fault::usage("--platform: one platform at a time")
+            return Err(Fault::usage("--platform: binary builds one platform")
                 .hint(format!("{} or {}", Platform::ALL[0], Platform::ALL[1]))
                 .into());
         };

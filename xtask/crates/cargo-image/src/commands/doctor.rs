@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: which engines and tools are here, and what a missing one would add.
+//! `cargo xtask doctor`: the tools on this machine, and what missing ones are for.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use oci_registry::{Client, Options, Reference};
 use rust_workspace::binary::Toolchain;
 use rust_workspace::settings::Workspace;
 
-/// Say which engines and tools are here, and what a missing one would add
+/// List the tools on this machine, and what missing ones are for
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   cargo xtask doctor
-  cargo xtask doctor --registry ghcr.io/owner/name    whose credentials would be used, never their value")]
+  cargo xtask doctor --registry ghcr.io/owner/name    also the source of the credentials, never their value")]
 pub struct Flags {
-    /// Say where the credentials for an image's registry come from
+    /// Also print the source of the credentials for this image's registry
     #[arg(long, value_name = "REF")]
     registry: Option<Reference>,
     /// Print one JSON document
@@ -34,16 +34,16 @@ pub struct Flags {
 struct Finding {
     tool: String,
     found: bool,
-    /// Its version, or why it is not there.
+    /// Its version, or why it cannot be used.
     state: String,
-    /// What it adds.
+    /// What it is for.
     adds: String,
-    /// The command to get it.
+    /// How to install it: a command or a page.
     get: String,
 }
 
 impl Flags {
-    /// Looks around and tells.
+    /// Finds the tools and prints them.
     pub fn run(self) -> Result<()> {
         let findings = findings()?;
         let credentials = self.registry.as_ref().map(credentials).transpose()?;
@@ -70,7 +70,7 @@ impl Flags {
         let missing: Vec<_> = findings.iter().filter(|finding| !finding.found).collect();
         if !missing.is_empty() {
             let width = missing.iter().map(|finding| finding.tool.len()).max().unwrap_or(0);
-            ui::print("\nTo get what is missing; none of it is needed for cargo xtask image:\n");
+            ui::print("\nHow to install the missing ones. cargo xtask image needs none of them.\n");
             for finding in missing {
                 ui::print(&format!("  {:width$}  {}\n", finding.tool, finding.get));
             }
@@ -101,8 +101,12 @@ fn findings() -> Result<Vec<Finding>> {
         findings.push(Finding {
             tool: triple.to_owned(),
             found: toolchain.has(triple),
-            state: if toolchain.has(triple) { "installed" } else { "not installed; added when needed" }
-                .to_owned(),
+            state: if toolchain.has(triple) {
+                "installed"
+            } else {
+                "not installed; cargo xtask image adds it"
+            }
+            .to_owned(),
             adds: format!("static binaries for {platform}"),
             get: format!("rustup target add {triple}"),
         });
@@ -145,7 +149,7 @@ fn findings() -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The first version number that a tool prints of itself.
+/// The first version number in the output of `--version` or `version`.
 fn version(tool: &str) -> String {
     if find(tool).is_none() {
         return "not on PATH".to_owned();

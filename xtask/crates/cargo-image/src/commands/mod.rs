@@ -1,4 +1,4 @@
-//! The commands: one file each, and each reads as its plan.
+//! The commands: one file or folder for each.
 
 pub mod advisories;
 pub mod bench;

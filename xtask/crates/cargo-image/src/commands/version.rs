@@ -1,4 +1,4 @@
-//! `cargo xtask version`: which version this source is.
+//! `cargo xtask version`: prints the version of this source.
 
 use anyhow::Result;
 use clap::Args;
@@ -12,10 +12,11 @@ use rust_workspace::settings::Workspace;
 use rust_workspace::tags::{self, Event};
 use rust_workspace::version::version_tag;
 
-/// Say which version this source is
+/// Print the version of this source
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The version tag on this commit (v1.2.3 or 1.2.3); else the next patch's 1.2.4-dev.N+gSHA, N commits after it.
+The version is the version tag on this commit (v1.2.3 or 1.2.3). Without one it is 1.2.4-dev.N+gSHA: the next patch
+version, N commits after the tag.
 
 Examples:
   cargo xtask version
@@ -26,26 +27,26 @@ pub struct Flags {
     json: bool,
 }
 
-/// The source, its version and what set the run off: the same for every command about releases.
+/// The inputs of all commands about releases.
 #[derive(Debug)]
 pub struct VersionReport {
     /// The workspace.
     pub workspace: Workspace,
     /// The package.
     pub package: Package,
-    /// Git's side.
+    /// Commit and tags, from git.
     pub source: GitSource,
-    /// The CI's side.
+    /// The event that started the CI job.
     pub event: Event,
     /// The source's version.
     pub version: Version,
 }
 
 impl VersionReport {
-    /// Reads them; an error where git's tag and Cargo.toml disagree.
+    /// Reads them. An error if git's tag and Cargo.toml have different versions.
     pub fn read() -> Result<Self> {
         let workspace = Workspace::find()?;
-        // Cargo and git are asked at the same time.
+        // cargo and git run at the same time.
         let (metadata, source, event) = std::thread::scope(|scope| {
             let source = scope.spawn(|| GitSource::read(&workspace.root, tags::run_tag().as_deref()));
             let event = scope.spawn(|| Event::read(&workspace.root));
@@ -64,7 +65,7 @@ impl VersionReport {
 }
 
 impl Flags {
-    /// Derives and tells.
+    /// Prints the version.
     pub fn run(self) -> Result<()> {
         let facts = VersionReport::read()?;
         if self.json {

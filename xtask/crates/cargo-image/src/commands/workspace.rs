@@ -1,4 +1,4 @@
-//! The commands of `[[commands]]` in xtask/image.toml: a package of the workspace that `cargo run` runs.
+//! The commands of `[[commands]]` in xtask/image.toml: packages of the workspace, started by `cargo run`.
 
 use std::ffi::OsString;
 
@@ -23,16 +23,16 @@ pub fn add(mut cli: Command, commands: &[WorkspaceCommand]) -> Result<Command> {
         };
         let parent = group.map_or(Some(&cli), |group| cli.find_subcommand(group));
         if parent.is_some_and(|parent| parent.find_subcommand(name).is_some()) {
-            let what = format!("the command '{}' is there already", entry.name);
-            return Err(Fault::usage(what).at(FILE).hint("give that of [[commands]] another name").into());
+            let what = format!("[[commands]]: the command '{}' already exists", entry.name);
+            return Err(Fault::usage(what).at(FILE).hint("choose another name").into());
         }
-        // Its own help is asked of the program itself.
+        // The program itself prints its help.
         let arguments = Arg::new(ARGUMENTS)
             .num_args(0..)
             .trailing_var_arg(true)
             .allow_hyphen_values(true)
             .value_parser(value_parser!(OsString));
-        // Clap wants names for the life of the process, which has one of each.
+        // clap needs `'static` names; each is leaked once.
         let command = Command::new(&*name.to_owned().leak())
             .about(&*entry.about.clone().leak())
             .disable_help_flag(true)
@@ -45,7 +45,7 @@ pub fn add(mut cli: Command, commands: &[WorkspaceCommand]) -> Result<Command> {
     Ok(cli)
 }
 
-/// The workspace's command that was given, with its arguments.
+/// The workspace's command on the command line, with its arguments.
 pub fn chosen<'c>(
     matches: &ArgMatches,
     commands: &'c [WorkspaceCommand],
@@ -64,7 +64,7 @@ pub fn chosen<'c>(
 #[derive(Debug)]
 struct Run {
     cmd: Cmd,
-    /// Whether its answer is a document: then nothing else may be in it.
+    /// Whether standard output must contain only the program's document.
     json: bool,
 }
 
@@ -85,7 +85,7 @@ impl Action for Run {
     }
 }
 
-/// Runs it, or with `--dry-run` tells what would run. Exit codes 2 and 3 of the program are those of the command.
+/// Runs the program, or prints the plan with `--dry-run`. Exit codes 2 and 3 of the program are those of the command.
 pub fn run(entry: &WorkspaceCommand, mut arguments: Vec<OsString>) -> Result<()> {
     let workspace = Workspace::find()?;
     let own = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
@@ -108,8 +108,8 @@ pub fn run(entry: &WorkspaceCommand, mut arguments: Vec<OsString>) -> Result<()>
     }
     plan.run(&mut (), Ui::detect()).map(drop).map_err(|error| {
         match error.downcast_ref::<ChildFailed>().and_then(ChildFailed::code) {
-            Some(2) => error.context(Fault::usage(format!("{} does not take this", entry.package))),
-            Some(3) => error.context(Fault::gate(format!("{} says no", entry.package))),
+            Some(2) => error.context(Fault::usage(format!("{}: usage error", entry.package))),
+            Some(3) => error.context(Fault::gate(format!("{}: a check did not pass", entry.package))),
             _ => error,
         }
     })

@@ -1,11 +1,9 @@
-//! The bill of materials that a binary carries: the crates that are linked into it.
+//! The list of linked crates inside a binary.
 //!
-//! The format is cargo-auditable's (its `PARSING.md`): JSON, compressed with zlib, in the section
-//! `.dep-v0`, which Trivy, Grype, Syft and cargo-audit read. cargo-auditable itself is not used: it is a
-//! program to install and a wrapper around rustc, while cargo alone must do, and it takes its list from
-//! `cargo metadata`, which adds the features of development dependencies and lists crates that are not
-//! linked. What is written here is `cargo tree`'s answer for the one target, put into the finished file,
-//! so that stripping and link-time optimisation have nothing left to remove.
+//! The format is that of cargo-auditable (`PARSING.md`): JSON, compressed with zlib, in the section `.dep-v0`. Trivy, Grype,
+//! Syft and cargo-audit read it. cargo-auditable is not used because it is a separate program, and because its list comes
+//! from `cargo metadata`, which adds features of development dependencies and crates that are not linked. Here the list comes
+//! from `cargo tree` for one target. It is written into the finished file, so strip and LTO cannot remove it.
 
 #[cfg(test)]
 mod sample;

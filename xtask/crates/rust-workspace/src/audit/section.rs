@@ -1,6 +1,5 @@
-//! One section of an ELF file, found and put in, on plain bytes (System V ABI, "Object Files").
-//!
-//! Whatever the bytes are, nothing here panics: places are checked before they are looked at.
+//! Reads and adds a section of an ELF file (System V ABI, "Object Files"). Offsets are checked before use, so no input
+//! panics.
 
 use std::error::Error;
 use std::fmt;
@@ -9,10 +8,10 @@ const NAME: &[u8] = b".dep-v0";
 const PROGBITS: u32 = 1;
 const STRTAB: u32 = 3;
 const NOBITS: u32 = 8;
-/// From here on a file counts its sections elsewhere; no linked program comes near.
+/// From this number on, ELF stores the number of sections elsewhere. Linked programs have far fewer.
 const MAX_SECTIONS: usize = 0xff00;
 
-/// An executable that is not as the ABI has it.
+/// A malformed ELF file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(&'static str);
 
@@ -24,13 +23,12 @@ impl fmt::Display for Malformed {
 
 impl Error for Malformed {}
 
-/// Whether this is the beginning of an executable: ELF, whatever comes behind its first four bytes, since a
-/// kernel starts it whatever that is. `find` fails where it cannot read it.
+/// Whether the bytes start with the ELF magic. [`find`] reports files that it cannot read.
 pub fn executable(beginning: &[u8]) -> bool {
     beginning.starts_with(b"\x7fELF")
 }
 
-/// The section's bytes; none where there is no such section, or no ELF file.
+/// The section's bytes; none if there is no such section or the file is not ELF.
 pub(super) fn find(file: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     if !executable(file) {
         return Ok(None);
@@ -42,8 +40,8 @@ pub(super) fn find(file: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     }
 }
 
-/// The file with the section in it. What the program loads stays where it is: the section, the names of
-/// sections and their table go to the end, in place of the old names and table where these are last.
+/// The file with the section added. Loaded parts keep their offsets: the section, the section names and the section table go
+/// to the end of the file, in place of the old names and table if these are last.
 pub(super) fn put(file: &[u8], data: &[u8]) -> Result<Vec<u8>, Malformed> {
     if !file.starts_with(b"\x7fELF\x02\x01") {
         return Err(Malformed("not a 64-bit little-endian file"));
@@ -73,7 +71,7 @@ pub(super) fn put(file: &[u8], data: &[u8]) -> Result<Vec<u8>, Malformed> {
     }
     for (at, bytes) in [(own, data), (elf.names, &names[..])] {
         let (offset, size) = (out.len() as u64, bytes.len() as u64);
-        // One that the linker had placed in memory is no longer there.
+        // A section of this name in a loaded segment cannot be replaced.
         let section = Section { flags: 0, address: 0, offset, size, ..elf.sections[at] };
         elf.sections[at] = Section { kind: if at == own { PROGBITS } else { STRTAB }, ..section };
         out.extend_from_slice(bytes);
@@ -95,7 +93,7 @@ fn short(number: usize) -> Result<[u8; 2], Malformed> {
 }
 
 fn add_name(names: &mut Vec<u8>, name: &[u8]) -> u32 {
-    // A table of names that a u32 cannot measure was refused when it was read.
+    // A larger name table was refused when it was read.
     let at = u32::try_from(names.len()).unwrap_or_default();
     names.extend_from_slice(name);
     names.push(0);
@@ -107,7 +105,7 @@ struct Elf<'a> {
     wide: bool,
     table: usize,
     sections: Vec<Section>,
-    /// The section that has the names of the sections; 0 where there is none.
+    /// The index of the section with the section names; 0 if there is none.
     names: usize,
 }
 
@@ -128,7 +126,7 @@ struct Section {
 impl<'a> Elf<'a> {
     fn read(file: &'a [u8]) -> Result<Self, Malformed> {
         if !matches!(file.get(4..6), Some([1 | 2, 1])) {
-            return Err(Malformed("its class and the order of its bytes are not ones that are known"));
+            return Err(Malformed("its class or byte order is unknown"));
         }
         let wide = file[4] == 2;
         let header = if wide { 64 } else { 52 };
@@ -145,7 +143,7 @@ impl<'a> Elf<'a> {
             return Ok(Self { file, wide, table, sections: Vec::new(), names: 0 });
         }
         if count == 0 || count >= MAX_SECTIONS || names >= count || entry != expected {
-            return Err(Malformed("its table of sections contradicts itself"));
+            return Err(Malformed("its section table is inconsistent"));
         }
         let sections = (0..count).map(|index| {
             let at = table.checked_add(index * entry).ok_or(Malformed("a section lies outside"))?;
@@ -164,7 +162,7 @@ impl<'a> Elf<'a> {
         self.file.get(from..end).ok_or(Malformed("a section lies outside"))
     }
 
-    /// The place of our section.
+    /// The index of our section.
     fn position(&self) -> Result<Option<usize>, Malformed> {
         let Some(names) = self.sections.get(self.names).filter(|_| self.names > 0) else { return Ok(None) };
         let names = self.content(names)?;
@@ -208,7 +206,7 @@ impl<'a> Elf<'a> {
             }
             Ok(end)
         };
-        // What cannot be read is not cut off.
+        // Unreadable parts are kept.
         read().unwrap_or(self.file.len() as u64)
     }
 }
@@ -268,7 +266,7 @@ impl Fields<'_> {
 }
 
 fn place(number: u64) -> Result<usize, Malformed> {
-    // Half of what there is, so that sums of two cannot overflow.
+    // At most half of the range, so that a sum of two cannot overflow.
     usize::try_from(number).ok().filter(|at| *at <= usize::MAX / 4).ok_or(Malformed("a place lies outside"))
 }
 

@@ -1,4 +1,4 @@
-//! The crates in the answer of `cargo tree --prefix depth`.
+//! Parses the output of `cargo tree --prefix depth`.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,13 @@ use semver::Version;
 use super::{Crate, DependencyKind};
 use cli_support::error::Fault;
 
-/// Reads lines such as `2 bytes v1.12.2 (*)`: depth, name, version, source where it is not crates.io.
-/// The list is sorted by name, version and source, so that cargo's order of printing does not matter.
+/// Parses lines such as `2 bytes v1.12.2 (*)`: depth, name, version, and the source if it is not crates.io. The list is
+/// sorted by name, version and source.
 pub(super) fn read(text: &str) -> Result<Vec<Crate>, Fault> {
     let mut crates: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
     let mut path: Vec<Key> = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let not_read =
-            || Fault::failed(format!("cargo tree answers with a line that is not understood: '{line}'"));
+        let not_read = || Fault::failed(format!("cannot parse a line of cargo tree: '{line}'"));
         let (depth, key) = key(line).ok_or_else(not_read)?;
         if depth > path.len() {
             return Err(not_read());
@@ -54,7 +53,7 @@ fn key(line: &str) -> Option<(usize, Key)> {
     let (name, rest) = rest.split_once(' ')?;
     let (version, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let version = Version::parse(version.strip_prefix('v')?).ok()?;
-    // A crate that was listed before is marked, and what is below it is not listed again.
+    // `(*)` marks a crate that was listed before; its dependencies are not listed again.
     let source = match rest.trim_end_matches("(*)").trim() {
         "" => "crates.io",
         text if text.starts_with("(registry ") => "registry",

@@ -1,4 +1,4 @@
-//! The one cargo call that builds every target asked for, so that its bytes depend on the source alone.
+//! The cargo call that builds all targets reproducibly.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,13 +8,13 @@ use super::{Package, Target, Toolchain};
 use crate::git::GitSource;
 use cli_support::process::{Cmd, Need};
 
-/// The cargo that called us, or the one on PATH.
+/// The cargo that started us, or the one on PATH.
 pub fn cargo() -> Cmd {
     let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     Cmd::new(program).shown_as("cargo").needs(Need::Crates)
 }
 
-/// What is built and where.
+/// A build.
 #[derive(Debug, Clone)]
 pub struct Build {
     /// The workspace's root, as cargo sees it.
@@ -30,7 +30,7 @@ pub struct Build {
 }
 
 impl Build {
-    /// The build of a package's binary at this point of its history.
+    /// The build of a package's binary at a commit.
     pub fn of(package: &Package, source: &GitSource) -> Self {
         Self {
             root: package.root.clone(),
@@ -58,17 +58,17 @@ impl Build {
             }
         }
         cmd = cmd.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
-        // Both change the bytes, and the second of them cargo would not even notice.
+        // Both change the output; cargo does not rebuild for the second.
         cmd = cmd.env("CARGO_INCREMENTAL", "0").unset("RUSTC_BOOTSTRAP");
-        // What build scripts write has a path that ends up in the binary: it must be one that is remapped.
+        // Paths of files from build scripts can be in the binary: this folder is remapped.
         cmd.env("CARGO_BUILD_BUILD_DIR", self.target_dir.as_os_str())
     }
 
-    /// Paths of this machine are kept out of the binary: they differ where the same source lies elsewhere.
+    /// The flags, which remap the paths of this machine.
     fn rustflags(&self, targets: &[Target], toolchain: &Toolchain) -> Vec<String> {
         let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
         let std = toolchain.sysroot.join("lib/rustlib/src/rust");
-        // Of two that match the later one counts, so the folders that may lie in the workspace come last.
+        // The last match counts, so folders that can be inside the workspace come last.
         let mut flags = vec![
             remap(&self.root, "/src"),
             remap(&self.target_dir, "/target"),
@@ -79,31 +79,30 @@ impl Build {
         flags
     }
 
-    /// Where cargo puts the binary of a target.
+    /// The path of cargo's binary of a target.
     pub fn output(&self, target: &Target) -> PathBuf {
         self.target_dir.join(target.triple).join("release").join(&self.binary)
     }
 
-    /// Where the binary with its bill of materials goes. Not over cargo's own file, which cargo takes for
-    /// as it left it, and of which it may hold a second link.
+    /// The path of the binary with its list of crates. Not cargo's own file: cargo expects that unchanged, and it can have a
+    /// second link.
     pub fn finished(&self, target: &Target) -> PathBuf {
         self.target_dir.join("xtask").join("bin").join(target.triple).join(&self.binary)
     }
 }
 
-/// The flags for rustc by which conditions in a manifest are decided, alike for what is built and what is
-/// listed of it.
+/// The flags for rustc that decide conditions in manifests, equal for the build and the list of crates.
 pub(super) fn cfg_flags<'a>(triples: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
     triples.into_iter().any(|triple| triple.ends_with("-gnu")).then_some("-Ctarget-feature=+crt-static")
 }
 
-/// Cargo's folder; a relative one starts where cargo runs.
+/// CARGO_HOME; a relative path starts at cargo's working folder.
 pub(super) fn cargo_home(root: &Path) -> PathBuf {
     let home = || env::home_dir().unwrap_or_default().join(".cargo");
     root.join(env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from))
 }
 
-/// The crate that a line of cargo's progress is about.
+/// The crate in a line of cargo's progress.
 pub fn compiling(line: &str) -> Option<&str> {
     let line = line.trim_start();
     ["Compiling ", "Downloaded ", "Downloading ", "Blocking "]

@@ -1,4 +1,4 @@
-//! The one property of a binary that an empty base insists on: it needs nothing else to start.
+//! Checks that a binary is statically linked.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::{Build, Target};
 use cli_support::error::Fault;
 
-/// The binary of a target, checked to need no loader: an empty base has none.
+/// The binary of a target. An error if it needs a dynamic loader, which `scratch` does not have.
 pub fn static_binary(build: &Build, target: &Target) -> Result<PathBuf> {
     let path = build.output(target);
     let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
@@ -24,7 +24,7 @@ pub fn static_binary(build: &Build, target: &Target) -> Result<PathBuf> {
     }
 }
 
-/// Whether an ELF file has a PT_INTERP program header; none where it is not a 64-bit little-endian ELF.
+/// Whether an ELF file has a PT_INTERP program header; none if it is not a 64-bit little-endian ELF file.
 fn needs_loader(elf: &[u8]) -> Option<bool> {
     const PT_INTERP: u32 = 3;
     let number = |at: usize, len: usize| -> Option<u64> {

@@ -1,4 +1,4 @@
-//! The bill of materials of a binary that cargo built.
+//! Writes the list of crates into a binary.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The workspace's crates, from cargo; and the rule that no C gets into the binary.
+//! The workspace's crates, from cargo, and the check that none compiles C.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::settings::Workspace;
 use cli_support::error::Fault;
 use cli_support::process::Cmd;
 
-/// A flag for rustc that decides no condition. With none at all, cargo would go by those of the caller.
+/// A flag for rustc without effect. Without any flag, cargo would use those of the caller.
 const NO_CFG: &str = "-Cdebuginfo=0";
 
-/// Build dependencies that exist to compile or to find C.
+/// Build dependencies that compile or find C libraries.
 const C_BUILDERS: [&str; 7] = ["cc", "cmake", "gcc", "meson-next", "pkg-config", "system-deps", "vcpkg"];
 
-/// The package that goes into the image, as cargo describes it.
+/// The package of the image, from cargo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
     /// Its name.
@@ -31,7 +31,7 @@ pub struct Package {
     pub description: Option<String>,
     /// SPDX licence expression, from Cargo.toml.
     pub license: Option<String>,
-    /// Where its source is, from Cargo.toml.
+    /// The URL of its source, from Cargo.toml.
     pub repository: Option<String>,
     /// Cargo's target folder.
     pub target_dir: PathBuf,
@@ -42,8 +42,7 @@ pub struct Package {
 /// Asks cargo for the packages of the workspace at `root`.
 pub fn metadata(root: &Path) -> Result<Metadata> {
     if !root.join("Cargo.lock").is_file() {
-        let fault =
-            Fault::usage("there is no Cargo.lock, without which two builds need not be of the same crates");
+        let fault = Fault::usage("there is no Cargo.lock, so two builds could use different crates");
         return Err(fault.at(root.display()).hint("cargo generate-lockfile").into());
     }
     let cmd = cargo()
@@ -54,7 +53,7 @@ pub fn metadata(root: &Path) -> Result<Metadata> {
 }
 
 impl Package {
-    /// The package that the settings of this workspace name.
+    /// The package of the settings.
     pub fn of(workspace: &Workspace) -> Result<Self> {
         let settings = &workspace.settings;
         Ok(Self::find(&metadata(&workspace.root)?, &settings.package, settings.binary.as_deref())?)
@@ -103,9 +102,8 @@ impl Package {
     }
 }
 
-/// The command that lists what is compiled into `package` for these targets, with the features that the
-/// build has (`cargo metadata` adds those of development dependencies). Procedural macros are left out:
-/// they run on the machine that builds and nothing of them is linked.
+/// The command that lists the crates compiled for `package` and these targets, with the features of the build. (`cargo
+/// metadata` adds the features of development dependencies.) Procedural macros are omitted, because they are not linked.
 pub fn tree(root: &Path, package: &str, triples: &[&str]) -> Cmd {
     cargo()
         .args([
@@ -124,7 +122,7 @@ pub fn tree(root: &Path, package: &str, triples: &[&str]) -> Cmd {
         .dir(root)
 }
 
-/// The command that lists what is linked into `package` for a target, and what asks for what.
+/// The command that lists the crates linked into `package` for a target, with their dependencies.
 pub fn linked(root: &Path, package: &str, triple: &str) -> Cmd {
     cargo()
         .args(["tree", "--color", "never", "--locked", "--package", package, "--target", triple])
@@ -133,7 +131,7 @@ pub fn linked(root: &Path, package: &str, triple: &str) -> Cmd {
         .dir(root)
 }
 
-/// Holds cargo's tree against the rule that nothing in it compiles C; gives the number of crates.
+/// Checks that no crate in cargo's tree compiles C. Returns the number of crates.
 pub fn no_c(tree: &str) -> Result<usize, Fault> {
     let mut path: Vec<&str> = Vec::new();
     let mut crates = BTreeSet::new();
@@ -155,8 +153,7 @@ pub fn no_c(tree: &str) -> Result<usize, Fault> {
     Ok(crates.len())
 }
 
-/// The crates in cargo's tree that come from a folder outside `root`: no commit of the workspace says what
-/// is in them.
+/// The crates in cargo's tree from a folder outside `root`, which no commit of the workspace describes.
 pub fn strays(tree: &str, root: &Path) -> BTreeSet<String> {
     let strays = tree.lines().filter_map(|line| {
         let (_, rest) = line.split_once(' ')?;

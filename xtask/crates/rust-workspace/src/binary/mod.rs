@@ -1,4 +1,4 @@
-//! From source to one static binary a platform; both image engines get theirs here.
+//! Builds the static binary of each platform, for both image engines.
 
 mod cargo;
 mod elf;
@@ -21,19 +21,19 @@ use cli_support::error::Fault;
 use cli_support::process::Cmd;
 use oci_image::platform::Platform;
 
-/// A Rust target that stands for a platform.
+/// The Rust target of a platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The platform of the image.
+    /// The platform.
     pub platform: Platform,
-    /// The Rust target's name.
+    /// The target triple.
     pub triple: &'static str,
-    /// How the target gets there, if it is not installed yet.
+    /// How to add the target, if it is not installed.
     pub missing: Option<MissingTarget>,
 }
 
 impl Target {
-    /// The target whose binaries run on any base, taken to be there.
+    /// The musl target of a platform, as if it were installed.
     pub fn musl(platform: Platform) -> Self {
         Self { platform, triple: platform.musl_target(), missing: None }
     }
@@ -42,14 +42,14 @@ impl Target {
 /// A target that is not installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingTarget {
-    /// The command that adds it.
+    /// The command to add it.
     pub add: Cmd,
-    /// The installed target that serves where it cannot be added.
+    /// The installed target that replaces it if it cannot be added.
     pub instead: Option<&'static str>,
 }
 
-/// Chooses a target for each platform: musl, which links anywhere and runs on an empty base; where that
-/// can neither be found nor added, this machine's own glibc target, linked statically.
+/// Chooses a target for each platform: musl, which links on any machine and runs without a base image. If it is neither
+/// installed nor can be added, this machine's glibc target, statically linked.
 pub fn choose(platforms: &[Platform], toolchain: &Toolchain) -> Result<Vec<Target>, Fault> {
     platforms
         .iter()
@@ -72,10 +72,15 @@ pub fn choose(platforms: &[Platform], toolchain: &Toolchain) -> Result<Vec<Targe
         .collect()
 }
 
-/// What to say when a target could not be added and nothing stands in for it.
+/// The error for a target that could not be added and has no replacement.
 pub fn cannot_add(target: &Target, add: &Cmd) -> Fault {
-    Fault::failed(format!("the Rust target {} could not be added, so {} cannot be built", target.triple, target.platform))
-        .hint(format!("run it yourself and see why: {add}\nor build this machine's platform alone: cargo xtask image --platform host"))
+    Fault::failed(format!(
+        "the Rust target {} could not be added, so {} cannot be built",
+        target.triple, target.platform
+    ))
+    .hint(format!(
+        "run this to see why: {add}\nor build only this machine's platform: cargo xtask image --platform host"
+    ))
 }
 
 #[cfg(test)]

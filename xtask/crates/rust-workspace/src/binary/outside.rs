@@ -1,4 +1,4 @@
-//! Settings of cargo that lie outside the workspace and change the bytes all the same.
+//! Warnings of cargo settings outside the workspace that change the build.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,8 +9,8 @@ use toml::de::DeTable;
 use super::cargo::cargo_home;
 use crate::settings::line_column;
 
-/// What of cargo's configuration gets into a binary and is not overridden by our own call (the Cargo Book,
-/// "Configuration"); and the key within it that does, where only one does.
+/// Sections of cargo's configuration that change a binary and that our call does not override (the Cargo Book,
+/// "Configuration"), with the key if only one of them does.
 const CHANGES_BYTES: [(&str, Option<&str>); 8] = [
     ("include", None),
     ("profile", Some("release")),
@@ -22,7 +22,7 @@ const CHANGES_BYTES: [(&str, Option<&str>); 8] = [
     ("build", Some("rustc-workspace-wrapper")),
 ];
 
-/// The like in the environment.
+/// Variables with the same effect.
 const VARIABLES: [&str; 6] = [
     "RUSTC",
     "RUSTC_WRAPPER",
@@ -32,8 +32,7 @@ const VARIABLES: [&str; 6] = [
     "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
 ];
 
-/// A note for each setting of a machine, found in the folders above the workspace and in cargo's own, with
-/// which the same source need not give the same bytes as elsewhere.
+/// A warning for each such setting in the folders above the workspace, in CARGO_HOME and in the environment.
 pub fn outside(root: &Path) -> Vec<String> {
     let above = root.ancestors().skip(1).map(|folder| folder.join(".cargo"));
     let folders: BTreeSet<_> = above.chain([cargo_home(root)]).collect();
@@ -44,15 +43,15 @@ pub fn outside(root: &Path) -> Vec<String> {
         .collect();
     notes.extend(dropped(root));
     for folder in folders {
-        // Of the two cargo reads the one without an ending, where both are there.
+        // If both exist, cargo reads the one without an extension.
         let path = ["config", "config.toml"].map(|name| folder.join(name)).into_iter().find(|p| p.is_file());
         let Some(path) = path else { continue };
-        // What cannot be read is for cargo to complain of.
+        // cargo reports a file that cannot be read.
         let Ok(text) = fs::read_to_string(&path) else { continue };
         let found = found(&text).into_iter();
         notes.extend(found.map(|(line, key)| {
             format!(
-                "{}:{line}: [{key}] is of this machine alone: the image's bytes may differ from those of other machines",
+                "{}:{line}: [{key}] is outside the workspace: the image's bytes may differ from those of other machines",
                 path.display()
             )
         }));
@@ -60,21 +59,20 @@ pub fn outside(root: &Path) -> Vec<String> {
     notes
 }
 
-/// A note for each flag for rustc that the workspace itself sets: those of an image are the same wherever it is
-/// made, and come from here alone.
+/// A warning for each `rustflags` in the workspace's configuration. An image is built with fixed flags.
 fn dropped(root: &Path) -> Vec<String> {
     let mut notes = Vec::new();
     for path in ["config", "config.toml"].map(|name| root.join(".cargo").join(name)) {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for (line, key) in flags(&text) {
             let path = path.display();
-            notes.push(format!("{path}:{line}: {key}: these flags do not get into the image"));
+            notes.push(format!("{path}:{line}: {key}: these flags have no effect on the image"));
         }
     }
     notes
 }
 
-/// Line and name of each setting in a configuration file that has flags for rustc.
+/// Line and name of each setting with flags for rustc.
 fn flags(text: &str) -> Vec<(usize, String)> {
     let Ok(config) = DeTable::parse(text) else { return Vec::new() };
     let section = |name: &str| config.get_ref().get(name)?.get_ref().as_table();
@@ -94,7 +92,7 @@ fn flags(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Line and name of each setting in a configuration file that changes bytes.
+/// Line and name of each setting that changes the build.
 fn found(text: &str) -> Vec<(usize, String)> {
     let Ok(config) = DeTable::parse(text) else { return Vec::new() };
     let mut found: Vec<_> = CHANGES_BYTES

@@ -1,4 +1,4 @@
-//! The steps from source to binaries, which the image's native engine and `binary` share.
+//! The steps of a build with cargo, shared by `image` and `binary`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,17 +17,17 @@ use oci_image::platform::Platform;
 /// One step.
 #[derive(Debug)]
 pub enum BinaryStep {
-    /// Refuses C in the binary.
+    /// Checks that no crate compiles C.
     Graph(Cmd),
     /// Adds a Rust target.
     AddTarget(Target, Cmd),
-    /// Compiles every target in one call.
+    /// Builds all targets with one cargo call.
     Compile(Cmd),
     /// Writes the list of linked crates into the binary of a platform.
     Audit(Platform, Cmd),
 }
 
-/// What the steps read and leave.
+/// The state that the steps share.
 #[derive(Debug)]
 pub struct BinaryWork {
     /// What is built.
@@ -36,13 +36,13 @@ pub struct BinaryWork {
     pub toolchain: Toolchain,
     /// The target of each platform.
     pub targets: Vec<Target>,
-    /// What cargo lists as linked for each platform, asked while it compiled.
+    /// The list of linked crates by platform, from cargo.
     pub lists: BTreeMap<Platform, Result<String>>,
-    /// Each platform's binary, when built.
+    /// Each platform's binary, after the build.
     pub binaries: BTreeMap<Platform, PathBuf>,
-    /// Wall-clock seconds until the binaries were there.
+    /// Wall-clock seconds of the build.
     pub seconds: f64,
-    /// What a person should know of how it went.
+    /// Warnings.
     pub notes: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl BinaryWork {
         Self { build, toolchain, targets, lists, binaries, seconds: 0.0, notes }
     }
 
-    /// Adds the steps that build to a plan; `wrap` makes them the plan's own.
+    /// Adds the steps to a plan; `wrap` converts them to the plan's type.
     pub fn plan<A: Action>(&self, plan: &mut Plan<A>, wrap: impl Fn(BinaryStep) -> A) {
         let reason = "a C dependency would need a C compiler for every target";
         let triples: Vec<_> = self.targets.iter().map(|target| target.triple).collect();
@@ -109,9 +109,9 @@ impl BinaryWork {
 
     fn compile(&mut self, progress: &Progress) -> Result<String> {
         let started = Instant::now();
-        // The targets may have changed since the plan: one that could not be added has a stand-in.
+        // A target that could not be added was replaced after the plan was made.
         let (compiled, lists) = std::thread::scope(|scope| {
-            // Neither needs the other, and asking takes as long as a build in which nothing changed.
+            // In parallel: the list takes as long as a build without changes.
             let lists = self.targets.iter().map(|target| {
                 let list = linked(&self.build.root, &self.build.package, target.triple);
                 (target.platform, scope.spawn(move || list.read()))
@@ -176,7 +176,7 @@ fn stand_in(wanted: &str, instead: &str) -> String {
     )
 }
 
-/// Runs cargo, showing the crate that it is at.
+/// Runs cargo and shows the crate being compiled.
 pub fn follow_cargo(cmd: &Cmd, progress: &Progress) -> Result<()> {
     cmd.follow(|line| progress.output(compiling(line).unwrap_or(line)))
 }

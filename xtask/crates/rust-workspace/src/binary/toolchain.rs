@@ -1,4 +1,4 @@
-//! The Rust toolchain that is here: read once, before anything is planned.
+//! The installed Rust toolchain.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -9,32 +9,32 @@ use anyhow::{Context as _, Result};
 
 use cli_support::process::{Cmd, find};
 
-/// What the toolchain is and can build for.
+/// The toolchain and its targets.
 #[derive(Debug, Clone)]
 pub struct Toolchain {
     /// rustc's version, `1.95.0`.
     pub version: String,
-    /// The commit that rustc was made from; the standard library's paths carry it.
+    /// The commit of rustc, which is in the standard library's paths.
     pub commit: String,
-    /// The target that it runs on.
+    /// The host's target triple.
     pub host: String,
-    /// Where it is.
+    /// Its folder.
     pub sysroot: PathBuf,
-    /// The targets whose standard library is here.
+    /// The installed targets.
     pub installed: BTreeSet<String>,
-    /// Its name in rustup, where rustup manages it.
+    /// Its name in rustup, if rustup manages it.
     pub rustup: Option<String>,
 }
 
-/// The rustc that cargo will call.
+/// The rustc that cargo runs.
 fn rustc() -> Cmd {
     let beside = || beside_cargo().map(|(rustc, _)| rustc.into_os_string());
     let program = env::var_os("RUSTC").or_else(beside).unwrap_or_else(|| OsString::from("rustc"));
     Cmd::new(program).shown_as("rustc")
 }
 
-/// rustc and its sysroot, where the cargo that called us lies in a toolchain's own folder: asking that one
-/// saves going through rustup's proxy, which would come to the same.
+/// rustc and its sysroot, if the cargo that started us is in a toolchain's folder. This skips rustup's proxy, which is
+/// slower and gives the same.
 fn beside_cargo() -> Option<(PathBuf, PathBuf)> {
     let set = |name| env::var_os(name).is_some();
     if set("RUSTC") || set("RUSTC_WRAPPER") || set("CARGO_BUILD_RUSTC") {
@@ -47,7 +47,7 @@ fn beside_cargo() -> Option<(PathBuf, PathBuf)> {
 }
 
 impl Toolchain {
-    /// Asks rustc and looks into its folder.
+    /// Reads it from rustc and from the sysroot.
     pub fn read() -> Result<Self> {
         let rustc = rustc();
         let verbose = rustc.clone().arg("-vV").read().context("ask rustc for its version")?;
@@ -81,12 +81,12 @@ impl Toolchain {
         })
     }
 
-    /// Whether the standard library of a target is here.
+    /// Whether a target is installed.
     pub fn has(&self, triple: &str) -> bool {
         self.installed.contains(triple)
     }
 
-    /// The command that adds a target, where rustup manages this toolchain.
+    /// The command to add a target, if rustup manages this toolchain.
     pub fn add_target(&self, triple: &str) -> Option<Cmd> {
         let toolchain = self.rustup.as_ref()?;
         Some(Cmd::new("rustup").args(["target", "add", "--toolchain", toolchain, triple]))
