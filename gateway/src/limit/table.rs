@@ -79,7 +79,8 @@ impl<V: Default> Table<V> {
     }
 
     /// The number of keys.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 }

@@ -223,11 +223,11 @@ fn requests_in_flight_are_limited_and_a_queue_is_bounded() {
     assert_eq!(told.recv(), Ok(200));
 
     let mut running = begin("/held/brief", "");
-    let begun = Instant::now();
+    let started = Instant::now();
     until(5);
     let late = ask(gateway.address, "GET /held/brief HTTP/1.1\r\nHost: t\r\n\r\n");
     assert_eq!(late.status, 429);
-    assert!(begun.elapsed() >= Duration::from_millis(100));
+    assert!(started.elapsed() >= Duration::from_millis(100));
     let_go.send(()).expect("an upstream");
     assert_eq!(running.answer().status, 200);
 }
