@@ -4,14 +4,15 @@
 //! The modules, from the bottom up; each knows only those before it: [`json`], [`net`], [`http`],
 //! [`http1`], [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
 //! [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
-//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`] and [`cli`].
-//! `tests/seams.rs` reads this list and holds the code to it.
+//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`],
+//! [`commands`] and [`cli`]. `tests/seams.rs` reads this list and holds the code to it.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used))]
 
 pub mod admin;
 pub mod cli;
+pub mod commands;
 pub mod dial;
 pub mod endpoint;
 pub mod exchange;

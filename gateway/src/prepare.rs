@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::listener::tls;
 use crate::route;
-use crate::settings::{Place, Problem, Settings, files, secret};
+use crate::settings::{Place, Problem, Settings, files, secret, warning};
 use crate::snapshot::{Process, Snapshot};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
@@ -49,16 +49,22 @@ pub fn prepare(
     previous: Option<&Snapshot>,
 ) -> (Prepared, Findings) {
     let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), code: None, text };
+    let warn =
+        |code, place, text| Problem { file: file.to_owned(), place: Some(place), code: Some(code), text };
     let is_whole = found.is_empty();
     let mut problems = found;
     let mut warnings = Vec::new();
     for read in [files::check(&settings.files, SystemTime::now()), secret::check(&settings.secrets)] {
         problems.extend(read.problems.into_iter().map(place));
-        warnings.extend(read.warnings.into_iter().map(place));
+        warnings.extend(read.warnings.into_iter().map(|(place, code, text)| warn(code, place, text)));
     }
     if is_whole {
-        warnings.extend(unused(&settings).into_iter().map(place));
-        warnings.extend(shadowed(&settings).into_iter().map(place));
+        warnings.extend(
+            unused(&settings).into_iter().map(|(place, text)| warn(warning::UNUSED_UPSTREAM, place, text)),
+        );
+        warnings.extend(
+            shadowed(&settings).into_iter().map(|(place, text)| warn(warning::SHADOWED_ROUTE, place, text)),
+        );
     }
     let mut configs = Vec::new();
     for listener in &settings.listeners {

@@ -146,7 +146,7 @@ impl<'s> Exchange<'s> {
     pub fn fail(&mut self, failure: &dyn Failure) {
         let first = self.fail_with(failure.origin(), failure.reason());
         if first && failure.origin() != Source::Downstream {
-            self.detail = Some(failure.to_string());
+            self.detail = Some(without_links(&failure.to_string()).to_owned());
         }
     }
 
@@ -164,5 +164,25 @@ impl<'s> Exchange<'s> {
     pub fn finish(mut self) {
         record::end(&mut self);
         self.ended = true;
+    }
+}
+
+/// A text without the link to a manual behind it, which libraries add to their errors.
+fn without_links(text: &str) -> &str {
+    text.split("https://").next().unwrap_or(text).trim_end_matches([' ', ':', ',', ';', '('])
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn details_hold_no_links() {
+        let table = [
+            ("closed without close_notify: https://docs.rs/x#y", "closed without close_notify"),
+            ("no connection: refused", "no connection: refused"),
+            ("see https://a and https://b", "see"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(super::without_links(text), expected);
+        }
     }
 }

@@ -31,6 +31,7 @@ mod templates;
 mod tests;
 mod units;
 mod upstreams;
+pub mod warning;
 
 pub use built_in::built_in;
 pub use model::*;
@@ -40,4 +41,4 @@ pub use problem::{Place, Problem};
 pub use schema::schema;
 pub use secret::Secret;
 pub use source::Source;
-pub use units::duration;
+pub use units::{duration, nearest};

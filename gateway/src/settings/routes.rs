@@ -10,6 +10,7 @@ use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::{
     Action, Limit, PathMatch, Route, Segment, Upstream, actions, conflicts, domain, edits, limits, paths,
+    warning,
 };
 use crate::http::token;
 
@@ -104,7 +105,14 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream], known_limits: &[Limi
         "from the head of a request to the end of its response; then 504, or the response breaks off",
     );
     let per_try_timeout =
-        table.get("per_try_timeout", Duration::Positive, "the upstream's", "the longest time of one try");
+        table.placed("per_try_timeout", Duration::Positive, "the upstream's", "the longest time of one try");
+    if let (Some(one), Some(all)) = (&per_try_timeout, request_timeout)
+        && one.value > all
+    {
+        let text = "'per_try_timeout' has no effect: it is longer than 'request_timeout'";
+        report.warn(&one.span, warning::TIMEOUT_ORDER, text);
+    }
+    let per_try_timeout = per_try_timeout.map(|timeout| timeout.value);
     table.finish();
     // A route read in part would only cause more problems that are none.
     if report.count() > before {

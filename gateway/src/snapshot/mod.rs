@@ -127,6 +127,12 @@ impl Forward {
         Self { split, mirror }
     }
 
+    /// The upstreams with their weights.
+    pub fn shares(&self) -> impl Iterator<Item = (u64, &Upstream)> {
+        let before = std::iter::once(0).chain(self.split.iter().map(|(sum, _)| *sum));
+        self.split.iter().zip(before).map(|((sum, upstream), before)| (sum - before, &**upstream))
+    }
+
     /// The upstream for a request; none if no share has a weight.
     pub fn upstream(&self, exchange: &Exchange<'_>) -> Option<&Upstream> {
         let total = self.split.last()?.0;

@@ -6,6 +6,7 @@ mod upstream;
 
 mod access_log;
 mod cli;
+mod explain;
 mod failures;
 mod fields;
 mod filters;
@@ -17,6 +18,7 @@ mod limits;
 mod proxying;
 mod random;
 mod reload;
+mod schema;
 mod strict;
 mod tls;
 mod tunnel;

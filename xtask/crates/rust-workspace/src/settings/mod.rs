@@ -22,11 +22,12 @@ use cli_support::error::Fault;
 use cli_support::files;
 pub use commands::WorkspaceCommand;
 pub use container::{Container, Healthcheck, Port};
-pub use environments::Environment;
+pub use environments::{Environment, is_issuer};
 pub use exceptions::{Exception, Ignore, Unlisted, proposed, too_far};
 pub use reader::line_column;
+pub use regex::check_regex;
 pub use scan::{Scan, TrivyPin, Unrated};
-pub use sections::{Budgets, ExtraFile, Settings, Slow};
+pub use sections::{Budgets, ExtraFile, Settings, Sign, Slow};
 pub use size::Bytes;
 
 /// The path of the settings, below the workspace's root.

@@ -39,6 +39,8 @@ pub struct Settings {
     pub buildx: Buildx,
     /// The settings of scans.
     pub scan: Scan,
+    /// The Sigstore that signs and verifies; the public one where unset.
+    pub sign: Sign,
     /// The rules for tags; by default those of docker/metadata-action.
     pub tags: Vec<Rule>,
     /// Whether the tag `latest` is added.
@@ -47,6 +49,15 @@ pub struct Settings {
     pub environments: Vec<Environment>,
     /// Programs of the workspace that are commands of `cargo xtask`.
     pub commands: Vec<WorkspaceCommand>,
+}
+
+/// Which Sigstore keyless signatures are of. Paths are relative to the workspace's root.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sign {
+    /// The trusted root: the certificates and keys that a signature is verified with.
+    pub trusted_root: Option<String>,
+    /// The signing config: the services that a signature is made with.
+    pub signing_config: Option<String>,
 }
 
 /// A file or folder of the workspace that goes into the image.
@@ -135,6 +146,7 @@ impl FromToml for Settings {
             budgets: table.optional("budgets").unwrap_or_default(),
             buildx: table.optional("buildx").unwrap_or_default(),
             scan: table.optional("scan").unwrap_or_default(),
+            sign: table.optional("sign").unwrap_or_default(),
             tags,
             latest: table.parsed("latest").unwrap_or_default(),
             environments,
@@ -170,6 +182,18 @@ impl FromToml for ExtraFile {
         };
         table.finish()?;
         Ok(file)
+    }
+}
+
+impl FromToml for Sign {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
+        let sign = Self {
+            trusted_root: table.optional("trusted-root"),
+            signing_config: table.optional("signing-config"),
+        };
+        table.finish()?;
+        Ok(sign)
     }
 }
 
