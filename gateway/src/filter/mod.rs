@@ -10,6 +10,7 @@ pub mod authorization;
 pub mod body_limit;
 pub mod forwarded;
 pub mod header_edits;
+pub mod limits;
 pub mod mirror;
 pub mod path_rewrite;
 pub mod redirect;
@@ -57,6 +58,8 @@ pub enum Phase {
     Authentication,
     /// Whether the sender may do that.
     Authorization,
+    /// What is too much of one sender is refused.
+    IdentityLimits,
     /// The upstream is told who asks.
     Client,
     /// The fields of the request are changed.
@@ -76,6 +79,7 @@ impl Phase {
             Self::Limits => "limits",
             Self::Authentication => "authentication",
             Self::Authorization => "authorization",
+            Self::IdentityLimits => "identity limits",
             Self::Client => "client",
             Self::Headers => "headers",
             Self::Target => "target",

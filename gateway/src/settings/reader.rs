@@ -290,7 +290,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         for (name, value) in table.rest() {
             let secret = kind.is_secret() || secret(&name.value);
             table.hide(secret, &value);
-            let plain = |text: &str| !text.is_empty() && !(text.starts_with('{') && text.ends_with('}'));
+            let plain = |text: &str| !(text.is_empty() || text.starts_with('{') && text.ends_with('}'));
             if secret && value.get_ref().as_str().is_some_and(plain) {
                 let text = "this looks like a credential in plain text; who can read the file can use it";
                 self.report.warn(&value.span(), warning::PLAIN_TEXT_CREDENTIAL, text);

@@ -9,8 +9,8 @@ use super::reader::Reader;
 use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::{
-    Action, Authenticator, PathMatch, Route, Segment, Upstream, access, actions, conflicts, domain, edits,
-    paths, warning,
+    Action, Authenticator, Limit, PathMatch, Route, Segment, Upstream, access, actions, conflicts, domain,
+    edits, limits, paths, warning,
 };
 use crate::http::token;
 
@@ -19,14 +19,17 @@ pub fn read(
     root: &mut Reader<'_, '_>,
     upstreams: &[Upstream],
     authenticators: &[Authenticator],
+    known_limits: &[Limit],
 ) -> Vec<Route> {
     let report = root.report;
     if !root.has("routes") {
         report.add_global("there is no route; add [[routes]] with path = \"/\" and upstream = \"NAME\"");
     }
     let tables = root.tables("routes", "[[routes]]", Otherwise::Needed, "which request goes where");
-    let routes: Vec<Route> =
-        tables.into_iter().filter_map(|table| route(table, upstreams, authenticators)).collect();
+    let routes: Vec<Route> = tables
+        .into_iter()
+        .filter_map(|table| route(table, upstreams, authenticators, known_limits))
+        .collect();
     compare(&routes, report);
     routes
 }
@@ -60,6 +63,7 @@ fn route(
     mut table: Reader<'_, '_>,
     upstreams: &[Upstream],
     authenticators: &[Authenticator],
+    known_limits: &[Limit],
 ) -> Option<Route> {
     let report = table.report;
     let before = report.count();
@@ -104,6 +108,7 @@ fn route(
         report.add(&table.span, "'request_headers' has no effect without 'upstream'; remove it");
     }
     let (authentication, authorization) = access::read(&mut table, authenticators);
+    let limits = limits::names(&mut table, known_limits);
     let max_body_bytes =
         table.get("max_body_bytes", size(0..=1 << 50), "the listener's", "the longest request body");
     let request_timeout = table.get(
@@ -141,6 +146,7 @@ fn route(
         action: action?,
         request_headers,
         response_headers,
+        limits,
         max_body_bytes,
         request_timeout,
         per_try_timeout,

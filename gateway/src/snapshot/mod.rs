@@ -14,10 +14,12 @@ use crate::filter::authorization::Authorization;
 use crate::filter::body_limit::BodyLimit;
 use crate::filter::forwarded::Forwarded;
 use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
+use crate::filter::limits::Limits;
 use crate::filter::mirror::Mirror;
 use crate::filter::redirect::Redirect;
 use crate::filter::rewrite::Rewrite;
 use crate::filter::{Answer, Filter, respond};
+use crate::limit::Limit;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
@@ -89,6 +91,9 @@ pub struct Route {
     pub endpoint_host: bool,
 }
 
+/// Parts of a snapshot by their names in the settings.
+type ByName<T> = HashMap<String, Arc<T>>;
+
 /// What answers a request.
 #[derive(Debug)]
 pub enum Action {
@@ -112,7 +117,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    fn compile(forward: &settings::Forward, upstreams: &HashMap<String, Arc<Upstream>>) -> Self {
+    fn compile(forward: &settings::Forward, upstreams: &ByName<Upstream>) -> Self {
         let mut sum = 0;
         let split = forward
             .split
@@ -151,7 +156,11 @@ impl Snapshot {
         process: &Process,
     ) -> Self {
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
-        let upstreams: HashMap<String, Arc<Upstream>> = all.iter().map(named).collect();
+        let upstreams: ByName<Upstream> = all.iter().map(named).collect();
+        let limit = |limit: &settings::Limit| {
+            (limit.name.clone(), process.states.get(&limit.name, limit.rule.clone(), Limit::new))
+        };
+        let limits: ByName<Limit> = settings.limits.iter().map(limit).collect();
         Self {
             listeners: settings
                 .listeners
@@ -172,16 +181,9 @@ impl Snapshot {
                 .routes
                 .iter()
                 .map(|route| {
-                    (
-                        route,
-                        Arc::new(Route::compile(
-                            route,
-                            &upstreams,
-                            &authenticators,
-                            process,
-                            &settings.access_log,
-                        )),
-                    )
+                    let known = (&authenticators, &limits);
+                    let compiled = Route::compile(route, &upstreams, known, process, &settings.access_log);
+                    (route, Arc::new(compiled))
                 })
                 .collect(),
             authenticators,
@@ -208,12 +210,12 @@ impl Snapshot {
 impl Route {
     fn compile(
         route: &settings::Route,
-        upstreams: &HashMap<String, Arc<Upstream>>,
-        authenticators: &Authenticators,
+        upstreams: &ByName<Upstream>,
+        known: (&Authenticators, &ByName<Limit>),
         process: &Process,
         log: &LogSettings,
     ) -> Self {
-        let filters = filters(route, authenticators, process);
+        let filters = filters(route, known, process);
         let which = |sees: fn(&dyn Filter) -> bool| {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
@@ -245,11 +247,15 @@ impl Route {
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
 fn filters(
     route: &settings::Route,
-    authenticators: &Authenticators,
+    (authenticators, limits): (&Authenticators, &ByName<Limit>),
     process: &Process,
 ) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
+    let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
+    for limits in Limits::compile(&route.name, route.limits.iter().filter_map(named).collect()) {
+        add(Some(Box::new(limits)));
+    }
     if let settings::Action::Forward(forward) = &route.action {
         add(boxed(IdentityFields::compile(authenticators)));
         add(Some(Box::new(Forwarded)));
@@ -273,7 +279,9 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Process;
+    use std::sync::Arc;
+
+    use super::{ByName, Limit, Process};
     use crate::filter::authentication::Authenticators;
     use crate::settings::parse;
 
@@ -292,8 +300,16 @@ mod tests {
         rewrite = { prefix = '/x' }
         request_headers = { remove = ['cookie'] }
         max_body_bytes = 1
+        limits = ['early', 'late']
         authentication = { any = ['keys'] }
         authorization = [{ methods = ['GET'] }]
+        [limits.early]
+        requests = 1
+        per = '1s'
+        [limits.late]
+        requests = 1
+        per = '1s'
+        key = ['identity']
         [[routes]]
         path = '/plain'
         upstream = 'a'
@@ -318,16 +334,24 @@ mod tests {
         let process = Process::new(1, false);
         let authenticators =
             Authenticators::load(&settings.authenticators, &process.resolver, None).expect("no files");
-        let filters: Vec<_> =
-            settings.routes.iter().map(|route| super::filters(route, &authenticators, &process)).collect();
+        let limits: ByName<Limit> = settings
+            .limits
+            .iter()
+            .map(|limit| (limit.name.clone(), Arc::new(Limit::new(&limit.rule))))
+            .collect();
+        let filters: Vec<_> = settings
+            .routes
+            .iter()
+            .map(|route| super::filters(route, (&authenticators, &limits), &process))
+            .collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {
             filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
         };
         assert_eq!(shown(0), documented);
-        let is_plain =
-            |row: &&(&str, &str)| matches!(row.1, "max_body_bytes" | "identity_fields" | "forwarded");
-        let plain: Vec<_> = documented.iter().filter(is_plain).copied().collect();
-        assert_eq!(shown(1), plain, "a plain route");
-        assert_eq!(shown(2), documented[..1], "a fixed response");
+        let only = |names: &[&str]| -> Vec<(&str, &str)> {
+            documented.iter().filter(|(_, name)| names.contains(name)).copied().collect()
+        };
+        assert_eq!(shown(1), only(&["max_body_bytes", "identity_fields", "forwarded"]), "a plain route");
+        assert_eq!(shown(2), only(&["max_body_bytes"]), "a fixed response");
     }
 }

@@ -18,6 +18,7 @@ mod http2;
 mod http2_upstream;
 mod jwks;
 mod lifecycle;
+mod limits;
 mod proxying;
 mod random;
 mod reload;

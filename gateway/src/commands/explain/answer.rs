@@ -74,9 +74,7 @@ impl<'s> Answer<'s> {
     /// Follows a request whose head was read.
     pub fn find<'e>(&mut self, settings: &'s Settings, snapshot: &'e Snapshot, exchange: &mut Exchange<'e>) {
         self.path.0 = target(exchange);
-        let authority =
-            |exchange: &Exchange<'_>| exchange.request.target.authority().unwrap_or_default().to_owned();
-        self.host.0 = authority(exchange);
+        exchange.request.target.authority().unwrap_or_default().clone_into(&mut self.host.0);
         let found = snapshot.find(exchange.request);
         let lookup = |exchange: &Exchange<'_>, route: &settings::Route| {
             let request = &exchange.request;
@@ -162,7 +160,7 @@ impl<'s> Answer<'s> {
         match &route.action {
             Action::Forward(forward) => {
                 self.path.1 = target(exchange);
-                self.host.1 = exchange.request.target.authority().unwrap_or_default().to_owned();
+                exchange.request.target.authority().unwrap_or_default().clone_into(&mut self.host.1);
                 if route.endpoint_host {
                     "the endpoint's".clone_into(&mut self.host.1);
                 }

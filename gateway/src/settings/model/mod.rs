@@ -1,6 +1,7 @@
 //! The settings as plain data.
 
 mod authenticator;
+mod limit;
 mod listener;
 mod route;
 mod template;
@@ -16,6 +17,7 @@ pub use authenticator::{
     AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, CertificateName, ClaimCondition,
     ClientCertificate, Credential, ForwardAuth, Jwt, KeySource, KeyUrl, NamedKey,
 };
+pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
@@ -50,6 +52,8 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// How clients prove who they are.
     pub authenticators: Vec<Authenticator>,
+    /// The limits that routes name.
+    pub limits: Vec<Limit>,
     /// Which request is answered how.
     pub routes: Vec<Route>,
     /// Every file that the settings name, also where another mistake stands beside it.
