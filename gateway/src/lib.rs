@@ -3,9 +3,9 @@
 //!
 //! The modules, from the bottom up; each knows only those before it: [`json`], [`net`], [`http`],
 //! [`http1`], [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
-//! [`probe`], [`settings`], [`state`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`],
-//! [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`], [`commands`]
-//! and [`cli`]. `tests/seams.rs` reads this list and holds the code to it.
+//! [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
+//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`],
+//! [`commands`] and [`cli`]. `tests/seams.rs` reads this list and holds the code to it.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used))]
@@ -22,6 +22,7 @@ pub mod http;
 pub mod http1;
 pub mod http2;
 pub mod json;
+pub mod limit;
 pub mod listener;
 pub mod net;
 pub mod observe;

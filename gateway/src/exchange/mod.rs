@@ -3,12 +3,14 @@
 mod copied;
 pub mod fault;
 mod identity;
+mod limited;
 mod peer;
 mod record;
 
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
 pub use identity::{Identity, Kind};
+pub use limited::Limited;
 pub use peer::Peer;
 
 use std::borrow::Cow;
@@ -48,6 +50,8 @@ pub struct Exchange<'s> {
     pub identity: Option<Rc<Identity>>,
     /// The body for a mirror, if the request is copied.
     pub copied: Option<Box<Copied>>,
+    /// What limits say of the request, if it met any.
+    pub limited: Option<Box<Limited>>,
     /// Bytes of the request body.
     pub received: u64,
     /// Bytes of the response body.
@@ -89,6 +93,7 @@ impl<'s> Exchange<'s> {
             parameters: Parameters::default(),
             identity: None,
             copied: None,
+            limited: None,
             received: 0,
             sent: 0,
             route: None,

@@ -62,6 +62,8 @@ names! {
     Allow "allow",
     CacheControl "cache-control",
     RetryAfter "retry-after",
+    RateLimit "ratelimit",
+    RateLimitPolicy "ratelimit-policy",
     Authorization "authorization",
     GrpcTimeout "grpc-timeout",
     GrpcStatus "grpc-status",

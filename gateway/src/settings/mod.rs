@@ -8,6 +8,7 @@ mod edits;
 mod endpoints;
 pub mod files;
 pub mod kinds;
+mod limits;
 mod listeners;
 mod model;
 pub mod network;

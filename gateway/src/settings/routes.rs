@@ -8,17 +8,21 @@ use super::kinds::{Duration, List, Parsed, Text, size};
 use super::reader::Reader;
 use super::record::Otherwise;
 use super::report::{Placed, Report};
-use super::{Action, PathMatch, Route, Segment, Upstream, actions, conflicts, domain, edits, paths, warning};
+use super::{
+    Action, Limit, PathMatch, Route, Segment, Upstream, actions, conflicts, domain, edits, limits, paths,
+    warning,
+};
 use crate::http::token;
 
 /// Reads all routes of the file.
-pub fn read(root: &mut Reader<'_, '_>, upstreams: &[Upstream]) -> Vec<Route> {
+pub fn read(root: &mut Reader<'_, '_>, upstreams: &[Upstream], known_limits: &[Limit]) -> Vec<Route> {
     let report = root.report;
     if !root.has("routes") {
         report.add_global("there is no route; add [[routes]] with path = \"/\" and upstream = \"NAME\"");
     }
     let tables = root.tables("routes", "[[routes]]", Otherwise::Needed, "which request goes where");
-    let routes: Vec<Route> = tables.into_iter().filter_map(|table| route(table, upstreams)).collect();
+    let routes: Vec<Route> =
+        tables.into_iter().filter_map(|table| route(table, upstreams, known_limits)).collect();
     compare(&routes, report);
     routes
 }
@@ -48,7 +52,7 @@ fn compare(routes: &[Route], report: &Report<'_>) {
     }
 }
 
-fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
+fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream], known_limits: &[Limit]) -> Option<Route> {
     let report = table.report;
     let before = report.count();
     let place = report.place(&table.span);
@@ -91,6 +95,7 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
     if matches!(action, Some(Action::Redirect(_) | Action::Respond(_))) && !request_headers.is_empty() {
         report.add(&table.span, "'request_headers' has no effect without 'upstream'; remove it");
     }
+    let limits = limits::names(&mut table, known_limits);
     let max_body_bytes =
         table.get("max_body_bytes", size(0..=1 << 50), "the listener's", "the longest request body");
     let request_timeout = table.get(
@@ -126,6 +131,7 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
         action: action?,
         request_headers,
         response_headers,
+        limits,
         max_body_bytes,
         request_timeout,
         per_try_timeout,

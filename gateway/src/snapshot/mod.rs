@@ -12,10 +12,12 @@ use crate::exchange::{Exchange, Request};
 use crate::filter::body_limit::BodyLimit;
 use crate::filter::forwarded::Forwarded;
 use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
+use crate::filter::limits::Limits;
 use crate::filter::mirror::Mirror;
 use crate::filter::redirect::Redirect;
 use crate::filter::rewrite::Rewrite;
 use crate::filter::{Answer, Filter, respond};
+use crate::limit::Limit;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
@@ -85,6 +87,9 @@ pub struct Route {
     pub endpoint_host: bool,
 }
 
+/// Parts of a snapshot by their names in the settings.
+type ByName<T> = HashMap<String, Arc<T>>;
+
 /// What answers a request.
 #[derive(Debug)]
 pub enum Action {
@@ -108,7 +113,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    fn compile(forward: &settings::Forward, upstreams: &HashMap<String, Arc<Upstream>>) -> Self {
+    fn compile(forward: &settings::Forward, upstreams: &ByName<Upstream>) -> Self {
         let mut sum = 0;
         let split = forward
             .split
@@ -146,7 +151,11 @@ impl Snapshot {
         process: &Process,
     ) -> Self {
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
-        let upstreams: HashMap<String, Arc<Upstream>> = all.iter().map(named).collect();
+        let upstreams: ByName<Upstream> = all.iter().map(named).collect();
+        let limit = |limit: &settings::Limit| {
+            (limit.name.clone(), process.states.get(&limit.name, limit.rule.clone(), Limit::new))
+        };
+        let limits: ByName<Limit> = settings.limits.iter().map(limit).collect();
         Self {
             listeners: settings
                 .listeners
@@ -167,7 +176,8 @@ impl Snapshot {
                 .routes
                 .iter()
                 .map(|route| {
-                    (route, Arc::new(Route::compile(route, &upstreams, process, &settings.access_log)))
+                    let compiled = Route::compile(route, &upstreams, &limits, process, &settings.access_log);
+                    (route, Arc::new(compiled))
                 })
                 .collect(),
         }
@@ -193,11 +203,12 @@ impl Snapshot {
 impl Route {
     fn compile(
         route: &settings::Route,
-        upstreams: &HashMap<String, Arc<Upstream>>,
+        upstreams: &ByName<Upstream>,
+        limits: &ByName<Limit>,
         process: &Process,
         log: &LogSettings,
     ) -> Self {
-        let filters = filters(route, process);
+        let filters = filters(route, limits, process);
         let which = |sees: fn(&dyn Filter) -> bool| {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
@@ -227,9 +238,13 @@ impl Route {
 }
 
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
-fn filters(route: &settings::Route, process: &Process) -> Vec<Box<dyn Filter>> {
+fn filters(route: &settings::Route, limits: &ByName<Limit>, process: &Process) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
+    let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
+    for limits in Limits::compile(&route.name, route.limits.iter().filter_map(named).collect()) {
+        add(Some(Box::new(limits)));
+    }
     if let settings::Action::Forward(forward) = &route.action {
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
@@ -250,7 +265,9 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Process;
+    use std::sync::Arc;
+
+    use super::{ByName, Limit, Process};
     use crate::settings::parse;
 
     const WHOLE: &str = "
@@ -265,6 +282,14 @@ mod tests {
         rewrite = { prefix = '/x' }
         request_headers = { remove = ['cookie'] }
         max_body_bytes = 1
+        limits = ['early', 'late']
+        [limits.early]
+        requests = 1
+        per = '1s'
+        [limits.late]
+        requests = 1
+        per = '1s'
+        key = ['identity']
         [[routes]]
         path = '/plain'
         upstream = 'a'
@@ -287,12 +312,21 @@ mod tests {
         let (settings, problems) = parse("f", WHOLE);
         assert!(problems.is_empty(), "{problems:?}");
         let process = Process::new(1, false);
-        let filters: Vec<_> = settings.routes.iter().map(|route| super::filters(route, &process)).collect();
+        let limits: ByName<Limit> = settings
+            .limits
+            .iter()
+            .map(|limit| (limit.name.clone(), Arc::new(Limit::new(&limit.rule))))
+            .collect();
+        let filters: Vec<_> =
+            settings.routes.iter().map(|route| super::filters(route, &limits, &process)).collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {
             filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
         };
         assert_eq!(shown(0), documented);
-        assert_eq!(shown(1), documented[..2], "a plain route");
-        assert_eq!(shown(2), documented[..1], "a fixed response");
+        let only = |names: &[&str]| -> Vec<(&str, &str)> {
+            documented.iter().filter(|(_, name)| names.contains(name)).copied().collect()
+        };
+        assert_eq!(shown(1), only(&["max_body_bytes", "forwarded"]), "a plain route");
+        assert_eq!(shown(2), only(&["max_body_bytes"]), "a fixed response");
     }
 }

@@ -14,6 +14,7 @@ mod grpc;
 mod http2;
 mod http2_upstream;
 mod lifecycle;
+mod limits;
 mod proxying;
 mod random;
 mod reload;

@@ -1,5 +1,6 @@
 //! The settings as plain data.
 
+mod limit;
 mod listener;
 mod route;
 mod template;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use super::Secret;
 use crate::observe::log_settings::LogSettings;
 
+pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
@@ -43,6 +45,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Upstream>,
+    /// The limits that routes name.
+    pub limits: Vec<Limit>,
     /// Which request is answered how.
     pub routes: Vec<Route>,
     /// Every file that the settings name, also where another mistake stands beside it.

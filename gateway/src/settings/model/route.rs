@@ -34,6 +34,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Changes to the fields of the response, also of a redirect or a fixed response.
     pub response_headers: HeaderEdits,
+    /// The names of its limits.
+    pub limits: Vec<String>,
     /// The longest request body in bytes, instead of the listener's.
     pub max_body_bytes: Option<u64>,
     /// The longest time from the head of a request to the end of its response.
@@ -56,6 +58,7 @@ impl Default for Route {
             action: Action::Welcome,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
+            limits: Vec::new(),
             max_body_bytes: None,
             request_timeout: None,
             per_try_timeout: None,
