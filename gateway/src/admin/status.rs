@@ -34,7 +34,10 @@ pub fn status(metrics: &Metrics, snapshot: &Snapshot, ready: bool) -> Json {
 
 fn route(route: &Route) -> Json {
     let action = match &route.action {
-        Action::Forward(forward) => format!("to {}", forward.names().join(", ")),
+        Action::Forward(forward) => {
+            let names: Vec<&str> = forward.shares().map(|(_, one)| one.settings.name.as_str()).collect();
+            format!("to {}", names.join(", "))
+        }
         Action::Redirect(_) => "redirect".to_owned(),
         Action::Respond(_) => "respond".to_owned(),
         Action::Welcome => "welcome page".to_owned(),

@@ -12,7 +12,7 @@ use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
 use super::report::Report;
-use super::{Settings, listeners, observe, routes, upstreams};
+use super::{Settings, authenticators, limits, listeners, observe, routes, upstreams};
 use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
@@ -183,7 +183,10 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     admin.finish();
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
-    settings.routes = routes::read(&mut root, &settings.upstreams);
+    settings.authenticators = authenticators::read(&mut root);
+    settings.limits = limits::read(&mut root);
+    settings.routes =
+        routes::read(&mut root, &settings.upstreams, &settings.authenticators, &settings.limits);
     if let Some(log) = observe::access_log(&mut root, &settings.routes) {
         settings.access_log = log;
     }
@@ -200,6 +203,8 @@ fn empty() -> Settings {
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
+        authenticators: Vec::new(),
+        limits: Vec::new(),
         routes: Vec::new(),
         shown: String::new(),
         files: Vec::new(),

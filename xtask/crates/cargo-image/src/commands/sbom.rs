@@ -23,15 +23,16 @@ use oci_image::oci::PlatformSpec;
 use oci_registry::Client;
 use rust_workspace::binary;
 use rust_workspace::settings::{Unlisted, Workspace};
+use serde_json::Value;
 
 /// Write what an image is made of, for each platform
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  cargo xtask sbom                              target/sbom/NAME-linux-amd64.cdx.json and so on
+  cargo xtask sbom                              target/sbom/NAME-linux-amd64.cdx.json, .spdx.json and so on
   cargo xtask sbom --format spdx --output dist")]
 pub struct Flags {
-    /// The format
+    /// The format, or both
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
     /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
@@ -50,18 +51,27 @@ pub struct Flags {
 
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Format {
-    /// CycloneDX 1.6, JSON
+    /// Both of them
     #[default]
+    All,
+    /// CycloneDX 1.6, JSON
     Cyclonedx,
     /// SPDX 2.3, JSON
     Spdx,
 }
 
+/// Makes the document of a format.
+type Writer = fn(&Bom<'_>) -> Value;
+
 impl Format {
-    fn ending(self) -> &'static str {
+    /// What is written: how its files end, and the document.
+    fn documents(self) -> Vec<(&'static str, Writer)> {
+        let cyclonedx: (_, Writer) = ("cdx.json", bom::cyclonedx);
+        let spdx: (_, Writer) = ("spdx.json", bom::spdx);
         match self {
-            Self::Cyclonedx => "cdx.json",
-            Self::Spdx => "spdx.json",
+            Self::All => vec![cyclonedx, spdx],
+            Self::Cyclonedx => vec![cyclonedx],
+            Self::Spdx => vec![spdx],
         }
     }
 }
@@ -214,31 +224,25 @@ impl SbomWork {
             let named = || Name::of_image(&inventory.image);
             let name = self.repository.clone().map_or_else(named, Name::of_repository);
             let bom = Bom::of(&name, inventory, &self.licences, overlooked);
-            let document = match format {
-                Format::Cyclonedx => bom::cyclonedx(&bom),
-                Format::Spdx => bom::spdx(&bom),
-            };
             let platform = inventory.image.platform.clone();
             // What a foreign config calls its platform is no path.
             let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
             let in_name = |char: &char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
             let short: String = name.short().chars().filter(in_name).take(100).collect();
-            let name = format!(
-                "{}-{}-{}.{}",
-                short.trim_start_matches('.'),
-                plain(&platform.os),
-                plain(&platform.architecture),
-                format.ending()
-            );
-            let path = self.output.join(name);
-            if self.written.iter().any(|(_, other, _)| *other == path) {
-                return Err(Fault::failed("two manifests for one platform")
-                    .at(path.display())
-                    .hint("choose one: --image DIR@sha256:…")
-                    .into());
+            let (os, architecture) = (plain(&platform.os), plain(&platform.architecture));
+            for (ending, document) in format.documents() {
+                let name = format!("{}-{os}-{architecture}.{ending}", short.trim_start_matches('.'));
+                let path = self.output.join(name);
+                if self.written.iter().any(|(_, other, _)| *other == path) {
+                    return Err(Fault::failed("two manifests for one platform")
+                        .at(path.display())
+                        .hint("choose one: --image DIR@sha256:…")
+                        .into());
+                }
+                let text = format!("{:#}\n", document(&bom));
+                fs::write(&path, text).with_context(|| path.display().to_string())?;
+                self.written.push((platform.clone(), path, bom.count()));
             }
-            fs::write(&path, format!("{document:#}\n")).with_context(|| path.display().to_string())?;
-            self.written.push((platform, path, bom.count()));
         }
         Ok(format!("{} documents", self.written.len()))
     }
