@@ -21,6 +21,7 @@ mod http2_upstream;
 mod jwks;
 mod lifecycle;
 mod limits;
+mod prometheus;
 mod proxying;
 mod random;
 mod reload;
