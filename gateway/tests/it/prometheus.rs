@@ -49,7 +49,10 @@ impl Prometheus {
 
     /// The series of a query; none until there are some.
     fn query(&self, query: &str) -> Vec<Value> {
-        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let mut encoded = String::new();
+        for byte in query.bytes() {
+            encoded.push_str(&format!("%{byte:02x}"));
+        }
         let request =
             format!("GET /api/v1/query?query={encoded} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
         let answer = ask(self.address, request);
