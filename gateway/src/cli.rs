@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
-use crate::admin::health;
+use crate::admin::health::{self, HealthError};
+use crate::admin::top;
+use crate::commands::{self, check, explain};
+use crate::filter::authentication::hash_key;
 use crate::observe::stderr::{print_line, say};
 use crate::prepare::Findings;
 use crate::reload::{self, Loaded};
 use crate::run;
-use crate::settings::{self, Settings, Source};
+use crate::settings::{self, Settings, Source, warning};
 use crate::snapshot::Process;
 
 /// How long `gateway health` waits unless told otherwise.
@@ -26,10 +29,16 @@ const HELP: &str = "\
 gateway, an HTTP gateway
 
 usage:
-  gateway [run] [--config FILE]     accept and forward requests
-  gateway check [--config FILE]     find every mistake in the settings
-  gateway health [--config FILE] [--address ADDRESS] [--timeout DURATION]
-                                    ask a running gateway whether it is ready
+  gateway [run]                accept and forward requests
+  gateway check                find every mistake in the settings
+  gateway explain METHOD URL   show what a request would meet: listener, route,
+                               filters, upstream, and why not the other routes
+  gateway schema               print the JSON Schema of the settings
+  gateway health               ask a running gateway whether it is ready
+  gateway top                  show routes, endpoints and failures of a running
+                               gateway on this machine
+  gateway hash-key             read an API key from standard input and print the
+                               hash of it that the settings have
   gateway --version
   gateway --help
 
@@ -37,20 +46,59 @@ options:
   -c, --config FILE       the settings; otherwise $GATEWAY_CONFIG, otherwise
                           /etc/gateway/gateway.toml if it exists, otherwise
                           built-in ones
+check:
+      --deny-warnings     end with 1 if there are warnings
+      --allow NAME        do not tell warnings of this name
+      --print             print the settings with all defaults, secrets masked
+      --json              print the problems as JSON
+explain:
+  -H, --header 'N: V'     a field of the request
+      --client ADDRESS    the client's address (default 127.0.0.1)
+      --json              print the answer as JSON
+health, top:
       --address ADDRESS   the admin listener, instead of the one in the settings
       --timeout DURATION  how long to wait for an answer (default 2s)
 
-exit codes: 0 done, 1 failed, 2 wrong usage or settings
+exit codes: 0 done, 1 failed, warned or refused, 2 wrong usage or settings
 ";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
     Run,
     Check,
+    Explain,
+    Schema,
     Health,
+    Top,
+    HashKey,
     Version,
     Help,
 }
+
+/// The commands by the names that are typed.
+const COMMANDS: [(&str, Command); 9] = [
+    ("run", Command::Run),
+    ("check", Command::Check),
+    ("explain", Command::Explain),
+    ("schema", Command::Schema),
+    ("health", Command::Health),
+    ("top", Command::Top),
+    ("hash-key", Command::HashKey),
+    ("version", Command::Version),
+    ("help", Command::Help),
+];
+
+/// The options that belong to some commands only.
+const OPTIONS: [(&str, &[Command]); 8] = [
+    ("--deny-warnings", &[Command::Check]),
+    ("--allow", &[Command::Check]),
+    ("--print", &[Command::Check]),
+    ("--json", &[Command::Check, Command::Explain]),
+    ("--header", &[Command::Explain]),
+    ("--client", &[Command::Explain]),
+    ("--address", &[Command::Health, Command::Top]),
+    ("--timeout", &[Command::Health, Command::Top]),
+];
 
 #[derive(Debug)]
 struct Arguments {
@@ -58,6 +106,8 @@ struct Arguments {
     config: Option<PathBuf>,
     address: Option<SocketAddr>,
     timeout: Option<Duration>,
+    check: check::Options,
+    question: explain::Question,
 }
 
 /// Runs the command of the given arguments, the first of which is the program's name.
@@ -73,16 +123,39 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Help => print(HELP),
         Command::Version => print(&format!("gateway {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Run => run_command(&arguments),
-        Command::Check => check_command(&arguments),
-        Command::Health => health_command(&arguments),
+        Command::Check => check::run(&source(&arguments), &arguments.check),
+        Command::Explain => explain::run(&source(&arguments), &arguments.question),
+        Command::Schema => print(&format!("{:#}\n", settings::schema(&settings::describe()))),
+        Command::Health => {
+            with_admin(&arguments, |address, limit| health::ask(address, limit).map(|()| print("ready\n")))
+        }
+        Command::Top => {
+            with_admin(&arguments, |address, limit| top::run(address, limit).map(|()| ExitCode::SUCCESS))
+        }
+        Command::HashKey => hash_key_command(),
     }
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lexopt::Error> {
     let mut parser = lexopt::Parser::from_iter(arguments);
     let mut command = None;
-    let mut parsed = Arguments { command: Command::Run, config: None, address: None, timeout: None };
+    let mut parsed = Arguments {
+        command: Command::Run,
+        config: None,
+        address: None,
+        timeout: None,
+        check: check::Options::default(),
+        question: explain::Question::default(),
+    };
+    let mut given = Vec::new();
+    let mut operands = Vec::new();
     while let Some(argument) = parser.next()? {
+        let option = match &argument {
+            Long(name) => format!("--{name}"),
+            Short('H') => "--header".to_owned(),
+            _ => String::new(),
+        };
+        given.extend(OPTIONS.iter().find(|(known, _)| *known == option));
         match argument {
             Short('h') | Long("help") => command = Some(Command::Help),
             Short('V') | Long("version") => command = Some(Command::Version),
@@ -96,34 +169,57 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lex
                 })?;
                 parsed.timeout = Some(timeout);
             }
-            Value(name) if command.is_none() => {
-                command = Some(match name.to_str() {
-                    Some("run") => Command::Run,
-                    Some("check") => Command::Check,
-                    Some("health") => Command::Health,
-                    Some("help") => Command::Help,
-                    Some("version") => Command::Version,
-                    _ => return Err(format!("there is no command {}", name.display()).into()),
-                });
-            }
+            Long("deny-warnings") => parsed.check.deny_warnings = true,
+            Long("allow") => parsed.check.allow.push(warning_name(&parser.value()?.string()?)?),
+            Long("print") => parsed.check.print = true,
+            Long("json") => (parsed.check.json, parsed.question.json) = (true, true),
+            Short('H') | Long("header") => parsed.question.fields.push(parser.value()?.string()?),
+            Long("client") => parsed.question.client = parser.value()?.parse()?,
+            Value(name) if command.is_none() => command = Some(command_of(&name.string()?)?),
+            Value(operand) if command == Some(Command::Explain) => operands.push(operand.string()?),
             _ => return Err(argument.unexpected()),
         }
     }
     parsed.command = command.unwrap_or(Command::Run);
-    let asks = parsed.command == Command::Health;
-    if parsed.address.is_some() && !asks {
-        return Err("--address belongs to gateway health".into());
+    if parsed.command == Command::Help {
+        return Ok(parsed);
     }
-    if parsed.timeout.is_some() && !asks {
-        return Err("--timeout belongs to gateway health".into());
+    for (option, commands) in given {
+        if !commands.contains(&parsed.command) {
+            let names = COMMANDS.iter().filter(|(_, command)| commands.contains(command));
+            let names: Vec<&str> = names.map(|(name, _)| *name).collect();
+            return Err(format!("{option} belongs to gateway {}", names.join(" and ")).into());
+        }
+    }
+    if parsed.check.json && parsed.check.print {
+        return Err("--json and --print exclude each other".into());
+    }
+    if parsed.command == Command::Explain {
+        let [method, url] = <[String; 2]>::try_from(operands)
+            .map_err(|_| "gateway explain takes a method and a URL, such as GET http://example.com/x")?;
+        (parsed.question.method, parsed.question.url) = (method, url);
     }
     Ok(parsed)
 }
 
+fn command_of(name: &str) -> Result<Command, String> {
+    if let Some((_, command)) = COMMANDS.iter().find(|(known, _)| *known == name) {
+        return Ok(*command);
+    }
+    let near = settings::nearest(name, COMMANDS.iter().map(|(name, _)| *name));
+    let advice = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+    Err(format!("there is no command '{}'{advice}", name.escape_debug()))
+}
+
+fn warning_name(name: &str) -> Result<String, String> {
+    if warning::ALL.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("there is no warning '{}'; known are: {}", name.escape_debug(), warning::ALL.join(", ")))
+}
+
 fn print(text: &str) -> ExitCode {
-    use std::io::Write;
-    // A reader that has read enough is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    commands::print(text);
     ExitCode::SUCCESS
 }
 
@@ -137,7 +233,7 @@ fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
     let loaded = reload::load(&source(arguments), process, None);
     let Findings { problems, warnings } = &loaded.findings;
     for warning in warnings {
-        print_line(format_args!("{warning} (warning)"));
+        print_line(warning);
     }
     if problems.is_empty() {
         return Ok(loaded);
@@ -169,15 +265,11 @@ fn run_command(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn check_command(arguments: &Arguments) -> ExitCode {
-    match load(arguments).map(|loaded| loaded.file) {
-        Ok(Some(file)) => print(&format!("{}: no problems\n", file.display())),
-        Ok(None) => print("no settings file; the built-in settings have no problems\n"),
-        Err(code) => code,
-    }
-}
-
-fn health_command(arguments: &Arguments) -> ExitCode {
+/// Runs a command that asks the admin listener.
+fn with_admin(
+    arguments: &Arguments,
+    ask: impl FnOnce(SocketAddr, Duration) -> Result<ExitCode, HealthError>,
+) -> ExitCode {
     let address = if let Some(address) = arguments.address {
         address
     } else {
@@ -192,10 +284,27 @@ fn health_command(arguments: &Arguments) -> ExitCode {
         say("the admin listener has no fixed port; name it with --address");
         return ExitCode::from(MISUSED);
     }
-    match health::ask(address, arguments.timeout.unwrap_or(HEALTH_TIMEOUT)) {
-        Ok(()) => print("ready\n"),
+    ask(address, arguments.timeout.unwrap_or(HEALTH_TIMEOUT)).unwrap_or_else(|error| {
+        say(error);
+        ExitCode::from(FAILED)
+    })
+}
+
+/// Prints the hash of the API key on standard input, without the end of its line.
+fn hash_key_command() -> ExitCode {
+    let mut key = String::new();
+    match std::io::stdin().read_line(&mut key) {
+        Ok(_) if !key.trim_end_matches(['\r', '\n']).is_empty() => {
+            print(&format!("{}\n", hash_key(key.trim_end_matches(['\r', '\n']).as_bytes())))
+        }
+        Ok(_) => {
+            say(
+                "there is no key on standard input; write one, for example: openssl rand -hex 32 | gateway hash-key",
+            );
+            ExitCode::from(MISUSED)
+        }
         Err(error) => {
-            say(error);
+            say(format_args!("standard input cannot be read: {error}"));
             ExitCode::from(FAILED)
         }
     }
@@ -214,6 +323,19 @@ mod tests {
             ("gateway check --config f", Some(Command::Check)),
             ("gateway --config=f check", Some(Command::Check)),
             ("gateway health --timeout 500ms --address 127.0.0.1:1", Some(Command::Health)),
+            ("gateway top --address 127.0.0.1:1", Some(Command::Top)),
+            ("gateway hash-key", Some(Command::HashKey)),
+            ("gateway check --deny-warnings --allow shadowed-route --print", Some(Command::Check)),
+            ("gateway check --json", Some(Command::Check)),
+            ("gateway explain GET /x -H a:b --client ::1 --json", Some(Command::Explain)),
+            ("gateway schema", Some(Command::Schema)),
+            ("gateway check --json --print", None),
+            ("gateway check --allow shadowed", None),
+            ("gateway run --json", None),
+            ("gateway check -H a:b", None),
+            ("gateway explain GET", None),
+            ("gateway explain GET /x /y", None),
+            ("gateway check GET", None),
             ("gateway --version", Some(Command::Version)),
             ("gateway run --help", Some(Command::Help)),
             ("gateway fly", None),

@@ -3,15 +3,16 @@
 //!
 //! The modules, from the bottom up; each knows only those before it: [`json`], [`net`], [`http`],
 //! [`http1`], [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
-//! [`probe`], [`settings`], [`state`], [`route`], [`worker`], [`exchange`], [`filter`], [`upstream`],
-//! [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`] and [`cli`].
-//! `tests/seams.rs` reads this list and holds the code to it.
+//! [`jose`], [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
+//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`],
+//! [`commands`] and [`cli`]. `tests/seams.rs` reads this list and holds the code to it.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used))]
 
 pub mod admin;
 pub mod cli;
+pub mod commands;
 pub mod dial;
 pub mod endpoint;
 pub mod exchange;
@@ -20,7 +21,9 @@ pub mod filter;
 pub mod http;
 pub mod http1;
 pub mod http2;
+pub mod jose;
 pub mod json;
+pub mod limit;
 pub mod listener;
 pub mod net;
 pub mod observe;

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::filter::authentication::Authenticators;
 use crate::listener::tls;
 use crate::route;
-use crate::settings::{Place, Problem, Settings, files, secret};
+use crate::settings::{Place, Problem, Settings, files, secret, warning};
 use crate::snapshot::{Process, Snapshot};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
@@ -18,12 +19,14 @@ pub struct Prepared {
     /// TLS for each listener that speaks it.
     tls: Vec<Option<ServerTls>>,
     upstreams: Vec<Arc<Upstream>>,
+    authenticators: Authenticators,
 }
 
 impl Prepared {
     /// Makes a snapshot of settings that are free of problems.
     pub(crate) fn compile(self, process: &Process) -> (Settings, Snapshot) {
-        let snapshot = Snapshot::compile(&self.settings, self.tls, self.upstreams, process);
+        let snapshot =
+            Snapshot::compile(&self.settings, self.tls, self.upstreams, self.authenticators, process);
         (self.settings, snapshot)
     }
 }
@@ -49,16 +52,22 @@ pub fn prepare(
     previous: Option<&Snapshot>,
 ) -> (Prepared, Findings) {
     let place = |(place, text)| Problem { file: file.to_owned(), place: Some(place), code: None, text };
+    let warn =
+        |code, place, text| Problem { file: file.to_owned(), place: Some(place), code: Some(code), text };
     let is_whole = found.is_empty();
     let mut problems = found;
     let mut warnings = Vec::new();
     for read in [files::check(&settings.files, SystemTime::now()), secret::check(&settings.secrets)] {
         problems.extend(read.problems.into_iter().map(place));
-        warnings.extend(read.warnings.into_iter().map(place));
+        warnings.extend(read.warnings.into_iter().map(|(place, code, text)| warn(code, place, text)));
     }
     if is_whole {
-        warnings.extend(unused(&settings).into_iter().map(place));
-        warnings.extend(shadowed(&settings).into_iter().map(place));
+        warnings.extend(
+            unused(&settings).into_iter().map(|(place, text)| warn(warning::UNUSED_UPSTREAM, place, text)),
+        );
+        warnings.extend(
+            shadowed(&settings).into_iter().map(|(place, text)| warn(warning::SHADOWED_ROUTE, place, text)),
+        );
     }
     let mut configs = Vec::new();
     for listener in &settings.listeners {
@@ -88,12 +97,18 @@ pub fn prepare(
             }
         }
     }
+    let before = previous.map(|previous| &previous.authenticators);
+    let authenticators = Authenticators::load(&settings.authenticators, &process.resolver, before);
+    let authenticators = authenticators.unwrap_or_else(|errors| {
+        problems.extend(errors.into_iter().map(place));
+        Authenticators::default()
+    });
     for found in [&mut problems, &mut warnings] {
         found.sort_by_key(|problem| problem.place);
         // A listener tells of its files once more.
         found.dedup();
     }
-    (Prepared { settings, tls: configs, upstreams }, Findings { problems, warnings })
+    (Prepared { settings, tls: configs, upstreams, authenticators }, Findings { problems, warnings })
 }
 
 /// Upstreams to which no route leads.

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders and files that every request passes.
-const WAY_OF_A_REQUEST: [&str; 12] = [
+const WAY_OF_A_REQUEST: [&str; 13] = [
     "endpoint",
     "exchange",
     "filter",
     "http",
     "http1",
     "http2",
+    "limit",
     "listener/http1.rs",
     "listener/http2.rs",
     "proxy",
@@ -24,9 +25,22 @@ const SHARED: [&str; 7] =
     ["Mutex", "RwLock", "Condvar", "Semaphore", "mpsc", "Arc::clone", "tokio::sync::watch"];
 
 /// The files of [`WAY_OF_A_REQUEST`] that hold such a thing all the same, each with the reason.
-const EXCEPTIONS: [(&str, &[&str], &str); 5] = [
+const EXCEPTIONS: [(&str, &[&str], &str); 10] = [
     ("endpoint/circuit.rs", &["Semaphore", "Arc::clone"], "a request passes it only where `circuit` is set"),
     ("endpoint/cluster.rs", &["Mutex", "Arc::clone"], "locked by an ejection only; cloned at the start"),
+    (
+        "filter/authentication/mod.rs",
+        &["Arc::clone"],
+        "cloned by a request with `authentication`: a wait may outlive what began it",
+    ),
+    ("filter/authentication/load.rs", &["Arc::clone"], "authenticators are made at the start"),
+    ("filter/limits.rs", &["Arc::clone"], "cloned where a request waits for another to end"),
+    (
+        "limit/concurrency.rs",
+        &["Mutex", "Arc::clone"],
+        "a request passes it only where a limit with `concurrent` is set",
+    ),
+    ("limit/table.rs", &["Mutex"], "a request passes it only where a limit is set"),
     ("proxy/mirror.rs", &["Arc::clone"], "a copy outlives its request; only where `mirror` is set"),
     ("upstream/config.rs", &["Arc::clone"], "upstreams are made where settings are compiled"),
     ("worker/locals.rs", &["Mutex"], "locked where settings are compiled and freed"),

@@ -8,6 +8,7 @@ mod conformance;
 mod fuzz;
 mod oracles;
 mod program;
+mod reload;
 mod soak;
 mod table;
 mod target;
@@ -29,6 +30,7 @@ enum Command {
     Bench(bench::Flags),
     Conformance(conformance::Flags),
     Soak(soak::Flags),
+    Reload(reload::Flags),
     Fuzz(fuzz::Flags),
     #[command(hide = true)]
     Serve(soak::Serve),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Bench(flags) => flags.run(),
         Command::Conformance(flags) => flags.run(),
         Command::Soak(flags) => flags.run(),
+        Command::Reload(flags) => flags.run(),
         Command::Fuzz(flags) => flags.run(),
         Command::Serve(serve) => serve.run(),
     });

@@ -98,6 +98,22 @@ fn soak() {
 }
 
 #[test]
+fn reloads_lose_nothing() {
+    lab(&[
+        "reload",
+        "--reloads",
+        "10",
+        "--routes",
+        "1000",
+        "--interval",
+        "700",
+        "--rate",
+        "200",
+        "--without-p99",
+    ]);
+}
+
+#[test]
 fn the_benchmark_runs() {
     let tools = ["nginx", "haproxy", "wrk", "h2load", "valgrind"];
     if have("bench-gateway", tools.iter().all(|tool| exists(tool)), &format!("needs {tools:?}")) {

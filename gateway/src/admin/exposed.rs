@@ -52,6 +52,7 @@ mod tests {
     use std::fmt::Write;
 
     use super::expose;
+    use crate::filter::authentication::Authenticators;
     use crate::http::Source;
     use crate::settings::parse;
     use crate::snapshot::{Process, Snapshot};
@@ -76,7 +77,8 @@ mod tests {
         metrics.failed(Source::Upstream, "connect");
         let upstream = Upstream::compile(&settings.upstreams[0], &process.resolver, metrics, None);
         let upstreams = vec![upstream.expect("an upstream")];
-        let snapshot = Snapshot::compile(&settings, vec![None], upstreams, &process);
+        let snapshot =
+            Snapshot::compile(&settings, vec![None], upstreams, Authenticators::default(), &process);
         let out = expose(metrics, &snapshot);
         let mut rows = "| name | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
         for family in out.families() {

@@ -44,7 +44,46 @@ pub fn ask(address: SocketAddr, limit: Duration) -> Result<(), HealthError> {
     Err(HealthError::NotReady(address, line.escape_debug().to_string()))
 }
 
+/// The body of a response with status 200 to a GET of `path`, read for `limit` in all.
+///
+/// # Errors
+///
+/// [`HealthError`] unless the status is 200.
+pub fn body(address: SocketAddr, path: &str, limit: Duration) -> Result<Vec<u8>, HealthError> {
+    let address = reachable(address);
+    let silent = |error| HealthError::Silent(address, error);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let response = exchange(address, &request, limit, |_| false).map_err(silent)?;
+    let Some(end) = response.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Err(silent(io::ErrorKind::UnexpectedEof.into()));
+    };
+    let (head, body) = response.split_at(end + 4);
+    let line = String::from_utf8_lossy(head).lines().next().unwrap_or_default().to_owned();
+    if line.split(' ').nth(1) == Some("200") {
+        return Ok(body.to_vec());
+    }
+    let why = String::from_utf8_lossy(body).trim().to_owned();
+    Err(HealthError::NotReady(address, format!("{line}: {why}").escape_debug().to_string()))
+}
+
 fn status_line(address: SocketAddr, limit: Duration) -> io::Result<String> {
+    let request = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let is_enough = |bytes: &[u8]| bytes.contains(&b'\n') || bytes.len() >= 4096;
+    let bytes = exchange(address, request, limit, is_enough)?;
+    if !bytes.contains(&b'\n') {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(line).trim_end().to_owned())
+}
+
+/// What comes in answer to a request, until it is enough or the connection ends.
+fn exchange(
+    address: SocketAddr,
+    request: &str,
+    limit: Duration,
+    is_enough: impl Fn(&[u8]) -> bool,
+) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + limit;
     let left = || {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -55,19 +94,18 @@ fn status_line(address: SocketAddr, limit: Duration) -> io::Result<String> {
     };
     let mut stream = TcpStream::connect_timeout(&address, left()?)?;
     stream.set_write_timeout(Some(left()?))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
-    let mut piece = [0; 512];
-    while !bytes.contains(&b'\n') && bytes.len() < 4096 {
+    let mut piece = [0; 4096];
+    while !is_enough(&bytes) {
         stream.set_read_timeout(Some(left()?))?;
         let count = stream.read(&mut piece)?;
         if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            break;
         }
         bytes.extend_from_slice(&piece[..count]);
     }
-    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(line).trim_end().to_owned())
+    Ok(bytes)
 }
 
 /// Where a socket bound to `address` is reached from its own host.

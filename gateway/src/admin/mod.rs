@@ -2,4 +2,7 @@
 
 pub mod exposed;
 pub mod health;
+pub mod page;
 pub mod serve;
+pub mod status;
+pub mod top;

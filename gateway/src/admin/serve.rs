@@ -1,8 +1,8 @@
-//! Answers `/livez`, `/readyz`, `/metrics` and `/-/reload` over HTTP/1.1.
+//! Answers `/livez`, `/readyz`, `/metrics`, `/-/reload` and the admin page at `/-/` over HTTP/1.1.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, ready};
@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::exposed::expose;
+use super::page;
+use super::status::status;
 use crate::http::Rejection;
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Sink};
@@ -79,9 +81,10 @@ pub async fn serve(socket: StdListener, admin: Admin) -> std::io::Result<()> {
 }
 
 async fn connection(stream: TcpStream, admin: Admin) {
+    let peer = stream.peer_addr().ok();
     let mut wire = Wire::new(Stream::Tcp(stream), Vec::new(), LIMITS);
     let ended = async {
-        while exchange(&mut wire, &admin).await? {}
+        while exchange(&mut wire, &admin, peer).await? {}
         poll_fn(|cx| wire.poll_shutdown(cx)).await.map_err(Broken::Io)
     };
     // Whoever asked for health and broke off has an answer of their own.
@@ -99,7 +102,7 @@ struct Request {
 }
 
 /// Answers one request; false if the connection ends.
-async fn exchange(wire: &mut Wire, admin: &Admin) -> Result<bool, Broken> {
+async fn exchange(wire: &mut Wire, admin: &Admin, peer: Option<SocketAddr>) -> Result<bool, Broken> {
     let Ok(read) = timeout(HEADER_TIMEOUT, poll_fn(|cx| poll_request(wire, cx))).await else {
         return Ok(false);
     };
@@ -107,7 +110,7 @@ async fn exchange(wire: &mut Wire, admin: &Admin) -> Result<bool, Broken> {
         Ok(None) => return Ok(false),
         Ok(Some(request)) => {
             wire.discard_body();
-            let answer = admin.answer(&request).await;
+            let answer = admin.answer(&request, peer).await;
             (answer, request.method == Method::HEAD, request.persists && wire.is_body_used())
         }
         Err(rejection) => (Answer::text(rejection.status, format!("{}\n", rejection.public)), false, false),
@@ -155,6 +158,8 @@ struct Answer {
     status: StatusCode,
     kind: &'static [u8],
     body: Cow<'static, [u8]>,
+    /// Whether it belongs to the admin page.
+    is_page: bool,
     /// The methods that are allowed, of a response that refuses one.
     allow: &'static str,
 }
@@ -165,7 +170,7 @@ impl Answer {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         };
-        Self { status, kind: PLAIN, body, allow: "" }
+        Self { status, kind: PLAIN, body, is_page: false, allow: "" }
     }
 
     /// Writes the head into the write buffer.
@@ -176,6 +181,12 @@ impl Answer {
         append_status(out, self.status);
         append_field(out, b"content-type", self.kind);
         append_field(out, b"cache-control", b"no-store");
+        if self.is_page {
+            append_field(out, b"content-security-policy", page::POLICY.as_bytes());
+            append_field(out, b"x-content-type-options", b"nosniff");
+            append_field(out, b"referrer-policy", b"no-referrer");
+            append_field(out, b"cross-origin-resource-policy", b"same-origin");
+        }
         append_field(out, b"date", httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
         if !self.allow.is_empty() {
             append_field(out, b"allow", self.allow.as_bytes());
@@ -190,8 +201,26 @@ impl Answer {
 }
 
 impl Admin {
-    async fn answer(&self, request: &Request) -> Answer {
+    /// A part of the admin page with its media type.
+    fn page(&self, path: &str) -> Option<(&'static str, Cow<'static, [u8]>)> {
+        let snapshot = self.reload.snapshot();
+        match path {
+            "/-/status" => {
+                let status = status(&self.metrics, &snapshot, self.ready.load(Ordering::Relaxed));
+                Some(("application/json", status.to_string().into_bytes().into()))
+            }
+            "/-/settings" => Some(("text/plain; charset=utf-8", snapshot.shown.clone().into_bytes().into())),
+            _ => page::file(path).map(|(kind, text)| (kind, text.as_bytes().into())),
+        }
+    }
+
+    async fn answer(&self, request: &Request, peer: Option<SocketAddr>) -> Answer {
         let path = request.target.path.as_str();
+        if path.starts_with("/-/")
+            && let Some((status, why)) = page::refused(peer, &request.target, &request.fields)
+        {
+            return Answer { is_page: true, ..Answer::text(status, why) };
+        }
         let allowed = if path == RELOAD { "POST" } else { "GET, HEAD" };
         if !allowed.split(", ").any(|one| one == request.method.as_str()) {
             let text = format!("only {}\n", allowed.replace(", ", " and "));
@@ -205,10 +234,18 @@ impl Admin {
                 let format = Format::negotiate(request.fields.named(b"accept"));
                 let body = expose(&self.metrics, &self.reload.snapshot()).finish(format).into();
                 let kind = format.content_type().as_bytes();
-                Answer { status: StatusCode::OK, kind, body, allow: "" }
+                Answer { kind, body, ..Answer::text(StatusCode::OK, "") }
             }
             RELOAD => reloaded(self.reload.reload(Cause::Admin).await),
-            _ => Answer::text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /-/reload\n"),
+            _ => match self.page(path) {
+                Some((kind, body)) => {
+                    Answer { kind: kind.as_bytes(), body, is_page: true, ..Answer::text(StatusCode::OK, "") }
+                }
+                None => Answer::text(
+                    StatusCode::NOT_FOUND,
+                    "here are /livez, /readyz, /metrics, /-/ and /-/reload\n",
+                ),
+            },
         }
     }
 }

@@ -51,7 +51,14 @@ impl fmt::Display for DialError {
         {
             write!(f, " ({address})")?;
         }
-        write!(f, ": {}", self.cause)
+        let cause = self.cause.to_string();
+        if cause.contains("CaUsedAsEndEntity") {
+            return f.write_str(
+                ": its certificate is that of an authority (CA:TRUE), which is not taken for a server; give it one \
+                 with CA:FALSE",
+            );
+        }
+        write!(f, ": {cause}")
     }
 }
 

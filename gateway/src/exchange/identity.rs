@@ -9,8 +9,6 @@ pub enum Kind {
     ApiKey,
     /// By a signed token (RFC 7519).
     Jwt,
-    /// By name and password (RFC 7617).
-    Basic,
     /// By a certificate in the TLS handshake.
     Certificate,
     /// A service says so.
@@ -23,7 +21,6 @@ impl Kind {
         match self {
             Self::ApiKey => "api_key",
             Self::Jwt => "jwt",
-            Self::Basic => "basic",
             Self::Certificate => "client_certificate",
             Self::ForwardAuth => "forward_auth",
         }

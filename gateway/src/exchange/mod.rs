@@ -3,13 +3,15 @@
 mod copied;
 pub mod fault;
 mod identity;
+mod limited;
 mod peer;
 mod record;
 
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
 pub use identity::{Identity, Kind};
-pub use peer::Peer;
+pub use limited::Limited;
+pub use peer::{Peer, ShownCertificate};
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -48,6 +50,8 @@ pub struct Exchange<'s> {
     pub identity: Option<Rc<Identity>>,
     /// The body for a mirror, if the request is copied.
     pub copied: Option<Box<Copied>>,
+    /// What limits say of the request, if it met any.
+    pub limited: Option<Box<Limited>>,
     /// Bytes of the request body.
     pub received: u64,
     /// Bytes of the response body.
@@ -89,6 +93,7 @@ impl<'s> Exchange<'s> {
             parameters: Parameters::default(),
             identity: None,
             copied: None,
+            limited: None,
             received: 0,
             sent: 0,
             route: None,
@@ -141,7 +146,7 @@ impl<'s> Exchange<'s> {
     pub fn fail(&mut self, failure: &dyn Failure) {
         let first = self.fail_with(failure.origin(), failure.reason());
         if first && failure.origin() != Source::Downstream {
-            self.detail = Some(failure.to_string());
+            self.detail = Some(without_links(&failure.to_string()).to_owned());
         }
     }
 
@@ -159,5 +164,25 @@ impl<'s> Exchange<'s> {
     pub fn finish(mut self) {
         record::end(&mut self);
         self.ended = true;
+    }
+}
+
+/// A text without the link to a manual behind it, which libraries add to their errors.
+fn without_links(text: &str) -> &str {
+    text.split("https://").next().unwrap_or(text).trim_end_matches([' ', ':', ',', ';', '('])
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn details_hold_no_links() {
+        let table = [
+            ("closed without close_notify: https://docs.rs/x#y", "closed without close_notify"),
+            ("no connection: refused", "no connection: refused"),
+            ("see https://a and https://b", "see"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(super::without_links(text), expected);
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::proxy_protocol::Proxied;
 use crate::settings::Listener;
 use crate::settings::network::unmapped;
+use crate::tls::Certificate;
 
 /// What is known of a client's connection.
 #[derive(Debug, Clone)]
@@ -26,6 +27,17 @@ pub struct Peer {
     pub forwarded: String,
     /// Becomes true when the connection is to end, since its listener was removed or changed.
     pub ending: Rc<Cell<bool>>,
+    /// The certificate that the client showed, verified in the handshake.
+    pub certificate: Option<Arc<ShownCertificate>>,
+}
+
+/// A certificate that a client showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownCertificate {
+    /// What it says.
+    pub certificate: Certificate,
+    /// The certificate itself (X.690).
+    pub der: Vec<u8>,
 }
 
 impl Peer {
@@ -40,7 +52,16 @@ impl Peer {
         };
         let proxied =
             local.map_or(Proxied::Local, |destination| Proxied::Ip { source: address, destination });
-        Self { listener, text: ip.to_string(), tls, trusted, proxied, forwarded, ending: Rc::default() }
+        Self {
+            listener,
+            text: ip.to_string(),
+            tls,
+            trusted,
+            proxied,
+            forwarded,
+            ending: Rc::default(),
+            certificate: None,
+        }
     }
 
     /// `http` or `https`, as the client speaks it.

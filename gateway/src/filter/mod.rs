@@ -5,9 +5,12 @@
 //! list that compiles a route, and a row in `docs/gateway.md`. Where it stands among the others is
 //! decided by its [`Phase`], not by the list or the settings.
 
+pub mod authentication;
+pub mod authorization;
 pub mod body_limit;
 pub mod forwarded;
 pub mod header_edits;
+pub mod limits;
 pub mod mirror;
 pub mod path_rewrite;
 pub mod redirect;
@@ -55,6 +58,8 @@ pub enum Phase {
     Authentication,
     /// Whether the sender may do that.
     Authorization,
+    /// What is too much of one sender is refused.
+    IdentityLimits,
     /// The upstream is told who asks.
     Client,
     /// The fields of the request are changed.
@@ -74,6 +79,7 @@ impl Phase {
             Self::Limits => "limits",
             Self::Authentication => "authentication",
             Self::Authorization => "authorization",
+            Self::IdentityLimits => "identity limits",
             Self::Client => "client",
             Self::Headers => "headers",
             Self::Target => "target",

@@ -14,11 +14,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::{http1, http2};
-use crate::exchange::Peer;
+use crate::exchange::{Peer, ShownCertificate};
 use crate::net::Stream;
 use crate::proxy_protocol::{self, MAX_HEADER, Parsed, Proxied};
 use crate::settings::Listener;
 use crate::snapshot::Current;
+use crate::tls::peer_certificate;
 use crate::worker::Worker;
 
 /// When the system begins to ask a silent peer whether it is still there.
@@ -59,7 +60,6 @@ pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, accepted: Accepted)
     }
     let mut peer = Peer::new(Arc::clone(&listener), addresses.0, addresses.1, tls.is_some());
     peer.ending = ending;
-    let peer = Rc::new(peer);
     let (stream, speaks_http2) = match tls {
         None => (Stream::Tcp(stream), !listener.protocols.http1),
         Some(tls) => {
@@ -67,10 +67,13 @@ pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, accepted: Accepted)
             let Ok(Ok(stream)) = tokio::time::timeout(listener.header_timeout, handshake).await else {
                 return;
             };
+            peer.certificate = peer_certificate(stream.get_ref().1)
+                .map(|(certificate, der)| Arc::new(ShownCertificate { certificate, der: der.to_vec() }));
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             (Stream::Tls(Box::new(stream.into())), http2 || !listener.protocols.http1)
         }
     };
+    let peer = Rc::new(peer);
     if speaks_http2 {
         return http2::serve(worker, current, peer, stream, Vec::new()).await;
     }

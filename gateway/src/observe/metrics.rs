@@ -116,6 +116,11 @@ impl Metrics {
         *failures.entry((source.as_str(), reason)).or_default() += 1;
     }
 
+    /// Lines of the access log that were lost.
+    pub fn log_lines_dropped(&self) -> u64 {
+        self.log.dropped()
+    }
+
     /// All families but those of the endpoints' health, which are not counted.
     pub fn expose(&self) -> Exposition {
         let mut out = Exposition::default();

@@ -16,9 +16,9 @@ mod waiting;
 mod welcome;
 mod whole;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Request};
 use crate::filter::{Answer, Verdict, forwarded};
 use crate::http::fields::Fields;
 use crate::http::name::Name;
@@ -76,6 +76,7 @@ async fn run<'s, D: Downstream>(
 ) -> Result<(), Failed> {
     let mut said = hop::strip(&mut exchange.request.fields)?;
     said.websocket |= exchange.request.connect.is_some();
+    expectations(exchange.request)?;
     if exchange.request.method == Method::OPTIONS
         && let Some(answer) = max_forwards(&mut exchange.request.fields)?
     {
@@ -116,6 +117,21 @@ async fn run<'s, D: Downstream>(
             Ok(())
         }
     }
+}
+
+/// Refuses what the client expects and the gateway does not know (RFC 9110 section 10.1.1).
+fn expectations(request: &Request) -> Result<(), Rejection> {
+    const UNKNOWN: Rejection = Rejection::with(
+        StatusCode::EXPECTATION_FAILED,
+        "expectation",
+        "The only expectation supported is 100-continue.",
+    );
+    let known = |value: &[u8]| {
+        let mut items = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        items.all(|item| item.is_empty() || item.eq_ignore_ascii_case(b"100-continue"))
+    };
+    let knows_all = request.version == Version::HTTP_10 || request.fields.all(Name::Expect).all(known);
+    if knows_all { Ok(()) } else { Err(UNKNOWN) }
 }
 
 /// Counts a hop of an `OPTIONS` request that says how many it may take. The gateway answers where it

@@ -304,6 +304,9 @@ impl Thread {
         opened: Opened,
         listeners: &[Listener],
     ) -> io::Result<()> {
+        let runtime = self.reloader.runtime.enter();
+        snapshot.authenticators.fetch_keys();
+        drop(runtime);
         let sockets = self.reloader.sockets.keep(opened, listeners)?;
         let (done, all_done) = mpsc::channel();
         for (worker, sockets) in self.reloader.workers.iter().zip(sockets) {

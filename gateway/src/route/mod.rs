@@ -4,12 +4,14 @@
 //! `docs/settings-gateway.md`.
 
 mod condition;
+mod mismatch;
 mod miss;
 mod resolve;
 mod shadowed;
 mod table;
 mod trie;
 
+pub use mismatch::{Mismatch, mismatches};
 pub use miss::Miss;
 pub use resolve::Refused;
 pub use shadowed::shadowed;

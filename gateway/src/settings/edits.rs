@@ -56,7 +56,7 @@ fn fields(
 }
 
 /// The name of a field that may be changed, in lower case.
-fn name(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
+pub(super) fn name(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     let shown = text.value.escape_debug();
     if !is_token(text.value.as_bytes()) {
         report.add(&text.span, format!("'{shown}' is not the name of a field"));

@@ -10,7 +10,7 @@ use super::network::NETWORK;
 use super::reader::{Either, Reader};
 use super::record::Otherwise;
 use super::upstreams::certificate;
-use super::{BodyRate, ClientAuth, FileKind, Http2, Listener, Protocols, ProxyProtocol, Tls};
+use super::{BodyRate, ClientAuth, FileKind, Http2, Listener, Protocols, ProxyProtocol, Tls, warning};
 use crate::tls::MinVersion;
 
 const EXAMPLE: &str = "\"0.0.0.0:8080\"";
@@ -146,6 +146,10 @@ fn listener(mut table: Reader<'_, '_>) -> Option<Listener> {
         "none",
         "networks whose `X-Forwarded-*` and `Forwarded` are believed",
     );
+    for network in trusted.iter().flatten().filter(|network| network.value.is_everything()) {
+        let text = "every client may say that it is another one; name the proxies alone";
+        table.report.warn(&network.span, warning::TRUSTS_EVERYONE, text);
+    }
     listener.trusted_proxies = trusted.unwrap_or_default().into_iter().map(|network| network.value).collect();
     table.finish();
     listener.address = address?.value;
@@ -268,6 +272,10 @@ fn proxy_protocol(table: &mut Reader<'_, '_>) -> Option<ProxyProtocol> {
     let span = table.span.clone();
     table.finish();
     let trusted = trusted?.value;
+    for network in trusted.iter().filter(|network| network.value.is_everything()) {
+        let text = "every client may say that it is another one; name the load balancers alone";
+        report.warn(&network.span, warning::TRUSTS_EVERYONE, text);
+    }
     if trusted.is_empty() {
         report.add(&span, "'trusted' is empty; name the networks of the load balancers");
     }

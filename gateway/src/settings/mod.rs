@@ -1,6 +1,8 @@
 //! The settings: what an operator writes, read with every mistake found in one go.
 
+mod access;
 mod actions;
+mod authenticators;
 mod built_in;
 mod conflicts;
 mod domain;
@@ -8,6 +10,7 @@ mod edits;
 mod endpoints;
 pub mod files;
 pub mod kinds;
+mod limits;
 mod listeners;
 mod model;
 pub mod network;
@@ -30,7 +33,9 @@ mod templates;
 mod tests;
 mod units;
 mod upstreams;
+pub mod warning;
 
+pub use authenticators::sha256;
 pub use built_in::built_in;
 pub use model::*;
 pub use parse::{Examined, describe, examine, examine_text, load, parse};
@@ -39,4 +44,4 @@ pub use problem::{Place, Problem};
 pub use schema::schema;
 pub use secret::Secret;
 pub use source::Source;
-pub use units::duration;
+pub use units::{duration, nearest};

@@ -1,6 +1,6 @@
 //! Ranges of IP addresses.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::kinds::{Parsed, ParsedBy};
 use super::report::{Placed, Report};
@@ -47,6 +47,13 @@ impl Network {
         }
         let mask = u128::MAX.checked_shl(128 - bits - offset).unwrap_or(0);
         Some(Self { address: number(address) & mask, mask })
+    }
+
+    /// Whether every address of a family lies in it.
+    pub fn is_everything(&self) -> bool {
+        let whole = |first: IpAddr, last: IpAddr| self.contains(first) && self.contains(last);
+        whole(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into())
+            || whole(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from_bits(u128::MAX).into())
     }
 
     /// Whether the address lies in the range.

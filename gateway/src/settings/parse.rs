@@ -7,15 +7,18 @@ use std::time;
 use toml::de::DeTable;
 
 use super::kinds::{Address, Duration, Switch, count};
+use super::print::effective;
 use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
 use super::report::Report;
-use super::{Settings, listeners, observe, routes, upstreams};
+use super::{Settings, authenticators, limits, listeners, observe, routes, upstreams};
 use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
 const MAX_FILE_BYTES: u64 = 4 << 20;
+/// What the admin page shows of the settings, in bytes.
+const MAX_SHOWN_BYTES: usize = 256 << 10;
 
 /// Reads a settings file.
 ///
@@ -23,9 +26,26 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// for more problems; with any problem they are not fit for use.
 pub fn load(path: &Path) -> (Settings, Vec<Problem>) {
     match text_of(path) {
-        Ok(text) => parse(&path.display().to_string(), &text),
+        Ok(text) => {
+            let file = path.display().to_string();
+            let (mut settings, problems) = parse(&file, &text);
+            if problems.is_empty() {
+                settings.shown = shown(&file, &text);
+            }
+            (settings, problems)
+        }
         Err(problem) => (empty(), vec![problem]),
     }
+}
+
+/// The settings in force, for the admin page.
+fn shown(file: &str, text: &str) -> String {
+    let mut shown = effective(&examine_text(file, text).keys);
+    if shown.len() > MAX_SHOWN_BYTES {
+        shown.truncate(shown.floor_char_boundary(MAX_SHOWN_BYTES));
+        shown.push_str("\n# and more that is not shown here\n");
+    }
+    shown
 }
 
 /// What a settings file says, and what was found in it.
@@ -163,7 +183,10 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     admin.finish();
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
-    settings.routes = routes::read(&mut root, &settings.upstreams);
+    settings.authenticators = authenticators::read(&mut root);
+    settings.limits = limits::read(&mut root);
+    settings.routes =
+        routes::read(&mut root, &settings.upstreams, &settings.authenticators, &settings.limits);
     if let Some(log) = observe::access_log(&mut root, &settings.routes) {
         settings.access_log = log;
     }
@@ -180,7 +203,10 @@ fn empty() -> Settings {
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
+        authenticators: Vec::new(),
+        limits: Vec::new(),
         routes: Vec::new(),
+        shown: String::new(),
         files: Vec::new(),
         secrets: Vec::new(),
     }

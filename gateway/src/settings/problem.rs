@@ -42,11 +42,15 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (warning, code) = match self.code {
+            Some(code) => ("warning: ", format!(" [{code}]")),
+            None => ("", String::new()),
+        };
         match self.place {
             Some(Place { line, column, .. }) => {
-                write!(f, "{}:{line}:{column}: {}", self.file, self.text)
+                write!(f, "{}:{line}:{column}: {warning}{}{code}", self.file, self.text)
             }
-            None => write!(f, "{}: {}", self.file, self.text),
+            None => write!(f, "{}: {warning}{}{code}", self.file, self.text),
         }
     }
 }

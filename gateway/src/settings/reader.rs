@@ -23,7 +23,7 @@ pub use super::kinds::Value;
 use super::kinds::{Kind, Shown, Slot};
 use super::record::{Form, Item, Key, Log, Mode, Otherwise, given};
 use super::report::{Placed, Report, Span, is_secret};
-use super::units;
+use super::{units, warning};
 
 /// A table whose keys are taken one after another; what is left at the end is unknown.
 #[derive(Debug)]
@@ -290,6 +290,11 @@ impl<'t, 'r> Reader<'t, 'r> {
         for (name, value) in table.rest() {
             let secret = kind.is_secret() || secret(&name.value);
             table.hide(secret, &value);
+            let plain = |text: &str| !(text.is_empty() || text.starts_with('{') && text.ends_with('}'));
+            if secret && value.get_ref().as_str().is_some_and(plain) {
+                let text = "this looks like a credential in plain text; who can read the file can use it";
+                self.report.warn(&value.span(), warning::PLAIN_TEXT_CREDENTIAL, text);
+            }
             self.note(|| Some(Item::NamedValue(name.value.clone(), given(value.get_ref(), secret))));
             let shown = format!("'{}' in '{key}'", name.value.escape_debug());
             let slot = Slot { name: &shown, or: "", secret, report: self.report };

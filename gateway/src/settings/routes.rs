@@ -8,17 +8,28 @@ use super::kinds::{Duration, List, Parsed, Text, size};
 use super::reader::Reader;
 use super::record::Otherwise;
 use super::report::{Placed, Report};
-use super::{Action, PathMatch, Route, Segment, Upstream, actions, conflicts, domain, edits, paths};
+use super::{
+    Action, Authenticator, Limit, PathMatch, Route, Segment, Upstream, access, actions, conflicts, domain,
+    edits, limits, paths, warning,
+};
 use crate::http::token;
 
 /// Reads all routes of the file.
-pub fn read(root: &mut Reader<'_, '_>, upstreams: &[Upstream]) -> Vec<Route> {
+pub fn read(
+    root: &mut Reader<'_, '_>,
+    upstreams: &[Upstream],
+    authenticators: &[Authenticator],
+    known_limits: &[Limit],
+) -> Vec<Route> {
     let report = root.report;
     if !root.has("routes") {
         report.add_global("there is no route; add [[routes]] with path = \"/\" and upstream = \"NAME\"");
     }
     let tables = root.tables("routes", "[[routes]]", Otherwise::Needed, "which request goes where");
-    let routes: Vec<Route> = tables.into_iter().filter_map(|table| route(table, upstreams)).collect();
+    let routes: Vec<Route> = tables
+        .into_iter()
+        .filter_map(|table| route(table, upstreams, authenticators, known_limits))
+        .collect();
     compare(&routes, report);
     routes
 }
@@ -48,7 +59,12 @@ fn compare(routes: &[Route], report: &Report<'_>) {
     }
 }
 
-fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
+fn route(
+    mut table: Reader<'_, '_>,
+    upstreams: &[Upstream],
+    authenticators: &[Authenticator],
+    known_limits: &[Limit],
+) -> Option<Route> {
     let report = table.report;
     let before = report.count();
     let place = report.place(&table.span);
@@ -91,6 +107,8 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
     if matches!(action, Some(Action::Redirect(_) | Action::Respond(_))) && !request_headers.is_empty() {
         report.add(&table.span, "'request_headers' has no effect without 'upstream'; remove it");
     }
+    let (authentication, authorization) = access::read(&mut table, authenticators);
+    let limits = limits::names(&mut table, known_limits);
     let max_body_bytes =
         table.get("max_body_bytes", size(0..=1 << 50), "the listener's", "the longest request body");
     let request_timeout = table.get(
@@ -100,7 +118,14 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
         "from the head of a request to the end of its response; then 504, or the response breaks off",
     );
     let per_try_timeout =
-        table.get("per_try_timeout", Duration::Positive, "the upstream's", "the longest time of one try");
+        table.placed("per_try_timeout", Duration::Positive, "the upstream's", "the longest time of one try");
+    if let (Some(one), Some(all)) = (&per_try_timeout, request_timeout)
+        && one.value > all
+    {
+        let text = "'per_try_timeout' has no effect: it is longer than 'request_timeout'";
+        report.warn(&one.span, warning::TIMEOUT_ORDER, text);
+    }
+    let per_try_timeout = per_try_timeout.map(|timeout| timeout.value);
     table.finish();
     // A route read in part would only cause more problems that are none.
     if report.count() > before {
@@ -115,10 +140,13 @@ fn route(mut table: Reader<'_, '_>, upstreams: &[Upstream]) -> Option<Route> {
         methods,
         headers,
         query,
+        authentication,
+        authorization,
         path_policy,
         action: action?,
         request_headers,
         response_headers,
+        limits,
         max_body_bytes,
         request_timeout,
         per_try_timeout,
@@ -209,7 +237,7 @@ fn pattern(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     }
 }
 
-fn method(text: &Placed<String>, report: &Report<'_>) -> Option<Method> {
+pub(super) fn method(text: &Placed<String>, report: &Report<'_>) -> Option<Method> {
     let shown = text.value.escape_debug();
     if !token::is_token(text.value.as_bytes()) {
         report.add(&text.span, format!("'{shown}' is not a method; write one such as 'GET'"));

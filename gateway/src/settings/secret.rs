@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::kinds::{Kind, Slot, Value};
 use super::report::{Placed, Report, Span};
-use super::{FileKind, Place};
+use super::{FileKind, Place, warning};
 use crate::json::Json;
 
 /// The largest file that is read as one secret.
@@ -174,7 +174,7 @@ pub fn check(secrets: &[Secret]) -> super::files::Findings {
         if secret.source == Source::Text {
             let text =
                 "a secret stands in the settings as text; put it into a file and write { file = \"PATH\" }";
-            findings.warnings.push((secret.place, text.to_owned()));
+            findings.warnings.push((secret.place, warning::PLAIN_TEXT_CREDENTIAL, text.to_owned()));
         }
         match secret.read() {
             Ok(value) => {
@@ -206,7 +206,7 @@ mod tests {
         let checked = check(&found.secrets);
         let mut problems: Vec<String> = found.problems.into_iter().map(|problem| problem.text).collect();
         problems.extend(checked.problems.into_iter().map(|(_, text)| text));
-        (secret, problems, checked.warnings.into_iter().map(|(_, text)| text).collect())
+        (secret, problems, checked.warnings.into_iter().map(|(.., text)| text).collect())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::{
     Balance, Certificate, Circuit, FileKind, HashKey, Outlier, Probe, Retries, Scheme, Upstream, UpstreamTls,
-    domain, endpoints,
+    domain, endpoints, warning,
 };
 use crate::endpoint::{self, Protocol};
 use crate::http::token::is_token;
@@ -53,7 +53,6 @@ fn upstream(name: Placed<String>, mut table: Reader<'_, '_>) -> Upstream {
     );
     let circuit = table.table("circuit", "none", "the most requests at a time");
     upstream.circuit = circuit.and_then(circuit_of);
-    upstream.retries = retries(&mut table);
     let versions = [("off", None), ("v1", Some(Version::V1)), ("v2", Some(Version::V2))];
     table.set(
         &mut upstream.proxy_protocol,
@@ -85,6 +84,7 @@ fn upstream(name: Placed<String>, mut table: Reader<'_, '_>) -> Upstream {
         Duration::Positive,
         "from the last byte of a request to the head of its response; then 504",
     );
+    upstream.retries = retries(&mut table, upstream.response_timeout);
     table.set(
         &mut upstream.body_timeout,
         "body_timeout",
@@ -397,7 +397,7 @@ fn circuit_of(mut table: Reader<'_, '_>) -> Option<Circuit> {
 }
 
 /// Reads `retries`: a number, or a table.
-fn retries(table: &mut Reader<'_, '_>) -> Retries {
+fn retries(table: &mut Reader<'_, '_>, response_timeout: time::Duration) -> Retries {
     let mut retries = Retries::default();
     let attempts = || count(0..=10);
     let given = table.either(
@@ -422,12 +422,17 @@ fn retries(table: &mut Reader<'_, '_>) -> Retries {
                 Statuses,
                 "the responses after which a request that is idempotent is tried again, such as `[503]`",
             );
-            retries.per_try_timeout = table.get(
+            let per_try = table.placed(
                 "per_try_timeout",
                 Duration::Positive,
                 "none",
                 "from the last byte of a try to the head of its response",
             );
+            if let Some(timeout) = per_try.as_ref().filter(|timeout| timeout.value > response_timeout) {
+                let text = "'per_try_timeout' has no effect: it is longer than 'response_timeout'";
+                table.report.warn(&timeout.span, warning::TIMEOUT_ORDER, text);
+            }
+            retries.per_try_timeout = per_try.map(|timeout| timeout.value);
             table.set(
                 &mut retries.budget_percent,
                 "budget_percent",

@@ -46,6 +46,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Current, Snapshot};
+    use crate::filter::authentication::Authenticators;
     use crate::settings::parse;
     use crate::snapshot::Process;
 
@@ -58,7 +59,13 @@ mod tests {
             text.push_str("[[routes]]\nrespond = { status = 204 }\n");
             let (settings, problems) = parse("f", &text);
             assert!(problems.is_empty(), "{problems:?}");
-            Arc::new(Snapshot::compile(&settings, vec![None; listeners], Vec::new(), &process))
+            Arc::new(Snapshot::compile(
+                &settings,
+                vec![None; listeners],
+                Vec::new(),
+                Authenticators::default(),
+                &process,
+            ))
         };
         let current = Current::new(snapshot(1));
         let began = current.get();

@@ -9,13 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exchange::{Exchange, Request};
+use crate::filter::authentication::{Authentication, Authenticators, IdentityFields};
+use crate::filter::authorization::Authorization;
 use crate::filter::body_limit::BodyLimit;
 use crate::filter::forwarded::Forwarded;
 use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
+use crate::filter::limits::Limits;
 use crate::filter::mirror::Mirror;
 use crate::filter::redirect::Redirect;
 use crate::filter::rewrite::Rewrite;
 use crate::filter::{Answer, Filter, respond};
+use crate::limit::Limit;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
@@ -33,6 +37,11 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// The settings as the admin page shows them, secrets masked.
+    pub shown: String,
+    routes: Vec<Arc<Route>>,
+    /// How clients prove who they are.
+    pub authenticators: Authenticators,
     /// How the gateway stops.
     pub stop: Stop,
     table: Table<Arc<Route>>,
@@ -85,6 +94,9 @@ pub struct Route {
     pub endpoint_host: bool,
 }
 
+/// Parts of a snapshot by their names in the settings.
+type ByName<T> = HashMap<String, Arc<T>>;
+
 /// What answers a request.
 #[derive(Debug)]
 pub enum Action {
@@ -108,7 +120,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    fn compile(forward: &settings::Forward, upstreams: &HashMap<String, Arc<Upstream>>) -> Self {
+    fn compile(forward: &settings::Forward, upstreams: &ByName<Upstream>) -> Self {
         let mut sum = 0;
         let split = forward
             .split
@@ -120,6 +132,12 @@ impl Forward {
             .collect();
         let mirror = forward.mirror.as_ref().and_then(|mirror| upstreams.get(&mirror.upstream).cloned());
         Self { split, mirror }
+    }
+
+    /// The upstreams with their weights.
+    pub fn shares(&self) -> impl Iterator<Item = (u64, &Upstream)> {
+        let before = std::iter::once(0).chain(self.split.iter().map(|(sum, _)| *sum));
+        self.split.iter().zip(before).map(|((sum, upstream), before)| (sum - before, &**upstream))
     }
 
     /// The upstream for a request; none if no share has a weight.
@@ -137,11 +155,23 @@ impl Snapshot {
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
         all: Vec<Arc<Upstream>>,
+        authenticators: Authenticators,
         process: &Process,
     ) -> Self {
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
-        let upstreams: HashMap<String, Arc<Upstream>> = all.iter().map(named).collect();
+        let upstreams: ByName<Upstream> = all.iter().map(named).collect();
+        let limit = |limit: &settings::Limit| {
+            (limit.name.clone(), process.states.get(&limit.name, limit.rule.clone(), Limit::new))
+        };
+        let limits: ByName<Limit> = settings.limits.iter().map(limit).collect();
+        let known = (&authenticators, &limits);
+        let compile =
+            |route| Arc::new(Route::compile(route, &upstreams, known, process, &settings.access_log));
+        let routes: Vec<Arc<Route>> = settings.routes.iter().map(compile).collect();
         Self {
+            shown: settings.shown.clone(),
+            table: settings.routes.iter().zip(routes.iter().cloned()).collect(),
+            routes,
             listeners: settings
                 .listeners
                 .iter()
@@ -157,14 +187,13 @@ impl Snapshot {
                 .collect(),
             stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
-            table: settings
-                .routes
-                .iter()
-                .map(|route| {
-                    (route, Arc::new(Route::compile(route, &upstreams, process, &settings.access_log)))
-                })
-                .collect(),
+            authenticators,
         }
+    }
+
+    /// The routes in the order of the settings.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().map(|route| &**route)
     }
 
     /// The listener with this name.
@@ -187,11 +216,12 @@ impl Snapshot {
 impl Route {
     fn compile(
         route: &settings::Route,
-        upstreams: &HashMap<String, Arc<Upstream>>,
+        upstreams: &ByName<Upstream>,
+        known: (&Authenticators, &ByName<Limit>),
         process: &Process,
         log: &LogSettings,
     ) -> Self {
-        let filters = filters(route, process);
+        let filters = filters(route, known, process);
         let which = |sees: fn(&dyn Filter) -> bool| {
             (0..filters.len()).filter(|&number| sees(&*filters[number])).collect()
         };
@@ -221,10 +251,19 @@ impl Route {
 }
 
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
-fn filters(route: &settings::Route, process: &Process) -> Vec<Box<dyn Filter>> {
+fn filters(
+    route: &settings::Route,
+    (authenticators, limits): (&Authenticators, &ByName<Limit>),
+    process: &Process,
+) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
+    let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
+    for limits in Limits::compile(&route.name, route.limits.iter().filter_map(named).collect()) {
+        add(Some(Box::new(limits)));
+    }
     if let settings::Action::Forward(forward) = &route.action {
+        add(boxed(IdentityFields::compile(authenticators)));
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
         add(boxed(Rewrite::compile(forward, route)));
@@ -233,6 +272,8 @@ fn filters(route: &settings::Route, process: &Process) -> Vec<Box<dyn Filter>> {
             counters: process.metrics.upstream(&mirror.upstream),
         })));
     }
+    add(boxed(Authentication::compile(route, authenticators)));
+    add(boxed(Authorization::compile(route, authenticators)));
     add(boxed(ResponseHeaders::compile(route)));
     filters.sort_by_key(|filter| filter.phase());
     filters
@@ -244,7 +285,10 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Process;
+    use std::sync::Arc;
+
+    use super::{ByName, Limit, Process};
+    use crate::filter::authentication::Authenticators;
     use crate::settings::parse;
 
     const WHOLE: &str = "
@@ -252,6 +296,9 @@ mod tests {
         address = '127.0.0.1:0'
         [upstreams.a]
         endpoints = ['a:1']
+        [authenticators.keys]
+        api_key = { header = 'x', keys = [{ name = 'a', sha256 = '2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b' }] }
+        headers = { X-User = 'sub' }
         [[routes]]
         upstream = 'a'
         response_headers = { remove = ['server'] }
@@ -259,6 +306,16 @@ mod tests {
         rewrite = { prefix = '/x' }
         request_headers = { remove = ['cookie'] }
         max_body_bytes = 1
+        limits = ['early', 'late']
+        authentication = { any = ['keys'] }
+        authorization = [{ methods = ['GET'] }]
+        [limits.early]
+        requests = 1
+        per = '1s'
+        [limits.late]
+        requests = 1
+        per = '1s'
+        key = ['identity']
         [[routes]]
         path = '/plain'
         upstream = 'a'
@@ -281,12 +338,26 @@ mod tests {
         let (settings, problems) = parse("f", WHOLE);
         assert!(problems.is_empty(), "{problems:?}");
         let process = Process::new(1, false);
-        let filters: Vec<_> = settings.routes.iter().map(|route| super::filters(route, &process)).collect();
+        let authenticators =
+            Authenticators::load(&settings.authenticators, &process.resolver, None).expect("no files");
+        let limits: ByName<Limit> = settings
+            .limits
+            .iter()
+            .map(|limit| (limit.name.clone(), Arc::new(Limit::new(&limit.rule))))
+            .collect();
+        let filters: Vec<_> = settings
+            .routes
+            .iter()
+            .map(|route| super::filters(route, (&authenticators, &limits), &process))
+            .collect();
         let shown = |number: usize| -> Vec<(&str, &str)> {
             filters[number].iter().map(|filter| (filter.phase().as_str(), filter.name())).collect()
         };
         assert_eq!(shown(0), documented);
-        assert_eq!(shown(1), documented[..2], "a plain route");
-        assert_eq!(shown(2), documented[..1], "a fixed response");
+        let only = |names: &[&str]| -> Vec<(&str, &str)> {
+            documented.iter().filter(|(_, name)| names.contains(name)).copied().collect()
+        };
+        assert_eq!(shown(1), only(&["max_body_bytes", "identity_fields", "forwarded"]), "a plain route");
+        assert_eq!(shown(2), only(&["max_body_bytes"]), "a fixed response");
     }
 }

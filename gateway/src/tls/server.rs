@@ -167,10 +167,11 @@ impl ServerTls {
     }
 }
 
-/// What the certificate of the other side of a connection says, if it showed one. It was verified in
-/// the handshake.
-pub fn peer_certificate(connection: &ServerConnection) -> Option<Certificate> {
-    Certificate::parse(connection.peer_certificates()?.first()?)
+/// The certificate of the other side of a connection with what it says, if it showed one. It was
+/// verified in the handshake.
+pub fn peer_certificate(connection: &ServerConnection) -> Option<(Certificate, &[u8])> {
+    let der = connection.peer_certificates()?.first()?;
+    Some((Certificate::parse(der)?, der))
 }
 
 type Verifier = Arc<dyn rustls::server::danger::ClientCertVerifier>;

@@ -74,6 +74,11 @@ impl Upstream {
         worker.locals.get(&self.slot, || self.cluster.local(worker.index, worker.workers))
     }
 
+    /// Whether the request alone decides which of the healthy endpoints it goes to.
+    pub fn is_keyed(&self, exchange: &Exchange<'_>) -> bool {
+        self.key.as_ref().is_some_and(|key| balancing_key(key, exchange).is_some())
+    }
+
     /// The endpoint for the next attempt of a request.
     pub fn pick(
         &self,

@@ -10,7 +10,9 @@ fn check(settings: &str) -> (Option<i32>, Vec<String>) {
     let name = path.as_ref().display().to_string();
     let output = command(&["check", "--config", &name]).output().expect("the built program");
     let text = String::from_utf8_lossy(&output.stderr).replace(&name, "F");
-    (output.status.code(), text.lines().map(str::to_owned).collect())
+    // Without the lines of the file that are shown.
+    let lines = text.lines().filter(|line| !line.starts_with(' '));
+    (output.status.code(), lines.map(str::to_owned).collect())
 }
 
 #[test]
@@ -54,10 +56,121 @@ fn check_warns_of_what_is_rarely_meant() {
     );
     assert_eq!(code, Some(0));
     let expected = [
-        "F:5:12: no route leads to the upstream 'b' (warning)",
-        "F:7:1: no request reaches the route 'all'; others, such as 'one' in line 11, take them (warning)",
+        "F:5:12: warning: no route leads to the upstream 'b' [unused-upstream]",
+        "F:7:1: warning: no request reaches the route 'all'; others, such as 'one' in line 11, take them [shadowed-route]",
     ];
     assert_eq!(lines, expected);
+}
+
+/// What a check prints on standard output and standard error.
+fn checked(settings: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let path = file(settings);
+    let name = path.as_ref().display().to_string();
+    let all = [&["check", "--config", &name], arguments].concat();
+    let output = command(&all).output().expect("the built program");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&name, "F");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+const WARNED: &str = "\
+[[listeners]]
+address = '127.0.0.1:0'
+trusted_proxies = ['10.0.0.0/8', '0.0.0.0/0']
+[upstreams.a]
+endpoints = ['a:1']
+retries = { per_try_timeout = '40s' }
+[upstreams.b]
+endpoints = ['b:1']
+[[routes]]
+upstream = 'a'
+request_timeout = '1s'
+per_try_timeout = '2s'
+request_headers = { set = { Authorization = 'Basic aHVudGVyMg==', X-A = 'x', Cookie = '{header.cookie}' } }
+";
+
+#[test]
+fn the_line_of_a_problem_is_shown_without_secrets() {
+    let (code, out, errors) = checked(WARNED, &[]);
+    assert_eq!((code, out.as_str()), (Some(0), "F: no problems, 5 warnings\n"));
+    let expected = "\
+F:3:34: warning: every client may say that it is another one; name the proxies alone [trusts-everyone]
+ 3 | trusted_proxies = ['10.0.0.0/8', '0.0.0.0/0']
+   |                                  ^^^^^^^^^^^
+F:6:31: warning: 'per_try_timeout' has no effect: it is longer than 'response_timeout' [timeout-order]
+ 6 | retries = { per_try_timeout = '40s' }
+   |                               ^^^^^
+F:7:12: warning: no route leads to the upstream 'b' [unused-upstream]
+ 7 | [upstreams.b]
+   |            ^
+F:12:19: warning: 'per_try_timeout' has no effect: it is longer than 'request_timeout' [timeout-order]
+ 12 | per_try_timeout = '2s'
+    |                   ^^^^
+F:13:45: warning: this looks like a credential in plain text; who can read the file can use it [plain-text-credential]
+";
+    assert!(errors.starts_with(expected), "{errors}");
+    assert!(!errors.contains("aHVudGVyMg") && errors.contains("Authorization = ****"), "{errors}");
+    for settings in ["password = 'hunter2'\n", "x = 1\ntoken = 'hunter2\n", "[a\nsecret = 'hunter2'\n"] {
+        let (code, _, errors) = checked(settings, &[]);
+        assert!(code == Some(2) && !errors.contains("hunter2"), "{errors}");
+    }
+}
+
+#[test]
+fn warnings_can_be_denied_and_allowed() {
+    let all: [&str; 8] = [
+        "--allow",
+        "trusts-everyone",
+        "--allow",
+        "timeout-order",
+        "--allow",
+        "unused-upstream",
+        "--allow",
+        "plain-text-credential",
+    ];
+    let table: [(&[&str], i32); 4] = [
+        (&[], 0),
+        (&["--deny-warnings"], 1),
+        (&["--deny-warnings", "--allow", "unused-upstream"], 1),
+        (&["--deny-warnings", "--allow", "unused"], 2),
+    ];
+    for (arguments, code) in table {
+        assert_eq!(checked(WARNED, arguments).0, Some(code), "{arguments:?}");
+    }
+    let (code, out, errors) = checked(WARNED, &[&["--deny-warnings"][..], &all].concat());
+    assert_eq!((code, out.as_str(), errors.as_str()), (Some(0), "F: no problems\n", ""));
+    assert_eq!(checked("x = 1", &["--deny-warnings"]).0, Some(2));
+}
+
+#[test]
+fn editors_get_json() {
+    let (code, out, _) = checked("[[listeners]]\naddress = '127.0.0.1:0'\nnane = 'x'\n", &["--json"]);
+    assert_eq!(code, Some(2));
+    let found: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let key = &found["problems"].as_array().expect("a list").last().expect("a problem");
+    let expected = serde_json::json!({
+        "severity": "error", "code": null, "file": "F", "line": 3, "column": 1, "length": 4,
+        "message": "unknown key 'nane' in [[listeners]]; did you mean 'name'?",
+    });
+    assert_eq!(**key, expected);
+}
+
+#[test]
+fn effective_settings_are_settings() {
+    let (code, out, _) = checked(WARNED, &["--print"]);
+    assert_eq!(code, Some(0));
+    for line in [
+        "drain_timeout = \"30s\"",
+        "[[listeners]]",
+        "idle_timeout = \"75s\"",
+        "per_try_timeout = \"40s\"",
+        "Authorization = \"********\"",
+        "# request_headers: none",
+    ] {
+        assert_eq!(out.contains(line), !line.starts_with('#'), "{line}\n{out}");
+    }
+    assert!(!out.contains("aHVudGVyMg"), "{out}");
+    let (code, again, errors) = checked(&out, &["--print"]);
+    assert_eq!((code, again), (Some(0), out), "{errors}");
 }
 
 #[test]

@@ -118,3 +118,19 @@ fn a_client_of_http_1_0_is_served() {
     assert!(!text.to_lowercase().contains("transfer-encoding"), "{text}");
     assert!(text.ends_with("\r\n\r\nok"), "{text}");
 }
+
+#[test]
+fn only_known_expectations_pass() {
+    let upstream = Upstream::echo();
+    let gateway = Gateway::with(upstream.address, "", "", "");
+    let table = [
+        ("1.1", "Expect: x-other\r\n", 417),
+        ("1.1", "Expect: 100-continue, x-other\r\n", 417),
+        ("1.1", "Expect: 100-Continue\r\n", 200),
+        ("1.0", "Expect: x-other\r\n", 200),
+    ];
+    for (version, field, status) in table {
+        let request = format!("GET / HTTP/{version}\r\nHost: t\r\nConnection: close\r\n{field}\r\n");
+        assert_eq!(ask(gateway.address, &request).status, status, "{version} {field}");
+    }
+}

@@ -234,14 +234,14 @@ fn the_admin_listener_knows_four_paths() {
         ("GET", "http://t/livez", 200, "live\n"),
         ("HEAD", "/readyz", 200, ""),
         ("HEAD", "/metrics", 200, ""),
-        ("GET", "/", 404, "here are /livez, /readyz, /metrics and /-/reload\n"),
+        ("GET", "/", 404, "here are /livez, /readyz, /metrics, /-/ and /-/reload\n"),
         ("POST", "/livez", 405, "only GET and HEAD\n"),
         ("DELETE", "/metrics", 405, "only GET and HEAD\n"),
         ("GET", "/-/reload", 405, "only POST\n"),
     ];
     for (method, path, status, body) in table {
         let mut client = Client::connect(gateway.admin);
-        client.send(format!("{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"));
+        client.send(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
         let head = client.head();
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {head}");
         let allowed = if path == "/-/reload" { "POST" } else { "GET, HEAD" };

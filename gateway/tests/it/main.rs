@@ -1,21 +1,31 @@
 //! Runs the built program with real sockets on the loopback.
 
+#[path = "../net/authority.rs"]
+mod authority;
 mod client;
 mod gateway;
+mod have;
 mod upstream;
 
 mod access_log;
+mod admin;
+mod authentication;
 mod cli;
+mod explain;
 mod failures;
 mod fields;
 mod filters;
 mod grpc;
 mod http2;
 mod http2_upstream;
+mod jwks;
 mod lifecycle;
+mod limits;
+mod prometheus;
 mod proxying;
 mod random;
 mod reload;
+mod schema;
 mod strict;
 mod tls;
 mod tunnel;

@@ -34,7 +34,7 @@ fn start(text: &str) -> (File, Gateway) {
 }
 
 fn reload(gateway: &Gateway) -> Answer {
-    ask(gateway.admin, "POST /-/reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n")
+    ask(gateway.admin, "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
 }
 
 fn version(gateway: &Gateway) -> String {

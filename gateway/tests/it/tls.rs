@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -113,4 +113,30 @@ fn files_that_are_no_pair_are_found() {
         assert_eq!(code, Some(2), "{text}");
         assert!(text.contains(first) && text.contains(second), "{text}");
     }
+}
+
+/// A connection with TLS that trusts the authority in a file and shows a certificate.
+pub fn shake(
+    address: std::net::SocketAddr,
+    authority: &std::path::Path,
+    identity: Option<&gateway::tls::CertificateFiles>,
+) -> rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority).expect("a certificate")).expect("a good certificate");
+    let provider = Arc::new(rustls_graviola::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("known versions")
+        .with_root_certificates(roots);
+    let config = match identity {
+        Some(files) => {
+            let chain = CertificateDer::from_pem_file(&files.certificate).expect("a certificate");
+            let key = PrivateKeyDer::from_pem_file(&files.key).expect("a key");
+            builder.with_client_auth_cert(vec![chain], key).expect("a pair")
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connection = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
+    rustls::StreamOwned::new(connection, std::net::TcpStream::connect(address).expect("a listening gateway"))
 }

@@ -105,7 +105,8 @@ fn clients_show_certificates() {
     ];
     let who = |stream: &TlsStream<TcpStream>| match peer_certificate(stream.get_ref().1) {
         None => "nobody".to_owned(),
-        Some(peer) => {
+        Some((peer, der)) => {
+            assert!(!der.is_empty());
             let id = peer.spiffe_id().unwrap_or("none");
             let subject: Vec<_> = peer.subject.split(',').rev().collect();
             format!("{} {id} {}", subject.join(","), peer.dns_names.join(" "))

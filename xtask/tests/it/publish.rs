@@ -206,7 +206,7 @@ fn an_image_of_one_platform_is_its_manifest_and_goes_all_the_way() {
     assert_eq!(support::published::tagged(&live.registry(), "owner/one", "0.3.0"), Some(digest));
     let kinds: Vec<_> =
         report["attached"].as_array().unwrap().iter().map(|one| &one["artifact_type"]).collect();
-    assert_eq!(kinds.len(), 3, "provenance, scan, SBOM: {report}");
+    assert_eq!(kinds.len(), 4, "provenance, scan, CycloneDX, SPDX: {report}");
     let verify = ["verify", "--json", &format!("{repository}:0.3.0"), "--require-sbom"];
     let checks = workshop.run(&verify).code(0).json();
     assert!(checks["checks"].as_array().unwrap().iter().all(|one| one["state"] != "failed"), "{checks}");

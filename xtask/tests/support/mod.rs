@@ -8,6 +8,7 @@ mod have;
 mod image;
 pub mod live;
 pub mod published;
+pub mod sigstore;
 pub mod stand_in;
 
 use std::fs;

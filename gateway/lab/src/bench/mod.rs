@@ -2,7 +2,7 @@
 //! a noisy moment meets all of them. docs/benchmarks.md describes the method.
 
 mod callgrind;
-mod client;
+pub mod client;
 mod load;
 mod proxies;
 mod report;

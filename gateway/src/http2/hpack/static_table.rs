@@ -91,7 +91,7 @@ pub static TABLE: [Static; LEN] = [
     other("user-agent", ""),
     other("vary", ""),
     known(Name::Via),
-    other("www-authenticate", ""),
+    known(Name::WwwAuthenticate),
 ];
 
 /// The index of the entry with this name, in lower case; 0 if there is none. Names that the gateway
@@ -112,6 +112,7 @@ pub fn index_of(known: Name, name: &[u8]) -> usize {
         Name::ProxyAuthorization => 49,
         Name::RetryAfter => 53,
         Name::SetCookie => 55,
+        Name::WwwAuthenticate => 61,
         Name::TransferEncoding => 57,
         Name::Via => 60,
         Name::Other => index_of_other(name),
@@ -146,7 +147,6 @@ fn index_of_other(name: &[u8]) -> usize {
         b"content-encoding" => 26,
         b"content-language" => 27,
         b"content-location" => 29,
-        b"www-authenticate" => 61,
         b"if-modified-since" => 40,
         b"content-disposition" => 25,
         b"if-unmodified-since" => 43,

@@ -1,5 +1,7 @@
 //! The settings as plain data.
 
+mod authenticator;
+mod limit;
 mod listener;
 mod route;
 mod template;
@@ -11,6 +13,11 @@ use std::time::Duration;
 use super::Secret;
 use crate::observe::log_settings::LogSettings;
 
+pub use authenticator::{
+    AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, CertificateName, ClaimCondition,
+    ClientCertificate, Credential, ForwardAuth, Jwt, KeySource, KeyUrl, NamedKey,
+};
+pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
@@ -43,8 +50,14 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Upstream>,
+    /// How clients prove who they are.
+    pub authenticators: Vec<Authenticator>,
+    /// The limits that routes name.
+    pub limits: Vec<Limit>,
     /// Which request is answered how.
     pub routes: Vec<Route>,
+    /// The settings with their defaults in TOML, secrets masked; cut off where they are very long.
+    pub shown: String,
     /// Every file that the settings name, also where another mistake stands beside it.
     pub files: Vec<(FileKind, NamedFile)>,
     /// Every secret that the settings name.
@@ -60,6 +73,8 @@ pub enum FileKind {
     Key,
     /// The certificates of authorities in PEM.
     Authorities,
+    /// API keys or a key set, which their authenticator reads.
+    Credentials,
     /// The value of a secret, which is read with the other secrets.
     Secret,
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::authenticator::{AccessRule, Authentication};
 use super::template::Template;
 use crate::http::path::Policy;
 use crate::settings::Place;
@@ -26,6 +27,10 @@ pub struct Route {
     pub headers: Vec<Condition>,
     /// What parameters of the query must hold; names decoded.
     pub query: Vec<Condition>,
+    /// How it is found out who sent a request, if that is asked.
+    pub authentication: Option<Authentication>,
+    /// Rules of which one must hold; empty if every request may pass.
+    pub authorization: Vec<AccessRule>,
     /// What is done with what servers read in different ways in a path.
     pub path_policy: Policy,
     /// What answers the request.
@@ -34,6 +39,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Changes to the fields of the response, also of a redirect or a fixed response.
     pub response_headers: HeaderEdits,
+    /// The names of its limits.
+    pub limits: Vec<String>,
     /// The longest request body in bytes, instead of the listener's.
     pub max_body_bytes: Option<u64>,
     /// The longest time from the head of a request to the end of its response.
@@ -52,10 +59,13 @@ impl Default for Route {
             methods: Vec::new(),
             headers: Vec::new(),
             query: Vec::new(),
+            authentication: None,
+            authorization: Vec::new(),
             path_policy: Policy::default(),
             action: Action::Welcome,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
+            limits: Vec::new(),
             max_body_bytes: None,
             request_timeout: None,
             per_try_timeout: None,

@@ -229,7 +229,7 @@ impl Layout {
             let path = self.blob_path(&blob.digest);
             if self.has(&blob.digest, blob.size) { Ok(()) } else { Err(missing().at(path.display())) }
         };
-        walk(index.manifests.clone(), 0, |entry| {
+        walk(&self.dir.display(), index.manifests.clone(), 0, |entry| {
             present(entry)?;
             if !seen.insert(entry.digest) {
                 return Ok(Visit::Next);
@@ -247,8 +247,7 @@ impl Layout {
                 }
             }
             Ok(Visit::Next)
-        })
-        .with_context(|| self.dir.display().to_string())?;
+        })?;
         Ok(seen)
     }
 

@@ -68,7 +68,7 @@ pub struct PlatformSpec {
 }
 
 impl PlatformSpec {
-    /// Whether an image for this runs as `platform`.
+    /// Whether this is `platform`.
     pub fn is(&self, platform: Platform) -> bool {
         let variant = self.variant.as_deref();
         self.os == platform.os()
@@ -99,7 +99,7 @@ pub struct Index {
     /// [`INDEX`], or Docker's.
     #[serde(default)]
     pub media_type: String,
-    /// What it lists.
+    /// Its entries.
     pub manifests: Vec<Descriptor>,
     /// Annotations of the index.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -130,14 +130,13 @@ impl Index {
         Self { schema_version: 2, media_type: INDEX.to_owned(), manifests, annotations }
     }
 
-    /// The manifest for a platform: the first that fits, as container engines choose.
+    /// The first manifest for a platform, as container engines choose.
     pub fn find(&self, platform: Platform) -> Option<&Descriptor> {
         self.manifests.iter().find(|entry| entry.platform.as_ref().is_some_and(|spec| spec.is(platform)))
     }
 }
 
-/// The entry of `index.json` that stands for an image of these manifests: the only one itself, else the index that
-/// `put` makes of them.
+/// The entry of `index.json` for these manifests: the only one, else the index that `put` writes.
 pub fn top_of(
     mut manifests: Vec<Descriptor>,
     put: impl FnOnce(Vec<Descriptor>) -> Result<Descriptor>,
@@ -148,12 +147,12 @@ pub fn top_of(
     }
 }
 
-/// The name of an image in `index.json` (annotations.md), and the same for containerd, which Docker and Podman ask
-/// first.
+/// The annotations with an image's name in `index.json`: that of annotations.md, and containerd's, which Docker and Podman
+/// read first.
 pub const NAMES: [&str; 2] = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
 
 impl Descriptor {
-    /// The same with a name, whole as `docker.io/owner/app:1.2.3`: of a short one each reader makes another.
+    /// The descriptor with a full name such as `docker.io/owner/app:1.2.3`. Readers expand short names differently.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.annotations.extend(NAMES.map(|key| (key.to_owned(), name.to_owned())));
@@ -181,7 +180,7 @@ impl Descriptor {
         [MANIFEST, DOCKER_MANIFEST].contains(&self.media_type.as_str())
     }
 
-    /// The same layer under the image-spec's media type; the bytes of Docker's are the same.
+    /// The layer with the image-spec's media type in place of Docker's.
     #[must_use]
     pub fn as_oci_layer(&self) -> Self {
         let mut layer = self.clone();
@@ -192,18 +191,18 @@ impl Descriptor {
     }
 }
 
-/// Whether a media type is an index's.
+/// Whether a media type is that of an index.
 pub fn is_index(media_type: &str) -> bool {
     [INDEX, DOCKER_INDEX].contains(&media_type)
 }
 
-/// A document as bytes: no white space, maps sorted.
+/// Serializes a document without white space and with sorted maps.
 pub fn to_bytes(document: &impl Serialize) -> Result<Vec<u8>> {
-    // By way of a value, whose maps are sorted whatever the type's are.
+    // A `Value` sorts the maps of every type.
     Ok(serde_json::to_vec(&serde_json::to_value(document)?)?)
 }
 
-/// Reads a document; `what` and the digest are for the message.
+/// Parses a document; `what` and its digest are for messages.
 pub fn from_bytes<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes)
         .with_context(|| Fault::failed(format!("{what} is not as the OCI image-spec has it")))

@@ -1,4 +1,4 @@
-//! The platforms that images are made for, by the names that registries and Rust give them.
+//! The supported platforms, by their names in the image-spec and in Rust.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,11 +17,11 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// Every platform that can be built, in the order in which an index lists them.
+    /// All platforms, in the order of an index.
     pub const ALL: [Self; 2] = [Self::LinuxAmd64, Self::LinuxArm64];
 
-    /// The platform that containers on this machine run as: Linux on this machine's architecture,
-    /// also on macOS and Windows, where containers run in a Linux virtual machine.
+    /// The platform of containers on this machine: Linux with this machine's architecture, also on macOS and Windows, where
+    /// containers run in a Linux virtual machine.
     pub fn host() -> Option<Self> {
         match std::env::consts::ARCH {
             "x86_64" => Some(Self::LinuxAmd64),
@@ -45,7 +45,7 @@ impl Platform {
         }
     }
 
-    /// The Rust target whose binaries are static and need no C compiler to link.
+    /// The musl target: static binaries that link without a C compiler.
     pub fn musl_target(self) -> &'static str {
         match self {
             Self::LinuxAmd64 => "x86_64-unknown-linux-musl",
@@ -53,7 +53,7 @@ impl Platform {
         }
     }
 
-    /// The Rust target of an ordinary Linux toolchain on this platform.
+    /// The glibc target of this platform.
     pub fn gnu_target(self) -> &'static str {
         match self {
             Self::LinuxAmd64 => "x86_64-unknown-linux-gnu",
@@ -92,7 +92,7 @@ impl Serialize for Platform {
     }
 }
 
-/// What `--platform` asks for.
+/// The value of `--platform`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlatformChoice {
     /// The platforms of the settings.
@@ -104,7 +104,7 @@ pub enum PlatformChoice {
 }
 
 impl PlatformChoice {
-    /// The platforms chosen, each once, in the order of an index.
+    /// The chosen platforms without duplicates, in the order of an index.
     pub fn resolve(&self, configured: &[Platform]) -> Result<Vec<Platform>, Fault> {
         let chosen = match self {
             Self::All => configured.to_vec(),

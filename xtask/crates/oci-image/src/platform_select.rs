@@ -36,7 +36,7 @@ impl Below<'_> {
         // An index that is listed twice is read once.
         let mut seen = BTreeSet::new();
         let mut found = None;
-        walk(in_order(top, platform, &mut has), 1, |entry| {
+        walk(&"the image index", in_order(top, platform, &mut has), 1, |entry| {
             if !entry.is_index() {
                 found = Some(entry.clone());
                 return Ok(Visit::Stop);

@@ -1,23 +1,23 @@
-//! Versions as tags have them, in git and in registries.
+//! Versions in tags of git and of registries.
 
 use semver::{BuildMetadata, Version};
 
 /// Where years begin; the major numbers of versions that are none are far below.
 const FIRST_YEAR: u64 = 1900;
 
-/// The version that a tag is: `1.2.3`, `v1.2.3-rc.1`. What follows a `+` orders nothing (semver, 10), and no
-/// image can be tagged with it: it is left out.
+/// Parses a tag such as `1.2.3` or `v1.2.3-rc.1` as a version. Build metadata after `+` is dropped: it does not order
+/// versions (semver, 10), and an image's tag cannot have it.
 pub fn version_of(tag: &str) -> Option<Version> {
     let version = Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()?;
     Some(Version { build: BuildMetadata::EMPTY, ..version })
 }
 
-/// A version as a tag: `+` is not allowed there.
+/// A version as a tag, which cannot have `+`.
 pub fn version_tag(version: &Version) -> String {
     version.to_string().replace('+', "-")
 }
 
-/// Whether a version may be a day or a year that reads as one: `2024.1.15`, `20240115.0.0`.
+/// Whether a version may be a date: `2024.1.15`, `20240115.0.0`.
 pub fn is_dated(version: &Version) -> bool {
     version.major >= FIRST_YEAR
 }

@@ -26,7 +26,7 @@ Examples:
   cargo xtask ci                       every check
   cargo xtask ci clippy docs           two of them
   cargo xtask ci fmt clippy --fix      apply their fixes
-  cargo xtask ci --changed             what the changes since the branch left the default branch affect
+  cargo xtask ci --changed             only packages that changes since the branch left main affect
   cargo xtask ci --keep-going          every check, also after a failure")]
 pub struct Flags {
     /// Run only these checks: fmt, clippy, test, docs, workflows, macos, windows
@@ -38,7 +38,7 @@ pub struct Flags {
     /// Apply the fixes of fmt and clippy; the other checks do not run unless named
     #[arg(long)]
     fix: bool,
-    /// Check only the packages that changes since BASE affect, uncommitted changes included
+    /// Check only packages that changes since the branch left BASE [default: main] affect, uncommitted changes included
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "main")]
     changed: Option<String>,
     /// Continue after a failed check, and list all that failed

@@ -8,12 +8,12 @@ use clap::Args;
 use super::publish::Target;
 use super::verify::{TrustFlags, image};
 use crate::environments::{Place, Places, PromoteSetup, PromoteStep, PromoteWork, Promoted};
-use crate::publish::Trust;
+use crate::publish::{GITHUB_ISSUER, Sigstore, Trust};
 use crate::verify::Demands;
 use cli_support::error::Fault;
 use cli_support::plan::Plan;
 use cli_support::ui::{self, Ui};
-use rust_workspace::settings::{Environment, Workspace};
+use rust_workspace::settings::{Environment, Sign, Workspace};
 use rust_workspace::tags::Event;
 
 /// Put a published image into an environment; rolling back is promoting an older one
@@ -116,7 +116,7 @@ impl Flags {
             run: event.run.map(|run| run.url),
             folder: workspace.root.join("target").join("xtask"),
             plain_http: self.target.plain_http,
-            demands: self.demands(&to.environment, &workspace.root)?,
+            demands: self.demands(&to.environment, &workspace.root, &workspace.settings.sign)?,
             image,
             to,
             from,
@@ -124,7 +124,20 @@ impl Flags {
         })
     }
 
-    fn demands(&self, to: &Environment, root: &Path) -> Result<Demands, Fault> {
+    /// The issuer for an environment's identity: the settings', else the flag's, which must not differ.
+    fn issuer(&self, to: &Environment) -> Result<String, Fault> {
+        match (to.issuer.as_deref(), self.trust.issuer()?) {
+            (Some(set), Some(flag)) if set != flag => {
+                let what = format!("--issuer is {flag}, and the environment {} has {set}", to.name);
+                Err(Fault::usage(what).at(rust_workspace::settings::FILE).hint("leave out --issuer"))
+            }
+            (set, flag) => Ok(set.or(flag).unwrap_or(GITHUB_ISSUER).to_owned()),
+        }
+    }
+
+    fn demands(&self, to: &Environment, root: &Path, sign: &Sign) -> Result<Demands, Fault> {
+        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let sigstore = Sigstore::of(sign, root, get)?;
         let of_settings = match (&to.key, &to.identity) {
             (Some(key), _) => {
                 let place = format!("{}: environment '{}'", rust_workspace::settings::FILE, to.name);
@@ -132,7 +145,8 @@ impl Flags {
             }
             (None, Some(identity)) => Some(Trust::Identity {
                 identity: identity.clone(),
-                issuer: "https://token.actions.githubusercontent.com".to_owned(),
+                issuer: self.issuer(to)?,
+                trusted_root: sigstore.trusted_root.clone(),
             }),
             (None, None) => None,
         };
@@ -140,7 +154,7 @@ impl Flags {
             // A flag adds a demand where the environment has none; it never takes the place of one.
             trust: match of_settings.filter(|_| to.signed) {
                 Some(trust) => Some(trust),
-                None => self.trust.trust()?,
+                None => self.trust.trust(&sigstore)?,
             },
             signed: to.signed,
             scanned_within_days: to.scanned_within_days,

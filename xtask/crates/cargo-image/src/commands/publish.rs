@@ -8,8 +8,9 @@ use clap::Args;
 pub use super::target::Target;
 use super::version::VersionReport;
 use crate::publish::{
-    AttachMode, ImageBundle, Origin, Parameters, PublishReport, PublishSetup, PublishStep, PublishWork, Scan,
-    Signer, SigningMode, StatementKind, check_version, merge, need_cosign, scan_gate,
+    AttachMode, ImageBundle, Origin, PROVENANCE, Parameters, PublishReport, PublishSetup, PublishStep,
+    PublishWork, SCAN, Scan, Signer, SigningMode, Sigstore, StatementKind, check_version, find_sboms, merge,
+    need_cosign, scan_gate,
 };
 use cli_support::digest::Digest;
 use cli_support::error::{Fault, plain_line};
@@ -89,7 +90,8 @@ impl Flags {
         let tags = self.tags(&facts, &to, &parcel, ui)?;
         let setup = self.setup(&facts, to, tags, &parcel, ui)?;
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let signer = self.sign.signer(get, |path| Path::new(path).is_file())?;
+        let sigstore = Sigstore::of(&facts.workspace.settings.sign, &facts.workspace.root, get)?;
+        let signer = self.sign.signer(get, |path| Path::new(path).is_file(), &sigstore)?;
         if signer.is_some() {
             need_cosign()?;
         }
@@ -192,7 +194,7 @@ impl Flags {
             lacks: parcel.lacks(&facts.workspace.settings.platforms),
             parameters: parameters(facts, origin, parcel, unscanned.clone()),
             unscanned,
-            sboms: sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),
+            sboms: find_sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),
             folder: own,
             plain_http: self.target.plain_http,
             to,
@@ -234,24 +236,6 @@ fn read(dir: &Path) -> Result<ImageBundle> {
     Err(Fault::usage("there is no image").at(dir.display()).hint("cargo xtask image --platform all").into())
 }
 
-/// The bills of materials that `cargo xtask sbom` and others left in these folders, of this very image:
-/// each names a manifest of it.
-fn sboms(folders: &[PathBuf], parcel: &ImageBundle) -> Vec<PathBuf> {
-    let digests: Vec<_> =
-        parcel.manifests.iter().chain([&parcel.top]).map(|entry| entry.digest.hex()).collect();
-    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
-    let is_sbom = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let named = name.ends_with(".cdx.json") || name.starts_with("sbom-") && name.ends_with(".json");
-        named
-            && std::fs::read_to_string(path)
-                .is_ok_and(|text| digests.iter().any(|digest| text.contains(digest)))
-    };
-    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(is_sbom).collect();
-    found.sort();
-    found
-}
-
 fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<Signer>) -> Plan<PublishStep> {
     let mut plan = Plan::new("publish");
     let to = setup.to.name();
@@ -271,8 +255,8 @@ fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<S
     };
     plan.step("manifests", reason, [&layout], PublishStep::Manifests);
     let scan = setup.scan.iter().filter(|scan| scan.digest == parcel.digest());
-    let attached = scan.map(|_| "scan").chain(setup.sboms.iter().map(|_| "SBOM"));
-    let attached: Vec<_> = std::iter::once("provenance").chain(attached).collect();
+    let attached = scan.map(|_| SCAN.name).chain(setup.sboms.iter().map(|sbom| sbom.kind.name));
+    let attached: Vec<_> = std::iter::once(PROVENANCE.name).chain(attached).collect();
     if setup.attach != AttachMode::Never {
         let reason = format!("referrers of it: {}", attached.join(", "));
         plan.step("attach", reason, ["source", "scan"], PublishStep::Attach);

@@ -22,15 +22,16 @@ use oci_image::layout::Lock;
 use oci_image::oci::PlatformSpec;
 use rust_workspace::binary;
 use rust_workspace::settings::{Unlisted, Workspace};
+use serde_json::Value;
 
 /// Write an SBOM for each platform of an image
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  cargo xtask sbom                              target/sbom/NAME-linux-amd64.cdx.json and so on
+  cargo xtask sbom                              target/sbom/NAME-linux-amd64.cdx.json, .spdx.json and so on
   cargo xtask sbom --format spdx --output dist")]
 pub struct Flags {
-    /// The format
+    /// The format, or both
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
     /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
@@ -49,18 +50,27 @@ pub struct Flags {
 
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Format {
-    /// CycloneDX 1.6, JSON
+    /// Both of them
     #[default]
+    All,
+    /// CycloneDX 1.6, JSON
     Cyclonedx,
     /// SPDX 2.3, JSON
     Spdx,
 }
 
+/// Makes the document of a format.
+type Writer = fn(&Sbom<'_>) -> Value;
+
 impl Format {
-    fn ending(self) -> &'static str {
+    /// What is written: how its files end, and the document.
+    fn documents(self) -> Vec<(&'static str, Writer)> {
+        let cyclonedx: (_, Writer) = ("cdx.json", sbom::cyclonedx);
+        let spdx: (_, Writer) = ("spdx.json", sbom::spdx);
         match self {
-            Self::Cyclonedx => "cdx.json",
-            Self::Spdx => "spdx.json",
+            Self::All => vec![cyclonedx, spdx],
+            Self::Cyclonedx => vec![cyclonedx],
+            Self::Spdx => vec![spdx],
         }
     }
 }
@@ -212,31 +222,25 @@ impl SbomWork {
             let title = || ImageName::of_image(&inventory.image);
             let name = self.repository.clone().map_or_else(title, ImageName::of_repository);
             let sbom = Sbom::of(&name, inventory, &self.licences, excepted);
-            let document = match format {
-                Format::Cyclonedx => sbom::cyclonedx(&sbom),
-                Format::Spdx => sbom::spdx(&sbom),
-            };
             let platform = inventory.image.platform.clone();
             // A platform in a config may contain any characters.
             let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
             let in_name = |char: &char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
             let short: String = name.short().chars().filter(in_name).take(100).collect();
-            let name = format!(
-                "{}-{}-{}.{}",
-                short.trim_start_matches('.'),
-                plain(&platform.os),
-                plain(&platform.architecture),
-                format.ending()
-            );
-            let path = self.output.join(name);
-            if self.written.iter().any(|(_, other, _)| *other == path) {
-                return Err(Fault::failed("the image has two manifests for one platform")
-                    .at(path.display())
-                    .hint("name one of them: --image DIR@sha256:…")
-                    .into());
+            let (os, architecture) = (plain(&platform.os), plain(&platform.architecture));
+            for (ending, document) in format.documents() {
+                let name = format!("{}-{os}-{architecture}.{ending}", short.trim_start_matches('.'));
+                let path = self.output.join(name);
+                if self.written.iter().any(|(_, other, _)| *other == path) {
+                    return Err(Fault::failed("the image has two manifests for one platform")
+                        .at(path.display())
+                        .hint("name one of them: --image DIR@sha256:…")
+                        .into());
+                }
+                let text = format!("{:#}\n", document(&sbom));
+                fs::write(&path, text).with_context(|| path.display().to_string())?;
+                self.written.push((platform.clone(), path, sbom.count()));
             }
-            fs::write(&path, format!("{document:#}\n")).with_context(|| path.display().to_string())?;
-            self.written.push((platform, path, sbom.count()));
         }
         Ok(format!("{} documents", self.written.len()))
     }

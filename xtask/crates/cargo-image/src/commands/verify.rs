@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::publish::Target;
-use crate::publish::{Trust, private_folder};
+use crate::publish::{GITHUB_ISSUER, Sigstore, Trust, private_folder};
 use crate::verify::{Demands, State, verify};
 use cli_support::error::Fault;
 use cli_support::ui::{self, Table, Ui};
 use oci_registry::Reference;
-use rust_workspace::settings::Workspace;
+use rust_workspace::settings::{Sign, Workspace, check_regex, is_issuer};
 
 /// Check a published image as a consumer would
 #[derive(Args, Debug)]
@@ -19,6 +19,7 @@ use rust_workspace::settings::Workspace;
 Examples:
   cargo xtask verify ghcr.io/owner/app:1.2.3
   cargo xtask verify ghcr.io/owner/app:1.2.3 --key cosign.pub
+  cargo xtask verify 1.2.3 --issuer https://gitlab.com --identity '^https://gitlab\\.com/owner/app//'
   cargo xtask verify 1.2.3 --identity '^https://github\\.com/owner/app/\\.github/workflows/release\\.yml@refs/tags/v'
 
 Exit codes: 0 all is well, 1 failed, 2 usage or settings, 3 a check does not hold")]
@@ -66,19 +67,41 @@ pub struct TrustFlags {
     /// The workflow that must have signed, as a regular expression for its URL
     #[arg(long, value_name = "REGEX")]
     identity: Option<String>,
-    /// Who vouched for that workflow
-    #[arg(long, value_name = "URL", default_value = "https://token.actions.githubusercontent.com")]
-    issuer: String,
+    /// The issuer of that workflow's tokens [default: GitHub's]
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
 }
 
 impl TrustFlags {
-    /// What the flags ask for.
-    pub fn trust(&self) -> Result<Option<Trust>, Fault> {
-        if let Some(key) = &self.key {
-            return Trust::key(key, Path::new(""), "--key").map(Some);
+    /// What the flags ask for, of a signature at this Sigstore.
+    pub fn trust(&self, sigstore: &Sigstore) -> Result<Option<Trust>, Fault> {
+        let issuer = self.issuer()?.unwrap_or(GITHUB_ISSUER).to_owned();
+        match (&self.key, &self.identity) {
+            (Some(key), _) => Trust::key(key, Path::new(""), "--key").map(Some),
+            (None, Some(identity)) => {
+                check_regex(identity).map_err(|what| {
+                    Fault::usage(format!("--identity '{identity}' is no regular expression: {what}"))
+                        .hint("the signer's URL, for example '^https://github\\.com/o/app/'")
+                })?;
+                let (identity, trusted_root) = (identity.clone(), sigstore.trusted_root.clone());
+                Ok(Some(Trust::Identity { identity, issuer, trusted_root }))
+            }
+            (None, None) => Ok(None),
         }
-        let identity = self.identity.clone();
-        Ok(identity.map(|identity| Trust::Identity { identity, issuer: self.issuer.clone() }))
+    }
+
+    /// The issuer that is named.
+    pub fn issuer(&self) -> Result<Option<&str>, Fault> {
+        match self.issuer.as_deref() {
+            Some(issuer) if !is_issuer(issuer) => Err(Fault::usage(format!("--issuer '{issuer}' is no URL"))
+                .hint(format!("an issuer is named by its URL: {GITHUB_ISSUER}"))),
+            issuer => Ok(issuer),
+        }
+    }
+
+    /// Whether a signer is named.
+    pub fn is_empty(&self) -> bool {
+        self.key.is_none() && self.identity.is_none()
     }
 }
 
@@ -105,12 +128,24 @@ pub fn image(text: &str, repository: impl FnOnce() -> Result<Reference>) -> Resu
 impl Flags {
     /// Checks, and tells.
     pub fn run(self) -> Result<()> {
-        let workspace = Workspace::find().ok();
+        // Outside of a workspace there are no settings; settings with mistakes are no reason to go without them.
+        let here = std::env::current_dir().context("the current folder")?;
+        let in_workspace = here.ancestors().any(|dir| dir.join(rust_workspace::settings::FILE).is_file());
+        let workspace = if in_workspace { Some(Workspace::find()?) } else { None };
         let at = image(&self.image, || {
             let repository =
                 workspace.as_ref().and_then(|workspace| workspace.settings.repository.as_deref());
             Target::default().repository(repository)
         })?;
+        if self.trust.is_empty() && self.trust.issuer()?.is_some() {
+            return Err(Fault::usage("--issuer says who vouches for --identity, which is missing").into());
+        }
+        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let sigstore = match &workspace {
+            Some(workspace) => Sigstore::of(&workspace.settings.sign, &workspace.root, get)?,
+            None => Sigstore::of(&Sign::default(), Path::new(""), get)?,
+        };
+        let trust = self.trust.trust(&sigstore)?;
         let target = Target {
             plain_http: self.plain_http,
             token_stdin: self.token_stdin,
@@ -122,7 +157,7 @@ impl Flags {
         let client = target.client(&at, ui)?;
         let digest = client.manifest(&at)?.digest;
         let demands = Demands {
-            trust: self.trust.trust()?,
+            trust,
             signed: false,
             scanned: !self.allow_unscanned,
             takes_failed: self.allow_unscanned,

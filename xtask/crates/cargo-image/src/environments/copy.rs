@@ -75,7 +75,8 @@ impl Copy<'_> {
     fn below(&mut self, digest: &Digest, all: &mut Vec<Digest>) -> Result<oci_registry::Manifest> {
         let mut manifests = Vec::new();
         let top = Descriptor { digest: *digest, ..Descriptor::of("", b"") };
-        walk(vec![top], 0, |entry| {
+        let place = self.from.with_digest(*digest);
+        walk(&place, vec![top], 0, |entry| {
             let manifest = self.client.manifest(&self.from.with_digest(entry.digest))?;
             all.push(entry.digest);
             let mut entries = Vec::new();
@@ -87,8 +88,7 @@ impl Copy<'_> {
             }
             manifests.push(manifest);
             Ok(Visit::Enter(entries))
-        })
-        .with_context(|| self.from.with_digest(*digest).to_string())?;
+        })?;
         // A registry accepts an index after what it lists.
         for manifest in manifests.drain(1..).rev() {
             self.must_be_plain(&manifest)?;

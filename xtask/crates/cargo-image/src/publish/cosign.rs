@@ -9,17 +9,21 @@ use clap::ValueEnum;
 use super::trust::{StatementKind, Trust};
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, Need, find};
+use rust_workspace::settings::Sign;
 
 /// A signing config that names no service: with a key pair, nothing is told to a public log.
 const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
 
+/// The variables by which cosign finds the identity of a job: GitHub's, and GitLab's or any other token.
+const IDENTITIES: [&str; 2] = ["ACTIONS_ID_TOKEN_REQUEST_URL", "SIGSTORE_ID_TOKEN"];
+
 /// How an image is signed, as `--sign` asks for it.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SigningMode {
-    /// Keyless in a job with `id-token: write`, else with COSIGN_KEY where that is set, else not at all
+    /// Keyless in a job with an identity (GitHub's `id-token: write`, SIGSTORE_ID_TOKEN), else with COSIGN_KEY where that is set, else not at all
     #[default]
     Auto,
-    /// By the identity of the job, recorded in Sigstore's public log
+    /// By the identity of the job, recorded in the log of Sigstore
     Keyless,
     /// With the key in COSIGN_KEY: PEM, a file or a KMS URI
     Key,
@@ -27,11 +31,46 @@ pub enum SigningMode {
     None,
 }
 
+/// The Sigstore of keyless signatures: files that cosign reads, the public Sigstore's where unset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sigstore {
+    /// What signatures are verified with.
+    pub trusted_root: Option<String>,
+    /// The services that sign.
+    pub signing_config: Option<String>,
+}
+
+impl Sigstore {
+    /// Of the settings of the workspace at `root`; what those leave open, of COSIGN_TRUSTED_ROOT and
+    /// COSIGN_SIGNING_CONFIG. An error where a file is not there.
+    pub fn of(settings: &Sign, root: &Path, get: impl Fn(&str) -> Option<String>) -> Result<Self, Fault> {
+        let file = |set: &Option<String>, key: &str, variable: &str| {
+            let (path, place) = match (set, get(variable)) {
+                (Some(path), _) => {
+                    (root.join(path), format!("{}: [sign] {key}", rust_workspace::settings::FILE))
+                }
+                (None, Some(path)) => (path.into(), variable.to_owned()),
+                (None, None) => return Ok(None),
+            };
+            match path.to_str() {
+                Some(text) if path.is_file() => Ok(Some(text.to_owned())),
+                _ => Err(Fault::usage(format!("there is no file {}", path.display())).at(place).hint(
+                    "`cosign trusted-root create` and `cosign signing-config create` make these files",
+                )),
+            }
+        };
+        Ok(Self {
+            trusted_root: file(&settings.trusted_root, "trusted-root", "COSIGN_TRUSTED_ROOT")?,
+            signing_config: file(&settings.signing_config, "signing-config", "COSIGN_SIGNING_CONFIG")?,
+        })
+    }
+}
+
 /// Who signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signer {
-    /// The job's identity.
-    Keyless,
+    /// The job's identity, at this Sigstore.
+    Keyless(Sigstore),
     /// A key, as cosign's `--key` names it; never the key itself.
     Key(String),
 }
@@ -43,15 +82,17 @@ impl SigningMode {
         self,
         get: impl Fn(&str) -> Option<String>,
         is_file: impl Fn(&str) -> bool,
+        sigstore: &Sigstore,
     ) -> Result<Option<Signer>, Fault> {
         let key = || get("COSIGN_KEY").map(|key| key_name(&key, &is_file).map(Signer::Key)).transpose();
-        let in_job = get("ACTIONS_ID_TOKEN_REQUEST_URL").is_some();
+        let has_identity = IDENTITIES.iter().any(|name| get(name).is_some());
         match self {
             Self::None => Ok(None),
-            Self::Auto | Self::Keyless if in_job => Ok(Some(Signer::Keyless)),
+            Self::Auto | Self::Keyless if has_identity => Ok(Some(Signer::Keyless(sigstore.clone()))),
             Self::Auto => key(),
-            Self::Keyless => Err(Fault::usage("--sign keyless: no CI vouches for this run")
-                .hint("in GitHub Actions, give the job 'permissions: id-token: write'; elsewhere: --sign key")),
+            Self::Keyless => Err(Fault::usage("--sign keyless: this run has no identity").hint(
+                "in GitHub Actions, give the job 'permissions: id-token: write'; in GitLab, 'id_tokens: SIGSTORE_ID_TOKEN: aud: sigstore'; elsewhere: --sign key",
+            )),
             Self::Key => key()?.map(Some).ok_or_else(|| {
                 Fault::usage("--sign key: COSIGN_KEY is not set")
                     .hint("cosign generate-key-pair; then COSIGN_KEY is the file or its content, COSIGN_PASSWORD its password")
@@ -106,7 +147,7 @@ impl Signer {
 
     /// Writes what the command reads.
     pub fn prepare(&self, folder: &Path) -> Result<()> {
-        if *self == Self::Keyless {
+        if matches!(self, Self::Keyless(_)) {
             return Ok(());
         }
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -122,7 +163,11 @@ impl Signer {
 
     fn finish(&self, cmd: Cmd, image: &str, folder: &Path, plain_http: bool) -> Cmd {
         let cmd = match self {
-            Self::Keyless => cmd.needs(Need::Identity),
+            Self::Keyless(Sigstore { trusted_root, signing_config }) => {
+                let flags = [("--trusted-root", trusted_root), ("--signing-config", signing_config)];
+                let flags = flags.into_iter().filter_map(|(flag, path)| Some([flag, path.as_deref()?]));
+                cmd.needs(Need::Identity).args(flags.flatten())
+            }
             Self::Key(key) => cmd
                 .needs(Need::Key)
                 .args(["--key", key])
@@ -157,7 +202,8 @@ mod tests {
         let file = ("COSIGN_KEY", "cosign.key");
         let key = |text: &str| Ok(Some(Signer::Key(text.to_owned())));
         let other = ("COSIGN_KEY", "hunter2-secret");
-        let cases: [Case<'_>; 16] = [
+        let keyless = || Ok(Some(Signer::Keyless(Sigstore::default())));
+        let cases: [Case<'_>; 17] = [
             (SigningMode::Auto, &[other], Err("neither a key in PEM")),
             (SigningMode::None, &[other], Ok(None)),
             (SigningMode::Key, &[("COSIGN_KEY", "://hunter2")], Err("neither a key in PEM")),
@@ -170,12 +216,13 @@ mod tests {
             ),
             (SigningMode::Key, &[("COSIGN_KEY", "pkcs11:token=a;id=%01")], key("pkcs11:token=a;id=%01")),
             (SigningMode::Auto, &[], Ok(None)),
-            (SigningMode::Auto, &[job, file], Ok(Some(Signer::Keyless))),
+            (SigningMode::Auto, &[job, file], keyless()),
+            (SigningMode::Auto, &[("SIGSTORE_ID_TOKEN", "e30.e30.x"), pem], keyless()),
             (SigningMode::Auto, &[pem], key("env://COSIGN_KEY")),
             (SigningMode::Key, &[job, file], key("cosign.key")),
             (SigningMode::Key, &[], Err("COSIGN_KEY is not set")),
-            (SigningMode::Keyless, &[pem], Err("no CI vouches")),
-            (SigningMode::Keyless, &[job], Ok(Some(Signer::Keyless))),
+            (SigningMode::Keyless, &[pem], Err("no identity")),
+            (SigningMode::Keyless, &[job], keyless()),
             (SigningMode::None, &[job, pem], Ok(None)),
             (SigningMode::Auto, &[("COSIGN_KEY", "awskms:///alias/x")], key("awskms:///alias/x")),
         ];
@@ -183,7 +230,7 @@ mod tests {
             let get = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
             };
-            match (mode.signer(get, |path| path == "cosign.key"), expected) {
+            match (mode.signer(get, |path| path == "cosign.key", &Sigstore::default()), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{mode:?}"),
                 (Err(found), Err(expected)) => {
                     let text = cli_support::error::render(&found.into());
@@ -197,7 +244,13 @@ mod tests {
     #[test]
     fn a_key_is_never_an_argument() {
         let line = |signer: &Signer| signer.command("r/a@sha256:0", Path::new("t"), false).to_string();
-        assert_eq!(line(&Signer::Keyless), "cosign sign --yes --recursive r/a@sha256:0");
+        let public = Signer::Keyless(Sigstore::default());
+        assert_eq!(line(&public), "cosign sign --yes --recursive r/a@sha256:0");
+        let private = Sigstore { trusted_root: Some("r.json".into()), signing_config: Some("s.json".into()) };
+        assert_eq!(
+            line(&Signer::Keyless(private)),
+            "cosign sign --yes --recursive --trusted-root r.json --signing-config s.json r/a@sha256:0"
+        );
         assert_eq!(
             line(&Signer::Key("env://COSIGN_KEY".into())),
             "cosign sign --yes --recursive --key env://COSIGN_KEY --signing-config t/signing-config.json r/a@sha256:0"

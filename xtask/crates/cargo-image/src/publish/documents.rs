@@ -3,35 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::attach::{Artifact, PREDICATE, PROVENANCE, SBOM, SCAN};
+use super::attach::Artifact;
 use super::image_bundle::ImageBundle;
-use super::provenance;
+use super::kinds::KINDS;
 use super::work::PublishSetup;
 use cli_support::digest::Digest;
-use oci_image::oci::Annotations;
 
-/// What is said of the image, the provenance first.
+/// The documents about the image, the provenance first.
 pub fn artifacts(setup: &PublishSetup, parcel: &ImageBundle) -> Result<Vec<Artifact>> {
-    let statement = provenance::statement(&setup.to.name(), parcel, &setup.parameters)?;
-    let of_predicate = (PREDICATE.to_owned(), provenance::PREDICATE_TYPE.to_owned());
-    let annotations = Annotations::from([of_predicate]);
-    let mut artifacts = vec![Artifact { kind: PROVENANCE, bytes: statement, annotations }];
-    if let Some(scan) = setup.scan.as_ref().filter(|scan| scan.digest == parcel.digest()) {
-        let about = [("passed", scan.passed.to_string()), ("time", scan.time.clone())];
-        let annotations =
-            about.into_iter().map(|(name, value)| (format!("xtask.scan.{name}"), value)).collect();
-        artifacts.push(Artifact { kind: SCAN, bytes: scan.bytes.clone(), annotations });
-    }
-    for path in &setup.sboms {
-        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let annotations = Annotations::from([("org.opencontainers.image.title".to_owned(), name)]);
-        artifacts.push(Artifact { kind: SBOM, bytes, annotations });
-    }
-    Ok(artifacts)
+    let of_kinds = KINDS.into_iter().map(|kind| (kind.produce)(kind, setup, parcel));
+    Ok(of_kinds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// The predicate: the type and digest of each document.
@@ -59,10 +43,12 @@ mod tests {
 
     #[test]
     fn a_list_names_what_was_attached_and_nothing_else() {
+        const SCAN: &str = "application/x-scan";
+        const SBOM: &str = "application/x-sbom";
         let artifact = |kind: &'static str, bytes: &[u8]| Artifact {
             kind,
             bytes: bytes.to_vec(),
-            annotations: Annotations::new(),
+            annotations: oci_image::oci::Annotations::new(),
         };
         let predicate = predicate(&[artifact(SCAN, b"scan"), artifact(SBOM, b"sbom")]);
         let statement = json!({ "predicate": predicate });

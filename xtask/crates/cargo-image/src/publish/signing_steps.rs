@@ -27,7 +27,7 @@ impl PublishWork {
         }
         access.lend(command.clone()).follow(|line| progress.output(line))?;
         Ok(match signer {
-            Signer::Keyless => "by this job's identity".to_owned(),
+            Signer::Keyless(_) => "by this job's identity".to_owned(),
             Signer::Key(key) => format!("with {key}"),
         })
     }

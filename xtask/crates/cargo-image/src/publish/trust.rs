@@ -53,8 +53,13 @@ pub enum Trust {
         identity: String,
         /// The issuer's URL.
         issuer: String,
+        /// The trusted root of the Sigstore; the public one's where unset.
+        trusted_root: Option<String>,
     },
 }
+
+/// The issuer of the tokens of GitHub Actions.
+pub const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// How cosign's answer calls the signature of an image: as a bundle, and as the tag `sha256-<hex>.sig`. A
 /// statement that the same key has signed is there as well, under another name.
@@ -113,8 +118,17 @@ impl Trust {
         let cmd = match self {
             // With a key pair nothing was told to the public log.
             Self::Key(key) => cmd.args(["--key", key, "--insecure-ignore-tlog"]),
-            Self::Identity { identity, issuer } => {
-                cmd.args(["--certificate-identity-regexp", identity, "--certificate-oidc-issuer", issuer])
+            Self::Identity { identity, issuer, trusted_root } => {
+                let cmd = cmd.args([
+                    "--certificate-identity-regexp",
+                    identity,
+                    "--certificate-oidc-issuer",
+                    issuer,
+                ]);
+                match trusted_root {
+                    Some(path) => cmd.args(["--trusted-root", path]),
+                    None => cmd,
+                }
             }
         };
         let cmd = if plain_http { cmd.arg("--allow-http-registry") } else { cmd };

@@ -12,6 +12,7 @@ use super::image_bundle::ImageBundle;
 use super::provenance::Parameters;
 use super::push_blobs::{self, Sending};
 use super::report::{Attached, TagRow};
+use super::sbom::Sbom;
 use super::scan::{self, Scan};
 use super::tag_guard;
 use super::tag_update::{self, Tagged};
@@ -79,7 +80,7 @@ pub struct PublishSetup {
     /// What provenance tells.
     pub parameters: Parameters,
     /// Bills of materials.
-    pub sboms: Vec<PathBuf>,
+    pub sboms: Vec<Sbom>,
     /// A folder for files of our own.
     pub folder: PathBuf,
     /// Whether the registry is spoken to without TLS although it is not on this machine.

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::documents::{Found, sbom, scanned};
 use super::integrity::whole;
 use super::provenance::provenance;
-use crate::publish::{Access, PROVENANCE, SBOM, SCAN, SIGNATURE, StatementKind, Trust, listed, need_cosign};
+use crate::publish::{
+    Access, DocumentKind, PROVENANCE, SCAN, SIGNATURE, SignedBy, StatementKind, Trust, listed, need_cosign,
+};
 use cli_support::digest::Digest;
 use cli_support::error::{Fault, plain_line, render};
 use cli_support::time::now;
@@ -92,26 +94,29 @@ pub fn verify(
     };
     let statements = signed_as(StatementKind::Provenance)?;
     let documents = signed_as(StatementKind::Documents)?.map(|statements| listed(&statements));
-    let is_signed = |kind: &str, bytes: &[u8]| match (kind, &statements, &documents) {
-        (PROVENANCE, Some(statements), _) => {
+    let is_signed = |kind: &DocumentKind, bytes: &[u8]| match (kind.signed, &statements, &documents) {
+        (SignedBy::Statement(_), Some(statements), _) => {
             let said: Value = serde_json::from_slice(bytes).unwrap_or_default();
             statements.iter().any(|one| one["predicate"] == said["predicate"])
         }
-        (kind, _, Some(documents)) => documents.contains(&(kind.to_owned(), Digest::of(bytes))),
-        (_, _, None) => true,
+        (SignedBy::Digest, _, Some(documents)) => {
+            documents.contains(&(kind.media_type.to_owned(), Digest::of(bytes)))
+        }
+        (_, None, _) | (_, _, None) => true,
     };
-    let read = |kind: &str| {
+    let read = |kind: &DocumentKind| {
         let one = |referrer: &Referrer| {
             let bytes = document(client, at, referrer).map_err(|error| one_line(&error))?;
             Ok(if is_signed(kind, &bytes) { Found::Document(bytes) } else { Found::Unsigned })
         };
-        let of_kind = referrers.iter().filter(|one| one.artifact_type.as_deref() == Some(kind));
+        let of_kind = referrers.iter().filter(|one| one.artifact_type.as_deref() == Some(kind.media_type));
         of_kind.map(one).collect::<Vec<_>>()
     };
     let label = annotations.get("org.opencontainers.image.revision").map(String::as_str);
-    let (said, unscanned) = provenance(read(PROVENANCE), digest, label, demands);
-    let scanned = scanned(read(SCAN), digest, unscanned, demands, now());
-    let sbom = sbom(read(SBOM), demands.sbom);
+    let (said, unscanned) = provenance(read(&PROVENANCE), digest, label, demands);
+    let scanned = scanned(read(&SCAN), digest, unscanned, demands, now());
+    let sboms = DocumentKind::of_check("sbom").map(|kind| (kind, read(kind)));
+    let sbom = sbom(sboms.collect(), demands.sbom);
     let answer = trusted.as_ref().map(|(trust, access)| trust.signed(&image, plain_http, access));
     let signed = signed(&referrers, demands, answer.transpose()?);
     Ok(vec![whole, said, scanned, sbom, signed])

@@ -1,7 +1,7 @@
 //! What the attached documents say: the scan's result and bills of materials.
 
 use super::checks::{Check, Demands, State, check, one_line};
-use crate::publish::Scan;
+use crate::publish::{DocumentKind, Scan};
 use cli_support::digest::Digest;
 
 /// An attached document.
@@ -64,33 +64,35 @@ pub(super) fn scanned(
     }
 }
 
-/// Bills of materials: there must be one where one is `wanted`, and each must be CycloneDX.
-pub(super) fn sbom(found: Vec<Result<Found, String>>, wanted: bool) -> Check {
+/// Bills of materials: there must be one where one is `wanted`, and each must be of the kind that it is attached
+/// as.
+pub(super) fn sbom(found: Vec<(&DocumentKind, Vec<Result<Found, String>>)>, wanted: bool) -> Check {
     const NAME: &str = "sbom";
-    let (mut count, mut why) = (0, "there is none");
-    for one in found {
-        let read = one.and_then(|one| match one {
-            Found::Unsigned => Ok(false),
-            Found::Document(bytes) => {
-                let document: serde_json::Value =
-                    serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-                if document["bomFormat"] == "CycloneDX" {
-                    Ok(true)
-                } else {
-                    Err("it is not CycloneDX".to_owned())
+    let (mut counts, mut why) = (Vec::new(), "there is none");
+    for (kind, found) in found {
+        let mut count = 0;
+        for one in found {
+            let read = one.and_then(|one| match one {
+                Found::Unsigned => Ok(false),
+                Found::Document(bytes) => {
+                    let document = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+                    if (kind.is)(&document) { Ok(true) } else { Err(format!("it is not {}", kind.name)) }
                 }
+            });
+            match read {
+                Ok(true) => count += 1,
+                Ok(false) => why = UNSIGNED,
+                Err(error) => return check(NAME, State::Failed, error),
             }
-        });
-        match read {
-            Ok(true) => count += 1,
-            Ok(false) => why = UNSIGNED,
-            Err(error) => return check(NAME, State::Failed, error),
+        }
+        if count > 0 {
+            counts.push(format!("{count} {}", kind.name));
         }
     }
-    match (count, wanted) {
-        (0, true) => check(NAME, State::Failed, why),
-        (0, false) => check(NAME, State::Absent, why),
-        (count, _) => check(NAME, State::Ok, format!("{count} CycloneDX")),
+    match (&counts[..], wanted) {
+        ([], true) => check(NAME, State::Failed, why),
+        ([], false) => check(NAME, State::Absent, why),
+        (counts, _) => check(NAME, State::Ok, counts.join(", ")),
     }
 }
 
@@ -156,21 +158,28 @@ mod tests {
     }
 
     #[test]
-    fn bills_of_materials_are_cyclonedx_and_signed_where_that_is_wanted() {
+    fn bills_of_materials_are_of_their_kind_and_signed_where_that_is_wanted() {
         let bom = |text: &str| Ok(Found::Document(text.as_bytes().to_vec()));
         let good = r#"{"bomFormat":"CycloneDX"}"#;
         for (found, wanted, state, words) in [
             (vec![], false, State::Absent, "there is none"),
             (vec![], true, State::Failed, "there is none"),
-            (vec![bom(good), bom(good)], true, State::Ok, "2 CycloneDX"),
+            (vec![bom(good), bom(good)], true, State::Ok, "2 CycloneDX, 1 SPDX"),
             (vec![bom(good), Ok(Found::Unsigned)], true, State::Ok, "1 CycloneDX"),
             (vec![Ok(Found::Unsigned)], true, State::Failed, "not signed"),
             (vec![Ok(Found::Unsigned)], false, State::Absent, "not signed"),
             (vec![bom("{}")], false, State::Failed, "not CycloneDX"),
+            (vec![bom(r#"{"spdxVersion":"SPDX-2.3"}"#)], false, State::Failed, "not CycloneDX"),
             (vec![bom("x")], false, State::Failed, "expected value"),
             (vec![Err("cut".to_owned())], false, State::Failed, "cut"),
         ] {
-            let check = sbom(found, wanted);
+            let spdx = if found.len() == 2 && words.contains("SPDX") {
+                vec![bom(r#"{"spdxVersion":"SPDX-2.3"}"#)]
+            } else {
+                Vec::new()
+            };
+            let kinds = DocumentKind::of_check("sbom").zip([found, spdx]).collect();
+            let check = sbom(kinds, wanted);
             assert!(check.state == state && check.detail.contains(words), "{check:?}");
         }
     }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::checks::{Check, Demands, State, check};
 use super::documents::{Found, UNSIGNED};
+use crate::publish::PROVENANCE;
 use cli_support::digest::Digest;
 
 /// The provenance of the image `digest`, and why it says that there was no scan. `label` is the commit that
@@ -76,7 +77,7 @@ impl Provenance {
 fn read(bytes: &[u8], digest: &Digest) -> Result<Provenance, String> {
     let statement: Value = serde_json::from_slice(bytes).map_err(|_| "it is not JSON".to_owned())?;
     let text = |pointer: &str| statement.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    if text("/predicateType").as_deref() != Some("https://slsa.dev/provenance/v1") {
+    if !(PROVENANCE.is)(&statement) {
         return Err("it is no SLSA v1 provenance".to_owned());
     }
     let subjects = statement["subject"].as_array().map(Vec::as_slice).unwrap_or_default();

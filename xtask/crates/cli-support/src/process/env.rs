@@ -21,11 +21,13 @@ pub enum Need {
     Crates,
     /// Fetching Trivy's database.
     Database,
+    /// A compiler's wrapper that keeps its cache in a cloud.
+    CompilerCache,
 }
 
 /// Secret variables, and the needs for which a child gets them. An empty list means: no child gets it. `*` matches any text,
 /// also in the names below.
-const SERVES: [(&str, &[Need]); 21] = [
+const SERVES: [(&str, &[Need]); 29] = [
     ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &[Need::Identity, Need::Registry]),
     ("ACTIONS_ID_TOKEN_REQUEST_URL", &[Need::Identity, Need::Registry]),
     ("SIGSTORE_ID_TOKEN", &[Need::Identity]),
@@ -48,7 +50,18 @@ const SERVES: [(&str, &[Need]); 21] = [
     ("TRIVY_PASSWORD", &[Need::Database]),
     ("TRIVY_REGISTRY_TOKEN", &[Need::Database]),
     ("XTASK_LENT_SECRET", &[]),
+    ("AWS_*", CLOUD),
+    ("AZURE_*", CLOUD),
+    ("ARM_*", CLOUD),
+    ("GOOGLE_*", CLOUD),
+    ("CLOUDSDK_*", CLOUD),
+    ("ALIBABA*", CLOUD),
+    ("TENCENTCLOUD_*", CLOUD),
+    ("VAULT_*", &[Need::Key]),
 ];
+
+/// What credentials of clouds serve: keys in a KMS, registries' helpers, caches in a bucket.
+const CLOUD: &[Need] = &[Need::Key, Need::Registry, Need::ActionsCache, Need::CompilerCache, Need::Database];
 
 /// Variables that change the output of many programs.
 const FORM: [&str; 13] = [
@@ -105,8 +118,8 @@ const TOOLS: [(&str, &[&str]); 9] = [
             "GIT_TERMINAL_PROMPT",
         ],
     ),
-    // The two that name a private Sigstore.
-    ("COSIGN_", &["COSIGN_TRUSTED_ROOT", "COSIGN_SIGNING_CONFIG"]),
+    // What matters of them is passed as flags.
+    ("COSIGN_", &[]),
     ("SIGSTORE_", &[]),
     ("TRIVY_", &["TRIVY_CACHE_DIR", "TRIVY_DB_REPOSITORY"]),
     (
@@ -184,6 +197,10 @@ mod tests {
             ("GIT_CONFIG_COUNT", &[&cargo]),
             ("TRIVY_PASSWORD", &[&trivy]),
             ("XTASK_LENT_SECRET", &[]),
+            ("AWS_SECRET_ACCESS_KEY", &[&cosign, &trivy, &docker]),
+            ("GOOGLE_APPLICATION_CREDENTIALS", &[&cosign, &trivy, &docker]),
+            ("AZURE_CLIENT_SECRET", &[&cosign, &trivy, &docker]),
+            ("VAULT_TOKEN", &[&cosign]),
         ] {
             for cmd in all {
                 assert_eq!(!cmd.withholds(name), left.contains(&cmd), "{name} {cmd:?} {:?}", cmd.needs);
@@ -205,7 +222,7 @@ mod tests {
             CARGO_UNSTABLE_X CARGO_ALIAS_TREE CLICOLOR CLICOLOR_FORCE NO_COLOR FORCE_COLOR LANG LANGUAGE LC_ALL \
             LC_MESSAGES TZ PAGER GIT_PAGER MANPAGER LESS GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_TRACE \
             GIT_TRACE2_EVENT GIT_EXTERNAL_DIFF GIT_NAMESPACE git_dir COSIGN_OUTPUT COSIGN_REPOSITORY \
-            COSIGN_INSECURE_IGNORE_TLOG COSIGN_EXPERIMENTAL SIGSTORE_ROOT_FILE TRIVY_FORMAT TRIVY_SEVERITY \
+            COSIGN_INSECURE_IGNORE_TLOG COSIGN_EXPERIMENTAL COSIGN_TRUSTED_ROOT COSIGN_SIGNING_CONFIG SIGSTORE_ROOT_FILE TRIVY_FORMAT TRIVY_SEVERITY \
             TRIVY_IGNORE_UNFIXED TRIVY_CONFIG DOCKER_DEFAULT_PLATFORM DOCKER_BUILDKIT DOCKER_CONTENT_TRUST \
             BUILDX_GIT_LABELS BUILDX_NO_DEFAULT_ATTESTATIONS BUILDKIT_PROGRESS BUILDKIT_COLORS RUSTUP_TERM_COLOR"
             .split_whitespace()
@@ -216,7 +233,7 @@ mod tests {
             CARGO_REGISTRIES_MINE_INDEX CARGO_REGISTRY_DEFAULT CARGO_BUILD_JOBS CARGO_PROFILE_DEV_DEBUG \
             CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER CARGO_BUILD_RUSTC_WRAPPER RUSTC_WRAPPER RUSTUP_HOME \
             RUSTUP_TOOLCHAIN RUSTUP_DIST_SERVER HTTPS_PROXY https_proxy NO_PROXY SSL_CERT_FILE SSL_CERT_DIR \
-            SOURCE_DATE_EPOCH GIT_SSH_COMMAND GIT_SSL_CAINFO COSIGN_TRUSTED_ROOT COSIGN_SIGNING_CONFIG \
+            SOURCE_DATE_EPOCH GIT_SSH_COMMAND GIT_SSL_CAINFO \
             TRIVY_CACHE_DIR TRIVY_DB_REPOSITORY DOCKER_HOST DOCKER_CONFIG DOCKER_CONTEXT DOCKER_TLS_VERIFY \
             DOCKER_CERT_PATH BUILDX_BUILDER BUILDX_CONFIG BUILDKIT_HOST CI GITHUB_ACTIONS XDG_RUNTIME_DIR"
             .split_whitespace()

@@ -105,7 +105,7 @@ impl<'a> Archive<'a> {
         let index: Index = oci::from_bytes("index.json", index)?;
         let (mut listed, mut manifests, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         let mut seen = BTreeSet::new();
-        walk(index.manifests, 0, |entry| {
+        walk(&"index.json", index.manifests, 0, |entry| {
             if is_attestation(entry) || !seen.insert((entry.digest, entry.media_type.clone())) {
                 return Ok(Visit::Next);
             }

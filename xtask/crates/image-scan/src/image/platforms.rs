@@ -84,7 +84,7 @@ pub fn find(layout: &Layout, only: Option<Digest>, wanted: Wanted<'_>) -> Result
     let mut top = layout.index()?.manifests;
     let direct: BTreeSet<_> = top.iter().map(|entry| entry.digest).collect();
     top.retain(|entry| only.is_none_or(|only| only == entry.digest));
-    walk(top, 0, |entry| {
+    walk(&layout.dir().display(), top, 0, |entry| {
         if is_attestation(entry) {
             found.skipped.push(format!("{}: an attestation about another manifest", entry.digest));
             return Ok(Visit::Next);
@@ -122,8 +122,7 @@ pub fn find(layout: &Layout, only: Option<Digest>, wanted: Wanted<'_>) -> Result
             None => found.skipped.push(format!("{}: not an image", entry.digest)),
         }
         Ok(Visit::Next)
-    })
-    .with_context(|| layout.dir().display().to_string())?;
+    })?;
     if found.images.is_empty() {
         return Err(Fault::gate(wanted.none()).at(layout.dir().display()).into());
     }

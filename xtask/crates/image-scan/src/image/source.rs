@@ -129,7 +129,7 @@ fn pull(
     let first = Descriptor::of(&top.media_type, &top.bytes);
     let mut top = Some(top.bytes);
     let mut manifests = Vec::new();
-    walk(vec![first], 0, |entry| {
+    walk(reference, vec![first], 0, |entry| {
         let is_wanted = entry.platform.as_ref().is_none_or(|spec| wanted.has(spec));
         if is_attestation(entry) || !is_wanted {
             return Ok(Visit::Next);

@@ -11,7 +11,11 @@ use cli_support::process::{Cmd, Need};
 /// The cargo that started us, or the one on PATH.
 pub fn cargo() -> Cmd {
     let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    Cmd::new(program).shown_as("cargo").needs(Need::Crates)
+    let cmd = Cmd::new(program).shown_as("cargo").needs(Need::Crates);
+    // sccache and its like keep what they compile in a bucket, whose credentials no other build needs.
+    let wrappers = ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"];
+    let has_wrapper = wrappers.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if has_wrapper { cmd.needs(Need::CompilerCache) } else { cmd }
 }
 
 /// A build.

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use super::NETWORKS;
 use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
 
-/// How Docker buildx is driven.
+/// The settings of docker buildx.
 #[derive(Debug, Clone)]
 pub struct Buildx {
     /// The Dockerfile, below the workspace's root.
     pub dockerfile: String,
-    /// The builder (`docker buildx ls`); the current one where unset.
+    /// The builder (`docker buildx ls`); by default the current one.
     pub builder: Option<String>,
     /// The network of the build's RUN steps: `default`, `none` or `host`.
     pub network: Option<String>,
-    /// Named contexts that stand in for images or folders of the Dockerfile.
+    /// Named contexts that replace images or folders of the Dockerfile.
     pub contexts: BTreeMap<String, String>,
     /// Secrets that RUN steps can mount.
     pub secrets: Vec<Secret>,
@@ -38,12 +38,12 @@ impl Default for Buildx {
     }
 }
 
-/// A secret by its source, never by its value, as `--secret` takes it: `id=ca,src=FILE` or `id=x,env=NAME`.
+/// The source of a secret, never its value, as in `--secret`: `id=ca,src=FILE` or `id=x,env=NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
 impl Secret {
-    /// The environment variable that holds it, where one does.
+    /// The environment variable with the secret, if that is the source.
     pub fn variable(&self) -> Option<&str> {
         self.0.split(',').find_map(|pair| pair.strip_prefix("env="))
     }

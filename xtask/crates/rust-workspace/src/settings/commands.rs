@@ -5,9 +5,9 @@ use super::reader::{FromToml, Mistake, Table, Value, wrong};
 /// A program of the workspace, and the command that runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspaceCommand {
-    /// The command's name: one word, or two where it is below another command.
+    /// The command's name: one word, or two below another command.
     pub name: String,
-    /// What it does, for the help.
+    /// Its description in the help.
     pub about: String,
     /// The cargo package whose binary it is.
     pub package: String,

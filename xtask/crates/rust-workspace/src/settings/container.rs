@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 
 use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
 
-/// How the container runs (image-spec config.md, `config`).
+/// The settings of the container (image-spec config.md, `config`).
 #[derive(Debug)]
 pub struct Container {
-    /// The binary's path in the image; `/usr/bin/NAME` where unset.
+    /// The binary's path in the image; by default `/usr/bin/NAME`.
     pub path: Option<String>,
-    /// User and group, `65532:65532` (nobody's on every common base) where unset.
+    /// User and group; by default `65532:65532`, which is no user of common base images.
     pub user: String,
-    /// The command; the binary's path where unset.
+    /// The program and its fixed arguments; by default the binary.
     pub entrypoint: Option<Vec<String>>,
-    /// Arguments that a user may replace.
+    /// Default arguments, which `docker run` can replace.
     pub cmd: Vec<String>,
     /// Ports, `8080/tcp`.
     pub expose: Vec<Port>,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
-    /// The working folder; the base's, or `/`, where unset.
+    /// The working folder; by default that of the base image, or `/`.
     pub workdir: Option<String>,
     /// The health check, which Docker runs and Kubernetes ignores.
     pub healthcheck: Option<Healthcheck>,
@@ -40,20 +40,20 @@ impl Default for Container {
     }
 }
 
-/// Docker's health check, times in seconds.
+/// Docker's health check; times in seconds.
 #[derive(Debug, Clone)]
 pub struct Healthcheck {
     /// The command and its arguments.
     pub command: Vec<String>,
     /// Seconds between two checks.
     pub interval: u64,
-    /// Seconds that one may take.
+    /// Seconds until a check fails.
     pub timeout: u64,
-    /// Failures in a row that make the container unhealthy.
+    /// Consecutive failures until the container is unhealthy.
     pub retries: u64,
 }
 
-/// A port with its protocol, as `ExposedPorts` has it.
+/// A port with its protocol, as in `ExposedPorts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port(pub String);
 
@@ -115,7 +115,7 @@ pub(super) fn check_absolute(table: &mut Table<'_>, span: usize, path: String) -
     None
 }
 
-/// A number of seconds, or of tries, that makes sense.
+/// A number of seconds or attempts within its range.
 fn number(table: &mut Table<'_>, name: &'static str, default: u64) -> u64 {
     let Some(value) = table.optional_at::<u64>(name) else { return default };
     if !(1..=86_400).contains(&value.value) {
@@ -124,7 +124,7 @@ fn number(table: &mut Table<'_>, name: &'static str, default: u64) -> u64 {
     value.value
 }
 
-/// Environment variables, by names that a container can have.
+/// Environment variables with valid names.
 fn environment(table: &mut Table<'_>) -> BTreeMap<String, String> {
     let env = table.optional_at::<Strings>("env");
     let Some(env) = env else { return BTreeMap::new() };

@@ -25,6 +25,8 @@ pub struct Environment {
     pub key: Option<String>,
     /// The workflow that must have signed, as a regular expression for its URL.
     pub identity: Option<String>,
+    /// The issuer of that workflow's tokens; GitHub's where unset.
+    pub issuer: Option<String>,
     /// The most days since the image was scanned; no scan is wanted where unset.
     pub scanned_within_days: Option<u64>,
 }
@@ -70,6 +72,14 @@ fn entry(value: Value<'_>) -> Result<(Entry, Vec<Mistake>), Vec<Mistake>> {
         let what = format!("identity '{}' is no regular expression: {what}", identity.value);
         table.errors.push(wrong(identity.at, what));
     }
+    let issuer = table.optional_at::<String>("issuer");
+    if let Some(issuer) = &issuer
+        && !is_issuer(&issuer.value)
+    {
+        let what =
+            format!("issuer '{}' is no URL: https://token.actions.githubusercontent.com", issuer.value);
+        table.errors.push(wrong(issuer.at, what));
+    }
     let spans = (name.at, tag.at, after.as_ref().map_or(span, |after| after.at));
     let environment = Environment {
         name: name.value,
@@ -79,6 +89,7 @@ fn entry(value: Value<'_>) -> Result<(Entry, Vec<Mistake>), Vec<Mistake>> {
         signed: table.optional("signed").unwrap_or(false),
         key: table.optional("key"),
         identity: identity.map(|identity| identity.value),
+        issuer: issuer.map(|issuer| issuer.value),
         scanned_within_days: table.optional("scanned-within-days"),
     };
     table.errors.extend(alone(&environment, span, spans.1));
@@ -86,9 +97,15 @@ fn entry(value: Value<'_>) -> Result<(Entry, Vec<Mistake>), Vec<Mistake>> {
     Ok((Entry { environment, name: spans.0, tag: spans.1, after: spans.2 }, errors))
 }
 
+/// Whether this can be an issuer's name (OpenID Connect Discovery, section 3): a URL with a host.
+pub fn is_issuer(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/')) && !text.contains(char::is_whitespace)
+}
+
 /// What is wrong with an environment whatever the others are.
 fn alone(environment: &Environment, span: usize, tag: usize) -> impl Iterator<Item = Mistake> {
-    let Environment { name, signed, key, identity, .. } = environment;
+    let Environment { name, signed, key, identity, issuer, .. } = environment;
     let any: Result<Reference, _> = "localhost/any".parse();
     let is_tag = any.is_ok_and(|any| any.with_tag(&environment.tag).is_ok());
     let no_tag =
@@ -113,6 +130,11 @@ fn alone(environment: &Environment, span: usize, tag: usize) -> impl Iterator<It
             key.is_some() && identity.is_some(),
             span,
             "either key or identity: one of them is checked".to_owned(),
+        ),
+        (
+            issuer.is_some() && identity.is_none(),
+            span,
+            "issuer says who vouches for identity, and identity is missing".to_owned(),
         ),
     ]
     .into_iter()
@@ -208,6 +230,12 @@ mod tests {
             (environment("a", "signed = true"), "f:3:1: signed = true wants to know by whom"),
             (environment("a", "key = 'k'"), "f:3:1: key and identity say who must have signed"),
             (environment("a", "signed = true\nkey = 'k'\nidentity = 'i'"), "f:3:1: either key or identity"),
+            (environment("a", "issuer = 'https://i'"), "f:3:1: issuer says who vouches"),
+            (
+                environment("a", "signed = true\nidentity = 'i'\nissuer = 'gitlab'"),
+                "f:7:10: issuer 'gitlab' is no URL",
+            ),
+            (environment("a", "signed = true\nidentity = 'i'\nissuer = 'https://gitlab.example'"), ""),
             (environment("a", "signed = true\nidentity = '('"), "f:6:12: identity '(' is no regular"),
         ] {
             let mistakes = mistakes(&text);

@@ -1,13 +1,13 @@
-//! What may be overlooked: each entry with the reason, and with the day on which somebody looks again.
+//! Exceptions of a scan. Each has a reason and a last day.
 
 use super::FILE;
 use super::reader::{FromToml, Mistake, Table, Value, line_column, wrong};
 use cli_support::time::Date;
 
-/// The days ahead until which something may be overlooked: a year, and then somebody looks again.
+/// The longest exception, in days from now.
 const MAX_IGNORE_DAYS: i64 = 366;
 
-/// A day to propose for an entry: soon enough for somebody to remember what it was about.
+/// The last day that a hint proposes.
 pub fn proposed() -> Date {
     Date::of_seconds(cli_support::time::now() + 90 * 86_400)
 }
@@ -19,14 +19,14 @@ pub fn too_far(day: Date, today: Date) -> Option<String> {
     far.then(|| format!("{day} is {ahead} days from now; {MAX_IGNORE_DAYS} are the most"))
 }
 
-/// Why something is overlooked, until when, and where that stands.
+/// An exception: its reason, its last day and its place in the settings.
 #[derive(Debug, Clone)]
 pub struct Exception {
-    /// Why.
+    /// The reason.
     pub reason: String,
     /// The last day on which it is.
     pub expires: Date,
-    /// Where the settings say so: `file:line:column`.
+    /// Its place: `file:line:column`.
     pub place: String,
     offset: usize,
 }
@@ -37,7 +37,7 @@ impl Exception {
         Self { reason: reason.to_owned(), expires, place: FILE.to_owned(), offset: 0 }
     }
 
-    /// Finds out where in the settings it stands.
+    /// Sets its place.
     pub(super) fn locate(&mut self, text: &str) {
         let (line, column) = line_column(text, self.offset);
         self.place = format!("{FILE}:{line}:{column}");
@@ -61,7 +61,7 @@ impl Exception {
         }
     }
 
-    /// What is wrong with it, if anything is.
+    /// The error in it, if any.
     fn check(&self) -> Option<String> {
         if self.reason.trim().is_empty() {
             return Some("an entry without a reason".to_owned());
@@ -76,7 +76,7 @@ impl std::fmt::Display for Exception {
     }
 }
 
-/// One finding that is overlooked for some time.
+/// A finding that is allowed until a day.
 #[derive(Debug, Clone)]
 pub struct Ignore {
     /// Its id or an alias of it.
@@ -111,7 +111,7 @@ impl FromToml for Ignore {
     }
 }
 
-/// One program that may be without a list of crates, and of no package, for some time.
+/// A program without a list of crates and without a package, allowed until a day.
 #[derive(Debug, Clone)]
 pub struct Unlisted {
     /// Its path in the image.

@@ -1,4 +1,4 @@
-//! `xtask/image.toml`: all that xtask knows of the workspace that it serves.
+//! The settings, `xtask/image.toml`.
 
 mod buildx;
 mod commands;
@@ -22,14 +22,15 @@ use cli_support::error::Fault;
 use cli_support::files;
 pub use commands::WorkspaceCommand;
 pub use container::{Container, Healthcheck, Port};
-pub use environments::Environment;
+pub use environments::{Environment, is_issuer};
 pub use exceptions::{Exception, Ignore, Unlisted, proposed, too_far};
 pub use reader::line_column;
+pub use regex::check_regex;
 pub use scan::{Scan, TrivyPin, Unrated};
-pub use sections::{Budgets, ExtraFile, Settings, Slow};
+pub use sections::{Budgets, ExtraFile, Settings, Sign, Slow};
 pub use size::Bytes;
 
-/// Where the settings are, below the workspace's root.
+/// The path of the settings, below the workspace's root.
 pub const FILE: &str = crate::paths::SETTINGS;
 
 /// The networks that RUN steps can have.
@@ -40,12 +41,12 @@ pub const NETWORKS: [&str; 3] = ["default", "none", "host"];
 pub struct Workspace {
     /// The workspace's root folder.
     pub root: PathBuf,
-    /// What `xtask/image.toml` says.
+    /// Its settings.
     pub settings: Settings,
 }
 
 impl Workspace {
-    /// Finds the workspace from the current folder upwards and reads its settings.
+    /// Finds the workspace of the current folder or of a parent, and reads its settings.
     pub fn find() -> Result<Self> {
         let here = std::env::current_dir().context("the current folder")?;
         let root = here.ancestors().find(|dir| dir.join(FILE).is_file()).ok_or_else(|| {
@@ -69,7 +70,7 @@ impl Workspace {
     }
 }
 
-/// Writes `base` into the settings of the workspace at `root`, leaving all else in the file as it stands.
+/// Writes `base` into the settings of the workspace at `root`, and keeps the rest of the file.
 pub fn pin_base(root: &Path, base: &str) -> Result<()> {
     let path = root.join(FILE);
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -81,7 +82,7 @@ fn replace_base(text: &str, base: &str) -> Result<String> {
     if let Some(error) = errors.first() {
         return Err(Fault::usage(error.message()).at(FILE).into());
     }
-    // The place of a string includes its quotes.
+    // The span of a string includes its quotes.
     Ok(match settings.get_ref().get("base") {
         Some(old) => format!("{}\"{base}\"{}", &text[..old.span().start], &text[old.span().end..]),
         None => format!("base = \"{base}\"\n{text}"),

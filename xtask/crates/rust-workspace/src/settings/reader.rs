@@ -1,4 +1,4 @@
-//! Reading TOML so that every mistake is reported at once, each with file, line and column.
+//! Reads TOML and reports all errors at once, each with file, line and column.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,10 +9,10 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use cli_support::error::{Fault, Faults};
 
-/// A value with its place in the text.
+/// A value with its span.
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 
-/// A mistake in the settings.
+/// An error in the settings.
 #[derive(Debug)]
 pub(super) struct Mistake {
     /// Its offset in the text, in bytes.
@@ -21,12 +21,12 @@ pub(super) struct Mistake {
     hint: Option<String>,
 }
 
-/// A mistake at the offset `at`.
+/// An error at the offset `at`.
 pub(super) fn wrong(at: usize, what: impl Into<String>) -> Mistake {
     Mistake { at, what: what.into(), hint: None }
 }
 
-/// A type that is read from a TOML value; all mistakes are reported, not the first one alone.
+/// A type that is read from a TOML value. All errors are reported.
 pub(super) trait FromToml: Sized {
     fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>>;
 }
@@ -38,7 +38,7 @@ pub(super) struct Located<T> {
     pub(super) at: usize,
 }
 
-/// Reads `text` as a `T`; `path` is for the messages.
+/// Reads `text` as a `T`; `path` is for messages.
 pub(super) fn read<T: FromToml>(path: &Path, text: &str) -> Result<T, Faults> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let broken = |error: toml::de::Error| {
@@ -70,7 +70,7 @@ pub(super) fn read<T: FromToml>(path: &Path, text: &str) -> Result<T, Faults> {
     })
 }
 
-/// A table whose keys are taken one by one. Those that remain at the end are unknown.
+/// A table from which keys are taken. The keys that remain at the end are unknown.
 pub(super) struct Table<'t> {
     entries: DeTable<'t>,
     at: usize,
@@ -93,7 +93,7 @@ impl<'t> Table<'t> {
         self.entries.remove(name)
     }
 
-    /// Takes a key that must not be there, and reports it.
+    /// Takes a key that is not allowed, and reports it.
     pub(super) fn refuse(&mut self, name: &'static str, what: &str) {
         let at = self.entries.keys().find(|key| key.get_ref() == name).map(|key| key.span().start);
         if let Some(at) = at {
@@ -102,7 +102,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// The offset of a list that is there and empty.
+    /// The offset of an empty list.
     fn empty_list(&self, name: &str) -> Option<usize> {
         let value = self.entries.get(name)?;
         value.get_ref().as_array().is_some_and(|list| list.is_empty()).then(|| value.span().start)
@@ -152,7 +152,7 @@ impl<'t> Table<'t> {
         Some(list.iter().filter_map(|text| self.parse(text)).collect())
     }
 
-    /// A list of strings that are parsed; an empty one is a mistake.
+    /// A list of strings that are parsed; an empty list is an error.
     pub(super) fn not_empty<T>(&mut self, name: &'static str) -> Option<Vec<T>>
     where
         T: FromStr<Err: std::fmt::Display>,
@@ -168,7 +168,7 @@ impl<'t> Table<'t> {
         text.value.parse().map_err(|error: T::Err| self.errors.push(wrong(text.at, error.to_string()))).ok()
     }
 
-    /// All mistakes, among them the keys that nobody took.
+    /// All errors, including unknown keys.
     pub(super) fn finish(mut self) -> Result<(), Vec<Mistake>> {
         for key in self.entries.keys() {
             let what = format!("unknown key '{}'", key.get_ref());
@@ -272,7 +272,7 @@ impl FromToml for Strings {
     }
 }
 
-/// The nearest of `known` names if one is near, else all of them.
+/// The most similar name of `known`, or all of them.
 fn did_you_mean(word: &str, known: &[&str]) -> String {
     let near = known
         .iter()

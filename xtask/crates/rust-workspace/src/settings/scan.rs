@@ -44,9 +44,9 @@ pub struct Scan {
     pub licences: Vec<String>,
     /// The Trivy that is fetched where there is none on PATH; none where unset.
     pub trivy: Option<TrivyPin>,
-    /// Findings that are overlooked.
+    /// Findings that are allowed.
     pub ignore: Vec<Ignore>,
-    /// Programs that nobody knows, and that are overlooked.
+    /// Programs without a list of crates that are allowed.
     pub unlisted: Vec<Unlisted>,
 }
 

@@ -14,39 +14,50 @@ use crate::tags::{Latest, Rule};
 use oci_image::platform::Platform;
 use oci_registry::Reference;
 
-/// Everything that `xtask/image.toml` says.
+/// The settings of `xtask/image.toml`.
 #[derive(Debug)]
 pub struct Settings {
     /// The cargo package whose binary goes into the image.
     pub package: String,
-    /// Its binary target; the package's only one where unset.
+    /// Its binary; by default the only one.
     pub binary: Option<String>,
     /// The image's name in a registry, `ghcr.io/OWNER/NAME`.
     pub repository: Option<String>,
-    /// The platforms that `--platform all` means.
+    /// The platforms of `--platform all`.
     pub platforms: Vec<Platform>,
-    /// What the image stands on: `scratch`, a registry reference or a layout's folder.
+    /// The base image: `scratch`, a reference or the folder of an image layout.
     pub base: String,
-    /// How the container runs.
+    /// The settings of the container.
     pub container: Container,
-    /// Labels and annotations beside the ones that are derived; these win.
+    /// Labels and annotations, which override the derived ones.
     pub labels: BTreeMap<String, String>,
     /// Files that go into the image beside the binary.
     pub files: Vec<ExtraFile>,
-    /// What the image may cost.
+    /// The limits for size and build time.
     pub budgets: Budgets,
-    /// How Docker buildx is driven.
+    /// The settings of docker buildx.
     pub buildx: Buildx,
-    /// What a scan insists on.
+    /// The settings of scans.
     pub scan: Scan,
-    /// Rules for the tags that an image is published under; none means docker/metadata-action's own.
+    /// The Sigstore that signs and verifies; the public one where unset.
+    pub sign: Sign,
+    /// The rules for tags; by default those of docker/metadata-action.
     pub tags: Vec<Rule>,
-    /// Whether there is a tag `latest` beside them.
+    /// Whether the tag `latest` is added.
     pub latest: Latest,
-    /// Where versions run.
+    /// The environments.
     pub environments: Vec<Environment>,
     /// Programs of the workspace that are commands of `cargo xtask`.
     pub commands: Vec<WorkspaceCommand>,
+}
+
+/// Which Sigstore keyless signatures are of. Paths are relative to the workspace's root.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sign {
+    /// The trusted root: the certificates and keys that a signature is verified with.
+    pub trusted_root: Option<String>,
+    /// The signing config: the services that a signature is made with.
+    pub signing_config: Option<String>,
 }
 
 /// A file or folder of the workspace that goes into the image.
@@ -56,7 +67,7 @@ pub struct ExtraFile {
     pub source: String,
     /// Its absolute path in the image.
     pub target: String,
-    /// The permission bits of files; 0644, or 0755 where the source is executable, where unset.
+    /// The permission bits of files; by default 0755 if the source is executable, else 0644.
     pub mode: Option<Mode>,
 }
 
@@ -76,24 +87,24 @@ impl std::str::FromStr for Mode {
     }
 }
 
-/// What an image may cost; more bytes are exit code 3, after the whole report.
+/// The limits for an image. A larger image is exit code 3, after the report.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Budgets {
-    /// Compressed bytes of a platform's layers and config.
+    /// Compressed size of a platform: layers and configuration.
     pub compressed: Option<Bytes>,
-    /// Wall-clock seconds until a platform's binary is there.
+    /// Wall-clock seconds until a platform's binary is built.
     pub seconds: Option<u64>,
-    /// What more seconds are.
+    /// Whether a slower build is a warning or a failure.
     pub slow: Slow,
 }
 
-/// What a build that takes longer than its budget is. Size is the source's; time is the machine's too.
+/// The effect of a build over its time budget. Unlike the size, the time also depends on the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Slow {
     /// A warning.
     #[default]
     Warn,
-    /// Over budget, as too large an image is.
+    /// Exit code 3.
     Fail,
 }
 
@@ -135,6 +146,7 @@ impl FromToml for Settings {
             budgets: table.optional("budgets").unwrap_or_default(),
             buildx: table.optional("buildx").unwrap_or_default(),
             scan: table.optional("scan").unwrap_or_default(),
+            sign: table.optional("sign").unwrap_or_default(),
             tags,
             latest: table.parsed("latest").unwrap_or_default(),
             environments,
@@ -145,7 +157,7 @@ impl FromToml for Settings {
     }
 }
 
-/// The image's name: a repository alone, in lower case, as registries take it and owners may not write it.
+/// The image's name: a repository without a tag, converted to lower case.
 pub(super) fn repository(table: &mut Table<'_>) -> Option<String> {
     let mut name = table.optional_at::<String>("repository")?;
     name.value.make_ascii_lowercase();
@@ -170,6 +182,18 @@ impl FromToml for ExtraFile {
         };
         table.finish()?;
         Ok(file)
+    }
+}
+
+impl FromToml for Sign {
+    fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
+        let mut table = Table::new(value)?;
+        let sign = Self {
+            trusted_root: table.optional("trusted-root"),
+            signing_config: table.optional("signing-config"),
+        };
+        table.finish()?;
+        Ok(sign)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sizes as people write them.
+//! Sizes with units.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +28,7 @@ impl FromStr for Bytes {
         let factor =
             UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor);
         match (number.parse::<f64>(), factor) {
-            // A size that a float cannot hold to the byte is not one that a person writes.
+            // A float is exact up to 2^53 bytes.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
             (Ok(number), Some(factor)) => Ok(Self((number * factor as f64).round() as u64)),
             _ => Err(format!("'{text}' is not a size: expected a number and B, kB, MB, GB, KiB, MiB or GiB")),

@@ -1,4 +1,4 @@
-//! Whether git's version tag and the crate agree.
+//! Checks that git's version tag and the crate's version are equal.
 
 use semver::{BuildMetadata, Version};
 
@@ -7,8 +7,8 @@ use crate::git::GitSource;
 use crate::version::version_of;
 use cli_support::error::Fault;
 
-/// A version tag in git must be the crate's version, and what it is on must be what is committed. The tag is
-/// the one that the run is for, or else one on this commit, whatever the run is for.
+/// Checks that the version tag is the crate's version and that no file differs from the tagged commit. The tag is that of the
+/// CI run, else the one on this commit.
 pub fn check(event: &Event, source: &GitSource, of_crate: &Version, package: &str) -> Result<(), Fault> {
     let run_for = match &event.reference {
         Some(Ref::Tag(tag)) => version_of(tag).map(|version| (version, tag.clone())),
@@ -27,7 +27,7 @@ pub fn check(event: &Event, source: &GitSource, of_crate: &Version, package: &st
         )));
     }
     if source.dirty && event.run.is_some() {
-        return Err(Fault::usage("files differ from the commit that is tagged")
+        return Err(Fault::usage("files differ from the tagged commit")
             .at(place)
             .hint("git status lists them; publish a version from a clean checkout"));
     }

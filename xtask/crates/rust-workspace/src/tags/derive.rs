@@ -1,4 +1,4 @@
-//! From rules, git and event to tags.
+//! Derives tags from the rules, git and the event.
 
 use semver::Version;
 
@@ -13,14 +13,14 @@ use crate::version::{version_of, version_tag};
 use cli_support::error::Fault;
 use oci_registry::Reference;
 
-/// What tags are derived from.
+/// The inputs of tags.
 #[derive(Clone, Debug)]
 pub struct TagInputs<'a> {
     /// The rules, in the order of the settings.
     pub rules: &'a [Rule],
-    /// Whether there is `latest`.
+    /// Whether `latest` is a tag.
     pub latest: Latest,
-    /// What set the run off.
+    /// The event.
     pub event: &'a Event,
     /// The source's version.
     pub version: &'a Version,
@@ -32,18 +32,18 @@ pub struct TagInputs<'a> {
     pub time: u64,
 }
 
-/// A tag and the rule that gives it.
+/// A tag and its rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
     /// The tag.
     pub name: String,
     /// The rule, in words.
     pub rule: String,
-    /// How it may move.
+    /// Whether and how it may move.
     pub motion: Motion,
-    /// The version that it is for.
+    /// Its version, if it has one.
     pub version: Option<Version>,
-    /// The version's other spelling, with a `v` or without.
+    /// The other spelling of its version, with or without `v`.
     pub twin: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub struct Derived {
     pub tags: Vec<Tag>,
 }
 
-/// Derives the tags. Where no rule gives one, it is the version.
+/// Derives the tags. If no rule gives one, the version is the tag.
 pub fn derive(facts: &TagInputs<'_>) -> Result<Derived, Fault> {
     let names = names(facts)?;
     let mut rules: Vec<_> = facts.rules.iter().collect();
@@ -89,7 +89,7 @@ pub fn derive(facts: &TagInputs<'_>) -> Result<Derived, Fault> {
     Ok(Derived { tags })
 }
 
-/// A tag that somebody names, judged by the rules. An error where no image can have it.
+/// A tag of the command line, checked by the rules. An error if an image cannot have it.
 pub fn named(facts: &TagInputs<'_>, name: &str) -> Result<Tag, Fault> {
     if let Some(owner) = reserved(name) {
         return Err(Fault::usage(format!("the tag '{name}' belongs to {owner}"))
@@ -105,12 +105,12 @@ fn names(facts: &TagInputs<'_>) -> Result<Names, Fault> {
     Names::of(facts.rules, |text| fill(text, |name| global(name, facts)))
 }
 
-/// What a rule gives.
+/// The result of a rule.
 struct Given {
     tag: Tag,
-    /// Whether `latest` goes with it.
+    /// Whether `latest` is added.
     of_release: bool,
-    /// What the rule has put before and behind.
+    /// The rule's prefix and suffix.
     around: (String, String),
 }
 
@@ -165,11 +165,11 @@ fn apply(rule: &Rule, facts: &TagInputs<'_>, names: &Names) -> Result<Option<Giv
     let (mut of_release, mut around, mut motion) = (false, Default::default(), judged.motion);
     match &rule.kind {
         RuleKind::Ref(RefKind::Tag) => {
-            // As docker/metadata-action, whatever the tag says; but a pre-release is no `latest`.
+            // As in docker/metadata-action, except that a pre-release is never `latest`.
             of_release = version_of(&value).is_none_or(|version| version.pre.is_empty());
             around = (sanitise(&prefix), sanitise(&suffix));
         }
-        // What differs from the commit has no place of its own, and moves.
+        // With uncommitted changes the tag is not unique, so it may move.
         RuleKind::Sha { .. } => motion = if facts.dirty { Motion::Free } else { Motion::Once },
         _ => {}
     }
@@ -178,7 +178,7 @@ fn apply(rule: &Rule, facts: &TagInputs<'_>, names: &Names) -> Result<Option<Giv
     checked(Given { tag, of_release, around }, rule).map(Some)
 }
 
-/// What a semver rule makes of git's tag `raw`; nothing where that is no version.
+/// The tag of a semver rule for git's tag `raw`; none if that is not a version.
 fn of_version(
     pattern: &str,
     (prefix, suffix): (&str, &str),
@@ -187,7 +187,7 @@ fn of_version(
 ) -> Result<Option<Given>, Fault> {
     let Some(version) = version_of(raw) else { return Ok(None) };
     let of_release = version.pre.is_empty();
-    // A pre-release has no line: `2.0` and `2` stay with the releases.
+    // A pre-release does not get `2.0` or `2`.
     let pattern = if of_release || pattern.trim() == "{{raw}}" { pattern } else { "{{version}}" };
     let (prefix, core, suffix) = fold(prefix, pattern, suffix);
     let value = render(&core, &version, raw).ok_or_else(|| {

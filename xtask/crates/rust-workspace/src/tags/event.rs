@@ -1,11 +1,11 @@
-//! What set a run off: the one place that reads GitHub's variables for it, and git where there are none.
+//! The event of a run, from GitHub's variables, else from git. Only this module reads these variables.
 
 use std::path::Path;
 
 use crate::git::command;
 use crate::version::version_of;
 
-/// What is being published, by git's names.
+/// The git reference that is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ref {
     /// A branch.
@@ -16,7 +16,7 @@ pub enum Ref {
     Pull(String),
 }
 
-/// A run of GitHub Actions, as far as provenance names it.
+/// A run of GitHub Actions, for provenance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// `https://github.com/OWNER/NAME`.
@@ -29,25 +29,25 @@ pub struct Run {
     pub runner: String,
 }
 
-/// What set a run off.
+/// The event of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// GitHub's name for it, `push`; `git` where git alone was asked.
+    /// GitHub's name, such as `push`; `git` outside of GitHub Actions.
     pub name: String,
-    /// What is being published; none on a detached commit.
+    /// The published reference; none on a detached commit.
     pub reference: Option<Ref>,
-    /// The branch that a pull request goes to.
+    /// The base branch of a pull request.
     pub base: Option<String>,
     /// The repository's default branch.
     pub default_branch: Option<String>,
-    /// Who set it off: GitHub's actor, else the user of this machine.
+    /// GitHub's actor, else the user of this machine.
     pub actor: Option<String>,
     /// The run, in GitHub Actions.
     pub run: Option<Run>,
 }
 
 impl Event {
-    /// Reads GitHub's variables, and where there are none the repository at `root`.
+    /// Reads GitHub's variables, else the repository at `root`.
     pub fn read(root: &Path) -> Self {
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let payload = get("GITHUB_EVENT_PATH").and_then(|path| std::fs::read_to_string(path).ok());
@@ -58,7 +58,7 @@ impl Event {
         })
     }
 
-    /// What GitHub's variables and the event's payload say; none outside of Actions.
+    /// Reads GitHub's variables and the event's payload; none outside of GitHub Actions.
     fn of_github(get: impl Fn(&str) -> Option<String>, payload: Option<&str>) -> Option<Self> {
         if get("GITHUB_ACTIONS")? != "true" {
             return None;
@@ -77,7 +77,7 @@ impl Event {
             repository,
         };
         let name = get("GITHUB_EVENT_NAME").unwrap_or_default();
-        // For this event GitHub names the base's branch, and what is built is the pull request.
+        // For this event GITHUB_REF is the base branch, but the pull request is built.
         let reference = if name == "pull_request_target" {
             payload
                 .pointer("/number")
@@ -118,13 +118,13 @@ impl Event {
         }
     }
 
-    /// Whether the branch is the repository's default one.
+    /// Whether the branch is the default branch.
     pub(super) fn is_default_branch(&self) -> bool {
         matches!(&self.reference, Some(Ref::Branch(name)) if Some(name) == self.default_branch.as_ref())
     }
 }
 
-/// The tag that a run of GitHub Actions is for, where it is for one.
+/// The tag of a run of GitHub Actions, if it is for one.
 pub fn run_tag() -> Option<String> {
     let get = |name: &str| std::env::var(name).ok();
     match parse_ref(&get("GITHUB_REF").filter(|_| get("GITHUB_ACTIONS").as_deref() == Some("true"))?)? {
@@ -145,7 +145,7 @@ fn parse_ref(text: &str) -> Option<Ref> {
     Some(Ref::Pull(number.to_owned()))
 }
 
-/// The highest version among tags, a line each.
+/// The highest version in a list of tags, one per line.
 fn highest(tags: &str) -> Option<String> {
     let versions = tags.lines().filter(|tag| version_of(tag).is_some());
     versions.max_by_key(|tag| version_of(tag)).map(str::to_owned)

@@ -1,4 +1,4 @@
-//! What templates may name of a run.
+//! The variables of templates.
 
 use semver::Version;
 
@@ -7,14 +7,14 @@ use super::event::Ref;
 use super::template::date;
 use crate::version::{version_of, version_tag};
 
-/// The commit, marked where files differ from it: what has its bare name is what the commit gives.
+/// The commit hash, with a mark if files differ from it.
 pub(super) fn commit(facts: &TagInputs<'_>, long: bool) -> String {
     let revision = facts.revision.unwrap_or_default();
     let mark = if facts.dirty && !revision.is_empty() { "-dirty" } else { "" };
     format!("{}{mark}", revision.get(..7).filter(|_| !long).unwrap_or(revision))
 }
 
-/// The source's version, and that of git's tag which the run is for.
+/// The source's version, and that of the run's tag.
 pub(super) fn own_versions(facts: &TagInputs<'_>) -> Vec<Version> {
     let of_run = match &facts.event.reference {
         Some(Ref::Tag(name)) => version_of(name),
@@ -23,7 +23,7 @@ pub(super) fn own_versions(facts: &TagInputs<'_>) -> Vec<Version> {
     version_of(&version_tag(facts.version)).into_iter().chain(of_run).collect()
 }
 
-/// What templates may name.
+/// The value of a variable.
 pub(super) fn global(name: &str, facts: &TagInputs<'_>) -> Option<String> {
     let of_ref = |wanted: fn(&Ref) -> Option<&String>| {
         facts.event.reference.as_ref().and_then(wanted).cloned().unwrap_or_default()
@@ -40,7 +40,7 @@ pub(super) fn global(name: &str, facts: &TagInputs<'_>) -> Option<String> {
         "base_ref" => Some(facts.event.base.clone().unwrap_or_default()),
         "is_default_branch" => Some(facts.event.is_default_branch().to_string()),
         "is_not_default_branch" => Some((!facts.event.is_default_branch()).to_string()),
-        // Versions below 1 promise nothing to each other: a tag `0` would say that they do.
+        // Versions below 1 are not compatible with each other, so a tag `0` would be misleading.
         "is_stable" => Some((facts.version.major > 0).to_string()),
         "sha" => Some(commit(facts, false)),
         "version" => Some(version_tag(facts.version)),

@@ -1,6 +1,6 @@
-//! Which tags an image is published under: docker/metadata-action's rules, over git and the CI's event.
+//! The tags of an image, by the rules of docker/metadata-action, from git and the event of the CI run.
 //!
-//! Pure but for [`Event::read`]. What it adds to those rules is how each tag may move ([`Motion`]).
+//! Pure, except for [`Event::read`]. In addition each tag has a [`Motion`]: whether it may move.
 
 mod agree;
 mod derive;

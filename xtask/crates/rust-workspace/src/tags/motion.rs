@@ -1,27 +1,27 @@
-//! How a tag may move, by what it is: a version never, `1.2` and `latest` only forward, others freely.
+//! Whether a tag may move: a version never, `1.2` and `latest` only forward, others freely.
 
 use semver::Version;
 
 use super::template::fill;
 use crate::version::version_of;
 
-/// How a tag may move once it is in a registry.
+/// Whether and how a published tag may move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Motion {
-    /// A full version: it keeps its bytes for good.
+    /// A full version: never moves.
     Fixed,
-    /// It stands for the highest of the versions for which its rule gives this very tag.
+    /// Names the highest version for which its rule gives this tag.
     Forward {
         /// The rule's pattern.
         pattern: String,
-        /// What the rule puts before it.
+        /// The rule's prefix.
         prefix: String,
-        /// What the rule puts behind it.
+        /// The rule's suffix.
         suffix: String,
     },
-    /// A commit: whoever comes first, since the same commit may give other bytes once it has a version.
+    /// A commit: the first image keeps it. A later image of the commit can differ, once the commit has a version.
     Once,
-    /// A branch, a pull request: whoever comes last.
+    /// A branch or a pull request: the last image gets it.
     Free,
 }
 
@@ -36,13 +36,13 @@ impl Motion {
         (version.pre.is_empty() && (is_latest || same()?)).then_some(version)
     }
 
-    /// Whether the moving tag `tag` may come to stand for `version`.
+    /// Whether the moving tag `tag` can name `version`.
     pub fn covers(&self, tag: &str, version: &Version) -> bool {
         let Self::Forward { prefix, suffix, .. } = self else { return true };
         self.rival(tag, &format!("{prefix}{version}{suffix}")).is_some()
     }
 
-    /// Whether it only goes forward.
+    /// Whether it moves only forward.
     pub fn is_forward(&self) -> bool {
         matches!(self, Self::Forward { .. })
     }
@@ -58,7 +58,7 @@ impl Motion {
     }
 }
 
-/// A semver pattern, filled in; none where it names what a version does not have.
+/// Expands a semver pattern; none if the version does not have a part of it.
 pub(super) fn render(pattern: &str, version: &Version, raw: &str) -> Option<String> {
     let value = |name: &str| match name {
         "raw" => Some(raw.to_owned()),

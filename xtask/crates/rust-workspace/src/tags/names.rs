@@ -1,4 +1,4 @@
-//! Which names are versions, moving tags and commits, by the rules of the settings.
+//! Classifies names as versions, moving tags or commits, by the rules of the settings.
 
 use semver::Version;
 
@@ -32,12 +32,12 @@ struct Family {
     patterns: Vec<String>,
 }
 
-/// What a name says by itself.
+/// The classification of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
-    /// How it may move.
+    /// Whether and how it may move.
     pub motion: Motion,
-    /// The version that it is.
+    /// Its version.
     pub version: Option<Version>,
     /// The same version's other spelling, with a `v` or without.
     pub twin: Option<String>,

@@ -1,4 +1,4 @@
-//! Whose a name is: rules that are about other things must not give it.
+//! Reserved names: a rule must not give a name that belongs to something else.
 
 use semver::Version;
 

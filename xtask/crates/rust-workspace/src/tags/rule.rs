@@ -1,4 +1,4 @@
-//! The rules, as `[[tags]]` has them.
+//! The rules of `[[tags]]`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,28 +8,28 @@ use super::template::check;
 /// One rule; each gives at most one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// What it makes a tag of.
+    /// The kind of the rule.
     pub kind: RuleKind,
-    /// Put before the tag; `pr-` and `sha-` where those kinds have none.
+    /// The tag's prefix; by default `pr-` and `sha-` for these kinds.
     pub prefix: Option<String>,
-    /// Put behind the tag.
+    /// The tag's suffix.
     pub suffix: Option<String>,
-    /// Where its tag stands; the kind's own where unset. The first one decides about `latest`.
+    /// The position of the tag; by default that of the kind. The first tag decides about `latest`.
     pub priority: Option<u32>,
-    /// A template; the rule holds unless it reads `false`.
+    /// A template; `false` disables the rule.
     pub enable: Option<String>,
 }
 
-/// What a rule makes a tag of.
+/// The kind of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuleKind {
     /// A version tag in git, through a pattern such as `{{major}}.{{minor}}`.
     Semver(String),
-    /// The branch, the tag or the pull request as it is called.
+    /// The name of the branch, tag or pull request.
     Ref(RefKind),
-    /// `edge` on one branch, the default one where none is named.
+    /// `edge` on a branch; by default the default branch.
     Edge(Option<String>),
-    /// The commit: 7 digits of it, or all.
+    /// The commit hash: 7 digits, or all.
     Sha {
         /// All 40 digits.
         long: bool,
@@ -40,7 +40,7 @@ pub enum RuleKind {
     Raw(String),
 }
 
-/// Which kind of ref `type = "ref"` is about.
+/// The kind of reference of `type = "ref"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefKind {
     /// A branch.
@@ -51,7 +51,7 @@ pub enum RefKind {
     Pr,
 }
 
-/// Whether there is `latest` beside the other tags.
+/// Whether `latest` is added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Latest {
     /// For releases.
@@ -63,10 +63,10 @@ pub enum Latest {
     Never,
 }
 
-/// What semver patterns may name.
+/// The variables of semver patterns.
 const OF_VERSIONS: [&str; 5] = ["version", "major", "minor", "patch", "raw"];
 
-/// What other templates may name, beside dates.
+/// The variables of other templates, beside dates.
 const OF_RUNS: [&str; 8] = [
     "branch",
     "tag",
@@ -79,12 +79,12 @@ const OF_RUNS: [&str; 8] = [
 ];
 
 impl Rule {
-    /// What is wrong with the pattern of a semver rule.
+    /// The errors in the pattern of a semver rule.
     pub fn check_pattern(text: &str) -> Result<(), String> {
         check(text, &OF_VERSIONS)
     }
 
-    /// What is wrong with another template: a value, a schedule's pattern, a condition.
+    /// The errors in another template: a value, a schedule's pattern, a condition.
     pub fn check_template(text: &str) -> Result<(), String> {
         check(text, &OF_RUNS)
     }
@@ -94,7 +94,7 @@ impl Rule {
         Self { kind, prefix: None, suffix: None, priority: None, enable: None }
     }
 
-    /// The rules where the settings have none, as docker/metadata-action has them.
+    /// The default rules, those of docker/metadata-action.
     pub fn defaults() -> Vec<Self> {
         let refs = [RefKind::Branch, RefKind::Tag, RefKind::Pr].map(RuleKind::Ref);
         [RuleKind::Schedule("nightly".to_owned())].into_iter().chain(refs).map(Self::of).collect()

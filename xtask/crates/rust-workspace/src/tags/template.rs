@@ -3,7 +3,7 @@
 use cli_support::error::Fault;
 use cli_support::time::rfc3339;
 
-/// `text` with each `{{name}}` replaced by what `value` gives for it.
+/// Replaces each `{{name}}` in `text` by its value.
 pub(super) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, Fault> {
     let mut out = String::new();
     let mut rest = text;
@@ -19,7 +19,7 @@ pub(super) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Result
     Ok(out)
 }
 
-/// What is wrong with a template whose names are `known` or dates; the values do not matter.
+/// Checks that a template has only `known` names and dates.
 pub(super) fn check(text: &str, known: &[&str]) -> Result<(), String> {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("{{") {
@@ -38,8 +38,7 @@ pub(super) fn check(text: &str, known: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// `date 'YYYYMMDD-HHmmss'`: a time in UTC, seconds since 1970, in this format. None where the format has
-/// letters that are none of these.
+/// Formats a time (seconds since 1970, UTC) for `date 'YYYYMMDD-HHmmss'`. None if the format has other letters.
 pub(super) fn date(name: &str, time: u64) -> Option<String> {
     let format = name.strip_prefix("commit_date").or_else(|| name.strip_prefix("date"))?.trim();
     let format = format.strip_prefix(['\'', '"'])?.strip_suffix(['\'', '"'])?;
@@ -64,7 +63,7 @@ pub(super) fn date(name: &str, time: u64) -> Option<String> {
     Some(out)
 }
 
-/// What a tag may be made of: runs of anything else become a dash.
+/// Replaces each run of characters that a tag cannot have by a dash.
 pub(super) fn sanitise(text: &str) -> String {
     let mut out = String::new();
     let mut gap = false;

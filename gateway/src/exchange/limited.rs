@@ -1,0 +1,31 @@
+//! What the limits of a route say of a request.
+
+use crate::limit::Standing;
+use crate::limit::concurrency::Permit;
+
+/// What the limits of a route say of a request.
+#[derive(Debug, Default)]
+pub struct Limited {
+    /// For each limit that was asked, in the order of the route's limits, what the client is told.
+    pub standings: Vec<Standing>,
+    /// By what each counted the request, one behind the other, with the place where each ends.
+    keys: Vec<u8>,
+    ends: Vec<usize>,
+    /// Held until the exchange has ended.
+    pub permits: Vec<Permit>,
+}
+
+impl Limited {
+    /// Notes the key by which the next limit counts; `write` appends it.
+    pub fn next_key(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.keys);
+        self.ends.push(self.keys.len());
+    }
+
+    /// The key of the limit with this number.
+    pub fn key(&self, number: usize) -> &[u8] {
+        let begin = number.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(number).copied().unwrap_or(begin);
+        self.keys.get(begin..end).unwrap_or_default()
+    }
+}

@@ -1,0 +1,16 @@
+//! Signed tokens: JSON Web Signatures in the compact form (RFC 7515), their claims (RFC 7519), and the
+//! keys that verify them (RFC 7517), from a file or by URL.
+
+mod algorithm;
+mod claims;
+mod key;
+mod remote;
+mod set;
+mod token;
+
+pub use algorithm::Algorithm;
+pub use claims::{Claims, Rules, values};
+pub use key::Key;
+pub use remote::{Held, Remote, RemoteSettings, Unsettled};
+pub use set::{KeySet, Lookup};
+pub use token::{Token, TokenError};

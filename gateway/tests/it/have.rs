@@ -1,0 +1,18 @@
+//! Components that a test needs: skipped aloud where one is missing, failed where XTASK_REQUIRE names it.
+
+use std::io::Write as _;
+use std::process::Command;
+
+/// Whether a program is here and answers.
+pub fn have(program: &str) -> bool {
+    let present = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !present {
+        let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();
+        assert!(!required.split(',').any(|name| name == program), "{program} is required and missing");
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("a test");
+        // Written past the test runner's capture, which would hide it.
+        let _ = writeln!(std::io::stderr(), "\nskipped: {test} needs {program}");
+    }
+    present
+}
