@@ -85,7 +85,7 @@ fn history(good: &Hello, trivy: &dyn Fn(&Hello, &[&str]) -> Ran) {
     // A step that Trivy cannot parse switches its checks of the history off.
     copy(&good.layout(), &other);
     forge::configs(&other, |config| {
-        config["history"].as_array_mut().unwrap()[0]["created_by"] = json!("ENV =x")
+        config["history"].as_array_mut().unwrap()[0]["created_by"] = json!("ENV =x");
     });
     let report = trivy(good, &["--json", "--image", "target/commented"]).code(3).json();
     assert_eq!(finding(&report, "XT-UNCHECKED-HISTORY").unwrap()["fails"], true, "{report:#}");
