@@ -183,7 +183,9 @@ fn reload(admin: u16) -> Result<Duration> {
     let begun = Instant::now();
     let mut wire = Wire::connect(SocketAddr::from(([127, 0, 0, 1], admin)))?;
     wire.patience(Duration::from_mins(1))?;
-    wire.send(b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    wire.send(
+        b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    );
     let response = wire.response("POST")?.context("no response to a reload")?;
     if response.status() != 200 {
         bail!("a reload failed: {}", String::from_utf8_lossy(&response.body));

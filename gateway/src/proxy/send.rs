@@ -95,7 +95,8 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
                     let whole = self.kept.has(self.upload.bytes) && !self.upload.has_trailers();
                     let again = (unsent && whole) || (broke && repeatable);
                     // Where nothing was sent, a retry is no load on a service, so the budget does not count it.
-                    let may = |left| reused || (left > 0 && (unsent || local.budget.try_retry(Moment::now())));
+                    let may =
+                        |left| reused || (left > 0 && (unsent || local.budget.try_retry(Moment::now())));
                     if !again || !may(attempts_left) {
                         return Err(failed);
                     }

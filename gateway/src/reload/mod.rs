@@ -1,7 +1,7 @@
 //! Puts other settings in force while the gateway runs.
 //!
 //! One thread reads, checks and compiles settings, so that no worker waits for it, and frees snapshots
-//! that no worker uses any more. It also looks at the files, see [`watch`].
+//! that no worker uses any more. It also looks at the files, see `watch`.
 
 mod load;
 mod probes;

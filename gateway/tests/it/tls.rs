@@ -99,7 +99,10 @@ fn files_that_are_no_pair_are_found() {
              [upstreams.a]\nendpoints = ['a:1']\n[[routes]]\nupstream = 'a'\n"
         );
         let file = file(&settings);
-        let output = command(&["check", "--allow", "readable-secret", "--config"]).arg(&file).output().expect("a program");
+        let output = command(&["check", "--allow", "readable-secret", "--config"])
+            .arg(&file)
+            .output()
+            .expect("a program");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     assert_eq!(check("localhost.crt", "localhost.key"), (Some(0), String::new()));
