@@ -23,7 +23,7 @@ impl fmt::Display for Malformed {
 
 impl Error for Malformed {}
 
-/// Whether the bytes start with the ELF magic. [`find`] reports files that it cannot read.
+/// Whether the bytes start with the ELF magic. `find` reports files that it cannot read.
 pub fn executable(beginning: &[u8]) -> bool {
     beginning.starts_with(b"\x7fELF")
 }

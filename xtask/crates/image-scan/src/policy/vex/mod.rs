@@ -1,7 +1,7 @@
 //! VEX documents: statements that a vulnerability does not affect the image (OpenVEX specification 0.2.0).
 //!
 //! Statements about crates (`pkg:cargo/…`, as a product or a subcomponent) apply to the findings of all engines, other
-//! statements to Trivy's alone. Trivy gets only the statements that [`validate`] accepts.
+//! statements to Trivy's alone. Trivy gets only the statements that `validate` accepts.
 
 mod validate;
 
