@@ -102,7 +102,9 @@ fn lists_of_what_is_attached_are_not_published_over() {
     let other =
         json!({ "schemaVersion": 2, "mediaType": other["mediaType"], "manifests": other["manifests"] });
     put(&registry, &path, support::published::INDEX, other.to_string().as_bytes());
-    workshop.publish(&repository, &["1.0.0"]).code(1).says("the tag for it is taken");
+    workshop.publish(&repository, &["1.0.0"]).code(0).says("the registry takes no referrers");
+    let required = ["publish", "--repository", &repository, "--tag", "1.0.0", "--attach", "require"];
+    workshop.run(&required).code(1).says("referrers");
     assert_eq!(get(&registry, &path).1, other.to_string().as_bytes());
 }
 
