@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -18,6 +18,12 @@ pub fn remove_dir(dir: &Path) -> Result<()> {
     }
 }
 
+/// Where [`replace`] writes before the rename. A killed process leaves it behind.
+pub fn partial(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.partial"))
+}
+
 /// Replaces a file atomically, by a rename.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, |file| Ok(file.write_all(bytes)?))
@@ -25,8 +31,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Replaces a file atomically with what `write` writes. After an error or a signal the partial file is removed.
 pub fn replace_with(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let partial = path.with_file_name(format!(".{name}.partial"));
+    let partial = partial(path);
     let mut file = File::create(&partial).with_context(|| partial.display().to_string())?;
     let temporary = Temporary::new(&partial);
     write(&mut file).with_context(|| partial.display().to_string())?;

@@ -25,10 +25,17 @@ const MAX_HOLDER_BYTES: u64 = 1000;
 const PARTIAL: &str = ".partial-";
 /// The file that marks a layout as written by xtask. Readers of layouts ignore it.
 const OWN: &str = ".xtask.json";
+/// The files beside the blobs.
+const FILES: [&str; 3] = [MARKER, INDEX_FILE, OWN];
 /// Its content without notes.
 const NO_NOTES: &[u8] = b"{}\n";
 /// The annotation of `index.json` with the same meaning, of earlier versions.
 const OURS: &str = "xtask";
+
+/// Whether a run that was killed can leave a file of this name in a layout.
+fn is_partial(name: &str) -> bool {
+    name.starts_with(PARTIAL) || FILES.iter().any(|file| files::partial(Path::new(file)) == Path::new(name))
+}
 
 /// A layout's folder.
 #[derive(Debug, Clone)]
@@ -59,7 +66,7 @@ impl Layout {
         }
         let own = |name: &std::ffi::OsStr| {
             let name = name.to_string_lossy();
-            [MARKER, INDEX_FILE, OWN, "blobs"].contains(&&*name) || name.starts_with(PARTIAL)
+            name == "blobs" || FILES.contains(&&*name) || is_partial(&name)
         };
         let foreign =
             fs::read_dir(dir).into_iter().flatten().flatten().find(|entry| !own(&entry.file_name()));
@@ -96,7 +103,7 @@ impl Layout {
         let blobs = layout.blobs();
         fs::create_dir_all(&blobs).with_context(|| blobs.display().to_string())?;
         layout.replace(MARKER, MARKER_TEXT)?;
-        layout.sweep(|name| name.starts_with(PARTIAL))?;
+        layout.sweep(is_partial)?;
         Ok(layout)
     }
 
@@ -411,11 +418,14 @@ mod tests {
         layout.writer().unwrap().write_all(b"given up").unwrap();
         assert!(!layout.blobs().join(format!("{PARTIAL}{}-0", std::process::id())).exists());
         fs::write(layout.blobs().join(format!("{PARTIAL}1-0")), b"of a run that was killed").unwrap();
+        let killed = FILES.map(|file| files::partial(&layout.dir().join(file)));
+        killed.iter().for_each(|file| fs::write(file, b"of a run that was killed").unwrap());
         layout.publish(&Index::new(vec![kept.clone()], Annotations::new())).unwrap();
         assert!(layout.has(&kept.digest, 4) && !layout.has(&stale.digest, 5));
         let names: Vec<_> = fs::read_dir(layout.blobs()).unwrap().collect();
         assert_eq!(names.len(), 1, "{names:?}");
         let again = Layout::create(layout.dir()).unwrap();
+        assert!(killed.iter().all(|file| !file.exists()));
         assert_eq!(again.index().unwrap().manifests, [kept]);
         assert!(Layout::may_write(layout.dir()).is_ok());
         assert!(again.index().unwrap().annotations.is_empty());
