@@ -419,7 +419,9 @@ mod tests {
         assert!(!layout.blobs().join(format!("{PARTIAL}{}-0", std::process::id())).exists());
         fs::write(layout.blobs().join(format!("{PARTIAL}1-0")), b"of a run that was killed").unwrap();
         let killed = FILES.map(|file| files::partial(&layout.dir().join(file)));
-        killed.iter().for_each(|file| fs::write(file, b"of a run that was killed").unwrap());
+        for file in &killed {
+            fs::write(file, b"of a run that was killed").unwrap();
+        }
         layout.publish(&Index::new(vec![kept.clone()], Annotations::new())).unwrap();
         assert!(layout.has(&kept.digest, 4) && !layout.has(&stale.digest, 5));
         let names: Vec<_> = fs::read_dir(layout.blobs()).unwrap().collect();
