@@ -14,7 +14,7 @@ pub fn without(query: &str, name: &str) -> String {
     query.split('&').filter(other).collect::<Vec<_>>().join("&")
 }
 
-/// The bytes of a piece of a query, with `+` for a space. What is no percent-encoding stands for itself.
+/// Decodes a piece of a query: `+` is a space, and `%` without two hexadecimal digits stays a `%`.
 pub fn decoded(piece: &str) -> impl Iterator<Item = u8> {
     let bytes = piece.as_bytes();
     let mut at = 0;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::{FileKind, NamedFile, Place, warning};
 use crate::tls::{Certificate, pem};
 
-/// A certificate that expires within this time is told of.
+/// `check` warns of a certificate that expires within this time.
 const SOON: Duration = Duration::from_hours(14 * 24);
 
 /// What was found in the files, each with the place where the settings name the file.

@@ -62,7 +62,7 @@ fn limit(name: Placed<String>, mut table: Reader<'_, '_>) -> Limit {
         &mut rule.max_keys,
         "max_keys",
         count(1..=10_000_000),
-        "the most keys that are remembered, about 32 bytes each; beyond it the one that counts least is forgotten",
+        "the most keys that are remembered; beyond it the one that counts least is forgotten",
     );
     table.set(
         &mut rule.fields,

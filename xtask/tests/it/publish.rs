@@ -29,8 +29,8 @@ fn where_there_is_a_referrers_api_it_lists_what_is_attached_once() {
     let (_, list) = get(&registry, &format!("/v2/owner/app/referrers/{}", workshop.digest));
     let list: Value = serde_json::from_slice(&list).unwrap();
     assert_eq!(list["manifests"].as_array().unwrap().len(), 2, "{list}");
-    // It does not say OCI-Subject when it takes a referrer, so that the list under the tag is kept as well
-    // (distribution-spec, "Pushing Manifests with Subject"); who asks is told of each once.
+    // The registry sends no OCI-Subject for a referrer, so the client also keeps the list under the tag
+    // (distribution-spec, "Pushing Manifests with Subject"). A reader gets each referrer once.
     workshop.run(&["verify", &format!("{repository}:1.2.3")]).code(0);
 }
 

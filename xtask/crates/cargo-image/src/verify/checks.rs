@@ -56,7 +56,7 @@ pub struct Demands {
     pub takes_failed: bool,
     /// The most days since it was scanned.
     pub scanned_within_days: Option<u64>,
-    /// Whether a scan that is older than that is told of and no more.
+    /// Whether an older scan is only a warning.
     pub takes_older: bool,
     /// The builder that provenance must name, or the beginning of its name.
     pub builder: Option<String>,
