@@ -3,6 +3,7 @@
 
 mod advisories;
 mod base;
+mod commands_reference;
 mod environments;
 mod foreign;
 mod hostile_environment;
