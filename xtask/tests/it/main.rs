@@ -4,6 +4,7 @@
 mod advisories;
 mod base;
 mod commands_reference;
+mod diagrams;
 mod environments;
 mod foreign;
 mod hostile_environment;
