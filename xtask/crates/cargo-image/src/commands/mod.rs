@@ -13,6 +13,7 @@ pub mod man;
 pub mod promote;
 pub mod prune;
 pub mod publish;
+pub mod report;
 pub mod sbom;
 pub mod scan;
 pub mod tags;
