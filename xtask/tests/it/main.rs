@@ -20,6 +20,7 @@ mod race;
 mod readers;
 mod refusals;
 mod registry_habits;
+mod release;
 mod report;
 mod scan_hostile;
 mod scan_truth;
