@@ -31,6 +31,7 @@ mod signals;
 mod support;
 mod tag_update;
 mod tags;
+mod tutorial;
 mod verify;
 mod versions;
 mod workspace_commands;
