@@ -235,9 +235,8 @@ pub fn targets(
         },
         TargetRow {
             target: "0 critical vulnerabilities".to_owned(),
-            measured: critical.map(|(count, passed)| match passed {
-                true => count.to_string(),
-                false => format!("{count}, but the scan did not pass"),
+            measured: critical.map(|(count, passed)| {
+                if passed { count.to_string() } else { format!("{count}, but the scan did not pass") }
             }),
             met: critical.map(|(count, passed)| count == 0 && passed),
             source: "the last scan of this image".to_owned(),
