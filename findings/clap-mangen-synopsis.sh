@@ -5,7 +5,7 @@
 # optional ones. The source in the title of a page without a version ends with a space.
 # Output seen:
 #   help: Usage: tool [OPTIONS] --out <DIR> <FILE>
-#   title: .TH tool 1  "tool " 
+#   title: .TH tool 1  "tool "
 #   synopsis: tool [--jobs] [-h|--help] <--out> <FILE>
 # Why it matters: a reader of `man tool` types the option without its value. Pages made in a build script are installed
 # without anybody comparing them with the help.
@@ -26,7 +26,7 @@ fn main() {
     let page = String::from_utf8(page).unwrap();
     let lines: Vec<&str> = page.lines().collect();
     let place = |start: &str| lines.iter().position(|line| line.starts_with(start)).unwrap();
-    println!("title: {}", lines[place(".TH")]);
+    println!("title: {}", lines[place(".TH")].trim_end());
     let synopsis = lines[place(".SH SYNOPSIS") + 1];
     println!("synopsis: {}", synopsis.replace("\\fB", "").replace("\\fR", "").replace("\\fI", "").replace("\\-", "-").trim());
 }
