@@ -216,7 +216,7 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
         let report = workshop.run(&["promote", &first, "--to", "production", "--json"]).code(0).json();
         assert_eq!(report["previous"], second.as_str());
         assert_eq!(tagged(&registry, "prod/app", "live").as_ref(), Some(&first));
-        workshop.run(&["promote", &first, "--to", "production"]).code(0).says("runs there already");
+        workshop.run(&["promote", &first, "--to", "production"]).code(0).says("the tag already names it");
     }
 }
 
@@ -235,7 +235,7 @@ fn where_a_signature_is_wanted_it_goes_along_and_is_verified_on_both_sides() {
         }
         let repository = format!("{registry}/owner/app");
         workshop.publish(&repository, &["1.0.0"]).code(0);
-        workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("does not take it: ");
+        workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("production requires more: ");
         assert_eq!(tagged(&registry, "prod/app", "production"), None);
         workshop.image(2, 1000);
         let args = ["publish", "--repository", &repository, "--tag", "1.1.0"];

@@ -109,7 +109,11 @@ fn an_image_is_named_by_a_tag_or_a_digest_and_lists_something() {
     let workshop = Workshop::new(3);
     let repository = format!("{registry}/owner/app");
     workshop.publish(&repository, &["1.0.0", "latest"]).code(0);
-    workshop.run(&["verify", &repository]).code(2).says("which image of this repository?").says(":1.2.3");
+    workshop
+        .run(&["verify", &repository])
+        .code(2)
+        .says("the reference has neither a tag nor a digest")
+        .says(":1.2.3");
     let nothing = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] }).to_string();
     put(&registry, "/v2/owner/app/manifests/empty", INDEX, nothing.as_bytes());
     let ran = workshop.run(&["verify", "--json", &format!("{repository}:empty")]);
