@@ -16,7 +16,7 @@ use rust_workspace::tags::{self, Derived, Rule, Tag};
 /// List the tags that publish would write
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The rules are [[tags]] in xtask/image.toml; docs/publish.md explains them.
+The rules are [[tags]] in xtask/image.toml; docs/tags.md explains them.
 
 Examples:
   cargo xtask tags
