@@ -3,6 +3,8 @@
 
 mod advisories;
 mod base;
+mod commands_reference;
+mod diagrams;
 mod environments;
 mod foreign;
 mod hostile_environment;

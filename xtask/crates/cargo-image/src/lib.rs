@@ -48,6 +48,8 @@ enum Command {
     Promote(commands::promote::Flags),
     Environments(commands::environments::Flags),
     Prune(commands::prune::Flags),
+    Completions(commands::completions::Flags),
+    Man(commands::man::Flags),
 }
 
 /// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 usage or settings, 3 a check did not
@@ -98,6 +100,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Promote(flags) => flags.run(),
         Command::Environments(flags) => flags.run(),
         Command::Prune(flags) => flags.run(),
+        Command::Completions(flags) => flags.run(Cli::command()),
+        Command::Man(flags) => flags.run(Cli::command()),
     }
 }
 
