@@ -245,11 +245,11 @@ fn what_has_run_there_can_be_rolled_back_to_when_its_scan_is_old() {
         workshop.hello.write("xtask/image.toml", &settings(&registry).replace("name = \"staging\"\n", &days));
     };
     of(30);
-    promote("1.0.0").code(0).says("30 are allowed, waived because staging has had the image before");
+    promote("1.0.0").code(0).says("the limit is 30, waived because staging has had the image before");
     let canary =
         settings(&registry).replace("name = \"canary\"\n", "name = \"canary\"\nscanned-within-days = 30\n");
     workshop.hello.write("xtask/image.toml", &canary);
-    workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(3).says("and 30 are allowed");
+    workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(3).says("the limit is 30");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
         let again = Ran::of(&mut publish).code(0).json();
         for name in ["sign", "attest"] {
             let step = again["steps"].as_array().unwrap().iter().find(|step| step["name"] == name).unwrap();
-            assert_eq!(step["outcome"], "this key has signed it already", "{name}");
+            assert_eq!(step["outcome"], "already signed with this key", "{name}");
         }
         assert_eq!(again["bytes_sent"], 0);
         // Another key has not signed it.
@@ -48,7 +48,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
         assert!(workshop.key_pair());
         let report = workshop.run(args).code(3).json();
         assert_eq!(check(&report, "signature").0, "failed", "{report}");
-        assert!(check(&report, "provenance").1.contains("not signed by whom"), "{report}");
+        assert!(check(&report, "provenance").1.contains("does not have the required signature"), "{report}");
     }
     let args = ["verify", "--json", &image];
     let failed = |more: &[&str], name: &str, words: &str| {
@@ -57,7 +57,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
         assert!(state == "failed" && detail.contains(words), "{detail}");
     };
     failed(&["--scanned-within", "1"], "scan", "days old");
-    failed(&["--builder", "https://github.com/"], "provenance", "is wanted");
+    failed(&["--builder", "https://github.com/"], "provenance", "is required");
     for _ in 0..2 {
         proxy.on("GET", "/blobs/", 2, Fault::Corrupt(3));
     }
