@@ -186,7 +186,8 @@ fn an_image_without_a_passing_scan_fails_unless_that_is_asked_for() {
             json!({ "schema": "xtask.scan/1", "digest": workshop.digest, "passed": true, "time": time });
         workshop.hello.write("target/xtask/scan.json", &scan.to_string());
     };
-    for (time, words) in [("9999-01-01T00:00:00Z", "in the future"), ("last week", "not a time of RFC 3339")] {
+    for (time, words) in [("9999-01-01T00:00:00Z", "in the future"), ("last week", "not a time of RFC 3339")]
+    {
         scan(time);
         workshop.publish(&repository, &["1.0.0"]).code(1).says(words).says("cargo xtask scan");
     }

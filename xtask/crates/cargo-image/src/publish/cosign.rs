@@ -112,9 +112,8 @@ fn key_name(key: &str, is_file: impl Fn(&str) -> bool) -> Result<String, Fault> 
     } else if is_file(key) || is_uri(key) {
         Ok(key.to_owned())
     } else {
-        Err(wrong("is neither a key in PEM, nor an existing file, nor a KMS URI").hint(
-            "set it to the path or the content of cosign.key, which cosign generate-key-pair makes",
-        ))
+        Err(wrong("is neither a key in PEM, nor an existing file, nor a KMS URI")
+            .hint("set it to the path or the content of cosign.key, which cosign generate-key-pair makes"))
     }
 }
 

@@ -38,7 +38,9 @@ impl Origin {
         let what = match &self.revision {
             _ if self.has_files() => return None,
             None => "the image has no label with its commit".to_owned(),
-            Some(revision) if self.dirty => format!("the image was built from {revision} with uncommitted changes"),
+            Some(revision) if self.dirty => {
+                format!("the image was built from {revision} with uncommitted changes")
+            }
             Some(revision) => format!("the image was built from {revision}, which is not the commit here"),
         };
         Some(format!("{what}: its provenance will have neither the builder nor digests of files"))
