@@ -221,14 +221,14 @@ mod tests {
             (environment("a", "tag = 'xtask-prune'"), "f:5:7: an environment cannot have the tag"),
             (environment("a", "signed = true"), "f:3:1: signed = true needs key or identity"),
             (environment("a", "key = 'k'"), "f:3:1: key and identity need signed = true"),
-            (environment("a", "signed = true\nkey = 'k'\nidentity = 'i'"), "f:3:1: either key or identity"),
+            (environment("a", "signed = true\nkey = 'k'\nidentity = 'i'"), "f:3:1: set key or identity"),
             (environment("a", "issuer = 'https://i'"), "f:3:1: issuer needs identity"),
             (
                 environment("a", "signed = true\nidentity = 'i'\nissuer = 'gitlab'"),
                 "f:7:10: issuer 'gitlab' is not a URL",
             ),
             (environment("a", "signed = true\nidentity = 'i'\nissuer = 'https://gitlab.example'"), ""),
-            (environment("a", "signed = true\nidentity = '('"), "f:6:12: identity '(' is no regular"),
+            (environment("a", "signed = true\nidentity = '('"), "f:6:12: identity '(' is not a regular"),
         ] {
             let mistakes = mistakes(&text);
             let fits = match expected {
