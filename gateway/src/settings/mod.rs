@@ -3,6 +3,7 @@
 mod access;
 mod actions;
 mod authenticators;
+mod basic;
 mod built_in;
 mod conflicts;
 mod domain;

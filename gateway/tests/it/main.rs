@@ -10,6 +10,7 @@ mod upstream;
 mod access_log;
 mod admin;
 mod authentication;
+mod basic;
 mod cli;
 mod explain;
 mod failures;

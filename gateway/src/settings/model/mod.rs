@@ -14,7 +14,7 @@ use super::Secret;
 use crate::observe::log_settings::LogSettings;
 
 pub use authenticator::{
-    AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, CertificateName, ClaimCondition,
+    AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, Basic, CertificateName, ClaimCondition,
     ClientCertificate, Credential, ForwardAuth, Jwt, KeySource, KeyUrl, NamedKey,
 };
 pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
