@@ -16,9 +16,9 @@ const DENIED: Refusal = Refusal {
 
 /// Refuses requests by the address of the client with 403.
 #[derive(Debug)]
-pub struct Clients(pub ClientNetworks);
+pub struct Addresses(pub ClientNetworks);
 
-impl Filter for Clients {
+impl Filter for Addresses {
     fn name(&self) -> &'static str {
         "clients"
     }

@@ -54,7 +54,9 @@ impl Compression {
         }
         self.0.types.iter().any(|pattern| match pattern.split_once('*') {
             Some((begin, end)) => {
-                essence.len() >= begin.len() + end.len() && essence.starts_with(begin) && essence.ends_with(end)
+                essence.len() >= begin.len() + end.len()
+                    && essence.starts_with(begin)
+                    && essence.ends_with(end)
             }
             None => *pattern == essence,
         })
@@ -152,10 +154,34 @@ mod tests {
             (204, Framing::None, &[("content-type", "text/html")], &[], false),
             (304, Framing::Length(200), &[("content-type", "text/html")], &[], false),
             (200, Framing::Chunked, &[("content-type", "text/html"), ("content-encoding", "br")], &[], false),
-            (200, Framing::Chunked, &[("content-type", "text/html"), ("content-encoding", "identity")], &[], false),
-            (200, Framing::Chunked, &[("content-type", "text/html"), ("content-range", "bytes 0-1/2")], &[], false),
-            (200, Framing::Chunked, &[("content-type", "text/html"), ("cache-control", "private, No-Transform")], &[], false),
-            (200, Framing::Chunked, &[("content-type", "text/html")], &[("cache-control", "no-transform")], false),
+            (
+                200,
+                Framing::Chunked,
+                &[("content-type", "text/html"), ("content-encoding", "identity")],
+                &[],
+                false,
+            ),
+            (
+                200,
+                Framing::Chunked,
+                &[("content-type", "text/html"), ("content-range", "bytes 0-1/2")],
+                &[],
+                false,
+            ),
+            (
+                200,
+                Framing::Chunked,
+                &[("content-type", "text/html"), ("cache-control", "private, No-Transform")],
+                &[],
+                false,
+            ),
+            (
+                200,
+                Framing::Chunked,
+                &[("content-type", "text/html")],
+                &[("cache-control", "no-transform")],
+                false,
+            ),
             (200, Framing::Chunked, &[("content-type", "text/html")], &[("cache-control", "no-cache")], true),
         ];
         for (status, framing, response, request, expected) in table {
@@ -168,7 +194,11 @@ mod tests {
             };
             let status = StatusCode::from_u16(status).expect("a status");
             let head = Response { status, fields: fields(response), framing };
-            assert_eq!(compression.fits(&fields(request), &head), expected, "{status} {framing:?} {response:?}");
+            assert_eq!(
+                compression.fits(&fields(request), &head),
+                expected,
+                "{status} {framing:?} {response:?}"
+            );
         }
     }
 }

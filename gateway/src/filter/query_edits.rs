@@ -128,7 +128,8 @@ mod tests {
         ];
         for (remove, set, add, target, expected) in table {
             let pairs = |list: Pairs| {
-                let pair = |&(name, text): &(&str, &str)| (name.to_owned(), Template::parse(text).expect(text));
+                let pair =
+                    |&(name, text): &(&str, &str)| (name.to_owned(), Template::parse(text).expect(text));
                 list.iter().map(pair).collect()
             };
             let mut route = route();

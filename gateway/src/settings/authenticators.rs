@@ -10,7 +10,7 @@ use super::routes::method;
 use super::upstreams::TOKEN;
 use super::{
     ApiKey, AuthMethod, Authenticator, CertificateName, ClientCertificate, Credential, FileKind, ForwardAuth,
-    Jwt, KeySource, KeyUrl, NamedFile, NamedKey, edits,
+    Jwt, KeySource, KeyUrl, NamedFile, NamedKey, edits, warning,
 };
 use crate::fetch::Url;
 use crate::http::path::hex;
@@ -232,6 +232,10 @@ fn jwt(mut table: Reader<'_, '_>) -> Option<Jwt> {
         "none",
         "the values of `aud` of which a token must name one; without it, tokens that name an audience are refused (RFC 7519 section 4.1.3)",
     );
+    if audiences.is_empty() {
+        let text = "without 'audiences' every token without an audience is accepted, also one that was issued for another service; name this service";
+        report.warn(&table.span, warning::TOKEN_WITHOUT_AUDIENCE, text);
+    }
     let types = texts(
         &mut table,
         "types",

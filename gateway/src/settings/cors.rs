@@ -35,9 +35,15 @@ pub fn read(mut table: Reader<'_, '_>) -> Cors {
         "the fields that they may send, such as `Content-Type` for JSON; `\"*\"` for all but `Authorization`",
     );
     let name = Parsed { label: "name of a field", pattern: Some(TOKEN), read: field };
-    let exposed = table.get("expose_headers", List(name), "none", "the fields of responses that they may read");
+    let exposed =
+        table.get("expose_headers", List(name), "none", "the fields of responses that they may read");
     let mut cors = Cors { max_age: time::Duration::from_mins(10), ..Cors::default() };
-    table.set(&mut cors.credentials, "credentials", Switch, "whether browsers send cookies and other credentials");
+    table.set(
+        &mut cors.credentials,
+        "credentials",
+        Switch,
+        "whether browsers send cookies and other credentials",
+    );
     table.set(
         &mut cors.max_age,
         "max_age",
@@ -47,7 +53,8 @@ pub fn read(mut table: Reader<'_, '_>) -> Cors {
     let origins = origins.unwrap_or_else(|| Placed { value: Vec::new(), span: table.span.clone() });
     let has = |wanted: &Origin| origins.value.iter().any(|origin| origin.value == *wanted);
     if cors.credentials && (has(&Origin::Any) || has(&Origin::Exact("null".to_owned()))) {
-        let text = "'credentials' needs origins by name: with \"*\" or \"null\" any site could act as the user";
+        let text =
+            "'credentials' needs origins by name: with \"*\" or \"null\" any site could act as the user";
         report.add(&origins.span, text);
     }
     let methods: Option<Vec<_>> = methods.map(values);
@@ -109,10 +116,13 @@ fn parse(text: &str) -> Result<Origin, &'static str> {
     };
     let authority = authority.strip_suffix(standard).unwrap_or(authority);
     let is_host = |text: &str| {
-        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'[' | b']' | b'_');
+        let is_good = |byte: u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'[' | b']' | b'_')
+        };
         !text.is_empty() && text.bytes().all(is_good)
     };
-    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase()) && is_token(scheme.as_bytes());
+    let is_scheme =
+        scheme.starts_with(|first: char| first.is_ascii_lowercase()) && is_token(scheme.as_bytes());
     match authority.strip_prefix('*') {
         _ if !is_scheme => Err("its scheme is malformed"),
         Some(rest) if rest.len() > 1 && rest.starts_with('.') && is_host(rest) => {

@@ -9,7 +9,8 @@ use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::templates::{self, Scope, Use};
 use super::{
-    ClientNetworks, Compression, Maintenance, PathMatch, Policies, QueryEdits, SecurityHeaders, Template, cors,
+    ClientNetworks, Compression, Maintenance, PathMatch, Policies, QueryEdits, SecurityHeaders, Template,
+    cors,
 };
 use crate::http::coding::Coding;
 use crate::http::token::is_field_value;
@@ -132,12 +133,9 @@ fn security_headers(table: &mut Reader<'_, '_>) -> Option<SecurityHeaders> {
     table.set(&mut headers.hsts_preload, "hsts_preload", Switch, "whether it has `preload`");
     table.set(&mut headers.frame_options, "frame_options", words(&FRAMES), "`X-Frame-Options`");
     let text = || Parsed { label: "text", pattern: None, read: field_value };
-    if let Some(policy) = table.get(
-        "referrer_policy",
-        text(),
-        "`\"strict-origin-when-cross-origin\"`",
-        "`Referrer-Policy`",
-    ) {
+    if let Some(policy) =
+        table.get("referrer_policy", text(), "`\"strict-origin-when-cross-origin\"`", "`Referrer-Policy`")
+    {
         headers.referrer_policy = policy;
     }
     headers.content_security_policy =

@@ -72,7 +72,11 @@ fn passwords_open_their_routes() {
     let answer = get(&gateway, "/shop", &good);
     assert!(echoed(&answer.body, "authorization").is_some(), "{}", answer.body);
     let answer = get(&gateway, "/shop", "");
-    assert!(answer.field("www-authenticate").is_some_and(|all| all.contains("\"The shop\"")), "{}", answer.head);
+    assert!(
+        answer.field("www-authenticate").is_some_and(|all| all.contains("\"The shop\"")),
+        "{}",
+        answer.head
+    );
 }
 
 /// One thread serves all connections.
@@ -100,9 +104,8 @@ fn a_hash_holds_nobody_up() {
     ));
     let gateway = crate::gateway::Gateway::from_file(&settings);
     let address = gateway.address;
-    let request = |password: &str| {
-        format!("GET /in HTTP/1.1\r\nHost: t\r\n{}\r\n", basic(&format!("ann:{password}")))
-    };
+    let request =
+        |password: &str| format!("GET /in HTTP/1.1\r\nHost: t\r\n{}\r\n", basic(&format!("ann:{password}")));
     // More than may wait: those beyond are refused at once, and nobody is refused for another reason.
     let wrong: Vec<_> = (0..12)
         .map(|number| {
@@ -119,6 +122,27 @@ fn a_hash_holds_nobody_up() {
     assert!(statuses.iter().all(|status| matches!(status, 401 | 503)), "{statuses:?}");
     assert!(statuses.contains(&401), "{statuses:?}");
     assert_eq!(ask(address, request("pw")).status, 200);
+}
+
+#[test]
+fn explain_says_who_it_is() {
+    let users = file(USERS);
+    let users = users.as_ref().to_str().expect("a path");
+    let settings = file(&format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[authenticators.staff]\nbasic = {{ file = '{users}' }}\n\
+         [[routes]]\nrespond = {{ status = 204 }}\nauthentication.any = ['staff']\n"
+    ));
+    for (password, expected) in
+        [("pw", "passes: 'ann' by 'staff' (basic), groups ops, dev"), ("px", "refuses: password_wrong")]
+    {
+        let field = basic(&format!("ann:{password}"));
+        let output = command(&["explain", "GET", "/", "-H", field.trim_end(), "--config"])
+            .arg(&settings)
+            .output()
+            .expect("the program");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(expected), "{said}");
+    }
 }
 
 #[test]

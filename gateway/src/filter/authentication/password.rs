@@ -68,7 +68,9 @@ impl PasswordHash {
                 return Err("SHA-1 and plain text are not accepted; make a bcrypt hash with 'htpasswd -B'");
             }
             _ => {
-                return Err("it is no hash of bcrypt, SHA-crypt or Argon2; make one with 'gateway hash-password'");
+                return Err(
+                    "it is no hash of bcrypt, SHA-crypt or Argon2; make one with 'gateway hash-password'",
+                );
             }
         };
         Ok(Self(form))
@@ -136,8 +138,14 @@ mod tests {
             ("$2b$04$abcdefghijklmnopqrstuum174eFeoTj0DHmtuueFaS3Wde4P7wHG", "pässword"),
             ("$2y$04$abcdefghijklmnopqrstuum174eFeoTj0DHmtuueFaS3Wde4P7wHG", "pässword"),
             ("$5$saltsalt$0rl.MZtoLLPP3X0Rdl8riRnphIcAXJY27/aOAyK2hB5", "pw"),
-            ("$6$rounds=1000$saltsalt$nII71HJmawaDYdXrUHYtoWV/pe6ZN/eQzrZXdKjhrcMU0onLRg6A5m38udZu.lA6f53rIQturF4FMx1X99KF/0", "pw"),
-            ("$6$saltsalt$pauPrmdmG4BTE9h2HPmywiw152IFch6BJCEsaY6D.PLTfpV8sqvXwWdyfsgVgozkYH9B80bAip/08R2BPH2xk/", "pw"),
+            (
+                "$6$rounds=1000$saltsalt$nII71HJmawaDYdXrUHYtoWV/pe6ZN/eQzrZXdKjhrcMU0onLRg6A5m38udZu.lA6f53rIQturF4FMx1X99KF/0",
+                "pw",
+            ),
+            (
+                "$6$saltsalt$pauPrmdmG4BTE9h2HPmywiw152IFch6BJCEsaY6D.PLTfpV8sqvXwWdyfsgVgozkYH9B80bAip/08R2BPH2xk/",
+                "pw",
+            ),
         ];
         for (text, password) in table {
             let hash = PasswordHash::parse(text).expect(text);
@@ -163,7 +171,10 @@ mod tests {
             ("$2x$04$abcdefghijklmnopqrstuum174eFeoTj0DHmtuueFaS3Wde4P7wHG", "no hash"),
             ("$2b$31$abcdefghijklmnopqrstuum174eFeoTj0DHmtuueFaS3Wde4P7wHG", "from 4 to 15"),
             ("$2b$04$abc", "malformed"),
-            ("$6$rounds=999999999$s$pauPrmdmG4BTE9h2HPmywiw152IFch6BJCEsaY6D.PLTfpV8sqvXwWdyfsgVgozkYH9B80bAip/08R2BPH2xk/", "rounds"),
+            (
+                "$6$rounds=999999999$s$pauPrmdmG4BTE9h2HPmywiw152IFch6BJCEsaY6D.PLTfpV8sqvXwWdyfsgVgozkYH9B80bAip/08R2BPH2xk/",
+                "rounds",
+            ),
             ("$6$s$short", "malformed"),
             ("$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA", "256 MiB"),
             ("$argon2id$", "malformed"),

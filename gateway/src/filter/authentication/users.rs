@@ -14,7 +14,8 @@ pub fn read(shown: &str, text: &str) -> Result<Vec<User>, Vec<String>> {
         }
         match user(line) {
             Ok(user) if users.iter().any(|other| other.name == user.name) => {
-                problems.push(format!("line {number} of {shown} has a name that is there before; remove one"));
+                problems
+                    .push(format!("line {number} of {shown} has a name that is there before; remove one"));
             }
             Ok(user) => users.push(user),
             Err(problem) => problems.push(format!("line {number} of {shown}: {problem}")),
@@ -27,7 +28,8 @@ pub fn read(shown: &str, text: &str) -> Result<Vec<User>, Vec<String>> {
 }
 
 fn user(line: &str) -> Result<User, &'static str> {
-    const FORM: &str = "it is not NAME:HASH or NAME:HASH:GROUP,GROUP; make a hash with 'gateway hash-password'";
+    const FORM: &str =
+        "it is not NAME:HASH or NAME:HASH:GROUP,GROUP; make a hash with 'gateway hash-password'";
     let mut parts = line.splitn(3, ':');
     let name = parts.next().unwrap_or_default().trim();
     let hash = parts.next().ok_or(FORM)?.trim();
@@ -46,11 +48,13 @@ mod tests {
     #[test]
     fn lines_of_users() {
         let hash = "$2y$04$abcdefghijklmnopqrstuum174eFeoTj0DHmtuueFaS3Wde4P7wHG";
-        let users = read("f", &format!("# users\r\n\r\nann:{hash}\r\n bob : {hash} : a, b,\n")).expect("users");
+        let users =
+            read("f", &format!("# users\r\n\r\nann:{hash}\r\n bob : {hash} : a, b,\n")).expect("users");
         let shown: Vec<_> = users.iter().map(|user| (user.name.as_str(), user.groups.join("+"))).collect();
         assert_eq!(shown, [("ann", String::new()), ("bob", "a+b".to_owned())]);
         let twice = format!("ann:{hash}\nann:{hash}");
-        for bad in ["ann", "ann:secret", &format!(":{hash}"), &format!("ann:{hash}x"), &twice, "", "# none\n"] {
+        for bad in ["ann", "ann:secret", &format!(":{hash}"), &format!("ann:{hash}x"), &twice, "", "# none\n"]
+        {
             let problems = read("f", bad).expect_err(bad);
             assert!(!problems.iter().any(|problem| problem.contains("secret")), "{problems:?}");
         }

@@ -37,8 +37,7 @@ impl Encoder {
         let inner = match coding {
             Coding::Gzip => Inner::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL))),
             Coding::Brotli => {
-                let writer =
-                    CompressorWriter::new(Vec::new(), BROTLI_BUFFER, BROTLI_QUALITY, BROTLI_WINDOW);
+                let writer = CompressorWriter::new(Vec::new(), BROTLI_BUFFER, BROTLI_QUALITY, BROTLI_WINDOW);
                 Inner::Brotli(Box::new(writer))
             }
         };
