@@ -127,12 +127,12 @@ fn the_query_is_changed() {
     let gateway = gateway(
         &upstream,
         "",
-        "[[routes]]\npath = { template = '/u/{id}' }\nupstream = 'a'\nrewrite.path = '/user?id={param.id}&{query}'\n\
-         request_query = { remove = ['utm_source'], set = { v = '2' }, add = { by = '{header.X-By}' } }\n\
+        "[[routes]]\npath = { template = '/u/{id}' }\nupstream = 'a'\nrewrite.path = '/user?{query}'\n\
+         request_query = { remove = ['utm_source'], set = { v = '2', id = '{param.id}' }, add = { by = '{header.X-By}' } }\n\
          [[routes]]\nupstream = 'a'\nrequest_query.remove = ['secret']\n",
     );
     let table = [
-        ("/u/7%20x?a=1&utm_source=mail&v=1", "/user?id=7%20x&a=1&v=2&by=a%26b"),
+        ("/u/7%20x?a=1&utm_source=mail&v=1", "/user?a=1&id=7%20x&v=2&by=a%26b"),
         ("/x?secret=1", "/x"),
         ("/x?a&secret", "/x?a"),
         ("/x?a=%2F&b=+", "/x?a=%2F&b=+"),
@@ -188,7 +188,7 @@ fn long_responses_end() {
         match target(head) {
             "/short" => client.send(response(200, "12345")),
             "/long" => client.send(response(200, "123456")),
-            
+
             "/exact" => {
                 client.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n")
             }

@@ -141,7 +141,8 @@ fn a_token_opens_the_page() {
         assert_eq!(challenges, if status == 401 { 2 } else { 0 }, "{}", answer.head);
     }
     assert_eq!(get_page(&gateway, "/-/status").status, 200, "this machine needs no token");
-    let short = command(&["check", "--config"]).arg(file(&settings("'short'"))).output().expect("the program");
+    let settings = file(&settings("'short'"));
+    let short = command(&["check", "--config"]).arg(&settings).output().expect("the program");
     let said = String::from_utf8_lossy(&short.stderr);
     assert_eq!(short.status.code(), Some(2), "{said}");
     assert!(said.contains("shorter than 16 bytes"), "{said}");
