@@ -132,13 +132,13 @@ mod tests {
 
     #[test]
     fn what_is_compressed() {
+        type Pairs = &'static [(&'static str, &'static str)];
         let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
         let compression = Compression(settings::Compression {
             codings: vec![Coding::Gzip],
             min_bytes: 100,
             types: texts(&["text/*", "application/json", "application/*+json", "application/*"]),
         });
-        type Pairs = &'static [(&'static str, &'static str)];
         let table: [(u16, Framing, Pairs, Pairs, bool); 19] = [
             (200, Framing::Length(100), &[("content-type", "text/html; charset=utf-8")], &[], true),
             (200, Framing::Chunked, &[("content-type", "TEXT/EVENT-STREAM")], &[], true),

@@ -118,7 +118,7 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         mut encoder: Option<&mut Encoder>,
     ) -> Result<(), Failed> {
         let broken_off = |failure: Box<dyn Failure>| Poll::Ready(Err(Failed::BrokenOff(failure)));
-        let (mut moved, mut encoded) = (0, 0);
+        let (mut moved, mut written) = (0, 0);
         let mut uploading = !self.upload.is_done();
         poll_fn(|cx| {
             self.down.deadlines().register(cx);
@@ -144,11 +144,11 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
             let polled = match &mut encoder {
                 None => download.poll(cx, backend, *down, observe),
                 Some(encoder) => {
-                    let mut sink = Encoded { down: *down, encoder, sent: &mut encoded };
+                    let mut sink = Encoded { down: *down, encoder, sent: &mut written };
                     download.poll(cx, backend, &mut sink, observe)
                 }
             };
-            exchange.sent = if encoder.is_some() { encoded } else { download.bytes };
+            exchange.sent = if encoder.is_some() { written } else { download.bytes };
             if let Some(failure) = refused {
                 return broken_off(failure);
             }

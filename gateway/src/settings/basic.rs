@@ -22,7 +22,7 @@ pub fn read(mut table: Reader<'_, '_>, name: &str) -> Basic {
     if !has_users {
         table.lacks("file", "\"/etc/gateway/users\", or 'variable'");
     }
-    let kind = Parsed { label: "text", pattern: Some(r#"^[ !#-\[\]-~]+$"#), read: realm };
+    let kind = Parsed { label: "text", pattern: Some(r"^[ !#-\[\]-~]+$"), read: realm };
     let realm =
         table.get("realm", kind, "the name of the authenticator", "what a browser asks a password for");
     let (mut forward, mut remember, mut max_waiting) = (false, time::Duration::from_mins(5), 64);

@@ -2,6 +2,8 @@
 
 use std::time;
 
+use http::Method;
+
 use super::kinds::{Duration, List, Parsed, Switch};
 use super::reader::Reader;
 use super::report::{Placed, Report};
@@ -20,17 +22,17 @@ pub fn read(mut table: Reader<'_, '_>) -> Cors {
         "[\"https://app.example\"]",
         "the sites that may: an origin, `\"https://*.example.com\"` for every name below, `\"*\"` for all, `\"null\"`",
     );
-    let kind = Parsed { label: "method or `\"*\"`", pattern: None, read: method_or_any };
+    let kind = Parsed { label: "method or `\"*\"`", pattern: None, read: allowed };
     let methods = table.get(
         "methods",
         List(kind),
         "`GET`, `HEAD`, `POST`",
         "the methods that they may use besides these three; `\"*\"` for all",
     );
-    let name = || Parsed { label: "name of a field or `\"*\"`", pattern: None, read: field };
+    let name = Parsed { label: "name of a field or `\"*\"`", pattern: None, read: field };
     let headers = table.get(
         "headers",
-        List(name()),
+        List(name),
         "none",
         "the fields that they may send, such as `Content-Type` for JSON; `\"*\"` for all but `Authorization`",
     );
@@ -57,11 +59,13 @@ pub fn read(mut table: Reader<'_, '_>) -> Cors {
             "'credentials' needs origins by name: with \"*\" or \"null\" any site could act as the user";
         report.add(&origins.span, text);
     }
-    let methods: Option<Vec<_>> = methods.map(values);
-    cors.methods = match methods {
-        Some(methods) if methods.contains(&None) => None,
-        methods => Some(methods.unwrap_or_default().into_iter().flatten().collect()),
+    let methods = methods.map(values).unwrap_or_default();
+    let one = |allowed| match allowed {
+        Allowed::Any => None,
+        Allowed::One(method) => Some(method),
     };
+    let any = methods.contains(&Allowed::Any);
+    cors.methods = (!any).then(|| methods.into_iter().filter_map(one).collect());
     cors.headers = headers.map(values).unwrap_or_default();
     cors.any_header = cors.headers.iter().any(|name| name == "*");
     cors.headers.retain(|name| name != "*");
@@ -75,8 +79,15 @@ fn values<T>(list: Vec<Placed<T>>) -> Vec<T> {
     list.into_iter().map(|item| item.value).collect()
 }
 
-fn method_or_any(text: &Placed<String>, report: &Report<'_>) -> Option<Option<http::Method>> {
-    if text.value == "*" { Some(None) } else { method(text, report).map(Some) }
+/// What may stand in `methods`.
+#[derive(PartialEq, Eq)]
+enum Allowed {
+    Any,
+    One(Method),
+}
+
+fn allowed(text: &Placed<String>, report: &Report<'_>) -> Option<Allowed> {
+    if text.value == "*" { Some(Allowed::Any) } else { method(text, report).map(Allowed::One) }
 }
 
 fn field(text: &Placed<String>, report: &Report<'_>) -> Option<String> {

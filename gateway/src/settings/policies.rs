@@ -146,6 +146,7 @@ fn security_headers(table: &mut Reader<'_, '_>) -> Option<SecurityHeaders> {
 }
 
 fn compression(table: &mut Reader<'_, '_>) -> Option<Compression> {
+    const CODINGS: [(&str, Coding); 2] = [("br", Coding::Brotli), ("gzip", Coding::Gzip)];
     let mut compression = Compression {
         codings: vec![Coding::Brotli, Coding::Gzip],
         min_bytes: 1024,
@@ -156,7 +157,6 @@ fn compression(table: &mut Reader<'_, '_>) -> Option<Compression> {
         Either::Value(switch) => return switch.value.then_some(compression),
         Either::Table(table) => table,
     };
-    const CODINGS: [(&str, Coding); 2] = [("br", Coding::Brotli), ("gzip", Coding::Gzip)];
     let codings = table.placed(
         "codings",
         List(words(&CODINGS)),
