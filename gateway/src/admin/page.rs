@@ -133,9 +133,10 @@ mod tests {
 
     #[test]
     fn a_token_opens_the_page_to_other_machines() {
+        type Row<'r> = (&'r [(&'r str, &'r str)], Option<u16>);
         const TOKEN: &str = "0123456789abcdef";
         // The fields, and the status of a refusal.
-        let table: [(&[(&str, &str)], Option<u16>); 11] = [
+        let table: [Row<'_>; 11] = [
             (&[], Some(401)),
             (&[("authorization", "Bearer 0123456789abcdef")], None),
             (&[("authorization", "bearer  0123456789abcdef")], None),

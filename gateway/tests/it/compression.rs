@@ -15,7 +15,8 @@ use crate::upstream::{Upstream, target};
 
 /// A text of 20,000 bytes that becomes smaller.
 fn text() -> String {
-    (0..2000).map(|number| format!("{number:>9}\n")).collect()
+    let lines: Vec<String> = (0..2000).map(|number| format!("{number:>9}\n")).collect();
+    lines.concat()
 }
 
 fn upstream() -> Upstream {

@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn brotli_gives_back_what_went_in() {
         let mut encoder = Encoder::new(Coding::Brotli);
-        let (mut encoded, mut body) = (Vec::new(), Vec::new());
+        let (mut output, mut body) = (Vec::new(), Vec::new());
         for number in 0..1000 {
             let piece = format!("{{\"number\":{number},\"text\":\"some text\"}}\n");
             encoder.write(piece.as_bytes());
@@ -155,14 +155,14 @@ mod tests {
                 encoder.flush();
                 assert!(!encoder.output().is_empty());
             }
-            encoded.extend(taken(&mut encoder));
+            output.extend(taken(&mut encoder));
             body.extend(piece.into_bytes());
         }
         encoder.finish();
-        encoded.extend(taken(&mut encoder));
+        output.extend(taken(&mut encoder));
         let mut decoded = Vec::new();
-        brotli::Decompressor::new(&encoded[..], 4096).read_to_end(&mut decoded).expect("brotli");
+        brotli::Decompressor::new(&output[..], 4096).read_to_end(&mut decoded).expect("brotli");
         assert!(decoded == body);
-        assert!(encoded.len() < body.len() / 4, "{}", encoded.len());
+        assert!(output.len() < body.len() / 4, "{}", output.len());
     }
 }
