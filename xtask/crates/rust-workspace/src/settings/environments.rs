@@ -208,7 +208,7 @@ mod tests {
             (environment("a", "") + &environment("a", ""), "f:7:8: there are two environments 'a'"),
             (two("tag = 't'", "tag = 't'"), "f:8:7: 'a' already has the tag 't' in this repository"),
             (two("tag = 'b'", ""), "f:7:8: 'a' already has the tag 'b' in this repository"),
-            (two("tag = 't'", "tag = 't'\nrepository = 'R.io/o/App'"), "f:8:7: 'a' has the tag 't'"),
+            (two("tag = 't'", "tag = 't'\nrepository = 'R.io/o/App'"), "f:8:7: 'a' already has the tag 't'"),
             (two("after = 'c'", ""), "f:5:9: after 'c' is not an environment; environments: a, b"),
             (environment("a", "after = 'a'"), "f:5:9: `after` forms a cycle: a → a"),
             (two("after = 'b'", "after = 'a'"), "f:5:9: `after` forms a cycle: a → b → a"),
