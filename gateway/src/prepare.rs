@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::filter::authentication::Authenticators;
+use crate::limit::stores::Stores;
 use crate::listener::tls;
 use crate::route;
 use crate::settings::{Place, Problem, Settings, files, secret, warning};
@@ -20,13 +21,14 @@ pub struct Prepared {
     tls: Vec<Option<ServerTls>>,
     upstreams: Vec<Arc<Upstream>>,
     authenticators: Authenticators,
+    stores: Stores,
 }
 
 impl Prepared {
     /// Makes a snapshot of settings that are free of problems.
     pub(crate) fn compile(self, process: &Process) -> (Settings, Snapshot) {
-        let snapshot =
-            Snapshot::compile(&self.settings, self.tls, self.upstreams, self.authenticators, process);
+        let known = (self.authenticators, self.stores);
+        let snapshot = Snapshot::compile(&self.settings, self.tls, self.upstreams, known, process);
         (self.settings, snapshot)
     }
 }
@@ -103,12 +105,18 @@ pub fn prepare(
         problems.extend(errors.into_iter().map(place));
         Authenticators::default()
     });
+    let before = previous.map(|previous| &previous.stores);
+    let stores = Stores::load(&settings.stores, &process.resolver, &process.metrics, before);
+    let stores = stores.unwrap_or_else(|errors| {
+        problems.extend(errors.into_iter().map(place));
+        Stores::default()
+    });
     for found in [&mut problems, &mut warnings] {
         found.sort_by_key(|problem| problem.place);
         // A listener tells of its files once more.
         found.dedup();
     }
-    (Prepared { settings, tls: configs, upstreams, authenticators }, Findings { problems, warnings })
+    (Prepared { settings, tls: configs, upstreams, authenticators, stores }, Findings { problems, warnings })
 }
 
 /// Upstreams to which no route leads.

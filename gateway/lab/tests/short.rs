@@ -75,6 +75,11 @@ fn grpcio() {
 }
 
 #[test]
+fn opentelemetry_proto() {
+    oracle("otlp", &["python3"]);
+}
+
+#[test]
 fn h2load_and_wrk() {
     oracle("h2load", &["h2load"]);
     oracle("wrk", &["wrk"]);

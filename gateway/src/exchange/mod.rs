@@ -10,7 +10,7 @@ mod record;
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
 pub use identity::{Identity, Kind};
-pub use limited::Limited;
+pub use limited::{Asked, Limited};
 pub use peer::{Peer, ShownCertificate};
 
 use std::borrow::Cow;

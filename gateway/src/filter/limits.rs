@@ -1,6 +1,7 @@
 //! Limits: how many requests of one key pass, how many are in flight, and what clients are told of it.
 //!
-//! A request that one limit refuses does not count for the others of its route.
+//! A request that one limit refuses does not count for the others of its route. One that counts in a store
+//! makes the request wait for its answer.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,13 +14,16 @@ use serde_json::Value;
 use tokio::sync::oneshot::Receiver;
 
 use super::{Filter, Phase, Resume, Verdict, Wait};
-use crate::exchange::{Exchange, Limited};
+use crate::exchange::{Asked, Exchange, Limited};
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
 use crate::http1::encode::append_number;
 use crate::limit::concurrency::{Entry, Permit};
+use crate::limit::shared::{Question, Shared};
 use crate::limit::{Counts, Decision, Limit, Standing};
-use crate::settings::{Amount, KeyPart};
+use crate::redis::StoreError;
+use crate::settings::{Amount, KeyPart, StoreFail};
+use crate::worker::Worker;
 
 /// What a client is told when as many requests are in flight as may be: it may try again after a second.
 const FULL: Standing = Standing { remaining: 0, reset: 1 };
@@ -39,6 +43,8 @@ pub struct Limits {
 #[derive(Debug)]
 struct Applied {
     limit: Arc<Limit>,
+    /// Where it counts, if not in this process.
+    shared: Option<Shared>,
     /// The name of the route where the key has it.
     route: String,
     /// Its item of `RateLimit-Policy`, and the begin of its item of `RateLimit`.
@@ -84,11 +90,55 @@ impl Failure for BeyondLimit {
     }
 }
 
+/// A limit that must be asked gives no answer.
+#[derive(Debug, Clone)]
+pub struct NoAnswer(StoreError);
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
+impl Failure for NoAnswer {
+    fn origin(&self) -> Source {
+        Source::Upstream
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    fn reason(&self) -> &'static str {
+        "limit_store"
+    }
+
+    fn public(&self) -> &'static str {
+        "It could not be found out whether there are too many requests."
+    }
+
+    fn field(&self) -> Option<(Name, String)> {
+        Some((Name::RetryAfter, "1".to_owned()))
+    }
+}
+
+/// A limit that a route names: its name, and where it counts.
+#[derive(Debug)]
+pub struct Named {
+    /// Its name, which clients see.
+    pub name: String,
+    /// The limit.
+    pub limit: Arc<Limit>,
+    /// Where it counts, if not in this process.
+    pub shared: Option<Shared>,
+}
+
 impl Limits {
     /// The limits of a route, for the phases in which there are any.
-    pub fn compile(route: &str, limits: Vec<(String, Arc<Limit>)>) -> impl Iterator<Item = Self> {
-        let mut all: Vec<Applied> =
-            limits.into_iter().map(|(name, limit)| Applied::new(route, &name, limit)).collect();
+    pub fn compile(route: &str, limits: Vec<Named>) -> impl Iterator<Item = Self> {
+        let mut all: Vec<Applied> = limits.into_iter().map(|named| Applied::new(route, named)).collect();
         // A request that waits until another has ended is counted before it waits.
         all.sort_by_key(|applied| (applied.is_of_identity(), applied.is_concurrency()));
         let early = all.iter().filter(|applied| !applied.is_of_identity()).count();
@@ -115,8 +165,10 @@ impl Filter for Limits {
     fn response(&self, exchange: &mut Exchange<'_>) {
         let Some(limited) = &exchange.limited else { return };
         let fields = &mut exchange.response.fields;
-        let asked = self.all.iter().zip(&limited.standings).skip(self.range.start).take(self.range.len());
-        let shown = asked.filter(|(applied, _)| applied.limit.rule.fields);
+        let asked = self.all.iter().zip(&limited.asked).skip(self.range.start).take(self.range.len());
+        let shown = asked
+            .filter(|(applied, _)| applied.limit.rule.fields)
+            .filter_map(|(applied, asked)| Some((applied, asked.standing?)));
         if shown.clone().next().is_none() {
             return;
         }
@@ -148,6 +200,11 @@ fn check(all: &Arc<[Applied]>, numbers: Range<usize>, exchange: &mut Exchange<'_
         let Some(applied) = all.get(number) else { break };
         limited.next_key(|out| applied.key(exchange, out));
         let key = limited.key(number);
+        let question = applied.shared.as_ref().and_then(|shared| shared.question(&applied.limit, key, false));
+        if let Some(question) = question {
+            verdict = Verdict::Wait(ask(all, number, numbers.end, question, exchange.worker));
+            break;
+        }
         let decision = match &applied.limit.counts {
             Counts::Concurrency(concurrency, timeout) => match concurrency.enter(key) {
                 Entry::Now(permit) => {
@@ -164,9 +221,11 @@ fn check(all: &Arc<[Applied]>, numbers: Range<usize>, exchange: &mut Exchange<'_
             _ => applied.limit.take(key, exchange.started),
         };
         match decision {
-            Decision::Allowed(standing) => limited.standings.push(standing),
+            Decision::Allowed(standing) => {
+                limited.asked.push(Asked { standing: Some(standing), shared: false });
+            }
             Decision::Refused(standing) => {
-                verdict = refuse(all, number, standing, &mut limited);
+                verdict = refuse(all, number, standing, &mut limited, exchange.worker);
                 break;
             }
         }
@@ -176,7 +235,8 @@ fn check(all: &Arc<[Applied]>, numbers: Range<usize>, exchange: &mut Exchange<'_
 }
 
 fn admit(limited: &mut Limited, permit: Permit) {
-    limited.standings.push(Standing { remaining: permit.remaining, reset: 0 });
+    let standing = Standing { remaining: permit.remaining, reset: 0 };
+    limited.asked.push(Asked { standing: Some(standing), shared: false });
     limited.permits.push(permit);
 }
 
@@ -190,25 +250,108 @@ fn wait(all: Arc<[Applied]>, rest: Range<usize>, waiting: Receiver<Permit>, time
                 admit(limited, permit);
                 return check(&all, rest, exchange);
             }
-            refuse(&all, rest.start - 1, FULL, limited)
+            refuse(&all, rest.start - 1, FULL, limited, exchange.worker)
         });
         resume
     })
 }
 
-/// Refuses a request by limit `number`, and takes it back from those before.
-fn refuse(all: &[Applied], number: usize, standing: Standing, limited: &mut Limited) -> Verdict {
-    for (before, applied) in all.iter().enumerate().take(number) {
-        applied.limit.give_back(limited.key(before));
+/// Asks the store of limit `number`, and the limits behind it up to `end` then.
+fn ask(all: &Arc<[Applied]>, number: usize, end: usize, question: Question, worker: &Worker) -> Wait {
+    let all = Arc::clone(all);
+    let client = all
+        .get(number)
+        .and_then(|applied| applied.shared.as_ref())
+        .map(|shared| worker.stores.get(&shared.store));
+    Box::pin(async move {
+        let answer = match client {
+            Some(client) => question.ask(client).await,
+            None => Err(StoreError::Unavailable),
+        };
+        let resume: Resume = Box::new(move |exchange| {
+            let refused = decide(&all, number, answer, exchange);
+            refused.unwrap_or_else(|| check(&all, number + 1..end, exchange))
+        });
+        resume
+    })
+}
+
+/// Goes by the answer of a store; gives the refusal, if it is one.
+fn decide(
+    all: &[Applied],
+    number: usize,
+    answer: Result<i64, StoreError>,
+    exchange: &mut Exchange<'_>,
+) -> Option<Verdict> {
+    let applied = all.get(number)?;
+    let shared = applied.shared.as_ref()?;
+    let (worker, started) = (exchange.worker, exchange.started);
+    let limited = exchange.limited.get_or_insert_default();
+    let judged = shared.judge(&applied.limit, worker.index, answer.clone());
+    let (decision, is_shared) = match (judged, shared.fail) {
+        (Some((decision, counted)), fail) => {
+            if fail == StoreFail::Local && matches!(decision, Decision::Allowed(_)) {
+                applied.limit.note(limited.key(number), started, counted);
+            }
+            (decision, true)
+        }
+        (None, StoreFail::Local) => (applied.limit.take(limited.key(number), started), false),
+        (None, StoreFail::Open) => {
+            limited.asked.push(Asked { standing: None, shared: false });
+            return None;
+        }
+        (None, StoreFail::Closed) => {
+            take_back(all, number, limited, worker);
+            return Some(Verdict::Refuse(Box::new(NoAnswer(
+                answer.err().unwrap_or(StoreError::Unavailable),
+            ))));
+        }
+    };
+    match decision {
+        Decision::Allowed(standing) => {
+            limited.asked.push(Asked { standing: Some(standing), shared: is_shared });
+            None
+        }
+        Decision::Refused(standing) => Some(refuse(all, number, standing, limited, worker)),
+    }
+}
+
+/// Takes a request back from the limits before `number`.
+fn take_back(all: &[Applied], number: usize, limited: &mut Limited, worker: &Worker) {
+    for (before, (applied, asked)) in all.iter().zip(&limited.asked).enumerate().take(number) {
+        let key = limited.key(before);
+        match applied.shared.as_ref().filter(|_| asked.shared) {
+            None if asked.standing.is_some() => applied.limit.give_back(key),
+            None => {}
+            Some(shared) => {
+                if let Some(question) = shared.question(&applied.limit, key, true) {
+                    let client = worker.stores.get(&shared.store);
+                    // The client does not wait for it.
+                    tokio::task::spawn_local(question.ask(client));
+                }
+            }
+        }
     }
     limited.permits.clear();
-    limited.standings.push(standing);
+}
+
+/// Refuses a request by limit `number`, and takes it back from those before.
+fn refuse(
+    all: &[Applied],
+    number: usize,
+    standing: Standing,
+    limited: &mut Limited,
+    worker: &Worker,
+) -> Verdict {
+    take_back(all, number, limited, worker);
+    limited.asked.push(Asked { standing: Some(standing), shared: false });
     let reason = all.get(number).map_or("rate_limit", Applied::reason);
     Verdict::Refuse(Box::new(BeyondLimit { reason, retry_after: standing.reset.max(1) }))
 }
 
 impl Applied {
-    fn new(route: &str, name: &str, limit: Arc<Limit>) -> Self {
+    fn new(route: &str, named: Named) -> Self {
+        let Named { name, limit, shared } = named;
         let policy = match limit.rule.amount {
             Amount::Rate { requests, per, .. } if per.as_secs() > 0 && per.subsec_nanos() == 0 => {
                 format!("\"{name}\";q={requests};w={}", per.as_secs())
@@ -223,7 +366,7 @@ impl Applied {
                 format!("\"{name}\";q={requests};qu=\"concurrent-requests\"")
             }
         };
-        Self { limit, route: route.to_owned(), policy, begin: format!("\"{name}\";r=") }
+        Self { limit, shared, route: route.to_owned(), policy, begin: format!("\"{name}\";r=") }
     }
 
     fn is_of_identity(&self) -> bool {

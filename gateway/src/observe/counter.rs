@@ -115,6 +115,19 @@ pub struct Connections {
     pub closed: Counter,
 }
 
+/// What is counted of the questions to one store.
+#[derive(Debug, Default)]
+pub struct StoreRequests {
+    /// Answered.
+    pub answered: Counter,
+    /// Not answered in time.
+    pub timeout: Counter,
+    /// Not sent, or the connection broke.
+    pub unavailable: Counter,
+    /// Refused by the server.
+    pub refused: Counter,
+}
+
 /// What is counted of one upstream.
 #[derive(Debug, Default)]
 pub struct Attempts {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::access::AccessLog;
-use super::counter::{Attempts, CLASSES, Connections, InFlight, PerWorker, Requests, Tries};
+use super::counter::{Attempts, CLASSES, Connections, InFlight, PerWorker, Requests, StoreRequests, Tries};
 use super::durations::Histogram;
 use super::exposition::Exposition;
 use super::process;
@@ -32,6 +32,7 @@ pub struct Metrics {
     upstreams: ByName<Attempts>,
     /// By the names of upstream and endpoint.
     endpoints: ByKey<(String, String), Tries>,
+    stores: ByName<StoreRequests>,
     /// Requests that found no route.
     unrouted: Arc<PerWorker<Requests>>,
     in_flight: Arc<PerWorker<InFlight>>,
@@ -53,6 +54,7 @@ impl Metrics {
             listeners: ByName::default(),
             upstreams: ByName::default(),
             endpoints: ByKey::default(),
+            stores: ByName::default(),
             unrouted: Arc::new(PerWorker::new(workers)),
             in_flight: Arc::new(PerWorker::new(workers)),
             log,
@@ -88,6 +90,11 @@ impl Metrics {
         self.named(&self.endpoints, (upstream.to_owned(), endpoint.to_owned()))
     }
 
+    /// The counters of a store.
+    pub fn store(&self, name: &str) -> Arc<PerWorker<StoreRequests>> {
+        self.named(&self.stores, name.to_owned())
+    }
+
     /// The counters of requests that find no route.
     pub fn unrouted(&self) -> Arc<PerWorker<Requests>> {
         Arc::clone(&self.unrouted)
@@ -108,6 +115,7 @@ impl Metrics {
         unused(&self.listeners);
         unused(&self.upstreams);
         unused(&self.endpoints);
+        unused(&self.stores);
     }
 
     /// Counts a request that failed.
@@ -138,6 +146,7 @@ impl Metrics {
         self.connections(&mut out);
         self.upstreams(&mut out);
         self.endpoints(&mut out);
+        self.stores(&mut out);
         out.family("gateway_log_lines_dropped_total", "counter", "Lines of the access log that were lost.");
         out.sample(&[], self.log.dropped());
         self.reloads.render(&mut out);
@@ -228,6 +237,21 @@ impl Metrics {
         for (name, counters) in &upstreams {
             for (result, value) in results {
                 out.sample(&[("upstream", name), ("result", result)], counters.sum(value));
+            }
+        }
+    }
+
+    fn stores(&self, out: &mut Exposition) {
+        out.family("gateway_store_requests_total", "counter", "Questions of limits to a store, by result.");
+        let results: [(&str, Value<StoreRequests>); 4] = [
+            ("answered", |one| one.answered.get()),
+            ("timeout", |one| one.timeout.get()),
+            ("unavailable", |one| one.unavailable.get()),
+            ("refused", |one| one.refused.get()),
+        ];
+        for (name, counters) in &entries(&self.stores) {
+            for (result, value) in results {
+                out.sample(&[("store", name), ("result", result)], counters.sum(value));
             }
         }
     }

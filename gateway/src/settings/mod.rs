@@ -28,6 +28,7 @@ mod routes;
 mod schema;
 pub mod secret;
 mod source;
+mod stores;
 mod templates;
 #[cfg(test)]
 mod tests;

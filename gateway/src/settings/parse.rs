@@ -12,7 +12,7 @@ use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
 use super::report::Report;
-use super::{Settings, authenticators, limits, listeners, observe, routes, upstreams};
+use super::{Settings, authenticators, limits, listeners, observe, routes, stores, upstreams};
 use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
@@ -184,7 +184,8 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
     settings.authenticators = authenticators::read(&mut root);
-    settings.limits = limits::read(&mut root);
+    settings.stores = stores::read(&mut root);
+    settings.limits = limits::read(&mut root, &settings.stores);
     settings.routes =
         routes::read(&mut root, &settings.upstreams, &settings.authenticators, &settings.limits);
     if let Some(log) = observe::access_log(&mut root, &settings.routes) {
@@ -204,6 +205,7 @@ fn empty() -> Settings {
         listeners: Vec::new(),
         upstreams: Vec::new(),
         authenticators: Vec::new(),
+        stores: Vec::new(),
         limits: Vec::new(),
         routes: Vec::new(),
         shown: String::new(),

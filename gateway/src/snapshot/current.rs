@@ -46,7 +46,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Current, Snapshot};
-    use crate::filter::authentication::Authenticators;
     use crate::settings::parse;
     use crate::snapshot::Process;
 
@@ -63,7 +62,7 @@ mod tests {
                 &settings,
                 vec![None; listeners],
                 Vec::new(),
-                Authenticators::default(),
+                Default::default(),
                 &process,
             ))
         };

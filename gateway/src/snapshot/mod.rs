@@ -14,12 +14,14 @@ use crate::filter::authorization::Authorization;
 use crate::filter::body_limit::BodyLimit;
 use crate::filter::forwarded::Forwarded;
 use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
-use crate::filter::limits::Limits;
+use crate::filter::limits::{Limits, Named};
 use crate::filter::mirror::Mirror;
 use crate::filter::redirect::Redirect;
 use crate::filter::rewrite::Rewrite;
 use crate::filter::{Answer, Filter, respond};
 use crate::limit::Limit;
+use crate::limit::shared::Shared;
+use crate::limit::stores::Stores;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
@@ -42,6 +44,8 @@ pub struct Snapshot {
     routes: Vec<Arc<Route>>,
     /// How clients prove who they are.
     pub authenticators: Authenticators,
+    /// Where limits count for several gateways.
+    pub stores: Stores,
     /// How the gateway stops.
     pub stop: Stop,
     table: Table<Arc<Route>>,
@@ -96,6 +100,9 @@ pub struct Route {
 
 /// Parts of a snapshot by their names in the settings.
 type ByName<T> = HashMap<String, Arc<T>>;
+
+/// Limits by name, and where each counts if not in this process.
+type Limited = HashMap<String, (Arc<Limit>, Option<Shared>)>;
 
 /// What answers a request.
 #[derive(Debug)]
@@ -155,15 +162,18 @@ impl Snapshot {
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
         all: Vec<Arc<Upstream>>,
-        authenticators: Authenticators,
+        (authenticators, stores): (Authenticators, Stores),
         process: &Process,
     ) -> Self {
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
         let upstreams: ByName<Upstream> = all.iter().map(named).collect();
         let limit = |limit: &settings::Limit| {
-            (limit.name.clone(), process.states.get(&limit.name, limit.rule.clone(), Limit::new))
+            let counts = process.states.get(&limit.name, limit.rule.clone(), Limit::new);
+            let store = limit.store.as_ref().and_then(|name| stores.get(name));
+            let shared = store.map(|store| Shared::new(store, limit.fail, &limit.name));
+            (limit.name.clone(), (counts, shared))
         };
-        let limits: ByName<Limit> = settings.limits.iter().map(limit).collect();
+        let limits: Limited = settings.limits.iter().map(limit).collect();
         let known = (&authenticators, &limits);
         let compile =
             |route| Arc::new(Route::compile(route, &upstreams, known, process, &settings.access_log));
@@ -188,6 +198,7 @@ impl Snapshot {
             stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
             authenticators,
+            stores,
         }
     }
 
@@ -217,7 +228,7 @@ impl Route {
     fn compile(
         route: &settings::Route,
         upstreams: &ByName<Upstream>,
-        known: (&Authenticators, &ByName<Limit>),
+        known: (&Authenticators, &Limited),
         process: &Process,
         log: &LogSettings,
     ) -> Self {
@@ -253,12 +264,15 @@ impl Route {
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
 fn filters(
     route: &settings::Route,
-    (authenticators, limits): (&Authenticators, &ByName<Limit>),
+    (authenticators, limits): (&Authenticators, &Limited),
     process: &Process,
 ) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
-    let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
+    let named = |name: &String| {
+        let (limit, shared) = limits.get(name)?;
+        Some(Named { name: name.clone(), limit: Arc::clone(limit), shared: shared.clone() })
+    };
     for limits in Limits::compile(&route.name, route.limits.iter().filter_map(named).collect()) {
         add(Some(Box::new(limits)));
     }
@@ -287,7 +301,7 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{ByName, Limit, Process};
+    use super::{Limit, Limited, Process};
     use crate::filter::authentication::Authenticators;
     use crate::settings::parse;
 
@@ -340,10 +354,10 @@ mod tests {
         let process = Process::new(1, false);
         let authenticators =
             Authenticators::load(&settings.authenticators, &process.resolver, None).expect("no files");
-        let limits: ByName<Limit> = settings
+        let limits: Limited = settings
             .limits
             .iter()
-            .map(|limit| (limit.name.clone(), Arc::new(Limit::new(&limit.rule))))
+            .map(|limit| (limit.name.clone(), (Arc::new(Limit::new(&limit.rule)), None)))
             .collect();
         let filters: Vec<_> = settings
             .routes

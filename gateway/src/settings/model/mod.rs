@@ -17,7 +17,7 @@ pub use authenticator::{
     AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, CertificateName, ClaimCondition,
     ClientCertificate, Credential, ForwardAuth, Jwt, KeySource, KeyUrl, NamedKey,
 };
-pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
+pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule, Store, StoreFail};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
@@ -52,6 +52,8 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// How clients prove who they are.
     pub authenticators: Vec<Authenticator>,
+    /// The stores that limits name.
+    pub stores: Vec<Store>,
     /// The limits that routes name.
     pub limits: Vec<Limit>,
     /// Which request is answered how.
