@@ -6,6 +6,7 @@ mod identity;
 mod limited;
 mod peer;
 mod record;
+mod traced;
 
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
@@ -52,6 +53,8 @@ pub struct Exchange<'s> {
     pub copied: Option<Box<Copied>>,
     /// What limits say of the request, if it met any.
     pub limited: Option<Box<Limited>>,
+    /// Its trace, if its route is traced.
+    traced: Option<traced::Traced<'s>>,
     /// Bytes of the request body.
     pub received: u64,
     /// Bytes of the response body.
@@ -94,6 +97,7 @@ impl<'s> Exchange<'s> {
             identity: None,
             copied: None,
             limited: None,
+            traced: None,
             received: 0,
             sent: 0,
             route: None,

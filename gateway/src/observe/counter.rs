@@ -128,6 +128,15 @@ pub struct StoreRequests {
     pub refused: Counter,
 }
 
+/// What became of the spans of traces.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// The collector has them.
+    pub exported: Counter,
+    /// They are lost: too many waited, or the collector did not take them.
+    pub dropped: Counter,
+}
+
 /// What is counted of one upstream.
 #[derive(Debug, Default)]
 pub struct Attempts {

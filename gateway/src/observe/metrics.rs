@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::access::AccessLog;
-use super::counter::{Attempts, CLASSES, Connections, InFlight, PerWorker, Requests, StoreRequests, Tries};
+use super::counter::{
+    Attempts, CLASSES, Connections, InFlight, PerWorker, Requests, StoreRequests, Traces, Tries,
+};
 use super::durations::Histogram;
 use super::exposition::Exposition;
 use super::process;
@@ -36,6 +38,7 @@ pub struct Metrics {
     /// Requests that found no route.
     unrouted: Arc<PerWorker<Requests>>,
     in_flight: Arc<PerWorker<InFlight>>,
+    traces: Arc<PerWorker<Traces>>,
     log: AccessLog,
     /// How the reloads of the settings went.
     pub reloads: Reloads,
@@ -57,6 +60,7 @@ impl Metrics {
             stores: ByName::default(),
             unrouted: Arc::new(PerWorker::new(workers)),
             in_flight: Arc::new(PerWorker::new(workers)),
+            traces: Arc::new(PerWorker::new(workers)),
             log,
             reloads: Reloads::default(),
             recent: RecentFailures::default(),
@@ -105,6 +109,11 @@ impl Metrics {
         Arc::clone(&self.in_flight)
     }
 
+    /// The counters of spans.
+    pub fn traces(&self) -> Arc<PerWorker<Traces>> {
+        Arc::clone(&self.traces)
+    }
+
     /// Drops the counters of names that are in no snapshot any more.
     pub fn drop_unused(&self) {
         fn unused<K: Ord, T>(all: &ByKey<K, T>) {
@@ -149,6 +158,9 @@ impl Metrics {
         self.stores(&mut out);
         out.family("gateway_log_lines_dropped_total", "counter", "Lines of the access log that were lost.");
         out.sample(&[], self.log.dropped());
+        out.family("gateway_trace_spans_total", "counter", "Spans of traces, by what became of them.");
+        out.sample(&[("result", "exported")], self.traces.sum(|one| one.exported.get()));
+        out.sample(&[("result", "dropped")], self.traces.sum(|one| one.dropped.get()));
         self.reloads.render(&mut out);
         process::render(&mut out);
         out

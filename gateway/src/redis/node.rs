@@ -46,7 +46,7 @@ impl Node {
             let pause = before.map_or(FIRST_PAUSE, |(_, pause)| (pause * 2).min(LONGEST_PAUSE));
             self.pause.set(Some((Instant::now() + pause, pause)));
         }
-        if held.is_none() && self.is_paused() {
+        if held.is_none() && self.pauses() {
             return None;
         }
         let connection = held.get_or_insert_with(|| Connection::open(store, &self.address));
@@ -58,8 +58,11 @@ impl Node {
 
     /// Whether its last connection failed a short time ago.
     pub fn is_paused(&self) -> bool {
-        self.connection.borrow().is_none()
-            && self.pause.get().is_some_and(|(until, _)| Instant::now() < until)
+        self.connection.borrow().is_none() && self.pauses()
+    }
+
+    fn pauses(&self) -> bool {
+        self.pause.get().is_some_and(|(until, _)| Instant::now() < until)
     }
 
     /// Ends its connection.

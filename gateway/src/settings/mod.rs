@@ -32,6 +32,7 @@ mod stores;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod units;
 mod upstreams;
 pub mod warning;

@@ -12,7 +12,7 @@ use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
 use super::report::Report;
-use super::{Settings, authenticators, limits, listeners, observe, routes, stores, upstreams};
+use super::{Settings, authenticators, limits, listeners, observe, routes, stores, traces, upstreams};
 use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
@@ -191,6 +191,7 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     if let Some(log) = observe::access_log(&mut root, &settings.routes) {
         settings.access_log = log;
     }
+    settings.traces = traces::read(&mut root);
     root.finish();
 }
 
@@ -201,6 +202,7 @@ fn empty() -> Settings {
         drain_timeout: time::Duration::from_secs(30),
         watch: true,
         access_log: LogSettings::default(),
+        traces: None,
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),

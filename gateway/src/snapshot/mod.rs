@@ -28,6 +28,7 @@ use crate::observe::log_settings::{LogRates, LogSettings};
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
+use crate::trace::{RouteTraces, Tracer};
 use crate::upstream::Upstream;
 pub use current::{Current, Held};
 pub use process::Process;
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub authenticators: Authenticators,
     /// Where limits count for several gateways.
     pub stores: Stores,
+    /// Where traces go.
+    pub tracer: Option<Arc<Tracer>>,
     /// How the gateway stops.
     pub stop: Stop,
     table: Table<Arc<Route>>,
@@ -82,6 +85,8 @@ pub struct Route {
     pub counters: Arc<PerWorker<Requests>>,
     /// How much is logged of its requests.
     pub log_rates: LogRates,
+    /// Its traces, if its requests are traced.
+    pub traces: Option<RouteTraces>,
     /// Its filters, in the order in which they see a request.
     pub filters: Vec<Box<dyn Filter>>,
     /// Those of them that see the data of requests.
@@ -100,6 +105,17 @@ pub struct Route {
 
 /// Parts of a snapshot by their names in the settings.
 type ByName<T> = HashMap<String, Arc<T>>;
+
+/// What settings name, ready for use.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// How clients prove who they are.
+    pub authenticators: Authenticators,
+    /// Where limits count for several gateways.
+    pub stores: Stores,
+    /// Where traces go.
+    pub tracer: Option<Arc<Tracer>>,
+}
 
 /// Limits by name, and where each counts if not in this process.
 type Limited = HashMap<String, (Arc<Limit>, Option<Shared>)>;
@@ -162,7 +178,7 @@ impl Snapshot {
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
         all: Vec<Arc<Upstream>>,
-        (authenticators, stores): (Authenticators, Stores),
+        Parts { authenticators, stores, tracer }: Parts,
         process: &Process,
     ) -> Self {
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
@@ -175,8 +191,9 @@ impl Snapshot {
         };
         let limits: Limited = settings.limits.iter().map(limit).collect();
         let known = (&authenticators, &limits);
+        let log = &settings.access_log;
         let compile =
-            |route| Arc::new(Route::compile(route, &upstreams, known, process, &settings.access_log));
+            |route| Arc::new(Route::compile(route, &upstreams, known, tracer.as_ref(), process, log));
         let routes: Vec<Arc<Route>> = settings.routes.iter().map(compile).collect();
         Self {
             shown: settings.shown.clone(),
@@ -199,6 +216,7 @@ impl Snapshot {
             upstreams: all,
             authenticators,
             stores,
+            tracer,
         }
     }
 
@@ -229,6 +247,7 @@ impl Route {
         route: &settings::Route,
         upstreams: &ByName<Upstream>,
         known: (&Authenticators, &Limited),
+        tracer: Option<&Arc<Tracer>>,
         process: &Process,
         log: &LogSettings,
     ) -> Self {
@@ -250,6 +269,9 @@ impl Route {
             name: route.name.clone(),
             counters: process.metrics.route(&route.name),
             log_rates: log.rates(&route.name),
+            traces: tracer
+                .filter(|_| route.traces)
+                .map(|tracer| RouteTraces { tracer: Arc::clone(tracer), pattern: route.path.to_string() }),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,

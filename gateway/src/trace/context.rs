@@ -129,7 +129,11 @@ fn is_member(member: &[u8]) -> bool {
     let in_key = |byte: &u8| simple(byte) || b"_-*/@".contains(byte);
     let in_value = |byte: &u8| (b' '..=b'~').contains(byte) && *byte != b'=';
     let fits = |part: &[u8]| (1..=256).contains(&part.len());
-    fits(key) && fits(value) && key.first().is_some_and(simple) && key.iter().all(in_key) && value.iter().all(in_value)
+    fits(key)
+        && fits(value)
+        && key.first().is_some_and(simple)
+        && key.iter().all(in_key)
+        && value.iter().all(in_value)
 }
 
 #[cfg(test)]
@@ -183,7 +187,8 @@ mod tests {
 
     #[test]
     fn states() {
-        let many = |count: usize| (0..count).map(|number| format!("k{number}=v")).collect::<Vec<_>>().join(",");
+        let many =
+            |count: usize| (0..count).map(|number| format!("k{number}=v")).collect::<Vec<_>>().join(",");
         let (key, value) = ("k".repeat(256), "v".repeat(256));
         let table = [
             ("foo=1", true),
@@ -206,7 +211,11 @@ mod tests {
         for (value, expected) in table {
             assert_eq!(is_state([value.as_bytes()].into_iter()), expected, "{value}");
             // As two fields.
-            assert_eq!(is_state([b"a=1".as_slice(), value.as_bytes()].into_iter()), expected && value != many(32), "{value}");
+            assert_eq!(
+                is_state([b"a=1".as_slice(), value.as_bytes()].into_iter()),
+                expected && value != many(32),
+                "{value}"
+            );
         }
     }
 }

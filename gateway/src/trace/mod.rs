@@ -13,8 +13,8 @@ mod outbox;
 mod span;
 mod tracer;
 
-pub use context::{Context, Parent, is_state};
+pub use context::{Context, Parent, TRACEPARENT, TRACESTATE, is_state};
 pub use ids::Ids;
 pub use outbox::Outbox;
-pub use span::{Kind, Recording, Span, Value};
-pub use tracer::{Tracer, TracerConfig};
+pub use span::{Kind, Recording, Span};
+pub use tracer::{RouteTraces, Tracer, TracerConfig};

@@ -63,6 +63,15 @@ pub struct Tracer {
     failing: AtomicBool,
 }
 
+/// The traces of one route.
+#[derive(Debug)]
+pub struct RouteTraces {
+    /// Where they go.
+    pub tracer: Arc<Tracer>,
+    /// The paths of the route, as `http.route` has them.
+    pub pattern: String,
+}
+
 /// What became of a batch.
 enum Sent {
     /// The collector took it, but for so many spans.

@@ -19,6 +19,7 @@ use crate::observe::counter::{InFlight, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
 use crate::observe::request_id::RequestIds;
 use crate::redis;
+use crate::trace;
 use buffers::Buffers;
 use locals::Locals;
 pub use locals::Slot;
@@ -56,6 +57,10 @@ pub struct Worker {
     pub pools: Pools,
     /// Its connections to stores.
     pub stores: redis::Clients,
+    /// Its spans on their way to the collector.
+    pub traces: trace::Outbox,
+    /// Names of traces and spans.
+    pub trace_ids: trace::Ids,
     /// The counters of the process.
     pub metrics: Arc<Metrics>,
     /// Requests that have not ended.
@@ -92,6 +97,8 @@ impl Worker {
             clock: WallClock::default(),
             pools: Pools::default(),
             stores: redis::Clients::default(),
+            traces: trace::Outbox::of(index),
+            trace_ids: trace::Ids::default(),
             in_flight: metrics.in_flight(),
             unrouted: metrics.unrouted(),
             metrics,
@@ -144,6 +151,7 @@ impl Worker {
         if ticks.is_multiple_of(TICKS_PER_HAND_OVER) {
             self.log.hand_over();
         }
+        self.traces.tick();
         if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.sweep(self.watches.now());
             self.buffers.trim();

@@ -30,5 +30,6 @@ mod schema;
 mod shared_limits;
 mod strict;
 mod tls;
+mod traces;
 mod tunnel;
 mod websocket;

@@ -57,7 +57,9 @@ pub fn run(stage: Stage<'_>) -> Result<Verdict> {
 fn get(port: u16, path: &str, fields: &str) -> Result<Value> {
     let mut wire = Wire::connect(SocketAddr::from(([127, 0, 0, 1], port)))?;
     wire.patience(PATIENCE)?;
-    wire.send(format!("GET {path} HTTP/1.1\r\nHost: lab.example\r\n{fields}Connection: close\r\n\r\n").as_bytes());
+    wire.send(
+        format!("GET {path} HTTP/1.1\r\nHost: lab.example\r\n{fields}Connection: close\r\n\r\n").as_bytes(),
+    );
     let response = wire.response("GET")?.context("no response")?;
     Ok(serde_json::from_slice(&response.body).unwrap_or_default())
 }
@@ -94,9 +96,8 @@ fn judge(state: &Value, seen: [&Value; 4], unsampled: &str) -> Result<(usize, Ve
         let of = move |span: &&Value| span["kind"] == kind && span["attributes"]["url.path"] == path;
         all.iter().find(of).cloned().unwrap_or_default()
     };
-    let child = |parent: &Value| {
-        all.iter().find(|span| span["parent"] == parent["id"]).cloned().unwrap_or_default()
-    };
+    let child =
+        |parent: &Value| all.iter().find(|span| span["parent"] == parent["id"]).cloned().unwrap_or_default();
     let [recorded, not_recorded, malformed, quiet] = seen;
     for path in ["/app/y", "/quiet"] {
         check("what is not recorded", &named("SPAN_KIND_SERVER", path), Value::Null);

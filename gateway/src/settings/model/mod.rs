@@ -5,6 +5,7 @@ mod limit;
 mod listener;
 mod route;
 mod template;
+mod traces;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub use route::{
     Redirect, Respond, Route, Segment, Share, Test,
 };
 pub use template::{Part, Template, TemplateError, Variable};
+pub use traces::Traces;
 pub use upstream::{
     Balance, Circuit, Endpoint, HashKey, Outlier, Probe, Retries, Scheme, Upstream, UpstreamTls,
 };
@@ -44,6 +46,8 @@ pub struct Settings {
     pub watch: bool,
     /// What is logged of requests, and where.
     pub access_log: LogSettings,
+    /// Where traces go, if requests are traced.
+    pub traces: Option<Traces>,
     /// The address of the admin listener.
     pub admin: SocketAddr,
     /// Where the gateway accepts requests.
