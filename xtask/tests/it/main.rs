@@ -3,6 +3,8 @@
 
 mod advisories;
 mod base;
+mod commands_reference;
+mod diagrams;
 mod environments;
 mod foreign;
 mod hostile_environment;
@@ -18,6 +20,8 @@ mod race;
 mod readers;
 mod refusals;
 mod registry_habits;
+mod release;
+mod report;
 mod scan_hostile;
 mod scan_truth;
 mod schemas;
@@ -27,6 +31,7 @@ mod signals;
 mod support;
 mod tag_update;
 mod tags;
+mod tutorial;
 mod verify;
 mod versions;
 mod workspace_commands;
