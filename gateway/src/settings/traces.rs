@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let table = [
-            ("", "[traces] lacks 'endpoint'"),
+            ("", "traces lacks 'endpoint'"),
             ("endpoint = 'c:4318'", "it does not begin with http:// or https://"),
             (
                 "endpoint = 'http://c/'\none_in = -1",

@@ -13,8 +13,8 @@ use super::tracer::Tracer;
 
 /// The spans of one request to the collector, at the most.
 const BATCH: usize = 512;
-/// Calls of [`Outbox::tick`] after which spans are sent, however few there are: a second.
-const TICKS: u64 = 20;
+/// After so long spans are sent, however few there are.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the end of the worker waits for the collector.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -26,8 +26,12 @@ pub struct Outbox(Rc<Inner>);
 struct Inner {
     worker: Cell<usize>,
     waiting: RefCell<Waiting>,
+    /// A task sends them.
     sending: Cell<bool>,
-    ticks: Cell<u64>,
+    /// Told when a batch is full.
+    full: Notify,
+    closing: Cell<bool>,
+    /// Told when the task ends.
     sent: Notify,
 }
 
@@ -50,68 +54,39 @@ impl Outbox {
     pub fn push(&self, tracer: &Arc<Tracer>, spans: Vec<Span>, dropped: u64) {
         let counters = tracer.counters.of(self.0.worker.get());
         counters.dropped.add(dropped);
-        let is_full = {
-            let mut waiting = self.0.waiting.borrow_mut();
-            if !waiting.tracer.as_ref().is_some_and(|known| Arc::ptr_eq(known, tracer)) {
-                // The settings have changed: what waits goes where it was to go.
-                let before = std::mem::replace(
-                    &mut *waiting,
-                    Waiting { tracer: Some(Arc::clone(tracer)), spans: Vec::new() },
-                );
-                if let Some(tracer) = before.tracer.filter(|_| !before.spans.is_empty()) {
-                    let worker = self.0.worker.get();
-                    tokio::task::spawn_local(async move { tracer.send(&before.spans, worker, false).await });
-                }
+        let mut waiting = self.0.waiting.borrow_mut();
+        if !waiting.tracer.as_ref().is_some_and(|known| Arc::ptr_eq(known, tracer)) {
+            // The settings have changed: what waits goes where it was to go.
+            let before = std::mem::replace(
+                &mut *waiting,
+                Waiting { tracer: Some(Arc::clone(tracer)), spans: Vec::new() },
+            );
+            if let Some(tracer) = before.tracer.filter(|_| !before.spans.is_empty()) {
+                let worker = self.0.worker.get();
+                tokio::task::spawn_local(async move { tracer.send(&before.spans, worker, false).await });
             }
-            if waiting.spans.len() + spans.len() > tracer.config.max_waiting {
-                counters.dropped.add(spans.len() as u64);
-                return;
-            }
-            waiting.spans.extend(spans);
-            waiting.spans.len() >= BATCH
-        };
-        if is_full {
-            self.begin();
         }
-    }
-
-    /// Sends what has waited for about a second; called 20 times in one.
-    pub fn tick(&self) {
-        let ticks = self.0.ticks.get().wrapping_add(1);
-        self.0.ticks.set(ticks);
-        if ticks.is_multiple_of(TICKS) {
-            self.begin();
-        }
-    }
-
-    /// Sends a batch, unless one is being sent or there is nothing.
-    fn begin(&self) {
-        if self.0.sending.get() {
+        if waiting.spans.len() + spans.len() > tracer.config.max_waiting {
+            counters.dropped.add(spans.len() as u64);
             return;
         }
-        let Some((tracer, batch)) = self.0.take() else { return };
-        self.0.sending.set(true);
-        let inner = Rc::clone(&self.0);
-        tokio::task::spawn_local(async move {
-            tracer.send(&batch, inner.worker.get(), false).await;
-            // What came in the meantime, if it fills a batch.
-            while inner.waiting.borrow().spans.len() >= BATCH {
-                let Some((tracer, batch)) = inner.take() else { break };
-                tracer.send(&batch, inner.worker.get(), false).await;
-            }
-            inner.sending.set(false);
-            inner.sent.notify_waiters();
-        });
+        waiting.spans.extend(spans);
+        if waiting.spans.len() >= BATCH {
+            self.0.full.notify_one();
+        }
+        drop(waiting);
+        if !self.0.sending.replace(true) {
+            tokio::task::spawn_local(Inner::send(Rc::clone(&self.0)));
+        }
     }
 
     /// Sends all that waits, for a short time.
     pub async fn close(&self) {
+        self.0.closing.set(true);
+        self.0.full.notify_one();
         let all = async {
             while self.0.sending.get() {
                 self.0.sent.notified().await;
-            }
-            while let Some((tracer, batch)) = self.0.take() {
-                tracer.send(&batch, self.0.worker.get(), true).await;
             }
         };
         if timeout(LAST, all).await.is_err() {
@@ -124,6 +99,19 @@ impl Outbox {
 }
 
 impl Inner {
+    /// Sends batches until nothing waits.
+    async fn send(self: Rc<Self>) {
+        loop {
+            if !self.closing.get() {
+                let _ = timeout(INTERVAL, self.full.notified()).await;
+            }
+            let Some((tracer, batch)) = self.take() else { break };
+            tracer.send(&batch, self.worker.get(), self.closing.get()).await;
+        }
+        self.sending.set(false);
+        self.sent.notify_waiters();
+    }
+
     fn take(&self) -> Option<(Arc<Tracer>, Vec<Span>)> {
         let mut waiting = self.waiting.borrow_mut();
         let tracer = waiting.tracer.clone().filter(|_| !waiting.spans.is_empty())?;

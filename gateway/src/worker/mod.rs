@@ -151,7 +151,6 @@ impl Worker {
         if ticks.is_multiple_of(TICKS_PER_HAND_OVER) {
             self.log.hand_over();
         }
-        self.traces.tick();
         if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.sweep(self.watches.now());
             self.buffers.trim();

@@ -48,8 +48,8 @@ pub fn run(stage: Stage<'_>) -> Result<Verdict> {
     let malformed = get(port, "/app/z", "traceparent: 00-xyz\r\ntracestate: a=1\r\n")?;
     let quiet = get(port, "/quiet", &format!("traceparent: {unsampled}\r\n"))?;
     get(port, "/dead", "")?;
-    let state = spans(collector, &["/app/x", "/app/z", "/dead"])?;
-    let (ran, faults) = judge(&state, [&recorded, &not_recorded, &malformed, &quiet], &unsampled)?;
+    let kept = spans(collector, &["/app/x", "/app/z", "/dead"])?;
+    let (ran, faults) = judge(&kept, [&recorded, &not_recorded, &malformed, &quiet], &unsampled)?;
     Ok(Verdict { name: "otlp", program: tools::package("opentelemetry-proto")?, ran, faults })
 }
 
