@@ -77,7 +77,7 @@ impl Flags {
     fn measure(&self, binary: &Path, fail: &str) -> Result<Vec<Sample>> {
         let dir = tempfile::tempdir().context("a folder for the run")?;
         let [redis_port, one, one_admin, two, two_admin] = free_ports()?;
-        let mut redis = redis(dir.path(), redis_port)?;
+        let redis = redis(dir.path(), redis_port)?;
         let mut gateways = Vec::new();
         for (name, ports) in [("one", [one, one_admin]), ("two", [two, two_admin])] {
             let file = dir.path().join(format!("{name}.toml"));
@@ -88,7 +88,8 @@ impl Flags {
             gateway.listening(&ports)?;
             gateways.push(gateway);
         }
-        let (rate, time) = (self.rate, Duration::from_secs(self.seconds.into()) * PHASES.len() as u32);
+        let (rate, time) =
+            (self.rate, Duration::from_secs(self.seconds.into()) * u32::try_from(PHASES.len())?);
         let begin = Instant::now() + Duration::from_millis(500);
         let load = thread::spawn(move || block_on(load([one, two], rate, begin, time))?);
         let phase = Duration::from_secs(self.seconds.into());
@@ -120,7 +121,6 @@ impl Flags {
 
     /// Prints a phase; gives how many requests passed.
     fn tell(&self, fail: &str, name: &str, samples: &[Sample], number: usize) -> u64 {
-        let seconds = f64::from(self.seconds);
         let phase: Vec<&Sample> = samples
             .iter()
             .filter(|(due, ..)| due.as_secs() / u64::from(self.seconds) == number as u64)
@@ -130,8 +130,8 @@ impl Flags {
         let [p50, p99, slowest] = [0.5, 0.99, 1.0].map(|part| quantile(&mut times, part) * 1e3);
         let passed = of(200) as u64;
         println!(
-            "| `{fail}` | {name} | {:.0} | {} | {} | {p50:.2} ms | {p99:.2} ms | {slowest:.1} ms |",
-            passed as f64 / seconds,
+            "| `{fail}` | {name} | {} | {} | {} | {p50:.2} ms | {p99:.2} ms | {slowest:.1} ms |",
+            passed / u64::from(self.seconds),
             of(429),
             of(503)
         );

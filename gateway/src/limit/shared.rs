@@ -75,11 +75,11 @@ impl Shared {
         &self,
         limit: &Limit,
         worker: usize,
-        answer: Result<i64, StoreError>,
+        answer: &Result<i64, StoreError>,
     ) -> Option<(Decision, u64)> {
         let counters = self.store.counters.of(worker);
         let (counter, number) = match answer {
-            Ok(number) => (&counters.answered, u64::try_from(number).ok()),
+            Ok(number) => (&counters.answered, u64::try_from(*number).ok()),
             Err(StoreError::Timeout) => (&counters.timeout, None),
             Err(StoreError::Unavailable) => (&counters.unavailable, None),
             Err(StoreError::Refused(_)) => (&counters.refused, None),

@@ -115,7 +115,7 @@ fn decide(
     let shared = applied.shared.as_ref()?;
     let (worker, started) = (exchange.worker, exchange.started);
     let limited = exchange.limited.get_or_insert_default();
-    let judged = shared.judge(&applied.limit, worker.index, answer.clone());
+    let judged = shared.judge(&applied.limit, worker.index, &answer);
     let (decision, is_shared) = match (judged, shared.fail) {
         (Some((decision, counted)), fail) => {
             if fail == StoreFail::Local && matches!(decision, Decision::Allowed(_)) {
