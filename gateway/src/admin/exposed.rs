@@ -54,7 +54,7 @@ mod tests {
     use super::expose;
     use crate::http::Source;
     use crate::settings::parse;
-    use crate::snapshot::{Process, Snapshot};
+    use crate::snapshot::{Parts, Process, Snapshot};
     use crate::upstream::Upstream;
 
     const SETTINGS: &str = "
@@ -77,7 +77,7 @@ mod tests {
         let _store = metrics.store("shared");
         let upstream = Upstream::compile(&settings.upstreams[0], &process.resolver, metrics, None);
         let upstreams = vec![upstream.expect("an upstream")];
-        let snapshot = Snapshot::compile(&settings, vec![None], upstreams, Default::default(), &process);
+        let snapshot = Snapshot::compile(&settings, vec![None], upstreams, Parts::default(), &process);
         let out = expose(metrics, &snapshot);
         let mut rows = "| name | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
         for family in out.families() {

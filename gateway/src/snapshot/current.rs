@@ -47,7 +47,7 @@ mod tests {
 
     use super::{Current, Snapshot};
     use crate::settings::parse;
-    use crate::snapshot::Process;
+    use crate::snapshot::{Parts, Process};
 
     #[test]
     fn an_exchange_keeps_the_snapshot_with_which_it_began() {
@@ -62,7 +62,7 @@ mod tests {
                 &settings,
                 vec![None; listeners],
                 Vec::new(),
-                Default::default(),
+                Parts::default(),
                 &process,
             ))
         };
