@@ -20,6 +20,7 @@ use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
 
+use crate::http::coding::Encoder;
 use crate::http::{Failure, Source};
 use crate::observe::counter::{PerWorker, Requests};
 use crate::observe::log_settings::LogRates;
@@ -55,6 +56,10 @@ pub struct Exchange<'s> {
     pub limited: Option<Box<Limited>>,
     /// Its trace, if its route is traced.
     traced: Option<traced::Traced<'s>>,
+    /// The origin of another site that may read the response (Fetch standard, section 3.3).
+    pub origin: Option<Box<[u8]>>,
+    /// What encodes the body of the response, if it is to be encoded.
+    pub encoder: Option<Box<Encoder>>,
     /// Bytes of the request body.
     pub received: u64,
     /// Bytes of the response body.
@@ -98,6 +103,8 @@ impl<'s> Exchange<'s> {
             copied: None,
             limited: None,
             traced: None,
+            origin: None,
+            encoder: None,
             received: 0,
             sent: 0,
             route: None,

@@ -166,7 +166,7 @@ fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
     let other = workshop.hello.path().join("other").display().to_string();
     let args =
         ["publish", "--repository", &repository, "--tag", "1.0.0", "--image", &other, "--merge", &parts[1]];
-    workshop.run(&args).code(2).says("name an empty or a new folder for the joined image: --image DIR");
+    workshop.run(&args).code(2).says("name an empty or a new folder for the merged image: --image DIR");
     let args =
         ["publish", "--json", "--repository", &repository, "--tag", "1.0.0", "--merge", &parts[1], &parts[0]];
     // One of them alone is not what the settings say, however well it was scanned, or not scanned at all.

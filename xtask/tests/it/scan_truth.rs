@@ -269,7 +269,7 @@ fn publish_requires_a_scan_of_the_same_image() {
     scan(&hello, &[]).code(0);
     let mut in_ci = hello.command();
     in_ci.env("CI", "true").args(["publish", "--repository", &to, "--tag", "one", "--sign", "none"]);
-    Ran::of(&mut in_ci).code(3).says("scanned without Trivy, which is required here");
+    Ran::of(&mut in_ci).code(3).says("scanned without Trivy, which is required");
     publish().code(0);
     // The word is about one image.
     hello.write("hello/src/main.rs", "fn main() { println!(\"another\"); }\n");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::authenticator::{AccessRule, Authentication};
+use super::policy::Policies;
 use super::template::Template;
 use crate::http::path::Policy;
 use crate::settings::Place;
@@ -42,6 +43,8 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// Whether its requests are traced, where there are traces.
     pub traces: bool,
+    /// What it does beyond that.
+    pub policies: Policies,
     /// The names of its limits.
     pub limits: Vec<String>,
     /// The longest request body in bytes, instead of the listener's.
@@ -69,6 +72,7 @@ impl Default for Route {
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
             traces: true,
+            policies: Policies::default(),
             limits: Vec::new(),
             max_body_bytes: None,
             request_timeout: None,

@@ -1,19 +1,19 @@
 //! Builds the static binary of each platform, for both image engines.
 
 mod cargo;
-mod elf;
 mod embed_sbom;
 mod graph;
 mod outside;
+mod static_binary;
 mod steps;
 mod toolchain;
 
 use cargo::compiling;
 pub use cargo::{Build, cargo};
-use elf::static_binary;
 pub use embed_sbom::with_bill;
 pub use graph::{Package, linked, metadata};
 use graph::{no_c, tree};
+use static_binary::static_binary;
 pub use steps::{BinaryStep, BinaryWork, follow_cargo};
 pub use toolchain::Toolchain;
 

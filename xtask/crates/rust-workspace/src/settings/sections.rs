@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::buildx::Buildx;
 use super::commands::WorkspaceCommand;
 use super::container::{Container, check_absolute};
-use super::environments::{Entries, Environment, together};
+use super::environments::{Entries, Environment, check_all};
 use super::publish::rules;
 use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
 use super::scan::Scan;
@@ -125,13 +125,13 @@ impl FromToml for Settings {
         let mut table = Table::new(value)?;
         table.refuse(
             "flavor",
-            "flavor is not read: latest = \"auto\" stands alone, and each of [[tags]] has its own prefix and suffix",
+            "flavor is not supported: set latest, and prefix and suffix in each of [[tags]]",
         );
         let package = table.required("package");
         let platforms = table.not_empty("platforms").unwrap_or_else(|| Platform::ALL.to_vec());
         let repository = repository(&mut table);
         let entries = table.optional::<Entries>("environments").unwrap_or_default();
-        let (environments, errors) = together(entries, repository.as_deref());
+        let (environments, errors) = check_all(entries, repository.as_deref());
         table.errors.extend(errors);
         let tags = rules(&mut table, repository.as_deref(), &environments);
         let settings = Self {
