@@ -8,24 +8,38 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
+
 use crate::exchange::{Exchange, Request};
 use crate::filter::authentication::{Authentication, Authenticators, IdentityFields};
 use crate::filter::authorization::Authorization;
 use crate::filter::body_limit::BodyLimit;
+use crate::filter::clients::Addresses;
+use crate::filter::compression::Compression;
+use crate::filter::cors::{self, Cors};
 use crate::filter::forwarded::Forwarded;
 use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
-use crate::filter::limits::Limits;
+use crate::filter::limits::{Limits, Named};
+use crate::filter::maintenance::Maintenance;
 use crate::filter::mirror::Mirror;
+use crate::filter::query_edits::QueryEdits;
 use crate::filter::redirect::Redirect;
+use crate::filter::response_limit::ResponseLimit;
 use crate::filter::rewrite::Rewrite;
+use crate::filter::security_headers::SecurityHeaders;
 use crate::filter::{Answer, Filter, respond};
+use crate::http::fields::Fields;
+use crate::http::target::Target;
 use crate::limit::Limit;
+use crate::limit::shared::Shared;
+use crate::limit::stores::Stores;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
+use crate::trace::{RouteTraces, Tracer};
 use crate::upstream::Upstream;
 pub use current::{Current, Held};
 pub use process::Process;
@@ -39,9 +53,15 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// The settings as the admin page shows them, secrets masked.
     pub shown: String,
+    /// What opens the admin page to other machines.
+    pub admin_token: Option<settings::Secret>,
     routes: Vec<Arc<Route>>,
     /// How clients prove who they are.
     pub authenticators: Authenticators,
+    /// Where limits count for several gateways.
+    pub stores: Stores,
+    /// Where traces go.
+    pub tracer: Option<Arc<Tracer>>,
     /// How the gateway stops.
     pub stop: Stop,
     table: Table<Arc<Route>>,
@@ -78,6 +98,8 @@ pub struct Route {
     pub counters: Arc<PerWorker<Requests>>,
     /// How much is logged of its requests.
     pub log_rates: LogRates,
+    /// Its traces, if its requests are traced.
+    pub traces: Option<RouteTraces>,
     /// Its filters, in the order in which they see a request.
     pub filters: Vec<Box<dyn Filter>>,
     /// Those of them that see the data of requests.
@@ -90,12 +112,30 @@ pub struct Route {
     pub request_timeout: Option<Duration>,
     /// The longest time of one try, instead of the upstream's.
     pub per_try_timeout: Option<Duration>,
+    /// Whether a HEAD is forwarded as a GET.
+    pub head_by_get: bool,
+    /// Whether it answers preflights for its methods (Fetch standard, section 3.3).
+    answers_preflights: bool,
     /// Whether the upstream is told the host of its endpoint in place of the client's.
     pub endpoint_host: bool,
 }
 
 /// Parts of a snapshot by their names in the settings.
 type ByName<T> = HashMap<String, Arc<T>>;
+
+/// What settings name, ready for use.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// How clients prove who they are.
+    pub authenticators: Authenticators,
+    /// Where limits count for several gateways.
+    pub stores: Stores,
+    /// Where traces go.
+    pub tracer: Option<Arc<Tracer>>,
+}
+
+/// Limits by name, and where each counts if not in this process.
+type Limited = HashMap<String, (Arc<Limit>, Option<Shared>)>;
 
 /// What answers a request.
 #[derive(Debug)]
@@ -155,21 +195,26 @@ impl Snapshot {
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
         all: Vec<Arc<Upstream>>,
-        authenticators: Authenticators,
+        Parts { authenticators, stores, tracer }: Parts,
         process: &Process,
     ) -> Self {
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
         let upstreams: ByName<Upstream> = all.iter().map(named).collect();
         let limit = |limit: &settings::Limit| {
-            (limit.name.clone(), process.states.get(&limit.name, limit.rule.clone(), Limit::new))
+            let counts = process.states.get(&limit.name, limit.rule.clone(), Limit::new);
+            let store = limit.store.as_ref().and_then(|name| stores.get(name));
+            let shared = store.map(|store| Shared::new(store, limit.fail, &limit.name));
+            (limit.name.clone(), (counts, shared))
         };
-        let limits: ByName<Limit> = settings.limits.iter().map(limit).collect();
+        let limits: Limited = settings.limits.iter().map(limit).collect();
         let known = (&authenticators, &limits);
+        let log = &settings.access_log;
         let compile =
-            |route| Arc::new(Route::compile(route, &upstreams, known, process, &settings.access_log));
+            |route| Arc::new(Route::compile(route, &upstreams, known, tracer.as_ref(), process, log));
         let routes: Vec<Arc<Route>> = settings.routes.iter().map(compile).collect();
         Self {
             shown: settings.shown.clone(),
+            admin_token: settings.admin_token.clone(),
             table: settings.routes.iter().zip(routes.iter().cloned()).collect(),
             routes,
             listeners: settings
@@ -188,6 +233,8 @@ impl Snapshot {
             stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
             authenticators,
+            stores,
+            tracer,
         }
     }
 
@@ -208,8 +255,29 @@ impl Snapshot {
     ///
     /// No route takes the request, or the policy refuses its path.
     pub fn find(&self, request: &mut Request) -> Result<(&Route, Parameters), Refused> {
+        if let Some(asked) = cors::asked_method(&request.method, &request.fields)
+            && let Some(found) = self.find_preflight(asked, &mut request.target, &request.fields)
+        {
+            return Ok(found);
+        }
         let found = self.table.resolve(&mut request.target, &request.method, &request.fields)?;
         Ok((found.route, found.parameters()))
+    }
+
+    /// The route that answers a preflight: the one of the request that it asks for, since that may take no
+    /// OPTIONS.
+    fn find_preflight(
+        &self,
+        method: &[u8],
+        target: &mut Target,
+        fields: &Fields,
+    ) -> Option<(&Route, Parameters)> {
+        let method = Method::from_bytes(method).ok()?;
+        let mut settled = target.clone();
+        let found = self.table.resolve(&mut settled, &method, fields).ok()?;
+        let found = found.route.answers_preflights.then(|| (&**found.route, found.parameters()))?;
+        *target = settled;
+        Some(found)
     }
 }
 
@@ -217,7 +285,8 @@ impl Route {
     fn compile(
         route: &settings::Route,
         upstreams: &ByName<Upstream>,
-        known: (&Authenticators, &ByName<Limit>),
+        known: (&Authenticators, &Limited),
+        tracer: Option<&Arc<Tracer>>,
         process: &Process,
         log: &LogSettings,
     ) -> Self {
@@ -239,12 +308,17 @@ impl Route {
             name: route.name.clone(),
             counters: process.metrics.route(&route.name),
             log_rates: log.rates(&route.name),
+            traces: tracer
+                .filter(|_| route.traces)
+                .map(|tracer| RouteTraces { tracer: Arc::clone(tracer), pattern: route.path.to_string() }),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,
             action,
             request_timeout: route.request_timeout,
             per_try_timeout: route.per_try_timeout,
+            head_by_get: route.policies.head_by_get,
+            answers_preflights: route.policies.cors.is_some(),
             endpoint_host,
         }
     }
@@ -253,12 +327,19 @@ impl Route {
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
 fn filters(
     route: &settings::Route,
-    (authenticators, limits): (&Authenticators, &ByName<Limit>),
+    (authenticators, limits): (&Authenticators, &Limited),
     process: &Process,
 ) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
-    let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
+    let policies = &route.policies;
+    add(boxed(policies.clients.clone().map(Addresses)));
+    add(boxed(Cors::compile(policies.cors.as_ref())));
+    add(boxed(Maintenance::compile(policies.maintenance.as_ref())));
+    let named = |name: &String| {
+        let (limit, shared) = limits.get(name)?;
+        Some(Named { name: name.clone(), limit: Arc::clone(limit), shared: shared.clone() })
+    };
     for limits in Limits::compile(&route.name, route.limits.iter().filter_map(named).collect()) {
         add(Some(Box::new(limits)));
     }
@@ -267,6 +348,8 @@ fn filters(
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
         add(boxed(Rewrite::compile(forward, route)));
+        add(boxed(QueryEdits::compile(route)));
+        add(boxed(policies.max_response_bytes.map(ResponseLimit)));
         add(boxed(forward.mirror.as_ref().map(|mirror| Mirror {
             percent: mirror.percent,
             counters: process.metrics.upstream(&mirror.upstream),
@@ -274,7 +357,12 @@ fn filters(
     }
     add(boxed(Authentication::compile(route, authenticators)));
     add(boxed(Authorization::compile(route, authenticators)));
+    add(boxed(SecurityHeaders::compile(policies.security_headers.as_ref())));
     add(boxed(ResponseHeaders::compile(route)));
+    if matches!(route.action, settings::Action::Forward(_)) {
+        // Behind all that may say `no-transform`.
+        add(boxed(policies.compression.clone().map(Compression)));
+    }
     filters.sort_by_key(|filter| filter.phase());
     filters
 }
@@ -287,7 +375,7 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{ByName, Limit, Process};
+    use super::{Limit, Limited, Process};
     use crate::filter::authentication::Authenticators;
     use crate::settings::parse;
 
@@ -306,6 +394,13 @@ mod tests {
         rewrite = { prefix = '/x' }
         request_headers = { remove = ['cookie'] }
         max_body_bytes = 1
+        max_response_bytes = 1
+        clients = { deny = ['192.0.2.1'] }
+        cors = { origins = ['*'] }
+        maintenance = { enabled = true }
+        request_query = { remove = ['x'] }
+        security_headers = true
+        compression = true
         limits = ['early', 'late']
         authentication = { any = ['keys'] }
         authorization = [{ methods = ['GET'] }]
@@ -340,10 +435,10 @@ mod tests {
         let process = Process::new(1, false);
         let authenticators =
             Authenticators::load(&settings.authenticators, &process.resolver, None).expect("no files");
-        let limits: ByName<Limit> = settings
+        let limits: Limited = settings
             .limits
             .iter()
-            .map(|limit| (limit.name.clone(), Arc::new(Limit::new(&limit.rule))))
+            .map(|limit| (limit.name.clone(), (Arc::new(Limit::new(&limit.rule)), None)))
             .collect();
         let filters: Vec<_> = settings
             .routes

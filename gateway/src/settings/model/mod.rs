@@ -3,8 +3,10 @@
 mod authenticator;
 mod limit;
 mod listener;
+mod policy;
 mod route;
 mod template;
+mod traces;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -14,18 +16,22 @@ use super::Secret;
 use crate::observe::log_settings::LogSettings;
 
 pub use authenticator::{
-    AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, CertificateName, ClaimCondition,
+    AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, Basic, CertificateName, ClaimCondition,
     ClientCertificate, Credential, ForwardAuth, Jwt, KeySource, KeyUrl, NamedKey,
 };
-pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
+pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule, Store, StoreFail};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
+};
+pub use policy::{
+    ClientNetworks, Compression, Cors, Maintenance, Origin, Policies, QueryEdits, SecurityHeaders,
 };
 pub use route::{
     Action, Condition, Forward, HeaderEdits, HostRewrite, MAX_PARAMETERS, Mirror, PathMatch, PathRewrite,
     Redirect, Respond, Route, Segment, Share, Test,
 };
 pub use template::{Part, Template, TemplateError, Variable};
+pub use traces::Traces;
 pub use upstream::{
     Balance, Circuit, Endpoint, HashKey, Outlier, Probe, Retries, Scheme, Upstream, UpstreamTls,
 };
@@ -44,14 +50,22 @@ pub struct Settings {
     pub watch: bool,
     /// What is logged of requests, and where.
     pub access_log: LogSettings,
+    /// Where traces go, if requests are traced.
+    pub traces: Option<Traces>,
     /// The address of the admin listener.
     pub admin: SocketAddr,
+    /// What opens the admin page to other machines.
+    pub admin_token: Option<Secret>,
+    /// How many gateways run with these settings; only warnings depend on it.
+    pub replicas: usize,
     /// Where the gateway accepts requests.
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.
     pub upstreams: Vec<Upstream>,
     /// How clients prove who they are.
     pub authenticators: Vec<Authenticator>,
+    /// The stores that limits name.
+    pub stores: Vec<Store>,
     /// The limits that routes name.
     pub limits: Vec<Limit>,
     /// Which request is answered how.

@@ -1,10 +1,12 @@
 //! Routes: which request is answered how.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::Method;
 
 use super::authenticator::{AccessRule, Authentication};
+use super::policy::Policies;
 use super::template::Template;
 use crate::http::path::Policy;
 use crate::settings::Place;
@@ -39,6 +41,10 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Changes to the fields of the response, also of a redirect or a fixed response.
     pub response_headers: HeaderEdits,
+    /// Whether its requests are traced, where there are traces.
+    pub traces: bool,
+    /// What it does beyond that.
+    pub policies: Policies,
     /// The names of its limits.
     pub limits: Vec<String>,
     /// The longest request body in bytes, instead of the listener's.
@@ -65,6 +71,8 @@ impl Default for Route {
             action: Action::Welcome,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
+            traces: true,
+            policies: Policies::default(),
             limits: Vec::new(),
             max_body_bytes: None,
             request_timeout: None,
@@ -82,6 +90,21 @@ pub enum PathMatch {
     Exact(String),
     /// Segments, some of which are parameters.
     Template(Vec<Segment>),
+}
+
+/// The paths as a template: `/users/{id}/*`.
+impl fmt::Display for PathMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(prefix) => write!(f, "{prefix}/*"),
+            Self::Exact(path) => f.write_str(path),
+            Self::Template(segments) => segments.iter().try_for_each(|segment| match segment {
+                Segment::Literal(text) => write!(f, "/{text}"),
+                Segment::Parameter(name) => write!(f, "/{{{name}}}"),
+                Segment::Rest(name) => write!(f, "/{{*{name}}}"),
+            }),
+        }
+    }
 }
 
 /// The most parameters of a path template.

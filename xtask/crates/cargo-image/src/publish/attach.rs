@@ -1,5 +1,5 @@
-//! What is said of an image, as OCI 1.1 referrers of its digest (image-spec manifest.md, "Guidelines for
-//! Artifact Usage").
+//! Documents about an image, as OCI 1.1 referrers of its digest (image-spec manifest.md, "Guidelines for Artifact
+//! Usage").
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -11,17 +11,17 @@ use serde_json::json;
 use cli_support::digest::Digest;
 use cli_support::threads::each;
 use oci_image::oci::{self, Annotations, Descriptor};
-use oci_registry::{Client, Pushed, Reference};
+use oci_registry::{Client, Pushed, PutReferrers, Reference};
 
 /// Whether documents are attached to the image.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AttachMode {
-    /// Nothing is attached
+    /// Attach nothing
     Never,
-    /// Where the registry takes referrers; a warning says where it does not
+    /// Attach them if the registry accepts referrers, otherwise warn
     #[default]
     Auto,
-    /// A registry that takes no referrers is an error
+    /// Fail if the registry does not accept referrers
     Require,
 }
 
@@ -31,7 +31,7 @@ const EMPTY: &[u8] = b"{}";
 /// A document about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// What it is; the media type of the document too.
+    /// The artifact type, which is also the document's media type.
     pub kind: &'static str,
     /// The document.
     pub bytes: Vec<u8>,
@@ -40,7 +40,7 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// The manifest that refers to `subject`: equal documents give equal bytes.
+    /// The manifest that refers to `subject`. Equal documents give equal bytes.
     pub fn manifest(&self, subject: &Descriptor) -> Result<Vec<u8>> {
         let of = |media_type: &str, bytes: &[u8]| Descriptor::of(media_type, bytes);
         let subject = Descriptor { platform: None, annotations: Annotations::new(), ..subject.clone() };
@@ -59,19 +59,19 @@ impl Artifact {
     }
 }
 
-/// Attaches documents to `subject` in the repository of `to`, blobs first; gives the referrers' digests, in
-/// order.
+/// Attaches documents to `subject` in the repository of `to`, blobs first. Returns the referrers' digests, in order.
 pub fn attach(
     client: &Client,
     to: &Reference,
     subject: &Descriptor,
     artifacts: &[Artifact],
 ) -> Result<Vec<Digest>> {
-    each(&blobs(artifacts), |bytes| push(client, to, bytes))?;
-    refer(client, to, subject, artifacts)?
+    each(&blobs(artifacts), |bytes| push(client, to, bytes, false))?;
+    let manifests = manifests(subject, artifacts)?;
+    client.put_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
 }
 
-/// The blobs of documents, each once.
+/// The different blobs of documents.
 pub fn blobs(artifacts: &[Artifact]) -> Vec<&[u8]> {
     if artifacts.is_empty() {
         return Vec::new();
@@ -80,20 +80,20 @@ pub fn blobs(artifacts: &[Artifact]) -> Vec<&[u8]> {
     blobs.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Puts the referrers of documents whose blobs are there. The inner error says that the registry takes no
-/// referrers, or keeps no list of them.
+/// Puts the referrers of documents whose blobs the registry has; they are listed later. The inner error: the registry
+/// accepts no referrers.
 pub fn refer(
     client: &Client,
     to: &Reference,
     subject: &Descriptor,
     artifacts: &[Artifact],
-) -> Result<Result<Vec<Digest>>> {
+) -> Result<Result<PutReferrers>> {
     let manifests = manifests(subject, artifacts)?;
     let manifests: Vec<_> = manifests.iter().map(Vec::as_slice).collect();
-    client.put_referrers_or_refusal(to, &manifests, oci::MANIFEST)
+    client.put_referrers_unlisted(to, &manifests, oci::MANIFEST)
 }
 
-/// Sees to it that they are still listed, where others wrote the same list.
+/// Adds them to the list of referrers again if another process has overwritten it.
 pub fn keep(client: &Client, to: &Reference, subject: &Descriptor, artifacts: &[Artifact]) -> Result<()> {
     let manifests = manifests(subject, artifacts)?;
     client.keep_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
@@ -103,10 +103,16 @@ fn manifests(subject: &Descriptor, artifacts: &[Artifact]) -> Result<Vec<Vec<u8>
     artifacts.iter().map(|artifact| artifact.manifest(subject)).collect()
 }
 
-/// Sees to it that the repository has a blob that is at hand.
-pub fn push(client: &Client, to: &Reference, bytes: &[u8]) -> Result<Pushed> {
+/// Pushes a blob from memory unless the repository has it. With `is_missing` the repository was just asked, and does
+/// not have it.
+pub fn push(client: &Client, to: &Reference, bytes: &[u8], is_missing: bool) -> Result<Pushed> {
     let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
-    client.push_blob(to, &mut open, &Digest::of(bytes), bytes.len() as u64, &|_| ())
+    let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
+    if is_missing {
+        client.push_missing_blob(to, &mut open, &digest, size, &|_| ())
+    } else {
+        client.push_blob(to, &mut open, &digest, size, &|_| ())
+    }
 }
 
 #[cfg(test)]

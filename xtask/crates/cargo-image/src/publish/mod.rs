@@ -1,4 +1,4 @@
-//! Publishing: the very bytes of a layout into a registry, what is said of them, and their tags.
+//! Publishing: pushes a layout byte for byte, attaches documents, signs, and writes tags.
 
 mod access;
 mod attach;
@@ -6,7 +6,9 @@ mod cosign;
 mod documents;
 mod image_bundle;
 mod image_version;
+mod inventory;
 mod kinds;
+mod manifest_steps;
 mod merge;
 mod origin;
 mod provenance;
@@ -17,6 +19,7 @@ mod sbom;
 mod scan;
 mod signing_steps;
 mod tag_guard;
+mod tag_steps;
 mod tag_update;
 mod trust;
 mod work;

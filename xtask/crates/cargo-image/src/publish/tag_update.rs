@@ -1,4 +1,4 @@
-//! Tags in a registry: a version stays what it is, a moving tag only goes forward.
+//! Writes tags: a version's tag never changes, a moving tag only moves forward.
 
 use std::time::Duration;
 
@@ -10,65 +10,73 @@ use super::report::TagState;
 use super::tag_guard::Hold;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
+use cli_support::threads::joined;
 use oci_registry::{Client, Reference};
 use rust_workspace::tags::{Motion, Tag};
 
-/// How often a moving tag is looked at again when others move it at the same time.
+/// How often a moving tag is checked again while other runs move it.
 const ROUNDS: usize = 8;
 
-/// How often a list of tags is asked for that lacks what was put a moment ago, and the growing wait between.
+/// How often a list of tags is requested that lacks a new tag, and the growing pause between requests.
 const LOOKS: u32 = 8;
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// How often a tag is looked at that was put a moment ago.
+/// How often a tag is requested after it was written.
 const LOOKS_AFTER: u32 = 4;
 
 const LOSES: &str = "the registry loses what it took: ask who runs it, and publish again";
 
-/// The manifest that is to be tagged.
+/// The manifest to tag.
 #[derive(Debug, Clone, Copy)]
 pub struct Tagged<'a> {
     /// Its bytes.
     pub bytes: &'a [u8],
-    /// Its type.
+    /// Its media type.
     pub media_type: &'a str,
     /// Its digest.
     pub digest: Digest,
 }
 
-/// An error where the registry has other bytes under a version's tag, in either of its spellings; whether it
-/// has these already.
-pub fn check_fixed(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) -> Result<bool> {
-    let mut there = false;
-    for name in [Some(&tag.name), tag.twin.as_ref()].into_iter().flatten() {
-        let at = to.with_tag(name)?;
-        match client.head_manifest(&at)? {
-            None => {}
-            Some(head) if head.digest == *digest => there |= *name == tag.name,
-            Some(head) => {
-                return Err(Fault::gate(format!("this version is published with other bytes, {}", head.digest))
-                    .at(at)
-                    .hint("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")
-                    .into());
-            }
-        }
+/// An error where a version's tag names other bytes than ours.
+pub fn check_version_tag(at: &Reference, named: Option<Digest>, ours: &Digest) -> Result<(), Fault> {
+    match named.filter(|named| named != ours) {
+        None => Ok(()),
+        Some(other) => Err(Fault::gate(format!("this version is published with other bytes, {other}"))
+            .at(at)
+            .hint("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")),
     }
-    Ok(there)
 }
 
-/// Puts a tag that does not depend on others into the repository `to`.
-pub fn put(client: &Client, to: &Reference, tag: &Tag, tagged: Tagged<'_>) -> Result<TagState> {
+/// What a version's tag names. An error where it names other bytes than ours, in either of its spellings.
+fn version_tag(client: &Client, to: &Reference, tag: &Tag, ours: &Digest) -> Result<Option<Digest>> {
+    let mut named = None;
+    for name in [tag.twin.as_ref(), Some(&tag.name)].into_iter().flatten() {
+        let at = to.with_tag(name)?;
+        named = client.head_manifest(&at)?.map(|head| head.digest);
+        check_version_tag(&at, named, ours)?;
+    }
+    Ok(named)
+}
+
+/// Writes a tag that does not depend on others to the repository `to`.
+pub fn put(
+    client: &Client,
+    to: &Reference,
+    tag: &Tag,
+    tagged: Tagged<'_>,
+    now: Option<Digest>,
+) -> Result<TagState> {
     let at = to.with_tag(&tag.name)?;
     let ours = tagged.digest;
-    let current = || match tag.motion {
-        Motion::Fixed => Ok(check_fixed(client, to, tag, &ours)?.then_some(ours)),
-        _ => Ok::<_, anyhow::Error>(client.head_manifest(&at)?.map(|head| head.digest)),
+    let look = || match tag.motion {
+        Motion::Fixed => version_tag(client, to, tag, &ours),
+        _ => Ok(client.head_manifest(&at)?.map(|head| head.digest)),
     };
-    // What has the tag before each try: another run may come first, or an earlier try have arrived whose
-    // answer was lost.
+    // The tag before each attempt: another run may have written it, or an earlier attempt succeeded and its answer was
+    // lost.
     let mut seen = Vec::new();
     let put = client.put_manifest_if(&at, tagged.bytes, tagged.media_type, &mut || {
-        let now = current()?;
+        let now = if seen.is_empty() { now } else { look()? };
         seen.push(now);
         Ok(now != Some(ours) && (now.is_none() || tag.motion != Motion::Once))
     })?;
@@ -81,8 +89,8 @@ pub fn put(client: &Client, to: &Reference, tag: &Tag, tagged: Tagged<'_>) -> Re
     })
 }
 
-/// An error where a tag that was put does not name `digest`. What names it is asked for again a few times: a
-/// registry may answer late.
+/// An error if a tag that was written does not name `digest`. The tag is requested several times, because a registry
+/// may answer with old data.
 pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()> {
     let mut found = None;
     for look in 0..LOOKS_AFTER {
@@ -101,10 +109,10 @@ pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()>
     .into())
 }
 
-/// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the
-/// same line, by its tags or by what the image says that has the tag now. Registries know no conditional
-/// writes: after writing, the tags are read again, and what another run has published in between gets the
-/// tag. `known` are tags that the registry has: a list without them decides nothing.
+/// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the same line, by
+/// its tags or by the label of the tagged image. Registries have no conditional writes: after the write the tags are
+/// read again, and a higher version of another run gets the tag. `known` are tags that the registry has; a list
+/// without them is incomplete.
 pub fn forward(
     client: &Client,
     at: &Reference,
@@ -112,27 +120,31 @@ pub fn forward(
     version: &Version,
     tagged: Tagged<'_>,
     known: &[&str],
+    early: Option<&[String]>,
 ) -> Result<TagState> {
-    // The tag is not this version's: it is a pre-release, or of another line.
+    // A pre-release, or a version of another line.
     if !tag.motion.covers(&tag.name, version) {
         return Ok(TagState::NotOurs);
     }
     let mut state = TagState::Unchanged;
     let mut wrote = false;
-    // What the tag named when it was written, and how often it still does.
+    // The tag's digest before the write, and how often it did not change.
     let (mut before, mut lost) = (None, 0);
+    let mut early = early.filter(|tags| !rivals(tag, tags).iter().any(|(rival, _)| rival > version));
     for _ in 0..ROUNDS {
-        let current = client.head_manifest(at)?.map(|head| head.digest);
+        let (current, tags) = match early.take() {
+            Some(tags) => (None, Some(tags.to_vec())),
+            None => named_and_listed(client, at, tag, known)?,
+        };
         lost += usize::from(wrote && current == before);
         before = current;
-        let known = known.iter().copied().chain(current.map(|_| tag.name.as_str()));
-        let Some(tags) = listed(client, at, &known.collect::<Vec<_>>())? else {
+        let Some(tags) = tags else {
             return by_image(client, at, tag, version, tagged, current);
         };
         match (higher_rival(client, at, tag, Some(version), &tags)?, current) {
             (None, Some(current)) if current == tagged.digest => return Ok(state),
             (None, current) => {
-                // Not every version has a tag of its own that says which it is.
+                // A version may have no tag of its own.
                 let named = current.map(|digest| image_version(client, at, &digest)).transpose()?.flatten();
                 if let Some(named) =
                     named.filter(|named| named > version && tag.motion.covers(&tag.name, named))
@@ -142,7 +154,7 @@ pub fn forward(
                 client.put_manifest(at, tagged.bytes, tagged.media_type)?;
                 state = if current.is_some() { TagState::Moved } else { TagState::Created };
             }
-            // What stands there was somebody's choice, perhaps a rollback; only our own step is undone.
+            // The present tag was a choice, perhaps a rollback; only a write of this run is undone.
             (Some(Rival { version, name, .. }), _) if !wrote => {
                 return Ok(TagState::Left(Hold::Tag(name, version)));
             }
@@ -168,7 +180,7 @@ pub fn forward(
     .into())
 }
 
-/// The same where the registry lists no tags: the image decides that has the tag now.
+/// The same if the registry lists no tags: the version of the tagged image decides.
 fn by_image(
     client: &Client,
     at: &Reference,
@@ -182,6 +194,7 @@ fn by_image(
             return Ok(TagState::Unchanged);
         }
         client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+        check_put(client, at, &tagged.digest)?;
         return Ok(TagState::Created);
     };
     match image_version(client, at, &digest)?.filter(|named| tag.motion.covers(&tag.name, named)) {
@@ -189,22 +202,49 @@ fn by_image(
         Some(named) if named > *version => Ok(TagState::Left(Hold::Image(named))),
         Some(_) => {
             client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+            check_put(client, at, &tagged.digest)?;
             Ok(TagState::Moved)
         }
     }
 }
 
-/// The registry's tags, with those that it is known to have: a list may come late, or from a cache. None where
-/// the registry lists no tags.
-pub(super) fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<Option<Vec<String>>> {
+/// What a tag names, and the registry's tags, with those that it is known to have. Both are asked for at the same
+/// time.
+pub(super) fn named_and_listed(
+    client: &Client,
+    at: &Reference,
+    tag: &Tag,
+    known: &[&str],
+) -> Result<(Option<Digest>, Option<Vec<String>>)> {
+    let (current, list) = std::thread::scope(|scope| {
+        let list = scope.spawn(|| client.tags_or_refusal(at));
+        (client.head_manifest(at), joined(list))
+    });
+    let current = current?.map(|head| head.digest);
+    let known: Vec<_> = known.iter().copied().chain(current.map(|_| tag.name.as_str())).collect();
+    Ok((current, listed(client, at, &known, list?)?))
+}
+
+/// The registry's tags, including those that it is known to have, because a list may be old. None if the registry
+/// lists no tags.
+fn listed(
+    client: &Client,
+    at: &Reference,
+    known: &[&str],
+    mut list: Result<Vec<String>>,
+) -> Result<Option<Vec<String>>> {
     let mut lacks = String::new();
-    for look in 0..LOOKS {
-        std::thread::sleep(BETWEEN * look);
-        let Ok(tags) = client.tags_or_refusal(at)? else { return Ok(None) };
+    for look in 1..=LOOKS {
+        let Ok(tags) = list else { return Ok(None) };
         match known.iter().find(|name| !tags.iter().any(|tag| tag == *name)) {
             None => return Ok(Some(tags)),
             Some(name) => (*name).clone_into(&mut lacks),
         }
+        if look == LOOKS {
+            break;
+        }
+        std::thread::sleep(BETWEEN * look);
+        list = client.tags_or_refusal(at)?;
     }
     Err(Fault::failed(format!("the registry has the tag {lacks}, and its list of tags does not"))
         .at(at)
@@ -217,13 +257,12 @@ pub(super) struct Rival {
     pub version: Version,
     /// Its own tag.
     pub name: String,
-    /// What that names.
+    /// The tag's digest.
     pub digest: Digest,
 }
 
-/// The highest version that competes for a tag, and is above `version` where that is known. A version whose
-/// tag is listed and names nothing is being published just now, by a run that moves the tag itself in a
-/// moment.
+/// The highest version that competes for a tag, and is above `version` if that is given. A listed tag without a
+/// manifest is of a run that is publishing now and will move the tag itself.
 pub(super) fn higher_rival(
     client: &Client,
     at: &Reference,
@@ -242,7 +281,7 @@ pub(super) fn higher_rival(
     Ok(None)
 }
 
-/// The versions in a registry that compete for a tag, the highest last, each with its own tag.
+/// The versions in a registry that compete for a tag, in ascending order, each with its own tag.
 fn rivals(tag: &Tag, tags: &[String]) -> Vec<(Version, String)> {
     let rival = |other: &String| Some((tag.motion.rival(&tag.name, other)?, other.clone()));
     let mut rivals: Vec<_> = tags.iter().filter_map(rival).collect();
