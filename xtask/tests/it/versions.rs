@@ -142,10 +142,10 @@ pattern = "{{version}}"
     hello.commit();
     let ran = hello.run(&["image", "--dry-run"]).code(2);
     for said in [
-        "image.toml:2:1: flavor",
+        "image.toml:2:10: expected a table, found string",
         "image.toml:6:11: '{{major}}.{{minro}}': there is no 'minro'",
         "image.toml:10:9: 'x-{{branch': '{{' without '}}'",
-        "image.toml:14:11: '{{date 'YYYYMMDD' tz='Asia/Tokyo'}}': dates are in UTC",
+        "image.toml:14:11: '{{date 'YYYYMMDD' tz='Asia/Tokyo'}}': a date is",
         "image.toml:15:10: '{{is_main}}': there is no 'is_main'",
         "image.toml:18:8: type 'match' needs regular expressions",
         "image.toml:22:8: type 'pep440' is for Python's versions",

@@ -3,11 +3,13 @@
 pub mod advisories;
 pub mod bench;
 pub mod binary;
+mod build_flags;
 pub mod ci;
 pub mod doctor;
 pub mod engines;
 pub mod environments;
 pub mod image;
+pub mod init;
 pub mod promote;
 pub mod prune;
 pub mod publish;

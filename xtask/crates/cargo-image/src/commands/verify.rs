@@ -130,7 +130,7 @@ impl Flags {
     pub fn run(self) -> Result<()> {
         // Outside of a workspace there are no settings; settings with mistakes are no reason to go without them.
         let here = std::env::current_dir().context("the current folder")?;
-        let in_workspace = here.ancestors().any(|dir| dir.join(rust_workspace::settings::FILE).is_file());
+        let in_workspace = here.ancestors().any(|dir| dir.join(rust_workspace::settings::file()).is_file());
         let workspace = if in_workspace { Some(Workspace::find()?) } else { None };
         let at = image(&self.image, || {
             let repository =

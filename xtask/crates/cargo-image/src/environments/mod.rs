@@ -59,7 +59,7 @@ impl Places {
                 format!("environments: {}", names.join(", "))
             };
             Fault::usage(format!("there is no environment '{name}'"))
-                .at(rust_workspace::settings::FILE)
+                .at(rust_workspace::settings::file())
                 .hint(hint)
         })
     }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::measure::{Candidate, Comparison, Times, compare, table};
+use crate::image::inputs::layout_dir;
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, Need, find};
 use cli_support::ui::{self, Ui};
@@ -39,7 +40,7 @@ impl Flags {
         let ui = Ui::detect();
         let workspace = Workspace::find()?;
         let package = Package::of(&workspace)?;
-        let image = package.target_dir.join("image");
+        let image = layout_dir(&package.target_dir);
         let bench = Bench {
             xtask: std::env::current_exe().context("this program's own file")?,
             image,

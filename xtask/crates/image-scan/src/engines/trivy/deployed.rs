@@ -13,7 +13,7 @@ use super::answer::{findings, parse};
 use crate::finding::Finding;
 use crate::image::ignore_comments;
 use cli_support::error::Fault;
-use rust_workspace::settings::FILE;
+use rust_workspace::settings::file;
 
 /// The most files of one folder.
 const MAX_ENTRIES: usize = 10_000;
@@ -110,7 +110,7 @@ fn ignore_comment(path: &Path, name: &str) -> Result<Option<Fault>> {
     let line = ignore_comments::first_line(&String::from_utf8_lossy(&text));
     Ok(line.map(|line| {
         let hint =
-            format!("remove it; [[scan.ignore]] in {FILE} excepts the same id, with reason and expires");
+            format!("remove it; [[scan.ignore]] in {} excepts the same id, with reason and expires", file());
         let fault = Fault::gate("this comment makes Trivy ignore findings without a report");
         fault.at(format!("{name}:{line}")).hint(hint)
     }))
