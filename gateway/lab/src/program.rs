@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -120,6 +122,22 @@ impl Program {
         Ok(())
     }
 
+    /// Waits for its first child process.
+    pub fn first_child(&mut self) -> Result<u32> {
+        let end = Instant::now() + PATIENCE;
+        let path = format!("/proc/{id}/task/{id}/children", id = self.id());
+        loop {
+            let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+            if let Some(id) = text.split_whitespace().next() {
+                return id.parse().with_context(|| path.clone());
+            }
+            if !self.runs() || Instant::now() > end {
+                bail!("{} has no child process: {}", self.name, self.errors());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// What it wrote to standard error.
     pub fn errors(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap_or_default().trim().to_owned()
@@ -172,15 +190,24 @@ pub fn exists(name: impl AsRef<OsStr>) -> bool {
     std::env::split_paths(&path).any(|dir| dir.join(name.as_ref()).is_file())
 }
 
-/// Ports of the loopback that were free a moment ago.
+/// The ports that [`free_ports`] chooses from. They are below the range from which Linux takes the ports of outgoing
+/// connections, so that no connection of a load takes a port before its program listens on it.
+const PORTS: Range<u32> = 10_000..32_000;
+
+/// Ports of the loopback that are free. Processes that run at the same time begin at different ports.
 pub fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let count = PORTS.end - PORTS.start;
+    let first = std::process::id().wrapping_mul(101);
     let mut ports = [0; COUNT];
-    // All held until the last is found: no port comes twice.
-    let mut held = Vec::new();
     for port in &mut ports {
-        let listener = TcpListener::bind("127.0.0.1:0").context("a free port")?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
+        *port = (0..count)
+            .find_map(|_| {
+                let tried = first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
+                let port = u16::try_from(PORTS.start + tried % count).ok()?;
+                TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(port)
+            })
+            .with_context(|| format!("no port of the loopback in {PORTS:?} is free"))?;
     }
     Ok(ports)
 }
@@ -205,13 +232,6 @@ pub fn resident(id: u32) -> Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS")?;
     Ok(kib * 1024)
-}
-
-/// The children of a process.
-pub fn children(id: u32) -> Result<Vec<u32>> {
-    let path = format!("/proc/{id}/task/{id}/children");
-    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
-    Ok(text.split_whitespace().filter_map(|id| id.parse().ok()).collect())
 }
 
 /// Takes as many file descriptors as the system allows: thousands of connections are held at once.

@@ -5,7 +5,7 @@
 //! that they outlive it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::access::AccessLog;
 use super::counter::{Attempts, CLASSES, Connections, InFlight, PerWorker, Requests, Tries};
@@ -16,8 +16,8 @@ use super::recent::RecentFailures;
 use super::reloads::Reloads;
 use crate::http::Source;
 
-/// Counters by what they count.
-type ByKey<K, T> = Mutex<BTreeMap<K, Arc<PerWorker<T>>>>;
+/// Counters by what they count. Snapshots own them: a scrape that is under way keeps no series.
+type ByKey<K, T> = Mutex<BTreeMap<K, Weak<PerWorker<T>>>>;
 type ByName<T> = ByKey<String, T>;
 
 /// One of the counters.
@@ -64,8 +64,12 @@ impl Metrics {
 
     fn named<K: Ord, T: Default>(&self, all: &ByKey<K, T>, name: K) -> Arc<PerWorker<T>> {
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = all.entry(name).or_insert_with(|| Arc::new(PerWorker::new(self.workers)));
-        Arc::clone(found)
+        let entry = all.entry(name).or_default();
+        entry.upgrade().unwrap_or_else(|| {
+            let counters = Arc::new(PerWorker::new(self.workers));
+            *entry = Arc::downgrade(&counters);
+            counters
+        })
     }
 
     /// The counters of a route.
@@ -98,11 +102,11 @@ impl Metrics {
         Arc::clone(&self.in_flight)
     }
 
-    /// Drops the counters of names that are in no snapshot any more.
+    /// Forgets the names that are in no snapshot any more.
     pub fn drop_unused(&self) {
         fn unused<K: Ord, T>(all: &ByKey<K, T>) {
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|_, counters| Arc::strong_count(counters) > 1);
+            all.retain(|_, counters| counters.strong_count() > 0);
         }
         unused(&self.routes);
         unused(&self.listeners);
@@ -271,7 +275,7 @@ impl Metrics {
 
 fn entries<K: Clone + Ord, T>(all: &ByKey<K, T>) -> Vec<(K, Arc<PerWorker<T>>)> {
     let all = all.lock().unwrap_or_else(PoisonError::into_inner);
-    all.iter().map(|(name, counters)| (name.clone(), Arc::clone(counters))).collect()
+    all.iter().filter_map(|(name, counters)| Some((name.clone(), counters.upgrade()?))).collect()
 }
 
 #[cfg(test)]
@@ -284,6 +288,20 @@ mod tests {
     use crate::http::Source;
     use crate::observe::counter::Ended;
     use crate::observe::format::Format;
+
+    #[test]
+    fn a_series_ends_with_the_last_snapshot_that_has_its_name() {
+        let metrics = Metrics::new(1, AccessLog::new(false));
+        let (first, second) = (metrics.route("a"), metrics.route("a"));
+        drop(first);
+        // What a scrape holds while it is under way.
+        let scraped = super::entries(&metrics.routes);
+        drop(second);
+        metrics.drop_unused();
+        assert_eq!(scraped.len(), 1);
+        drop(scraped);
+        assert!(super::entries(&metrics.routes).is_empty());
+    }
 
     #[test]
     fn counters_are_rendered() {
@@ -301,8 +319,9 @@ mod tests {
             metrics.in_flight().of(worker).ended.add(1);
         }
         metrics.failed(Source::Upstream, "connect");
-        metrics.listener("web").of(1).accepted.add(1);
-        metrics.endpoint("app", "a:1").of(0).classes[0].add(1);
+        let (listener, endpoint) = (metrics.listener("web"), metrics.endpoint("app", "a:1"));
+        listener.of(1).accepted.add(1);
+        endpoint.of(0).classes[0].add(1);
         let text = String::from_utf8(metrics.expose().finish(Format::Text)).expect("text");
         for line in [
             "gateway_requests_total{route=\"welcome\",status_class=\"2xx\"} 2",

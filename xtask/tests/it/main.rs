@@ -3,6 +3,8 @@
 
 mod advisories;
 mod base;
+mod commands_reference;
+mod diagrams;
 mod environments;
 mod foreign;
 mod hostile_environment;
@@ -18,6 +20,7 @@ mod race;
 mod readers;
 mod refusals;
 mod registry_habits;
+mod report;
 mod scan_hostile;
 mod scan_truth;
 mod schemas;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::program::{Program, children, free_ports};
+use crate::program::{Program, free_ports};
 use crate::target;
 
 /// Which program forwards.
@@ -146,9 +146,7 @@ impl Candidate {
         let ports = if options.within.is_empty() { vec![plain, h2c, tls] } else { vec![plain] };
         program.listening(&ports)?;
         let worker = match self.kind {
-            Kind::Nginx if options.within.is_empty() => {
-                *children(program.id())?.first().context("nginx has no worker")?
-            }
+            Kind::Nginx if options.within.is_empty() => program.first_child()?,
             _ => program.id(),
         };
         Ok(Proxy { worker, plain, h2c, tls, _program: program })

@@ -1,6 +1,6 @@
 //! Tools that are not packages of the system: kept in a folder below the target folder, in fixed versions.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,8 +12,18 @@ use crate::target;
 /// The version of h2spec.
 pub const H2SPEC: &str = "v2.2.1+incompatible";
 
+/// Held while a tool is installed: other processes wait for the complete tool.
+fn lock() -> Result<File> {
+    fs::create_dir_all(target::cache())?;
+    let path = target::cache().join("install.lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    file.lock().with_context(|| path.display().to_string())?;
+    Ok(file)
+}
+
 /// h2spec, built by Go where it is not there yet.
 pub fn h2spec() -> Result<PathBuf> {
+    let _lock = lock()?;
     let home = target::cache().join("bin");
     let program = home.join(format!("h2spec-{H2SPEC}"));
     if !program.is_file() {
@@ -31,6 +41,7 @@ pub fn h2spec() -> Result<PathBuf> {
 /// A Python with the packages of `python/requirements.txt`.
 pub fn python() -> Result<PathBuf> {
     let wanted = fs::read_to_string(script("requirements.txt"))?;
+    let _lock = lock()?;
     let home = target::cache().join("python");
     let installed = home.join("installed.txt");
     let python = home.join("bin/python");

@@ -42,6 +42,7 @@ enum Command {
     Binary(commands::binary::Flags),
     Scan(commands::scan::Flags),
     Sbom(commands::sbom::Flags),
+    Report(commands::report::Flags),
     Advisories(commands::advisories::Flags),
     Version(commands::version::Flags),
     Tags(commands::tags::Flags),
@@ -50,6 +51,8 @@ enum Command {
     Promote(commands::promote::Flags),
     Environments(commands::environments::Flags),
     Prune(commands::prune::Flags),
+    Completions(commands::completions::Flags),
+    Man(commands::man::Flags),
 }
 
 /// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 usage or settings, 3 a check did not
@@ -108,6 +111,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Binary(flags) => flags.run(),
         Command::Scan(flags) => flags.run(),
         Command::Sbom(flags) => flags.run(),
+        Command::Report(flags) => flags.run(),
         Command::Advisories(flags) => flags.run(),
         Command::Version(flags) => flags.run(),
         Command::Tags(flags) => flags.run(),
@@ -116,6 +120,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Promote(flags) => flags.run(),
         Command::Environments(flags) => flags.run(),
         Command::Prune(flags) => flags.run(),
+        Command::Completions(flags) => flags.run(Cli::command()),
+        Command::Man(flags) => flags.run(Cli::command()),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use super::build_flags::BuildFlags;
+use super::report::history::{self, Run};
 use super::version::fill_in;
 use crate::image::base::BaseName;
 use crate::image::buildx::{self, BaseArgument, CannotPull};
@@ -20,7 +22,7 @@ use cli_support::error::Fault;
 use cli_support::plan::Plan;
 use cli_support::process::{Cmd, find};
 use cli_support::threads::joined;
-use cli_support::time::rfc3339;
+use cli_support::time::{now, rfc3339};
 use cli_support::ui::{self, Ui};
 use oci_image::archive;
 use oci_image::layout::{Layout, Lock};
@@ -154,6 +156,7 @@ impl Flags {
         };
         let _own = Lock::take(&own, |by| waiting(&own, by))?;
         let _other = (output != own).then(|| Lock::take(&output, |by| waiting(&output, by))).transpose()?;
+        let started = Instant::now();
         let mut work = ImageWork::new(setup, facts.build_work())?;
         let mut ran = plan.run(&mut work, ui);
         if let Err(error) = &ran
@@ -169,6 +172,7 @@ impl Flags {
             work = ImageWork::new(self.setup(&facts)?, facts.build_work())?;
             ran = self.plan(&facts)?.run(&mut work, ui);
         }
+        record(&facts, &work, ran.is_ok(), started)?;
         self.report(&facts, work, ran?, ui)
     }
 
@@ -526,6 +530,15 @@ impl Flags {
         ui::write_outputs(&report.markdown(), &outputs)?;
         Ok(report.verdict()?)
     }
+}
+
+/// Adds the build to the history that `cargo xtask report` shows.
+fn record(facts: &ImageInputs, work: &ImageWork, succeeded: bool, started: Instant) -> Result<()> {
+    let platforms = work.image.iter().flat_map(|image| &image.platforms);
+    let seconds = if succeeded { work.build_seconds } else { started.elapsed().as_secs_f64() };
+    let compressed_bytes = platforms.map(|made| made.compressed_bytes).max();
+    let run = Run { time: rfc3339(now()), succeeded, seconds, compressed_bytes };
+    history::add(&facts.package.target_dir, &run)
 }
 
 /// The path, relative to the current folder where possible.

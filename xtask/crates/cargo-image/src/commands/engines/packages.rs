@@ -31,11 +31,14 @@ runtime = \"runc\"
 pub(super) fn install(machine: &Machine) -> Result<String> {
     let sh = &machine.sh;
     if lacks(machine, &NEWER) || lacks(machine, &USUAL) {
-        machine.logged("apt-update", cmd!(sh, "apt-get -qq update"))?;
+        machine.logged("apt-update", cmd!(sh, "apt-get -qq -o DPkg::Lock::Timeout=600 update"))?;
         let debs = if lacks(machine, &NEWER) { download(machine)? } else { Vec::new() };
         machine.logged(
             "install",
-            cmd!(sh, "apt-get -qq install --no-install-recommends {debs...} {USUAL...}"),
+            cmd!(
+                sh,
+                "apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends {debs...} {USUAL...}"
+            ),
         )?;
         // Under systemd the package starts a registry with a password on the port of the step `registry`.
         if has_systemd(machine) {
