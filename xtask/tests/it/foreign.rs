@@ -145,7 +145,9 @@ fn the_installed_program_works_in_any_workspace() {
     foreign.check();
     let changed = foreign.changed();
     assert!(
-        changed.iter().all(|name| [".gitignore", "image.toml", "Cargo.lock"].contains(&name.as_str())),
+        changed
+            .iter()
+            .all(|name| [".cargo/config.toml", "image.toml", "Cargo.lock"].contains(&name.as_str())),
         "{changed:?}"
     );
 }

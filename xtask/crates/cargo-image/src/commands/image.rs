@@ -241,7 +241,9 @@ impl Flags {
             None if self.load => {
                 let output = self.output.clone().unwrap_or_else(|| layout_dir(&package.target_dir));
                 let there = Layout::open(&output).and_then(|layout| layout.images()).unwrap_or_default();
-                let is_there = |platform: &Platform| there.iter().any(|image| image.is(*platform));
+                let is_there = |platform: &Platform| {
+                    there.iter().any(|image| image.platform.as_ref().is_some_and(|spec| spec.is(*platform)))
+                };
                 let there: Vec<_> = Platform::ALL.into_iter().filter(is_there).collect();
                 match Platform::host() {
                     Some(host) if there.len() > 1 && there.contains(&host) => return Ok(there),
@@ -479,7 +481,6 @@ impl Flags {
     fn setup(&self, facts: &ImageInputs) -> Result<ImageSetup> {
         let settings = &facts.workspace.settings;
         Ok(ImageSetup {
-            root: facts.workspace.root.clone(),
             output: self.output(facts),
             platforms: facts.platforms.clone(),
             path: facts.binary_path(),

@@ -7,8 +7,8 @@ use toml::de::DeTable;
 /// The path of cargo's configuration.
 const CONFIG: &str = ".cargo/config.toml";
 
-/// The configuration with the alias `xtask` for a package. An alias that exists is kept.
-pub fn with_alias(text: &str, package: &str) -> Result<String, Fault> {
+/// The configuration with the alias `xtask`. An alias that exists is kept.
+pub fn with_alias(text: &str, command: &str) -> Result<String, Fault> {
     let has_alias = |text: &str| {
         let config = DeTable::parse(text).ok()?;
         let alias = config.get_ref().get("alias")?.get_ref().as_table()?;
@@ -17,7 +17,7 @@ pub fn with_alias(text: &str, package: &str) -> Result<String, Fault> {
     if has_alias(text) == Some(true) {
         return Ok(text.to_owned());
     }
-    let value = format!("\"run --quiet --package {package} --bin {package} --\"");
+    let value = format!("\"{command}\"");
     let header = text.split_inclusive('\n').scan(0, |at, line| {
         *at += line.len();
         Some((*at, line))
@@ -58,9 +58,11 @@ pub fn difference(path: &str, before: &str, after: &str) -> String {
     let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
     let end = old[start..].iter().rev().zip(new[start..].iter().rev()).take_while(|(a, b)| a == b).count();
     let mut out = format!("{} {path}\n", if before.is_empty() { "new" } else { "changed" });
-    let lines = |list: &[&str], sign| list.iter().map(|line| format!("{sign} {line}\n")).collect::<String>();
-    out.push_str(&lines(&old[start..old.len() - end], '-'));
-    out.push_str(&lines(&new[start..new.len() - end], '+'));
+    let removed = old[start..old.len() - end].iter().map(|line| ("- ", line));
+    let added = new[start..new.len() - end].iter().map(|line| ("+ ", line));
+    for (sign, line) in removed.chain(added) {
+        out.extend([sign, line, "\n"]);
+    }
     out
 }
 
@@ -70,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_alias_is_added_and_everything_else_stays() {
-        let line = "xtask = \"run --quiet --package tools --bin tools --\"\n";
+        let line = "xtask = \"image\"\n";
         for (before, after) in [
             ("", format!("[alias]\n{line}")),
             ("[build]\njobs = 2", format!("[build]\njobs = 2\n\n[alias]\n{line}")),
@@ -79,11 +81,11 @@ mod tests {
             ("alias.b = \"build\"\n", format!("alias.{line}alias.b = \"build\"\n")),
             ("[alias]\nxtask = \"run\"\n", "[alias]\nxtask = \"run\"\n".to_owned()),
         ] {
-            assert_eq!(with_alias(before, "tools").unwrap(), after, "{before}");
-            assert_eq!(with_alias(&after, "tools").unwrap(), after, "again: {before}");
+            assert_eq!(with_alias(before, "image").unwrap(), after, "{before}");
+            assert_eq!(with_alias(&after, "image").unwrap(), after, "again: {before}");
         }
         for broken in ["alias = {}\n", "[alias\n"] {
-            let fault = with_alias(broken, "tools").unwrap_err().to_string();
+            let fault = with_alias(broken, "image").unwrap_err().to_string();
             assert!(fault.contains(".cargo/config.toml: the alias cannot be added"), "{fault}");
         }
     }

@@ -25,8 +25,8 @@ const LIBRARY: &str = "cargo-image";
 /// Write the settings that cargo xtask image needs, and show the changes
 #[derive(Args, Debug)]
 #[command(after_help = "\
-It adds what is missing and keeps everything else: image.toml, an entry for target in .gitignore, and the alias in
-.cargo/config.toml where a package of the workspace uses the library cargo-image. A second run changes nothing.
+It adds what is missing and keeps everything else: image.toml, the alias xtask in .cargo/config.toml, and an entry for
+cargo's target folder in .gitignore. A second run changes nothing.
 
 Examples:
   cargo xtask init --dry-run          show the changes
@@ -94,12 +94,17 @@ impl Flags {
             )?;
             change(file, None, choice.text(), format!("the settings of the image of {}", choice.package));
         }
-        if let Some(package) = program(&metadata) {
-            let path = ".cargo/config.toml";
-            let before = read(&root, path)?;
-            let after = with_alias(before.as_deref().unwrap_or_default(), &package)?;
-            change(path, before.as_deref(), after, format!("cargo xtask runs the package {package}"));
-        }
+        let (command, reason) = match program(&metadata) {
+            Some(package) => (
+                format!("run --quiet --package {package} --bin {package} --"),
+                format!("cargo xtask runs the package {package}"),
+            ),
+            None => ("image".to_owned(), "cargo xtask runs the installed program cargo-image".to_owned()),
+        };
+        let path = ".cargo/config.toml";
+        let before = read(&root, path)?;
+        let after = with_alias(before.as_deref().unwrap_or_default(), &command)?;
+        change(path, before.as_deref(), after, reason);
         let target = metadata.target_directory.as_std_path();
         if let Ok(below) = target.strip_prefix(&root)
             && is_repository(&root)

@@ -87,10 +87,8 @@ fn choose<'m>(metadata: &'m Metadata, wanted: Option<&str>) -> Result<&'m Packag
     let services = |package: &&Package| package.name != "xtask";
     let services: Vec<_> = members.iter().copied().filter(services).collect();
     let default = |package: &&Package| metadata.workspace_default_members.contains(&package.id);
-    let defaults: Vec<_> = match metadata.workspace_default_members.is_available() {
-        true => services.iter().copied().filter(default).collect(),
-        false => Vec::new(),
-    };
+    let has_defaults = metadata.workspace_default_members.is_available();
+    let defaults: Vec<_> = services.iter().copied().filter(|one| has_defaults && default(one)).collect();
     match (&services[..], services.iter().find(|package| package.manifest_path == manifest), &defaults[..]) {
         ([only], _, _) | (_, _, [only]) => Ok(only),
         (_, Some(root), _) => Ok(root),
@@ -106,19 +104,15 @@ fn binary(package: &Package, wanted: Option<&str>) -> Result<Option<String>, Fau
         return Ok(None);
     }
     let name = wanted.unwrap_or(package.name.as_str());
-    match binaries.iter().find(|target| target.name == name) {
-        Some(target) => Ok(Some(target.name.clone())),
-        None => {
-            let names: Vec<_> = binaries.iter().map(|target| target.name.as_str()).collect();
-            let what = match wanted {
-                Some(wanted) => format!("--binary: the package {} has no binary '{wanted}'", package.name),
-                None => {
-                    format!("the package {} has several binaries: choose with --binary NAME", package.name)
-                }
-            };
-            Err(Fault::usage(what).hint(format!("its binaries: {}", names.join(", "))))
-        }
+    if binaries.iter().any(|target| target.name == name) {
+        return Ok(Some(name.to_owned()));
     }
+    let names: Vec<_> = binaries.iter().map(|target| target.name.as_str()).collect();
+    let what = match wanted {
+        Some(wanted) => format!("--binary: the package {} has no binary '{wanted}'", package.name),
+        None => format!("the package {} has several binaries: choose with --binary NAME", package.name),
+    };
+    Err(Fault::usage(what).hint(format!("its binaries: {}", names.join(", "))))
 }
 
 /// The name of an image for a repository at GitHub.

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use self::data::{Changes, PlatformSizes, Report, ScanSummary};
 use super::scan::image_source;
+use crate::image::inputs::layout_dir;
 use cli_support::error::Fault;
 use cli_support::plan::{Action, Plan};
 use cli_support::process::{Cmd, find};
