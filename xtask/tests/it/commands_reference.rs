@@ -14,6 +14,9 @@ fn the_reference_of_commands_is_the_help() {
 fn commands_below_a_command_have_a_page() {
     let ran = Ran::of(xtask(root()).args(["man", "advisories", "update"])).code(0);
     assert!(ran.stdout.contains("\\-\\-from"), "{}", ran.stdout);
+    Ran::of(xtask(root()).args(["man", "binary"]))
+        .code(0)
+        .says("\ncargo xtask binary [OPTIONS] \\-\\-out <DIR>\n");
     Ran::of(xtask(root()).args(["man", "scan", "nope"])).code(2).says("has no command 'nope'");
 }
 

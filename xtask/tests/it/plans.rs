@@ -169,7 +169,7 @@ fn checks_are_chosen_by_name() {
 /// `--dry-run` prints the plan of every command that changes something. The others are listed here with the reason.
 #[test]
 fn each_command_has_a_plan_or_changes_nothing() {
-    let reads_only = ["doctor", "version", "tags", "verify", "environments"];
+    let reads_only = ["doctor", "version", "tags", "verify", "environments", "completions", "man"];
     // `prune` prints its plan unless `--delete` is given; `bench` writes only below target/xtask/bench.
     let others = ["prune", "bench"];
     // Its subcommand `update` has the flag.

@@ -1,6 +1,7 @@
 //! `cargo xtask report`.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{Hello, have, have_program, have_targets};
@@ -52,22 +53,59 @@ fn the_report_names_sizes_crates_and_targets() {
     let page = fs::read_to_string(hello.path().join("target/report/index.html")).unwrap();
     assert!(page.contains("LICENCE&lt;b&gt;") && !page.contains("LICENCE<b>"));
     assert!(!page.contains("http://") && !page.contains("https://"), "the page needs the network");
-    if have_program("chromium", "chromium", &["--version"]) {
-        let script = format!("{page}<script>document.body.textContent = {LOOK}</script>");
+    look_at(&hello, &page);
+}
+
+/// Opens the page in a browser: it fits a small and a large window, and axe-core finds no fault in it, light and dark.
+fn look_at(hello: &Hello, page: &str) {
+    if !have_program("chromium", "chromium", &["--version"]) {
+        return;
+    }
+    let dom = |script: &str, flags: &[&str]| {
         let path = hello.path().join("look.html");
-        fs::write(&path, script).unwrap();
-        for width in ["400", "1400"] {
-            let output = Command::new("chromium")
-                .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
-                .arg(format!("--window-size={width},900"))
-                .arg(format!("--user-data-dir={}", hello.path().join("profile").display()))
-                .arg(&path)
-                .output()
-                .unwrap();
-            let dom = String::from_utf8_lossy(&output.stdout);
-            assert!(dom.contains("image report|1|2|true"), "{width}: {dom}");
+        fs::write(&path, format!("{page}{script}")).unwrap();
+        let mut chromium = Command::new("chromium");
+        chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]);
+        chromium.args(["--virtual-time-budget=60000", "--dump-dom"]).args(flags);
+        chromium.arg(format!("--user-data-dir={}", hello.path().join("profile").display()));
+        let output = chromium.arg(&path).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for width in ["400", "1400"] {
+        let script = format!("<script>document.body.textContent = {LOOK}</script>");
+        let seen = dom(&script, &[&format!("--window-size={width},900")]);
+        assert!(seen.contains("image report|1|2|true"), "{width}: {seen}");
+    }
+    let Some(axe) = axe() else { return };
+    let script = "<script>axe.run().then((found) => {
+        const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+        const faults = found.violations.map((one) => [one.id, one.nodes.map((node) => node.html)]);
+        document.body.textContent = `dark: ${dark}; ${JSON.stringify(faults)}, ${found.passes.length} rules passed`;
+    });</script>";
+    let script = format!("<script src='{}'></script>{script}", axe.display());
+    for (dark, scheme) in [(false, "1"), (true, "0")] {
+        let seen = dom(&script, &[&format!("--blink-settings=preferredColorScheme={scheme}")]);
+        assert!(seen.contains(&format!("dark: {dark}; [], ")), "{seen}");
+    }
+}
+
+/// axe-core, from npm.
+fn axe() -> Option<PathBuf> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe-core-4.14.1");
+    let script = dir.join("package/axe.min.js");
+    if !script.is_file() {
+        fs::create_dir_all(&dir).unwrap();
+        let unpack = "npm pack --silent axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz";
+        let output = Command::new("bash").args(["-c", unpack]).current_dir(&dir).output();
+        let why = output.map_or_else(
+            |error| error.to_string(),
+            |output| String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
+        if !have("axe", script.is_file(), &why) {
+            return None;
         }
     }
+    Some(script)
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! `cargo xtask man`: prints a manual page.
 
-use std::io::Write as _;
-
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, Command};
 
 use cli_support::error::Fault;
@@ -14,6 +12,8 @@ const HEAD: &str = "\
 `cargo xtask man --markdown` prints this page. `cargo xtask man COMMAND` prints the manual page of a command,
 `cargo xtask completions SHELL` a completion script.
 ";
+
+const SYNOPSIS: &str = ".SH SYNOPSIS\n";
 
 /// The width of the help in characters; that of a terminal would change the page.
 const WIDTH: usize = 120;
@@ -55,11 +55,22 @@ impl Flags {
         }
         let name = ["cargo-xtask"].into_iter().chain(self.command.iter().map(String::as_str));
         let name = name.collect::<Vec<_>>().join("-");
-        let mut page = Vec::new();
-        clap_mangen::Man::new(found.clone().display_name(name)).render(&mut page)?;
-        std::io::stdout().write_all(&page)?;
+        ui::print(&page(found.clone().display_name(name))?);
         Ok(())
     }
+}
+
+/// The manual page of a command. The synopsis is the usage of the help: that of clap_mangen omits the values of options
+/// (`findings/clap-mangen-synopsis.sh`).
+fn page(mut command: Command) -> Result<String> {
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").replace('-', "\\-");
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page)?;
+    let page = String::from_utf8(page)?;
+    let (before, rest) = page.split_once(SYNOPSIS).context("the page has no synopsis")?;
+    let (_, after) = rest.split_once("\n.SH").context("the page ends with its synopsis")?;
+    Ok(format!("{before}{SYNOPSIS}{usage}\n.SH{after}"))
 }
 
 /// Adds the help of a command and of those below it.
@@ -86,11 +97,10 @@ mod tests {
         let mut cli = crate::Cli::command();
         cli.build();
         for command in cli.get_subcommands() {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command.clone()).render(&mut page).expect("a page");
-            let page = String::from_utf8(page).expect("text");
+            let page = super::page(command.clone()).expect("a page");
             let about = command.get_about().expect("a text").to_string();
             assert!(page.contains(&about.replace('-', "\\-")), "{page}");
+            assert!(page.contains(".SH SYNOPSIS\ncargo xtask "), "{page}");
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod man;
 pub mod promote;
 pub mod prune;
 pub mod publish;
+pub mod release;
 pub mod report;
 pub mod sbom;
 pub mod scan;
