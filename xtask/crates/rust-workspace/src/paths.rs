@@ -38,7 +38,9 @@ pub fn find(here: &Path) -> Result<PathBuf> {
 /// The root and the settings of the nearest folder that has them in a default place.
 fn of_places(here: &Path) -> Result<(PathBuf, String), Fault> {
     let found = here.ancestors().find_map(|dir| {
-        let place = PLACES.iter().find(|place| dir.join(place).is_file())?;
+        // The folder `xtask` is part of a workspace.
+        let places = if dir.ends_with("xtask") { &PLACES[..1] } else { &PLACES[..] };
+        let place = places.iter().find(|place| dir.join(place).is_file())?;
         Some((dir.to_owned(), (*place).to_owned()))
     });
     found.ok_or_else(|| {
