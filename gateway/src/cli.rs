@@ -12,7 +12,7 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 use crate::admin::health::{self, HealthError};
 use crate::admin::top;
 use crate::commands::{self, check, explain};
-use crate::filter::authentication::hash_key;
+use crate::filter::authentication::{hash_key, hash_password};
 use crate::observe::stderr::{print_line, say};
 use crate::prepare::Findings;
 use crate::reload::{self, Loaded};
@@ -39,6 +39,8 @@ usage:
                                gateway on this machine
   gateway hash-key             read an API key from standard input and print the
                                hash of it that the settings have
+  gateway hash-password        read a password from standard input and print a
+                               hash of it for a file of users
   gateway --version
   gateway --help
 
@@ -71,12 +73,13 @@ enum Command {
     Health,
     Top,
     HashKey,
+    HashPassword,
     Version,
     Help,
 }
 
 /// The commands by the names that are typed.
-const COMMANDS: [(&str, Command); 9] = [
+const COMMANDS: [(&str, Command); 10] = [
     ("run", Command::Run),
     ("check", Command::Check),
     ("explain", Command::Explain),
@@ -84,6 +87,7 @@ const COMMANDS: [(&str, Command); 9] = [
     ("health", Command::Health),
     ("top", Command::Top),
     ("hash-key", Command::HashKey),
+    ("hash-password", Command::HashPassword),
     ("version", Command::Version),
     ("help", Command::Help),
 ];
@@ -132,7 +136,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Top => {
             with_admin(&arguments, |address, limit| top::run(address, limit).map(|()| ExitCode::SUCCESS))
         }
-        Command::HashKey => hash_key_command(),
+        Command::HashKey => hash_command("key", |key| Ok(hash_key(key.as_bytes()))),
+        Command::HashPassword => hash_command("password", hash_password),
     }
 }
 
@@ -290,21 +295,24 @@ fn with_admin(
     })
 }
 
-/// Prints the hash of the API key on standard input, without the end of its line.
-fn hash_key_command() -> ExitCode {
-    let mut key = String::new();
-    match std::io::stdin().read_line(&mut key) {
-        Ok(_) if !key.trim_end_matches(['\r', '\n']).is_empty() => {
-            print(&format!("{}\n", hash_key(key.trim_end_matches(['\r', '\n']).as_bytes())))
-        }
-        Ok(_) => {
-            say(
-                "there is no key on standard input; write one, for example: openssl rand -hex 32 | gateway hash-key",
-            );
-            ExitCode::from(MISUSED)
-        }
+/// Prints the hash of what stands on standard input, without the end of its line.
+fn hash_command(what: &str, hash: impl FnOnce(&str) -> Result<String, String>) -> ExitCode {
+    let mut line = String::new();
+    if let Err(error) = std::io::stdin().read_line(&mut line) {
+        say(format_args!("standard input cannot be read: {error}"));
+        return ExitCode::from(FAILED);
+    }
+    let secret = line.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        say(format_args!(
+            "there is no {what} on standard input; write one, for example: openssl rand -hex 32 | gateway hash-{what}"
+        ));
+        return ExitCode::from(MISUSED);
+    }
+    match hash(secret) {
+        Ok(hash) => print(&format!("{hash}\n")),
         Err(error) => {
-            say(format_args!("standard input cannot be read: {error}"));
+            say(error);
             ExitCode::from(FAILED)
         }
     }
@@ -325,6 +333,7 @@ mod tests {
             ("gateway health --timeout 500ms --address 127.0.0.1:1", Some(Command::Health)),
             ("gateway top --address 127.0.0.1:1", Some(Command::Top)),
             ("gateway hash-key", Some(Command::HashKey)),
+            ("gateway hash-password", Some(Command::HashPassword)),
             ("gateway check --deny-warnings --allow shadowed-route --print", Some(Command::Check)),
             ("gateway check --json", Some(Command::Check)),
             ("gateway explain GET /x -H a:b --client ::1 --json", Some(Command::Explain)),

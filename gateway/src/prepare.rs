@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::filter::authentication::Authenticators;
 use crate::listener::tls;
 use crate::route;
-use crate::settings::{Place, Problem, Settings, files, secret, warning};
+use crate::settings::{AuthMethod, Place, Problem, Settings, files, secret, warning};
 use crate::snapshot::{Process, Snapshot};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
@@ -97,6 +97,13 @@ pub fn prepare(
             }
         }
     }
+    if let Some(token) = &settings.admin_token
+        && (1..16).contains(&token.expose().len())
+    {
+        let text = "'token' is shorter than 16 bytes; make one with: openssl rand -hex 32";
+        problems.push(place((token.place, text.to_owned())));
+    }
+    warnings.extend(exposed(&settings).into_iter().map(|(at, code, text)| warn(code, at, text)));
     let before = previous.map(|previous| &previous.authenticators);
     let authenticators = Authenticators::load(&settings.authenticators, &process.resolver, before);
     let authenticators = authenticators.unwrap_or_else(|errors| {
@@ -109,6 +116,50 @@ pub fn prepare(
         found.dedup();
     }
     (Prepared { settings, tls: configs, upstreams, authenticators }, Findings { problems, warnings })
+}
+
+/// Credentials on connections that others can read, and limits that each of several gateways counts.
+fn exposed(settings: &Settings) -> Vec<(Place, &'static str, String)> {
+    let mut found = Vec::new();
+    let used: HashSet<&str> = settings
+        .routes
+        .iter()
+        .flat_map(|route| &route.authentication)
+        .flat_map(|authentication| authentication.any.iter().map(String::as_str))
+        .collect();
+    let is_shown = |method: &AuthMethod| match method {
+        AuthMethod::ApiKey(_) | AuthMethod::Basic(_) | AuthMethod::Jwt(_) => true,
+        AuthMethod::Certificate(_) | AuthMethod::ForwardAuth(_) => false,
+    };
+    let readable = settings.listeners.iter().find(|listener| {
+        listener.tls.is_none()
+            && listener.proxy_protocol.is_none()
+            && listener.trusted_proxies.is_empty()
+            && !listener.address.ip().is_loopback()
+    });
+    for authenticator in &settings.authenticators {
+        if let Some(listener) = readable.filter(|_| is_shown(&authenticator.method))
+            && used.contains(authenticator.name.as_str())
+        {
+            let (name, listener) = (&authenticator.name, &listener.name);
+            let text = format!(
+                "clients send credentials for '{name}' to the listener '{listener}' without TLS; add 'tls', or \
+                 'trusted_proxies' where a proxy before it ends TLS"
+            );
+            found.push((authenticator.place, warning::CREDENTIALS_WITHOUT_TLS, text));
+        }
+    }
+    if settings.replicas > 1 {
+        for limit in &settings.limits {
+            let (name, replicas) = (&limit.name, settings.replicas);
+            let text = format!(
+                "each gateway counts the limit '{name}' for itself: with {replicas} replicas clients may send \
+                 {replicas} times as much"
+            );
+            found.push((limit.place, warning::LIMIT_PER_PROCESS, text));
+        }
+    }
+    found
 }
 
 /// Upstreams to which no route leads.

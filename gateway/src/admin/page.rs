@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use graviola::hashing::{Hash, HashOutput, Sha256};
 use http::StatusCode;
 
 use crate::http::fields::Fields;
@@ -21,35 +24,66 @@ pub fn file(path: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// Why a request below `/-/` is refused, if it is: the page is for this machine only.
+/// Why a request below `/-/` is refused, if it is: the page is for this machine, and for who shows the
+/// token of the settings.
 ///
-/// The host must be a name of this machine too, or another site could resolve its own name to the
+/// Without a token the host must be a name of this machine too, or another site could resolve its own name to the
 /// loopback and read the page (DNS rebinding). A browser says which site sends a request; one that
 /// changes something must come from the page itself.
 pub fn refused(
     peer: Option<SocketAddr>,
     target: &Target,
     fields: &Fields,
+    token: Option<&str>,
 ) -> Option<(StatusCode, &'static str)> {
     let forbidden = |why| Some((StatusCode::FORBIDDEN, why));
-    if !peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
-        return forbidden(
-            "what is below /-/ is served to this machine only; use a tunnel such as ssh -L or kubectl port-forward\n",
-        );
-    }
-    if !is_loopback(&target.host) {
-        return forbidden("ask for what is below /-/ by 127.0.0.1, [::1] or localhost\n");
+    let is_near = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    if !(is_near && is_loopback(&target.host)) {
+        match token {
+            Some(token) if shows(fields, token) => {}
+            Some(_) => return Some((StatusCode::UNAUTHORIZED, "the token of the settings is needed\n")),
+            None if is_near => {
+                return forbidden("ask for what is below /-/ by 127.0.0.1, [::1] or localhost\n");
+            }
+            None => {
+                return forbidden(
+                    "what is below /-/ is served to this machine only; set admin.token, or use a tunnel such as ssh -L or kubectl port-forward\n",
+                );
+            }
+        }
     }
     let site = fields.named(b"sec-fetch-site").next();
     if !matches!(site, None | Some(b"same-origin" | b"none")) {
         return forbidden("requests of other sites are refused\n");
     }
     let origin = fields.named(b"origin").next();
-    let own = target.authority().map(|authority| format!("http://{authority}"));
-    if origin.is_some() && origin != own.as_deref().map(str::as_bytes) {
+    let own = target.authority().unwrap_or_default().as_bytes();
+    // A proxy before the listener may speak TLS.
+    let is_own =
+        |origin: &[u8]| [&b"http://"[..], b"https://"].iter().any(|scheme| *origin == [scheme, own].concat());
+    if !origin.is_none_or(is_own) {
         return forbidden("requests of other sites are refused\n");
     }
     None
+}
+
+/// Whether a request shows the token: as a bearer token (RFC 6750), or as the password of any user, which
+/// browsers ask for (RFC 7617).
+fn shows(fields: &Fields, token: &str) -> bool {
+    let mut all = fields.named(b"authorization");
+    let (Some(value), None) = (all.next(), all.next()) else { return false };
+    let Some(space) = value.iter().position(|&byte| byte == b' ') else { return false };
+    let (scheme, rest) = (&value[..space], value[space..].trim_ascii());
+    let shown = if scheme.eq_ignore_ascii_case(b"bearer") {
+        rest.to_vec()
+    } else if scheme.eq_ignore_ascii_case(b"basic") {
+        let decoded = STANDARD.decode(rest).unwrap_or_default();
+        decoded.splitn(2, |&byte| byte == b':').nth(1).unwrap_or_default().to_vec()
+    } else {
+        return false;
+    };
+    let (shown, token): (HashOutput, HashOutput) = (Sha256::hash(&shown), Sha256::hash(token.as_bytes()));
+    shown.ct_equal(token.as_ref())
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -91,9 +125,39 @@ mod tests {
             }
             let mut target = Target::default();
             target.read_http1(b"GET", b"/-/", Some(host.as_bytes()), false).expect("a target");
-            let found = refused(peer.parse().ok(), &target, &fields).is_none();
+            let found = refused(peer.parse().ok(), &target, &fields, None).is_none();
             assert_eq!(found, expected, "{peer} {host} {site} {origin}");
         }
-        assert!(refused(None, &Target::default(), &Fields::new()).is_some());
+        assert!(refused(None, &Target::default(), &Fields::new(), None).is_some());
+    }
+
+    #[test]
+    fn a_token_opens_the_page_to_other_machines() {
+        type Row<'r> = (&'r [(&'r str, &'r str)], Option<u16>);
+        const TOKEN: &str = "0123456789abcdef";
+        // The fields, and the status of a refusal.
+        let table: [Row<'_>; 11] = [
+            (&[], Some(401)),
+            (&[("authorization", "Bearer 0123456789abcdef")], None),
+            (&[("authorization", "bearer  0123456789abcdef")], None),
+            (&[("authorization", "Basic YWRtaW46MDEyMzQ1Njc4OWFiY2RlZg==")], None),
+            (&[("authorization", "Basic OjAxMjM0NTY3ODlhYmNkZWY=")], None),
+            (&[("authorization", "Bearer 0123456789abcdeF")], Some(401)),
+            (&[("authorization", "Bearer ")], Some(401)),
+            (&[("authorization", "Basic 0123456789abcdef")], Some(401)),
+            (&[("authorization", "Bearer 0123456789abcdef"), ("authorization", "x y")], Some(401)),
+            (&[("authorization", "Bearer 0123456789abcdef"), ("origin", "https://admin.example:8081")], None),
+            (&[("authorization", "Bearer 0123456789abcdef"), ("origin", "https://evil.example")], Some(403)),
+        ];
+        for (list, expected) in table {
+            let mut fields = Fields::new();
+            for (name, value) in list {
+                fields.push(name.as_bytes(), value.as_bytes());
+            }
+            let mut target = Target::default();
+            target.read_http1(b"GET", b"/-/", Some(b"admin.example:8081"), false).expect("a target");
+            let found = refused("192.0.2.1:5".parse().ok(), &target, &fields, Some(TOKEN));
+            assert_eq!(found.map(|(status, _)| status.as_u16()), expected, "{list:?}");
+        }
     }
 }

@@ -29,6 +29,7 @@ use crate::net::Stream;
 use crate::observe::format::Format;
 use crate::observe::metrics::Metrics;
 use crate::reload::{Cause, Outcome, Reload};
+use crate::settings::Secret;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A whole connection takes no longer: whoever asks again connects again.
@@ -188,6 +189,11 @@ impl Answer {
             append_field(out, b"cross-origin-resource-policy", b"same-origin");
         }
         append_field(out, b"date", httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
+        if self.status == StatusCode::UNAUTHORIZED {
+            // Each in a field of its own, since browsers read several in one in different ways.
+            append_field(out, b"www-authenticate", b"Bearer realm=\"gateway\"");
+            append_field(out, b"www-authenticate", b"Basic realm=\"gateway\", charset=\"UTF-8\"");
+        }
         if !self.allow.is_empty() {
             append_field(out, b"allow", self.allow.as_bytes());
         }
@@ -217,7 +223,11 @@ impl Admin {
     async fn answer(&self, request: &Request, peer: Option<SocketAddr>) -> Answer {
         let path = request.target.path.as_str();
         if path.starts_with("/-/")
-            && let Some((status, why)) = page::refused(peer, &request.target, &request.fields)
+            && let Some((status, why)) = {
+                let snapshot = self.reload.snapshot();
+                let token = snapshot.admin_token.as_ref().map(Secret::expose);
+                page::refused(peer, &request.target, &request.fields, token)
+            }
         {
             return Answer { is_page: true, ..Answer::text(status, why) };
         }

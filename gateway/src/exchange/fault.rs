@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::http::name::Name;
 use crate::http::{Failure, Source};
 
 /// A fault of the client, or of the network to it.
@@ -78,6 +79,49 @@ impl Failure for ClientFault {
     }
 }
 
+/// A request that the settings of its route turn away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: StatusCode,
+    /// A fixed word for logs and metric labels.
+    pub reason: &'static str,
+    /// A short sentence for the client.
+    pub public: &'static str,
+    /// After how many seconds the client may try again.
+    pub retry_after: Option<u64>,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.public)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Failure for Refusal {
+    fn origin(&self) -> Source {
+        Source::Downstream
+    }
+
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    fn public(&self) -> &'static str {
+        self.public
+    }
+
+    fn field(&self) -> Option<(Name, String)> {
+        Some((Name::RetryAfter, self.retry_after?.to_string()))
+    }
+}
+
 /// A response that broke off after its head was sent; the client sees that it is not whole.
 #[derive(Debug)]
 pub enum ResponseFault {
@@ -89,6 +133,8 @@ pub enum ResponseFault {
     RequestTimeout,
     /// No byte passed through the tunnel for `stream_timeout`.
     Silence,
+    /// Its body is longer than the route allows.
+    TooLarge,
 }
 
 impl std::fmt::Display for ResponseFault {
@@ -98,6 +144,7 @@ impl std::fmt::Display for ResponseFault {
             Self::Timeout => f.write_str("the response paused for too long"),
             Self::RequestTimeout => f.write_str("the request took too long"),
             Self::Silence => f.write_str("no byte passed for stream_timeout"),
+            Self::TooLarge => f.write_str("the response body is longer than max_response_bytes"),
         }
     }
 }
@@ -119,6 +166,7 @@ impl Failure for ResponseFault {
             Self::Timeout => "response_body_timeout",
             Self::RequestTimeout => "request_timeout",
             Self::Silence => "stream_timeout",
+            Self::TooLarge => "response_too_large",
         }
     }
 

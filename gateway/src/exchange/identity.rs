@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 pub enum Kind {
     /// By an API key.
     ApiKey,
+    /// By a name and a password (RFC 7617).
+    Basic,
     /// By a signed token (RFC 7519).
     Jwt,
     /// By a certificate in the TLS handshake.
@@ -20,6 +22,7 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ApiKey => "api_key",
+            Self::Basic => "basic",
             Self::Jwt => "jwt",
             Self::Certificate => "client_certificate",
             Self::ForwardAuth => "forward_auth",

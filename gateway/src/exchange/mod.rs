@@ -19,6 +19,7 @@ use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
 
+use crate::http::coding::Encoder;
 use crate::http::{Failure, Source};
 use crate::observe::counter::{PerWorker, Requests};
 use crate::observe::log_settings::LogRates;
@@ -52,6 +53,10 @@ pub struct Exchange<'s> {
     pub copied: Option<Box<Copied>>,
     /// What limits say of the request, if it met any.
     pub limited: Option<Box<Limited>>,
+    /// The origin of another site that may read the response (Fetch standard, section 3.3).
+    pub origin: Option<Box<[u8]>>,
+    /// What encodes the body of the response, if it is to be encoded.
+    pub encoder: Option<Box<Encoder>>,
     /// Bytes of the request body.
     pub received: u64,
     /// Bytes of the response body.
@@ -94,6 +99,8 @@ impl<'s> Exchange<'s> {
             identity: None,
             copied: None,
             limited: None,
+            origin: None,
+            encoder: None,
             received: 0,
             sent: 0,
             route: None,

@@ -8,14 +8,21 @@
 pub mod authentication;
 pub mod authorization;
 pub mod body_limit;
+pub mod clients;
+pub mod compression;
+pub mod cors;
 pub mod forwarded;
 pub mod header_edits;
 pub mod limits;
+pub mod maintenance;
 pub mod mirror;
 pub mod path_rewrite;
+pub mod query_edits;
 pub mod redirect;
 pub mod respond;
+pub mod response_limit;
 pub mod rewrite;
+pub mod security_headers;
 pub mod template;
 
 use std::fmt;
@@ -52,6 +59,8 @@ pub type Resume = Box<dyn FnOnce(&mut Exchange<'_>) -> Verdict>;
 /// route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// Who may not come at all is refused, and browsers are answered.
+    Entry,
     /// What is too much is refused.
     Limits,
     /// It is found out who sent the request.
@@ -76,6 +85,7 @@ impl Phase {
     /// Its name in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Entry => "entry",
             Self::Limits => "limits",
             Self::Authentication => "authentication",
             Self::Authorization => "authorization",
@@ -135,14 +145,34 @@ pub trait Filter: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// Whether [`Filter::response_data`] is to be called.
+    /// Whether [`Filter::response_head`] and [`Filter::response_data`] are to be called.
     fn sees_response_data(&self) -> bool {
         false
     }
 
-    /// Sees a piece of the response body before it is forwarded.
-    fn response_data(&self, exchange: &Exchange<'_>, piece: &[u8]) {
-        let _ = (exchange, piece);
+    /// Sees the head of a response of an upstream before [`Filter::response`] does.
+    ///
+    /// # Errors
+    ///
+    /// Why the response is not sent to the client.
+    fn response_head(&self, exchange: &Exchange<'_>) -> Result<(), Box<dyn Failure>> {
+        let _ = exchange;
+        Ok(())
+    }
+
+    /// Sees a piece of the response body before it is forwarded; `so_far` bytes came before it.
+    ///
+    /// # Errors
+    ///
+    /// Why the response ends here.
+    fn response_data(
+        &self,
+        exchange: &Exchange<'_>,
+        so_far: u64,
+        piece: &[u8],
+    ) -> Result<(), Box<dyn Failure>> {
+        let _ = (exchange, so_far, piece);
+        Ok(())
     }
 }
 

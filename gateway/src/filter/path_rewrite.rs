@@ -69,7 +69,13 @@ fn render(template: &Template, values: &Values<'_>, out: &mut Vec<u8>) -> bool {
         if let Part::Text(text) = part {
             in_query |= text.contains('?');
         } else if in_query {
-            encode_query(out, begin, *part == Part::Query);
+            let kept: &[u8] = match part {
+                Part::Query => b"&=+%?",
+                // Encoded already.
+                Part::Path | Part::Parameter(_) => b"%",
+                _ => b"",
+            };
+            encode_query(out, begin, kept);
         } else if begin > start && out[begin - 1] == b'/' && out.get(begin) == Some(&b'/') {
             // `/new/{path}` means `/new` and the path behind it.
             out.remove(begin);
@@ -83,13 +89,13 @@ fn below<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Percent-encodes what has a meaning in a query or no place in it; a whole query keeps its `&`,
-/// `=`, `+` and percent-encodings.
-fn encode_query(out: &mut Vec<u8>, begin: usize, whole: bool) {
+/// Percent-encodes what has a meaning in a query, but for what is kept of it, and what has no place in
+/// it.
+fn encode_query(out: &mut Vec<u8>, begin: usize, kept: &[u8]) {
     let keeps = |byte: u8| {
         byte.is_ascii_graphic()
             && !matches!(byte, b'#' | b'"' | b'<' | b'>')
-            && (whole || !matches!(byte, b'&' | b'=' | b'+' | b'%' | b'?'))
+            && (kept.contains(&byte) || !matches!(byte, b'&' | b'=' | b'+' | b'%' | b'?'))
     };
     if out[begin..].iter().copied().all(keeps) {
         return;
@@ -151,7 +157,7 @@ mod tests {
             ("/new{path}", "/a/b", "/new/a/b"),
             ("/new/{path}", "/a/b", "/new/a/b"),
             ("/x/{param.id}/y", "/u/p%20q/r", "/x/p%20q/y"),
-            ("/x?id={param.id}", "/u/p%20q/r", "/x?id=p%2520q"),
+            ("/x?id={param.id}", "/u/p%20q/r", "/x?id=p%20q"),
             ("/x?{query}", "/a?x=1&y=%20\"", "/x?x=1&y=%20%22"),
             ("/x?h={header.x-h}", "/a", "/x?h=a%20b%26c%3D../%FF"),
         ];

@@ -1,6 +1,7 @@
 //! HTTP itself, apart from sockets and settings: what a message must look like, which path it
 //! means and which fields may pass. Everything here is pure.
 
+pub mod coding;
 pub mod failure;
 pub mod fields;
 pub mod framing;

@@ -68,6 +68,7 @@ pub async fn send<D: Downstream>(
     let Answer { status, fields, body } = answer;
     exchange.response.status = status;
     exchange.response.fields = fields;
+    exchange.response.framing = Framing::None;
     for filter in filters {
         filter.response(exchange);
     }

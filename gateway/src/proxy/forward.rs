@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use http::Version;
+use http::{Method, Version};
 
 use super::Failed;
 use super::downstream::Downstream;
@@ -33,6 +33,8 @@ pub(super) struct Forwarding<'a, 's, D> {
     pub upload: Pump,
     /// What of it may be sent once more.
     pub kept: Kept,
+    /// The body of the response is dropped: the client asked with HEAD, the upstream was asked with GET.
+    pub bodiless: bool,
 }
 
 /// Why a request body went no further.
@@ -89,14 +91,22 @@ pub(super) async fn forward<'s, D: Downstream>(
         down.deadlines().set_once(For::Request, limit);
     }
     finish_request(exchange, upstream, said);
+    let bodiless = route.head_by_get && exchange.request.method == Method::HEAD;
+    if bodiless {
+        exchange.request.method = Method::GET;
+    }
     let has_body = !exchange.request.framing.is_empty();
     let upload = if has_body { Pump::new(true) } else { Pump::done() };
     if !has_body {
         mirror::begin(exchange, route, forward, said, &upload);
     }
-    let mut forwarding = Forwarding { exchange, route, upstream, down, said, upload, kept: Kept::default() };
+    let mut forwarding =
+        Forwarding { exchange, route, upstream, down, said, upload, kept: Kept::default(), bodiless };
     let answered = forwarding.send().await;
     let Forwarding { exchange, down, upload, .. } = &mut forwarding;
+    if bodiless {
+        exchange.request.method = Method::HEAD;
+    }
     exchange.received = upload.bytes;
     mirror::begin(exchange, route, forward, said, upload);
     down.deadlines().unset(For::Check);

@@ -3,6 +3,7 @@
 pub mod answer;
 mod attempt;
 pub mod downstream;
+mod encoded;
 mod forward;
 mod grpc;
 mod kept;

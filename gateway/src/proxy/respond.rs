@@ -7,17 +7,24 @@ use http::Version;
 
 use super::attempt::{Received, is_switching};
 use super::downstream::Downstream;
+use super::encoded::Encoded;
 use super::forward::{Forwarding, Stopped, add_via};
 use super::pump::{Fault, Pump, Waits};
 use super::send::Answered;
+use super::whole::Discard;
 use super::{Failed, tunnel};
 use crate::endpoint::{Moment, Outcome};
 use crate::exchange::fault::{ClientFault, ResponseFault};
+use crate::http::coding::Encoder;
+use crate::http::message::Broken;
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
 use crate::http1::head::Framing;
 use crate::upstream::backend::Backend;
 use crate::worker::watch::For;
+
+/// So many bytes of a body that the client does not want are read at the most.
+const DROPPED: usize = 64 << 10;
 
 impl<D: Downstream> Forwarding<'_, '_, D> {
     /// Sends the response to the client.
@@ -29,6 +36,13 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         let switches =
             is_switching(exchange, self.said) && tunnel::agreed(exchange, &backend, said.websocket)?;
         add_via(&mut exchange.response.fields, head.version);
+        exchange.response.framing = match head.framing {
+            Framing::None => head.announced.map_or(Framing::None, Framing::Length),
+            known => known,
+        };
+        for filter in &self.route.response_filters {
+            self.route.filters[*filter].response_head(exchange).map_err(Failed::Told)?;
+        }
         for filter in &self.route.filters {
             filter.response(exchange);
         }
@@ -37,19 +51,24 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         if switches {
             return Box::pin(tunnel::join(exchange, self.down, backend)).await;
         }
-        let framing = match head.framing {
-            Framing::None => head.announced.map_or(Framing::None, Framing::Length),
-            Framing::Chunked | Framing::Close => self.down.unknown_length(),
-            Framing::Length(length) => Framing::Length(length),
+        let has_body = head.framing != Framing::None && !self.bodiless;
+        let framing = match exchange.response.framing {
+            Framing::Chunked | Framing::Close if has_body => self.down.unknown_length(),
+            Framing::Chunked | Framing::Close => Framing::None,
+            known => known,
         };
         exchange.set_status(head.status);
-        self.down.send_head(exchange.response, framing, head.framing != Framing::None);
+        self.down.send_head(exchange.response, framing, has_body);
         let takes_trailers = self.said.takes_trailers || exchange.request.version == Version::HTTP_2;
         let mut download = Pump::new(takes_trailers);
-        let sent = self.transfer(&mut backend, &mut download).await;
+        let sent = if self.bodiless {
+            self.drop_body(&mut backend, &mut download).await
+        } else {
+            let mut encoder = exchange.encoder.take();
+            self.transfer(&mut backend, &mut download, encoder.as_deref_mut()).await
+        };
         let exchange = &mut *self.exchange;
         exchange.received = exchange.received.max(self.upload.bytes);
-        exchange.sent = download.bytes;
         if let Err(Failed::BrokenOff(failure)) = &sent
             && failure.origin() == Source::Upstream
         {
@@ -60,6 +79,7 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         let (persists, hint) = persistence;
         if let Backend::Http1(wire) = backend
             && persists
+            && download.is_done()
             && self.upload.is_done()
             && wire.is_sent()
         {
@@ -68,10 +88,37 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         Ok(())
     }
 
+    /// Ends a response to HEAD. What has come of the body is thrown away; the connection serves another
+    /// request if that is all.
+    async fn drop_body(&mut self, backend: &mut Backend, download: &mut Pump) -> Result<(), Failed> {
+        let limit = self.exchange.peer.listener.body_timeout;
+        self.down.deadlines().set(For::Client, limit);
+        let ended = poll_fn(|cx| {
+            self.down.deadlines().register(cx);
+            if self.down.deadlines().has_passed(For::Client) {
+                return Poll::Ready(Err(Broken::Closed));
+            }
+            self.down.poll_finish(cx, None)
+        })
+        .await;
+        ended.map_err(|_| Failed::BrokenOff(Box::new(ClientFault::Closed)))?;
+        poll_fn(|cx| {
+            let _ = download.poll(cx, backend, &mut Discard(DROPPED), |_, _| Ok(()));
+            Poll::Ready(())
+        })
+        .await;
+        Ok(())
+    }
+
     /// Moves both bodies on until the response has ended.
-    async fn transfer(&mut self, backend: &mut Backend, download: &mut Pump) -> Result<(), Failed> {
+    async fn transfer(
+        &mut self,
+        backend: &mut Backend,
+        download: &mut Pump,
+        mut encoder: Option<&mut Encoder>,
+    ) -> Result<(), Failed> {
         let broken_off = |failure: Box<dyn Failure>| Poll::Ready(Err(Failed::BrokenOff(failure)));
-        let mut moved = 0;
+        let (mut moved, mut written) = (0, 0);
         let mut uploading = !self.upload.is_done();
         poll_fn(|cx| {
             self.down.deadlines().register(cx);
@@ -84,12 +131,27 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
                 }
             }
             let Self { exchange, route, upstream, down, .. } = &mut *self;
-            let polled = download.poll(cx, backend, *down, |_, piece| {
+            let mut refused = None;
+            let observe = |so_far, piece: &[u8]| {
                 for filter in &route.response_filters {
-                    route.filters[*filter].response_data(exchange, piece);
+                    if let Err(failure) = route.filters[*filter].response_data(exchange, so_far, piece) {
+                        refused = Some(failure);
+                        return Err(Broken::Closed);
+                    }
                 }
                 Ok(())
-            });
+            };
+            let polled = match &mut encoder {
+                None => download.poll(cx, backend, *down, observe),
+                Some(encoder) => {
+                    let mut sink = Encoded { down: *down, encoder, sent: &mut written };
+                    download.poll(cx, backend, &mut sink, observe)
+                }
+            };
+            exchange.sent = if encoder.is_some() { written } else { download.bytes };
+            if let Some(failure) = refused {
+                return broken_off(failure);
+            }
             match polled {
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(Fault::Source(broken))) => {

@@ -26,7 +26,7 @@ pub fn read(table: &mut Reader<'_, '_>, path: Option<&PathMatch>, upstreams: &[U
         }
     }
     let forwards = table.has("upstream") || table.has("split");
-    for key in ["rewrite", "mirror"] {
+    for key in ["rewrite", "mirror", "request_query", "max_response_bytes", "compression", "head"] {
         if !forwards && !given.is_empty() && table.has(key) {
             report.add(&table.span, format!("'{key}' has no effect without 'upstream'; remove it"));
         }

@@ -10,7 +10,7 @@ use super::routes::method;
 use super::upstreams::TOKEN;
 use super::{
     ApiKey, AuthMethod, Authenticator, CertificateName, ClientCertificate, Credential, FileKind, ForwardAuth,
-    Jwt, KeySource, KeyUrl, NamedFile, NamedKey, edits,
+    Jwt, KeySource, KeyUrl, NamedFile, NamedKey, edits, warning,
 };
 use crate::fetch::Url;
 use crate::http::path::hex;
@@ -25,12 +25,12 @@ pub fn read(root: &mut Reader<'_, '_>) -> Vec<Authenticator> {
 }
 
 fn authenticator(name: Placed<String>, mut table: Reader<'_, '_>) -> Option<Authenticator> {
-    const KINDS: [&str; 4] = ["api_key", "jwt", "client_certificate", "forward_auth"];
+    const KINDS: [&str; 5] = ["api_key", "basic", "jwt", "client_certificate", "forward_auth"];
     let report = table.report;
     table.one_of(&KINDS);
     let given: Vec<&str> = KINDS.into_iter().filter(|key| table.has(key)).collect();
     match given[..] {
-        [] => table.lacks("jwt", "{ … }, or 'api_key', 'client_certificate' or 'forward_auth'"),
+        [] => table.lacks("jwt", "{ … }, or 'api_key', 'basic', 'client_certificate' or 'forward_auth'"),
         [_] => {}
         [first, second, ..] => {
             report.add(
@@ -41,6 +41,8 @@ fn authenticator(name: Placed<String>, mut table: Reader<'_, '_>) -> Option<Auth
     }
     let keys = table.table("api_key", "none", "by a key in a field, in the query or in a cookie");
     let keys = keys.map(|table| AuthMethod::ApiKey(api_key(table)));
+    let basic = table.table("basic", "none", "by a name and a password (RFC 7617)");
+    let basic = basic.map(|table| AuthMethod::Basic(super::basic::read(table, &name.value)));
     let jwt = table.table("jwt", "none", "by a signed token (RFC 7519)");
     let jwt = jwt.and_then(self::jwt).map(|jwt| AuthMethod::Jwt(Box::new(jwt)));
     let shown = table.table("client_certificate", "none", "by the certificate that the listener verified");
@@ -59,7 +61,7 @@ fn authenticator(name: Placed<String>, mut table: Reader<'_, '_>) -> Option<Auth
         .collect();
     let place = report.place(&name.span);
     table.finish();
-    let method = keys.or(jwt).or(shown).or(forward)?;
+    let method = keys.or(basic).or(jwt).or(shown).or(forward)?;
     Some(Authenticator { name: name.value, place, method, headers })
 }
 
@@ -230,6 +232,10 @@ fn jwt(mut table: Reader<'_, '_>) -> Option<Jwt> {
         "none",
         "the values of `aud` of which a token must name one; without it, tokens that name an audience are refused (RFC 7519 section 4.1.3)",
     );
+    if audiences.is_empty() {
+        let text = "without 'audiences' every token without an audience is accepted, also one that was issued for another service; name this service";
+        report.warn(&table.span, warning::TOKEN_WITHOUT_AUDIENCE, text);
+    }
     let types = texts(
         &mut table,
         "types",

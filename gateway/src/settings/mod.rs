@@ -3,8 +3,10 @@
 mod access;
 mod actions;
 mod authenticators;
+mod basic;
 mod built_in;
 mod conflicts;
+mod cors;
 mod domain;
 mod edits;
 mod endpoints;
@@ -17,6 +19,7 @@ pub mod network;
 mod observe;
 mod parse;
 mod paths;
+mod policies;
 mod print;
 mod problem;
 mod reader;

@@ -12,7 +12,8 @@ use super::problem::{Place, Problem};
 use super::reader::Reader;
 use super::record::{Mode, Table};
 use super::report::Report;
-use super::{Settings, authenticators, limits, listeners, observe, routes, upstreams};
+use super::secret::SecretValue;
+use super::{Settings, authenticators, limits, listeners, observe, policies, routes, upstreams};
 use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
@@ -180,13 +181,31 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
         Address,
         "where `/livez`, `/readyz`, `/metrics` and `POST /-/reload` are; keep it away from the public",
     );
+    settings.admin_token = admin.get(
+        "token",
+        SecretValue,
+        "none",
+        "opens `/-/` to other machines, as a bearer token or as the password of any user; at least 16 bytes",
+    );
     admin.finish();
+    root.set(
+        &mut settings.replicas,
+        "replicas",
+        count(1..=100_000),
+        "how many gateways run with these settings; `gateway check` warns of limits that each counts for itself",
+    );
+    let doc = "refuses all requests with 503, see below; a route may have its own";
+    let maintenance = root.table("maintenance", "none", doc).map(policies::maintenance);
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
     settings.authenticators = authenticators::read(&mut root);
     settings.limits = limits::read(&mut root);
     settings.routes =
         routes::read(&mut root, &settings.upstreams, &settings.authenticators, &settings.limits);
+    for route in &mut settings.routes {
+        let own = route.policies.maintenance.take();
+        route.policies.maintenance = own.or_else(|| maintenance.clone());
+    }
     if let Some(log) = observe::access_log(&mut root, &settings.routes) {
         settings.access_log = log;
     }
@@ -196,6 +215,8 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
 fn empty() -> Settings {
     Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
+        admin_token: None,
+        replicas: 1,
         drain_delay: time::Duration::ZERO,
         drain_timeout: time::Duration::from_secs(30),
         watch: true,

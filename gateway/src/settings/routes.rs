@@ -10,7 +10,7 @@ use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::{
     Action, Authenticator, Limit, PathMatch, Route, Segment, Upstream, access, actions, conflicts, domain,
-    edits, limits, paths, warning,
+    edits, limits, paths, policies, warning,
 };
 use crate::http::token;
 
@@ -109,6 +109,7 @@ fn route(
     }
     let (authentication, authorization) = access::read(&mut table, authenticators);
     let limits = limits::names(&mut table, known_limits);
+    let policies = policies::read(&mut table, path.as_ref());
     let max_body_bytes =
         table.get("max_body_bytes", size(0..=1 << 50), "the listener's", "the longest request body");
     let request_timeout = table.get(
@@ -146,6 +147,7 @@ fn route(
         action: action?,
         request_headers,
         response_headers,
+        policies,
         limits,
         max_body_bytes,
         request_timeout,

@@ -15,8 +15,15 @@ pub const TRUSTS_EVERYONE: &str = "trusts-everyone";
 /// A timeout can never pass, since another one that is shorter holds too.
 pub const TIMEOUT_ORDER: &str = "timeout-order";
 
+/// Tokens are accepted that may have been issued for another service.
+pub const TOKEN_WITHOUT_AUDIENCE: &str = "token-without-audience";
+/// Credentials come over a connection that others can read.
+pub const CREDENTIALS_WITHOUT_TLS: &str = "credentials-without-tls";
+/// A limit counts for each of several processes.
+pub const LIMIT_PER_PROCESS: &str = "limit-per-process";
+
 /// All of them, for `gateway check --allow`.
-pub const ALL: [&str; 7] = [
+pub const ALL: [&str; 10] = [
     CERTIFICATE_VALIDITY,
     READABLE_SECRET,
     SHADOWED_ROUTE,
@@ -24,6 +31,9 @@ pub const ALL: [&str; 7] = [
     PLAIN_TEXT_CREDENTIAL,
     TRUSTS_EVERYONE,
     TIMEOUT_ORDER,
+    TOKEN_WITHOUT_AUDIENCE,
+    CREDENTIALS_WITHOUT_TLS,
+    LIMIT_PER_PROCESS,
 ];
 
 #[cfg(test)]

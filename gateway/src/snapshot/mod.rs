@@ -8,17 +8,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
+
 use crate::exchange::{Exchange, Request};
 use crate::filter::authentication::{Authentication, Authenticators, IdentityFields};
 use crate::filter::authorization::Authorization;
 use crate::filter::body_limit::BodyLimit;
+use crate::filter::clients::Addresses;
+use crate::filter::compression::Compression;
+use crate::filter::cors::{self, Cors};
 use crate::filter::forwarded::Forwarded;
 use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
 use crate::filter::limits::Limits;
+use crate::filter::maintenance::Maintenance;
 use crate::filter::mirror::Mirror;
+use crate::filter::query_edits::QueryEdits;
 use crate::filter::redirect::Redirect;
+use crate::filter::response_limit::ResponseLimit;
 use crate::filter::rewrite::Rewrite;
+use crate::filter::security_headers::SecurityHeaders;
 use crate::filter::{Answer, Filter, respond};
+use crate::http::fields::Fields;
+use crate::http::target::Target;
 use crate::limit::Limit;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
@@ -39,6 +50,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// The settings as the admin page shows them, secrets masked.
     pub shown: String,
+    /// What opens the admin page to other machines.
+    pub admin_token: Option<settings::Secret>,
     routes: Vec<Arc<Route>>,
     /// How clients prove who they are.
     pub authenticators: Authenticators,
@@ -90,6 +103,10 @@ pub struct Route {
     pub request_timeout: Option<Duration>,
     /// The longest time of one try, instead of the upstream's.
     pub per_try_timeout: Option<Duration>,
+    /// Whether a HEAD is forwarded as a GET.
+    pub head_by_get: bool,
+    /// Whether it answers preflights for its methods (Fetch standard, section 3.3).
+    answers_preflights: bool,
     /// Whether the upstream is told the host of its endpoint in place of the client's.
     pub endpoint_host: bool,
 }
@@ -170,6 +187,7 @@ impl Snapshot {
         let routes: Vec<Arc<Route>> = settings.routes.iter().map(compile).collect();
         Self {
             shown: settings.shown.clone(),
+            admin_token: settings.admin_token.clone(),
             table: settings.routes.iter().zip(routes.iter().cloned()).collect(),
             routes,
             listeners: settings
@@ -208,8 +226,29 @@ impl Snapshot {
     ///
     /// No route takes the request, or the policy refuses its path.
     pub fn find(&self, request: &mut Request) -> Result<(&Route, Parameters), Refused> {
+        if let Some(asked) = cors::asked_method(&request.method, &request.fields)
+            && let Some(found) = self.find_preflight(asked, &mut request.target, &request.fields)
+        {
+            return Ok(found);
+        }
         let found = self.table.resolve(&mut request.target, &request.method, &request.fields)?;
         Ok((found.route, found.parameters()))
+    }
+
+    /// The route that answers a preflight: the one of the request that it asks for, since that may take no
+    /// OPTIONS.
+    fn find_preflight(
+        &self,
+        method: &[u8],
+        target: &mut Target,
+        fields: &Fields,
+    ) -> Option<(&Route, Parameters)> {
+        let method = Method::from_bytes(method).ok()?;
+        let mut settled = target.clone();
+        let found = self.table.resolve(&mut settled, &method, fields).ok()?;
+        let found = found.route.answers_preflights.then(|| (&**found.route, found.parameters()))?;
+        *target = settled;
+        Some(found)
     }
 }
 
@@ -245,6 +284,8 @@ impl Route {
             action,
             request_timeout: route.request_timeout,
             per_try_timeout: route.per_try_timeout,
+            head_by_get: route.policies.head_by_get,
+            answers_preflights: route.policies.cors.is_some(),
             endpoint_host,
         }
     }
@@ -258,6 +299,10 @@ fn filters(
 ) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
     let mut add = |filter: Option<Box<dyn Filter>>| filters.extend(filter);
+    let policies = &route.policies;
+    add(boxed(policies.clients.clone().map(Addresses)));
+    add(boxed(Cors::compile(policies.cors.as_ref())));
+    add(boxed(Maintenance::compile(policies.maintenance.as_ref())));
     let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
     for limits in Limits::compile(&route.name, route.limits.iter().filter_map(named).collect()) {
         add(Some(Box::new(limits)));
@@ -267,6 +312,8 @@ fn filters(
         add(Some(Box::new(Forwarded)));
         add(boxed(RequestHeaders::compile(route)));
         add(boxed(Rewrite::compile(forward, route)));
+        add(boxed(QueryEdits::compile(route)));
+        add(boxed(policies.max_response_bytes.map(ResponseLimit)));
         add(boxed(forward.mirror.as_ref().map(|mirror| Mirror {
             percent: mirror.percent,
             counters: process.metrics.upstream(&mirror.upstream),
@@ -274,7 +321,12 @@ fn filters(
     }
     add(boxed(Authentication::compile(route, authenticators)));
     add(boxed(Authorization::compile(route, authenticators)));
+    add(boxed(SecurityHeaders::compile(policies.security_headers.as_ref())));
     add(boxed(ResponseHeaders::compile(route)));
+    if matches!(route.action, settings::Action::Forward(_)) {
+        // Behind all that may say `no-transform`.
+        add(boxed(policies.compression.clone().map(Compression)));
+    }
     filters.sort_by_key(|filter| filter.phase());
     filters
 }
@@ -306,6 +358,13 @@ mod tests {
         rewrite = { prefix = '/x' }
         request_headers = { remove = ['cookie'] }
         max_body_bytes = 1
+        max_response_bytes = 1
+        clients = { deny = ['192.0.2.1'] }
+        cors = { origins = ['*'] }
+        maintenance = { enabled = true }
+        request_query = { remove = ['x'] }
+        security_headers = true
+        compression = true
         limits = ['early', 'late']
         authentication = { any = ['keys'] }
         authorization = [{ methods = ['GET'] }]

@@ -184,6 +184,37 @@ fn docker_runs_the_archive_with_nothing_allowed() {
 }
 
 #[test]
+fn as_process_1_of_any_user_it_has_a_worker_for_each_whole_processor_and_ends_in_peace() {
+    let _turn = turn();
+    if !targets() || !docker() {
+        return;
+    }
+    native();
+    let loaded = run(Command::new("docker").args(["load", "--input"]).arg(folder("native.tar")));
+    let image = loaded.rsplit(' ').next().unwrap();
+    let limits =
+        ["run", "--detach", "--read-only", "--cap-drop", "ALL", "--user", "12345:54321", "--cpus", "1.5"];
+    let container = run(Command::new("docker").args(limits).args(["--publish", "127.0.0.1::8080", image]));
+    let container = Container("docker", container);
+    let address = run(Command::new("docker").args(["port", &container.1, "8080/tcp"]));
+    assert!(get(&address, "/").starts_with("HTTP/1.1 200"));
+    let inspect = |field: &str| {
+        run(Command::new("docker").args([
+            "inspect",
+            "--format",
+            &format!("{{{{.State.{field}}}}}"),
+            &container.1,
+        ]))
+    };
+    // The quota of the control group, rounded down.
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", inspect("Pid"))).unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("worker-")).count(), 1);
+    run(Command::new("docker").args(["stop", "--time", "60", &container.1]));
+    assert_eq!(inspect("ExitCode"), "0", "SIGTERM was not enough");
+}
+
+#[test]
 fn podman_runs_the_archive() {
     let _turn = turn();
     if !targets() || !have_program("podman", "podman", &["info"]) {

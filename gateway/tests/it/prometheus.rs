@@ -56,6 +56,10 @@ impl Prometheus {
         let request =
             format!("GET /api/v1/query?query={encoded} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
         let answer = ask(self.address, request);
+        if answer.status == 503 {
+            // It has not started yet.
+            return Vec::new();
+        }
         let body: Value = serde_json::from_str(&answer.body).expect("JSON");
         assert_eq!(body["status"], "success", "{query}: {body}");
         body["data"]["result"].as_array().cloned().unwrap_or_default()

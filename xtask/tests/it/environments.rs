@@ -79,7 +79,7 @@ fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
     let (_, record) = get(&registry, &format!("/v2/owner/app/manifests/{}", record.as_str().unwrap()));
     put(&registry, &format!("{path}.sig"), MANIFEST, &record);
     put(&registry, &path, INDEX, list.replace(RECORD, "application/x.note").as_bytes());
-    to_production().code(3).says("it has never been in canary").says("--to canary");
+    to_production().code(3).says("the image has never been in canary").says("--to canary");
     workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(0);
     // What was said elsewhere stayed there, and what is said is of its own place.
     let records = |repository: &str| -> Vec<String> {
@@ -171,7 +171,7 @@ fn of_two_promotions_at_once_one_wins_and_the_other_says_so() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, _) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
-    // Both have seen that nothing runs there before either writes.
+    // Both have read the tag before either writes it.
     proxy.on("GET", "/manifests/1.", 2, Fault::Slow(200));
     let runs = std::thread::scope(|scope| {
         let promote = |version: &'static str| {
@@ -188,7 +188,7 @@ fn of_two_promotions_at_once_one_wins_and_the_other_says_so() {
             won += 1;
             assert_eq!(this, runs_there, "{version} says that it won: {}", run.stderr);
         } else {
-            run.code(1).says("another promotion to staging came in between");
+            run.code(1).says("another promotion to staging was faster");
         }
     }
     assert_eq!(won, 1);
@@ -209,7 +209,7 @@ fn while_one_promotion_waits_another_wins_and_the_first_says_so() {
         (first.join().unwrap(), second)
     });
     second.code(0);
-    first.code(1).says("another promotion to staging came in between").says(&digests[1]);
+    first.code(1).says("another promotion to staging was faster").says(&digests[1]);
     assert_eq!(tagged(&live.registry(), "owner/app", "staging").as_ref(), Some(&digests[1]));
     assert_eq!(proxy.count("PUT", "/manifests/staging"), 2, "the first did not write once more");
     let row = environment(&workshop, "staging");
@@ -225,7 +225,7 @@ fn a_registry_that_drops_what_it_took_is_told_from_another_promotion() {
     for (version, runs_there) in [("1.0.0", "nothing"), ("1.1.0", &digests[0])] {
         proxy.on("PUT", "/manifests/staging", 1, Fault::Answer(201, Vec::new(), ""));
         let promote = ["promote", version, "--to", "staging"];
-        let words = format!("the registry took this tag and does not have it: {runs_there} runs there");
+        let words = format!("the registry accepted the tag but does not return it: it names {runs_there}");
         workshop.run(&promote).code(1).says(&words);
         workshop.run(&promote).code(0);
     }
@@ -245,11 +245,11 @@ fn what_has_run_there_can_be_rolled_back_to_when_its_scan_is_old() {
         workshop.hello.write("xtask/image.toml", &settings(&registry).replace("name = \"staging\"\n", &days));
     };
     of(30);
-    promote("1.0.0").code(0).says("30 are allowed, and staging has run it before");
+    promote("1.0.0").code(0).says("the limit is 30, waived because staging has had the image before");
     let canary =
         settings(&registry).replace("name = \"canary\"\n", "name = \"canary\"\nscanned-within-days = 30\n");
     workshop.hello.write("xtask/image.toml", &canary);
-    workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(3).says("and 30 are allowed");
+    workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(3).says("the limit is 30");
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn what_it_is_taken_from_must_run_there_until_the_end() {
         workshop.run(&["promote", "1.1.0", "--to", "staging"]).code(0);
         run.join().unwrap()
     });
-    ran.code(3).says("it does not run in staging").says(&digests[1]);
+    ran.code(3).says("staging has another image").says(&digests[1]);
     assert_eq!(tagged(&live.registry(), "canary/app", "canary"), None);
 }
 
@@ -327,7 +327,7 @@ fn a_tag_that_was_written_by_other_means_has_no_record_until_it_is_promoted() {
     let (_, bytes) = get(&registry, "/v2/owner/app/manifests/1.0.0");
     put(&registry, "/v2/owner/app/manifests/staging", INDEX, &bytes);
     workshop.run(&["environments"]).code(0).says("unknown (no record)");
-    workshop.run(&["promote", &digests[0], "--to", "staging"]).code(0).says("runs there already");
+    workshop.run(&["promote", &digests[0], "--to", "staging"]).code(0).says("the tag already names it");
     assert!(environment(&workshop, "staging")["since"].is_string());
 }
 
@@ -352,7 +352,7 @@ fn what_is_pruned_elsewhere_can_still_be_rolled_back_to() {
     assert_eq!(tagged(&registry, "prod/app", "production").as_ref(), Some(&digests[0]));
     let row = environment(&workshop, "production");
     assert_eq!((&row["previous"], row["since"].is_string()), (&json!(digests[1]), true));
-    workshop.run(&["promote", "1.0.0", "--to", "production"]).code(1).says("there is no such image");
+    workshop.run(&["promote", "1.0.0", "--to", "production"]).code(1).says("the registry has no such image");
 }
 
 /// What refers to an image and its platforms, but for records: digests.

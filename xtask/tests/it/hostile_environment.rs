@@ -179,5 +179,5 @@ fn a_signature_is_made_and_found_in_any_environment() {
     }
     // Asking whether it is signed already reads cosign's answer too.
     let mut run = signing(workshop.command(&publish));
-    Ran::of(run.envs(HOSTILE)).code(0).says("this key has signed it already");
+    Ran::of(run.envs(HOSTILE)).code(0).says("already signed with this key");
 }

@@ -23,7 +23,7 @@ fn wrong_flags_and_settings_are_told_before_anything_is_built() {
         ("repository = \"ghcr.io/a b/c\"", "xtask/image.toml:2:14"),
         ("repository = \"ghcr.io/a/b:1\"", "a name without tag or digest"),
         ("[container]\nentrypoint = []", "entrypoint must name at least one"),
-        ("[container]\nenv = { \"A=B\" = \"\" }", "'A=B' is no name of an environment variable"),
+        ("[container]\nenv = { \"A=B\" = \"\" }", "'A=B' is not a name of an environment variable"),
         (
             "[container.healthcheck]\ncommand = [\"x\"]\ninterval = 99999999999",
             "interval must be from 1 to 86400",

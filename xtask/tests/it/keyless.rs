@@ -19,9 +19,9 @@ fn an_identity_that_is_no_regular_expression_is_refused_before_anything_is_asked
         [("", "it is empty"), ("(", "unclosed group"), ("*", "missing expression"), ("(?=a)", "look-around")]
     {
         let ran = workshop.run(&["verify", image, "--identity", identity]).code(2);
-        ran.says("is no regular expression").says(words);
+        ran.says("is not a regular expression").says(words);
     }
-    workshop.run(&["verify", image, "--identity", "x", "--issuer", "gitlab"]).code(2).says("is no URL");
+    workshop.run(&["verify", image, "--identity", "x", "--issuer", "gitlab"]).code(2).says("is not a URL");
     workshop
         .run(&["verify", image, "--issuer", "https://gitlab.com"])
         .code(2)
@@ -35,7 +35,7 @@ fn settings_of_a_private_sigstore_name_files_that_are_there() {
     let settings = "package = \"hello\"\n[sign]\ntrusted-root = \"root.json\"\n";
     workshop.hello.write("xtask/image.toml", settings);
     let ran = workshop.run(&["verify", image, "--identity", "x"]).code(2);
-    ran.says("xtask/image.toml: [sign] trusted-root").says("there is no file").says("root.json");
+    ran.says("xtask/image.toml: [sign] trusted-root").says("root.json does not exist");
     workshop.hello.write("xtask/image.toml", "package = \"hello\"\n");
     let mut verify = workshop.command(&["verify", image, "--identity", "x"]);
     Ran::of(verify.env("COSIGN_TRUSTED_ROOT", "/no/such/root.json")).code(2).says("COSIGN_TRUSTED_ROOT");
@@ -61,7 +61,7 @@ fn the_issuer_of_an_environment_is_its_own() {
     workshop.hello.write("xtask/image.toml", &environment(""));
     workshop.run(&[&promote[..], &["--issuer", "https://other.example"]].concat()).code(0);
     workshop.hello.write("xtask/image.toml", &environment("issuer = 'gitlab'\n"));
-    workshop.run(&promote).code(2).says("issuer 'gitlab' is no URL");
+    workshop.run(&promote).code(2).says("issuer 'gitlab' is not a URL");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
         let again = Ran::of(&mut publish).code(0).json();
         for name in ["sign", "attest"] {
             let step = again["steps"].as_array().unwrap().iter().find(|step| step["name"] == name).unwrap();
-            assert_eq!(step["outcome"], "this key has signed it already", "{name}");
+            assert_eq!(step["outcome"], "already signed with this key", "{name}");
         }
         assert_eq!(again["bytes_sent"], 0);
         // Another key has not signed it.
@@ -48,7 +48,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
         assert!(workshop.key_pair());
         let report = workshop.run(args).code(3).json();
         assert_eq!(check(&report, "signature").0, "failed", "{report}");
-        assert!(check(&report, "provenance").1.contains("not signed by whom"), "{report}");
+        assert!(check(&report, "provenance").1.contains("does not have the required signature"), "{report}");
     }
     let args = ["verify", "--json", &image];
     let failed = |more: &[&str], name: &str, words: &str| {
@@ -57,7 +57,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
         assert!(state == "failed" && detail.contains(words), "{detail}");
     };
     failed(&["--scanned-within", "1"], "scan", "days old");
-    failed(&["--builder", "https://github.com/"], "provenance", "is wanted");
+    failed(&["--builder", "https://github.com/"], "provenance", "is required");
     for _ in 0..2 {
         proxy.on("GET", "/blobs/", 2, Fault::Corrupt(3));
     }
@@ -216,7 +216,7 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
         let report = workshop.run(&["promote", &first, "--to", "production", "--json"]).code(0).json();
         assert_eq!(report["previous"], second.as_str());
         assert_eq!(tagged(&registry, "prod/app", "live").as_ref(), Some(&first));
-        workshop.run(&["promote", &first, "--to", "production"]).code(0).says("runs there already");
+        workshop.run(&["promote", &first, "--to", "production"]).code(0).says("the tag already names it");
     }
 }
 
@@ -235,7 +235,7 @@ fn where_a_signature_is_wanted_it_goes_along_and_is_verified_on_both_sides() {
         }
         let repository = format!("{registry}/owner/app");
         workshop.publish(&repository, &["1.0.0"]).code(0);
-        workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("does not take it: ");
+        workshop.run(&["promote", "1.0.0", "--to", "production"]).code(3).says("production requires more: ");
         assert_eq!(tagged(&registry, "prod/app", "production"), None);
         workshop.image(2, 1000);
         let args = ["publish", "--repository", &repository, "--tag", "1.1.0"];

@@ -63,7 +63,11 @@ fn pruning_leaves_all_that_something_kept_leads_to() {
         let report = workshop.run(&args).code(0).json();
         assert_eq!((&report["tags"], &report["held"]), (&json!(["1.3.0"]), &json!(["1.1.0", "1.2.0"])));
         assert_eq!(report["held_by"]["1.2.0"], json!({ "same": ["lts"], "leading": [] }));
-        workshop.run(&args[..3]).code(0).says("stays: staging names it too").says("stays: lts names it too");
+        workshop
+            .run(&args[..3])
+            .code(0)
+            .says("stays: staging names the same image")
+            .says("stays: lts names the same image");
         assert_eq!(report["deleted"], 0);
         assert!(tagged(&registry, "owner/app", "1.3.0").is_some(), "a dry run deletes nothing");
         let report = workshop.run(&[&args[..], &["--delete"]].concat()).code(0).json();

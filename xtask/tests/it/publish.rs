@@ -62,6 +62,26 @@ fn what_is_published_is_what_the_layout_has_and_a_second_time_sends_nothing() {
 }
 
 #[test]
+fn of_an_unchanged_image_nothing_is_put() {
+    let Some(live) = Live::docker() else { return };
+    let proxy = FaultProxy::start(live.address);
+    let workshop = Workshop::new(6);
+    let repository = format!("{}/owner/app", proxy.registry());
+    let tags = ["1.2.3", "1.2", "latest"];
+    workshop.publish(&repository, &tags).code(0);
+    let methods = ["POST", "PUT", "PATCH", "DELETE"];
+    let first = (methods.map(|method| proxy.count(method, "")), proxy.seen().len());
+    let report = workshop.publish(&repository, &tags).code(0).json();
+    assert!(states(&report).iter().all(|(_, state)| state == "unchanged"), "{report}");
+    let again = methods.map(|method| proxy.count(method, ""));
+    let more: Vec<_> = again.iter().zip(first.0).map(|(all, first)| all - first).collect();
+    // The upload that proves the right to push is opened and given up.
+    assert_eq!(more, [1, 0, 0, 1]);
+    let asked = proxy.seen().len() - first.1;
+    assert!(asked <= 31, "{asked} requests");
+}
+
+#[test]
 fn a_version_is_never_overwritten_by_other_bytes() {
     let Some(live) = Live::docker() else { return };
     let mut workshop = Workshop::new(7);
@@ -166,7 +186,7 @@ fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
     let other = workshop.hello.path().join("other").display().to_string();
     let args =
         ["publish", "--repository", &repository, "--tag", "1.0.0", "--image", &other, "--merge", &parts[1]];
-    workshop.run(&args).code(2).says("name an empty or a new folder for the joined image: --image DIR");
+    workshop.run(&args).code(2).says("name an empty or a new folder for the merged image: --image DIR");
     let args =
         ["publish", "--json", "--repository", &repository, "--tag", "1.0.0", "--merge", &parts[1], &parts[0]];
     // One of them alone is not what the settings say, however well it was scanned, or not scanned at all.

@@ -271,7 +271,7 @@ fn publish_requires_a_scan_of_the_same_image() {
     publish().code(3).says("has not been scanned");
     scan(&hello, &[]).code(0);
     hello.write("xtask/image.toml", &format!("{SETTINGS}require-trivy = true\n"));
-    publish().code(3).says("scanned without Trivy, which is required here");
+    publish().code(3).says("scanned without Trivy, which is required");
     hello.write("xtask/image.toml", SETTINGS);
     publish().code(0);
     // The word is about one image.

@@ -43,7 +43,7 @@ fn what_runs_in_an_environment_is_promoted_and_never_published() {
     workshop
         .publish(&ours, &["production"])
         .code(2)
-        .says("what runs in the environment production")
+        .says("the tag of the environment production")
         .says("cargo xtask promote TAG --to production");
     workshop.publish(&theirs, &["live"]).code(2).says("the environment live");
     for args in [&["tags"][..], &["publish"]] {
@@ -71,7 +71,7 @@ fn a_version_is_one_by_the_rules_whoever_names_it() {
     for branch in ["app-0.3.0", "app-0.3", "1.0-slim", "1.2.3-slim"] {
         for args in [&["publish"][..], &["tags"]] {
             let ran = on(&workshop, &format!("refs/heads/{branch}"), args).code(2);
-            ran.says(&format!("'{branch}', which belongs to releases"));
+            ran.says(&format!("'{branch}', which is reserved for releases"));
         }
     }
     assert_eq!(tagged(&live.registry(), "owner/app", "app-0.3.0"), Some(first));
@@ -89,9 +89,9 @@ fn lists_of_what_is_attached_are_not_published_over() {
     let list = format!("sha256-{}", &workshop.digest[7..]);
     let before = tagged(&registry, "owner/app", &list);
     for tag in [&list, &format!("{list}.sig"), "xtask-prune"] {
-        workshop.publish(&repository, &[tag]).code(2).says("belongs to");
+        workshop.publish(&repository, &[tag]).code(2).says("is reserved for");
         for args in [&["publish"][..], &["tags"]] {
-            on(&workshop, &format!("refs/heads/{tag}"), args).code(2).says("belongs to");
+            on(&workshop, &format!("refs/heads/{tag}"), args).code(2).says("is reserved for");
         }
     }
     assert_eq!(tagged(&registry, "owner/app", &list), before);
@@ -134,7 +134,7 @@ fn dates_are_no_versions() {
     let workshop = Workshop::new(1);
     workshop.hello.write("xtask/image.toml", &format!("package = \"hello\"\n{rules}"));
     let ran = workshop.run(&["tags"]).code(2);
-    ran.says("image.toml:2:1: schedule").says("belong to releases").says("{{date 'YYYYMMDD'}}");
+    ran.says("image.toml:2:1: schedule").says("are reserved for releases").says("{{date 'YYYYMMDD'}}");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn provenance_is_about_the_source_of_the_image() {
     };
     let ran = workshop.publish(&repository, &["0.9.0"]).code(0);
     let said = statement(&ran.json());
-    ran.says("and the files here are not").says("the image says that it is 0.3.0-dev");
+    ran.says("which is not the commit here").says("the image has the version 0.3.0-dev");
     let materials = said["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
     assert_eq!((materials.len(), &materials[0]["digest"]["gitCommit"]), (1, &old), "{said:#}");
     assert_eq!(said["predicate"]["runDetails"]["builder"]["id"], "urn:cargo-xtask:unknown");
@@ -228,7 +228,7 @@ fn a_release_is_not_published_as_another_one() {
     let mut workshop = workshop(&repository, "");
     let labels = json!({ "org.opencontainers.image.version": "1.0.0" });
     workshop.image_with(1, 1000, &labels);
-    workshop.publish(&repository, &["9.9.9"]).code(2).says("the image is the release 1.0.0").says("9.9.9");
+    workshop.publish(&repository, &["9.9.9"]).code(2).says("the image is release 1.0.0").says("9.9.9");
     workshop.publish(&repository, &["1.0.0", "main"]).code(0);
     assert_eq!(tagged(&live.registry(), "owner/app", "9.9.9"), None);
     workshop.run(&["verify", &format!("{repository}:1.0.0")]).code(0);

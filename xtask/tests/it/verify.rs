@@ -95,7 +95,7 @@ fn what_keeps_cosign_from_looking_is_no_missing_signature() {
     workshop.hello.write("garbage.pub", "garbage");
     let image = format!("{repository}:1.0.0");
     let ran = workshop.run(&["verify", &image, "--key", "garbage.pub"]).code(1);
-    ran.says("cosign could not tell who has signed it").says("garbage.pub");
+    ran.says("cosign could not verify the signature").says("garbage.pub");
     workshop
         .run(&["verify", &image, "--key", "missing.pub"])
         .code(2)
@@ -109,7 +109,11 @@ fn an_image_is_named_by_a_tag_or_a_digest_and_lists_something() {
     let workshop = Workshop::new(3);
     let repository = format!("{registry}/owner/app");
     workshop.publish(&repository, &["1.0.0", "latest"]).code(0);
-    workshop.run(&["verify", &repository]).code(2).says("which image of this repository?").says(":1.2.3");
+    workshop
+        .run(&["verify", &repository])
+        .code(2)
+        .says("the reference has neither a tag nor a digest")
+        .says(":1.2.3");
     let nothing = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] }).to_string();
     put(&registry, "/v2/owner/app/manifests/empty", INDEX, nothing.as_bytes());
     let ran = workshop.run(&["verify", "--json", &format!("{repository}:empty")]);
@@ -141,7 +145,7 @@ fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
     let key = ["--key", "cosign.pub"];
     workshop.publish(&repository, &["1.0.0"]).code(0);
     assert_eq!(check(&verify(&[]).code(0).json(), "scan").0, "ok");
-    fails(verify(&key), "scan", "not signed by whom is wanted");
+    fails(verify(&key), "scan", "does not have the required signature");
 
     let sbom = json!({ "bomFormat": "CycloneDX", "specVersion": "1.6", "of": workshop.digest });
     workshop.hello.write("target/sbom/hello.cdx.json", &sbom.to_string());
@@ -152,7 +156,7 @@ fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
     let again = publish_signed(&workshop, &repository).code(0).json();
     let steps = again["steps"].as_array().unwrap();
     let step = steps.iter().find(|step| step["name"] == "attest-documents").unwrap();
-    assert_eq!(step["outcome"], "this key has signed it already");
+    assert_eq!(step["outcome"], "already signed with this key");
 
     // Somebody else may push, says that a later scan passed, and brings a bill of materials.
     let later = json!({ "schema": "xtask.scan/1", "digest": workshop.digest, "passed": true, "time": "2025-01-02T03:04:05Z" });
@@ -182,12 +186,13 @@ fn an_image_without_a_passing_scan_fails_unless_that_is_asked_for() {
             json!({ "schema": "xtask.scan/1", "digest": workshop.digest, "passed": true, "time": time });
         workshop.hello.write("target/xtask/scan.json", &scan.to_string());
     };
-    for (time, words) in [("9999-01-01T00:00:00Z", "yet to come"), ("last week", "no time of RFC 3339")] {
+    for (time, words) in [("9999-01-01T00:00:00Z", "in the future"), ("last week", "not a time of RFC 3339")]
+    {
         scan(time);
         workshop.publish(&repository, &["1.0.0"]).code(1).says(words).says("cargo xtask scan");
     }
     workshop.hello.write("target/xtask/scan.json", "garbage");
-    workshop.publish(&repository, &["1.0.0"]).code(1).says("this is no result of a scan");
+    workshop.publish(&repository, &["1.0.0"]).code(1).says("not a result of a scan");
     let publish = || publish_unscanned(&workshop, &repository);
     publish().code(0).says("the image counts as not scanned").says("allowed: hotfix");
     let verify = |more: &[&str]| workshop.run(&[&["verify", "--json", &image], more].concat());

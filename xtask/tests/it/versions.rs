@@ -79,14 +79,14 @@ fn gits_settings_change_nothing() {
 fn a_tag_here_is_the_crates_version_whatever_the_run_is_for() {
     let history = History::new().tag("v9.9.9", 0);
     for reference in [None, Some("refs/heads/main"), Some("refs/tags/v9.9.9")] {
-        history.run(&["tags"], reference).code(2).says("the tag says 9.9.9").says("hello says 0.3.0");
+        history.run(&["tags"], reference).code(2).says("git's tag is version 9.9.9").says("hello has 0.3.0");
     }
     // Of two on one commit the one counts that the run is for, else the highest.
     let history = History::new().tag("v0.3.0", 0).tag("v0.3.1", 0);
     let run = |args: &[&str]| history.run(args, Some("refs/tags/v0.3.0")).code(0).stdout;
     assert_eq!(run(&["version"]), "0.3.0\n");
     assert!(run(&["tags"]).contains("0.3.0") && !run(&["tags"]).contains("0.3.1"));
-    history.run(&["version"], None).code(2).says("the tag says 0.3.1");
+    history.run(&["version"], None).code(2).says("git's tag is version 0.3.1");
 }
 
 #[test]
@@ -145,10 +145,10 @@ pattern = "{{version}}"
     let ran = hello.run(&["image", "--dry-run"]).code(2);
     for said in [
         "image.toml:2:10: expected a table, found string",
-        "image.toml:6:11: '{{major}}.{{minro}}': there is no 'minro'",
+        "image.toml:6:11: '{{major}}.{{minro}}': unknown name 'minro'",
         "image.toml:10:9: 'x-{{branch': '{{' without '}}'",
         "image.toml:14:11: '{{date 'YYYYMMDD' tz='Asia/Tokyo'}}': a date is",
-        "image.toml:15:10: '{{is_main}}': there is no 'is_main'",
+        "image.toml:15:10: '{{is_main}}': unknown name 'is_main'",
         "image.toml:18:8: type 'match' needs regular expressions",
         "image.toml:22:8: type 'pep440' is for Python's versions",
     ] {

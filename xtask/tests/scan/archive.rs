@@ -34,7 +34,7 @@ fn an_archive_is_scanned_as_a_layout_is() {
         "xtask/image.toml",
         &format!("{SETTINGS}yanked = true\nindex = 'http://me:hunter2@127.0.0.1:1'\n"),
     );
-    let index = scan(&hello, &[]).code(2).says("a login has no place");
+    let index = scan(&hello, &[]).code(2).says("the address contains a login");
     assert!(!format!("{from:?}{index:?}").contains("hunter2"), "{from:?}{index:?}");
     // Licences of an archive are those in Cargo.lock.
     hello.write("xtask/image.toml", &format!("{SETTINGS}licences = ['MIT']\n"));

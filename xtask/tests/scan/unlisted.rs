@@ -69,7 +69,7 @@ fn an_unknown_program_is_excepted_by_path_for_a_time() {
     entry("reason = 'a test'\n");
     scan(&[]).code(2).says(&place("the key 'expires' is missing"));
     entry("reason = 'a test'\nexpires = '2999-01-01'\n");
-    scan(&[]).code(2).says(&place("")).says("366 are the most");
+    scan(&[]).code(2).says(&place("")).says("the limit is 366");
     entry("reason = 'a test'\nexpires = '2020-01-01'\n");
     let over = scan(&[]).code(3).says(&format!("{TOOL}: the container starts this program"));
     over.says(&place(&format!("the exception for {TOOL} expired on 2020-01-01: a test")));

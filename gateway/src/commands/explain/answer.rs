@@ -1,13 +1,14 @@
 //! The way of a request through a snapshot.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Question;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Identity};
 use crate::filter::Verdict;
 use crate::http::hop;
 use crate::route::{Lookup, mismatches};
-use crate::settings::{self, Balance, Settings};
+use crate::settings::{self, AuthMethod, Balance, KeySource, Settings};
 use crate::snapshot::{Action, Route, Snapshot};
 use crate::upstream::Upstream;
 
@@ -26,6 +27,8 @@ pub struct Answer<'s> {
     pub parameters: Vec<(String, String)>,
     /// The filters: phase, name, and what became of the request.
     pub filters: Vec<(&'static str, &'static str, String)>,
+    /// Who sent the request, as the authenticators found.
+    pub identity: Option<Rc<Identity>>,
     /// What answers.
     pub outcome: String,
     /// The upstreams.
@@ -63,6 +66,7 @@ impl<'s> Answer<'s> {
             route: None,
             parameters: Vec::new(),
             filters: Vec::new(),
+            identity: None,
             outcome: String::new(),
             upstreams: Vec::new(),
             path: Default::default(),
@@ -113,7 +117,8 @@ impl<'s> Answer<'s> {
         }
         let others = others.into_iter().filter(|(_, other, _)| other.name != route.name);
         self.tell_others(others.map(|(_, route, why)| (route, why)), self.route);
-        self.follow(route, exchange);
+        let asks_network = taken.is_none_or(|taken| asks_network(settings, taken));
+        self.follow(route, exchange, asks_network);
     }
 
     fn tell_others(
@@ -132,13 +137,27 @@ impl<'s> Answer<'s> {
     }
 
     /// Runs the filters of the route and notes its action.
-    fn follow<'e>(&mut self, route: &'e Route, exchange: &mut Exchange<'e>) {
+    fn follow<'e>(&mut self, route: &'e Route, exchange: &mut Exchange<'e>, asks_network: bool) {
+        // For what a filter computes on another thread.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().ok().filter(|_| !asks_network);
         if let Err(refused) = hop::strip(&mut exchange.request.fields) {
             self.refuse(&refused);
         }
         for filter in &route.filters {
             let told = if self.outcome.is_empty() {
-                match filter.request(exchange) {
+                let mut verdict = filter.request(exchange);
+                if let Some(runtime) = &runtime {
+                    while let Verdict::Wait(wait) = verdict {
+                        verdict = runtime.block_on(wait)(exchange);
+                    }
+                }
+                match verdict {
+                    Verdict::Continue if filter.name() == "authentication" => {
+                        self.identity.clone_from(&exchange.identity);
+                        exchange.identity.as_deref().map_or("passes: not known".to_owned(), |identity| {
+                            format!("passes: {}", described(identity))
+                        })
+                    }
                     Verdict::Continue => "passes".to_owned(),
                     Verdict::Answer(answer) => {
                         self.outcome =
@@ -185,6 +204,24 @@ impl<'s> Answer<'s> {
             Action::Welcome => "answered with the built-in page".clone_into(&mut self.outcome),
         }
     }
+}
+
+/// Whether an authenticator of a route asks a service, or fetches keys.
+fn asks_network(settings: &Settings, route: &settings::Route) -> bool {
+    let named = route.authentication.iter().flat_map(|authentication| &authentication.any);
+    let known = named.filter_map(|name| settings.authenticators.iter().find(|one| one.name == *name));
+    known.map(|authenticator| &authenticator.method).any(|method| match method {
+        AuthMethod::ForwardAuth(_) => true,
+        AuthMethod::Jwt(jwt) => matches!(jwt.keys, KeySource::Url(_)),
+        AuthMethod::ApiKey(_) | AuthMethod::Basic(_) | AuthMethod::Certificate(_) => false,
+    })
+}
+
+/// Who sent the request.
+fn described(identity: &Identity) -> String {
+    let Identity { kind, authenticator, subject, groups, .. } = identity;
+    let groups = if groups.is_empty() { String::new() } else { format!(", groups {}", groups.join(", ")) };
+    format!("'{subject}' by '{authenticator}' ({}){groups}", kind.as_str())
 }
 
 fn target(exchange: &Exchange<'_>) -> String {

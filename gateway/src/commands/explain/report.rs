@@ -61,6 +61,14 @@ impl Answer<'_> {
                 ("result", Json::text(told)),
             ])
         });
+        let identity = self.identity.as_deref().map_or(Json::Null, |identity| {
+            Json::object([
+                ("authenticator", Json::text(&identity.authenticator)),
+                ("kind", Json::text(identity.kind.as_str())),
+                ("subject", Json::text(&identity.subject)),
+                ("groups", Json::list(identity.groups.iter().map(Json::text))),
+            ])
+        });
         let upstreams = self.upstreams.iter().map(|target| {
             Json::object([
                 ("name", Json::text(&target.name)),
@@ -87,6 +95,7 @@ impl Answer<'_> {
             ("route", route),
             ("parameters", Json::object(parameters)),
             ("filters", Json::list(filters)),
+            ("identity", identity),
             ("outcome", Json::text(&self.outcome)),
             ("path", pair(&self.path)),
             ("host", pair(&self.host)),

@@ -60,7 +60,7 @@ impl Method for ApiKeys {
         Found::Known(Rc::new(identity))
     }
 
-    fn challenge(&self) -> Option<&'static str> {
+    fn challenge(&self) -> Option<&str> {
         Some("ApiKey")
     }
 

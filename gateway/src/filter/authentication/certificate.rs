@@ -56,7 +56,7 @@ impl Method for Certificates {
         Found::KnownWith(identity, fields)
     }
 
-    fn challenge(&self) -> Option<&'static str> {
+    fn challenge(&self) -> Option<&str> {
         Some("ClientCertificate")
     }
 }

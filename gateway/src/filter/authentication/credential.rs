@@ -12,10 +12,7 @@ use crate::settings::Credential;
 /// section 11.6.2), and of another field too: which of several counts is read in different ways.
 pub fn find<'r>(request: &'r Request, place: &'r Credential) -> Option<Result<Cow<'r, [u8]>, ()>> {
     match place {
-        Credential::Bearer => only(request.fields.all(Name::Authorization)).and_then(|value| match value {
-            Ok(value) => after_scheme(value, b"bearer").map(|token| Ok(Cow::Borrowed(token))),
-            Err(()) => Some(Err(())),
-        }),
+        Credential::Bearer => of_scheme(request, b"bearer").map(|value| value.map(Cow::Borrowed)),
         Credential::Header(name) => {
             only(request.fields.named(name.as_bytes())).map(|value| value.map(Cow::Borrowed))
         }
@@ -29,14 +26,25 @@ pub fn find<'r>(request: &'r Request, place: &'r Credential) -> Option<Result<Co
     }
 }
 
+/// What `Authorization` holds for a scheme in lower case, if it is of that scheme.
+pub fn of_scheme<'r>(request: &'r Request, scheme: &[u8]) -> Option<Result<&'r [u8], ()>> {
+    match only(request.fields.all(Name::Authorization))? {
+        Ok(value) => after_scheme(value, scheme).map(Ok),
+        Err(()) => Some(Err(())),
+    }
+}
+
+/// Removes `Authorization` of a scheme in lower case.
+pub fn strip_scheme(request: &mut Request, scheme: &[u8]) {
+    request
+        .fields
+        .retain(|field| field.known != Name::Authorization || after_scheme(field.value, scheme).is_none());
+}
+
 /// Removes the credential at a place.
 pub fn strip(request: &mut Request, place: &Credential) {
     match place {
-        Credential::Bearer => {
-            request.fields.retain(|field| {
-                field.known != Name::Authorization || after_scheme(field.value, b"bearer").is_none()
-            });
-        }
+        Credential::Bearer => strip_scheme(request, b"bearer"),
         Credential::Header(name) => request.fields.remove_named(name.as_bytes()),
         Credential::Query(name) => request.target.remove_parameter(name),
         Credential::Cookie(name) => {

@@ -120,7 +120,7 @@ impl Method for ForwardAuth {
         }))
     }
 
-    fn challenge(&self) -> Option<&'static str> {
+    fn challenge(&self) -> Option<&str> {
         // The service challenges by itself.
         None
     }

@@ -190,7 +190,7 @@ impl Method for Jwt {
         }))
     }
 
-    fn challenge(&self) -> Option<&'static str> {
+    fn challenge(&self) -> Option<&str> {
         Some("Bearer")
     }
 

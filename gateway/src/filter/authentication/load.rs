@@ -8,10 +8,12 @@ use std::sync::Arc;
 use graviola::hashing::{Hash, Sha256};
 
 use super::api_key::ApiKeys;
+use super::basic::Basic;
 use super::certificate::{CLIENT_CERT, Certificates};
 use super::forward_auth::ForwardAuth;
 use super::jwt::{Jwt, Keys};
-use super::{Authenticator, Method};
+use super::passwords::Passwords;
+use super::{Authenticator, Method, users};
 use crate::dial::dns::Resolver;
 use crate::fetch::{Service, Url};
 use crate::jose::{KeySet, Remote, RemoteSettings, Rules};
@@ -27,6 +29,8 @@ pub struct Authenticators {
     /// The fields that they set, in lower case.
     fields: Vec<String>,
     remotes: Vec<Arc<Remote>>,
+    /// Users by the name of their authenticator.
+    passwords: HashMap<String, Arc<Passwords>>,
 }
 
 /// What is wrong, with the place in the settings.
@@ -43,7 +47,8 @@ pub fn hash_key(key: &[u8]) -> String {
 
 impl Authenticators {
     /// Makes the authenticators. Keys fetched by URL are taken over from `previous` where the settings of
-    /// their fetch are the same, so that an outage does not end with a reload.
+    /// their fetch are the same, so that an outage does not end with a reload; what is known of passwords is
+    /// where the users are the same.
     ///
     /// # Errors
     ///
@@ -59,6 +64,13 @@ impl Authenticators {
             let name = authenticator.name.clone();
             let method: Result<Arc<dyn Method>, Problems> = match &authenticator.method {
                 AuthMethod::ApiKey(keys) => api_keys(authenticator, keys).map(|made| Arc::new(made) as _),
+                AuthMethod::Basic(settings) => {
+                    let before = previous.and_then(|previous| previous.passwords.get(&name));
+                    passwords(authenticator, settings, before).map(|passwords| {
+                        all.passwords.insert(name.clone(), Arc::clone(&passwords));
+                        Arc::new(Basic::new(name.clone(), &settings.realm, settings.forward, passwords)) as _
+                    })
+                }
                 AuthMethod::Jwt(jwt) => {
                     let keys = key_source(authenticator, &jwt.keys, resolver, previous);
                     keys.map(|keys| {
@@ -203,25 +215,10 @@ fn api_keys(
     authenticator: &settings::Authenticator,
     settings: &settings::ApiKey,
 ) -> Result<ApiKeys, Problems> {
-    let mut problems = Vec::new();
     let mut keys = settings.keys.clone();
-    if let Some(file) = &settings.file {
-        let shown = file.path.display();
-        let read = read(&file.path).map_err(|error| vec![format!("'{shown}' cannot be read: {error}")]);
-        match read.and_then(|text| lines(&format!("'{shown}'"), &text)) {
-            Ok(found) => keys.extend(found),
-            Err(found) => problems.extend(found.into_iter().map(|text| (file.place, text))),
-        }
-    }
-    if let Some(variable) = &settings.variable {
-        let shown = format!("the variable {variable}");
-        let text =
-            std::env::var(variable).map_err(|_| vec![format!("{shown} is not set; set it to NAME:SHA256")]);
-        match text.and_then(|text| lines(&shown, &text)) {
-            Ok(found) => keys.extend(found),
-            Err(found) => problems.extend(found.into_iter().map(|text| (authenticator.place, text))),
-        }
-    }
+    let sources = (settings.file.as_ref(), settings.variable.as_deref());
+    let (found, mut problems) = from_sources(authenticator.place, sources, "NAME:SHA256", lines);
+    keys.extend(found);
     for (number, key) in keys.iter().enumerate() {
         if keys[..number].iter().any(|other| other.sha256 == key.sha256) {
             problems.push((
@@ -234,6 +231,55 @@ fn api_keys(
         return Err(problems);
     }
     Ok(ApiKeys::new(authenticator.name.clone(), settings.places.clone(), settings.forward, keys))
+}
+
+fn passwords(
+    authenticator: &settings::Authenticator,
+    settings: &settings::Basic,
+    before: Option<&Arc<Passwords>>,
+) -> Result<Arc<Passwords>, Problems> {
+    let sources = (settings.file.as_ref(), settings.variable.as_deref());
+    let (found, mut problems) = from_sources(authenticator.place, sources, "NAME:HASH", users::read);
+    for (number, user) in found.iter().enumerate() {
+        if found[..number].iter().any(|other| other.name == user.name) {
+            let text = format!("the user '{}' is in the file and in the variable; remove one", user.name);
+            problems.push((authenticator.place, text));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let (remember, most) = (settings.remember, settings.max_waiting);
+    match before {
+        Some(before) if before.is_same(&found, remember, most) => Ok(Arc::clone(before)),
+        _ => Passwords::new(found, remember, most).map_err(|error| vec![(authenticator.place, error)]),
+    }
+}
+
+/// What stands in a file and in an environment variable, and what is wrong with it. `form` is that of a
+/// line; `parse` gets a name for messages and the text.
+fn from_sources<T>(
+    place: Place,
+    (file, variable): (Option<&NamedFile>, Option<&str>),
+    form: &str,
+    parse: impl Fn(&str, &str) -> Result<Vec<T>, Vec<String>>,
+) -> (Vec<T>, Problems) {
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    let mut take = |place, found: Result<Vec<T>, Vec<String>>| match found {
+        Ok(found) => all.extend(found),
+        Err(found) => problems.extend(found.into_iter().map(|text| (place, text))),
+    };
+    if let Some(file) = file {
+        let shown = file.path.display();
+        let text = read(&file.path).map_err(|error| vec![format!("'{shown}' cannot be read: {error}")]);
+        take(file.place, text.and_then(|text| parse(&format!("'{shown}'"), &text)));
+    }
+    if let Some(variable) = variable {
+        let shown = format!("the variable {variable}");
+        let text = std::env::var(variable).map_err(|_| vec![format!("{shown} is not set; set it to {form}")]);
+        take(place, text.and_then(|text| parse(&shown, &text)));
+    }
+    (all, problems)
 }
 
 /// Reads keys, one a line: `NAME:SHA256` or `NAME:SHA256:GROUP,GROUP`. Lines that begin with `#` and

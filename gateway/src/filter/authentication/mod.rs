@@ -5,12 +5,16 @@
 //! sender, the request is refused: with 503 if one could not decide, otherwise with 401.
 
 mod api_key;
+mod basic;
 mod certificate;
 mod credential;
 mod failure;
 mod forward_auth;
 mod jwt;
 mod load;
+mod password;
+mod passwords;
+mod users;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,6 +27,7 @@ use crate::http::fields::Fields;
 use crate::settings;
 pub use failure::{Denied, Refused};
 pub use load::{Authenticators, hash_key};
+pub use password::hash_password;
 
 /// What an authenticator finds out about a request.
 enum Found {
@@ -51,7 +56,7 @@ trait Method: std::fmt::Debug + Send + Sync {
     fn find(self: Arc<Self>, exchange: &mut Exchange<'_>) -> Found;
 
     /// What a client without a credential is asked for (RFC 9110 section 11.6.1).
-    fn challenge(&self) -> Option<&'static str>;
+    fn challenge(&self) -> Option<&str>;
 
     /// Removes the credential before the request is forwarded.
     fn strip(&self, exchange: &mut Exchange<'_>) {

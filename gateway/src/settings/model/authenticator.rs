@@ -29,6 +29,8 @@ pub struct Authenticator {
 pub enum AuthMethod {
     /// By a key in a field, in the query or in a cookie.
     ApiKey(ApiKey),
+    /// By a name and a password (RFC 7617).
+    Basic(Basic),
     /// By a signed token (RFC 7519).
     Jwt(Box<Jwt>),
     /// By a certificate that the listener verified.
@@ -74,6 +76,23 @@ pub struct NamedKey {
     pub sha256: [u8; 32],
     /// What it belongs to.
     pub groups: Vec<String>,
+}
+
+/// Names and passwords.
+#[derive(Debug, Clone)]
+pub struct Basic {
+    /// What the client is asked for a password of.
+    pub realm: String,
+    /// A file with users.
+    pub file: Option<NamedFile>,
+    /// An environment variable with users.
+    pub variable: Option<String>,
+    /// Whether name and password are forwarded.
+    pub forward: bool,
+    /// How long a password that was right counts without another hash.
+    pub remember: Duration,
+    /// The most requests that wait for a hash at a time.
+    pub max_waiting: usize,
 }
 
 /// Signed tokens.

@@ -3,6 +3,7 @@
 mod authenticator;
 mod limit;
 mod listener;
+mod policy;
 mod route;
 mod template;
 mod upstream;
@@ -14,12 +15,15 @@ use super::Secret;
 use crate::observe::log_settings::LogSettings;
 
 pub use authenticator::{
-    AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, CertificateName, ClaimCondition,
+    AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, Basic, CertificateName, ClaimCondition,
     ClientCertificate, Credential, ForwardAuth, Jwt, KeySource, KeyUrl, NamedKey,
 };
 pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
+};
+pub use policy::{
+    ClientNetworks, Compression, Cors, Maintenance, Origin, Policies, QueryEdits, SecurityHeaders,
 };
 pub use route::{
     Action, Condition, Forward, HeaderEdits, HostRewrite, MAX_PARAMETERS, Mirror, PathMatch, PathRewrite,
@@ -46,6 +50,10 @@ pub struct Settings {
     pub access_log: LogSettings,
     /// The address of the admin listener.
     pub admin: SocketAddr,
+    /// What opens the admin page to other machines.
+    pub admin_token: Option<Secret>,
+    /// How many gateways run with these settings; only warnings depend on it.
+    pub replicas: usize,
     /// Where the gateway accepts requests.
     pub listeners: Vec<Listener>,
     /// The services behind the gateway.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::authenticator::{AccessRule, Authentication};
+use super::policy::Policies;
 use super::template::Template;
 use crate::http::path::Policy;
 use crate::settings::Place;
@@ -39,6 +40,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Changes to the fields of the response, also of a redirect or a fixed response.
     pub response_headers: HeaderEdits,
+    /// What it does beyond that.
+    pub policies: Policies,
     /// The names of its limits.
     pub limits: Vec<String>,
     /// The longest request body in bytes, instead of the listener's.
@@ -65,6 +68,7 @@ impl Default for Route {
             action: Action::Welcome,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
+            policies: Policies::default(),
             limits: Vec::new(),
             max_body_bytes: None,
             request_timeout: None,

@@ -112,6 +112,42 @@ fn other_sites_and_other_names_are_refused() {
     assert_eq!(get(gateway.admin, "/readyz").status, 200);
 }
 
+/// A request by another name than one of the loopback stands for one from another machine.
+#[test]
+fn a_token_opens_the_page() {
+    let token = file("0123456789abcdef\n");
+    let settings = |token: &str| {
+        format!(
+            "threads = 1\nadmin = {{ address = '127.0.0.1:0', token = {token} }}\n\
+             [[listeners]]\naddress = '127.0.0.1:0'\n[[routes]]\nrespond = {{ status = 204 }}\n"
+        )
+    };
+    let path = token.as_ref().to_str().expect("a path");
+    let gateway = Gateway::from_file(&file(&settings(&format!("{{ file = '{path}' }}"))));
+    let ask = |fields: &str| {
+        ask(gateway.admin, format!("GET /-/status HTTP/1.1\r\nHost: admin.example:8081\r\n{fields}\r\n"))
+    };
+    let table = [
+        ("", 401),
+        ("Authorization: Bearer 0123456789abcdef\r\n", 200),
+        ("Authorization: Basic YWRtaW46MDEyMzQ1Njc4OWFiY2RlZg==\r\n", 200),
+        ("Authorization: Bearer wrong\r\n", 401),
+        ("Authorization: Bearer 0123456789abcdef\r\nSec-Fetch-Site: cross-site\r\n", 403),
+    ];
+    for (fields, status) in table {
+        let answer = ask(fields);
+        assert_eq!(answer.status, status, "{fields}");
+        let challenges = answer.head.matches("www-authenticate: ").count();
+        assert_eq!(challenges, if status == 401 { 2 } else { 0 }, "{}", answer.head);
+    }
+    assert_eq!(get_page(&gateway, "/-/status").status, 200, "this machine needs no token");
+    let settings = file(&settings("'short'"));
+    let short = command(&["check", "--config"]).arg(&settings).output().expect("the program");
+    let said = String::from_utf8_lossy(&short.stderr);
+    assert_eq!(short.status.code(), Some(2), "{said}");
+    assert!(said.contains("shorter than 16 bytes"), "{said}");
+}
+
 #[test]
 fn top_prints_once_where_there_is_no_terminal() {
     let upstream = Upstream::saying("x");

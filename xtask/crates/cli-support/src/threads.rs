@@ -6,11 +6,28 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::Result;
 
-/// Concurrent requests. With more, registries answer 429.
+/// Concurrent requests of a long list. With more, registries answer 429.
 const MAX_CONCURRENT: usize = 8;
 
-/// Calls `ask` for each item and returns the answers in the order of the items. The first error ends it.
+/// Concurrent requests about one image, so that they take the time of one round trip.
+const MAX_AT_ONCE: usize = 32;
+
+/// Calls `ask` for each item, for several at the same time, and returns the answers in the order of the items.
+/// The first error ends it.
 pub fn each<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    each_of(MAX_CONCURRENT, items, ask)
+}
+
+/// The same for few items, up to 32 of them at the same time.
+pub fn at_once<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    each_of(MAX_AT_ONCE, items, ask)
+}
+
+fn each_of<T: Sync, R: Send>(
+    most: usize,
+    items: &[T],
+    ask: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let answers = Mutex::new((Vec::new(), None));
     let work = || {
@@ -29,7 +46,7 @@ pub fn each<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R> + Sync)
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..MAX_CONCURRENT.min(items.len()) {
+        for _ in 0..most.min(items.len()) {
             scope.spawn(work);
         }
     });
@@ -59,5 +76,7 @@ mod tests {
         );
         assert!(each(&items, |item| if *item == 50 { anyhow::bail!("no") } else { Ok(()) }).is_err());
         assert!(each(&[], |item: &u32| Ok(*item)).unwrap().is_empty());
+        let arrived = std::sync::Barrier::new(MAX_AT_ONCE);
+        at_once(&items[..MAX_AT_ONCE], |_| Ok(arrived.wait())).unwrap();
     }
 }

@@ -117,7 +117,7 @@ impl Finding {
         // A notice of one engine and a vulnerability of another are a vulnerability.
         self.kind = self.kind.min(other.kind);
         self.severity = self.severity.known_or_worse(other.severity);
-        // Excepted only where all engines except it.
+        // Excepted only if all engines except it.
         self.ignored = self.ignored.take().filter(|_| other.ignored.is_some());
         self.platforms.extend(other.platforms);
         self.found_by.extend(other.found_by);
@@ -136,8 +136,8 @@ impl Finding {
     }
 }
 
-/// Merges findings with a common id (CVE, GHSA, RUSTSEC), also where only a third finding connects two. Sorts them, worst
-/// first.
+/// Merges findings with a common id (CVE, GHSA, RUSTSEC), also if only a third finding has the ids of both. Sorts
+/// them, worst first.
 pub fn merge(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
     // Only findings about one version of one subject can be the same.
     let mut groups: BTreeMap<(String, String), Vec<Finding>> = BTreeMap::new();

@@ -118,6 +118,9 @@ pub struct GivenCredential {
     pub secret: Secret,
 }
 
+/// A variable with the text of Docker's file, which Docker reads before the file.
+const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
+
 /// The credential for a repository (`registry`, and the path in it for entries that Podman scopes).
 pub fn find(
     environment: &Environment,
@@ -139,6 +142,13 @@ pub fn find(
                 });
             }
         }
+    }
+    if let Some(text) = environment.get(AUTH_CONFIG)
+        && let Some((_, credential)) =
+            AuthFile::parse(Path::new(AUTH_CONFIG), text.as_bytes())?.entry(registry, repository)?
+    {
+        let source = CredentialSource::Variable(AUTH_CONFIG);
+        return Ok(FoundCredential { credential: Some(credential), source });
     }
     if let Some(path) = environment.docker_file()
         && let Some(found) = in_file(environment, &path, registry, repository)?

@@ -50,11 +50,16 @@ impl AuthFile {
                 return Err(error).context(Fault::failed("cannot read credentials").at(path.display()));
             }
         };
+        Self::parse(path, &bytes).map(Some)
+    }
+
+    /// Reads the text of a file; `path` is where it is from.
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let content = if bytes.trim_ascii().is_empty() {
             Content { auths: None, creds_store: None, cred_helpers: None }
         } else {
             // The parser's own message can quote what it stumbled over, and that may be a secret.
-            serde_json::from_slice(&bytes).map_err(|error| {
+            serde_json::from_slice(bytes).map_err(|error| {
                 let (line, column) = (error.line(), error.column());
                 let place = format!("{}:{line}:{column}", path.display());
                 Fault::failed("not a file of credentials as Docker and Podman write them")
@@ -62,7 +67,7 @@ impl AuthFile {
                     .hint("repair it, or move it away and log in again")
             })?
         };
-        Ok(Some(Self { path: path.to_owned(), content }))
+        Ok(Self { path: path.to_owned(), content })
     }
 
     /// The helper that keeps this registry's credentials alone.

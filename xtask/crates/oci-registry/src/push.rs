@@ -6,7 +6,7 @@ use ureq::http::header::CONTENT_TYPE;
 
 use super::client::Client;
 use super::pull::{MAX_MANIFEST_BYTES, docker_digest, header_value};
-use super::push_request::{Pushed, blob_exists, location, push_scope, uploads_url, with_query};
+use super::push_request::{OpenUpload, Pushed, blob_exists, location, push_scope, uploads_url, with_query};
 use super::reference::Reference;
 use super::refusal::Action;
 use super::retry::{RequestError, Transient};
@@ -42,12 +42,12 @@ impl Client {
         )
     }
 
-    /// Asks for the right to push: opens an upload and gives it up again (distribution-spec, "Pushing
-    /// blobs"). An error says why there is no such right. Nothing is stored.
-    pub fn check_push(&self, reference: &Reference) -> Result<()> {
+    /// Asks for the right to push by opening an upload (distribution-spec, "Pushing blobs"). An error says why
+    /// there is no such right. Nothing is stored; [`Client::cancel_upload`] gives the upload up.
+    pub fn open_upload(&self, reference: &Reference) -> Result<OpenUpload> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
-        let opened = self.retry(|| {
+        self.retry(|| {
             let mut call = Call {
                 method: Method::POST,
                 url: uploads_url(&session, reference)?,
@@ -57,19 +57,24 @@ impl Client {
                 redirects: Redirects::None,
             };
             let answer = session.write(&mut call)?;
-            location(&session, &answer)
-        })?;
+            location(&session, &answer).map(OpenUpload)
+        })
+    }
+
+    /// Gives up an upload that nothing was sent to. Registries remove uploads that nobody ends; some know no
+    /// other way, so a refusal is no error.
+    pub fn cancel_upload(&self, reference: &Reference, upload: &OpenUpload) {
+        let Ok(session) = self.session(reference) else { return };
+        let scopes = push_scope(reference);
         let mut call = Call {
             method: Method::DELETE,
-            url: opened,
+            url: upload.0.clone(),
             headers: Vec::new(),
             scopes: &scopes,
             content: Content::None,
             redirects: Redirects::None,
         };
-        // Registries sweep up uploads that nobody ends; some know no other way.
         drop(session.send(&mut call));
-        Ok(())
     }
 
     /// Lets a repository have a blob of another one in the same registry, without sending it
@@ -122,9 +127,35 @@ impl Client {
         size: u64,
         progress: &dyn Fn(u64),
     ) -> Result<Pushed> {
+        self.push(reference, open, digest, size, progress, false)
+    }
+
+    /// The same for a blob that the repository did not have when it was asked just now: it is asked again only
+    /// after a failure.
+    pub fn push_missing_blob(
+        &self,
+        reference: &Reference,
+        open: &mut Open<'_>,
+        digest: &Digest,
+        size: u64,
+        progress: &dyn Fn(u64),
+    ) -> Result<Pushed> {
+        self.push(reference, open, digest, size, progress, true)
+    }
+
+    fn push(
+        &self,
+        reference: &Reference,
+        open: &mut Open<'_>,
+        digest: &Digest,
+        size: u64,
+        progress: &dyn Fn(u64),
+        is_missing: bool,
+    ) -> Result<Pushed> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
         let mut upload = Upload::new(self, &session, reference, &scopes, *digest, size, open, progress);
+        upload.is_missing = is_missing;
         self.retry_transfer(size, || upload.attempt())
     }
 

@@ -23,6 +23,10 @@ pub enum Pushed {
     Sent,
 }
 
+/// An upload that was opened and that nothing was sent to.
+#[derive(Clone, Debug)]
+pub struct OpenUpload(pub(super) Uri);
+
 pub(super) fn push_scope(reference: &Reference) -> [Scope; 1] {
     [Scope { repository: reference.repository().to_owned(), action: Action::Push }]
 }

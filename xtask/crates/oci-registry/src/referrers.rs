@@ -4,8 +4,9 @@
 //! Registries without the referrers API, ghcr.io among them, keep the list in an index under the tag
 //! `sha256-<hex>`, which clients maintain.
 
+mod put;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -21,7 +22,7 @@ use super::tags::{MAX_LIST_BYTES, MAX_PAGES, next_page};
 use super::wire::Redirects;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
-use cli_support::threads::each;
+pub use put::PutReferrers;
 
 const INDEX_TYPE: &str = MANIFEST_TYPES[0];
 
@@ -30,12 +31,6 @@ const NO_TYPE: [&str; 2] = ["application/vnd.oci.empty.v1+json", "application/vn
 
 /// Entries of one list whose manifests are looked into.
 const MAX_INSPECTED: usize = 64;
-
-/// How long a list is left alone before it is asked for again, growing.
-const BETWEEN: Duration = Duration::from_millis(100);
-
-/// How often the fallback index is written when others write it at the same time.
-const ROUNDS: u32 = 5;
 
 /// A manifest that refers to another one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -188,133 +183,6 @@ impl Client {
         }
         Ok(())
     }
-
-    /// Pushes a manifest with a `subject`, as [`Client::put_referrers`] does.
-    pub fn put_referrer(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<Digest> {
-        let digests = self.put_referrers(reference, &[bytes], media_type)?;
-        Ok(digests.first().copied().unwrap_or_else(|| Digest::of(bytes)))
-    }
-
-    /// Pushes manifests with the same `subject`, so that [`Client::referrers`] of that subject finds them
-    /// (distribution-spec, "Pushing Manifests with Subject"); gives their digests.
-    ///
-    /// Where the registry takes no note of the subject, the fallback index is read, added to, written, and
-    /// read again until the entries are in it; every other entry stays as it is. Registries know no
-    /// conditional writes: of two that write at the very same moment, one may still lose its entries.
-    pub fn put_referrers(
-        &self,
-        reference: &Reference,
-        manifests: &[&[u8]],
-        media_type: &str,
-    ) -> Result<Vec<Digest>> {
-        self.put_referrers_or_refusal(reference, manifests, media_type)?
-    }
-
-    /// The same; the inner error says that the registry takes no referrers, or keeps no list of them.
-    pub fn put_referrers_or_refusal(
-        &self,
-        reference: &Reference,
-        manifests: &[&[u8]],
-        media_type: &str,
-    ) -> Result<Result<Vec<Digest>>> {
-        let (subject, abouts) = about(reference, manifests)?;
-        let put = each(manifests, |bytes| {
-            self.put_always(&reference.with_digest(Digest::of(bytes)), bytes, media_type)
-        })?;
-        let put = match put.into_iter().collect::<Result<Vec<_>>>() {
-            Ok(put) => put,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let mut entries = Vec::new();
-        for ((bytes, about), (digest, noted)) in manifests.iter().zip(abouts).zip(&put) {
-            if noted.as_ref().is_none_or(|noted| noted.trim() != subject.to_string()) {
-                entries.push(about.entry(media_type, digest, bytes.len()));
-            }
-        }
-        if !entries.is_empty()
-            && let Err(refused) = self.list_by_tag(reference, &subject, &entries)?
-        {
-            return Ok(Err(refused));
-        }
-        Ok(Ok(put.into_iter().map(|(digest, _)| digest).collect()))
-    }
-
-    /// Sees to it that what [`Client::put_referrers`] has put is listed a while later: others who wrote the
-    /// fallback index at the same moment may have left it out, and a registry may say that it took note of a
-    /// subject and have no list.
-    pub fn keep_referrers(&self, reference: &Reference, manifests: &[&[u8]], media_type: &str) -> Result<()> {
-        let (subject, abouts) = about(reference, manifests)?;
-        let of_manifest = |(bytes, about): (&&[u8], About)| {
-            let digest = Digest::of(bytes);
-            (digest, about.entry(media_type, &digest, bytes.len()))
-        };
-        let wanted: Vec<_> = manifests.iter().zip(abouts).map(of_manifest).collect();
-        // Runs that disturbed each other go on at different moments.
-        let apart = Duration::from_millis(u64::from(std::process::id() % 50));
-        for round in 0..ROUNDS {
-            std::thread::sleep((BETWEEN + apart) * round);
-            let by_api = self.referrers_by_api(reference, &subject)?.filter(|listed| !listed.is_empty());
-            let has_api = by_api.is_some();
-            let listed = by_api.map_or_else(|| self.referrers_by_tag(reference, &subject), Ok)?;
-            let is_listed = |digest: &Digest| listed.iter().any(|one| one.digest == *digest);
-            let lacking = wanted.iter().filter(|(digest, _)| !is_listed(digest));
-            let lacking: Vec<_> = lacking.map(|(_, entry)| entry.clone()).collect();
-            if lacking.is_empty() {
-                return Ok(());
-            }
-            if !has_api {
-                self.list_by_tag(reference, &subject, &lacking)??;
-            }
-        }
-        Err(Fault::failed("the registry accepted the referrers of this image but does not list them")
-            .at(reference.with_digest(subject))
-            .hint("run it again when nothing else is published; report it to the registry's operator if it stays so")
-            .into())
-    }
-
-    /// Adds these entries to the index under the fallback tag. The inner error says why the registry keeps no
-    /// such index.
-    fn list_by_tag(&self, reference: &Reference, subject: &Digest, entries: &[Value]) -> Result<Result<()>> {
-        let tag = fallback(reference, subject)?;
-        let no_list = |why: &str| {
-            Fault::failed(format!("the registry has no referrers API, and {why}"))
-                .at(&tag)
-                .hint("use a registry with the referrers API, or publish with --attach never")
-        };
-        let mut wrote = false;
-        for _ in 0..ROUNDS {
-            let mut current = self.manifest_if_any(&tag)?;
-            if current.as_ref().is_some_and(|current| current.digest == *subject) {
-                // Some registries read the tag as the digest that it is made of, and keep nothing under it.
-                let is_tag = self.tags_or_refusal(reference)?.is_ok_and(|tags| tags.contains(&tag.wanted()));
-                if !is_tag {
-                    if wrote {
-                        return Ok(Err(no_list("takes the tag for it as the digest of the image").into()));
-                    }
-                    current = None;
-                }
-            }
-            if current.as_ref().is_some_and(|current| !is_fallback(current, subject)) {
-                return Ok(Err(no_list("the tag for it names another manifest").into()));
-            }
-            if wrote && current.is_none() {
-                return Ok(Err(no_list("does not keep the tag for it").into()));
-            }
-            let current = current.as_ref().map(|manifest| manifest.bytes.as_slice());
-            let Some(updated) = with_entries(current, entries).context(format!("add to the index {tag}"))?
-            else {
-                return Ok(Ok(()));
-            };
-            if let Err(refused) = self.put_always(&tag, &updated, INDEX_TYPE)? {
-                return Ok(Err(refused.context(no_list("refuses the tag for it"))));
-            }
-            wrote = true;
-        }
-        Err(Fault::failed("other runs kept writing this index, and what was added is not in it")
-            .at(&tag)
-            .hint("run it again when nothing else is published")
-            .into())
-    }
 }
 
 /// What manifests that refer to the same subject say of themselves, and that subject.
@@ -369,25 +237,6 @@ fn entries(index: &[u8]) -> Option<Vec<Referrer>> {
     Some(manifests?.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect())
 }
 
-/// An index with these entries, the others unchanged; none where they are in it already.
-fn with_entries(index: Option<&[u8]>, entries: &[Value]) -> Result<Option<Vec<u8>>> {
-    let mut index: Value = match index {
-        Some(bytes) => serde_json::from_slice(bytes).context("read it")?,
-        None => json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] }),
-    };
-    let manifests = index.get_mut("manifests").and_then(Value::as_array_mut);
-    let manifests = manifests.ok_or_else(|| Fault::failed("it has no list of manifests"))?;
-    let lacking: Vec<_> = entries.iter().filter(|entry| !manifests.contains(entry)).collect();
-    if lacking.is_empty() {
-        return Ok(None);
-    }
-    for entry in lacking {
-        manifests.retain(|other| other.get("digest") != entry.get("digest"));
-        manifests.push(entry.clone());
-    }
-    Ok(Some(serde_json::to_vec(&index)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -396,23 +245,6 @@ mod tests {
         let digest = digest.to_string().repeat(64);
         serde_json::from_str(&format!(r#"{{"mediaType":"m","digest":"sha256:{digest}","size":1{more}}}"#))
             .unwrap()
-    }
-
-    #[test]
-    fn an_entry_is_added_once_and_others_stay_as_they_are() {
-        let first = entry('a', r#","artifactType":"t","x-unknown":[1]"#);
-        let index = with_entries(None, std::slice::from_ref(&first)).unwrap().unwrap();
-        let second = entry('b', "");
-        let both = with_entries(Some(&index), std::slice::from_ref(&second)).unwrap().unwrap();
-        assert_eq!(with_entries(Some(&both), std::slice::from_ref(&second)).unwrap(), None);
-        let better = entry('b', r#","artifactType":"u""#);
-        let both = with_entries(Some(&both), std::slice::from_ref(&better)).unwrap().unwrap();
-        let read: Value = serde_json::from_slice(&both).unwrap();
-        assert_eq!(read["manifests"], json!([first, better]));
-        assert_eq!((&read["schemaVersion"], &read["mediaType"]), (&json!(2), &json!(INDEX_TYPE)));
-        for bad in ["{}", "[]", "x", r#"{"manifests":{}}"#] {
-            assert!(with_entries(Some(bad.as_bytes()), std::slice::from_ref(&second)).is_err(), "{bad}");
-        }
     }
 
     #[test]

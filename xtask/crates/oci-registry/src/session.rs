@@ -43,6 +43,8 @@ struct State {
     found: BTreeMap<String, FoundCredential>,
     challenge: Option<Challenge>,
     tokens: Cache,
+    /// By what a token is for; locked while it is asked for, so that requests at the same time ask once.
+    orders: BTreeMap<String, Arc<Mutex<()>>>,
     /// Repositories that took a write.
     writable: BTreeSet<String>,
 }
@@ -154,7 +156,7 @@ impl Session {
             values.filter_map(|value| value.to_str().ok()).flat_map(challenge::parse).collect::<Vec<_>>();
         let Some(challenge) = best(&challenges) else { return Ok(answer) };
         self.state().challenge = Some(challenge.clone());
-        let Some(authorization) = self.authorization(&challenge, call.scopes, true)? else {
+        let Some(authorization) = self.authorization(&challenge, call.scopes, authorization.as_ref())? else {
             return Ok(answer);
         };
         // Read to its end, the connection can be used again.

@@ -31,6 +31,8 @@ pub(super) struct Upload<'a, 'o> {
     /// The upload that broke, and the length of chunks that the registry wants for it.
     broken: Option<Place>,
     has_sent: bool,
+    /// Whether the registry has just said that it does not have the blob.
+    pub(super) is_missing: bool,
 }
 
 #[derive(Clone)]
@@ -64,13 +66,14 @@ impl<'a, 'o> Upload<'a, 'o> {
             sent,
             broken,
             has_sent: false,
+            is_missing: false,
         }
     }
 
     /// Tries once, with whatever the last try has left behind.
     pub(super) fn attempt(&mut self) -> Result<Pushed, RequestError> {
         // Also after a failure: the registry may have finished what it could not answer.
-        if self.is_there()? {
+        if !std::mem::take(&mut self.is_missing) && self.is_there()? {
             return Ok(if self.has_sent { Pushed::Sent } else { Pushed::Present });
         }
         if let Some(place) = self.broken.clone() {

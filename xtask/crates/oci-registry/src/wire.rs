@@ -23,6 +23,10 @@ use cli_support::error::Fault;
 /// Redirects that are followed for one request.
 const MAX_REDIRECTS: usize = 5;
 
+/// Connections that are kept open: as many as there are requests at the same time, else most of them would be
+/// opened anew for each round trip.
+const MAX_IDLE: usize = 32;
+
 /// The connections of a client, kept open between requests.
 pub(super) struct Wire {
     timeouts: Timeouts,
@@ -193,6 +197,8 @@ impl Wire {
             .max_redirects_will_error(false)
             .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")))
             .proxy(proxy)
+            .max_idle_connections(MAX_IDLE)
+            .max_idle_connections_per_host(MAX_IDLE)
             .timeout_resolve(Some(self.timeouts.connect))
             .timeout_connect(Some(self.timeouts.connect))
             .timeout_recv_response(Some(self.timeouts.transfer()))

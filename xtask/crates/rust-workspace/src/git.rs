@@ -145,8 +145,8 @@ impl GitSource {
     pub fn doubt(&self) -> Option<&'static str> {
         let is_tagged = self.nearest.as_ref().is_some_and(|(_, ahead)| *ahead == 0);
         (self.shallow && !is_tagged).then_some(
-            "this clone is shallow: version tags and commits are missing, and the version is made of what is \
-             left; in a workflow give actions/checkout 'fetch-depth: 0', elsewhere git fetch --unshallow --tags",
+            "this clone is shallow: version tags and commits are missing, and the version may be wrong; \
+             in a workflow give actions/checkout 'fetch-depth: 0', elsewhere git fetch --unshallow --tags",
         )
     }
 

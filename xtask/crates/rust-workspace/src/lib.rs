@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod binary;
+pub mod elf;
 pub mod git;
 pub mod paths;
 pub mod settings;

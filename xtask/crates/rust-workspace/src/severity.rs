@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// The qualitative rating of CVSS, in ascending order.
 ///
-/// `Unknown` is the highest: a finding without a rating can be critical, so it fails until somebody has rated it.
+/// `Unknown` is the highest: a finding without a rating can be critical, so it fails until it is rated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {

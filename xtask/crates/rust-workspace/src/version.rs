@@ -2,7 +2,7 @@
 
 use semver::{BuildMetadata, Version};
 
-/// Where years begin; the major numbers of versions that are none are far below.
+/// Version numbers from this one on may be years.
 const FIRST_YEAR: u64 = 1900;
 
 /// Parses a tag such as `1.2.3` or `v1.2.3-rc.1` as a version. Build metadata after `+` is dropped: it does not order

@@ -1,4 +1,4 @@
-//! `cargo xtask environments`: what runs where, since when.
+//! `cargo xtask environments`: the image in each environment.
 
 use anyhow::Result;
 use clap::Args;
@@ -12,7 +12,7 @@ use oci_image::oci::{self, Index};
 use oci_registry::Client;
 use rust_workspace::settings::Workspace;
 
-/// Show what runs in each environment, and since when
+/// Show the image in each environment, and since when
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -41,7 +41,7 @@ struct Row {
 }
 
 impl Flags {
-    /// Looks, and tells.
+    /// Reads the records and prints them.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let repository = self.target.repository(workspace.settings.repository.as_deref())?;

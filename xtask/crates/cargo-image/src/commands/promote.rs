@@ -1,4 +1,4 @@
-//! `cargo xtask promote`: an image that is published, byte for byte, into an environment.
+//! `cargo xtask promote`: deploys a published image to an environment, byte for byte.
 
 use std::path::Path;
 
@@ -16,23 +16,23 @@ use cli_support::ui::{self, Ui};
 use rust_workspace::settings::{Environment, Sign, Workspace};
 use rust_workspace::tags::Event;
 
-/// Put a published image into an environment; rolling back is promoting an older one
+/// Deploy a published image to an environment, or roll back to an older one
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   cargo xtask promote 1.2.3 --to staging
-  cargo xtask promote --from staging --to production     what runs in the one, into the other
+  cargo xtask promote --from staging --to production     the image in staging
   cargo xtask promote sha256:… --to production           roll back to an older image
 
-Exit codes: 0 done, 1 failed, 2 usage or settings, 3 the environment does not take it")]
+Exit codes: 0 done, 1 failed, 2 usage or settings, 3 the environment requires more")]
 pub struct Flags {
-    /// A version, tag or digest; what runs in --from where there is none
+    /// A version, tag or digest [default: the image in --from]
     #[arg(value_name = "IMAGE", required_unless_present = "from")]
     image: Option<String>,
-    /// The environment, of `[[environments]]` in xtask/image.toml
+    /// An environment of `[[environments]]` in xtask/image.toml
     #[arg(long, value_name = "ENV")]
     to: String,
-    /// The environment that it must run in now
+    /// The environment in which the image must be now
     #[arg(long, value_name = "ENV")]
     from: Option<String>,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Plans, and then prints the plan or runs it.
+    /// Prints the plan, or runs it.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let setup = self.setup(&workspace)?;
@@ -101,13 +101,15 @@ impl Flags {
             .find(|other| other.at == to.at && other.environment.name != to.environment.name)
         {
             let (one, other) = (&to.environment.name, &other.environment.name);
-            return Err(Fault::usage(format!("{one} and {other} are the same place")).at(&to.at).into());
+            return Err(Fault::usage(format!("{one} and {other} have the same tag")).at(&to.at).into());
         }
         let (from, after) = (named(&self.from)?, named(&to.environment.after)?);
         let image = match (&self.image, &from) {
             (Some(text), _) => image(text, || Ok(repository.clone()))?,
             (None, Some(from)) => from.at.clone(),
-            (None, None) => return Err(Fault::usage("which image? a version, tag or digest").into()),
+            (None, None) => {
+                return Err(Fault::usage("no image is named: give a version, tag or digest").into());
+            }
         };
         places.must_know(&image)?;
         let event = Event::read(&workspace.root, &workspace.settings.tag_prefix);
@@ -124,7 +126,7 @@ impl Flags {
         })
     }
 
-    /// The issuer for an environment's identity: the settings', else the flag's, which must not differ.
+    /// The issuer for an environment's identity: that of the settings, else the flag's. They must not differ.
     fn issuer(&self, to: &Environment) -> Result<String, Fault> {
         match (to.issuer.as_deref(), self.trust.issuer()?) {
             (Some(set), Some(flag)) if set != flag => {
@@ -151,7 +153,7 @@ impl Flags {
             (None, None) => None,
         };
         Ok(Demands {
-            // A flag adds a demand where the environment has none; it never takes the place of one.
+            // A flag adds a requirement; it does not replace one of the environment.
             trust: match of_settings.filter(|_| to.signed) {
                 Some(trust) => Some(trust),
                 None => self.trust.trust(&sigstore)?,
@@ -167,21 +169,21 @@ fn plan(setup: &PromoteSetup) -> Plan<PromoteStep> {
     let mut plan = Plan::new("promote");
     let (to, place) = (&setup.to.environment.name, setup.to.at.to_string());
     let image = setup.image.to_string();
-    let reason = format!("the image, and what runs in {to} now");
+    let reason = format!("find the image, and the one in {to} now");
     plan.step("find", reason, [&image, &place], PromoteStep::Find);
     plan.step(
         "demands",
-        format!("what {to} asks of an image"),
+        format!("check what {to} requires"),
         [rust_workspace::settings::file(), &image],
         PromoteStep::Demands,
     );
     if setup.to.at.name() != setup.image.name() {
         let name = setup.to.at.name();
-        let reason = format!("the same bytes and all that refers to them, into {name}");
+        let reason = format!("copy the image and its referrers to {name}");
         plan.step("copy", reason, [&image], PromoteStep::Copy);
-        plan.step("verify", format!("all of it arrived, and {to} takes it"), [&name], PromoteStep::Verify);
+        plan.step("verify", format!("check the copy as {to} requires"), [&name], PromoteStep::Verify);
     }
-    plan.step("tag", format!("the same manifest under {place}"), [&image], PromoteStep::Tag);
-    plan.step("record", format!("by {}, as a referrer of it", setup.by), ["tag"], PromoteStep::Record);
+    plan.step("tag", format!("put the manifest under {place}"), [&image], PromoteStep::Tag);
+    plan.step("record", format!("attach a record: by {}", setup.by), ["tag"], PromoteStep::Record);
     plan
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask prune`: old versions out of a registry, and nothing that anything kept needs.
+//! `cargo xtask prune`: deletes old versions from a registry, and nothing that a kept image needs.
 
 use std::collections::BTreeSet;
 
@@ -14,26 +14,26 @@ use cli_support::ui::{self, Table, Ui};
 use rust_workspace::settings::Workspace;
 use rust_workspace::tags::Names;
 
-/// Delete old versions from the registry; shows what would go unless told --delete
+/// Delete old versions from the registry; without --delete, only list them
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What a kept tag, an index or a referrer of them leads to always stays; so does what runs in an environment.
+Everything that a kept tag reaches stays: platforms, indexes, referrers. So do images of environments.
 
 Examples:
-  cargo xtask prune --keep 10                       show what would go
-  cargo xtask prune --keep 10 --drop pr- --delete   delete it, and the images of pull requests too")]
+  cargo xtask prune --keep 10                       list what would be deleted
+  cargo xtask prune --keep 10 --drop pr- --delete   delete it, and images of pull requests")]
 pub struct Flags {
-    /// How many of the highest releases stay, of each form of tag that `[[tags]]` has, and as many versions
-    /// before a release
+    /// The number of highest releases to keep, for each form of tag in `[[tags]]`; the same number of pre-releases is
+    /// kept
     #[arg(long, value_name = "N")]
     keep: usize,
-    /// A tag that stays; again for more
+    /// Keep this tag (repeatable)
     #[arg(long, value_name = "TAG")]
     keep_tag: Vec<String>,
-    /// How tags begin that are no versions and go too: pr-, sha-; again for more
+    /// Also delete non-version tags with this prefix, such as pr- or sha- (repeatable)
     #[arg(long, value_name = "PREFIX")]
     drop: Vec<String>,
-    /// Really delete
+    /// Delete them
     #[arg(long)]
     delete: bool,
     #[command(flatten)]
@@ -44,16 +44,14 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Finds out, and tells or deletes.
+    /// Makes the plan, and prints it or deletes.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let repository = self.target.repository(workspace.settings.repository.as_deref())?;
         let ui = Ui::detect();
         let client = self.target.client(&repository, ui)?;
         if self.drop.iter().any(String::is_empty) {
-            return Err(Fault::usage("--drop '' would drop every tag")
-                .hint("name a prefix: --drop pr-")
-                .into());
+            return Err(Fault::usage("--drop '' matches every tag").hint("name a prefix: --drop pr-").into());
         }
         let mut tags: BTreeSet<String> = self.keep_tag.iter().cloned().collect();
         for tag in &tags {
@@ -101,7 +99,7 @@ impl Flags {
     }
 }
 
-/// What went or would go, for a person.
+/// The report for a terminal.
 fn shown(found: &PrunePlan, removed: &Removed, delete: bool, drop: &[String]) -> String {
     let mut table = Table::new(&["tag", "what happens"]);
     for tag in &found.tags {
@@ -109,9 +107,9 @@ fn shown(found: &PrunePlan, removed: &Removed, delete: bool, drop: &[String]) ->
         table.row([
             tag.as_str(),
             match (delete, spared) {
-                (_, true) => "stays: something was tagged meanwhile that needs it",
+                (_, true) => "stays: a tag that was written since then needs it",
                 (true, false) => "deleted",
-                (false, false) => "would go",
+                (false, false) => "would be deleted",
             },
         ]);
     }
@@ -122,10 +120,13 @@ fn shown(found: &PrunePlan, removed: &Removed, delete: bool, drop: &[String]) ->
     let mut text = if delete {
         format!("{table}\n{} of {count} manifests deleted\n", removed.deleted)
     } else {
-        format!("{table}\n{count} manifests would go, {} tags stay; --delete does it\n", found.kept)
+        format!(
+            "{table}\n{count} manifests would be deleted, {} tags stay; use --delete to delete them\n",
+            found.kept
+        )
     };
     if found.remains > 0 {
-        text += &format!("{} of them are left of a prune that broke off\n", found.remains);
+        text += &format!("{} of them remain from an unfinished prune\n", found.remains);
     }
     text
 }

@@ -89,13 +89,14 @@ impl Flags {
         }
         let parcel = read(&dir)?;
         let tags = self.tags(&facts, &to, &parcel, ui)?;
-        let setup = self.setup(&facts, to, tags, &parcel, ui)?;
+        let mut setup = self.setup(&facts, to, tags, &parcel, ui)?;
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let sigstore = Sigstore::of(&facts.workspace.settings.sign, &facts.workspace.root, get)?;
         let signer = self.sign.signer(get, |path| Path::new(path).is_file(), &sigstore)?;
         if signer.is_some() {
             need_cosign()?;
         }
+        setup.keep_first = signer.is_some() || self.attach == AttachMode::Require;
         let plan = plan(&setup, &parcel, &dir, signer);
         if self.dry_run {
             plan.print(self.json);
@@ -105,8 +106,7 @@ impl Flags {
         let mut work = PublishWork::new(setup, parcel, client)?;
         let steps = plan.run(&mut work, ui)?;
         let (digest, repository) = (work.parcel.digest(), work.setup.to.name());
-        let report =
-            PublishReport::new(repository, digest, work.rows, work.attached, work.sending.sent, steps);
+        let report = PublishReport::new(repository, digest, work.rows, work.attached, work.sent, steps);
         for warning in &work.warnings {
             ui.warn(&plain_line(warning));
         }
@@ -190,6 +190,7 @@ impl Flags {
             from: base.filter(|base| base.registry() == to.registry() && base.name() != to.name()),
             scan,
             attach: self.attach,
+            keep_first: false,
             needs_trivy,
             over,
             lacks: parcel.lacks(&facts.workspace.settings.platforms),

@@ -1,4 +1,4 @@
-//! `cargo xtask tags`: what the image would be published under.
+//! `cargo xtask tags`: the tags that publish would write.
 
 use std::borrow::Cow;
 
@@ -13,15 +13,15 @@ use oci_registry::Reference;
 use rust_workspace::settings::Settings;
 use rust_workspace::tags::{self, Derived, Rule, Tag};
 
-/// Say which tags the image would be published under
+/// List the tags that publish would write
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The rules are [[tags]] in xtask/image.toml; docs/publish.md explains them.
+The rules are [[tags]] in xtask/image.toml; docs/tags.md explains them.
 
 Examples:
   cargo xtask tags
   cargo xtask tags --json
-  GITHUB_ACTIONS=true GITHUB_REF=refs/tags/v1.2.3 cargo xtask tags    as a run for that tag would")]
+  GITHUB_ACTIONS=true GITHUB_REF=refs/tags/v1.2.3 cargo xtask tags    as in a run for that tag")]
 pub struct Flags {
     /// Print one JSON document
     #[arg(long)]
@@ -45,7 +45,7 @@ pub fn rules(settings: &Settings) -> Cow<'_, [Rule]> {
     if settings.tags.is_empty() { Cow::Owned(Rule::defaults()) } else { Cow::Borrowed(&settings.tags) }
 }
 
-/// Tags that somebody names, for the repository `to`.
+/// Tags of the command line, for the repository `to`.
 pub fn named(facts: &VersionReport, to: &Reference, names: &[String]) -> Result<Vec<Tag>> {
     let one = |name: &String| {
         let tag = with(facts, |facts| tags::named(facts, name))?;
@@ -73,7 +73,7 @@ fn with<T>(
     })
 }
 
-/// Refuses a tag that says what runs in an environment: only what meets its demands comes there.
+/// Refuses a tag of an environment: only `promote` writes it, after its checks.
 fn refuse_place(facts: &VersionReport, to: Option<&Reference>, tag: &Tag) -> Result<()> {
     for environment in &facts.workspace.settings.environments {
         let own = environment.repository.as_deref().map(str::parse::<Reference>).transpose()?;
@@ -81,11 +81,11 @@ fn refuse_place(facts: &VersionReport, to: Option<&Reference>, tag: &Tag) -> Res
         if is_here && environment.tag == tag.name {
             let (name, tag, rule) = (&environment.name, &tag.name, &tag.rule);
             return Err(Fault::usage(format!(
-                "{rule} gives the tag '{tag}', which says what runs in the environment {name}"
+                "{rule} gives the tag '{tag}', which is the tag of the environment {name}"
             ))
             .at(rust_workspace::settings::file())
             .hint(format!(
-                "publish it under another tag, and then: cargo xtask promote TAG --to {name}; a rule takes a prefix"
+                "publish under another tag, then run cargo xtask promote TAG --to {name}; or give the rule a prefix"
             ))
             .into());
         }
@@ -94,7 +94,7 @@ fn refuse_place(facts: &VersionReport, to: Option<&Reference>, tag: &Tag) -> Res
 }
 
 impl Flags {
-    /// Derives and tells.
+    /// Derives the tags and prints them.
     pub fn run(self) -> Result<()> {
         let facts = VersionReport::read()?;
         let to = facts.workspace.settings.repository.as_deref().map(str::parse).transpose()?;

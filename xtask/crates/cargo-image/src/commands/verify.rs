@@ -1,4 +1,4 @@
-//! `cargo xtask verify`: what a consumer would check of a published image.
+//! `cargo xtask verify`: checks a published image as a consumer would.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ Examples:
   cargo xtask verify 1.2.3 --issuer https://gitlab.com --identity '^https://gitlab\\.com/owner/app//'
   cargo xtask verify 1.2.3 --identity '^https://github\\.com/owner/app/\\.github/workflows/release\\.yml@refs/tags/v'
 
-Exit codes: 0 all is well, 1 failed, 2 usage or settings, 3 a check does not hold")]
+Exit codes: 0 all checks pass, 1 failed, 2 usage or settings, 3 a check does not pass")]
 pub struct Flags {
     /// The image: REPOSITORY:TAG, REPOSITORY@DIGEST, or a tag of xtask/image.toml's repository
     #[arg(value_name = "REF")]
@@ -32,25 +32,25 @@ pub struct Flags {
     /// The most days since the image was scanned
     #[arg(long, value_name = "DAYS")]
     scanned_within: Option<u64>,
-    /// The builder that the provenance must name, or how its name begins
+    /// The builder that the provenance must name, or a prefix of its name
     #[arg(long, value_name = "URL")]
     builder: Option<String>,
-    /// There must be a bill of materials
+    /// Require a bill of materials
     #[arg(long)]
     require_sbom: bool,
-    /// Take an image too whose provenance says why it was published without a passing scan
+    /// Accept an image that was published without a passing scan, for the reason in its provenance
     #[arg(long, conflicts_with = "scanned_within")]
     allow_unscanned: bool,
     /// Read a token for the registry from standard input
     #[arg(long)]
     token_stdin: bool,
-    /// The user that goes with the token; not needed at ghcr.io
+    /// The user of the token; ghcr.io does not need it
     #[arg(long, value_name = "NAME", requires = "token_stdin")]
     user: Option<String>,
-    /// Seconds of a registry's silence after which a request counts as failed [default: 60]
+    /// Seconds without data after which a request fails [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: Option<u64>,
-    /// Speak to the registry without TLS; those on this machine always are
+    /// Connect without TLS; registries on localhost never use TLS
     #[arg(long)]
     plain_http: bool,
     /// Print one JSON document
@@ -58,29 +58,29 @@ pub struct Flags {
     json: bool,
 }
 
-/// Whose signature is wanted.
+/// The required signature.
 #[derive(Args, Debug, Default)]
 pub struct TrustFlags {
-    /// The public key that must have signed: a file or a KMS URI
+    /// The public key of the required signature: a file or a KMS URI
     #[arg(long, value_name = "KEY", conflicts_with = "identity")]
     key: Option<String>,
-    /// The workflow that must have signed, as a regular expression for its URL
+    /// The workflow of the required signature, as a regular expression for its URL
     #[arg(long, value_name = "REGEX")]
     identity: Option<String>,
-    /// The issuer of that workflow's tokens [default: GitHub's]
+    /// The issuer of the workflow's tokens [default: GitHub's]
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
 }
 
 impl TrustFlags {
-    /// What the flags ask for, of a signature at this Sigstore.
+    /// The signature that the flags require, of this Sigstore.
     pub fn trust(&self, sigstore: &Sigstore) -> Result<Option<Trust>, Fault> {
         let issuer = self.issuer()?.unwrap_or(GITHUB_ISSUER).to_owned();
         match (&self.key, &self.identity) {
             (Some(key), _) => Trust::key(key, Path::new(""), "--key").map(Some),
             (None, Some(identity)) => {
                 check_regex(identity).map_err(|what| {
-                    Fault::usage(format!("--identity '{identity}' is no regular expression: {what}"))
+                    Fault::usage(format!("--identity '{identity}' is not a regular expression: {what}"))
                         .hint("the signer's URL, for example '^https://github\\.com/o/app/'")
                 })?;
                 let (identity, trusted_root) = (identity.clone(), sigstore.trusted_root.clone());
@@ -90,30 +90,32 @@ impl TrustFlags {
         }
     }
 
-    /// The issuer that is named.
+    /// The issuer of the flags.
     pub fn issuer(&self) -> Result<Option<&str>, Fault> {
         match self.issuer.as_deref() {
-            Some(issuer) if !is_issuer(issuer) => Err(Fault::usage(format!("--issuer '{issuer}' is no URL"))
-                .hint(format!("an issuer is named by its URL: {GITHUB_ISSUER}"))),
+            Some(issuer) if !is_issuer(issuer) => {
+                Err(Fault::usage(format!("--issuer '{issuer}' is not a URL"))
+                    .hint(format!("such as {GITHUB_ISSUER}")))
+            }
             issuer => Ok(issuer),
         }
     }
 
-    /// Whether a signer is named.
+    /// Whether no signer is named.
     pub fn is_empty(&self) -> bool {
         self.key.is_none() && self.identity.is_none()
     }
 }
 
-/// The image that a person names: in full, or by a tag or digest of `repository`, which is asked for only
-/// then. A repository alone is no image: what `latest` is changes under whoever looks.
+/// The image of an argument: a full reference, or a tag or digest of `repository`. A repository alone is refused,
+/// because its `latest` can move.
 pub fn image(text: &str, repository: impl FnOnce() -> Result<Reference>) -> Result<Reference> {
     if text.contains('/') {
         let image: Reference = text.parse()?;
         if image.tag().is_none() && image.digest().is_none() {
-            return Err(Fault::usage("which image of this repository?")
+            return Err(Fault::usage("the reference has neither a tag nor a digest")
                 .at(&image)
-                .hint(format!("a tag or a digest: {image}:1.2.3, {image}@sha256:…"))
+                .hint(format!("write {image}:1.2.3 or {image}@sha256:…"))
                 .into());
         }
         return Ok(image);
@@ -126,9 +128,9 @@ pub fn image(text: &str, repository: impl FnOnce() -> Result<Reference>) -> Resu
 }
 
 impl Flags {
-    /// Checks, and tells.
+    /// Runs the checks and prints them.
     pub fn run(self) -> Result<()> {
-        // Outside of a workspace there are no settings; settings with mistakes are no reason to go without them.
+        // Outside a workspace the defaults apply. Invalid settings are an error.
         let here = std::env::current_dir().context("the current folder")?;
         let in_workspace = here.ancestors().any(|dir| dir.join(rust_workspace::settings::file()).is_file());
         let workspace = if in_workspace { Some(Workspace::find()?) } else { None };
@@ -138,7 +140,7 @@ impl Flags {
             Target::default().repository(repository)
         })?;
         if self.trust.is_empty() && self.trust.issuer()?.is_some() {
-            return Err(Fault::usage("--issuer says who vouches for --identity, which is missing").into());
+            return Err(Fault::usage("--issuer needs --identity").into());
         }
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let sigstore = match &workspace {
@@ -198,6 +200,6 @@ impl Flags {
             return Ok(());
         }
         let lines: Vec<_> = failed.iter().map(|check| format!("{}: {}", check.name, check.detail)).collect();
-        Err(Fault::gate(format!("not as it should be: {}", lines.join("; "))).at(&at).into())
+        Err(Fault::gate(format!("checks failed: {}", lines.join("; "))).at(&at).into())
     }
 }

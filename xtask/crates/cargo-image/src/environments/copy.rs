@@ -1,5 +1,4 @@
-//! An image from one repository into another: the same bytes under the same digests, with all that refers
-//! to it.
+//! Copies an image from one repository into another: the same bytes under the same digests, with its referrers.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -8,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::reading::Reading;
+use super::record::names_promotions;
 use super::subject_of;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
@@ -16,31 +15,30 @@ use oci_image::oci::{self, Descriptor, Index, Manifest};
 use oci_image::walk::{Visit, walk};
 use oci_registry::{Client, Reference};
 
-/// What cosign adds to `sha256-<hex>` for the tags of signatures, attestations and bills of materials
-/// (cosign's SIGNATURE_SPEC.md), which are no referrers.
+/// Suffixes of cosign's tags `sha256-<hex>.…` for signatures, attestations and bills of materials (cosign,
+/// SIGNATURE_SPEC.md), which are not referrers.
 const OF_COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 
-/// One copy on its way.
+/// A copy.
 pub struct Copy<'a> {
     /// The client, for both registries.
     pub client: &'a Client,
-    /// Where the image is.
+    /// The source.
     pub from: &'a Reference,
-    /// Where it is wanted.
+    /// The destination.
     pub to: &'a Reference,
-    /// A folder for blobs between two registries.
+    /// A folder for blobs that pass through this machine.
     pub folder: &'a Path,
-    /// The bytes of blobs that were sent; what is mounted or there is not.
+    /// Bytes of the blobs that were sent; mounted and present blobs do not count.
     pub sent: u64,
-    /// How many manifests that refer to the image or to parts of it went along.
+    /// The number of copied manifests that refer to the image or to parts of it.
     pub referrers: usize,
 }
 
 impl Copy<'_> {
-    /// Copies the image, what refers to it or to its platforms, what refers to that, and so on. What a
-    /// referrer lists goes along, and what refers to that does not: anybody can list another image there.
-    /// Records of promotions stay: they tell of the repository that they are in. So does what could be one to
-    /// a reader other than this.
+    /// Copies the image, its referrers, their referrers and so on. An image that a referrer lists is copied without
+    /// its referrers: anybody can list another image there. Not copied: records of promotions, which are about the
+    /// repository that they are in.
     pub fn image(&mut self, digest: &Digest) -> Result<()> {
         let mut subjects = Vec::new();
         let top = self.below(digest, &mut subjects)?;
@@ -49,10 +47,9 @@ impl Copy<'_> {
         let mut seen: BTreeSet<Digest> = subjects.iter().copied().collect();
         while let Some(subject) = subjects.pop() {
             for referrer in self.client.referrers(self.from, &subject, None)? {
-                // A list that is kept under a tag may name anything, also what is gone.
+                // A list under a tag may name anything, also manifests that were deleted.
                 let refers = |manifest: oci_registry::Manifest| {
-                    subject_of(&manifest.bytes) == Some(subject)
-                        && Reading::of(&manifest.bytes) == Reading::Plain
+                    subject_of(&manifest.bytes) == Some(subject) && !names_promotions(&manifest.bytes)
                 };
                 let at = self.from.with_digest(referrer.digest);
                 if !seen.insert(referrer.digest) || !self.client.manifest_if_any(&at)?.is_some_and(refers) {
@@ -97,29 +94,22 @@ impl Copy<'_> {
         manifests.pop().context("the walk visits the first manifest")
     }
 
-    /// Refuses a part of an image that is more than a part of an image.
+    /// Refuses a part of an image that is a record of a promotion.
     fn must_be_plain(&self, manifest: &oci_registry::Manifest) -> Result<(), Fault> {
-        let (what, hint) = match Reading::of(&manifest.bytes) {
-            Reading::Plain => return Ok(()),
-            Reading::OfPromotions => (
-                "a record of a promotion is hidden in it",
-                "records are made by promotions alone: find out who pushed this",
-            ),
-            Reading::Ambiguous => (
-                "this manifest says two things: a key of it is there twice, or once more in another case",
-                "no tool writes that by itself: find out who pushed this",
-            ),
-        };
-        Err(Fault::gate(what).at(self.from.with_digest(manifest.digest)).hint(hint))
+        if !names_promotions(&manifest.bytes) {
+            return Ok(());
+        }
+        Err(Fault::gate("the image contains a record of a promotion")
+            .at(self.from.with_digest(manifest.digest))
+            .hint("only promotions write records: find out who pushed this manifest"))
     }
 
-    /// Copies what one of cosign's tags names. More signatures may have been made at the other place: those
-    /// stay, as long as none is missing among them.
+    /// Copies one of cosign's tags. The destination may have more signatures: those stay if it has all of the source.
     fn tagged(&mut self, tag: &str) -> Result<()> {
         let (from, to) = (self.from.with_tag(tag)?, self.to.with_tag(tag)?);
         let Some(head) = self.client.head_manifest(&from)? else { return Ok(()) };
         let manifest = self.below(&head.digest, &mut Vec::new())?;
-        if Reading::of(&manifest.bytes) != Reading::Plain {
+        if names_promotions(&manifest.bytes) {
             return Ok(());
         }
         let layers = |manifest: &oci_registry::Manifest| -> BTreeSet<Digest> {

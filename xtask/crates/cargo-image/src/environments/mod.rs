@@ -1,9 +1,8 @@
-//! Environments: which image runs where, how one gets there with the bytes that it has, and what may go.
+//! Environments: promotion and its record, copying, and pruning.
 
 mod copy;
 mod promote;
 pub mod prune;
-mod reading;
 mod record;
 
 pub use promote::{PromoteSetup, PromoteStep, PromoteWork, Promoted};
@@ -16,16 +15,16 @@ use cli_support::error::Fault;
 use oci_registry::Reference;
 use rust_workspace::settings::{Environment, Workspace};
 
-/// An environment and where its image is, by its tag.
+/// An environment and its tag.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// What the settings say of it.
+    /// Its settings.
     pub environment: Environment,
     /// Its tag in its repository.
     pub at: Reference,
 }
 
-/// The environments of a workspace, each in its place.
+/// The environments of a workspace, with their tags.
 #[derive(Debug)]
 pub struct Places {
     repository: Reference,
@@ -58,14 +57,13 @@ impl Places {
             } else {
                 format!("environments: {}", names.join(", "))
             };
-            Fault::usage(format!("there is no environment '{name}'"))
+            Fault::usage(format!("unknown environment '{name}'"))
                 .at(rust_workspace::settings::file())
                 .hint(hint)
         })
     }
 
-    /// Refuses an image of a repository that belongs neither to the workspace nor to an environment:
-    /// whoever owns that could say of it whatever an environment demands.
+    /// Refuses an image of an unknown repository: its owner could attach any statement to it.
     pub fn must_know(&self, image: &Reference) -> Result<(), Fault> {
         let known = self.all.iter().map(|place| &place.at).chain([&self.repository]);
         let mut names: Vec<_> = known.map(Reference::name).collect();
@@ -74,9 +72,9 @@ impl Places {
         if names.contains(&image.name()) {
             return Ok(());
         }
-        Err(Fault::usage("this repository is neither the workspace's nor an environment's")
+        Err(Fault::usage("unknown repository: it is neither the workspace's nor an environment's")
             .at(image)
-            .hint(format!("images are promoted from {}; publish it there first", names.join(", "))))
+            .hint(format!("publish it first to one of {}", names.join(", "))))
     }
 }
 

@@ -1,14 +1,12 @@
-//! The records of promotions: referrers of the image in the environment's repository.
+//! Records of promotions: referrers of the image in the environment's repository.
 //!
-//! A promotion leaves two, one before it writes the environment's tag and one after it: where the second
-//! is missing the run broke off in between, and the next one can say what happened. A record names the
-//! place that it was made for, and counts nowhere else. What a list of referrers says of a record counts for
-//! nothing: its own bytes do, in which its digest has a part.
+//! A promotion writes one record before it writes the environment's tag, and one after. Without the second one the run
+//! stopped in between, and the next run completes it. A record names its environment's tag and counts only there.
+//! Lists of referrers are not trusted: the record's own bytes are read.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::reading::Reading;
 use super::{Place, subject_of};
 use crate::publish::{Artifact, attach, keep};
 use cli_support::digest::Digest;
@@ -16,32 +14,41 @@ use cli_support::threads::each;
 use oci_image::oci::{self, Annotations, Descriptor};
 use oci_registry::Client;
 
-/// The artifact type of the record of a promotion that is done.
+/// The artifact type of the second record.
 const DONE: &str = "application/vnd.xtask.promotion.v1+json";
-/// That of one that is about to write the tag.
+/// The artifact type of the first record.
 const BEGUN: &str = "application/vnd.xtask.promotion-begun.v1+json";
 const PREFIX: &str = "xtask.promotion.";
+/// What the types and annotations of records contain, and nothing else does.
+const OF_RECORDS: &str = "xtask.promotion";
 
-/// That an image was promoted, or is about to be.
+/// Whether a manifest names promotions somewhere, also in JSON escapes or in another case.
+pub(super) fn names_promotions(manifest: &[u8]) -> bool {
+    let value: serde_json::Value = serde_json::from_slice(manifest).unwrap_or_default();
+    let texts = [String::from_utf8_lossy(manifest).into_owned(), value.to_string()];
+    texts.iter().any(|text| text.to_lowercase().contains(OF_RECORDS))
+}
+
+/// The record of a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Record {
     /// The environment.
     pub to: String,
     /// The environment's tag in its repository.
     pub place: String,
-    /// The environment that it came from, where somebody said so.
+    /// The environment of `--from`.
     pub from: Option<String>,
     /// The image.
     pub digest: Digest,
-    /// What ran there before.
+    /// The earlier image.
     pub previous: Option<Digest>,
-    /// Who did it.
+    /// The user.
     pub by: String,
-    /// When the tag was written, or was about to be; RFC 3339.
+    /// The time of writing the tag; RFC 3339.
     pub at: String,
     /// The run's URL.
     pub run: Option<String>,
-    /// The record of the promotion's beginning, where this is of its end.
+    /// In a second record, the digest of the first one.
     pub begun: Option<Digest>,
 }
 
@@ -66,7 +73,7 @@ impl Record {
         Ok(Artifact { kind, bytes: oci::to_bytes(self)?, annotations })
     }
 
-    /// The record that a manifest is, and of what kind; none where it is no record of its subject.
+    /// Parses a manifest; none if it is not a record about its subject.
     fn of(manifest: &[u8]) -> Option<(&'static str, Self)> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -74,7 +81,9 @@ impl Record {
             artifact_type: String,
             annotations: Annotations,
         }
-        if Reading::of(manifest) == Reading::Ambiguous {
+        // Readers of JSON differ about keys that are there twice. Records are written in one form, and no other counts.
+        let value: serde_json::Value = serde_json::from_slice(manifest).ok()?;
+        if oci::to_bytes(&value).ok()? != manifest {
             return None;
         }
         let artifact: Artifact = serde_json::from_slice(manifest).ok()?;
@@ -95,18 +104,17 @@ impl Record {
         (subject_of(manifest) == Some(record.digest)).then_some((kind, record))
     }
 
-    /// Attaches it before the tag is written; gives its digest.
+    /// Attaches the first record; returns its digest.
     pub fn begin(&self, client: &Client, place: &Place) -> Result<Digest> {
         self.attach(client, place, BEGUN)
     }
 
-    /// Attaches it when the tag is written.
+    /// Attaches the second record.
     pub fn end(&self, client: &Client, place: &Place) -> Result<()> {
         self.attach(client, place, DONE).map(drop)
     }
 
-    /// Sees to it that the record of the end is listed a moment after it was attached: another promotion may
-    /// have written the same list.
+    /// Adds the second record to the list of referrers again if another promotion has overwritten the list.
     pub fn keep(&self, client: &Client, place: &Place) -> Result<()> {
         keep(client, &place.at, &self.subject(client, place)?, &[self.artifact(DONE)?])
     }
@@ -114,7 +122,7 @@ impl Record {
     fn attach(&self, client: &Client, place: &Place, kind: &'static str) -> Result<Digest> {
         let subject = self.subject(client, place)?;
         let digests = attach(client, &place.at, &subject, &[self.artifact(kind)?])?;
-        digests.first().copied().ok_or_else(|| anyhow::anyhow!("the record was not attached"))
+        digests.first().copied().ok_or_else(|| anyhow::anyhow!("the registry did not attach the record"))
     }
 
     fn subject(&self, client: &Client, place: &Place) -> Result<Descriptor> {
@@ -125,27 +133,27 @@ impl Record {
     }
 }
 
-/// What is recorded of one image in one environment.
+/// The records of an image in an environment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// Its promotions, the oldest first.
+    /// Second records, the oldest first.
     done: Vec<Record>,
-    /// Those that were begun, with the digests of their records.
+    /// First records with their digests, the oldest first.
     begun: Vec<(Digest, Record)>,
 }
 
 impl History {
-    /// Asks the environment's repository, and no other.
+    /// Reads the records from the environment's repository.
     pub fn read(client: &Client, place: &Place, digest: &Digest) -> Result<Self> {
         let mut listed = client.referrers(&place.at, digest, None)?;
         listed.retain(|one| matches!(one.artifact_type.as_deref(), Some(DONE | BEGUN)));
-        // A list that is kept under a tag may name what is gone.
+        // A list under a tag may name manifests that were deleted.
         let manifests = each(&listed, |one| client.manifest_if_any(&place.at.with_digest(one.digest)))?;
         let manifests = manifests.into_iter().flatten();
         Ok(Self::of(manifests.map(|manifest| (manifest.digest, manifest.bytes)), place, digest))
     }
 
-    /// Of manifests and their digests.
+    /// The records among manifests.
     fn of(manifests: impl IntoIterator<Item = (Digest, Vec<u8>)>, place: &Place, digest: &Digest) -> Self {
         let counts = |record: &Record| {
             record.to == place.environment.name
@@ -165,17 +173,17 @@ impl History {
         history
     }
 
-    /// Whether it has been there.
+    /// Whether the image has been in the environment.
     pub fn has_been_there(&self) -> bool {
         !self.done.is_empty()
     }
 
-    /// How it came to run there now, given that it does; none where nothing says so.
+    /// The record of the present deployment; none if the last promotion is incomplete.
     pub fn current(&self) -> Option<&Record> {
         self.done.last().filter(|_| self.broken_off().is_none())
     }
 
-    /// The beginning, with its digest, of a promotion that was the last one and has no end.
+    /// The first record, with its digest, of an incomplete last promotion.
     pub fn broken_off(&self) -> Option<&(Digest, Record)> {
         let last = self.begun.last()?;
         let ended = self.done.iter().any(|done| done.begun == Some(last.0) || done.at >= last.1.at);
@@ -215,6 +223,21 @@ mod tests {
     /// A record's manifest under the digest of its time.
     fn at(kind: &'static str, record: &Record) -> (Digest, Vec<u8>) {
         (Digest::of(record.at.as_bytes()), manifest(kind, record))
+    }
+
+    #[test]
+    fn records_are_recognised_in_any_spelling() {
+        for (manifest, expected) in [
+            (r#"{"artifactType":"x","config":{"mediaType":"y"}}"#, false),
+            (r#"{"artifactType":"application/vnd.xtask.promotion.v1+json"}"#, true),
+            (r#"{"Config":{"mediaType":"application/vnd.XTASK.promotion.v1+json"}}"#, true),
+            (r#"{"artifactType":"application/vnd.\u0078task.promotion\u002ev1"}"#, true),
+            (r#"{"annotations":{"xtask.promotion.to":"staging"}}"#, true),
+            (r#"{"a":"xtask.promotion","a":"b"}"#, true),
+            ("[", false),
+        ] {
+            assert_eq!(names_promotions(manifest.as_bytes()), expected, "{manifest}");
+        }
     }
 
     #[test]

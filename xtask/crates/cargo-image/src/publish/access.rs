@@ -1,4 +1,4 @@
-//! The registry's credentials in the hands of a child.
+//! Passes the registry's credentials to a child process.
 
 use std::fs::{self, DirBuilder, File};
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use cli_support::temporary::Temporary;
 use cli_support::time::now;
 use oci_registry::auth::{CredentialSource, FoundCredential, HELPER};
 
-/// How the names of the folders below begin.
+/// The prefix of the folders below.
 const PREFIX: &str = "credentials-";
 
-/// Lends the registry's credentials to a child that reads Docker's file: through a credential helper that
-/// is this program, so that no token is in a file or an argument. Its folder goes away with it; those of
-/// runs that were killed go when the next one is made.
+/// Passes the registry's credentials to a child that reads Docker's configuration: through a credential helper that is
+/// this program, so that no token is in a file or an argument. Dropping it removes its folder; the next one removes
+/// those of killed runs.
 #[derive(Debug)]
 pub struct Access {
     found: FoundCredential,
@@ -25,19 +25,19 @@ pub struct Access {
 #[derive(Debug)]
 struct Lent {
     folder: Temporary,
-    /// Locked for as long as the folder is in use.
+    /// Locked while the folder is in use.
     _lock: File,
 }
 
 impl Access {
-    /// Access to `registry` with the credential that was found for it, by a folder of its own in `parent`.
-    /// What a child finds by itself is left to it.
+    /// Access to `registry` with the credential that was found for it, with a new folder in `parent`. A child that
+    /// finds the credential itself needs no folder.
     pub fn new(parent: &Path, registry: &str, found: FoundCredential) -> Result<Self> {
         let lent = if found.is_ours() { Some(Lent::new(parent, registry)?) } else { None };
         Ok(Self { found, lent })
     }
 
-    /// The same command, with the credential at hand.
+    /// The command with access to the credential.
     pub fn lend(&self, cmd: Cmd) -> Cmd {
         let Some(lent) = &self.lent else {
             // The child asks the helper, and the helper may ask the environment.
@@ -57,11 +57,11 @@ impl Access {
 impl Lent {
     fn new(parent: &Path, registry: &str) -> Result<Self> {
         fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
-        // Nobody sweeps while a folder is there and its lock is not yet taken.
+        // No other process removes a folder before its lock is taken.
         let path = parent.join(".credentials.lock");
         let making = File::create(&path).with_context(|| path.display().to_string())?;
         making.lock().with_context(|| path.display().to_string())?;
-        sweep(parent);
+        remove_unused(parent);
         let folder = private(unused(parent, PREFIX))?;
         let at = || folder.path().display().to_string();
         let lock = File::create(folder.path().join("lock")).with_context(at)?;
@@ -71,7 +71,7 @@ impl Lent {
     }
 }
 
-/// Puts the helper and the file that names it in place.
+/// Writes the helper and the configuration that names it.
 fn fill(folder: &Path, registry: &str) -> Result<()> {
     let program = folder.join(format!("docker-credential-{HELPER}{}", std::env::consts::EXE_SUFFIX));
     let own = std::env::current_exe().context("this program's own path")?;
@@ -82,7 +82,7 @@ fn fill(folder: &Path, registry: &str) -> Result<()> {
     Ok(fs::write(folder.join("config.json"), config.to_string())?)
 }
 
-/// A new folder, for files of a run that has no folder of its own, which its owner alone can look into.
+/// A new temporary folder that only its owner can read.
 pub fn private_folder() -> Result<Temporary> {
     private(unused(&std::env::temp_dir(), "xtask-"))
 }
@@ -96,21 +96,21 @@ fn private(folder: PathBuf) -> Result<Temporary> {
     Ok(Temporary::new(folder))
 }
 
-/// A name that nothing has; creating the folder says if that is no longer so.
+/// An unused name. If it is taken meanwhile, creating the folder fails.
 fn unused(parent: &Path, prefix: &str) -> PathBuf {
     let name = |number: u32| parent.join(format!("{prefix}{}-{}-{number}", std::process::id(), now()));
     (0..u32::MAX).map(name).find(|folder| !folder.exists()).unwrap_or_else(|| name(u32::MAX))
 }
 
-/// Removes the folders whose owners have ended without doing so.
-fn sweep(parent: &Path) {
+/// Removes the folders of processes that have ended.
+fn remove_unused(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
         let is_used = File::open(entry.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
         if !is_used {
-            // One that another user made stays; it is not ours to remove.
+            // A folder of another user cannot be removed.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use cli_support::digest::Digest;
 use cli_support::threads::each;
 use oci_image::oci::{self, Annotations, Descriptor};
-use oci_registry::{Client, Pushed, Reference};
+use oci_registry::{Client, Pushed, PutReferrers, Reference};
 
 /// Whether documents are attached to the image.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,8 +67,9 @@ pub fn attach(
     subject: &Descriptor,
     artifacts: &[Artifact],
 ) -> Result<Vec<Digest>> {
-    each(&blobs(artifacts), |bytes| push(client, to, bytes))?;
-    refer(client, to, subject, artifacts)?
+    each(&blobs(artifacts), |bytes| push(client, to, bytes, false))?;
+    let manifests = manifests(subject, artifacts)?;
+    client.put_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
 }
 
 /// The blobs of documents, each once.
@@ -80,17 +81,17 @@ pub fn blobs(artifacts: &[Artifact]) -> Vec<&[u8]> {
     blobs.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Puts the referrers of documents whose blobs are there. The inner error says that the registry takes no
-/// referrers, or keeps no list of them.
+/// Puts the referrers of documents whose blobs are there; they are listed later. The inner error says that the
+/// registry takes no referrers.
 pub fn refer(
     client: &Client,
     to: &Reference,
     subject: &Descriptor,
     artifacts: &[Artifact],
-) -> Result<Result<Vec<Digest>>> {
+) -> Result<Result<PutReferrers>> {
     let manifests = manifests(subject, artifacts)?;
     let manifests: Vec<_> = manifests.iter().map(Vec::as_slice).collect();
-    client.put_referrers_or_refusal(to, &manifests, oci::MANIFEST)
+    client.put_referrers_unlisted(to, &manifests, oci::MANIFEST)
 }
 
 /// Sees to it that they are still listed, where others wrote the same list.
@@ -103,10 +104,16 @@ fn manifests(subject: &Descriptor, artifacts: &[Artifact]) -> Result<Vec<Vec<u8>
     artifacts.iter().map(|artifact| artifact.manifest(subject)).collect()
 }
 
-/// Sees to it that the repository has a blob that is at hand.
-pub fn push(client: &Client, to: &Reference, bytes: &[u8]) -> Result<Pushed> {
+/// Sees to it that the repository has a blob that is at hand. `is_missing` is whether it was asked for just now, and was
+/// not there.
+pub fn push(client: &Client, to: &Reference, bytes: &[u8], is_missing: bool) -> Result<Pushed> {
     let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
-    client.push_blob(to, &mut open, &Digest::of(bytes), bytes.len() as u64, &|_| ())
+    let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
+    if is_missing {
+        client.push_missing_blob(to, &mut open, &digest, size, &|_| ())
+    } else {
+        client.push_blob(to, &mut open, &digest, size, &|_| ())
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Signatures, by cosign: keyless where a CI vouches for the run, a key pair elsewhere.
+//! Signs with cosign: keyless in CI with an identity, otherwise with a key.
 
 use std::fs;
 use std::path::Path;
@@ -11,16 +11,17 @@ use cli_support::error::Fault;
 use cli_support::process::{Cmd, Need, find};
 use rust_workspace::settings::Sign;
 
-/// A signing config that names no service: with a key pair, nothing is told to a public log.
+/// A signing config without services: a signature with a key is not recorded in a public log.
 const NO_SERVICES: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
 
-/// The variables by which cosign finds the identity of a job: GitHub's, and GitLab's or any other token.
+/// The variables in which cosign finds the identity of a job: GitHub's, and GitLab's or any other token.
 const IDENTITIES: [&str; 2] = ["ACTIONS_ID_TOKEN_REQUEST_URL", "SIGSTORE_ID_TOKEN"];
 
-/// How an image is signed, as `--sign` asks for it.
+/// The value of `--sign`.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SigningMode {
-    /// Keyless in a job with an identity (GitHub's `id-token: write`, SIGSTORE_ID_TOKEN), else with COSIGN_KEY where that is set, else not at all
+    /// Keyless in a job with an identity (GitHub's `id-token: write`, SIGSTORE_ID_TOKEN), otherwise with COSIGN_KEY if
+    /// it is set, otherwise not at all
     #[default]
     Auto,
     /// By the identity of the job, recorded in the log of Sigstore
@@ -34,15 +35,15 @@ pub enum SigningMode {
 /// The Sigstore of keyless signatures: files that cosign reads, the public Sigstore's where unset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sigstore {
-    /// What signatures are verified with.
+    /// The trusted root, which verifies signatures.
     pub trusted_root: Option<String>,
     /// The services that sign.
     pub signing_config: Option<String>,
 }
 
 impl Sigstore {
-    /// Of the settings of the workspace at `root`; what those leave open, of COSIGN_TRUSTED_ROOT and
-    /// COSIGN_SIGNING_CONFIG. An error where a file is not there.
+    /// Reads the settings of the workspace at `root`, and for unset keys COSIGN_TRUSTED_ROOT and
+    /// COSIGN_SIGNING_CONFIG. An error if a file does not exist.
     pub fn of(settings: &Sign, root: &Path, get: impl Fn(&str) -> Option<String>) -> Result<Self, Fault> {
         let file = |set: &Option<String>, key: &str, variable: &str| {
             let (path, place) = match (set, get(variable)) {
@@ -54,7 +55,7 @@ impl Sigstore {
             };
             match path.to_str() {
                 Some(text) if path.is_file() => Ok(Some(text.to_owned())),
-                _ => Err(Fault::usage(format!("there is no file {}", path.display())).at(place).hint(
+                _ => Err(Fault::usage(format!("the file {} does not exist", path.display())).at(place).hint(
                     "`cosign trusted-root create` and `cosign signing-config create` make these files",
                 )),
             }
@@ -66,18 +67,17 @@ impl Sigstore {
     }
 }
 
-/// Who signs.
+/// The signer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signer {
     /// The job's identity, at this Sigstore.
     Keyless(Sigstore),
-    /// A key, as cosign's `--key` names it; never the key itself.
+    /// A key, as an argument of cosign's `--key`; never the key itself.
     Key(String),
 }
 
 impl SigningMode {
-    /// The signer; none where nothing is to be signed. `get` answers for environment variables, `is_file` for
-    /// paths.
+    /// The signer; none if nothing is signed. `get` reads environment variables, `is_file` looks for files.
     pub fn signer(
         self,
         get: impl Fn(&str) -> Option<String>,
@@ -95,30 +95,29 @@ impl SigningMode {
             )),
             Self::Key => key()?.map(Some).ok_or_else(|| {
                 Fault::usage("--sign key: COSIGN_KEY is not set")
-                    .hint("cosign generate-key-pair; then COSIGN_KEY is the file or its content, COSIGN_PASSWORD its password")
+                    .hint("run cosign generate-key-pair; set COSIGN_KEY to the file or its content, COSIGN_PASSWORD to its password")
             }),
         }
     }
 }
 
-/// What cosign's `--key` may be told of COSIGN_KEY: arguments, plans and errors show it, so that whatever is
-/// neither a file nor a KMS URI, and so perhaps a key, goes nowhere.
+/// The argument of cosign's `--key` for COSIGN_KEY. Arguments, plans and errors are shown, so a value that is neither
+/// a file nor a KMS URI is never passed on: it may be a key.
 fn key_name(key: &str, is_file: impl Fn(&str) -> bool) -> Result<String, Fault> {
     let wrong = |what: &str| Fault::usage(format!("COSIGN_KEY {what}")).at("environment");
     if key.trim_start().starts_with("-----BEGIN") {
         Ok("env://COSIGN_KEY".to_owned())
     } else if key.contains("pin-value") {
-        Err(wrong("holds the PIN of a token").hint("take it out, and set COSIGN_PKCS11_PIN to it"))
+        Err(wrong("contains the PIN of a token").hint("set COSIGN_PKCS11_PIN instead"))
     } else if is_file(key) || is_uri(key) {
         Ok(key.to_owned())
     } else {
-        Err(wrong("is neither a key in PEM, nor a file that is there, nor a KMS URI").hint(
-            "cosign generate-key-pair makes cosign.key: COSIGN_KEY is that path, or the file's whole content",
-        ))
+        Err(wrong("is neither a key in PEM, nor an existing file, nor a KMS URI")
+            .hint("set it to the path or the content of cosign.key, which cosign generate-key-pair makes"))
     }
 }
 
-/// Whether a key is named as a URI with nothing in it that could be a password.
+/// Whether this is a URI without a password.
 pub(super) fn is_uri(key: &str) -> bool {
     let word = |scheme: &str| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -129,7 +128,7 @@ pub(super) fn is_uri(key: &str) -> bool {
     has_scheme && !key.contains(['@', '\n']) && !key.contains("pin-value")
 }
 
-/// An error where cosign is not here.
+/// An error if cosign is not installed.
 pub fn need_cosign() -> Result<(), Fault> {
     match find("cosign") {
         Some(_) => Ok(()),
@@ -139,13 +138,13 @@ pub fn need_cosign() -> Result<(), Fault> {
 }
 
 impl Signer {
-    /// The command that signs an image and each of its platforms. `folder` is for a file of ours.
+    /// The command that signs an image and each of its platforms. `folder` is for temporary files.
     pub fn command(&self, image: &str, folder: &Path, plain_http: bool) -> Cmd {
         let cmd = Cmd::new("cosign").args(["sign", "--yes", "--recursive"]);
         self.finish(cmd, image, folder, plain_http)
     }
 
-    /// Writes what the command reads.
+    /// Writes the files that the command reads.
     pub fn prepare(&self, folder: &Path) -> Result<()> {
         if matches!(self, Self::Keyless(_)) {
             return Ok(());
@@ -156,9 +155,9 @@ impl Signer {
     }
 
     /// The command that signs a statement, whose predicate is at [`StatementKind::path`], and attaches it.
-    pub fn attest(&self, said: StatementKind, image: &str, folder: &Path, plain_http: bool) -> Cmd {
-        let cmd = Cmd::new("cosign").args(["attest", "--yes", "--type", said.kind()]);
-        self.finish(cmd.arg("--predicate").arg(said.path(folder)), image, folder, plain_http)
+    pub fn attest(&self, kind: StatementKind, image: &str, folder: &Path, plain_http: bool) -> Cmd {
+        let cmd = Cmd::new("cosign").args(["attest", "--yes", "--type", kind.kind()]);
+        self.finish(cmd.arg("--predicate").arg(kind.path(folder)), image, folder, plain_http)
     }
 
     fn finish(&self, cmd: Cmd, image: &str, folder: &Path, plain_http: bool) -> Cmd {

@@ -1,4 +1,4 @@
-//! What is to be sent: an image's index, the manifests below it, the blobs below those.
+//! The content of an image to publish: its index, manifests and blobs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,25 +11,25 @@ use oci_image::layout::Layout;
 use oci_image::oci::{self, Annotations, Descriptor, Index, Manifest, PlatformSpec};
 use oci_image::platform::Platform;
 
-/// An image in a layout, all of it there.
+/// A complete image in a layout.
 #[derive(Debug, Clone)]
 pub struct ImageBundle {
-    /// Where its bytes are.
+    /// The layout.
     pub layout: Layout,
-    /// The image index; the manifest where the layout has one and no index.
+    /// The image index, or the only manifest of a layout without an index.
     pub top: Descriptor,
     /// The manifests below the index.
     pub manifests: Vec<Descriptor>,
     /// Configurations and layers, each once, the largest first.
     pub blobs: Vec<Descriptor>,
-    /// What each of its images runs on, as the index says, else as the image's configuration does.
+    /// The platforms, by the index or else by the configurations.
     pub platforms: Vec<PlatformSpec>,
     /// The annotations of the top.
     pub annotations: Annotations,
 }
 
 impl ImageBundle {
-    /// Reads the layout at `dir`. Every blob must be there, whole.
+    /// Reads the layout at `dir`. An error if a blob is missing or incomplete.
     pub fn read(dir: &Path) -> Result<Self> {
         let layout = Layout::open(dir)?;
         let entries = layout.index()?.manifests;
@@ -57,7 +57,7 @@ impl ImageBundle {
             if !entry.is_manifest() {
                 bail!(
                     Fault::failed(format!(
-                        "the index lists something that is no image: {}",
+                        "the index lists an entry that is not an image: {}",
                         entry.media_type
                     ))
                     .at(dir.display())
@@ -83,7 +83,7 @@ impl ImageBundle {
         self.manifests.iter().chain((!self.top.is_index()).then_some(&self.top))
     }
 
-    /// Those of these platforms that it has nothing for.
+    /// The platforms of `wanted` that it does not have.
     pub fn lacks(&self, wanted: &[Platform]) -> Vec<Platform> {
         let has = |platform: Platform| self.platforms.iter().any(|spec| spec.is(platform));
         wanted.iter().copied().filter(|platform| !has(*platform)).collect()
@@ -94,7 +94,7 @@ impl ImageBundle {
         self.blobs.iter().map(|blob| blob.size).sum()
     }
 
-    /// An annotation by the end of its key, `version`.
+    /// An annotation of the image-spec by the end of its key, such as `version`.
     pub fn label(&self, name: &str) -> Option<&str> {
         self.annotations.get(&format!("org.opencontainers.image.{name}")).map(String::as_str)
     }

@@ -1,4 +1,4 @@
-//! Which release an image says that it is.
+//! The release version of a published image.
 
 use anyhow::Result;
 use semver::Version;
@@ -11,8 +11,8 @@ use rust_workspace::version::version_of;
 
 const VERSION: &str = "org.opencontainers.image.version";
 
-/// The release that the image with this digest says that it is, by an annotation of its index or manifest
-/// or by a label of its configuration; none where it names none, or a pre-release.
+/// The release version in an annotation of the image's index or manifest, or in a label of its configuration; none if
+/// there is none, or a pre-release.
 pub fn image_version(client: &Client, at: &Reference, digest: &Digest) -> Result<Option<Version>> {
     let top = client.manifest(&at.with_digest(*digest))?;
     let mut document = read(&top.bytes);

@@ -13,7 +13,7 @@ use oci_image::oci::Annotations;
 /// A kind of document.
 #[derive(Debug)]
 pub struct DocumentKind {
-    /// Its name, for people.
+    /// Its name in messages.
     pub name: &'static str,
     /// The media type of the document, and the artifact type of its referrer.
     pub media_type: &'static str,
@@ -34,11 +34,11 @@ pub struct DocumentKind {
 pub enum SignedBy {
     /// It is signed itself, as this statement.
     Statement(StatementKind),
-    /// Its digest is in the signed list of documents: documents are long, and a public log is not for them.
+    /// Its digest is in the signed list of documents: long documents do not belong in a public log.
     Digest,
 }
 
-/// The annotation that says what an in-toto statement is about.
+/// The annotation with the predicate type of an in-toto statement.
 const PREDICATE: &str = "in-toto.io/predicate-type";
 
 /// SLSA provenance.

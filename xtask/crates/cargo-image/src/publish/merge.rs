@@ -1,4 +1,4 @@
-//! Images of one platform each, made on different machines, into one image of all: by digest, byte for byte.
+//! Merges images of single platforms, built on different machines, into one image.
 
 use std::fs::File;
 use std::io;
@@ -13,15 +13,15 @@ use oci_image::layout::Layout;
 use oci_image::oci::{self, Annotations, Descriptor, Index};
 use oci_image::platform::Platform;
 
-/// Joins the images of the layouts at `dirs` in the layout at `output`: the same index as `cargo xtask
-/// image` makes of all platforms at once. An error where they are not of one source, or two are of one
-/// platform and differ. Gives the index's digest.
+/// Merges the images of the layouts at `dirs` into the layout at `output`, with the same index that `cargo xtask
+/// image` writes for all platforms. An error if they have different sources, or one platform twice with different
+/// content. Returns the index's digest.
 pub fn merge(dirs: &[PathBuf], output: &Path) -> Result<Digest> {
     let parcels = dirs.iter().map(|dir| ImageBundle::read(dir)).collect::<Result<Vec<_>>>()?;
     let manifests = join(&parcels)?;
-    // Where it goes is called otherwise here than where an image is made.
+    // The flag has another name in this command.
     Layout::may_write(output)
-        .map_err(|fault| fault.hint("name an empty or a new folder for the joined image: --image DIR"))?;
+        .map_err(|fault| fault.hint("name an empty or a new folder for the merged image: --image DIR"))?;
     let layout = Layout::create(output)?;
     for parcel in &parcels {
         for blob in parcel.blobs.iter().chain(parcel.images()) {
@@ -39,7 +39,7 @@ pub fn merge(dirs: &[PathBuf], output: &Path) -> Result<Digest> {
     Ok(digest)
 }
 
-/// Every platform's manifest, once, in the order of an index.
+/// The manifest of each platform, in the order of an index.
 fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
     let mut all: Vec<Descriptor> = Vec::new();
     for parcel in parcels {
@@ -47,13 +47,13 @@ fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
         if let Some(first) = parcels.first().filter(|first| first.annotations != parcel.annotations) {
             let (ours, theirs) = (parcel.label("revision"), first.label("revision"));
             return Err(Fault::usage(format!(
-                "it is of {}, and {} is of {}",
+                "it is built from {}, but {} from {}",
                 ours.unwrap_or("another source"),
                 first.layout.dir().display(),
                 theirs.unwrap_or("another source")
             ))
             .at(at())
-            .hint("make each of the same commit, with the same settings"));
+            .hint("build all from the same commit with the same settings"));
         }
         for entry in parcel.images() {
             let Some(platform) = entry.platform.as_ref() else {
@@ -63,7 +63,7 @@ fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
                 Some(other) if other.digest == entry.digest => {}
                 Some(other) => {
                     return Err(Fault::usage(format!(
-                        "{platform} is there twice, as {} and as {}",
+                        "{platform} is there twice: {} and {}",
                         other.digest, entry.digest
                     ))
                     .at(at())
@@ -71,7 +71,7 @@ fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
                 }
                 None => {
                     let mut entry = entry.clone();
-                    // Those of the image that it was; the joined one has them above its index.
+                    // The names of the single image; the merged image has its own.
                     for key in oci::NAMES {
                         entry.annotations.remove(key);
                     }
@@ -90,7 +90,7 @@ fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
     Ok(all)
 }
 
-/// Copies a blob; what arrives is what its digest says.
+/// Copies a blob and checks its digest.
 fn copy(from: &Layout, to: &Layout, blob: &Descriptor) -> Result<()> {
     if to.has(&blob.digest, blob.size) {
         return Ok(());
@@ -142,6 +142,6 @@ mod tests {
         assert_eq!(merged, whole);
         assert_eq!(ImageBundle::read(&at("merged")).unwrap().digest(), whole);
         let error = merge(&[at("amd64"), at("other")], &at("never")).unwrap_err().to_string();
-        assert!(error.contains("it is of def") && !at("never").exists(), "{error}");
+        assert!(error.contains("it is built from def") && !at("never").exists(), "{error}");
     }
 }

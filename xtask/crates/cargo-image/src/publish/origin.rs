@@ -1,4 +1,4 @@
-//! Of which source an image is, as far as that can be known.
+//! The source of an image, as far as it is known.
 
 use semver::Version;
 
@@ -7,19 +7,19 @@ use rust_workspace::git::GitSource;
 use rust_workspace::tags::Tag;
 use rust_workspace::version::{version_of, version_tag};
 
-/// What an image says of its source, held against the source that is here.
+/// The source according to the image, compared with the working tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The commit; none where the image names none.
+    /// The commit; none if the image has no label with it.
     pub revision: Option<String>,
-    /// Whether files differed from it.
+    /// Whether files differed from the commit.
     pub dirty: bool,
-    /// Whether it is the commit that is here, as far as the image says.
+    /// Whether it is the commit of the working tree.
     pub is_here: bool,
 }
 
 impl Origin {
-    /// Reads the image's own revision, `label`.
+    /// Compares the image's revision label with the working tree.
     pub fn of(label: Option<&str>, source: &GitSource) -> Self {
         let dirty = label.is_some_and(|label| label.ends_with("-dirty"));
         let revision = label.map(|label| label.trim_end_matches("-dirty").to_owned());
@@ -27,26 +27,28 @@ impl Origin {
         Self { revision, dirty, is_here }
     }
 
-    /// Whether the files here are those that the image was made of: others may differ from a commit in other
-    /// ways by now.
+    /// Whether the image was built from the files of this working tree. With uncommitted changes they may have changed
+    /// since.
     pub fn has_files(&self) -> bool {
         self.is_here && !self.dirty && self.revision.is_some()
     }
 
-    /// What a person should know who publishes it.
+    /// A warning for the publisher.
     pub fn doubt(&self) -> Option<String> {
         let what = match &self.revision {
             _ if self.has_files() => return None,
-            None => "the image names no commit".to_owned(),
-            Some(revision) if self.dirty => format!("the image is of files that differed from {revision}"),
-            Some(revision) => format!("the image is of {revision}, and the files here are not"),
+            None => "the image has no label with its commit".to_owned(),
+            Some(revision) if self.dirty => {
+                format!("the image was built from {revision} with uncommitted changes")
+            }
+            Some(revision) => format!("the image was built from {revision}, which is not the commit here"),
         };
-        Some(format!("{what}: its provenance says so, and leaves out what only its builder knew"))
+        Some(format!("{what}: its provenance will have neither the builder nor digests of files"))
     }
 }
 
-/// Holds named tags against the version that the image says that it is, `label`. An error where it is another
-/// release; where it is a version before one, what a person should know.
+/// Compares tags of the command line with the image's version label. An error if the image is another release; a
+/// warning if it is another pre-release.
 pub fn check_version(label: Option<&str>, tags: &[Tag]) -> Result<Option<String>, Fault> {
     let image = label.and_then(version_of);
     let (Some(label), Some(image)) = (label, image) else { return Ok(None) };
@@ -58,11 +60,11 @@ pub fn check_version(label: Option<&str>, tags: &[Tag]) -> Result<Option<String>
     match other {
         None => Ok(None),
         Some((tag, version)) if image.pre.is_empty() => {
-            Err(Fault::usage(format!("the image is the release {image}, and the tag makes it {version}"))
+            Err(Fault::usage(format!("the image is release {image}, but the tag is version {version}"))
                 .at(tag)
-                .hint(format!("publish it as {image}, or make the image of the commit that is {version}")))
+                .hint(format!("publish it as {image}, or build the commit of {version}")))
         }
-        Some((tag, _)) => Ok(Some(format!("the image says that it is {label}, and the tag is {tag}"))),
+        Some((tag, _)) => Ok(Some(format!("the image has the version {label}, but the tag is {tag}"))),
     }
 }
 

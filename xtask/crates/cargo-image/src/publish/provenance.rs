@@ -1,6 +1,6 @@
-//! SLSA provenance, v1 (<https://slsa.dev/spec/v1.0/provenance>): who made an image, of what, how.
+//! SLSA provenance, v1 (<https://slsa.dev/spec/v1.0/provenance>): builder, source and parameters of an image.
 //!
-//! No clock goes in: publishing the same image once more says the same.
+//! It contains no time: publishing an image again gives the same bytes.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -15,14 +15,14 @@ use rust_workspace::tags::Run;
 pub const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
-/// How the parameters below are to be read.
+/// The meaning of the parameters below.
 const BUILD_TYPE: &str = "urn:cargo-xtask:image:v1";
-/// Who builds where no CI does.
+/// The builder outside CI.
 const LOCAL_BUILDER: &str = "urn:cargo-xtask:local";
-/// Who builds where an image is published from another source than its own.
+/// The builder of an image with another commit than the working tree.
 const UNKNOWN_BUILDER: &str = "urn:cargo-xtask:unknown";
 
-/// What went into a build, beside the image itself.
+/// The inputs of a build.
 #[derive(Debug, Clone)]
 pub struct Parameters {
     /// The cargo package.
@@ -31,13 +31,13 @@ pub struct Parameters {
     pub binary: String,
     /// The repository with the source.
     pub source: Option<String>,
-    /// The source that the image is of.
+    /// The image's source.
     pub origin: Origin,
     /// Why the image was published without a passing scan.
     pub unscanned: Option<String>,
-    /// Files that decide what is built: their names and digests; none where those here may be others.
+    /// The names and digests of files that determine the build; none if the image was built from other files.
     pub files: Vec<(String, Digest)>,
-    /// The run, in CI.
+    /// The CI run.
     pub run: Option<Run>,
     /// The platforms, `linux/amd64`.
     pub platforms: Vec<String>,
@@ -48,7 +48,7 @@ pub fn statement(repository: &str, parcel: &ImageBundle, parameters: &Parameters
     let subjects = std::iter::once(&parcel.top).chain(&parcel.manifests);
     let subject = |digest: &Digest| json!({ "name": repository, "digest": { "sha256": digest.hex() } });
     let origin = &parameters.origin;
-    // A run that publishes an image of another commit has not built it.
+    // A run that publishes an image of another commit did not build it.
     let run = parameters.run.as_ref().filter(|_| origin.is_here);
     let labelled = parcel.label("source").filter(|_| !origin.is_here).map(str::to_owned);
     let source = run.map(|run| run.repository.clone()).or(labelled).or_else(|| parameters.source.clone());

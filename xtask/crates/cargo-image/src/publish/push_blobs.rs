@@ -12,7 +12,7 @@ use super::attach::push;
 use super::image_bundle::ImageBundle;
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
-use cli_support::threads::each;
+use cli_support::threads::at_once;
 use cli_support::ui::Progress;
 use oci_image::oci::Descriptor;
 use oci_registry::{Client, Pushed, Reference};
@@ -45,45 +45,29 @@ impl Sent {
     }
 }
 
-/// What a repository has now, and what it had before.
-#[derive(Debug, Default)]
-pub struct Sending {
-    /// In numbers.
-    pub sent: Sent,
-    /// Manifests that are not there.
-    pub lacking: BTreeSet<Digest>,
-}
-
-/// What a repository is asked for.
+/// A blob that the repository may need.
 enum Item<'a> {
     Blob(&'a Descriptor),
     Document(&'a [u8]),
-    Manifest(&'a Descriptor),
 }
 
-/// What came of it.
-enum Came {
-    Blob(u64, Option<Pushed>),
-    Manifest(Digest, bool),
-}
-
-/// Sees to it that the repository `to` has every blob, of the image and of what is said of it, and asks for
-/// the manifests on the way. `from` is a repository of the same registry that is likely to have some of the
-/// blobs.
+/// Sees to it that the repository `to` has every blob, of the image and of its documents. `there` are those that it
+/// has. `from` is a repository of the same registry that is likely to have some of the others.
 pub fn send(
     client: &Client,
     to: &Reference,
     from: Option<&Reference>,
     parcel: &ImageBundle,
     documents: &[&[u8]],
+    there: &BTreeSet<Digest>,
     progress: &Progress,
-) -> Result<Sending> {
+) -> Result<Sent> {
     let total = parcel.bytes();
     let moved = AtomicU64::new(0);
     let items = parcel.blobs.iter().map(Item::Blob);
     let items = items.chain(documents.iter().map(|bytes| Item::Document(bytes)));
-    let items = items.chain(parcel.manifests.iter().chain([&parcel.top]).map(Item::Manifest));
-    let came = each(&items.collect::<Vec<_>>(), |item| match item {
+    let came = at_once(&items.collect::<Vec<_>>(), |item| match item {
+        Item::Blob(blob) if there.contains(&blob.digest) => Ok((blob.size, Some(Pushed::Present))),
         Item::Blob(blob) => {
             let told = AtomicU64::new(0);
             let note = |bytes: u64| {
@@ -92,30 +76,20 @@ pub fn send(
                 let all = moved.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
                 progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
             };
-            let pushed = send_one(client, to, from, parcel, blob, &note)?;
-            Ok(Came::Blob(blob.size, pushed))
+            Ok((blob.size, send_one(client, to, from, parcel, blob, &note)?))
         }
         Item::Document(bytes) => {
-            let pushed = Some(push(client, to, bytes)?);
-            Ok(Came::Blob(bytes.len() as u64, pushed))
-        }
-        Item::Manifest(entry) => {
-            let head = client.head_manifest(&to.with_digest(entry.digest))?;
-            Ok(Came::Manifest(entry.digest, head.is_some_and(|head| head.digest == entry.digest)))
+            let is_there = there.contains(&Digest::of(bytes));
+            let pushed = if is_there { Pushed::Present } else { push(client, to, bytes, true)? };
+            Ok((bytes.len() as u64, Some(pushed)))
         }
     })?;
-    let mut sending = Sending::default();
-    for came in came {
-        match came {
-            Came::Manifest(_, true) => {}
-            Came::Manifest(digest, false) => drop(sending.lacking.insert(digest)),
-            Came::Blob(size, pushed) => {
-                sending.sent.add(size, pushed.unwrap_or(Pushed::Present));
-                sending.sent.mounted += usize::from(pushed.is_none());
-            }
-        }
+    let mut sent = Sent::default();
+    for (size, pushed) in came {
+        sent.add(size, pushed.unwrap_or(Pushed::Present));
+        sent.mounted += usize::from(pushed.is_none());
     }
-    Ok(sending)
+    Ok(sent)
 }
 
 /// How one blob got there; none where it was mounted.
@@ -128,7 +102,6 @@ fn send_one(
     note: &dyn Fn(u64),
 ) -> Result<Option<Pushed>> {
     if let Some(from) = from
-        && !client.has_blob(to, &blob.digest)?
         && client.mount_blob(to, from, &blob.digest)?
     {
         return Ok(None);
@@ -139,7 +112,7 @@ fn send_one(
         let file = BufReader::with_capacity(1 << 18, File::open(&path)?);
         Ok(Box::new(Known::new(file, blob, &changed)))
     };
-    client.push_blob(to, &mut open, &blob.digest, blob.size, note).map(Some).map_err(|error| {
+    client.push_missing_blob(to, &mut open, &blob.digest, blob.size, note).map(Some).map_err(|error| {
         if !changed.load(Ordering::Relaxed) {
             return error;
         }

@@ -2,12 +2,11 @@
 
 use anyhow::Result;
 
-use super::attach;
 use super::report::TagRow;
 use super::tag_update;
 use super::work::PublishWork;
 use cli_support::error::Fault;
-use cli_support::threads::each;
+use cli_support::threads::{at_once, joined};
 use oci_image::oci::Descriptor;
 use rust_workspace::tags::{Motion, Tag};
 
@@ -16,29 +15,45 @@ enum Look<'a> {
     Manifest(&'a Descriptor),
     Version(&'a Tag),
     Row(&'a TagRow),
-    Referrers,
 }
 
 impl PublishWork {
-    /// Asks for all that was put, at the same time.
-    pub(super) fn read_back(&self) -> Result<String> {
+    /// Reads back all that was put. A moving tag was read when it was moved, and the rest at the same time.
+    pub(super) fn read_back(&mut self) -> Result<String> {
+        let read = self.read.take().unwrap_or_else(|| self.read_image());
+        if let Some(unlisted) = read? {
+            if self.is_kept {
+                return Err(unlisted);
+            }
+            self.leave_out(unlisted)?;
+        }
+        Ok("the registry has the same bytes".to_owned())
+    }
+
+    /// Asks for the manifests, the tags that do not move forward, and the list of documents, at the same time. The
+    /// inner error says that the registry does not list the documents.
+    pub(super) fn read_image(&self) -> Result<Option<anyhow::Error>> {
         let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(Look::Manifest);
         let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).map(Look::Version);
         let is_fixed = |row: &&TagRow| {
             self.setup.tags.iter().any(|tag| tag.name == row.tag && tag.motion == Motion::Fixed)
         };
         let rows = self.rows.iter().filter(|row| row.state.is_ours() && !is_fixed(row)).map(Look::Row);
-        let referrers = (!self.artifacts.is_empty()).then_some(Look::Referrers);
-        let all = manifests.chain(fixed).chain(rows).chain(referrers);
-        each(&all.collect::<Vec<_>>(), |look| self.look(look))?;
-        Ok("the registry has the same bytes".to_owned())
+        let all: Vec<_> = manifests.chain(fixed).chain(rows).collect();
+        std::thread::scope(|scope| {
+            let listed = scope.spawn(|| if self.artifacts.is_empty() { Ok(()) } else { self.keep() });
+            if let Some(upload) = &self.opened {
+                scope.spawn(|| self.client.cancel_upload(&self.setup.to, upload));
+            }
+            at_once(&all, |look| self.look(look))?;
+            Ok(joined(listed).err())
+        })
     }
 
     fn look(&self, look: &Look<'_>) -> Result<()> {
         let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
         match look {
-            Look::Referrers => attach::keep(client, to, &self.parcel.top, &self.artifacts),
-            // The client holds what comes against the digest that was asked for.
+            // The client compares what comes with the digest that was asked for.
             Look::Manifest(entry) => client.manifest(&to.with_digest(entry.digest)).map(drop),
             Look::Version(tag) => {
                 let at = self.tag(tag)?;
@@ -53,20 +68,7 @@ impl PublishWork {
                     None => tag_update::check_put(client, &at, &digest),
                 }
             }
-            Look::Row(row) => {
-                let at = to.with_tag(&row.tag)?;
-                let moved = self.setup.tags.iter().any(|tag| tag.name == row.tag && self.moves(tag));
-                if !moved {
-                    return tag_update::check_put(client, &at, &digest);
-                }
-                // It may be on a higher version by now, but it must be there.
-                match client.head_manifest(&at)? {
-                    Some(_) => Ok(()),
-                    None => {
-                        Err(Fault::failed("the registry took this tag and does not have it").at(&at).into())
-                    }
-                }
-            }
+            Look::Row(row) => tag_update::check_put(client, &to.with_tag(&row.tag)?, &digest),
         }
     }
 }

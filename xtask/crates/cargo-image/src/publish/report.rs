@@ -1,4 +1,4 @@
-//! What came of publishing: for a person, for a program, for GitHub.
+//! The report of a publish: as a table, JSON and Markdown.
 
 use semver::Version;
 use serde::{Serialize, Serializer};
@@ -10,27 +10,27 @@ use cli_support::plan::StepReport;
 use cli_support::ui::{Table, seconds};
 use rust_workspace::settings::Bytes;
 
-/// What happened to a tag.
+/// The result for a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TagState {
     /// It is new.
     Created,
-    /// It named something else before.
+    /// It named another image before.
     Moved,
-    /// It named this already.
+    /// It named this image before.
     Unchanged,
-    /// It stays where it is: a higher version is out.
+    /// Not moved: a higher version exists.
     Left(Hold),
-    /// It stays where it is: it names this, which the same commit gave before.
+    /// Not moved: it names this image, which was built from the same commit before.
     Taken(Digest),
-    /// It stays where it is: the registry lists no tags, and the image there names no version.
+    /// Not moved: the registry lists no tags, and the tagged image has no version.
     Undecided,
-    /// It stays where it is: it is not for this version, which is a pre-release or of another line.
+    /// Not moved: it is not a tag of this version, which is a pre-release or of another line.
     NotOurs,
 }
 
 impl TagState {
-    /// Whether it names this image now, as far as this run has decided about it.
+    /// Whether this run left it on this image.
     pub fn is_ours(&self) -> bool {
         matches!(self, Self::Created | Self::Moved | Self::Unchanged)
     }
@@ -56,18 +56,18 @@ impl Serialize for TagState {
     }
 }
 
-/// A tag and what happened to it.
+/// A tag and its result.
 #[derive(Debug, Clone, Serialize)]
 pub struct TagRow {
     /// The tag.
     pub tag: String,
     /// `version`, `moving`, `commit` or `free`.
     pub moves: &'static str,
-    /// What happened.
+    /// The result.
     pub state: TagState,
 }
 
-/// A document that was attached.
+/// An attached document.
 #[derive(Debug, Clone, Serialize)]
 pub struct Attached {
     /// Its artifact type.
@@ -87,19 +87,19 @@ pub struct PublishReport {
     pub reference: String,
     /// The repository.
     pub repository: String,
-    /// The tags, in the order in which they were put.
+    /// The tags, in the order of writing.
     pub tags: Vec<TagRow>,
-    /// What was attached.
+    /// The attached documents.
     pub attached: Vec<Attached>,
-    /// Blobs in all, of the image and of what is attached.
+    /// All blobs of the image and of the documents.
     pub blobs: usize,
-    /// Blobs that were sent.
+    /// Pushed blobs.
     pub blobs_sent: usize,
-    /// Blobs that the registry took from another repository.
+    /// Blobs that were mounted from another repository.
     pub blobs_mounted: usize,
     /// The bytes of all blobs.
     pub bytes: u64,
-    /// The bytes of blobs that were sent.
+    /// The bytes of pushed blobs.
     pub bytes_sent: u64,
     /// Wall-clock seconds.
     pub seconds: f64,
@@ -108,7 +108,7 @@ pub struct PublishReport {
 }
 
 impl PublishReport {
-    /// Gathers the result.
+    /// Makes the report.
     pub fn new(
         repository: String,
         digest: Digest,
@@ -135,7 +135,7 @@ impl PublishReport {
         }
     }
 
-    /// What a person should know of tags that stay where they are, where `version` was to have them.
+    /// Warnings about tags that were not moved to `version`.
     pub fn doubts(&self, version: &Version) -> Vec<String> {
         let doubt = |row: &TagRow| match &row.state {
             TagState::Left(hold) => hold.doubt(&row.tag, version),
@@ -144,7 +144,7 @@ impl PublishReport {
         self.tags.iter().filter_map(doubt).collect()
     }
 
-    /// A line a tag.
+    /// One row for each tag.
     pub fn table(&self) -> Table {
         let mut table = Table::new(&["tag", "moves", "state"]);
         for row in &self.tags {
@@ -153,7 +153,7 @@ impl PublishReport {
         table
     }
 
-    /// What was sent, in a line.
+    /// The counts, in one line.
     pub fn summary(&self) -> String {
         format!(
             "{} of {} blobs sent, {} of {}, {} mounted, in {}",

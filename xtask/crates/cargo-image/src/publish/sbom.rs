@@ -1,4 +1,4 @@
-//! Bills of materials that `cargo xtask sbom` and other programs left in a folder.
+//! Finds bills of materials of `cargo xtask sbom` and other programs in folders.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::image_bundle::ImageBundle;
 use super::kinds::DocumentKind;
 
-/// The largest file that is read, in bytes: a referrer's layer of more is not read by `verify` either.
+/// The largest file that is read, in bytes. `verify` reads no larger document either.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A bill of materials of an image.
@@ -21,8 +21,8 @@ pub struct Sbom {
     pub bytes: Vec<u8>,
 }
 
-/// The bills of materials in these folders that are of this image: each names a manifest of it. What a file is
-/// follows from its content, whatever its name.
+/// The bills of materials of this image in these folders: each contains the digest of one of its manifests. The format
+/// is found by the content, not by the file's name.
 pub fn find(folders: &[PathBuf], image: &ImageBundle) -> Vec<Sbom> {
     let manifests = image.manifests.iter().chain([&image.top]);
     let digests: Vec<_> = manifests.map(|entry| entry.digest.hex()).collect();

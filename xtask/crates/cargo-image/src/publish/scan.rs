@@ -1,4 +1,4 @@
-//! The scan's result, as `cargo xtask scan` leaves it, and the gate that it opens.
+//! The result file of `cargo xtask scan`, and the gate that reads it.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ use cli_support::time::{now, rfc3339, seconds_of};
 use image_scan::engines::trivy;
 use oci_image::platform::Platform;
 
-/// The kind of document that is read here; later versions only add keys.
+/// The supported schema; later versions only add keys.
 const SCHEMA: &str = "xtask.scan/1";
 
-/// How far the clocks of two machines may be apart, in seconds.
+/// The accepted difference of two machines' clocks, in seconds.
 const SKEW: u64 = 300;
 
-/// What a scan found of an image. The file may say more; all of it is attached to the image.
+/// The result of a scan. The whole file is attached to the image.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Scan {
     schema: String,
@@ -27,15 +27,15 @@ pub struct Scan {
     pub digest: Digest,
     /// Whether the image passed.
     pub passed: bool,
-    /// What looked at it.
+    /// The engines.
     #[serde(default)]
     engines: Vec<Engine>,
-    /// When it was scanned, RFC 3339.
+    /// The time of the scan, RFC 3339.
     pub time: String,
     /// The same in seconds since 1970.
     #[serde(skip)]
     pub seconds: u64,
-    /// The file, as it is.
+    /// The file's bytes.
     #[serde(skip)]
     pub bytes: Vec<u8>,
 }
@@ -47,7 +47,7 @@ struct Engine {
 }
 
 impl Scan {
-    /// Whether Trivy was among what looked at the image.
+    /// Whether Trivy scanned the image.
     fn has_trivy(&self) -> bool {
         self.engines.iter().any(|engine| engine.name == trivy::NAME)
     }
@@ -62,20 +62,20 @@ impl Scan {
         Self::parse(bytes, now()).with_context(|| path.display().to_string()).map(Some)
     }
 
-    /// Reads a result from its bytes. An error where it is none, or where it says that it was made after
-    /// `now`, in seconds since 1970, by more than clocks differ.
+    /// Parses a result. An error if it is invalid, or if its time is after `now`, in seconds since 1970, by more than
+    /// [`SKEW`].
     pub fn parse(bytes: Vec<u8>, now: u64) -> Result<Self> {
         const AGAIN: &str = "scan again: cargo xtask scan";
         let mut scan: Self = serde_json::from_slice(&bytes)
-            .with_context(|| Fault::failed("this is no result of a scan").hint(AGAIN))?;
+            .with_context(|| Fault::failed("not a result of a scan").hint(AGAIN))?;
         if scan.schema != SCHEMA {
-            let what = format!("its schema is {}, and {SCHEMA} is read here", scan.schema);
+            let what = format!("its schema is {}; the supported one is {SCHEMA}", scan.schema);
             return Err(Fault::failed(what).hint(AGAIN).into());
         }
-        let wrong = |what: &str| Fault::failed(format!("its time is '{}', {what}", scan.time)).hint(AGAIN);
-        let seconds = seconds_of(&scan.time).ok_or_else(|| wrong("which is no time of RFC 3339"))?;
+        let wrong = |what: &str| Fault::failed(format!("the time '{}' {what}", scan.time)).hint(AGAIN);
+        let seconds = seconds_of(&scan.time).ok_or_else(|| wrong("is not a time of RFC 3339"))?;
         if seconds > now.saturating_add(SKEW) {
-            return Err(wrong("which is yet to come: a clock is wrong, or it was made up").into());
+            return Err(wrong("is in the future: a clock is wrong, or the file was edited").into());
         }
         scan.seconds = seconds;
         scan.bytes = bytes;
@@ -83,10 +83,10 @@ impl Scan {
     }
 }
 
-/// Leaves the result of a scan where [`Scan::read`] finds it, beside what the scan itself reports.
+/// Writes the result of a scan where [`Scan::read`] finds it.
 ///
-/// `image` is the layout that was scanned. A scan of some of its platforms is no scan of the image: then
-/// nothing is left, not even an older result.
+/// `image` is the layout that was scanned. After a scan of only some of its platforms no result is left, not even an
+/// older one.
 pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Result<()> {
     let parcel = ImageBundle::read(image)?;
     let seen: Vec<Digest> = report["platforms"]
@@ -112,7 +112,7 @@ pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Res
     std::fs::write(path, format!("{report:#}\n")).with_context(|| path.display().to_string())
 }
 
-/// An error where the image of this layout `lacks` a platform that the settings name.
+/// An error if the image lacks a platform of the settings.
 pub fn whole(lacks: &[Platform], layout: &Path) -> Result<(), Fault> {
     if lacks.is_empty() {
         return Ok(());
@@ -120,14 +120,13 @@ pub fn whole(lacks: &[Platform], layout: &Path) -> Result<(), Fault> {
     let lacks: Vec<_> = lacks.iter().map(ToString::to_string).collect();
     let what = format!("the image has nothing for {}", lacks.join(", "));
     Err(Fault::gate(what).at(layout.display()).hint(format!(
-        "cargo xtask image --platform all, and scan it; what an image is published for is 'platforms' in {}",
+        "build and scan it again: cargo xtask image --platform all; the platforms are those of {}",
         rust_workspace::settings::file()
     )))
 }
 
-/// Whether an image may be published: a scan of this very digest passed, with Trivy where that is required
-/// here (`needs_trivy`) and none of the settings' exceptions over by now (`over` names one), or somebody says
-/// why without.
+/// Whether an image may be published: a scan of this digest passed, with Trivy if that is required (`needs_trivy`),
+/// and no exception of the settings has expired since (`over` names one); or a reason is given for publishing without.
 pub fn gate(
     scan: Option<&Scan>,
     digest: &Digest,
@@ -137,10 +136,10 @@ pub fn gate(
 ) -> Result<String, Fault> {
     let no = match scan {
         Some(scan) if scan.digest == *digest && scan.passed && over.is_some() => {
-            format!("the image passed with an exception whose day is over: {}", over.unwrap_or_default())
+            format!("the image passed with an exception that has expired: {}", over.unwrap_or_default())
         }
         Some(scan) if scan.digest == *digest && scan.passed && needs_trivy && !scan.has_trivy() => {
-            "the image was scanned without Trivy, which is required here".to_owned()
+            "the image was scanned without Trivy, which is required".to_owned()
         }
         Some(scan) if scan.digest == *digest && scan.passed => return Ok(format!("passed at {}", scan.time)),
         Some(scan) if scan.digest == *digest => "the image did not pass its scan".to_owned(),
@@ -148,10 +147,10 @@ pub fn gate(
         None => "the image has not been scanned".to_owned(),
     };
     match unscanned.map(str::trim) {
-        Some("") => Err(Fault::usage("--allow-unscanned: a reason is wanted")),
+        Some("") => Err(Fault::usage("--allow-unscanned: the reason is empty")),
         Some(reason) => Ok(format!("{no}; allowed: {reason}")),
         None => Err(Fault::gate(no).at(digest).hint(
-            "cargo xtask scan, or publish with --allow-unscanned REASON, which the provenance will say",
+            "run cargo xtask scan, or publish with --allow-unscanned REASON, which becomes part of the provenance",
         )),
     }
 }
@@ -181,14 +180,14 @@ mod tests {
             (Some(scan(&other, true)), false, None, Err((ExitKind::Gate, "another image"))),
             (None, false, None, Err((ExitKind::Gate, "not been scanned"))),
             (None, false, Some("hotfix"), Ok("not been scanned; allowed: hotfix")),
-            (None, false, Some(" "), Err((ExitKind::Usage, "a reason"))),
+            (None, false, Some(" "), Err((ExitKind::Usage, "reason is empty"))),
             (Some(scan(&digest, true)), true, None, Err((ExitKind::Gate, "without Trivy"))),
             (Some(by(&digest, true, "trivy")), true, None, Ok("passed at 2026")),
             (
                 Some(scan(&digest, true)),
                 true,
                 Some("hotfix"),
-                Ok("without Trivy, which is required here; allowed"),
+                Ok("without Trivy, which is required; allowed"),
             ),
         ];
         for (scan, needs_trivy, unscanned, expected) in cases {
@@ -211,7 +210,7 @@ mod tests {
         let scan = Scan::parse(text.into_bytes(), NOW).unwrap();
         let fault = gate(Some(&scan), &digest, false, Some("image.toml:3:1"), None).unwrap_err();
         assert_eq!(fault.kind(), ExitKind::Gate);
-        assert!(fault.to_string().contains("day is over: image.toml:3:1"), "{fault}");
+        assert!(fault.to_string().contains("has expired: image.toml:3:1"), "{fault}");
         let said = gate(Some(&scan), &digest, false, Some("image.toml:3:1"), Some("hotfix")).unwrap();
         assert!(said.ends_with("allowed: hotfix"), "{said}");
     }
@@ -224,14 +223,14 @@ mod tests {
         };
         for (text, expected) in [
             (of(SCHEMA, "2026-01-01T00:05:00Z"), None),
-            (of(SCHEMA, "2026-01-01T00:05:01Z"), Some("yet to come")),
-            (of(SCHEMA, "9999-12-31T23:59:59Z"), Some("yet to come")),
-            (of(SCHEMA, "2026-01-01"), Some("no time of RFC 3339")),
-            (of(SCHEMA, ""), Some("no time of RFC 3339")),
+            (of(SCHEMA, "2026-01-01T00:05:01Z"), Some("in the future")),
+            (of(SCHEMA, "9999-12-31T23:59:59Z"), Some("in the future")),
+            (of(SCHEMA, "2026-01-01"), Some("not a time of RFC 3339")),
+            (of(SCHEMA, ""), Some("not a time of RFC 3339")),
             (of("xtask.scan/2", "2026-01-01T00:00:00Z"), Some("its schema is")),
-            ("{}".to_owned(), Some("no result of a scan")),
-            ("[]".to_owned(), Some("no result of a scan")),
-            (String::new(), Some("no result of a scan")),
+            ("{}".to_owned(), Some("not a result of a scan")),
+            ("[]".to_owned(), Some("not a result of a scan")),
+            (String::new(), Some("not a result of a scan")),
         ] {
             let found = Scan::parse(text.clone().into_bytes(), NOW).err().map(|error| format!("{error:#}"));
             match (&found, expected) {

@@ -1,4 +1,4 @@
-//! The steps that cosign has a part in.
+//! The steps that run cosign.
 
 use std::fs::File;
 use std::path::Path;
@@ -18,16 +18,16 @@ impl PublishWork {
         let setup = &self.setup;
         let image = setup.to.with_digest(self.parcel.digest()).to_string();
         let access = self.access()?;
-        let _turn = turn(&setup.folder)?;
+        let _lock = lock(&setup.folder)?;
         signer.prepare(&setup.folder)?;
         if let Some(trust) = signer.trust(&setup.folder)?
             && matches!(trust.signed(&image, setup.plain_http, &access), Ok(Ok(())))
         {
-            return Ok("this key has signed it already".to_owned());
+            return Ok("already signed with this key".to_owned());
         }
         access.lend(command.clone()).follow(|line| progress.output(line))?;
         Ok(match signer {
-            Signer::Keyless(_) => "by this job's identity".to_owned(),
+            Signer::Keyless(_) => "with the job's identity".to_owned(),
             Signer::Key(key) => format!("with {key}"),
         })
     }
@@ -35,34 +35,34 @@ impl PublishWork {
     pub(super) fn attest(
         &self,
         signer: &Signer,
-        said: StatementKind,
+        kind: StatementKind,
         command: &Cmd,
         progress: &Progress,
     ) -> Result<String> {
         let setup = &self.setup;
         let Some((provenance, others)) = self.artifacts.split_first() else {
-            return Ok("nothing: no documents are attached".to_owned());
+            return Ok("nothing to sign: no documents are attached".to_owned());
         };
         let image = setup.to.with_digest(self.parcel.digest()).to_string();
         let access = self.access()?;
-        let _turn = turn(&setup.folder)?;
-        let predicate = match said {
+        let _lock = lock(&setup.folder)?;
+        let predicate = match kind {
             StatementKind::Provenance => {
                 serde_json::from_slice::<serde_json::Value>(&provenance.bytes)?["predicate"].take()
             }
             StatementKind::Documents => documents::predicate(others),
         };
         if let Some(trust) = signer.trust(&setup.folder)? {
-            // Where cosign could not tell, it is signed once more.
-            let known = trust.statements(said, &image, setup.plain_http, &access).unwrap_or_default();
+            // If cosign cannot tell, sign again.
+            let known = trust.statements(kind, &image, setup.plain_http, &access).unwrap_or_default();
             if known.iter().any(|one| one["predicate"] == predicate) {
-                return Ok("this key has signed it already".to_owned());
+                return Ok("already signed with this key".to_owned());
             }
         }
-        let path = said.path(&setup.folder);
+        let path = kind.path(&setup.folder);
         std::fs::write(&path, predicate.to_string()).with_context(|| path.display().to_string())?;
         access.lend(command.clone()).follow(|line| progress.output(line))?;
-        Ok(match said {
+        Ok(match kind {
             StatementKind::Provenance => "signed provenance".to_owned(),
             StatementKind::Documents => format!("{} documents, by their digests", others.len()),
         })
@@ -75,9 +75,8 @@ impl PublishWork {
     }
 }
 
-/// This run's turn at the files that cosign reads: two runs of one workspace, of two images, would sign each
-/// other's.
-fn turn(folder: &Path) -> Result<File> {
+/// Locks the files that cosign reads: two runs in one workspace would sign each other's files.
+fn lock(folder: &Path) -> Result<File> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let path = folder.join(".signing.lock");
     let file = File::create(&path).with_context(|| path.display().to_string())?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use semver::Version;
 
 use super::image_version::image_version;
-use super::tag_update::{higher_rival, listed};
+use super::tag_update::{higher_rival, named_and_listed};
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_registry::{Client, Reference};
@@ -61,12 +61,11 @@ impl fmt::Display for Hold {
 /// the version, would take it.
 pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) -> Result<()> {
     let at = to.with_tag(&tag.name)?;
-    let current = client.head_manifest(&at)?.map(|head| head.digest);
+    let (current, tags) = named_and_listed(client, &at, tag, &[])?;
     if current == Some(*digest) {
         return Ok(());
     }
-    let known: Vec<_> = current.iter().map(|_| tag.name.as_str()).collect();
-    let tags = listed(client, &at, &known)?.unwrap_or_default();
+    let tags = tags.unwrap_or_default();
     let by_image = || current.map(|digest| image_version(client, &at, &digest)).transpose();
     let hold = match higher_rival(client, &at, tag, None, &tags)? {
         Some(rival) => Some(Hold::Tag(rival.name, rival.version)),

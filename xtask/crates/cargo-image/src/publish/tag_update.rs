@@ -10,6 +10,7 @@ use super::report::TagState;
 use super::tag_guard::Hold;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
+use cli_support::threads::joined;
 use oci_registry::{Client, Reference};
 use rust_workspace::tags::{Motion, Tag};
 
@@ -36,39 +37,46 @@ pub struct Tagged<'a> {
     pub digest: Digest,
 }
 
-/// An error where the registry has other bytes under a version's tag, in either of its spellings; whether it
-/// has these already.
-pub fn check_fixed(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) -> Result<bool> {
-    let mut there = false;
-    for name in [Some(&tag.name), tag.twin.as_ref()].into_iter().flatten() {
-        let at = to.with_tag(name)?;
-        match client.head_manifest(&at)? {
-            None => {}
-            Some(head) if head.digest == *digest => there |= *name == tag.name,
-            Some(head) => {
-                return Err(Fault::gate(format!("this version is published with other bytes, {}", head.digest))
-                    .at(at)
-                    .hint("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")
-                    .into());
-            }
-        }
+/// An error where a version's tag names other bytes than ours.
+pub fn check_version_tag(at: &Reference, named: Option<Digest>, ours: &Digest) -> Result<(), Fault> {
+    match named.filter(|named| named != ours) {
+        None => Ok(()),
+        Some(other) => Err(Fault::gate(format!("this version is published with other bytes, {other}"))
+            .at(at)
+            .hint("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")),
     }
-    Ok(there)
 }
 
-/// Puts a tag that does not depend on others into the repository `to`.
-pub fn put(client: &Client, to: &Reference, tag: &Tag, tagged: Tagged<'_>) -> Result<TagState> {
+/// What a version's tag names. An error where it names other bytes than ours, in either of its spellings.
+fn version_tag(client: &Client, to: &Reference, tag: &Tag, ours: &Digest) -> Result<Option<Digest>> {
+    let mut named = None;
+    for name in [tag.twin.as_ref(), Some(&tag.name)].into_iter().flatten() {
+        let at = to.with_tag(name)?;
+        named = client.head_manifest(&at)?.map(|head| head.digest);
+        check_version_tag(&at, named, ours)?;
+    }
+    Ok(named)
+}
+
+/// Puts a tag that does not depend on others into the repository `to`. `now` is what it named a moment ago.
+pub fn put(
+    client: &Client,
+    to: &Reference,
+    tag: &Tag,
+    tagged: Tagged<'_>,
+    now: Option<Digest>,
+) -> Result<TagState> {
     let at = to.with_tag(&tag.name)?;
     let ours = tagged.digest;
-    let current = || match tag.motion {
-        Motion::Fixed => Ok(check_fixed(client, to, tag, &ours)?.then_some(ours)),
-        _ => Ok::<_, anyhow::Error>(client.head_manifest(&at)?.map(|head| head.digest)),
+    let look = || match tag.motion {
+        Motion::Fixed => version_tag(client, to, tag, &ours),
+        _ => Ok(client.head_manifest(&at)?.map(|head| head.digest)),
     };
     // What has the tag before each try: another run may come first, or an earlier try have arrived whose
     // answer was lost.
     let mut seen = Vec::new();
     let put = client.put_manifest_if(&at, tagged.bytes, tagged.media_type, &mut || {
-        let now = current()?;
+        let now = if seen.is_empty() { now } else { look()? };
         seen.push(now);
         Ok(now != Some(ours) && (now.is_none() || tag.motion != Motion::Once))
     })?;
@@ -104,7 +112,8 @@ pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()>
 /// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the
 /// same line, by its tags or by what the image says that has the tag now. Registries know no conditional
 /// writes: after writing, the tags are read again, and what another run has published in between gets the
-/// tag. `known` are tags that the registry has: a list without them decides nothing.
+/// tag. `known` are tags that the registry has: a list without them decides nothing. `early` is a list from a
+/// moment ago, when the tag was not there: a tag that is new does not move back, so that list is enough for the first try.
 pub fn forward(
     client: &Client,
     at: &Reference,
@@ -112,6 +121,7 @@ pub fn forward(
     version: &Version,
     tagged: Tagged<'_>,
     known: &[&str],
+    early: Option<&[String]>,
 ) -> Result<TagState> {
     // The tag is not this version's: it is a pre-release, or of another line.
     if !tag.motion.covers(&tag.name, version) {
@@ -121,12 +131,15 @@ pub fn forward(
     let mut wrote = false;
     // What the tag named when it was written, and how often it still does.
     let (mut before, mut lost) = (None, 0);
+    let mut early = early.filter(|tags| !rivals(tag, tags).iter().any(|(rival, _)| rival > version));
     for _ in 0..ROUNDS {
-        let current = client.head_manifest(at)?.map(|head| head.digest);
+        let (current, tags) = match early.take() {
+            Some(tags) => (None, Some(tags.to_vec())),
+            None => named_and_listed(client, at, tag, known)?,
+        };
         lost += usize::from(wrote && current == before);
         before = current;
-        let known = known.iter().copied().chain(current.map(|_| tag.name.as_str()));
-        let Some(tags) = listed(client, at, &known.collect::<Vec<_>>())? else {
+        let Some(tags) = tags else {
             return by_image(client, at, tag, version, tagged, current);
         };
         match (higher_rival(client, at, tag, Some(version), &tags)?, current) {
@@ -182,6 +195,7 @@ fn by_image(
             return Ok(TagState::Unchanged);
         }
         client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+        check_put(client, at, &tagged.digest)?;
         return Ok(TagState::Created);
     };
     match image_version(client, at, &digest)?.filter(|named| tag.motion.covers(&tag.name, named)) {
@@ -189,22 +203,49 @@ fn by_image(
         Some(named) if named > *version => Ok(TagState::Left(Hold::Image(named))),
         Some(_) => {
             client.put_manifest(at, tagged.bytes, tagged.media_type)?;
+            check_put(client, at, &tagged.digest)?;
             Ok(TagState::Moved)
         }
     }
 }
 
+/// What a tag names, and the registry's tags, with those that it is known to have. Both are asked for at the same
+/// time.
+pub(super) fn named_and_listed(
+    client: &Client,
+    at: &Reference,
+    tag: &Tag,
+    known: &[&str],
+) -> Result<(Option<Digest>, Option<Vec<String>>)> {
+    let (current, list) = std::thread::scope(|scope| {
+        let list = scope.spawn(|| client.tags_or_refusal(at));
+        (client.head_manifest(at), joined(list))
+    });
+    let current = current?.map(|head| head.digest);
+    let known: Vec<_> = known.iter().copied().chain(current.map(|_| tag.name.as_str())).collect();
+    Ok((current, listed(client, at, &known, list?)?))
+}
+
 /// The registry's tags, with those that it is known to have: a list may come late, or from a cache. None where
-/// the registry lists no tags.
-pub(super) fn listed(client: &Client, at: &Reference, known: &[&str]) -> Result<Option<Vec<String>>> {
+/// the registry lists no tags. `list` is its answer to the first look.
+fn listed(
+    client: &Client,
+    at: &Reference,
+    known: &[&str],
+    mut list: Result<Vec<String>>,
+) -> Result<Option<Vec<String>>> {
     let mut lacks = String::new();
-    for look in 0..LOOKS {
-        std::thread::sleep(BETWEEN * look);
-        let Ok(tags) = client.tags_or_refusal(at)? else { return Ok(None) };
+    for look in 1..=LOOKS {
+        let Ok(tags) = list else { return Ok(None) };
         match known.iter().find(|name| !tags.iter().any(|tag| tag == *name)) {
             None => return Ok(Some(tags)),
             Some(name) => (*name).clone_into(&mut lacks),
         }
+        if look == LOOKS {
+            break;
+        }
+        std::thread::sleep(BETWEEN * look);
+        list = client.tags_or_refusal(at)?;
     }
     Err(Fault::failed(format!("the registry has the tag {lacks}, and its list of tags does not"))
         .at(at)

@@ -1,4 +1,4 @@
-//! Whose word counts: signatures and signed statements, verified by cosign.
+//! Verifies signatures and signed statements with cosign.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ use cli_support::error::Fault;
 use cli_support::process::Cmd;
 use oci_registry::base64;
 
-/// The artifact type of what cosign attaches.
+/// The artifact type of cosign's attachments.
 pub const SIGNATURE: &str = "application/vnd.dev.sigstore.bundle";
 
-/// What a signed statement is about.
+/// The kind of a signed statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatementKind {
-    /// How the image was made: SLSA v1 provenance.
+    /// SLSA v1 provenance.
     Provenance,
-    /// Which documents about the image are ours, by their digests: the scan's result, bills of materials.
+    /// The digests of our documents about the image: result of the scan, bills of materials.
     Documents,
 }
 
 impl StatementKind {
-    /// The type of its predicate, as cosign's `--type` takes it.
+    /// The type of its predicate, for cosign's `--type`.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Provenance => "slsaprovenance1",
@@ -33,7 +33,7 @@ impl StatementKind {
         }
     }
 
-    /// Where its predicate is put for cosign.
+    /// The file with its predicate, for cosign.
     pub fn path(self, folder: &Path) -> PathBuf {
         folder.join(match self {
             Self::Provenance => "provenance.json",
@@ -42,12 +42,12 @@ impl StatementKind {
     }
 }
 
-/// Whose signature is wanted.
+/// The required signer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// A public key: a file or a KMS URI.
     Key(String),
-    /// A run: its workflow's URL, and who vouched for it.
+    /// A CI run: its workflow's URL and its issuer.
     Identity {
         /// A regular expression for the certificate's identity.
         identity: String,
@@ -61,12 +61,12 @@ pub enum Trust {
 /// The issuer of the tokens of GitHub Actions.
 pub const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
 
-/// How cosign's answer calls the signature of an image: as a bundle, and as the tag `sha256-<hex>.sig`. A
-/// statement that the same key has signed is there as well, under another name.
+/// How cosign's output names a signature of an image: as a bundle, and as the tag `sha256-<hex>.sig`. Statements that
+/// the same key has signed have other names.
 const OF_IMAGES: [&str; 2] = ["https://sigstore.dev/cosign/sign/v1", "cosign container image signature"];
 
-/// How cosign's errors begin where it has looked and nobody who is wanted has signed. All others leave that
-/// open: a registry that was not reached, a key that cannot be read.
+/// The beginnings of cosign's errors if no required signature was found. All other errors leave that open: a registry
+/// without an answer, an unreadable key.
 const NOT_SIGNED: [&str; 5] = [
     "no matching signatures",
     "no matching attestations",
@@ -76,35 +76,36 @@ const NOT_SIGNED: [&str; 5] = [
 ];
 
 impl Trust {
-    /// A public key: a file, looked for from `folder`, or a KMS URI. An error where it is neither, at `place`.
-    /// It is not repeated: somebody may have taken the private one.
+    /// A public key: a file below `folder`, or a KMS URI; an error at `place` otherwise. The error does not repeat the
+    /// value, which may be a private key.
     pub fn key(key: &str, folder: &Path, place: impl Display) -> Result<Self, Fault> {
         let path = folder.join(key);
         match path.to_str() {
             Some(path) if Path::new(path).is_file() => Ok(Self::Key(path.to_owned())),
             _ if is_uri(key) => Ok(Self::Key(key.to_owned())),
-            _ => Err(Fault::usage("the public key is neither a file that is there nor a KMS URI")
+            _ => Err(Fault::usage("the public key is neither an existing file nor a KMS URI")
                 .at(place)
-                .hint("cosign public-key --key cosign.key > cosign.pub; then it is cosign.pub")),
+                .hint("cosign public-key --key cosign.key > cosign.pub writes one")),
         }
     }
 
-    /// Whether an image is signed so; why not, where it is not. An error where cosign could not tell.
+    /// Whether an image has the required signature; the inner error is the reason why not. An error if cosign cannot
+    /// tell.
     pub fn signed(&self, image: &str, plain_http: bool, access: &Access) -> Result<Result<(), String>> {
         let answer = ask(&access.lend(self.of("verify", image, plain_http)), image)?;
-        let no = || "statements about the image are signed so, and the image is not".to_owned();
+        let no = || "statements about the image are signed, but the image is not".to_owned();
         Ok(answer.and_then(|answer| has_signature(&answer).then_some(()).ok_or_else(no)))
     }
 
-    /// The statements of one kind about an image that are signed so; none where cosign finds none.
+    /// The statements of one kind with the required signature; none if cosign finds none.
     pub fn statements(
         &self,
-        said: StatementKind,
+        kind: StatementKind,
         image: &str,
         plain_http: bool,
         access: &Access,
     ) -> Result<Vec<Value>> {
-        let cmd = self.of("verify-attestation", image, plain_http).args(["--type", said.kind()]);
+        let cmd = self.of("verify-attestation", image, plain_http).args(["--type", kind.kind()]);
         let answer = ask(&access.lend(cmd), image)?.unwrap_or_default();
         let statement = |line: &[u8]| {
             let envelope: Value = serde_json::from_slice(line).ok()?;
@@ -116,7 +117,7 @@ impl Trust {
     fn of(&self, verb: &str, image: &str, plain_http: bool) -> Cmd {
         let cmd = Cmd::new("cosign").args([verb, "--output", "json"]);
         let cmd = match self {
-            // With a key pair nothing was told to the public log.
+            // Signatures with a key are not in the public log.
             Self::Key(key) => cmd.args(["--key", key, "--insecure-ignore-tlog"]),
             Self::Identity { identity, issuer, trusted_root } => {
                 let cmd = cmd.args([
@@ -136,7 +137,7 @@ impl Trust {
     }
 }
 
-/// Cosign's answer, or in its words that nobody who is wanted has signed. An error where it could not tell.
+/// Cosign's output; the inner error is its message that no required signature was found. An error if it cannot tell.
 fn ask(cmd: &Cmd, image: &str) -> Result<Result<Vec<u8>, String>> {
     let error = match cmd.read_bytes() {
         Ok(answer) => return Ok(Ok(answer)),
@@ -145,14 +146,14 @@ fn ask(cmd: &Cmd, image: &str) -> Result<Result<Vec<u8>, String>> {
     match not_signed(&error.to_string()) {
         Some(words) => Ok(Err(format!("cosign: {words}"))),
         None => Err(error.context(
-            Fault::failed("cosign could not tell who has signed it")
+            Fault::failed("cosign could not verify the signature")
                 .at(image)
-                .hint("what it says is below the error; try again where that is the network's"),
+                .hint("its message is below; if it is about the network, try again"),
         )),
     }
 }
 
-/// What cosign says where it has looked, in the last lines of a run that failed.
+/// Cosign's message that no required signature was found, in the last lines of a failed run.
 fn not_signed(failed: &str) -> Option<&str> {
     let lines = failed.lines().filter_map(|line| line.strip_prefix("| "));
     let errors = lines.filter_map(|line| {
@@ -162,7 +163,7 @@ fn not_signed(failed: &str) -> Option<&str> {
     not_signed.next().map(|words| words.trim_end_matches([':', ' ']))
 }
 
-/// Whether what `cosign verify` found is a signature of the image.
+/// Whether the output of `cosign verify` has a signature of the image.
 fn has_signature(answer: &[u8]) -> bool {
     let found: Vec<Value> = serde_json::from_slice(answer).unwrap_or_default();
     found.iter().any(|one| one["critical"]["type"].as_str().is_some_and(|kind| OF_IMAGES.contains(&kind)))

@@ -1,4 +1,4 @@
-//! The checks, each of which ends in a word and a reason.
+//! The checks, each with a result and a reason.
 
 use std::path::Path;
 
@@ -18,17 +18,17 @@ use cli_support::time::now;
 use oci_image::oci::{self, Annotations, Manifest};
 use oci_registry::{Client, Reference, Referrer};
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It holds.
+    /// It passes.
     Ok,
-    /// It does not.
+    /// It does not pass.
     Failed,
-    /// There is nothing to check, and nobody asked for it.
+    /// There is nothing to check, and it is not required.
     Absent,
-    /// It does not, and this once that is no reason to refuse the image.
+    /// It does not pass, but is not required in this case.
     Waived,
 }
 
@@ -37,35 +37,34 @@ pub enum State {
 pub struct Check {
     /// Its name.
     pub name: &'static str,
-    /// How it ended.
+    /// The result.
     pub state: State,
-    /// Why.
+    /// The reason.
     pub detail: String,
 }
 
-/// What is asked of an image beyond being whole.
+/// The requirements beyond completeness.
 #[derive(Clone, Debug, Default)]
 pub struct Demands {
-    /// Whose signature.
+    /// The required signer.
     pub trust: Option<Trust>,
-    /// Whether there must be one, whoever's.
+    /// Whether a signature is required.
     pub signed: bool,
-    /// Whether it must have passed a scan, even where its provenance says why it was published without.
+    /// Whether a passing scan is required, even if the provenance has a reason for publishing without.
     pub scanned: bool,
-    /// Whether one that failed its scan is taken where its provenance says why it was published.
+    /// Whether a failed scan is accepted if the provenance has a reason for publishing.
     pub takes_failed: bool,
-    /// The most days since it was scanned.
+    /// The most days since the scan.
     pub scanned_within_days: Option<u64>,
     /// Whether an older scan is only a warning.
     pub takes_older: bool,
-    /// The builder that provenance must name, or the beginning of its name.
+    /// The required builder, or a prefix of it.
     pub builder: Option<String>,
-    /// Whether there must be a bill of materials.
+    /// Whether a bill of materials is required.
     pub sbom: bool,
 }
 
-/// Checks the image `at`, whose digest is `digest`. An error is one of asking; what is wrong of the image is
-/// in the checks.
+/// Checks the image `at` with this digest. An error is about a request; faults of the image are in the checks.
 pub fn verify(
     client: &Client,
     at: &Reference,
@@ -87,9 +86,9 @@ pub fn verify(
     };
     let referrers = client.referrers(at, digest, None)?;
     let image = at.with_digest(*digest).to_string();
-    let signed_as = |said: StatementKind| {
+    let signed_as = |kind: StatementKind| {
         let statements =
-            |(trust, access): &(&Trust, Access)| trust.statements(said, &image, plain_http, access);
+            |(trust, access): &(&Trust, Access)| trust.statements(kind, &image, plain_http, access);
         trusted.as_ref().map(statements).transpose()
     };
     let statements = signed_as(StatementKind::Provenance)?;
@@ -123,7 +122,7 @@ pub fn verify(
 }
 
 pub(super) fn check(name: &'static str, state: State, detail: impl Into<String>) -> Check {
-    // Part of it may be what somebody attached to the image.
+    // Parts may come from attached documents.
     Check { name, state, detail: plain_line(&detail.into()) }
 }
 
@@ -132,21 +131,21 @@ pub(super) fn one_line(error: &anyhow::Error) -> String {
     render(error).lines().map(str::trim).collect::<Vec<_>>().join("; ").replace("error: ", "")
 }
 
-/// The document that a referrer holds: the one layer of its manifest, its bytes as its digest says.
+/// The document of a referrer: the only layer of its manifest, checked by digest.
 fn document(client: &Client, at: &Reference, referrer: &Referrer) -> Result<Vec<u8>> {
     let manifest = client.manifest(&at.with_digest(referrer.digest))?;
     let manifest: Manifest = oci::from_bytes(&referrer.digest.to_string(), &manifest.bytes)?;
     let mut bytes = Vec::new();
     if let Some(layer) = manifest.layers.first() {
         if layer.size > oci::MAX_DOCUMENT * 8 {
-            anyhow::bail!(Fault::failed("a document of this size is not read").at(layer.digest));
+            anyhow::bail!(Fault::failed("the document is over the size limit").at(layer.digest));
         }
         client.blob(at, &layer.digest, layer.size, &mut bytes, &|_| ())?;
     }
     Ok(bytes)
 }
 
-/// `answer` is what cosign says, where somebody said whose signature is wanted.
+/// `answer` is cosign's, if a signer is required.
 fn signed(referrers: &[Referrer], demands: &Demands, answer: Option<Result<(), String>>) -> Check {
     const NAME: &str = "signature";
     let is_signature = |one: &&Referrer| {
@@ -159,8 +158,8 @@ fn signed(referrers: &[Referrer], demands: &Demands, answer: Option<Result<(), S
         None => match (referrers.iter().filter(is_signature).count(), demands.signed) {
             (0, false) => check(NAME, State::Absent, "there is none"),
             (0, true) => check(NAME, State::Failed, "there is none"),
-            (_, true) => check(NAME, State::Failed, "nobody said whose is wanted: --key or --identity"),
-            (_, false) => check(NAME, State::Absent, "not verified: --key or --identity says whose"),
+            (_, true) => check(NAME, State::Failed, "the signer is not given: --key or --identity"),
+            (_, false) => check(NAME, State::Absent, "not verified: give --key or --identity"),
         },
     }
 }

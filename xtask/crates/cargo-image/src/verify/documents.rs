@@ -1,4 +1,4 @@
-//! What the attached documents say: the scan's result and bills of materials.
+//! The attached documents: result of the scan, bills of materials.
 
 use super::checks::{Check, Demands, State, check, one_line};
 use crate::publish::{DocumentKind, Scan};
@@ -9,15 +9,15 @@ use cli_support::digest::Digest;
 pub(super) enum Found {
     /// Its bytes.
     Document(Vec<u8>),
-    /// It is not on the list that whoever is trusted has signed.
+    /// It is not in the signed list of the required signer.
     Unsigned,
 }
 
-/// Why a document does not count that somebody else may have attached.
-pub(super) const UNSIGNED: &str = "it is not signed by whom is wanted";
+/// The message for a document without the required signature.
+pub(super) const UNSIGNED: &str = "it does not have the required signature";
 
-/// The newest scan's result, which must be of the image `digest`; `unscanned` is why provenance says that
-/// there was none. `now` is in seconds since 1970.
+/// Checks the newest result of a scan of the image `digest`. `unscanned` is the reason in the provenance for
+/// publishing without. `now` is in seconds since 1970.
 pub(super) fn scanned(
     found: Vec<Result<Found, String>>,
     digest: &Digest,
@@ -42,7 +42,7 @@ pub(super) fn scanned(
             Err(error) => why = error,
         }
     }
-    // A scan that failed says more than the reason for publishing the image all the same.
+    // A failed scan counts more than the reason for publishing.
     if let Some(failure) = newest.as_ref().filter(|scan| !scan.passed)
         && !(unscanned.is_some() && demands.takes_failed)
     {
@@ -58,14 +58,14 @@ pub(super) fn scanned(
     match demands.scanned_within_days {
         Some(most) if age > most => {
             let state = if demands.takes_older { State::Waived } else { State::Failed };
-            check(NAME, state, format!("it is {age} days old, and {most} are allowed"))
+            check(NAME, state, format!("it is {age} days old; the limit is {most}"))
         }
         _ => check(NAME, State::Ok, format!("passed at {}", scan.time)),
     }
 }
 
-/// Bills of materials: there must be one where one is `wanted`, and each must be of the kind that it is attached
-/// as.
+/// Checks bills of materials: whether there is one if one is `wanted`, and whether each has the format of its artifact
+/// type.
 pub(super) fn sbom(found: Vec<(&DocumentKind, Vec<Result<Found, String>>)>, wanted: bool) -> Check {
     const NAME: &str = "sbom";
     let (mut counts, mut why) = (Vec::new(), "there is none");
@@ -140,10 +140,10 @@ mod tests {
             (vec![bad(LATER), good(FIRST)], None, lax.clone(), State::Failed, "did not pass"),
             (vec![bad(FIRST), good(LATER)], None, lax.clone(), State::Ok, "passed at 2026-01-08"),
             (vec![Ok(scan(b"other", true, FIRST))], None, lax.clone(), State::Failed, "another image"),
-            (vec![good("2026-01-10T00:06:00Z")], None, lax.clone(), State::Failed, "yet to come"),
-            (vec![good("9999-01-01T00:00:00Z")], None, within(9), State::Failed, "yet to come"),
-            (vec![good("2026-01-01")], None, lax.clone(), State::Failed, "no time of RFC 3339"),
-            (vec![Ok(Found::Unsigned)], None, lax.clone(), State::Failed, "not signed"),
+            (vec![good("2026-01-10T00:06:00Z")], None, lax.clone(), State::Failed, "in the future"),
+            (vec![good("9999-01-01T00:00:00Z")], None, within(9), State::Failed, "in the future"),
+            (vec![good("2026-01-01")], None, lax.clone(), State::Failed, "not a time of RFC 3339"),
+            (vec![Ok(Found::Unsigned)], None, lax.clone(), State::Failed, "required signature"),
             (vec![Ok(Found::Unsigned), good(FIRST)], None, lax.clone(), State::Ok, "passed"),
             (vec![Err("cut".to_owned())], None, lax.clone(), State::Failed, "cut"),
             (vec![good(FIRST)], Some("hotfix"), strict, State::Failed, "without one: hotfix"),
@@ -166,8 +166,8 @@ mod tests {
             (vec![], true, State::Failed, "there is none"),
             (vec![bom(good), bom(good)], true, State::Ok, "2 CycloneDX, 1 SPDX"),
             (vec![bom(good), Ok(Found::Unsigned)], true, State::Ok, "1 CycloneDX"),
-            (vec![Ok(Found::Unsigned)], true, State::Failed, "not signed"),
-            (vec![Ok(Found::Unsigned)], false, State::Absent, "not signed"),
+            (vec![Ok(Found::Unsigned)], true, State::Failed, "required signature"),
+            (vec![Ok(Found::Unsigned)], false, State::Absent, "required signature"),
             (vec![bom("{}")], false, State::Failed, "not CycloneDX"),
             (vec![bom(r#"{"spdxVersion":"SPDX-2.3"}"#)], false, State::Failed, "not CycloneDX"),
             (vec![bom("x")], false, State::Failed, "expected value"),

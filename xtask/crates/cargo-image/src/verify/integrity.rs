@@ -1,4 +1,4 @@
-//! Whether all of an image is there, byte for byte.
+//! Checks that an image is complete.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use oci_image::oci::{self, Annotations, Index, Manifest};
 use oci_registry::{Client, Reference, Sink};
 use rust_workspace::settings::Bytes;
 
-/// A place for bytes of which only the digest matters.
+/// Discards bytes after their digest was computed.
 struct Nowhere;
 
 impl Write for Nowhere {
@@ -29,8 +29,7 @@ impl Sink for Nowhere {
     }
 }
 
-/// Pulls everything and holds it against its digests; gives how much that was, and the annotations of the
-/// index.
+/// Pulls everything and checks all digests. Returns the amount, and the annotations of the index.
 pub(super) fn whole(client: &Client, at: &Reference, digest: &Digest) -> Result<(String, Annotations)> {
     let top = client.manifest(&at.with_digest(*digest))?;
     let mut manifests = vec![top.clone()];
@@ -39,7 +38,7 @@ pub(super) fn whole(client: &Client, at: &Reference, digest: &Digest) -> Result<
         let index: Index = oci::from_bytes(&digest.to_string(), &top.bytes)?;
         annotations = index.annotations;
         if index.manifests.is_empty() {
-            return Err(Fault::failed("it is an index that lists no image").into());
+            return Err(Fault::failed("the index lists no image").into());
         }
         manifests.clear();
         for entry in &index.manifests {
@@ -55,5 +54,5 @@ pub(super) fn whole(client: &Client, at: &Reference, digest: &Digest) -> Result<
             bytes += blob.size;
         }
     }
-    Ok((format!("{count} platforms, {} as their digests say", Bytes(bytes)), annotations))
+    Ok((format!("{count} platforms, {} with valid digests", Bytes(bytes)), annotations))
 }

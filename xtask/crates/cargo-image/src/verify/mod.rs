@@ -1,4 +1,4 @@
-//! Looking at a published image the way a consumer does: all of it is there, and what is said of it is so.
+//! Checks a published image as a consumer does: that it is complete, and that documents about it are valid.
 
 mod checks;
 mod documents;

@@ -1,4 +1,4 @@
-//! How an image was made, by the provenance that is attached to it.
+//! The provenance that is attached to an image.
 
 use serde_json::Value;
 
@@ -7,11 +7,11 @@ use super::documents::{Found, UNSIGNED};
 use crate::publish::PROVENANCE;
 use cli_support::digest::Digest;
 
-/// The provenance of the image `digest`, and why it says that there was no scan. `label` is the commit that
-/// the image names.
+/// Checks the provenance of the image `digest`, and returns its reason for publishing without a scan. `label` is the
+/// commit in the image's label.
 ///
-/// Several runs may have published the same bytes; one that holds is enough, and one that had a passing scan
-/// says more than one that went around it.
+/// Several runs may have published the same bytes: one valid statement is enough, preferably of a run with a passing
+/// scan.
 pub(super) fn provenance(
     found: Vec<Result<Found, String>>,
     digest: &Digest,
@@ -49,7 +49,7 @@ fn shown(revision: Option<&str>) -> &str {
     revision.unwrap_or("an unknown commit")
 }
 
-/// What provenance says of an image.
+/// The checked content of a provenance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Provenance {
     builder: String,
@@ -58,27 +58,27 @@ struct Provenance {
 }
 
 impl Provenance {
-    /// Itself, where it is of the commit `label` and of the builder that is wanted.
+    /// Checks the commit against `label`, and the required builder.
     fn holds(self, label: Option<&str>, demands: &Demands) -> Result<Self, String> {
         if let Some(wanted) = demands.builder.as_ref().filter(|wanted| !self.builder.starts_with(*wanted)) {
-            return Err(format!("built by {}, and {wanted} is wanted", self.builder));
+            return Err(format!("built by {}, but {wanted} is required", self.builder));
         }
         let label = label.map(|text| text.trim_end_matches("-dirty"));
         match (self.revision.as_deref(), label) {
             (Some(own), Some(label)) if own != label => {
-                Err(format!("it names the commit {own}, and the image {label}"))
+                Err(format!("it names the commit {own}, but the image has {label}"))
             }
             _ => Ok(self),
         }
     }
 }
 
-/// Reads a statement about `digest`, or says why it is none.
+/// Parses a statement about `digest`.
 fn read(bytes: &[u8], digest: &Digest) -> Result<Provenance, String> {
     let statement: Value = serde_json::from_slice(bytes).map_err(|_| "it is not JSON".to_owned())?;
     let text = |pointer: &str| statement.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     if !(PROVENANCE.is)(&statement) {
-        return Err("it is no SLSA v1 provenance".to_owned());
+        return Err("not SLSA v1 provenance".to_owned());
     }
     let subjects = statement["subject"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !subjects.iter().any(|subject| subject["digest"]["sha256"] == digest.hex()) {
@@ -116,7 +116,7 @@ mod tests {
             Provenance { builder: "urn:b".into(), revision: Some("abc".into()), unscanned: None }
         );
         for (pointer, words) in [
-            ("/predicateType", "no SLSA"),
+            ("/predicateType", "not SLSA"),
             ("/subject/0/digest/sha256", "another image"),
             ("/predicate/runDetails/builder/id", "no builder"),
         ] {
@@ -153,7 +153,7 @@ mod tests {
             ("unscanned", vec![hotfix()], State::Ok, "urn:b/2", Some("hotfix")),
             ("scanned before", vec![good(), hotfix()], State::Ok, "urn:b/1", None),
             ("scanned later", vec![hotfix(), good()], State::Ok, "urn:b/1", None),
-            ("another builder", vec![said("urn:c", "abc", None)], State::Failed, "urn:b is wanted", None),
+            ("another builder", vec![said("urn:c", "abc", None)], State::Failed, "urn:b is required", None),
             ("another commit", vec![said("urn:b", "abd", None)], State::Failed, "the commit abd", None),
             ("unsigned", vec![Ok(Found::Unsigned)], State::Failed, UNSIGNED, None),
             ("cut", vec![Err("cut".to_owned()), good()], State::Ok, "urn:b/1", None),

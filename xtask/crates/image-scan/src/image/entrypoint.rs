@@ -127,7 +127,7 @@ fn interpreters<'a>(
             fail(&place, format!("{by} starts this path, which is {what}"), NAME_A_PROGRAM);
             return programs;
         }
-        // Programs with a list of crates are checked elsewhere.
+        // `blind_spots` checks programs with a list of crates.
         if !node.executable() && !matches!(node.content, Content::Program(Some(_))) {
             fail(&place, format!("{by} starts this file, which has no executable bit"), MAKE_EXECUTABLE);
         }

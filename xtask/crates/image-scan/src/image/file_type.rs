@@ -18,13 +18,8 @@ pub enum FileType {
 impl FileType {
     /// The type of a file with these first bytes.
     pub fn of(start: &[u8]) -> Self {
-        if rust_workspace::audit::executable(start) {
-            return match start.get(18..20) {
-                // The sixth byte is the byte order.
-                Some(&[a, b]) if start[5] == 2 => Self::Elf(u16::from_be_bytes([a, b])),
-                Some(&[a, b]) => Self::Elf(u16::from_le_bytes([a, b])),
-                _ => Self::Elf(0),
-            };
+        if let Some(machine) = rust_workspace::elf::machine(start) {
+            return Self::Elf(machine);
         }
         match start.strip_prefix(b"#!") {
             Some(rest) => {

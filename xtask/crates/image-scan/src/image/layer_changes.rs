@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::file_type::FileType;
 use super::rootfs::{Content, LayerChanges, Node, Rootfs};
 use super::tar_entries::{Entry, EntryKind};
-use super::{ignore_comments, osdb, secrets};
+use super::{osdb, secrets};
 use cli_support::error::Fault;
 use rust_workspace::audit::Audit;
 
@@ -47,10 +47,9 @@ impl LayerChanges {
         }
         let mut mode = entry.mode;
         let mut file_type = FileType::Data;
-        let mut ignore_comment = None;
         let content = match &entry.kind {
             EntryKind::File => {
-                let (content, secrets) = read_file(&entry, content, &mut file_type, &mut ignore_comment)?;
+                let (content, secrets) = read_file(&entry, content, &mut file_type)?;
                 if !secrets.is_empty() {
                     self.secrets.insert(entry.path.clone(), secrets);
                 }
@@ -62,7 +61,6 @@ impl LayerChanges {
                 // Both names are of one file, with one mode.
                 mode = target.mode;
                 file_type = target.file_type.clone();
-                ignore_comment = target.ignore_comment;
                 match (osdb::Database::at(&entry.path), &target.content) {
                     // The target was not read as a database.
                     (Some(_), Content::Plain | Content::Secrets(_)) => {
@@ -88,7 +86,7 @@ impl LayerChanges {
             return Err(Fault::gate(what).into());
         }
         let folder = entry.kind == EntryKind::Folder;
-        let node = Node { kind: entry.kind, mode, file_type, content, ignore_comment };
+        let node = Node { kind: entry.kind, mode, file_type, content };
         let before = self.nodes.insert(entry.path, node);
         // No tool writes two files of one name, and only the second would be scanned.
         if before.is_some_and(|before| !folder || before.kind != EntryKind::Folder) {
@@ -117,7 +115,6 @@ fn read_file(
     entry: &Entry,
     content: &mut dyn Read,
     file_type: &mut FileType,
-    ignore_comment: &mut Option<usize>,
 ) -> Result<(Content, Vec<&'static str>)> {
     let mut start = Vec::new();
     content.take(BEGINNING).read_to_end(&mut start).context("the file is cut short")?;
@@ -136,21 +133,9 @@ fn read_file(
     }
     let database = osdb::Database::at(&entry.path);
     let is_list = osdb::package_of_list(&entry.path).is_some();
-    let is_configuration = ignore_comments::may_apply_to(&entry.path, entry.size);
-    let whole = match () {
-        () if is_list => MAX_LIST_BYTES,
-        () if is_configuration => ignore_comments::MAX_BYTES,
-        () => MAX_TEXT_BYTES,
-    };
-    if is_configuration && entry.size > ignore_comments::MAX_BYTES {
-        let what = format!("a configuration file is over the limit of {} bytes", ignore_comments::MAX_BYTES);
-        return Err(Fault::gate(what).into());
-    }
+    let whole = if is_list { MAX_LIST_BYTES } else { MAX_TEXT_BYTES };
     let whole = database.map_or(whole, osdb::Database::max_bytes);
     content.take(whole.saturating_sub(BEGINNING)).read_to_end(&mut start).context("the file is cut short")?;
-    if is_configuration {
-        *ignore_comment = ignore_comments::first_line(&String::from_utf8_lossy(&start));
-    }
     let known = match database {
         Some(kind) => Some(Content::Packages(kind.read(&mut start.as_slice(), entry.size)?)),
         None if ["etc/os-release", "usr/lib/os-release"].contains(&entry.path.as_str()) => {

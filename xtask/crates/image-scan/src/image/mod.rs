@@ -4,7 +4,6 @@
 pub mod archive;
 pub mod entrypoint;
 pub mod file_type;
-pub mod ignore_comments;
 pub mod inventory;
 pub mod layer;
 pub mod layer_changes;

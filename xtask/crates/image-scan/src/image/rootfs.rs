@@ -34,8 +34,6 @@ pub struct Node {
     pub file_type: FileType,
     /// The content.
     pub content: Content,
-    /// The first line with a comment that makes Trivy ignore findings.
-    pub ignore_comment: Option<usize>,
 }
 
 /// The content of a file.

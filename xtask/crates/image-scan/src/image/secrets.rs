@@ -45,7 +45,7 @@ pub fn in_text(content: &[u8]) -> Vec<&'static str> {
 fn beginning(content: &[u8], end: usize, before: u8) -> Vec<&'static str> {
     let mut found = Vec::new();
     let mut at = 0;
-    // Two bytes are matched by index: xtask is built without optimisation, where iterators and slice comparisons are
+    // Two bytes are matched by index: xtask is built without optimisation, which makes iterators and slice comparisons
     // ten times slower.
     while at + 1 < content.len() && at < end {
         let place = at;

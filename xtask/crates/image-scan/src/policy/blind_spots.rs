@@ -21,8 +21,8 @@ pub enum KnownPackages {
 
 const REBUILD: &str = "build the image again with cargo xtask image, which embeds the list of crates";
 
-/// Every reason, as a gate of its own. `expected` is the path of the workspace's own program. Excepted programs are no
-/// reason, but do not count as seen either.
+/// All reasons, one fault each. `expected` is the path of the workspace's own program. Excepted programs are not a
+/// reason, but do not count as seen.
 pub fn blind_spots(
     inventory: &Inventory,
     expected: Option<&str>,

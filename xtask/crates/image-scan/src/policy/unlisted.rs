@@ -73,8 +73,8 @@ fn toml_string(text: &str) -> String {
     out + "\""
 }
 
-/// The unknown programs of an image: those that it starts, and on a base without packages every executable one. The
-/// workspace's own program, at `expected`, is never among them.
+/// The unknown programs of an image: those that it starts, and on a base without packages every executable one. Never
+/// the workspace's own program, which is at `expected`.
 pub fn unknown_programs(inventory: &Inventory, expected: Option<&str>) -> Vec<UnknownProgram> {
     let started = entrypoint::unknown_programs(inventory);
     let bare = inventory.is_bare();

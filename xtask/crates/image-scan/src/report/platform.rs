@@ -30,7 +30,8 @@ pub struct PlatformReport {
     pub overlooked: Vec<ExceptedProgram>,
     /// The number of linked crates.
     pub crates: usize,
-    /// Whether the list of crates is the source's: `verified`, `unverified` or `mismatch`; none where the scan ended before.
+    /// The comparison of the list of crates with the source: `verified`, `unverified` or `mismatch`; none where the
+    /// scan ended before it.
     pub list: Option<&'static str>,
     /// The number of crates that Trivy saw.
     pub trivy_crates: Option<usize>,

@@ -12,12 +12,13 @@ pub struct Environment {
     run_folder: Option<PathBuf>,
 }
 
-const VARIABLES: [&str; 12] = [
+const VARIABLES: [&str; 13] = [
     "GHCR_TOKEN",
     "GITHUB_TOKEN",
     "GITHUB_ACTOR",
     "GITHUB_ACTIONS",
     "GITHUB_API_URL",
+    "DOCKER_AUTH_CONFIG",
     "DOCKER_CONFIG",
     "REGISTRY_AUTH_FILE",
     "XDG_RUNTIME_DIR",

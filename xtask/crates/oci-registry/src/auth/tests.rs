@@ -46,6 +46,17 @@ fn the_order_is_given_then_variables_then_docker_then_podman() {
     let second = [("HOME", path), ("GHCR_TOKEN", ""), ("GITHUB_TOKEN", "g2")];
     assert_eq!(user(&second, None, "ghcr.io").source, CredentialSource::Variable("GITHUB_TOKEN"));
     assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, Some(basic("docker", "p")));
+    let text = entry("variable");
+    let variable = [("HOME", path), ("DOCKER_AUTH_CONFIG", &*text)];
+    let found = user(&variable, None, "ghcr.io");
+    assert_eq!(found.credential, Some(basic("variable", "p")));
+    assert_eq!(found.source, CredentialSource::Variable("DOCKER_AUTH_CONFIG"));
+    // What it says nothing of is looked for in the file; what is no JSON is an error that shows none of it.
+    let other = [("HOME", path), ("DOCKER_AUTH_CONFIG", r#"{"auths":{"docker.io":{"auth":""}}}"#)];
+    assert_eq!(user(&other, None, "ghcr.io").credential, Some(basic("docker", "p")));
+    let broken = environment(&[("DOCKER_AUTH_CONFIG", r#"{"auths": hunter2"#)]);
+    let error = format!("{:#}", find(&broken, None, "ghcr.io", "o/a").unwrap_err());
+    assert!(error.contains("DOCKER_AUTH_CONFIG:1:") && !error.contains("hunter2"), "{error}");
     fs::remove_file(home.path().join(".docker/config.json")).unwrap();
     assert_eq!(user(&[("HOME", path)], None, "ghcr.io").credential, Some(basic("podman", "p")));
     // Neither the token that was given nor GitHub's variables go to another registry.

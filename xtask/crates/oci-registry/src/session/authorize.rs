@@ -1,5 +1,7 @@
 //! What a registry wants to be shown, and the tokens for it.
 
+use std::sync::{Arc, PoisonError};
+
 use anyhow::{Context as _, Result};
 use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderValue, Method, Uri};
@@ -23,16 +25,16 @@ impl Session {
     /// The `Authorization` that the registry has wanted so far; none before it first asked.
     pub(super) fn standing(&self, scopes: &[Scope]) -> Result<Option<Secret>, RequestError> {
         let Some(challenge) = self.state().challenge.clone() else { return Ok(None) };
-        self.authorization(&challenge, scopes, false)
+        self.authorization(&challenge, scopes, None)
     }
 
-    /// The `Authorization` that answers a challenge; none without credentials. With `renew`, a token
-    /// that is at hand was refused just now.
+    /// The `Authorization` that answers a challenge; none without credentials. `refused` is one that was
+    /// refused just now.
     pub(super) fn authorization(
         &self,
         challenge: &Challenge,
         scopes: &[Scope],
-        renew: bool,
+        refused: Option<&Secret>,
     ) -> Result<Option<Secret>, RequestError> {
         let found = self.found(repository(scopes)).map_err(RequestError::permanent)?;
         if challenge.scheme == "basic" {
@@ -46,10 +48,15 @@ impl Session {
             return Ok(bearer(token));
         }
         let key = key(challenge, scopes);
-        if renew {
-            self.state().tokens.forget(&key);
-        } else if let Some(token) = self.state().tokens.get(&key, self.clock.now()) {
-            return Ok(bearer(&token.value));
+        let order = Arc::clone(self.state().orders.entry(key.clone()).or_default());
+        let _turn = order.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.state().tokens.get(&key, self.clock.now()).and_then(|token| bearer(&token.value));
+        match (known, refused) {
+            (Some(known), Some(refused)) if known.expose() == refused.expose() => {
+                self.state().tokens.forget(&key);
+            }
+            (Some(known), _) => return Ok(Some(known)),
+            (None, _) => {}
         }
         let token = self.order(challenge, scopes, &found)?;
         let value = bearer(&token.value);

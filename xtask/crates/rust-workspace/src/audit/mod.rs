@@ -20,8 +20,6 @@ use flate2::write::ZlibEncoder;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-pub use section::executable;
-
 use cli_support::error::Fault;
 
 /// The longest list that is read, decompressed: ten times the largest known.
@@ -30,21 +28,21 @@ const MAX_BYTES: u64 = 8 << 20;
 /// The most crates that a list may have; large programs have a thousand.
 const MAX_CRATES: usize = 10_000;
 
-/// The longest name of a crate, in bytes: its folder could not be called longer. crates.io allows 64.
+/// The longest name of a crate, in bytes: the longest file name on Linux. crates.io allows 64.
 const MAX_NAME_BYTES: usize = 255;
 
-/// The most crates of a way to one that are named.
-const MAX_PATH_BYTES: usize = 32;
+/// The most crates that a dependency path names.
+const MAX_PATH_CRATES: usize = 32;
 
-/// Written as `format`: procedural macros are not taken for linked crates (auditable-serde's revision 1).
+/// Written as `format`: procedural macros are not in the list (auditable-serde, revision 1).
 const FORMAT: u32 = 1;
 
 /// The crates of one binary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
-    /// The crates, the binary's own among them.
+    /// The crates, including the binary's own.
     pub packages: Vec<Crate>,
-    /// Where the list comes from (auditable-serde, `VersionInfo::format`).
+    /// How the list was made (auditable-serde, `VersionInfo::format`).
     #[serde(default)]
     pub format: u32,
 }
@@ -61,27 +59,27 @@ pub struct Crate {
     /// Whether it is linked.
     #[serde(default, skip_serializing_if = "DependencyKind::is_runtime")]
     pub kind: DependencyKind,
-    /// The places in the list of the crates that it depends on.
+    /// The indexes in the list of its dependencies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<usize>,
-    /// Whether it is the one that the binary is of.
+    /// Whether it is the binary's own crate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub root: bool,
 }
 
-/// What a crate is to the binary.
+/// How a crate belongs to the binary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DependencyKind {
     /// Linked into it.
     #[default]
     Runtime,
-    /// Ran while it was built.
+    /// Run while it was built.
     Build,
 }
 
 impl DependencyKind {
-    // serde hands out references.
+    // serde passes references.
     #[allow(clippy::trivially_copy_pass_by_ref)]
     fn is_runtime(&self) -> bool {
         *self == Self::Runtime
@@ -89,14 +87,14 @@ impl DependencyKind {
 }
 
 impl Audit {
-    /// Reads the answer of the command that `binary::linked` makes.
+    /// Parses the output of the command of `binary::linked`.
     pub fn of_tree(text: &str) -> Result<Self, Fault> {
         let audit = Self { packages: tree::read(text)?, format: FORMAT };
         audit.check()?;
         Ok(audit)
     }
 
-    /// The list that an executable carries; none where it carries none.
+    /// The list in an executable; none where it has none.
     pub fn of_binary(bytes: &[u8]) -> Result<Option<Self>> {
         section::find(bytes)?.map(Self::from_section).transpose()
     }
@@ -110,11 +108,11 @@ impl Audit {
                 Fault::failed(format!("the audit section is over the limit of {MAX_BYTES} bytes")).into()
             );
         }
-        // Readers stop at the end of the first list. Zeros hide nothing, and padding is made of them.
+        // Readers stop at the end of the first list, so another list could follow. Zeros are padding.
         let behind = limited.into_inner().into_inner();
         if behind.iter().any(|byte| *byte != 0) {
             let what = format!(
-                "{} bytes follow the list of crates in the audit section, which no reader looks at: another list may be in them",
+                "{} bytes follow the list of crates in the audit section: they may be a second list, which readers ignore",
                 behind.len()
             );
             return Err(Fault::failed(what).into());
@@ -125,9 +123,9 @@ impl Audit {
         Ok(audit)
     }
 
-    /// The executable with this list in it; the same bytes for the same executable and list.
+    /// The executable with this list added. The same executable and list give the same bytes.
     pub fn put_into(&self, executable: &[u8]) -> Result<Vec<u8>> {
-        // The level is fixed and the backend in Rust, so that no machine compresses differently.
+        // A fixed level and a backend in Rust, so that all machines compress alike.
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
         zlib.write_all(&serde_json::to_vec(self)?)?;
         Ok(section::put(executable, &zlib.finish()?)?)
@@ -141,14 +139,16 @@ impl Audit {
     fn check(&self) -> Result<(), Fault> {
         let count = self.packages.len();
         if count > MAX_CRATES {
-            return Err(Fault::failed(format!("the list has {count} crates; {MAX_CRATES} is the limit")));
+            return Err(Fault::failed(format!("the list has {count} crates; the limit is {MAX_CRATES}")));
         }
         if let Some(package) = self.packages.iter().find(|package| package.name.len() > MAX_NAME_BYTES) {
-            let what =
-                format!("a crate's name of {} bytes; {MAX_NAME_BYTES} is the limit", package.name.len());
+            let what = format!(
+                "the name of a crate has {} bytes; the limit is {MAX_NAME_BYTES}",
+                package.name.len()
+            );
             return Err(Fault::failed(what));
         }
-        // One crate many times makes a short image of a long list, and as many findings.
+        // With duplicates, a short list could give many findings.
         let mut seen = BTreeSet::new();
         let key =
             |package: &'_ Crate| (package.name.clone(), package.version.clone(), package.source.clone());
@@ -156,15 +156,17 @@ impl Audit {
             let what = format!("the list of crates has {} {} twice", package.name, package.version);
             return Err(Fault::failed(what));
         }
-        let strays = self.packages.iter().flat_map(|package| &package.dependencies).any(|&at| at >= count);
+        let dangling = self.packages.iter().flat_map(|package| &package.dependencies).any(|&at| at >= count);
         let roots = self.packages.iter().filter(|package| package.root).count();
-        if strays || roots > 1 {
-            return Err(Fault::failed("the list of crates contradicts itself"));
+        if dangling || roots > 1 {
+            return Err(Fault::failed(
+                "the list of crates is inconsistent: a dependency is not in it, or it has two roots",
+            ));
         }
         Ok(())
     }
 
-    /// The ways to all crates, found once.
+    /// The dependency paths of all crates.
     pub fn paths(&self) -> Paths<'_> {
         let mut above = vec![None; self.packages.len()];
         let roots = self.packages.iter().enumerate().filter(|(_, package)| package.root).map(|(at, _)| at);
@@ -191,7 +193,7 @@ impl Audit {
     }
 }
 
-/// The shortest ways from a binary's own crate to all others.
+/// The shortest dependency paths from the binary's own crate to all others.
 #[derive(Debug)]
 pub struct Paths<'a> {
     audit: &'a Audit,
@@ -200,10 +202,10 @@ pub struct Paths<'a> {
 }
 
 impl Paths<'_> {
-    /// The shortest way from the root to the crate at this place, both ends included, as `name` or, for
-    /// a crate that is there twice, `name@version`; its end, where it is very long. Cycles do no harm.
+    /// The shortest path from the root to the crate at this index, both included. A crate that is listed in two
+    /// versions is `name@version`. Of a very long path, the end.
     pub fn to(&self, wanted: usize) -> Vec<String> {
-        let way = std::iter::successors(Some(wanted), |&at| self.above[at]).take(MAX_PATH_BYTES);
+        let way = std::iter::successors(Some(wanted), |&at| self.above[at]).take(MAX_PATH_CRATES);
         let mut path: Vec<_> = way.map(|at| self.label(at)).collect();
         path.reverse();
         path
@@ -253,7 +255,7 @@ mod tests {
             (&b"not zlib"[..], "damaged"),
             (&bomb, "over the limit"),
             (&zlib(b"[]x"), "not a list"),
-            (&stray, "contradicts itself"),
+            (&stray, "is inconsistent"),
         ];
         for (section, expected) in cases {
             let binary = section::put(&sample::elf(), section).unwrap();

@@ -1,4 +1,4 @@
-//! A small ELF file for tests, also for those of `image-scan`.
+//! A small ELF file for tests.
 
 /// A header for x86-64, one segment of four bytes, the names of sections, and the section table (elf(5)).
 pub fn elf() -> Vec<u8> {

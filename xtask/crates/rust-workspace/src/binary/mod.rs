@@ -1,24 +1,24 @@
 //! Builds the static binary of each platform, for both image engines.
 
 mod cargo;
-mod elf;
 mod embed_sbom;
 mod graph;
 mod native;
 mod outside;
 mod rustflags;
 mod selection;
+mod static_binary;
 mod steps;
 mod toolchain;
 mod zig;
 
 use cargo::compiling;
 pub use cargo::{Build, cargo};
-use elf::static_binary;
 pub use embed_sbom::with_bill;
 pub use graph::{Package, c_crates, metadata};
 use native::Suspect;
 pub use selection::Selection;
+use static_binary::static_binary;
 pub use steps::{BinaryStep, BinaryWork, follow_cargo};
 pub use toolchain::Toolchain;
 pub use zig::{INSTALL as ZIG_INSTALL, TESTED as ZIG_TESTED, Zig, as_compiler};

@@ -129,7 +129,7 @@ fn environment(table: &mut Table<'_>) -> BTreeMap<String, String> {
     let env = table.optional_at::<Strings>("env");
     let Some(env) = env else { return BTreeMap::new() };
     for name in env.value.0.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        table.errors.push(wrong(env.at, format!("'{name}' is no name of an environment variable")));
+        table.errors.push(wrong(env.at, format!("'{name}' is not a name of an environment variable")));
     }
     env.value.0
 }

@@ -1,4 +1,4 @@
-//! `[[environments]]`, and whether they fit together.
+//! `[[environments]]`, and the checks that concern several of them.
 
 use std::collections::BTreeMap;
 
@@ -8,30 +8,30 @@ use super::sections::repository;
 use crate::tags::{Motion, Names, reserved};
 use oci_registry::Reference;
 
-/// Where a version runs: the image under one more tag, or in another repository.
+/// An environment: a moving tag of the image, or a tag in another repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     /// Its name, for `--to` and `--from`.
     pub name: String,
-    /// Its own repository; the image's where unset.
+    /// Its own repository; by default the image's.
     pub repository: Option<String>,
-    /// The tag that names what runs there; the environment's name where unset.
+    /// The tag of the deployed image; by default the environment's name.
     pub tag: String,
     /// The environment that an image must be in first.
     pub after: Option<String>,
     /// Whether an image must be signed.
     pub signed: bool,
-    /// The public key that must have signed: a file or a KMS URI.
+    /// The public key of the required signature: a file or a KMS URI.
     pub key: Option<String>,
-    /// The workflow that must have signed, as a regular expression for its URL.
+    /// The workflow of the required signature, as a regular expression for its URL.
     pub identity: Option<String>,
-    /// The issuer of that workflow's tokens; GitHub's where unset.
+    /// The issuer of the workflow's tokens; by default GitHub's.
     pub issuer: Option<String>,
-    /// The most days since the image was scanned; no scan is wanted where unset.
+    /// The most days since the last scan; by default no scan is required.
     pub scanned_within_days: Option<u64>,
 }
 
-/// An environment, and where in the file it says what.
+/// An environment, and the offsets of its keys.
 struct Entry {
     environment: Environment,
     name: usize,
@@ -39,7 +39,7 @@ struct Entry {
     after: usize,
 }
 
-/// All environments, and what is wrong with each by itself.
+/// All environments, and the errors in each.
 #[derive(Default)]
 pub(super) struct Entries(Vec<Entry>, Vec<Mistake>);
 
@@ -69,15 +69,17 @@ fn entry(value: Value<'_>) -> Result<(Entry, Vec<Mistake>), Vec<Mistake>> {
     if let Some(identity) = &identity
         && let Err(what) = check_regex(&identity.value)
     {
-        let what = format!("identity '{}' is no regular expression: {what}", identity.value);
+        let what = format!("identity '{}' is not a regular expression: {what}", identity.value);
         table.errors.push(wrong(identity.at, what));
     }
     let issuer = table.optional_at::<String>("issuer");
     if let Some(issuer) = &issuer
         && !is_issuer(&issuer.value)
     {
-        let what =
-            format!("issuer '{}' is no URL: https://token.actions.githubusercontent.com", issuer.value);
+        let what = format!(
+            "issuer '{}' is not a URL such as https://token.actions.githubusercontent.com",
+            issuer.value
+        );
         table.errors.push(wrong(issuer.at, what));
     }
     let spans = (name.at, tag.at, after.as_ref().map_or(span, |after| after.at));
@@ -92,57 +94,44 @@ fn entry(value: Value<'_>) -> Result<(Entry, Vec<Mistake>), Vec<Mistake>> {
         issuer: issuer.map(|issuer| issuer.value),
         scanned_within_days: table.optional("scanned-within-days"),
     };
-    table.errors.extend(alone(&environment, span, spans.1));
+    table.errors.extend(check_one(&environment, span, spans.1));
     let errors = table.finish().err().unwrap_or_default();
     Ok((Entry { environment, name: spans.0, tag: spans.1, after: spans.2 }, errors))
 }
 
-/// Whether this can be an issuer's name (OpenID Connect Discovery, section 3): a URL with a host.
+/// Whether a text can be an issuer (OpenID Connect Discovery, section 3): a URL with a host.
 pub fn is_issuer(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| !host.is_empty() && !host.starts_with('/')) && !text.contains(char::is_whitespace)
 }
 
-/// What is wrong with an environment whatever the others are.
-fn alone(environment: &Environment, span: usize, tag: usize) -> impl Iterator<Item = Mistake> {
+/// The errors in one environment.
+fn check_one(environment: &Environment, span: usize, tag: usize) -> impl Iterator<Item = Mistake> {
     let Environment { name, signed, key, identity, issuer, .. } = environment;
     let any: Result<Reference, _> = "localhost/any".parse();
     let is_tag = any.is_ok_and(|any| any.with_tag(&environment.tag).is_ok());
     let no_tag =
         format!("'{}' is not a tag, which is up to 128 letters, digits, '_', '.' and '-'", environment.tag);
-    let of_releases =
-        format!("an environment cannot have the tag '{}', which belongs to releases", environment.tag);
+    let of_releases = format!("an environment cannot have the tag '{}': it is a release's", environment.tag);
     let owner = reserved(&environment.tag).unwrap_or_default();
     let of_digests =
-        format!("an environment cannot have the tag '{}', which belongs to {owner}", environment.tag);
-    let whose = key.is_some() || identity.is_some();
+        format!("an environment cannot have the tag '{}': it is reserved for {owner}", environment.tag);
+    let names_signer = key.is_some() || identity.is_some();
     [
         (!name.is_empty() && !is_tag, tag, no_tag),
         (is_tag && Names::plain().judge(&environment.tag).motion != Motion::Free, tag, of_releases),
         (reserved(&environment.tag).is_some(), tag, of_digests),
-        (*signed && !whose, span, "signed = true wants to know by whom: key or identity".to_owned()),
-        (
-            !*signed && whose,
-            span,
-            "key and identity say who must have signed, and signed = true is missing".to_owned(),
-        ),
-        (
-            key.is_some() && identity.is_some(),
-            span,
-            "either key or identity: one of them is checked".to_owned(),
-        ),
-        (
-            issuer.is_some() && identity.is_none(),
-            span,
-            "issuer says who vouches for identity, and identity is missing".to_owned(),
-        ),
+        (*signed && !names_signer, span, "signed = true needs key or identity".to_owned()),
+        (!*signed && names_signer, span, "key and identity need signed = true".to_owned()),
+        (key.is_some() && identity.is_some(), span, "set key or identity, not both".to_owned()),
+        (issuer.is_some() && identity.is_none(), span, "issuer needs identity".to_owned()),
     ]
     .into_iter()
     .filter_map(|(is_wrong, span, what)| is_wrong.then(|| wrong(span, what)))
 }
 
-/// Whether the environments fit together; `repository` is the image's.
-pub(super) fn together(entries: Entries, repository: Option<&str>) -> (Vec<Environment>, Vec<Mistake>) {
+/// Checks the environments against each other; `repository` is the image's.
+pub(super) fn check_all(entries: Entries, repository: Option<&str>) -> (Vec<Environment>, Vec<Mistake>) {
     let Entries(entries, mut errors) = entries;
     let mut names: BTreeMap<&str, &Entry> = BTreeMap::new();
     let mut places: BTreeMap<(Option<&str>, &str), &Entry> = BTreeMap::new();
@@ -156,7 +145,7 @@ pub(super) fn together(entries: Entries, repository: Option<&str>) -> (Vec<Envir
         if let Some(other) = places.get(&place) {
             let other = &other.environment.name;
             errors
-                .push(wrong(entry.tag, format!("'{other}' has the tag '{tag}' in this repository already")));
+                .push(wrong(entry.tag, format!("'{other}' already has the tag '{tag}' in this repository")));
         }
         places.insert(place, entry);
         names.insert(name, entry);
@@ -165,16 +154,19 @@ pub(super) fn together(entries: Entries, repository: Option<&str>) -> (Vec<Envir
         let Some(after) = &entry.environment.after else { continue };
         if !names.contains_key(after.as_str()) {
             let known = names.keys().copied().collect::<Vec<_>>().join(", ");
-            errors.push(wrong(entry.after, format!("after '{after}' is no environment; there are: {known}")));
-        } else if let Some(circle) = circle(entry, &names) {
-            errors.push(wrong(entry.after, format!("`after` forms a cycle: {circle}")));
+            errors.push(wrong(
+                entry.after,
+                format!("after '{after}' is not an environment; environments: {known}"),
+            ));
+        } else if let Some(cycle) = cycle(entry, &names) {
+            errors.push(wrong(entry.after, format!("`after` forms a cycle: {cycle}")));
         }
     }
     (entries.into_iter().map(|entry| entry.environment).collect(), errors)
 }
 
-/// The environments that wait for each other, from this one back to it.
-fn circle(entry: &Entry, names: &BTreeMap<&str, &Entry>) -> Option<String> {
+/// The cycle of `after` through this environment, if there is one.
+fn cycle(entry: &Entry, names: &BTreeMap<&str, &Entry>) -> Option<String> {
     let mut path = vec![entry.environment.name.as_str()];
     let mut at = entry;
     loop {
@@ -183,7 +175,7 @@ fn circle(entry: &Entry, names: &BTreeMap<&str, &Entry>) -> Option<String> {
             path.push(&entry.environment.name);
             return Some(path.join(" → "));
         }
-        // A circle that this one only leads to is told where it is.
+        // This environment only leads to a cycle, which is reported at its members.
         if path.contains(&at.environment.name.as_str()) {
             return None;
         }
@@ -214,10 +206,10 @@ mod tests {
             (two("", "after = 'a'"), ""),
             (two("tag = 't'", "tag = 't'\nrepository = 'r.io/o/other'"), ""),
             (environment("a", "") + &environment("a", ""), "f:7:8: there are two environments 'a'"),
-            (two("tag = 't'", "tag = 't'"), "f:8:7: 'a' has the tag 't' in this repository already"),
-            (two("tag = 'b'", ""), "f:7:8: 'a' has the tag 'b' in this repository already"),
+            (two("tag = 't'", "tag = 't'"), "f:8:7: 'a' already has the tag 't' in this repository"),
+            (two("tag = 'b'", ""), "f:7:8: 'a' already has the tag 'b' in this repository"),
             (two("tag = 't'", "tag = 't'\nrepository = 'R.io/o/App'"), "f:8:7: 'a' has the tag 't'"),
-            (two("after = 'c'", ""), "f:5:9: after 'c' is no environment; there are: a, b"),
+            (two("after = 'c'", ""), "f:5:9: after 'c' is not an environment; environments: a, b"),
             (environment("a", "after = 'a'"), "f:5:9: `after` forms a cycle: a → a"),
             (two("after = 'b'", "after = 'a'"), "f:5:9: `after` forms a cycle: a → b → a"),
             (environment("a", "repository = 'r.io/o/app:t'"), "f:5:14: repository is a name without tag"),
@@ -227,13 +219,13 @@ mod tests {
             (environment("a", "tag = '1.2'"), "f:5:7: an environment cannot have the tag '1.2'"),
             (environment("latest", ""), "f:4:8: an environment cannot have the tag 'latest'"),
             (environment("a", "tag = 'xtask-prune'"), "f:5:7: an environment cannot have the tag"),
-            (environment("a", "signed = true"), "f:3:1: signed = true wants to know by whom"),
-            (environment("a", "key = 'k'"), "f:3:1: key and identity say who must have signed"),
+            (environment("a", "signed = true"), "f:3:1: signed = true needs key or identity"),
+            (environment("a", "key = 'k'"), "f:3:1: key and identity need signed = true"),
             (environment("a", "signed = true\nkey = 'k'\nidentity = 'i'"), "f:3:1: either key or identity"),
-            (environment("a", "issuer = 'https://i'"), "f:3:1: issuer says who vouches"),
+            (environment("a", "issuer = 'https://i'"), "f:3:1: issuer needs identity"),
             (
                 environment("a", "signed = true\nidentity = 'i'\nissuer = 'gitlab'"),
-                "f:7:10: issuer 'gitlab' is no URL",
+                "f:7:10: issuer 'gitlab' is not a URL",
             ),
             (environment("a", "signed = true\nidentity = 'i'\nissuer = 'https://gitlab.example'"), ""),
             (environment("a", "signed = true\nidentity = '('"), "f:6:12: identity '(' is no regular"),

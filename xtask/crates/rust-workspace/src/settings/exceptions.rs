@@ -12,11 +12,11 @@ pub fn proposed() -> Date {
     Date::of_seconds(cli_support::time::now() + 90 * 86_400)
 }
 
-/// That a day is too far ahead, if it is.
+/// An error where a day is too far ahead.
 pub fn too_far(day: Date, today: Date) -> Option<String> {
     let ahead = day.since(today);
     let far = ahead > MAX_IGNORE_DAYS;
-    far.then(|| format!("{day} is {ahead} days from now; {MAX_IGNORE_DAYS} are the most"))
+    far.then(|| format!("{day} is {ahead} days from now; the limit is {MAX_IGNORE_DAYS}"))
 }
 
 /// An exception: its reason, its last day and its place in the settings.
@@ -24,7 +24,7 @@ pub fn too_far(day: Date, today: Date) -> Option<String> {
 pub struct Exception {
     /// The reason.
     pub reason: String,
-    /// The last day on which it is.
+    /// Its last day.
     pub expires: Date,
     /// Its place: `file:line:column`.
     pub place: String,
@@ -64,7 +64,7 @@ impl Exception {
     /// The error in it, if any.
     fn check(&self) -> Option<String> {
         if self.reason.trim().is_empty() {
-            return Some("an entry without a reason".to_owned());
+            return Some("the reason is empty".to_owned());
         }
         too_far(self.expires, Date::today()).map(|what| format!("expires: {what}"))
     }
@@ -79,12 +79,12 @@ impl std::fmt::Display for Exception {
 /// A finding that is allowed until a day.
 #[derive(Debug, Clone)]
 pub struct Ignore {
-    /// Its id or an alias of it.
+    /// Its id or an alias.
     pub id: String,
-    /// What it is about, where one thing alone is overlooked: a crate, a path, a setting. An id of the
-    /// builtin rules (`XT-…`) is about many, and needs it.
+    /// The crate, path or setting to which the exception is limited. Required for ids of the builtin rules (`XT-…`),
+    /// which each have many subjects.
     pub subject: Option<String>,
-    /// Why, and until when.
+    /// The reason and the last day.
     pub exception: Exception,
 }
 
@@ -98,9 +98,9 @@ impl FromToml for Ignore {
         if table.errors.is_empty() {
             let id = entry.id.trim();
             let what = match () {
-                () if id.is_empty() => Some("an entry without an id".to_owned()),
+                () if id.is_empty() => Some("the id is empty".to_owned()),
                 () if id.to_ascii_uppercase().starts_with("XT-") && entry.subject.is_none() => {
-                    Some(format!("{} needs a subject: the path or the setting that it is about", entry.id))
+                    Some(format!("{} needs a subject: a path or a setting", entry.id))
                 }
                 () => entry.exception.check(),
             };
@@ -116,7 +116,7 @@ impl FromToml for Ignore {
 pub struct Unlisted {
     /// Its path in the image.
     pub path: String,
-    /// Why, and until when.
+    /// The reason and the last day.
     pub exception: Exception,
 }
 
@@ -128,7 +128,7 @@ impl FromToml for Unlisted {
         let entry = Self { path, exception: Exception::read(&mut table, span) };
         if table.errors.is_empty() {
             let absolute = entry.path.starts_with('/') && entry.path.len() > 1;
-            let what = format!("path '{}' is no absolute path in the image", entry.path);
+            let what = format!("path '{}' is not an absolute path in the image", entry.path);
             let what = if absolute { entry.exception.check() } else { Some(what) };
             table.errors.extend(what.map(|what| wrong(span, what)));
         }
@@ -185,11 +185,11 @@ mod tests {
         expect![[r#"
             error: image.toml:1:1: the key 'reason' is missing
             error: image.toml:3:11: '2026-02-30' is not a day such as 2026-08-21
-            error: image.toml:4:1: an entry without a reason
+            error: image.toml:4:1: the reason is empty
             error: image.toml:8:1: the key 'reason' is missing
             error: image.toml:11:1: the key 'expires' is missing
-            error: image.toml:14:1: path 'a' is no absolute path in the image
-            error: image.toml:18:1: an entry without a reason
+            error: image.toml:14:1: path 'a' is not an absolute path in the image
+            error: image.toml:18:1: the reason is empty
         "#]]
         .assert_eq(&render(&errors.into()));
     }

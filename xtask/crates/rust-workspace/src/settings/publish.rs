@@ -14,11 +14,13 @@ impl FromToml for Rule {
             "ref" => {
                 let event = table.parsed::<RefKind>("event");
                 if event.is_none() && !table.errors.iter().any(|error| error.at > span) {
-                    table.errors.push(wrong(span, "type = \"ref\" wants event = branch, tag or pr"));
+                    table.errors.push(wrong(span, "type = \"ref\" needs event = branch, tag or pr"));
                 }
                 event.map(RuleKind::Ref)
             }
-            "edge" => Some(RuleKind::Edge(table.optional::<String>("branch").filter(|name| !name.is_empty()))),
+            "edge" => {
+                Some(RuleKind::Edge(table.optional::<String>("branch").filter(|name| !name.is_empty())))
+            }
             "sha" => Some(RuleKind::Sha { long: long(&mut table) }),
             "schedule" => {
                 let pattern = optional(&mut table, "pattern", Rule::check_template);
@@ -27,12 +29,14 @@ impl FromToml for Rule {
             "raw" => required(&mut table, "value", Rule::check_template).map(RuleKind::Raw),
             other => {
                 let what = match other {
-                    "match" => "type 'match' needs regular expressions, which are not read here: type = \"raw\" with {{tag}}".to_owned(),
-                    "pep440" => "type 'pep440' is for Python's versions; cargo's are type = \"semver\"".to_owned(),
+                    "match" => "type 'match' is not supported; use type = \"raw\" with {{tag}}".to_owned(),
+                    "pep440" => {
+                        "type 'pep440' is for Python's versions; cargo's are type = \"semver\"".to_owned()
+                    }
                     _ => format!("type '{other}' is not semver, ref, edge, sha, schedule or raw"),
                 };
                 table.errors.push(wrong(kind.at, what));
-                // Its other keys say nothing to the other kinds.
+                // The keys of other kinds would be reported as unknown.
                 for key in ["pattern", "group", "value"] {
                     drop(table.take(key));
                 }
@@ -124,7 +128,7 @@ impl FromToml for Latest {
     }
 }
 
-/// The rules, none of which may give a tag that belongs to something else; `repository` is the image's.
+/// The rules of `[[tags]]`, and errors where a rule gives a reserved tag; `repository` is the image's.
 pub(super) fn rules(
     table: &mut Table<'_>,
     repository: Option<&str>,
@@ -159,7 +163,7 @@ fn optional(table: &mut Table<'_>, name: &'static str, check: Check) -> Option<S
     checked(table, text, check)
 }
 
-/// A template, or none with a word why.
+/// A checked text; an error is added to the table.
 fn checked(table: &mut Table<'_>, text: Located<String>, check: Check) -> Option<String> {
     match check(&text.value) {
         Ok(()) => Some(text.value),

@@ -1,8 +1,8 @@
-//! Regular expressions that others read.
+//! Checks regular expressions for other programs.
 
 use regex_syntax::{Error, ParserBuilder};
 
-/// What cannot be a regular expression. Cosign, in Go, has the last word: its syntax (RE2) is all but the same.
+/// An error where a text is not a regular expression. Cosign is written in Go and reads almost the same syntax (RE2).
 pub fn check_regex(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());

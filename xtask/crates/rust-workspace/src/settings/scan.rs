@@ -1,4 +1,4 @@
-//! `[scan]`: what an image must not have in it, and what may be overlooked until when.
+//! `[scan]`: policy, engines and exceptions.
 
 use std::collections::BTreeMap;
 
@@ -9,44 +9,41 @@ use cli_support::digest::Digest;
 use cli_support::mask::has_login;
 use cli_support::time::Date;
 
-/// What a scan insists on.
+/// The settings of scans.
 #[derive(Debug, Clone)]
 pub struct Scan {
-    /// The severities that fail; critical and high where unset. Those that nobody has rated (`unknown`)
-    /// fail too, unless `unknown = "warn"` says otherwise.
+    /// The severities that fail; by default critical and high. Findings without a rating (`unknown`) also fail unless
+    /// `unknown = "warn"`.
     pub severity: Vec<Severity>,
-    /// What a vulnerability without a rating is.
+    /// Whether a vulnerability without a rating fails.
     pub unknown: Unrated,
-    /// Days that advisories may be old, those in the workspace and Trivy's; by their own ages where unset
-    /// (`scan::age`).
+    /// The greatest age of advisories in days; by default that of each engine (`Database::max_age`).
     pub max_age: Option<u64>,
-    /// The fewest advisories that the builtin engine may know; 500 where unset.
+    /// The fewest advisories that the builtin engine needs; by default 500.
     pub min_advisories: u64,
-    /// Whether Trivy must be there; in CI (`CI=true`) it must where unset.
+    /// Whether Trivy is required; by default only in CI (`CI=true`).
     pub require_trivy: Option<bool>,
-    /// Whether the registry's index is asked which versions of crates were taken back; in CI it is where
-    /// unset.
+    /// Whether yanked versions are looked up in the registry's index; by default only in CI.
     pub yanked: Option<bool>,
-    /// The index that is asked, of crates.io or a mirror of it (sparse protocol).
+    /// The index of crates.io or of a mirror (sparse protocol).
     pub index: String,
-    /// Where Trivy gets its database, the first that answers; its own places where unset.
+    /// The sources of Trivy's database, in order; by default Trivy's own.
     pub databases: Vec<String>,
-    /// Where Trivy keeps its database; its own place where unset.
+    /// The folder of Trivy's database; by default Trivy's own.
     pub cache: Option<String>,
-    /// VEX documents for Trivy, below the workspace's root.
+    /// VEX documents, below the workspace's root.
     pub vex: Vec<String>,
-    /// Files and folders that say how the image is deployed, which Trivy looks at; `deploy`, if it is
-    /// there, where unset.
+    /// Files and folders for deployment that Trivy checks; by default `deploy` if it exists.
     pub deploy: Option<Vec<String>>,
-    /// Whether vulnerabilities without a fixed version are left out of Trivy's findings.
+    /// Whether Trivy leaves out vulnerabilities without a fixed version.
     pub ignore_unfixed: bool,
-    /// SPDX identifiers of the licences that linked crates may have; any where unset.
+    /// SPDX identifiers of the allowed licences of linked crates; by default all.
     pub licences: Vec<String>,
-    /// The Trivy that is fetched where there is none on PATH; none where unset.
+    /// The Trivy to download where none is on PATH.
     pub trivy: Option<TrivyPin>,
-    /// Findings that are allowed.
+    /// Exceptions for findings.
     pub ignore: Vec<Ignore>,
-    /// Programs without a list of crates that are allowed.
+    /// Exceptions for programs without a list of crates.
     pub unlisted: Vec<Unlisted>,
 }
 
@@ -55,18 +52,17 @@ pub struct Scan {
 pub struct TrivyPin {
     /// Its version.
     pub version: semver::Version,
-    /// Where its archives (tar, gzip) are, its makers' place where unset; `{version}`, `{machine}`
-    /// (`linux-x86_64`) and `{archive}` (`Linux-64bit`, as its makers say) stand for parts of the name. A
-    /// company's mirror goes here.
+    /// The URL of its archives (tar, gzip), such as a mirror; by default that of the official releases. `{version}`,
+    /// `{machine}` (`linux-x86_64`) and `{archive}` (`Linux-64bit`) are replaced.
     pub url: Option<String>,
-    /// The archives' digests by machine: `linux-x86_64`, `linux-aarch64`, `macos-aarch64`. Those of the
-    /// version that the tests use are known.
+    /// The digests of the archives by machine: `linux-x86_64`, `linux-aarch64`, `macos-aarch64`. Those of the tested
+    /// version are built in.
     pub sha256: BTreeMap<String, Digest>,
-    /// Its image, by digest, for where Docker answers and nothing could be fetched.
+    /// Its image with a digest, for machines with Docker where nothing can be downloaded.
     pub image: Option<String>,
 }
 
-/// What a vulnerability without a rating is to the gate.
+/// The effect of a vulnerability without a rating.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unrated {
     /// A failure.
@@ -76,8 +72,8 @@ pub enum Unrated {
     Warn,
 }
 
-/// What is said of an address with a login in it; the address itself is not.
-const LOGIN: &str = "a login has no place in an address: it is shown wherever the address is. Trivy takes TRIVY_USERNAME and TRIVY_PASSWORD, or what docker login left";
+/// The message for an address with a login. It does not contain the address.
+const LOGIN: &str = "the address contains a login, which logs would show. Set TRIVY_USERNAME and TRIVY_PASSWORD, or use docker login";
 
 impl Default for Scan {
     fn default() -> Self {
@@ -103,15 +99,15 @@ impl Default for Scan {
 }
 
 impl Scan {
-    /// The first entry whose day is over, where it stands.
+    /// The place and day of the first expired entry.
     pub fn over(&self, today: Date) -> Option<String> {
-        let excuses = self.ignore.iter().map(|entry| &entry.exception);
-        let mut excuses = excuses.chain(self.unlisted.iter().map(|entry| &entry.exception));
-        let over = excuses.find(|exception| exception.expires < today)?;
+        let exceptions = self.ignore.iter().map(|entry| &entry.exception);
+        let mut exceptions = exceptions.chain(self.unlisted.iter().map(|entry| &entry.exception));
+        let over = exceptions.find(|exception| exception.expires < today)?;
         Some(format!("{}, until {}", over.place, over.expires))
     }
 
-    /// Finds out where in the settings each entry stands that overlooks something.
+    /// Sets the place of each exception.
     pub(super) fn locate(&mut self, text: &str) {
         let ignored = self.ignore.iter_mut().map(|entry| &mut entry.exception);
         ignored
@@ -198,7 +194,7 @@ impl FromToml for TrivyPin {
     }
 }
 
-/// An image's name with a digest: a tag alone may be another program tomorrow.
+/// The name of an image with a digest. A tag alone can move.
 fn image(table: &mut Table<'_>) -> Option<String> {
     let image = table.optional_at::<String>("image")?;
     let digest = image.value.rsplit_once('@').map(|(_, digest)| digest.parse::<Digest>());
@@ -232,7 +228,7 @@ mod tests {
             "[trivy]\nversion = '0.74.0'\nurl = 'https://me:hunter2@host/{version}'",
         ] {
             let told = render(&reader::read::<Scan>(Path::new("x"), text).unwrap_err().into());
-            assert!(told.contains("a login has no place") && !told.contains("hunter2"), "{told}");
+            assert!(told.contains("the address contains a login") && !told.contains("hunter2"), "{told}");
         }
         assert!(reader::read::<Scan>(Path::new("x"), "databases = ['host/db@sha256:00']").is_ok());
     }

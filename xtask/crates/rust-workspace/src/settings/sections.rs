@@ -6,7 +6,7 @@ use super::build::BuildSettings;
 use super::buildx::Buildx;
 use super::commands::WorkspaceCommand;
 use super::container::{Container, check_absolute};
-use super::environments::{Entries, Environment, together};
+use super::environments::{Entries, Environment, check_all};
 use super::publish::{Flavor, rules};
 use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
 use super::scan::Scan;
@@ -135,7 +135,7 @@ impl FromToml for Settings {
         let platforms = table.not_empty("platforms").unwrap_or_else(|| Platform::ALL.to_vec());
         let repository = repository(&mut table);
         let entries = table.optional::<Entries>("environments").unwrap_or_default();
-        let (environments, errors) = together(entries, repository.as_deref());
+        let (environments, errors) = check_all(entries, repository.as_deref());
         table.errors.extend(errors);
         let tags = rules(&mut table, repository.as_deref(), &environments, &flavor);
         let settings = Self {

@@ -25,7 +25,7 @@ pub fn check(
     let Some((version, place)) = run_for.or(here) else { return Ok(()) };
     if version != (Version { build: BuildMetadata::EMPTY, ..of_crate.clone() }) {
         return Err(Fault::usage(format!(
-            "the tag says {version} and Cargo.toml of {package} says {of_crate}"
+            "git's tag is version {version}, but Cargo.toml of {package} has {of_crate}"
         ))
         .at(place)
         .hint(format!(
@@ -67,7 +67,7 @@ mod tests {
             dirty,
             ..GitSource::default()
         };
-        let says = "the tag says 1.2.4 and Cargo.toml of x says";
+        let says = "git's tag is version 1.2.4, but Cargo.toml of x has";
         for (on, source, of_crate, expected) in [
             ("tag v1.2.3", tagged("1.2.3", 0, true), "1.2.3", None),
             ("tag 1.2.3", tagged("1.2.3", 0, false), "1.2.3", None),

@@ -132,7 +132,7 @@ fn notes(facts: &TagInputs<'_>, tags: &[Tag]) -> Vec<String> {
 /// A tag of the command line, checked by the rules. An error if an image cannot have it.
 pub fn named(facts: &TagInputs<'_>, name: &str) -> Result<Tag, Fault> {
     if let Some(owner) = reserved(name) {
-        return Err(Fault::usage(format!("the tag '{name}' belongs to {owner}"))
+        return Err(Fault::usage(format!("the tag '{name}' is reserved for {owner}"))
             .at("--tag")
             .hint("choose another name"));
     }
@@ -204,13 +204,16 @@ fn apply(rule: &Rule, facts: &TagInputs<'_>, names: &Names) -> Result<Option<Giv
     }
     let name = sanitise(&format!("{prefix}{value}{suffix}"));
     let judged = names.judge(&name);
-    if let Some(whose) = belongs(rule, &name, names, &own_versions(facts)) {
-        return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to {whose}", rule.kind))
-            .at(crate::paths::settings())
-            .hint(
-                "give the rule a prefix that no rule for versions has: prefix = \"branch-\"; dates without \
-                 dots are no versions: {{date 'YYYYMMDD'}}",
-            ));
+    if let Some(owner) = belongs(rule, &name, names, &own_versions(facts)) {
+        return Err(Fault::usage(format!(
+            "{} gives the tag '{name}', which is reserved for {owner}",
+            rule.kind
+        ))
+        .at(crate::paths::settings())
+        .hint(
+            "give the rule a prefix that no rule for versions has: prefix = \"branch-\"; write dates without \
+                 dots: {{date 'YYYYMMDD'}}",
+        ));
     }
     let (mut of_release, mut around, mut motion) = (false, Default::default(), judged.motion);
     match &rule.kind {
@@ -262,12 +265,15 @@ fn of_version(
 fn checked(given: Given, rule: &Rule) -> Result<Given, Fault> {
     let name = &given.tag.name;
     if let Some(owner) = reserved(name) {
-        return Err(Fault::usage(format!("{} gives the tag '{name}', which belongs to {owner}", rule.kind))
-            .at(crate::paths::settings())
-            .hint("give the rule a prefix: prefix = \"branch-\""));
+        return Err(Fault::usage(format!(
+            "{} gives the tag '{name}', which is reserved for {owner}",
+            rule.kind
+        ))
+        .at(crate::paths::settings())
+        .hint("give the rule a prefix: prefix = \"branch-\""));
     }
     if !Reference::is_tag(name) {
-        return Err(Fault::usage(format!("{} gives '{name}', which no image can be tagged with", rule.kind))
+        return Err(Fault::usage(format!("{} gives '{name}', which is not a valid tag", rule.kind))
             .at(crate::paths::settings())
             .hint("tags are up to 128 characters and begin with a letter, a digit or '_': give the rule a prefix, or the branch a shorter name"));
     }

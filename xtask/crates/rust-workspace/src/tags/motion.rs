@@ -1,4 +1,4 @@
-//! Whether a tag may move: a version never, `1.2` and `latest` only forward, others freely.
+//! Whether a tag may move: a version never, `1.2` and `latest` only forward, others always.
 
 use semver::Version;
 
@@ -71,12 +71,12 @@ pub(super) fn render(pattern: &str, version: &Version, raw: &str) -> Option<Stri
     fill(pattern, value).ok()
 }
 
-/// A tag that stands for the highest of all versions that have this around them.
+/// The motion of a tag for the highest of all versions with this prefix and suffix.
 pub(super) fn latest(prefix: &str, suffix: &str) -> Motion {
     Motion::Forward { pattern: "latest".to_owned(), prefix: prefix.to_owned(), suffix: suffix.to_owned() }
 }
 
-/// What is before a version and its `v`.
+/// The prefix without the `v` of versions.
 pub(super) fn stem(prefix: &str) -> &str {
     let bare = prefix.strip_suffix('v');
     bare.filter(|bare| !bare.ends_with(|c: char| c.is_ascii_alphanumeric())).unwrap_or(prefix)

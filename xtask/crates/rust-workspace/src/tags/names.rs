@@ -8,20 +8,20 @@ use super::template::{fill, sanitise};
 use crate::version::version_of;
 use cli_support::error::Fault;
 
-/// What moving tags are made of where no rule says more.
-const LINES: [&str; 2] = ["{{major}}.{{minor}}", "{{major}}"];
+/// The patterns of moving tags that exist without a rule.
+const MOVING_PATTERNS: [&str; 2] = ["{{major}}.{{minor}}", "{{major}}"];
 
-/// Digits of a number in a moving tag: what is longer is a date, or a commit.
+/// The most digits of a number in a moving tag. A longer number is a date or a commit.
 const MAX_DIGITS: usize = 5;
 
-/// The names that the rules keep for releases and for commits.
+/// The names that the rules reserve for releases and for commits.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// What rules put around versions, the longest first; nothing at all is the last.
+    /// Prefixes and suffixes of versions, the longest first; the empty ones are last.
     families: Vec<Family>,
-    /// What the rules for commits put around them.
+    /// Prefixes and suffixes of commits.
     commits: Vec<(String, String)>,
-    /// What is around the versions that `latest` stands for.
+    /// Prefix and suffix of the versions that `latest` stands for.
     latest: (String, String),
 }
 
@@ -39,24 +39,23 @@ pub struct Judged {
     pub motion: Motion,
     /// Its version.
     pub version: Option<Version>,
-    /// The same version's other spelling, with a `v` or without.
+    /// The same version with or without `v`.
     pub twin: Option<String>,
-    /// The form of tag that a version has.
+    /// The form of tag, for a version.
     pub form: Option<Form>,
 }
 
-/// A form of tags of versions: what is before a version and its `v`, and what is behind it. Versions of one
-/// form are compared with each other.
+/// Prefix (without `v`) and suffix of versions. Versions of one form are compared with each other.
 pub type Form = (String, String);
 
 impl Names {
-    /// The names that belong to releases whatever the rules.
+    /// The names that are reserved without any rule.
     pub fn plain() -> Self {
         let families = vec![Family::default()];
         Self { families, commits: Vec::new(), latest: Default::default() }
     }
 
-    /// The names of these rules; `fill` fills in prefixes and suffixes. An error where it has one.
+    /// The names of these rules; `fill` fills in prefixes and suffixes, and its error is returned.
     pub fn of(rules: &[Rule], fill: impl Fn(&str) -> Result<String, Fault>) -> Result<Self, Fault> {
         let mut names = Self::plain();
         let mut sorted: Vec<_> = rules.iter().collect();
@@ -80,7 +79,7 @@ impl Names {
         Ok(names)
     }
 
-    /// The names of those rules that put the same around their tags in every run.
+    /// The names of the rules with the same prefix and suffix in every run.
     pub fn of_every_run(rules: &[Rule]) -> Self {
         let known = |text: &str| fill(text, |_| None);
         let is_known = |rule: &&Rule| known(rule.prefix()).is_ok() && known(rule.suffix()).is_ok();
@@ -96,13 +95,13 @@ impl Names {
         }
     }
 
-    /// What a name is, whoever gives it.
+    /// Classifies a name.
     pub fn judge(&self, name: &str) -> Judged {
         if let Some(judged) = self.families.iter().find_map(|family| family.version(name)) {
             return judged;
         }
-        let line = self.families.iter().find_map(|family| family.line(family.core(name)?));
-        let motion = line.unwrap_or_else(|| {
+        let moving = self.families.iter().find_map(|family| family.moving(family.core(name)?));
+        let motion = moving.unwrap_or_else(|| {
             if name == "latest" {
                 let (prefix, suffix) = &self.latest;
                 latest(prefix, suffix)
@@ -121,7 +120,7 @@ impl Family {
         name.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())
     }
 
-    /// What a name says that is one of this family's versions, with a `v` or without.
+    /// The version in a name of this family, with or without `v`.
     fn version(&self, name: &str) -> Option<Judged> {
         let Self { prefix, suffix, .. } = self;
         let bare = stem(prefix);
@@ -141,10 +140,10 @@ impl Family {
         Some(Judged { motion: Motion::Fixed, version: Some(version), twin: Some(twin), form })
     }
 
-    /// How a name moves that is one of this family's moving tags.
-    fn line(&self, core: &str) -> Option<Motion> {
+    /// The motion of a name that is one of this family's moving tags.
+    fn moving(&self, core: &str) -> Option<Motion> {
         let (v, bare) = core.strip_prefix('v').map_or(("", core), |bare| ("v", bare));
-        let patterns = self.patterns.iter().map(String::as_str).chain(LINES);
+        let patterns = self.patterns.iter().map(String::as_str).chain(MOVING_PATTERNS);
         let found = [("", core), (v, bare)].into_iter().find_map(|(v, text)| {
             patterns.clone().find(|pattern| fits(pattern, text)).map(|pattern| (v, pattern))
         });
@@ -156,7 +155,7 @@ impl Family {
     }
 }
 
-/// A pattern with the text at its ends moved to what the rule puts around it, which is as tags have it.
+/// Moves the text at the ends of a pattern to prefix and suffix, converted to valid characters.
 pub(super) fn fold(prefix: &str, pattern: &str, suffix: &str) -> (String, String, String) {
     let (before, core, behind) = match (pattern.find("{{"), pattern.rfind("}}")) {
         (Some(start), Some(end)) if start < end => {

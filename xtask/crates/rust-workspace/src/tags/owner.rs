@@ -8,29 +8,29 @@ use super::names::Names;
 use super::rule::{RefKind, Rule, RuleKind};
 use super::template::{fill, sanitise};
 
-/// The tag of the list of what a prune is about to delete.
+/// The tag of the list of manifests that a prune is about to delete.
 pub const PRUNE_JOURNAL: &str = "xtask-prune";
 
-/// 2026-11-25T12:34:56Z: a day whose parts are all numbers of a version.
+/// 2026-11-25T12:34:56Z: a time for samples in which no part begins with zero.
 const SAMPLE: u64 = 1_795_610_096;
 
-/// Whose a name is that a rule gives which is not about versions; `own` are the versions that it may name.
+/// The owner of a name that a rule must not give. `own` are the versions that it may give.
 pub(super) fn belongs(rule: &Rule, name: &str, names: &Names, own: &[Version]) -> Option<&'static str> {
     let judged = names.judge(name);
     let is_own = judged.version.as_ref().is_some_and(|version| own.contains(version));
     let fits = match (&rule.kind, &judged.motion) {
         (_, Motion::Free) | (RuleKind::Semver(_) | RuleKind::Ref(RefKind::Tag), _) => true,
         (kind, Motion::Once) => matches!(kind, RuleKind::Sha { .. } | RuleKind::Raw(_)),
-        // A moving tag only ever goes forward, to releases of its line.
+        // A moving tag moves only forward, to releases that it covers.
         (kind, Motion::Forward { .. }) => matches!(kind, RuleKind::Raw(_)),
         (kind, Motion::Fixed) => matches!(kind, RuleKind::Raw(_)) && is_own,
     };
-    let whose = if judged.motion == Motion::Once { "commits" } else { "releases" };
-    (!fits).then_some(whose)
+    let owner = if judged.motion == Motion::Once { "commits" } else { "releases" };
+    (!fits).then_some(owner)
 }
 
-/// What is wrong with rules whatever the run: names that are known before there is one. Each with the number
-/// of its rule; `environments` are the tags that environments have in the image's repository, and their names.
+/// The errors in rules that are known before a run, each with the index of its rule. `environments` are the tags in
+/// the image's repository and the names of their environments.
 pub fn check_rules(rules: &[Rule], environments: &[(&str, &str)]) -> Vec<(usize, String)> {
     let is_known = |rule: &&Rule| sample(rule.prefix()).is_some() && sample(rule.suffix()).is_some();
     let known: Vec<_> = rules.iter().filter(is_known).cloned().collect();
@@ -46,12 +46,12 @@ pub fn check_rules(rules: &[Rule], environments: &[(&str, &str)]) -> Vec<(usize,
         let name = sanitise(&format!("{}{value}{}", sample(rule.prefix())?, sample(rule.suffix())?));
         if let Some(owner) = belongs(rule, &name, &names, &[]).or(reserved(&name)) {
             let dated = if value.contains("2026") {
-                "; dates without dots are no versions: {{date 'YYYYMMDD'}}"
+                ", or write dates without dots: {{date 'YYYYMMDD'}}"
             } else {
                 ""
             };
             return Some(format!(
-                "{} gives tags such as '{name}', which belong to {owner}: give it a prefix{dated}",
+                "{} gives tags such as '{name}', which are reserved for {owner}: give it a prefix{dated}",
                 rule.kind
             ));
         }
@@ -61,7 +61,7 @@ pub fn check_rules(rules: &[Rule], environments: &[(&str, &str)]) -> Vec<(usize,
     rules.iter().enumerate().filter_map(|(number, rule)| Some((number, wrong(rule)?))).collect()
 }
 
-/// What is wrong with a rule that gives a version or a line of versions which is an environment's tag.
+/// The error of a rule that gives versions or moving tags of which one is an environment's tag.
 fn of_family(rule: &Rule, environments: &[(&str, &str)]) -> Option<String> {
     let own = |text: &str| Ok(sample(text).unwrap_or_default());
     let names = sample(rule.prefix())
@@ -74,21 +74,21 @@ fn of_family(rule: &Rule, environments: &[(&str, &str)]) -> Option<String> {
 fn of_environment(rule: &Rule, tag: &str, environment: &str) -> String {
     let kind = &rule.kind;
     format!(
-        "{kind} gives the tag '{tag}', which says what runs in the environment {environment}: give the rule a prefix, or the environment another tag"
+        "{kind} gives the tag '{tag}', which is the tag of the environment {environment}: give the rule a prefix, or the environment another tag"
     )
 }
 
-/// A template with a day and a commit in it; none where the run decides more.
+/// A template filled in with a sample date and commit; none if it needs other values of a run.
 fn sample(text: &str) -> Option<String> {
     let value = |name: &str| if name == "sha" { Some("abcdef0".to_owned()) } else { date(name, SAMPLE) };
     fill(text, value).ok()
 }
 
-/// Whose a name is that no image and no environment can have: tags that lists of referrers, cosign and
-/// `cargo xtask prune` write (distribution-spec, "Referrers Tag Schema").
+/// The owner of a name that neither images nor environments can have: tags of lists of referrers, of cosign and of
+/// `cargo xtask prune` (distribution-spec, "Referrers Tag Schema").
 pub fn reserved(tag: &str) -> Option<&'static str> {
     if tag.starts_with("sha256-") || tag.starts_with("sha512-") {
-        return Some("lists of what is attached to an image");
+        return Some("lists of referrers");
     }
     (tag == PRUNE_JOURNAL).then_some("cargo xtask prune")
 }
@@ -107,23 +107,23 @@ mod tests {
         let schedule = |value: &str| RuleKind::Schedule(value.to_owned());
         let slim = rule(RuleKind::Semver("{{version}}".into()), "", "-slim");
         for (kind, prefix, suffix, expected) in [
-            (raw("1.2.3"), "", "", "such as '1.2.3', which belong to releases"),
-            (raw("1.2.3"), "", "-slim", "which belong to releases"),
+            (raw("1.2.3"), "", "", "such as '1.2.3', which are reserved for releases"),
+            (raw("1.2.3"), "", "-slim", "which are reserved for releases"),
             (raw("1.2.3"), "build-", "", ""),
             (raw("{{version}}"), "", "", ""),
             (raw("latest"), "", "", ""),
             (raw("live"), "", "", "what runs in the environment production"),
-            (raw("sha256-aa"), "", "", "lists of what is attached"),
+            (raw("sha256-aa"), "", "", "lists of referrers"),
             (schedule("nightly"), "", "", ""),
-            (schedule("{{date 'YYYY.MM.DD'}}"), "", "", "'2026.11.25', which belong to releases"),
+            (schedule("{{date 'YYYY.MM.DD'}}"), "", "", "'2026.11.25', which are reserved for releases"),
             (schedule("{{date 'YYYY.MM'}}"), "", "", "{{date 'YYYYMMDD'}}"),
             (schedule("{{date 'YYYYMMDD'}}"), "", "", ""),
             (schedule("{{date 'YYYY.MM.DD'}}"), "night-", "", ""),
-            (schedule("{{date 'YYYY.MM.DD'}}-{{sha}}"), "", "", "which belong to releases"),
+            (schedule("{{date 'YYYY.MM.DD'}}-{{sha}}"), "", "", "which are reserved for releases"),
             (RuleKind::Semver("live".into()), "", "", "what runs in the environment production"),
             (RuleKind::Semver("{{version}}".into()), "live-", "", "the tag 'live-1'"),
             (RuleKind::Ref(RefKind::Branch), "", "", ""),
-            (schedule("1.0"), "", "-slim", "'1.0-slim', which belong to releases"),
+            (schedule("1.0"), "", "-slim", "'1.0-slim', which are reserved for releases"),
             (RuleKind::Edge(None), "", "", ""),
             (RuleKind::Edge(None), "{{branch}}-", "", ""),
             (RuleKind::Sha { long: false }, "", "", ""),

@@ -12,7 +12,7 @@ pub(super) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Result
         let (name, after) = after.split_once("}}").ok_or_else(|| wrong("'{{' without '}}'"))?;
         let name = name.trim();
         out.push_str(before);
-        out.push_str(&value(name).ok_or_else(|| wrong(&format!("there is no '{name}' to fill in")))?);
+        out.push_str(&value(name).ok_or_else(|| wrong(&format!("unknown name '{name}'")))?);
         rest = after;
     }
     out.push_str(rest);
@@ -32,7 +32,7 @@ pub(super) fn check(text: &str, known: &[&str]) -> Result<(), String> {
                 "a date is {{date 'YYYYMMDD-HHmmss'}} with letters of Moment.js, in UTC or with tz='+02:00'";
             date(name, 0).ok_or_else(|| format!("'{text}': {what}"))?;
         } else if !known.contains(&name) {
-            return Err(format!("'{text}': there is no '{name}', but {}", known.join(", ")));
+            return Err(format!("'{text}': unknown name '{name}'; known: {}", known.join(", ")));
         }
         rest = after;
     }
@@ -65,7 +65,7 @@ mod tests {
         for (text, expected) in [
             ("x{{a}}y{{ a }}", Ok("x1y1")),
             ("plain", Ok("plain")),
-            ("{{b}}", Err("there is no 'b'")),
+            ("{{b}}", Err("unknown name 'b'")),
             ("{{a", Err("without '}}'")),
         ] {
             match (fill(text, value), expected) {
@@ -83,8 +83,8 @@ mod tests {
             ("plain", None),
             ("{{branch}}-{{ sha }}-{{date 'YYYY'}}", None),
             ("{{commit_date 'YYYYMMDD'}}", None),
-            ("{{tag}}", Some("there is no 'tag', but branch, sha")),
-            ("{{#if branch}}x", Some("there is no '#if branch'")),
+            ("{{tag}}", Some("unknown name 'tag'; known: branch, sha")),
+            ("{{#if branch}}x", Some("unknown name '#if branch'")),
             ("x{{branch", Some("without '}}'")),
             ("{{date 'QQ'}}", Some("letters of Moment.js")),
         ] {

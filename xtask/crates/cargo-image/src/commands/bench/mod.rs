@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measures on this machine, in ratios.
 
+mod delay_proxy;
 mod image;
 mod measure;
 mod publish;

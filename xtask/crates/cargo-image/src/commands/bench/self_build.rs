@@ -249,9 +249,11 @@ impl Tree {
     }
 }
 
-/// All lines before the module `tests`.
+/// The lines before a module of tests in the file.
 fn production_lines(text: &str) -> usize {
-    text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().lines().count()
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let is_tests = |pair: &[&str]| pair[0].starts_with("#[cfg(") && pair[1].ends_with("mod tests {");
+    lines.windows(2).position(is_tests).unwrap_or(lines.len())
 }
 
 /// The Rust files below a folder.
@@ -301,6 +303,8 @@ mod tests {
         for (text, expected) in [
             ("a\nb\n", 2),
             ("a\n#[cfg(test)]\nmod tests {\n}\n", 1),
+            ("a\n#[cfg(all(test, unix))]\npub mod tests {\n}\n", 1),
+            ("#[cfg(test)]\nmod tests;\na\n", 3),
             ("#[cfg(test)]\nuse x;\na\n", 3),
             ("", 0),
         ] {

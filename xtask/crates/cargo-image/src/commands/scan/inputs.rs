@@ -12,7 +12,7 @@ use cli_support::error::{self, ExitKind, Fault};
 use cli_support::plan::Plan;
 use image_scan::engines::builtin::Builtin;
 use image_scan::engines::builtin::advisory_db;
-use image_scan::engines::trivy::{Deployed, Fetch, Options, Trivy, TrivyEngine};
+use image_scan::engines::trivy::{Deployed, Fetch, Options, Trivy, TrivyEngine, ignores};
 use image_scan::image::source::{ImageSource, same};
 use image_scan::policy::gate::{in_ci, needs_trivy};
 use image_scan::policy::sbom_check::OwnProgram;
@@ -23,8 +23,6 @@ use rust_workspace::binary::{self, Build, Package};
 use rust_workspace::git::GitSource;
 use rust_workspace::settings::{self, Workspace};
 
-/// Trivy's ignore files in the workspace's root.
-const IGNORE_FILES: [&str; 2] = [".trivyignore", ".trivyignore.yaml"];
 /// The configuration files that are checked by default.
 const DOCKERFILE: &str = "Dockerfile";
 const DEPLOY: &str = "deploy";
@@ -172,7 +170,7 @@ impl Flags {
             let what = format!("[scan] cache: '{path}' is not a folder and cannot become one");
             return Err(Fault::usage(what).at(settings::file()).hint("name a folder or a new path").into());
         }
-        check_ignore_files(&workspace.root)?;
+        ignores::check_files(&workspace.root)?;
         let options = Options {
             offline: self.offline,
             // A container's own cache is lost when it ends.
@@ -264,17 +262,6 @@ pub(crate) fn image_source(image: Option<&str>, default: &Path) -> Result<ImageS
             .at(default.display())
             .hint("build it with cargo xtask image --platform all, or name another one with --image")
             .into()),
-    }
-}
-
-/// Refuses Trivy's ignore files: their exceptions are in no report.
-fn check_ignore_files(root: &Path) -> Result<(), Fault> {
-    match IGNORE_FILES.iter().find(|name| root.join(name).symlink_metadata().is_ok()) {
-        Some(name) => Err(Fault::gate("Trivy's ignore files are not used").at(name).hint(format!(
-            "move its entries to [[scan.ignore]] in {}: the same ids, with reason and expires",
-            settings::file()
-        ))),
-        None => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an environment demands of an image before it takes it.
+//! What an environment requires of an image.
 
 use anyhow::Result;
 
@@ -10,12 +10,11 @@ use cli_support::error::Fault;
 use oci_registry::Reference;
 
 impl PromoteWork {
-    /// Holds the image against all of it, where it is now.
+    /// Checks the image in its present repository.
     pub(super) fn demands(&mut self) -> Result<String> {
         let digest = self.digest()?;
         self.runs_in_from(digest)?;
-        // What has been in the environment itself was in the other one before, and had a young scan then: it
-        // is rolled back to, also where the other one has forgotten it and nobody could scan it again.
+        // An image that has been in the environment passed these checks then. A rollback does not need a new scan.
         let rolls_back = self.has_been_in(&self.setup.to, &digest)?;
         if let Some(after) = &self.setup.after
             && !rolls_back
@@ -23,7 +22,7 @@ impl PromoteWork {
             && !self.has_been_in(after, &digest)?
         {
             let (after, to) = (&after.environment.name, &self.setup.to.environment.name);
-            return Err(Fault::gate(format!("it has never been in {after}, and {to} wants that"))
+            return Err(Fault::gate(format!("the image has never been in {after}, which {to} requires"))
                 .at(self.setup.image.with_digest(digest))
                 .hint(format!("cargo xtask promote {digest} --to {after}"))
                 .into());
@@ -36,17 +35,17 @@ impl PromoteWork {
         Ok(History::read(&self.client, place, digest)?.has_been_there())
     }
 
-    /// That the environment which it is taken from still has it: that may change while it is checked.
+    /// Checks that the environment `--from` still has the image. Another promotion may change that.
     pub(super) fn runs_in_from(&self, digest: Digest) -> Result<()> {
         let Some(from) = &self.setup.from else { return Ok(()) };
         let now = self.running(from)?;
         if now == Some(digest) {
             return Ok(());
         }
-        let what = format!("it does not run in {}: {} does", from.environment.name, or_nothing(now));
+        let what = format!("{} has another image: {}", from.environment.name, or_nothing(now));
         Err(Fault::gate(what)
             .at(self.setup.image.with_digest(digest))
-            .hint("cargo xtask environments shows what runs where; promote again what is meant")
+            .hint("cargo xtask environments lists the images; promote the one that is wanted")
             .into())
     }
 
@@ -60,11 +59,14 @@ impl PromoteWork {
             let waived = checks.iter().filter(|check| check.state == State::Waived);
             let to = &setup.to.environment.name;
             return Ok(waived.fold(held, |text, check| {
-                format!("{text}; {}: {}, and {to} has run it before", check.name, check.detail)
+                format!(
+                    "{text}; {}: {}, waived because {to} has had the image before",
+                    check.name, check.detail
+                )
             }));
         }
         let lines: Vec<_> = failed.iter().map(|check| format!("{}: {}", check.name, check.detail)).collect();
-        let what = format!("{} does not take it: {}", setup.to.environment.name, lines.join("; "));
+        let what = format!("{} requires more: {}", setup.to.environment.name, lines.join("; "));
         Err(Fault::gate(what).at(at.with_digest(digest)).into())
     }
 }

@@ -21,13 +21,13 @@ use rust_workspace::settings::Bytes;
 /// One step.
 #[derive(Debug)]
 pub enum PromoteStep {
-    /// Finds the image and what runs in the environment now.
+    /// Finds the image, and the one in the environment now.
     Find,
-    /// Holds the image against what the environment demands.
+    /// Checks what the environment requires.
     Demands,
-    /// Brings the image with all that refers to it into the environment's repository.
+    /// Copies the image with its referrers into the environment's repository.
     Copy,
-    /// Holds the copy against the same demands.
+    /// Checks the copy in the same way.
     Verify,
     /// Puts the manifest under the environment's tag.
     Tag,
@@ -35,7 +35,7 @@ pub enum PromoteStep {
     Record,
 }
 
-/// What does not change from step to step.
+/// The inputs of a promotion.
 #[derive(Debug)]
 pub struct PromoteSetup {
     /// The image, by tag or digest.
@@ -46,38 +46,38 @@ pub struct PromoteSetup {
     pub from: Option<Place>,
     /// The environment that the image must have been in.
     pub after: Option<Place>,
-    /// What is asked of the image.
+    /// What is required of the image.
     pub demands: Demands,
-    /// Who promotes.
+    /// The user.
     pub by: String,
     /// The run's URL.
     pub run: Option<String>,
-    /// A folder for files of our own.
+    /// A folder for temporary files.
     pub folder: PathBuf,
-    /// Whether registries beyond this machine are spoken to without TLS.
+    /// Whether registries on other machines are used without TLS.
     pub plain_http: bool,
 }
 
-/// What the steps hand on.
+/// The state between the steps.
 #[derive(Debug)]
 pub struct PromoteWork {
     setup: PromoteSetup,
     client: Client,
     digest: Option<Digest>,
     previous: Option<Digest>,
-    /// The record of the beginning, its digest, and when the tag was written.
+    /// The record of the start, its digest, and the time when the tag was written.
     written: Option<(Record, Digest, String)>,
     record: Option<Record>,
 }
 
-/// What came of a promotion.
+/// The result of a promotion.
 #[derive(Debug)]
 pub struct Promoted {
     /// The image.
     pub digest: Digest,
-    /// What ran in the environment when the promotion began; the image itself where it ran there already.
+    /// The image in the environment when the promotion started; the same image where it was there already.
     pub previous: Option<Digest>,
-    /// Who brought it there and when, which may have been an earlier run.
+    /// The record, which may be that of an earlier run.
     pub record: Record,
 }
 
@@ -87,7 +87,7 @@ impl PromoteWork {
         Self { setup, client, digest: None, previous: None, written: None, record: None }
     }
 
-    /// What came of it, after all steps.
+    /// The result, after all steps.
     pub fn promoted(self) -> Result<Promoted> {
         let (Some(digest), Some(record)) = (self.digest, self.record) else {
             return Err(anyhow::anyhow!("no image was promoted"));
@@ -96,7 +96,7 @@ impl PromoteWork {
     }
 
     fn digest(&self) -> Result<Digest> {
-        self.digest.ok_or_else(|| anyhow::anyhow!("the image was not looked for"))
+        self.digest.ok_or_else(|| anyhow::anyhow!("the step 'find' did not run"))
     }
 
     fn running(&self, place: &Place) -> Result<Option<Digest>> {
@@ -110,21 +110,20 @@ impl PromoteWork {
         };
         self.previous = self.running(&self.setup.to)?;
         self.digest = Some(digest);
-        Ok(format!("{digest}; {} runs {}", self.setup.to.environment.name, or_nothing(self.previous)))
+        Ok(format!("{digest}; {} has {}", self.setup.to.environment.name, or_nothing(self.previous)))
     }
 
-    /// Why the image is not where it is looked for. Old ones may be left in an environment's repository
-    /// alone, and can be rolled back to from there.
+    /// The error where the image is not in its repository. Old images may only be in an environment's repository.
     fn not_found(&self) -> Result<anyhow::Error> {
         let (image, to) = (&self.setup.image, &self.setup.to);
-        let fault = Fault::failed("there is no such image").at(image);
+        let fault = Fault::failed("the registry has no such image").at(image);
         let there = image.digest().map(|digest| to.at.with_digest(digest)).filter(|there| there != image);
         Ok(match there {
             Some(there) if self.client.head_manifest(&there)?.is_some() => {
                 let name = &to.environment.name;
-                fault.hint(format!("{name} still has it: cargo xtask promote {there} --to {name}")).into()
+                fault.hint(format!("{name} has it: cargo xtask promote {there} --to {name}")).into()
             }
-            _ => fault.hint("cargo xtask environments shows what runs where").into(),
+            _ => fault.hint("cargo xtask environments lists the images").into(),
         })
     }
 
@@ -132,10 +131,10 @@ impl PromoteWork {
         let (from, to, folder) = (&self.setup.image, &self.setup.to.at, self.setup.folder.join("copy"));
         let mut copy = Copy { client: &self.client, from, to, folder: &folder, sent: 0, referrers: 0 };
         copy.image(&self.digest()?)?;
-        Ok(format!("{} that refer to it; {} sent", copy.referrers, Bytes(copy.sent)))
+        Ok(format!("{} referrers; {} sent", copy.referrers, Bytes(copy.sent)))
     }
 
-    /// The record of a promotion by this run, now.
+    /// The record of this promotion, at this time.
     fn record_of(&self, digest: Digest) -> Record {
         let setup = &self.setup;
         Record {
@@ -157,7 +156,7 @@ impl PromoteWork {
             Some((record, begun, at)) => Record { at: at.clone(), begun: Some(*begun), ..record.clone() },
             None => match self.of_earlier_run(digest)? {
                 (there, true) => {
-                    let outcome = format!("by {} at {}, as it was", there.by, there.at);
+                    let outcome = format!("by {} at {}, unchanged", there.by, there.at);
                     self.record = Some(there);
                     return Ok(outcome);
                 }
@@ -169,17 +168,17 @@ impl PromoteWork {
             record.keep(&self.client, to)
         });
         kept.context(
-            Fault::failed("it runs there, and that is not recorded")
+            Fault::failed("the image is deployed, but the record could not be written")
                 .at(&to.at)
-                .hint("the same command again records it"),
+                .hint("run the same command again to write it"),
         )?;
         let outcome = format!("by {} at {}", record.by, record.at);
         self.record = Some(record);
         Ok(outcome)
     }
 
-    /// How the image came to run there before this run, and whether that is recorded. It is not where a run
-    /// broke off after it wrote the tag, or somebody wrote it by other means.
+    /// The record of an earlier run, and whether it is complete. It is not where that run stopped after it wrote the
+    /// tag, or where another program wrote the tag.
     fn of_earlier_run(&self, digest: Digest) -> Result<(Record, bool)> {
         let history = History::read(&self.client, &self.setup.to, &digest)?;
         Ok(match (history.current(), history.broken_off()) {

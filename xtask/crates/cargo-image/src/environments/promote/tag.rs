@@ -1,8 +1,7 @@
-//! Writing an environment's tag, so that of two promotions at once one wins and the other learns of it.
+//! Writes an environment's tag. Of two promotions at the same time one wins, and the other fails.
 //!
-//! Registries know no conditional writes. The tag is looked at before each try to write it and once more
-//! when all who looked at the same moment have written. What remains is a write that the registry holds up
-//! for longer than that: it comes out as a promotion after the other one, which it did not know of.
+//! Registries have no conditional writes. The tag is read before each attempt to write it, and again after a pause. A
+//! write that the registry delays for longer than the pause looks like a later promotion.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +13,8 @@ use cli_support::error::Fault;
 use cli_support::time::{now, rfc3339};
 use oci_image::oci::{self, Index};
 
-/// How long after a promotion the tag is looked at once more: two that begin at the same moment have both
-/// written by then. Longer where the registry takes long to write.
+/// The pause before the tag is read again. Two promotions that start at the same time have both written by then. It is
+/// longer where the registry is slow.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(10);
 
@@ -24,7 +23,7 @@ impl PromoteWork {
         let digest = self.digest()?;
         if self.previous == Some(digest) {
             return match self.running(&self.setup.to)? {
-                Some(now) if now == digest => Ok("it runs there already".to_owned()),
+                Some(now) if now == digest => Ok("the tag already names it".to_owned()),
                 now => Err(self.lost(now, false)),
             };
         }
@@ -42,8 +41,7 @@ impl PromoteWork {
         Ok(self.setup.to.at.to_string())
     }
 
-    /// Puts the image under the environment's tag, if what ran there still does; how long the try took that
-    /// arrived.
+    /// Writes the tag if it still names the earlier image. Returns the duration of the attempt that succeeded.
     fn write(&self, digest: Digest) -> Result<Duration> {
         let manifest = self.client.manifest(&self.setup.image.with_digest(digest))?;
         let mut looked = Instant::now();
@@ -51,7 +49,7 @@ impl PromoteWork {
             looked = Instant::now();
             let now = self.running(&self.setup.to)?;
             match now == Some(digest) {
-                // An earlier try arrived, and only its answer was lost; or another run wants the same.
+                // An earlier attempt succeeded and only its answer was lost, or another run wrote the same.
                 true => Ok(false),
                 false if now == self.previous => Ok(true),
                 false => Err(self.lost(now, false)),
@@ -61,7 +59,7 @@ impl PromoteWork {
         Ok(looked.elapsed())
     }
 
-    /// That nobody deleted parts of the image while it was promoted.
+    /// Checks that no part of the image was deleted during the promotion.
     fn is_whole(&self, digest: Digest) -> Result<()> {
         let at = &self.setup.to.at;
         let top = self.client.manifest(&at.with_digest(digest))?;
@@ -69,35 +67,38 @@ impl PromoteWork {
             let index: Index = oci::from_bytes(&digest.to_string(), &top.bytes)?;
             for entry in &index.manifests {
                 if self.client.head_manifest(&at.with_digest(entry.digest))?.is_none() {
-                    return Err(Fault::failed(format!("it is incomplete: {} is gone", entry.digest))
-                        .at(at)
-                        .hint("it was deleted meanwhile: publish it again, or promote another version")
-                        .into());
+                    return Err(Fault::failed(format!(
+                        "the image is incomplete: {} was deleted",
+                        entry.digest
+                    ))
+                    .at(at)
+                    .hint("publish it again, or promote another version")
+                    .into());
                 }
             }
         }
         Ok(())
     }
 
-    /// Why the tag names something else. Where that is what it named before the write, nobody came in between.
+    /// The error where the tag names another image. If that is the earlier image, no other promotion wrote it.
     fn lost(&self, now: Option<Digest>, written: bool) -> anyhow::Error {
         let to = &self.setup.to;
         if written && now == self.previous {
             let what =
-                format!("the registry took this tag and does not have it: {} runs there", or_nothing(now));
+                format!("the registry accepted the tag but does not return it: it names {}", or_nothing(now));
             return Fault::failed(what)
                 .at(&to.at)
-                .hint("promote again; where that changes nothing, something in front of the registry drops writes")
+                .hint("promote again; if that fails too, report it to the registry's operator")
                 .into();
         }
         let what = format!(
-            "another promotion to {} came in between: {} runs there",
+            "another promotion to {} was faster: the tag names {}",
             to.environment.name,
             or_nothing(now)
         );
         Fault::failed(what)
             .at(&to.at)
-            .hint("see what runs there, cargo xtask environments, and promote again if it is still wanted")
+            .hint("cargo xtask environments lists the images; promote again if this image is still wanted")
             .into()
     }
 }

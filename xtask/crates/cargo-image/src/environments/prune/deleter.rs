@@ -1,4 +1,4 @@
-//! What deletes in a registry: the distribution API, or GitHub's own for ghcr.io.
+//! Deletes in a registry: by the distribution API, or by GitHub's for ghcr.io.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,8 +18,8 @@ pub enum Deleter<'a> {
 }
 
 impl<'a> Deleter<'a> {
-    /// The one that the repository needs. An error where nothing can be deleted: the registry is asked to delete
-    /// a manifest that is not there, GitHub for the token's scopes.
+    /// The deleter of a repository. An error where nothing can be deleted: a registry is asked to delete a missing
+    /// manifest, GitHub for the token's scopes.
     pub fn of(client: &'a Client, repository: &'a Reference) -> Result<Self> {
         if let Some(packages) = client.github_packages(repository).context("nothing has been deleted")? {
             let deleter = Self::GitHub(packages, RefCell::default());

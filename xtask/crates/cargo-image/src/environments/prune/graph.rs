@@ -1,4 +1,4 @@
-//! The manifests of a repository, and what leads from one to another.
+//! The manifests of a repository and their references.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,22 +11,22 @@ use cli_support::threads::each;
 use oci_image::oci::{self, Annotations, Descriptor, Index};
 use oci_registry::{Client, Reference};
 
-/// A manifest, as far as it matters here.
+/// A manifest and its references.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// What a list would say of it.
+    /// Its descriptor.
     pub descriptor: Descriptor,
-    /// What it lists, where it is an index.
+    /// The entries of an index.
     pub entries: Vec<Digest>,
-    /// What it refers to.
+    /// The manifest that it refers to.
     pub subject: Option<Digest>,
-    /// What lists of referrers have of it, true or not.
+    /// Its referrers according to lists, which may be wrong.
     pub referrers: Vec<Digest>,
-    /// What is attached to it by tags.
+    /// Manifests that are attached by tags.
     pub attached: Vec<Digest>,
 }
 
-/// All manifests that were found by following tags.
+/// All manifests that tags reach.
 #[derive(Debug, Default)]
 pub struct Graph(BTreeMap<Digest, Node>);
 
@@ -53,12 +53,12 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The manifest, unless it is gone.
+    /// The manifest; none if it was deleted.
     pub fn get(&self, digest: &Digest) -> Option<&Node> {
         self.0.get(digest)
     }
 
-    /// All that stays where these manifests stay: what they list, what refers to them, what they refer to.
+    /// Everything that stays with these manifests: entries, referrers, subjects.
     pub fn kept<'a>(&self, digests: impl IntoIterator<Item = &'a Digest>) -> BTreeSet<Digest> {
         let mut seen = BTreeSet::new();
         let mut waiting: Vec<_> = digests.into_iter().copied().collect();
@@ -70,8 +70,8 @@ impl Graph {
         seen
     }
 
-    /// All that goes where this manifest goes, each before what hangs on it: what it lists, and what really
-    /// refers to it or to that. What is gone is not among it.
+    /// Everything that is deleted with this manifest, each before its dependents: entries, and true referrers.
+    /// Manifests that do not exist are left out.
     pub fn going(&self, digest: &Digest) -> Vec<Digest> {
         let (mut all, mut attached) = (Vec::new(), Vec::new());
         let mut seen = BTreeSet::new();

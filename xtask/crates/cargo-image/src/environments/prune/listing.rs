@@ -1,4 +1,4 @@
-//! The tags of a repository, and what each is for.
+//! The tags of a repository and their kinds.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use cli_support::threads::each;
 use oci_registry::{Client, Reference};
 use rust_workspace::tags::PRUNE_JOURNAL;
 
-/// The tags of a repository at one moment, with the digests that they name.
+/// The tags of a repository at one time, with their digests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Those of images, also of others than ours.
+    /// Tags of images.
     pub images: BTreeMap<String, Digest>,
-    /// What is attached to a manifest by a tag made of its digest: the list of referrers `sha256-<hex>`,
-    /// and cosign's `sha256-<hex>.sig` and the like.
+    /// Tags made of a manifest's digest: lists of referrers (`sha256-<hex>`), and cosign's (`sha256-<hex>.sig` and so
+    /// on).
     pub attached: BTreeMap<Digest, Vec<(String, Digest)>>,
-    /// The list that a prune left (see [`super::remove()`]).
+    /// The list that an unfinished prune left (see [`super::remove()`]).
     pub journal: Option<Digest>,
-    /// Tags that no request can name.
+    /// Tags that are not valid in a request.
     pub nameless: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ impl Listing {
         for (tag, head) in tags.into_iter().zip(heads) {
             match head {
                 None => listing.nameless.push(tag),
-                // It has just been deleted, or is being written.
+                // The tag was just deleted, or is being written.
                 Some(None) => {}
                 Some(Some(head)) if tag == PRUNE_JOURNAL => listing.journal = Some(head.digest),
                 Some(Some(head)) => match subject_of_tag(&tag) {
@@ -47,7 +47,7 @@ impl Listing {
         Ok(listing)
     }
 
-    /// What is attached to a manifest by tags.
+    /// The manifests attached to a manifest by tags.
     pub fn attached_to(&self, digest: &Digest) -> impl Iterator<Item = &Digest> {
         self.attached.get(digest).into_iter().flatten().map(|(_, digest)| digest)
     }
@@ -59,13 +59,13 @@ impl Listing {
         all.filter(|(_, tagged)| *tagged == digest).map(|(tag, _)| tag.clone()).collect()
     }
 
-    /// Whether some tag names now what it did not name in `before`.
+    /// Whether a tag is new or names another digest than in `before`.
     pub fn has_news_since(&self, before: &Self) -> bool {
         self.images.iter().any(|(tag, digest)| before.images.get(tag) != Some(digest))
     }
 }
 
-/// The manifest that a tag made of a digest belongs to.
+/// The digest in a tag that is made of one.
 fn subject_of_tag(tag: &str) -> Option<Digest> {
     let (algorithm, rest) = tag.split_once('-')?;
     let (hex, _) = rest.split_once('.').unwrap_or((rest, ""));

@@ -1,4 +1,4 @@
-//! What of a repository may go: versions beyond those that are kept, and nothing that something kept reaches.
+//! Deletes old versions in a repository, and nothing that a kept image reaches.
 
 mod deleter;
 mod graph;

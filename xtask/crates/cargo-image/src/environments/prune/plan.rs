@@ -1,4 +1,4 @@
-//! What goes and what stays, at one moment.
+//! The plan: what is deleted and what stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,49 +12,49 @@ use cli_support::digest::Digest;
 use oci_image::oci::{self, Descriptor, Index};
 use oci_registry::{Client, Reference};
 
-/// How many manifests go at once: their list must fit into a manifest of 4 MiB.
+/// The most manifests of one run: their list must fit into a manifest of 4 MiB.
 const MAX_CONCURRENT: usize = 10_000;
 
-/// What there is, what goes, what stays.
+/// The plan.
 #[derive(Debug, Clone, Default)]
 pub struct PrunePlan {
-    /// Tags that go.
+    /// Tags to delete.
     pub tags: Vec<String>,
-    /// What goes: first what has the tags, so that no tag is ever on half an image.
+    /// Manifests to delete. Those with tags are first, so that no tag names an incomplete image.
     pub targets: Vec<Target>,
-    /// How many of those are left of a prune that broke off.
+    /// The number of them that remain from an unfinished prune.
     pub remains: usize,
-    /// Tags that were to go, and stay because something kept has the same digest or leads there.
+    /// Old tags that stay because a kept manifest has the same digest or reaches it.
     pub held: Vec<String>,
-    /// What holds each of those.
+    /// Why each of them stays.
     pub held_by: BTreeMap<String, Hold>,
-    /// How many tags stay.
+    /// The number of tags that stay.
     pub kept: usize,
-    /// What a person should know.
+    /// Warnings.
     pub notes: Vec<String>,
-    /// The tags that this was found by.
+    /// The tags on which the plan is based.
     pub listing: Listing,
 }
 
-/// Something that goes.
+/// A manifest to delete.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// A manifest's digest.
+    /// Its digest.
     pub digest: Digest,
-    /// The manifest; none where it is gone already, and only tags are left of it.
+    /// Its descriptor; none where the manifest does not exist and only tags are left.
     pub manifest: Option<Descriptor>,
     /// Its tags.
     pub tags: Vec<String>,
 }
 
 impl PrunePlan {
-    /// The manifests that go.
+    /// The existing manifests to delete.
     pub fn manifests(&self) -> impl Iterator<Item = &Descriptor> {
         self.targets.iter().filter_map(|target| target.manifest.as_ref())
     }
 }
 
-/// Finds out what may go. Nothing is changed.
+/// Makes the plan. Nothing is changed.
 pub fn plan(client: &Client, repository: &Reference, keep: &Keep) -> Result<PrunePlan> {
     let listing = Listing::read(client, repository)?;
     let remains = remains(client, repository, &listing)?;
@@ -62,7 +62,7 @@ pub fn plan(client: &Client, repository: &Reference, keep: &Keep) -> Result<Prun
     Ok(decide(listing, &graph, keep, &remains))
 }
 
-/// What the list of an earlier prune names.
+/// The manifests in the list of an unfinished prune.
 fn remains(client: &Client, repository: &Reference, listing: &Listing) -> Result<Vec<Digest>> {
     let Some(journal) = listing.journal else { return Ok(Vec::new()) };
     let at = repository.with_digest(journal);
@@ -86,9 +86,9 @@ pub(super) fn decide(listing: Listing, graph: &Graph, keep: &Keep, remains: &[Di
         }
     }
     if later > 0 {
-        found.notes.push(format!("{later} more tags are for the next run: so much goes at once"));
+        found.notes.push(format!("{later} more tags are left for the next run"));
     }
-    // What is attached to an image that does not go stays with it, also where no tag names that.
+    // Manifests that are attached to a kept image stay, even if no tag names it.
     let gone: BTreeSet<_> = going.values().flatten().chain(remains).copied().collect();
     let attached = listing.attached.iter().filter(|(subject, _)| !gone.contains(subject));
     let attached = attached.flat_map(|(_, attached)| attached.iter().map(|(_, digest)| digest));
@@ -122,7 +122,7 @@ pub(super) fn decide(listing: Listing, graph: &Graph, keep: &Keep, remains: &[Di
 }
 
 fn notes(listing: &Listing) -> Vec<String> {
-    let note = |tag: &String| format!("the tag '{tag}' is left alone: no request can name it");
+    let note = |tag: &String| format!("the tag '{tag}' stays: it is not valid in a request");
     listing.nameless.iter().map(note).collect()
 }
 

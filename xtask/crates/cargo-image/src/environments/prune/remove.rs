@@ -1,8 +1,8 @@
-//! Deleting what goes, so that a run which is killed can be run again.
+//! Deletes manifests, so that a killed run can be repeated.
 //!
-//! What a tag leads to goes after the tag: nobody can pull half an image. So that the next run finds what
-//! then no tag leads to, all of it is first listed in an index under a tag of its own, the journal, which
-//! goes last.
+//! A tag is deleted before its manifests, so that nobody pulls an incomplete image. So that the next run finds
+//! manifests without a tag, they are first listed in an index under a tag of its own, the journal, which is deleted
+//! last.
 
 use std::collections::BTreeSet;
 
@@ -18,16 +18,16 @@ use oci_image::oci::{self, Annotations, Index};
 use oci_registry::{Client, Reference};
 use rust_workspace::tags::PRUNE_JOURNAL;
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Default)]
 pub struct Removed {
-    /// How many manifests were deleted.
+    /// The number of deleted manifests.
     pub deleted: usize,
-    /// Manifests that stay because somebody tagged something that leads there, meanwhile.
+    /// Manifests that stay because a new tag reaches them.
     pub spared: BTreeSet<Digest>,
 }
 
-/// Deletes what `found` names. `tell` is told how many are deleted.
+/// Deletes the manifests of the plan. `tell` gets the number of deleted ones.
 pub fn remove(
     client: &Client,
     repository: &Reference,
@@ -64,8 +64,7 @@ pub fn remove(
     Ok(removed)
 }
 
-/// Lists under the journal's tag what goes. Gives the lists that are to go in the end: this one, and one that
-/// an earlier run left.
+/// Writes the journal. Returns the journals to delete at the end: this one, and that of an earlier run.
 fn write_journal(client: &Client, repository: &Reference, found: &PrunePlan) -> Result<BTreeSet<Digest>> {
     let mut lists: BTreeSet<_> = found.listing.journal.into_iter().collect();
     let manifests: Vec<_> = found.manifests().cloned().collect();
@@ -78,7 +77,7 @@ fn write_journal(client: &Client, repository: &Reference, found: &PrunePlan) -> 
     Ok(lists)
 }
 
-/// Looks at the tags once more before something is deleted.
+/// Reads the tags again before each deletion.
 struct Watch<'a> {
     client: &'a Client,
     repository: &'a Reference,
@@ -87,9 +86,8 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// What may still go, where tags have changed since the last look. Before a manifest with a tag all tags
-    /// are looked at; before what no tag names any more, those alone that may come to lead there: an
-    /// environment's, by a promotion that began before.
+    /// The manifests that may still be deleted; none if no tag has changed. Before a tagged manifest all tags are
+    /// read, before others only those of environments, which a running promotion may write.
     fn look(&mut self, target: &Target) -> Result<Option<BTreeSet<Digest>>> {
         let now = if target.tags.is_empty() {
             self.kept_by_name()?

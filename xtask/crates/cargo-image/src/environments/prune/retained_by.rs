@@ -1,4 +1,4 @@
-//! Why a tag stays that was to go.
+//! Why an old tag stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,19 +7,19 @@ use serde::Serialize;
 use super::graph::Graph;
 use super::listing::Listing;
 
-/// How tags begin that every commit gets, so that one of them is easily forgotten.
+/// Prefixes of tags that each commit gets and that are easily forgotten.
 const OF_COMMITS: [&str; 2] = ["sha-", "pr-"];
 
-/// What holds a tag.
+/// The tags because of which a tag stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Hold {
-    /// Tags that stay and name the same image.
+    /// Kept tags of the same image.
     pub same: Vec<String>,
-    /// Tags that stay and lead there: by an index, a referrer, a list.
+    /// Kept tags that reach it by an index, a referrer or a list.
     pub leading: Vec<String>,
 }
 
-/// What holds each of the tags `held`; those that are `leaving` hold nothing.
+/// Why each of the tags `held` stays. The tags `leaving` do not count.
 pub(super) fn holds(
     held: &[String],
     leaving: &BTreeSet<String>,
@@ -45,16 +45,16 @@ pub(super) fn holds(
 }
 
 impl Hold {
-    /// In words; `dropped` are the beginnings of tags that go already.
+    /// The reason for a table. `dropped` are the prefixes that are already deleted.
     pub fn words(&self, dropped: &[String]) -> String {
         let (tags, one, many) = match (&self.same[..], &self.leading[..]) {
-            ([], []) => return "something attached to it stays".to_owned(),
-            ([], leading) => (leading, "leads to it", "lead to it"),
-            (same, _) => (same, "names it too", "name it too"),
+            ([], []) => return "an attached manifest stays".to_owned(),
+            ([], leading) => (leading, "reaches it", "reach it"),
+            (same, _) => (same, "names the same image", "name the same image"),
         };
         let how = if tags.len() == 1 { one } else { many };
         let text = format!("{} {how}", tags.join(", "));
-        // Where one of them is of another kind, it stays whatever is dropped.
+        // A tag of another kind stays with any --drop.
         let start_of = |tag: &String| OF_COMMITS.into_iter().find(|start| tag.starts_with(start));
         let starts: Option<BTreeSet<_>> = tags.iter().map(start_of).collect();
         let starts = starts.into_iter().flatten().filter(|start| !dropped.iter().any(|one| one == start));
@@ -83,31 +83,37 @@ mod tests {
                 "1.0.0=a 1.1.0=b sha-1=a",
                 &["a:", "b:"][..],
                 &[][..],
-                "sha-1 names it too (--drop sha-)",
+                "sha-1 names the same image (--drop sha-)",
             ),
             (
                 "two of them",
                 "1.0.0=a 1.1.0=b sha-1=a pr-1=a",
                 &["a:", "b:"],
                 &[],
-                "pr-1, sha-1 name it too (--drop pr- --drop sha-)",
+                "pr-1, sha-1 name the same image (--drop pr- --drop sha-)",
             ),
             (
                 "one of them",
                 "1.0.0=a 1.1.0=b sha-1=a pr-1=a",
                 &["a:", "b:"],
                 &["pr-"],
-                "sha-1 names it too (--drop sha-)",
+                "sha-1 names the same image (--drop sha-)",
             ),
-            ("kept by hand", "1.0.0=a 1.1.0=b sha-1=a live=a", &["a:", "b:"], &[], "live, sha-1 name it too"),
-            ("kept by name", "1.0.0=a 1.1.0=b live=a", &["a:", "b:"], &["li"], "live names it too"),
-            ("an index above", "1.0.0=a 1.1.0=b", &["a:", "b: a"], &[], "1.1.0 leads to it"),
+            (
+                "kept by hand",
+                "1.0.0=a 1.1.0=b sha-1=a live=a",
+                &["a:", "b:"],
+                &[],
+                "live, sha-1 name the same image",
+            ),
+            ("kept by name", "1.0.0=a 1.1.0=b live=a", &["a:", "b:"], &["li"], "live names the same image"),
+            ("an index above", "1.0.0=a 1.1.0=b", &["a:", "b: a"], &[], "1.1.0 reaches it"),
             (
                 "a tagged referrer",
                 "1.0.0=a note=n 1.1.0=b",
                 &["a: <n", "n: ^a", "b:"],
                 &[],
-                "note leads to it",
+                "note reaches it",
             ),
         ] {
             let keep = keep(drop);

@@ -8,26 +8,26 @@ use oci_registry::Reference;
 use rust_workspace::tags::Names;
 use rust_workspace::version::is_dated;
 
-/// What stays.
+/// The tags to keep.
 #[derive(Debug, Clone)]
 pub struct Keep {
-    /// Of each form of tag the highest releases, and as many of the highest versions before a release; days
-    /// that read as versions count apart.
+    /// The number of highest releases of each form of tag, and of pre-releases. Versions that are dates are counted
+    /// separately.
     pub versions: usize,
-    /// Tags that stay whatever they are: those of environments.
+    /// Tags that always stay: those of environments.
     pub tags: BTreeSet<String>,
-    /// Beginnings of tags that are no versions and go as well: `pr-`, `sha-`.
+    /// Prefixes of non-version tags that are deleted: `pr-`, `sha-`.
     pub drop: Vec<String>,
-    /// Which tags are versions, and of which form.
+    /// Classifies tags.
     pub names: Names,
 }
 
 impl Keep {
-    /// The tags that go.
+    /// The tags to delete.
     pub fn leaving<'a>(&self, tags: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
         let mut lines: BTreeMap<_, BTreeMap<Version, Vec<&String>>> = BTreeMap::new();
         let mut leaving = BTreeSet::new();
-        // What breaks the rules for tags is somebody else's, and no version.
+        // An invalid tag is not a version of ours.
         for tag in tags.into_iter().filter(|tag| Reference::is_tag(tag)) {
             let judged = self.names.judge(tag);
             match judged.version {

@@ -45,7 +45,7 @@ const SCHEMA: &str = "xtask.advisories/1";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DbHeader {
     schema: String,
-    /// Where the advisories were taken from.
+    /// The source of the advisories.
     pub source: String,
     /// The source's commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,6 @@
 //! Yanked crates. Only the registry's index lists them (the Cargo book, "Registry Index", sparse protocol).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -13,6 +11,7 @@ use crate::engines::builtin::{NAME, from_registry};
 use crate::finding::{Finding, FindingKind};
 use crate::image::inventory::Inventory;
 use cli_support::error::Fault;
+use cli_support::threads::each;
 use oci_registry::{Downloads, retry::Policy, wire::Timeouts};
 use rust_workspace::severity::Severity;
 
@@ -22,9 +21,7 @@ const ID: &str = "XT-YANKED";
 const MAX_BYTES: u64 = 64 << 20;
 /// The most crates that are looked up.
 const MAX_ENTRIES: usize = 2_000;
-/// Requests in parallel.
-const PARALLEL: usize = 8;
-/// No request starts later than this after the first, because the result is only a warning.
+/// The time after which no more requests start. The result is only a warning.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The timeout of one request without progress.
 const IDLE: Duration = Duration::from_secs(3);
@@ -54,39 +51,22 @@ pub fn look_up(
     let policy = Policy { attempts: 2, total: IDLE / 2, ..Policy::default() };
     let downloads = Downloads::with(policy, Timeouts { connect: IDLE, idle: IDLE });
     let names: Vec<_> = crates.iter().collect();
-    let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    let work = || -> Result<()> {
-        while let Some((name, versions)) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let path =
-                path(name).with_context(|| Fault::failed(format!("'{name}' is not a valid crate name")))?;
-            let address = format!("{}/{path}", index.trim_end_matches('/'));
-            let stop = |error: anyhow::Error| {
-                // The other requests would fail too.
-                next.store(names.len(), Ordering::Relaxed);
-                error
-            };
-            if started.elapsed() > DEADLINE {
-                let what = format!("not all crates were looked up within {} s", DEADLINE.as_secs());
-                return Err(stop(Fault::failed(what).at(index).into()));
-            }
-            let file = downloads.get(&address, MAX_BYTES).map_err(stop)?;
-            let notes =
-                not_offered(file.as_deref().unwrap_or_default(), versions).with_context(|| address.clone());
-            for (version, what) in notes.map_err(stop)? {
-                let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                found.insert(((**name).to_owned(), version), what);
-            }
+    let notes = each(&names, |(name, versions)| {
+        if started.elapsed() > DEADLINE {
+            let what = format!("not all crates were looked up within {} s", DEADLINE.as_secs());
+            return Err(Fault::failed(what).at(index).into());
         }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..PARALLEL.min(names.len())).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().try_for_each(|thread| match thread.join() {
-            Ok(ended) => ended,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+        let path =
+            path(name).with_context(|| Fault::failed(format!("'{name}' is not a valid crate name")))?;
+        let address = format!("{}/{path}", index.trim_end_matches('/'));
+        let file = downloads.get(&address, MAX_BYTES)?;
+        let notes = not_offered(file.as_deref().unwrap_or_default(), versions).with_context(|| address)?;
+        Ok(notes
+            .into_iter()
+            .map(|(version, what)| (((**name).to_owned(), version), what))
+            .collect::<Vec<_>>())
     })?;
-    Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    Ok(notes.into_iter().flatten().collect())
 }
 
 /// The path of a crate's file in the index; none for an invalid name, which could lead to another path.

@@ -6,12 +6,9 @@ use std::rc::Rc;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::coverage::{
-    UNKNOWN_SYSTEM, check_crates, check_packages, critical, unchecked_history, unsupported_system,
-};
-use super::{NAME, Options, TESTED};
+use super::coverage::{UNKNOWN_SYSTEM, check_crates, check_packages, unchecked_history, unsupported_system};
+use super::{NAME, Options, TESTED, ignores};
 use crate::finding::{Finding, FindingKind, HEALTH, vex_reason};
-use crate::image::ignore_comments::in_config;
 use crate::image::inventory::Inventory;
 use cli_support::error::Fault;
 use rust_workspace::severity::Severity;
@@ -20,8 +17,6 @@ use rust_workspace::severity::Severity;
 const CONFIG: &str = "config";
 /// The place of findings about the image's history.
 pub(super) const HISTORY: &str = "history";
-/// The rule about comments that make Trivy ignore findings.
-const IGNORE_COMMENT: &str = "XT-INLINE-IGNORE";
 /// Trivy's class of results about packages of the operating system.
 pub(super) const OS_PACKAGES: &str = "os-pkgs";
 
@@ -190,7 +185,7 @@ pub fn read(json: &[u8], inventory: &Inventory) -> Result<Answer> {
         "Healthcheck".clone_into(&mut finding.subject);
         finding.place.clear();
     }
-    findings.extend(ignore_comments(inventory));
+    findings.extend(ignores::in_config(image));
     findings.extend(unchecked_history(&report, inventory, &platform));
     let system = unsupported_system(&report, inventory, &platform);
     let supported = system.as_ref().is_none_or(|finding| finding.id != UNKNOWN_SYSTEM);
@@ -218,20 +213,6 @@ fn add_paths(findings: &mut [Finding], inventory: &Inventory) {
         let key = (finding.place.clone(), finding.subject.clone(), finding.version.clone());
         finding.path = crates.get(&key).map(|(paths, at)| paths.to(*at)).unwrap_or_default();
     }
-}
-
-/// Comments in files and history of the image that make Trivy ignore findings. They are critical, because any finding may
-/// be missing; `[[scan.ignore]]` can except them where the image cannot be changed.
-fn ignore_comments(inventory: &Inventory) -> Vec<Finding> {
-    let files = inventory.rootfs.files();
-    let files = files.filter_map(|(path, node)| Some((format!("/{path}"), node.ignore_comment?)));
-    let config = in_config(&inventory.image).map(|line| (HISTORY.to_owned(), line));
-    let platform = inventory.image.platform.to_string();
-    let finding = |(place, line): (String, usize)| {
-        let note = format!("line {line}: a comment makes Trivy ignore findings without a report");
-        critical(IGNORE_COMMENT, place.clone(), &note, &place).on(&platform)
-    };
-    files.chain(config).map(finding).collect()
 }
 
 /// Whether a finding is Trivy's about a missing health check of the image.

@@ -2,7 +2,7 @@
 //!
 //! Trivy skips a file that it cannot parse without an error, so a file with a syntax error would have no findings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, FileType};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::answer::{findings, parse};
+use super::ignores;
 use crate::finding::Finding;
-use crate::image::ignore_comments;
 use cli_support::error::Fault;
-use rust_workspace::settings::file;
 
 /// The most files of one folder.
 const MAX_ENTRIES: usize = 10_000;
-/// Bytes at the beginning of a file in which its kind is looked for.
-const HEAD: u64 = 64 << 10;
+/// The longest configuration file, in bytes.
+const MAX_BYTES: u64 = 64 << 20;
 /// Files that Trivy reads together with others, or that cannot have findings.
 const WITHOUT_CHECKS: [&str; 2] = ["kustomization.yaml", "kustomization.yml"];
 /// The file that makes a folder a Helm chart. Trivy checks a chart as a whole.
 const CHART: &str = "Chart.yaml";
-/// Files that a note names.
-const MAX_NAMED: usize = 5;
 
 const HINT: &str =
     "correct the file's syntax or name; deploy = [\"…\"] in [scan] names other folders or single files";
@@ -60,7 +57,7 @@ impl Deployed {
             if seen.is_empty() {
                 scan.faults.push(unchecked(&self.name));
             }
-            scan.faults.extend(ignore_comment(&self.path, &self.name)?);
+            scan.faults.extend(ignored(&self.path, &self.name)?);
             return Ok(scan);
         }
         let below = |place: &str| format!("{}/{place}", self.name.trim_end_matches('/'));
@@ -69,27 +66,24 @@ impl Deployed {
             finding.subject.clone_from(&finding.place);
         }
         let all = walk(&self.path).with_context(|| self.name.clone())?;
-        let (files, others) = classify(&self.path, &all).with_context(|| self.name.clone())?;
-        let is_unchecked = |file: &&String| match file.strip_suffix(CHART) {
+        let Classified { checked, in_charts, others } = classify(&all);
+        let is_unchecked = |file: &&&String| match file.strip_suffix(CHART) {
             Some(chart) => !seen.iter().any(|target| target.starts_with(chart)),
-            None => !seen.contains(*file),
+            None => !seen.contains(**file),
         };
-        scan.faults.extend(files.iter().filter(is_unchecked).map(|file| unchecked(&below(file))));
+        scan.faults.extend(checked.iter().filter(is_unchecked).map(|file| unchecked(&below(file))));
         if seen.is_empty() && scan.faults.is_empty() {
             let what = "Trivy found no configuration in this folder";
             scan.faults.push(Fault::gate(what).at(&self.name).hint(HINT));
         }
-        if !others.is_empty() {
-            let names: Vec<_> = others.iter().take(MAX_NAMED).map(|file| below(file)).collect();
-            let more = others.len().saturating_sub(MAX_NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            scan.notes
-                .push(format!("not checked, Trivy has no rules for these files: {}{more}", names.join(", ")));
+        if let Some(first) = others.first() {
+            let count = others.len();
+            let note = format!("not checked, Trivy has no rules for {count} files such as {}", below(first));
+            scan.notes.push(note);
         }
-        // Trivy follows no links. A chart may include files of any name.
-        let has_chart = all.iter().any(|(file, _)| file.ends_with(CHART));
-        for (file, _) in all.iter().filter(|(file, kind)| kind.is_file() && (has_chart || !is_prose(file))) {
-            scan.faults.extend(ignore_comment(&self.path.join(file), &below(file))?);
+        // A chart may include files of any name. Trivy follows no links.
+        for file in checked.into_iter().chain(in_charts).filter(|file| all[*file].is_file()) {
+            scan.faults.extend(ignored(&self.path.join(file), &below(file))?);
         }
         Ok(scan)
     }
@@ -100,34 +94,19 @@ fn unchecked(name: &str) -> Fault {
 }
 
 /// A fault where a file has a comment that makes Trivy ignore findings.
-fn ignore_comment(path: &Path, name: &str) -> Result<Option<Fault>> {
-    let (max, mut text) = (ignore_comments::MAX_BYTES, Vec::new());
-    let read = File::open(path).and_then(|file| file.take(max + 1).read_to_end(&mut text));
+fn ignored(path: &Path, name: &str) -> Result<Option<Fault>> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
     read.with_context(|| name.to_owned())?;
-    if text.len() as u64 > max {
-        return Ok(Some(Fault::gate(format!("the file is over the limit of {max} bytes")).at(name)));
+    if text.len() as u64 > MAX_BYTES {
+        return Ok(Some(Fault::gate(format!("the file is over the limit of {MAX_BYTES} bytes")).at(name)));
     }
-    let line = ignore_comments::first_line(&String::from_utf8_lossy(&text));
-    Ok(line.map(|line| {
-        let hint =
-            format!("remove it; [[scan.ignore]] in {} excepts the same id, with reason and expires", file());
-        let fault = Fault::gate("this comment makes Trivy ignore findings without a report");
-        fault.at(format!("{name}:{line}")).hint(hint)
-    }))
+    Ok(ignores::in_file(&String::from_utf8_lossy(&text), name))
 }
 
-/// Whether a file is text for people, by its name. Trivy takes `Dockerfile.txt` for a Dockerfile.
-fn is_prose(file: &str) -> bool {
-    let name = file.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    !name.contains("dockerfile")
-        && !name.contains("containerfile")
-        && ["md", "markdown", "rst", "adoc", "txt", "html"].contains(&ending)
-}
-
-/// All files and links below a folder, sorted, each path with `/` as separator.
-fn walk(dir: &Path) -> Result<Vec<(String, FileType)>> {
-    let (mut all, mut waiting) = (Vec::new(), vec![(dir.to_owned(), String::new())]);
+/// All files and links below a folder, each path with `/` as separator.
+fn walk(dir: &Path) -> Result<BTreeMap<String, FileType>> {
+    let (mut all, mut waiting) = (BTreeMap::new(), vec![(dir.to_owned(), String::new())]);
     while let Some((dir, prefix)) = waiting.pop() {
         for entry in fs::read_dir(&dir)? {
             let entry = entry?;
@@ -139,57 +118,49 @@ fn walk(dir: &Path) -> Result<Vec<(String, FileType)>> {
             if kind.is_dir() {
                 waiting.push((entry.path(), format!("{name}/")));
             } else {
-                all.push((name, kind));
+                all.insert(name, kind);
             }
         }
     }
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(all)
 }
 
-/// The files that Trivy must check, and those without rules.
-fn classify(dir: &Path, all: &[(String, FileType)]) -> Result<(Vec<String>, Vec<String>)> {
-    let folder_of = |name: &str| name.strip_suffix(CHART).map(str::to_owned);
-    let charts = all.iter().filter_map(|(name, _)| folder_of(name));
-    let charts: BTreeSet<_> = charts.filter(|folder| folder.is_empty() || folder.ends_with('/')).collect();
-    let (mut must, mut others) = (Vec::new(), Vec::new());
-    for (name, kind) in all {
-        let above = charts.iter().filter(|folder| name.starts_with(*folder));
-        // A nested chart is a part of the outer one.
-        if let Some(chart) = above.min_by_key(|folder| folder.len()) {
-            if *name == format!("{chart}{CHART}") {
-                must.push(name.clone());
-            }
-        } else if kind.is_symlink() || (kind.is_file() && is_configuration(name, &dir.join(name))?) {
-            // Trivy follows no links.
-            must.push(name.clone());
-        } else {
-            others.push(name.clone());
-        }
-    }
-    Ok((must, others))
+/// The files of a folder.
+#[derive(Default)]
+struct Classified<'a> {
+    /// Files that Trivy must check: configuration, and links, which it does not follow.
+    checked: Vec<&'a String>,
+    /// The files of Helm charts but for their `Chart.yaml`.
+    in_charts: Vec<&'a String>,
+    /// Files without rules.
+    others: Vec<&'a String>,
 }
 
-/// Whether Trivy has rules for a file: by its name, or by a key `apiVersion` in it.
-fn is_configuration(name: &str, path: &Path) -> Result<bool> {
-    let name = name.rsplit('/').next().unwrap_or(name);
-    if WITHOUT_CHECKS.contains(&name) {
-        return Ok(false);
+fn classify(all: &BTreeMap<String, FileType>) -> Classified<'_> {
+    let charts = all.keys().filter_map(|name| name.strip_suffix(CHART));
+    let charts: BTreeSet<_> = charts.filter(|folder| folder.is_empty() || folder.ends_with('/')).collect();
+    let mut classified = Classified::default();
+    for (name, kind) in all {
+        let above = charts.iter().filter(|folder| name.starts_with(**folder));
+        // A nested chart is a part of the outer one.
+        match above.min_by_key(|folder| folder.len()) {
+            Some(chart) if *name == format!("{chart}{CHART}") => classified.checked.push(name),
+            Some(_) => classified.in_charts.push(name),
+            None if kind.is_symlink() || is_configuration(name) => classified.checked.push(name),
+            None => classified.others.push(name),
+        }
     }
-    let lower = name.to_lowercase();
-    let (stem, extension) = lower.rsplit_once('.').unwrap_or((&lower, ""));
-    if ["yaml", "yml", "tf", "dockerfile"].contains(&extension)
-        || [stem, extension, lower.as_str()].iter().any(|part| ["dockerfile", "containerfile"].contains(part))
-    {
-        return Ok(true);
-    }
-    let mut head = Vec::new();
-    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
-    Ok(String::from_utf8_lossy(&head).lines().any(|line| {
-        let line = line.trim_start_matches([' ', '{', '"']);
-        line.strip_prefix("apiVersion")
-            .is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with(':'))
-    }))
+    classified
+}
+
+/// Whether Trivy has rules for a file, by its name.
+fn is_configuration(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
+    let is_dockerfile = |part: &str| ["dockerfile", "containerfile"].contains(&part);
+    !WITHOUT_CHECKS.contains(&&*name)
+        && (["yaml", "yml", "tf"].contains(&extension)
+            || [stem, extension, &name].into_iter().any(is_dockerfile))
 }
 
 #[cfg(test)]
@@ -220,9 +191,9 @@ mod tests {
             (&["a.yaml"][..], &[("a.yaml", pod)][..], &[][..]),
             (&[], &[("a.yaml", pod)], &["deploy/a.yaml"]),
             (&["a.yaml"], &[("a.yaml", pod), ("b.yml", "x: [")], &["deploy/b.yml"]),
-            (&["a.yaml"], &[("a.yaml", pod), ("sub/b.yaml.tmpl", pod)], &["deploy/sub/b.yaml.tmpl"]),
-            (&["a.yaml"], &[("a.yaml", pod), ("b.json", "{ \"apiVersion\": \"v1\"}")], &["deploy/b.json"]),
             (&["a.yaml"], &[("a.yaml", pod), ("b.json", "{\"panels\": []}")], &[]),
+            (&["a.yaml"], &[("a.yaml", pod), ("README.md", "# trivy:ignore:X")], &[]),
+            (&["a.yaml"], &[("a.yaml", "# trivy:ignore:X\n")], &["deploy/a.yaml"]),
             (&["a.yaml"], &[("a.yaml", pod), ("Dockerfile.dev", "FROM x")], &["deploy/Dockerfile.dev"]),
             (&["a.yaml"], &[("a.yaml", pod), ("kustomization.yaml", pod)], &[]),
             (&["chart/templates/a.yaml"], &[("chart/Chart.yaml", pod), ("chart/values.yaml", "a: 1")], &[]),
@@ -232,7 +203,7 @@ mod tests {
             assert_eq!(scan(targets, files).0, expected, "{files:?}");
         }
         let (_, notes) = scan(&["a.yaml"], &[("a.yaml", pod), ("x.toml", "a = 1")]);
-        assert_eq!(notes, ["not checked, Trivy has no rules for these files: deploy/x.toml"]);
+        assert_eq!(notes, ["not checked, Trivy has no rules for 1 files such as deploy/x.toml"]);
     }
 
     #[test]
@@ -245,20 +216,5 @@ mod tests {
         assert_eq!(read(r#"{"SchemaVersion":2}"#), 1);
         assert_eq!(read(r#"{"SchemaVersion":2,"Results":[{"Target":"x","Class":"secret"}]}"#), 1);
         assert_eq!(read(r#"{"SchemaVersion":2,"Results":[{"Target":"Dockerfile","Class":"config"}]}"#), 0);
-    }
-
-    #[test]
-    fn text_for_people_is_not_configuration() {
-        for (file, prose) in [
-            ("README.md", true),
-            ("notes/HOW.TXT", true),
-            ("Dockerfile", false),
-            ("main.tf", false),
-            ("app.yaml", false),
-            ("Dockerfile.txt", false),
-            ("x/app.Containerfile.md", false),
-        ] {
-            assert_eq!(is_prose(file), prose, "{file}");
-        }
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod coverage;
 mod deployed;
 mod fetch;
+pub mod ignores;
 mod options;
 mod probe;
 mod view;
@@ -37,9 +38,9 @@ const SUPPORTED: &str = ">=0.60, <1";
 const TESTED: &str = "0.74.0";
 /// Days that the database may be old where the settings set no limit: every scan downloads it.
 const MAX_AGE: u64 = 30;
-/// Trivy's rules about packages, Dockerfiles and secrets, in every image.
-const SCANNERS: [&str; 4] =
-    ["--scanners", "vuln,secret,misconfig", "--image-config-scanners", "misconfig,secret"];
+/// Trivy's rules about packages and secrets, and about the config of every image. Configuration files in an image are not
+/// checked: they are not what is deployed.
+const SCANNERS: [&str; 4] = ["--scanners", "vuln,secret", "--image-config-scanners", "misconfig,secret"];
 /// No access to the network, except for the database.
 const OFFLINE: [&str; 2] = ["--skip-version-check", "--offline-scan"];
 /// Trivy's built-in rules. The verb `sbom` does not know this flag.

@@ -1,7 +1,7 @@
 //! The probe of Trivy's database: a scan of an SBOM with components that have known vulnerabilities.
 //!
-//! Trivy reports no vulnerabilities, and no error, with a database that is empty or lacks a source. The result is not
-//! cached: Trivy is done in a second, and a cache that detects a changed database would have to hash all of it.
+//! With a database that is empty or lacks a source, Trivy reports no vulnerabilities and no error. The result is not
+//! cached: Trivy takes a second, and detecting a changed database would need a hash of all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

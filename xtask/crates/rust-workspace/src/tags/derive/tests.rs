@@ -135,7 +135,7 @@ fn a_branch_never_takes_a_tag_of_the_releases() {
     for branch in ["1.2", "latest", "0.3.0", "v1.2.3", "7"] {
         let fault =
             names(&[rule("branch")], &event(&format!("push branch {branch}")), Latest::Auto).unwrap_err();
-        assert!(fault.contains("belongs to releases"), "{branch}: {fault}");
+        assert!(fault.contains("is reserved for releases"), "{branch}: {fault}");
     }
 }
 
@@ -146,11 +146,11 @@ fn other_rules_give_the_sources_own_version_alone() {
         (rule("raw {{version}}"), Ok("1.2.4-dev.4-g0123456")),
         (rule("raw {{tag}}"), Ok("v1.2.3")),
         (rule("raw latest"), Ok("latest")),
-        (rule("raw 1.5.0"), Err("belongs to releases")),
-        (rule("raw 1.2.4-slim"), Err("belongs to releases")),
+        (rule("raw 1.5.0"), Err("is reserved for releases")),
+        (rule("raw 1.2.4-slim"), Err("is reserved for releases")),
         (Rule { suffix: Some("-slim".into()), ..rule("raw 1.2.3") }, Ok("1.2.3-slim")),
-        (rule("schedule {{date 'YYYY'}}"), Err("belongs to releases")),
-        (rule("raw sha256-aa"), Err("belongs to lists")),
+        (rule("schedule {{date 'YYYY'}}"), Err("is reserved for releases")),
+        (rule("raw sha256-aa"), Err("is reserved for lists")),
     ] {
         let found = names(&[given.clone(), slim.clone()], &event("schedule tag v1.2.3"), Latest::Never);
         match (found, expected) {
@@ -215,7 +215,7 @@ fn prefixes_priorities_and_conditions() {
     let never = Rule { enable: Some("{{is_default_branch}}".into()), ..rule("raw x") };
     assert_eq!(of(vec![never, rule("raw y")], Latest::Auto), ["y"]);
     let unknown = names(&[rule("raw {{nope}}")], &tag, Latest::Auto).unwrap_err();
-    assert!(unknown.contains("there is no 'nope'"), "{unknown}");
+    assert!(unknown.contains("unknown name 'nope'"), "{unknown}");
     let unknown = names(&[rule("semver {{sha}}")], &tag, Latest::Auto).unwrap_err();
     assert!(unknown.contains("not a pattern for versions"), "{unknown}");
 }
@@ -225,7 +225,7 @@ fn what_cannot_be_a_tag_is_an_error() {
     let long = format!("push branch {}", "x".repeat(129));
     for branch in ["push branch -x", "push branch .x", "push branch @x", &long] {
         let fault = names(&[rule("branch")], &event(branch), Latest::Auto).unwrap_err();
-        assert!(fault.contains("no image can be tagged with"), "{branch}: {fault}");
+        assert!(fault.contains("is not a valid tag"), "{branch}: {fault}");
         let prefixed = Rule { prefix: Some("b".into()), ..rule("branch") };
         assert_eq!(names(&[prefixed], &event(branch), Latest::Auto).is_ok(), branch.len() < 100, "{branch}");
     }

@@ -1,0 +1,26 @@
+//! Content codings (RFC 9110 section 8.4.1): which one a client wants, and their encoders.
+
+mod encoder;
+mod negotiate;
+
+pub use encoder::Encoder;
+pub use negotiate::choose;
+
+/// A coding that the gateway can encode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// Brotli (RFC 7932).
+    Brotli,
+    /// gzip (RFC 1952).
+    Gzip,
+}
+
+impl Coding {
+    /// Its name in fields.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Gzip => "gzip",
+        }
+    }
+}

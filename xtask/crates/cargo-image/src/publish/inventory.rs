@@ -1,0 +1,176 @@
+//! What a repository has before anything is put there, and what it has before the first tag is put: each is asked for
+//! in one round trip.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use super::attach;
+use super::tag_update;
+use super::work::PublishWork;
+use cli_support::digest::Digest;
+use cli_support::error::Fault;
+use cli_support::threads::{at_once, joined};
+use oci_registry::OpenUpload;
+use rust_workspace::tags::Motion;
+
+/// What a repository has of an image.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// Blobs of the image and of its documents.
+    pub blobs: BTreeSet<Digest>,
+    /// Manifests of the image and of its documents.
+    pub manifests: BTreeSet<Digest>,
+    /// Digests that are listed as referrers of the image.
+    pub listed: BTreeSet<Digest>,
+    /// What each tag names, a version's tag in both spellings.
+    pub tags: BTreeMap<String, Option<Digest>>,
+}
+
+/// What a repository has right before the first tag is put.
+#[derive(Debug)]
+pub struct Proof {
+    /// What each tag names, a version's tag in both spellings.
+    pub tags: BTreeMap<String, Option<Digest>>,
+    /// All tags, where a moving tag is to be created and the registry lists tags.
+    pub list: Option<Vec<String>>,
+}
+
+/// What a repository is asked for.
+enum Item {
+    Blob(Digest),
+    Manifest(Digest),
+    Referrers,
+    Tag { name: String, is_fixed: bool },
+    List,
+}
+
+/// An answer.
+enum Found {
+    Blob(Digest, bool),
+    Manifest(Digest, bool),
+    Referrers(Vec<Digest>),
+    Tag(String, Option<Digest>),
+    List(Option<Vec<String>>),
+}
+
+impl PublishWork {
+    /// Opens an upload to prove the right to push, and takes the inventory at the same time.
+    pub(super) fn take_inventory(&self) -> Result<(OpenUpload, Inventory)> {
+        let (client, to) = (&self.client, &self.setup.to);
+        std::thread::scope(|scope| {
+            let inventory = scope.spawn(|| self.inventory());
+            // Where both fail, this says more.
+            let opened = client.open_upload(to)?;
+            // A registry that refuses what is not there is understood once it has taken a write.
+            let again = |error| if is_gate(&error) { Err(error) } else { self.inventory() };
+            match joined(inventory).or_else(again) {
+                Ok(inventory) => Ok((opened, inventory)),
+                Err(error) => {
+                    client.cancel_upload(to, &opened);
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    fn inventory(&self) -> Result<Inventory> {
+        let mut items: Vec<_> = self.all_blobs().map(Item::Blob).collect();
+        let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(|entry| entry.digest);
+        items.extend(manifests.chain(self.referrers()?).map(Item::Manifest));
+        if !self.artifacts.is_empty() {
+            items.push(Item::Referrers);
+        }
+        items.extend(self.tag_items());
+        let mut inventory = Inventory::default();
+        for found in at_once(&items, |item| self.ask(item))? {
+            match found {
+                Found::Blob(digest, true) => drop(inventory.blobs.insert(digest)),
+                Found::Manifest(digest, true) => drop(inventory.manifests.insert(digest)),
+                Found::Referrers(digests) => inventory.listed.extend(digests),
+                Found::Tag(name, digest) => drop(inventory.tags.insert(name, digest)),
+                Found::Blob(_, false) | Found::Manifest(_, false) | Found::List(_) => {}
+            }
+        }
+        Ok(inventory)
+    }
+
+    /// Asks once more for every blob and platform manifest, and for what the tags name now: a registry may lose what
+    /// it took or had, and still take the manifests above it. With `top`, also for the manifest that is to be tagged.
+    pub(super) fn prove(&self, top: bool) -> Result<Proof> {
+        let mut items: Vec<_> = self.all_blobs().map(Item::Blob).collect();
+        let top = top.then_some(&self.parcel.top);
+        items.extend(self.parcel.manifests.iter().chain(top).map(|entry| Item::Manifest(entry.digest)));
+        items.extend(self.tag_items());
+        let is_new = |name: &String| self.inventory.tags.get(name).is_some_and(Option::is_none);
+        if self.setup.tags.iter().any(|tag| self.moves(tag) && is_new(&tag.name)) {
+            items.push(Item::List);
+        }
+        let (mut tags, mut list) = (BTreeMap::new(), None);
+        for found in at_once(&items, |item| self.ask(item))? {
+            let what = match found {
+                Found::Blob(digest, false) => format!("blob {digest}"),
+                Found::Manifest(digest, false) => format!("manifest {digest}"),
+                Found::Tag(name, digest) => {
+                    tags.insert(name, digest);
+                    continue;
+                }
+                Found::List(names) => {
+                    list = names;
+                    continue;
+                }
+                Found::Blob(_, true) | Found::Manifest(_, true) | Found::Referrers(_) => continue,
+            };
+            return Err(Fault::failed(format!("the registry took the {what} and does not have it"))
+                .at(self.setup.to.name())
+                .hint("no tag was touched; publish again, and ask who runs the registry if it stays so")
+                .into());
+        }
+        // A list that lacks a tag that is there decides nothing.
+        let has = |names: &Vec<String>| {
+            tags.iter().all(|(name, digest)| digest.is_none() || names.iter().any(|one| one == name))
+        };
+        let list = list.filter(has);
+        Ok(Proof { tags, list })
+    }
+
+    /// The digests of the image's blobs and of its documents.
+    fn all_blobs(&self) -> impl Iterator<Item = Digest> {
+        let documents = attach::blobs(&self.artifacts).into_iter().map(Digest::of);
+        self.parcel.blobs.iter().map(|blob| blob.digest).chain(documents)
+    }
+
+    fn tag_items(&self) -> impl Iterator<Item = Item> {
+        self.setup.tags.iter().flat_map(|tag| {
+            let is_fixed = tag.motion == Motion::Fixed;
+            let twin = tag.twin.iter().filter(move |_| is_fixed);
+            std::iter::once(&tag.name).chain(twin).map(move |name| Item::Tag { name: name.clone(), is_fixed })
+        })
+    }
+
+    fn ask(&self, item: &Item) -> Result<Found> {
+        let (client, to, ours) = (&self.client, &self.setup.to, self.parcel.digest());
+        Ok(match item {
+            Item::Blob(digest) => Found::Blob(*digest, client.has_blob(to, digest)?),
+            Item::Manifest(digest) => {
+                let head = client.head_manifest(&to.with_digest(*digest))?;
+                Found::Manifest(*digest, head.is_some_and(|head| head.digest == *digest))
+            }
+            Item::Referrers => Found::Referrers(client.listed_referrers(to, &ours)?),
+            Item::Tag { name, is_fixed } => {
+                let at = to.with_tag(name)?;
+                let digest = client.head_manifest(&at)?.map(|head| head.digest);
+                if *is_fixed {
+                    tag_update::check_version_tag(&at, digest, &ours)?;
+                }
+                Found::Tag(name.clone(), digest)
+            }
+            // What it is asked for is decided once more with a list that must be right.
+            Item::List => Found::List(client.tags_or_refusal(to).ok().and_then(Result::ok)),
+        })
+    }
+}
+
+fn is_gate(error: &anyhow::Error) -> bool {
+    cli_support::error::kind(error) == cli_support::error::ExitKind::Gate
+}
