@@ -149,7 +149,7 @@ pattern = "{{version}}"
         "image.toml:10:9: 'x-{{branch': '{{' without '}}'",
         "image.toml:14:11: '{{date 'YYYYMMDD' tz='Asia/Tokyo'}}': a date is",
         "image.toml:15:10: '{{is_main}}': unknown name 'is_main'",
-        "image.toml:18:8: type 'match' needs regular expressions",
+        "image.toml:18:8: type 'match' is not supported",
         "image.toml:22:8: type 'pep440' is for Python's versions",
     ] {
         assert!(ran.stderr.contains(said), "no {said:?} in\n{}", ran.stderr);

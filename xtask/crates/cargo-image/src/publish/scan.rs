@@ -63,7 +63,7 @@ impl Scan {
     }
 
     /// Parses a result. An error if it is invalid, or if its time is after `now`, in seconds since 1970, by more than
-    /// [`SKEW`].
+    /// clocks differ.
     pub fn parse(bytes: Vec<u8>, now: u64) -> Result<Self> {
         const AGAIN: &str = "scan again: cargo xtask scan";
         let mut scan: Self = serde_json::from_slice(&bytes)
