@@ -121,7 +121,7 @@ pub fn whole(lacks: &[Platform], layout: &Path) -> Result<(), Fault> {
     let what = format!("the image has nothing for {}", lacks.join(", "));
     Err(Fault::gate(what).at(layout.display()).hint(format!(
         "build and scan it again: cargo xtask image --platform all; the platforms are those of {}",
-        rust_workspace::settings::FILE
+        rust_workspace::settings::file()
     )))
 }
 

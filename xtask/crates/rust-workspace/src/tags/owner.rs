@@ -2,10 +2,11 @@
 
 use semver::Version;
 
+use super::date::date;
 use super::motion::Motion;
 use super::names::Names;
 use super::rule::{RefKind, Rule, RuleKind};
-use super::template::{date, fill, sanitise};
+use super::template::{fill, sanitise};
 
 /// The tag of the list of manifests that a prune is about to delete.
 pub const PRUNE_JOURNAL: &str = "xtask-prune";
