@@ -72,7 +72,7 @@ fn a_key_that_signed_something_of_an_image_has_not_signed_the_image() {
             &workshop,
             &[&["attest"], &by_key[..], &["--type", "custom", "--predicate", "custom.json", &image]].concat(),
         );
-        fails(verify(), "signature", "and the image is not");
+        fails(verify(), "signature", "but the image is not");
         // Which is no reason for a release to go without one.
         publish_signed(&workshop, &repository).code(0);
         assert_eq!(check(&verify().code(0).json(), "signature").0, "ok");
