@@ -3,7 +3,7 @@
 //!
 //! The modules, from the bottom up; each knows only those before it: [`json`], [`net`], [`http`],
 //! [`http1`], [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
-//! [`jose`], [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
+//! [`redis`], [`trace`], [`jose`], [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
 //! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`],
 //! [`commands`] and [`cli`]. `tests/seams.rs` reads this list and holds the code to it.
 
@@ -31,6 +31,7 @@ pub mod prepare;
 pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;
+pub mod redis;
 pub mod reload;
 pub mod route;
 pub mod run;
@@ -38,5 +39,6 @@ pub mod settings;
 pub mod snapshot;
 pub mod state;
 pub mod tls;
+pub mod trace;
 pub mod upstream;
 pub mod worker;

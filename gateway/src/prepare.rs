@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::filter::authentication::Authenticators;
+use crate::limit::stores::Stores;
 use crate::listener::tls;
 use crate::route;
-use crate::settings::{AuthMethod, Place, Problem, Settings, files, secret, warning};
-use crate::snapshot::{Process, Snapshot};
+use crate::settings::{self, AuthMethod, Place, Problem, Settings, files, secret, warning};
+use crate::snapshot::{Parts, Process, Snapshot};
 use crate::tls::ServerTls;
+use crate::trace::{Tracer, TracerConfig};
 use crate::upstream::Upstream;
 
 /// Settings with everything they name read.
@@ -19,14 +21,13 @@ pub struct Prepared {
     /// TLS for each listener that speaks it.
     tls: Vec<Option<ServerTls>>,
     upstreams: Vec<Arc<Upstream>>,
-    authenticators: Authenticators,
+    parts: Parts,
 }
 
 impl Prepared {
     /// Makes a snapshot of settings that are free of problems.
     pub(crate) fn compile(self, process: &Process) -> (Settings, Snapshot) {
-        let snapshot =
-            Snapshot::compile(&self.settings, self.tls, self.upstreams, self.authenticators, process);
+        let snapshot = Snapshot::compile(&self.settings, self.tls, self.upstreams, self.parts, process);
         (self.settings, snapshot)
     }
 }
@@ -110,12 +111,61 @@ pub fn prepare(
         problems.extend(errors.into_iter().map(place));
         Authenticators::default()
     });
+    let before = previous.map(|previous| &previous.stores);
+    let stores = Stores::load(&settings.stores, &process.resolver, &process.metrics, before);
+    let stores = stores.unwrap_or_else(|errors| {
+        problems.extend(errors.into_iter().map(place));
+        Stores::default()
+    });
+    let before = previous.and_then(|previous| previous.tracer.as_ref());
+    let tracer = settings.traces.as_ref().map(|traces| tracer(traces, process, before)).transpose();
+    let tracer = tracer.unwrap_or_else(|errors| {
+        problems.extend(errors.into_iter().map(place));
+        None
+    });
     for found in [&mut problems, &mut warnings] {
         found.sort_by_key(|problem| problem.place);
         // A listener tells of its files once more.
         found.dedup();
     }
-    (Prepared { settings, tls: configs, upstreams, authenticators }, Findings { problems, warnings })
+    let parts = Parts { authenticators, stores, tracer };
+    (Prepared { settings, tls: configs, upstreams, parts }, Findings { problems, warnings })
+}
+
+/// Where traces go. What has not changed is taken from `previous`; authorities are read anew.
+fn tracer(
+    traces: &settings::Traces,
+    process: &Process,
+    previous: Option<&Arc<Tracer>>,
+) -> Result<Arc<Tracer>, Vec<(Place, String)>> {
+    let text = str::to_owned;
+    let mut resource = vec![
+        (text("service.name"), traces.service_name.clone()),
+        (text("service.version"), text(env!("CARGO_PKG_VERSION"))),
+        (text("service.instance.id"), process.instance.clone()),
+    ];
+    resource.retain(|(name, _)| traces.resource.iter().all(|(own, _)| own != name));
+    resource.extend(traces.resource.iter().cloned());
+    let config = TracerConfig {
+        url: traces.url.clone(),
+        ca: traces.ca.as_ref().map(|file| file.path.clone()),
+        headers: traces
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect(),
+        one_in: traces.one_in,
+        parent: traces.parent,
+        resource,
+        timeout: traces.timeout,
+        max_waiting: traces.max_waiting,
+    };
+    if let Some(previous) = previous.filter(|previous| previous.config == config && config.ca.is_none()) {
+        return Ok(Arc::clone(previous));
+    }
+    let place = traces.ca.as_ref().map_or(traces.place, |file| file.place);
+    let made = Tracer::new(config, &process.resolver, process.metrics.traces());
+    made.map(Arc::new).map_err(|errors| errors.into_iter().map(|error| (place, error.to_string())).collect())
 }
 
 /// Credentials on connections that others can read, and limits that each of several gateways counts.
@@ -150,11 +200,11 @@ fn exposed(settings: &Settings) -> Vec<(Place, &'static str, String)> {
         }
     }
     if settings.replicas > 1 {
-        for limit in &settings.limits {
+        for limit in settings.limits.iter().filter(|limit| limit.store.is_none()) {
             let (name, replicas) = (&limit.name, settings.replicas);
             let text = format!(
                 "each gateway counts the limit '{name}' for itself: with {replicas} replicas clients may send \
-                 {replicas} times as much"
+                 {replicas} times as much; a limit with 'store' counts for all"
             );
             found.push((limit.place, warning::LIMIT_PER_PROCESS, text));
         }

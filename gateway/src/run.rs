@@ -190,6 +190,7 @@ async fn work(thread: usize, shared: Shared) -> Result<(), RunError> {
     while worker.connections() > 0 {
         worker.closed.notified().await;
     }
+    worker.traces.close().await;
     ticks.abort();
     worker.log.hand_over();
     Ok(())

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders and files that every request passes.
-const WAY_OF_A_REQUEST: [&str; 13] = [
+const WAY_OF_A_REQUEST: [&str; 15] = [
     "endpoint",
     "exchange",
     "filter",
@@ -15,7 +15,9 @@ const WAY_OF_A_REQUEST: [&str; 13] = [
     "listener/http1.rs",
     "listener/http2.rs",
     "proxy",
+    "redis",
     "route",
+    "trace",
     "upstream",
     "worker",
 ];
@@ -25,7 +27,7 @@ const SHARED: [&str; 7] =
     ["Mutex", "RwLock", "Condvar", "Semaphore", "mpsc", "Arc::clone", "tokio::sync::watch"];
 
 /// The files of [`WAY_OF_A_REQUEST`] that hold such a thing all the same, each with the reason.
-const EXCEPTIONS: [(&str, &[&str], &str); 12] = [
+const EXCEPTIONS: [(&str, &[&str], &str); 15] = [
     ("endpoint/circuit.rs", &["Semaphore", "Arc::clone"], "a request passes it only where `circuit` is set"),
     ("endpoint/cluster.rs", &["Mutex", "Arc::clone"], "locked by an ejection only; cloned at the start"),
     (
@@ -44,7 +46,12 @@ const EXCEPTIONS: [(&str, &[&str], &str); 12] = [
         &["Mutex", "Semaphore", "Arc::clone"],
         "a request passes it only where `authentication` names an authenticator with `basic`",
     ),
-    ("filter/limits.rs", &["Arc::clone"], "cloned where a request waits for another to end"),
+    (
+        "filter/limits/check.rs",
+        &["Arc::clone"],
+        "cloned where a request waits for another to end or for a store",
+    ),
+    ("filter/limits/mod.rs", &["Arc::clone"], "the limits of a route are compiled with it"),
     (
         "limit/concurrency.rs",
         &["Mutex", "Arc::clone"],
@@ -53,6 +60,8 @@ const EXCEPTIONS: [(&str, &[&str], &str); 12] = [
     ("limit/table.rs", &["Mutex"], "a request passes it only where a limit is set"),
     ("proxy/mirror.rs", &["Arc::clone"], "a copy outlives its request; only where `mirror` is set"),
     ("upstream/config.rs", &["Arc::clone"], "upstreams are made where settings are compiled"),
+    ("redis/store.rs", &["Arc::clone"], "stores are made where settings are compiled"),
+    ("trace/outbox.rs", &["Arc::clone"], "cloned by the first request that is recorded with other settings"),
     ("worker/locals.rs", &["Mutex"], "locked where settings are compiled and freed"),
 ];
 

@@ -491,3 +491,38 @@ fn links_in_documents_have_a_target() {
         }
     }
 }
+
+/// `rust-version` of xtask's packages is at least that of every crate they use. What the code itself needs of the standard
+/// library is checked by clippy (`incompatible_msrv`).
+#[test]
+fn the_declared_rust_version_is_not_below_that_of_a_dependency() {
+    let output = std::process::Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let version = |text: &str| -> Vec<u64> { text.split('.').map(|part| part.parse().unwrap()).collect() };
+    let packages: BTreeMap<_, _> =
+        list(&metadata["packages"]).into_iter().map(|one| (text(&one["id"]), one)).collect();
+    let nodes: BTreeMap<_, _> =
+        list(&metadata["resolve"]["nodes"]).into_iter().map(|one| (text(&one["id"]), one)).collect();
+    let own = packages.iter().find(|(_, package)| package["name"] == "cargo-image").unwrap();
+    let declared = version(&text(&own.1["rust_version"]));
+    let (mut waiting, mut seen) = (vec![own.0.clone()], BTreeSet::new());
+    while let Some(id) = waiting.pop() {
+        if !seen.insert(id.clone()) {
+            continue;
+        }
+        let needs = text(&packages[&id]["rust_version"]);
+        assert!(needs.is_empty() || version(&needs) <= declared, "{id} needs Rust {needs}");
+        let is_used = |kind: &serde_json::Value| kind["kind"] != "dev";
+        let used = list(&nodes[&id]["deps"]);
+        let used = used.iter().filter(|one| list(&one["dep_kinds"]).iter().any(is_used));
+        waiting.extend(used.map(|one| text(&one["pkg"])));
+    }
+    assert!(seen.len() > 50, "{}", seen.len());
+}

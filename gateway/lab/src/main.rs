@@ -10,6 +10,7 @@ mod oracles;
 mod program;
 mod reload;
 mod soak;
+mod store;
 mod table;
 mod target;
 
@@ -31,6 +32,7 @@ enum Command {
     Conformance(conformance::Flags),
     Soak(soak::Flags),
     Reload(reload::Flags),
+    Store(store::Flags),
     Fuzz(fuzz::Flags),
     #[command(hide = true)]
     Serve(soak::Serve),
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Conformance(flags) => flags.run(),
         Command::Soak(flags) => flags.run(),
         Command::Reload(flags) => flags.run(),
+        Command::Store(flags) => flags.run(),
         Command::Fuzz(flags) => flags.run(),
         Command::Serve(serve) => serve.run(),
     });

@@ -74,6 +74,19 @@ fn grpcio() {
     oracle("grpc-tls", &["python3"]);
 }
 
+/// Requests are refused or pass as `fail` says, and none fails, while Redis is killed and stopped.
+#[test]
+fn a_store_that_fails() {
+    if have("redis", exists("redis-server"), "redis-server is not found") {
+        lab(&["store", "--seconds", "2", "--rate", "100", "--timeout", "1000"]);
+    }
+}
+
+#[test]
+fn opentelemetry_proto() {
+    oracle("otlp", &["python3"]);
+}
+
 #[test]
 fn h2load_and_wrk() {
     oracle("h2load", &["h2load"]);

@@ -52,10 +52,9 @@ mod tests {
     use std::fmt::Write;
 
     use super::expose;
-    use crate::filter::authentication::Authenticators;
     use crate::http::Source;
     use crate::settings::parse;
-    use crate::snapshot::{Process, Snapshot};
+    use crate::snapshot::{Parts, Process, Snapshot};
     use crate::upstream::Upstream;
 
     const SETTINGS: &str = "
@@ -75,10 +74,10 @@ mod tests {
         let process = Process::new(1, false);
         let metrics = &process.metrics;
         metrics.failed(Source::Upstream, "connect");
+        let _store = metrics.store("shared");
         let upstream = Upstream::compile(&settings.upstreams[0], &process.resolver, metrics, None);
         let upstreams = vec![upstream.expect("an upstream")];
-        let snapshot =
-            Snapshot::compile(&settings, vec![None], upstreams, Authenticators::default(), &process);
+        let snapshot = Snapshot::compile(&settings, vec![None], upstreams, Parts::default(), &process);
         let out = expose(metrics, &snapshot);
         let mut rows = "| name | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
         for family in out.families() {

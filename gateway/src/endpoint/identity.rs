@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::balance::hash_key;
+use super::moment::Moment;
 use super::state::EndpointState;
 
 /// The number of an endpoint in this process. No two endpoints ever have the same one, so that a
@@ -135,6 +137,15 @@ pub struct Endpoint {
     pub state: Arc<EndpointState>,
     /// Where the consistent hash has it; the same in every process with the same settings.
     pub(super) hash: u64,
+}
+
+impl Endpoint {
+    /// A server of no upstream, to which the gateway has a connection for itself.
+    pub fn alone(config: EndpointConfig) -> Self {
+        let name = config.address.to_string();
+        let state = Arc::new(EndpointState::new(Moment::START));
+        Self { id: EndpointId::next(), hash: hash_key(name.as_bytes()), name, config, state }
+    }
 }
 
 #[cfg(test)]

@@ -6,13 +6,22 @@ use crate::limit::concurrency::Permit;
 /// What the limits of a route say of a request.
 #[derive(Debug, Default)]
 pub struct Limited {
-    /// For each limit that was asked, in the order of the route's limits, what the client is told.
-    pub standings: Vec<Standing>,
+    /// For each limit that was asked, in the order of the route's limits, what it said.
+    pub asked: Vec<Asked>,
     /// By what each counted the request, one behind the other, with the place where each ends.
     keys: Vec<u8>,
     ends: Vec<usize>,
     /// Held until the exchange has ended.
     pub permits: Vec<Permit>,
+}
+
+/// What a limit said of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// What the client is told; nothing if the limit could not be asked.
+    pub standing: Option<Standing>,
+    /// Whether it was counted in a store.
+    pub shared: bool,
 }
 
 impl Limited {

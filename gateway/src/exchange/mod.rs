@@ -6,11 +6,12 @@ mod identity;
 mod limited;
 mod peer;
 mod record;
+mod traced;
 
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
 pub use identity::{Identity, Kind};
-pub use limited::Limited;
+pub use limited::{Asked, Limited};
 pub use peer::{Peer, ShownCertificate};
 
 use std::borrow::Cow;
@@ -53,6 +54,8 @@ pub struct Exchange<'s> {
     pub copied: Option<Box<Copied>>,
     /// What limits say of the request, if it met any.
     pub limited: Option<Box<Limited>>,
+    /// Its trace, if its route is traced.
+    traced: Option<traced::Traced<'s>>,
     /// The origin of another site that may read the response (Fetch standard, section 3.3).
     pub origin: Option<Box<[u8]>>,
     /// What encodes the body of the response, if it is to be encoded.
@@ -99,6 +102,7 @@ impl<'s> Exchange<'s> {
             identity: None,
             copied: None,
             limited: None,
+            traced: None,
             origin: None,
             encoder: None,
             received: 0,

@@ -40,6 +40,9 @@ pub(super) fn end(exchange: &mut Exchange<'_>) {
     if worker.log.is_enabled() && is_logged(exchange) {
         worker.log.line(|out| write(exchange, &ended, out));
     }
+    if exchange.traced.is_some() {
+        exchange.end_trace(&ended);
+    }
 }
 
 /// Whether the request gets a line: failures of the service behind and requests without a response
@@ -75,6 +78,11 @@ fn write(exchange: &Exchange<'_>, ended: &Ended, out: &mut Vec<u8>) {
         match known {
             KnownField::Time => line.plain(key, &exchange.worker.clock.text(exchange.time)),
             KnownField::RequestId => line.plain(key, &exchange.id),
+            KnownField::TraceId => {
+                if let Some(context) = exchange.trace() {
+                    line.plain(key, &context.trace_text());
+                }
+            }
             KnownField::Listener => line.text(key, &exchange.peer.listener.name),
             KnownField::Client => line.plain(key, exchange.client.as_bytes()),
             KnownField::Protocol => line.plain(key, protocol(request.version)),
@@ -154,7 +162,7 @@ fn failure(exchange: &Exchange<'_>) -> RecentFailure {
 }
 
 /// The method that the client sent.
-fn method<'e>(exchange: &'e Exchange<'_>) -> &'e str {
+pub(super) fn method<'e>(exchange: &'e Exchange<'_>) -> &'e str {
     match exchange.request.connect {
         _ if !exchange.readable => "",
         Some(_) => "CONNECT",

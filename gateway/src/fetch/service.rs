@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::url::Url;
 use crate::dial::dns::Resolver;
 use crate::dial::{ClientTls, ClientTlsConfig, ClientTlsError, DialSettings, Roots};
-use crate::endpoint::{
-    Balance, BudgetSettings, Cluster, ClusterConfig, Endpoint, EndpointConfig, HealthSettings, Moment, Scheme,
-};
+use crate::endpoint::{Endpoint, EndpointConfig, Scheme};
 
 /// A service that the gateway calls for itself; shared by all workers.
 #[derive(Debug)]
@@ -17,7 +15,7 @@ pub struct Service {
     pub url: Url,
     /// What a request names as its host.
     pub(super) authority: String,
-    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) endpoint: Endpoint,
     pub(super) dialing: DialSettings,
 }
 
@@ -38,21 +36,7 @@ impl Service {
         };
         let config = EndpointConfig { scheme: url.scheme, ..EndpointConfig::new(url.address.clone()) };
         let authority = config.authority();
-        let cluster = Cluster::new(
-            ClusterConfig {
-                name: authority.clone(),
-                endpoints: vec![config],
-                balance: Balance::default(),
-                health: HealthSettings::default(),
-                circuit: None,
-                budget: BudgetSettings::default(),
-            },
-            None,
-            Moment::now(),
-        );
-        let Some(endpoint) = cluster.endpoints.into_iter().next() else {
-            return Err(Vec::new());
-        };
+        let endpoint = Endpoint::alone(config);
         let dialing = DialSettings { resolver: Arc::clone(resolver), tls, proxy_header: None };
         Ok(Self { url, authority, endpoint, dialing })
     }

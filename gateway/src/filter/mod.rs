@@ -59,7 +59,7 @@ pub type Resume = Box<dyn FnOnce(&mut Exchange<'_>) -> Verdict>;
 /// route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Who may not come at all is refused, and browsers are answered.
+    /// Requests are refused by address or for maintenance; preflights are answered.
     Entry,
     /// What is too much is refused.
     Limits,

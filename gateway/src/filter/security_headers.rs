@@ -1,4 +1,4 @@
-//! Fields that make browsers careful. A service that sends one itself knows better, so its own stays.
+//! Fields that make browsers stricter. A field that the service sends itself is kept.
 
 use super::{Filter, Phase, forwarded};
 use crate::exchange::Exchange;

@@ -29,14 +29,24 @@ impl Gcra {
     /// Takes a token at `now` from the bucket that is full at `full_at`, if there is one.
     pub fn take(self, full_at: &mut u64, now: u64) -> Decision {
         let next = now.max(*full_at).saturating_add(self.interval);
-        let ahead = next - now;
-        let most = self.interval.saturating_mul(self.burst);
-        if ahead > most {
-            let wait = ahead - most;
-            return Decision::Refused(Standing { remaining: 0, reset: seconds_up(wait) });
+        let decision = self.judge(next - now);
+        if matches!(decision, Decision::Allowed(_)) {
+            *full_at = next;
         }
-        *full_at = next;
-        Decision::Allowed(self.standing(ahead))
+        decision
+    }
+
+    /// The time in which an empty bucket fills.
+    pub fn most(self) -> u64 {
+        self.interval.saturating_mul(self.burst)
+    }
+
+    /// What is said of a request after which the bucket would be full in `ahead` nanoseconds.
+    pub fn judge(self, ahead: u64) -> Decision {
+        match ahead.checked_sub(self.most()) {
+            None | Some(0) => Decision::Allowed(self.standing(ahead)),
+            Some(wait) => Decision::Refused(Standing { remaining: 0, reset: seconds_up(wait) }),
+        }
     }
 
     /// What a bucket that is full in `ahead` nanoseconds says of itself.

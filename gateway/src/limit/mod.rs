@@ -1,11 +1,14 @@
 //! Limits: how many requests of one key may pass, counted for all workers of the process together.
 //!
 //! Arithmetic stands apart from state: [`gcra`] and [`calendar`] are pure, [`table`] keeps a value for
-//! each key in bounded memory, and [`concurrency`] counts requests in flight.
+//! each key in bounded memory, and [`concurrency`] counts requests in flight. [`shared`] counts in a store for
+//! several gateways.
 
 pub mod calendar;
 pub mod concurrency;
 pub mod gcra;
+pub mod shared;
+pub mod stores;
 pub mod table;
 
 use std::sync::Arc;
@@ -82,12 +85,23 @@ impl Quota {
         if count.0 != begin {
             *count = (begin, 0);
         }
-        let reset = end - now;
-        if count.1 >= self.requests {
-            return Decision::Refused(Standing { remaining: 0, reset });
+        let decision = self.of(count.1 + 1, end - now);
+        if matches!(decision, Decision::Allowed(_)) {
+            count.1 += 1;
         }
-        count.1 += 1;
-        Decision::Allowed(Standing { remaining: self.requests - count.1, reset })
+        decision
+    }
+
+    /// What is said of the request with this number in its window.
+    fn judge(self, number: u64, now: u64) -> Decision {
+        self.of(number, Window::of(self.calendar, now).end - now)
+    }
+
+    fn of(self, number: u64, reset: u64) -> Decision {
+        match self.requests.checked_sub(number) {
+            Some(remaining) => Decision::Allowed(Standing { remaining, reset }),
+            None => Decision::Refused(Standing { remaining: 0, reset }),
+        }
     }
 }
 
@@ -123,6 +137,26 @@ impl Limit {
                 table.update(key, rank, |count| quota.take(count, now))
             }
             Counts::Concurrency(..) => Decision::Allowed(Standing { remaining: 0, reset: 0 }),
+        }
+    }
+
+    /// Takes over what a store has counted: `number` is its answer to a request that it allowed.
+    pub fn note(&self, key: &[u8], now: Instant, number: u64) {
+        match &self.counts {
+            Counts::Rate(_, table) => {
+                let now = nanos(now.saturating_duration_since(self.epoch));
+                table.update(
+                    key,
+                    |full_at| full_at.saturating_sub(now),
+                    |full_at| *full_at = now.saturating_add(number),
+                );
+            }
+            Counts::Quota(quota, table) => {
+                let begin = Window::of(quota.calendar, unix_seconds()).begin;
+                let rank = |count: &(u64, u64)| if count.0 == begin { count.1 } else { 0 };
+                table.update(key, rank, |count| *count = (begin, number));
+            }
+            Counts::Concurrency(..) => {}
         }
     }
 

@@ -115,6 +115,28 @@ pub struct Connections {
     pub closed: Counter,
 }
 
+/// What is counted of the questions to one store.
+#[derive(Debug, Default)]
+pub struct StoreRequests {
+    /// Answered.
+    pub answered: Counter,
+    /// Not answered in time.
+    pub timeout: Counter,
+    /// Not sent, or the connection broke.
+    pub unavailable: Counter,
+    /// Refused by the server.
+    pub refused: Counter,
+}
+
+/// What became of the spans of traces.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// The collector has them.
+    pub exported: Counter,
+    /// They are lost: too many waited, or the collector did not take them.
+    pub dropped: Counter,
+}
+
 /// What is counted of one upstream.
 #[derive(Debug, Default)]
 pub struct Attempts {

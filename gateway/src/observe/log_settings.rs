@@ -64,6 +64,7 @@ macro_rules! fields {
 fields! {
     Time "time" "when the head of the request had been read, RFC 3339 in UTC",
     RequestId "request_id" "the value of `X-Request-ID`",
+    TraceId "trace_id" "the trace of the request, where requests are traced",
     Listener "listener" "the listener",
     Client "client" "the address of the client, behind trusted proxies too",
     Protocol "protocol" "`HTTP/1.0`, `HTTP/1.1` or `HTTP/2`",

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::access::AccessLog;
-use super::counter::{Attempts, CLASSES, Connections, InFlight, PerWorker, Requests, Tries};
+use super::counter::{
+    Attempts, CLASSES, Connections, InFlight, PerWorker, Requests, StoreRequests, Traces, Tries,
+};
 use super::durations::Histogram;
 use super::exposition::Exposition;
 use super::process;
@@ -32,9 +34,11 @@ pub struct Metrics {
     upstreams: ByName<Attempts>,
     /// By the names of upstream and endpoint.
     endpoints: ByKey<(String, String), Tries>,
+    stores: ByName<StoreRequests>,
     /// Requests that found no route.
     unrouted: Arc<PerWorker<Requests>>,
     in_flight: Arc<PerWorker<InFlight>>,
+    traces: Arc<PerWorker<Traces>>,
     log: AccessLog,
     /// How the reloads of the settings went.
     pub reloads: Reloads,
@@ -53,8 +57,10 @@ impl Metrics {
             listeners: ByName::default(),
             upstreams: ByName::default(),
             endpoints: ByKey::default(),
+            stores: ByName::default(),
             unrouted: Arc::new(PerWorker::new(workers)),
             in_flight: Arc::new(PerWorker::new(workers)),
+            traces: Arc::new(PerWorker::new(workers)),
             log,
             reloads: Reloads::default(),
             recent: RecentFailures::default(),
@@ -92,6 +98,11 @@ impl Metrics {
         self.named(&self.endpoints, (upstream.to_owned(), endpoint.to_owned()))
     }
 
+    /// The counters of a store.
+    pub fn store(&self, name: &str) -> Arc<PerWorker<StoreRequests>> {
+        self.named(&self.stores, name.to_owned())
+    }
+
     /// The counters of requests that find no route.
     pub fn unrouted(&self) -> Arc<PerWorker<Requests>> {
         Arc::clone(&self.unrouted)
@@ -102,7 +113,12 @@ impl Metrics {
         Arc::clone(&self.in_flight)
     }
 
-    /// Forgets the names that are in no snapshot any more.
+    /// The counters of spans.
+    pub fn traces(&self) -> Arc<PerWorker<Traces>> {
+        Arc::clone(&self.traces)
+    }
+
+    /// Drops the counters of names that are in no snapshot any more.
     pub fn drop_unused(&self) {
         fn unused<K: Ord, T>(all: &ByKey<K, T>) {
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,6 +128,7 @@ impl Metrics {
         unused(&self.listeners);
         unused(&self.upstreams);
         unused(&self.endpoints);
+        unused(&self.stores);
     }
 
     /// Counts a request that failed.
@@ -142,8 +159,12 @@ impl Metrics {
         self.connections(&mut out);
         self.upstreams(&mut out);
         self.endpoints(&mut out);
+        self.stores(&mut out);
         out.family("gateway_log_lines_dropped_total", "counter", "Lines of the access log that were lost.");
         out.sample(&[], self.log.dropped());
+        out.family("gateway_trace_spans_total", "counter", "Spans of traces, by what became of them.");
+        out.sample(&[("result", "exported")], self.traces.sum(|one| one.exported.get()));
+        out.sample(&[("result", "dropped")], self.traces.sum(|one| one.dropped.get()));
         self.reloads.render(&mut out);
         process::render(&mut out);
         out
@@ -232,6 +253,21 @@ impl Metrics {
         for (name, counters) in &upstreams {
             for (result, value) in results {
                 out.sample(&[("upstream", name), ("result", result)], counters.sum(value));
+            }
+        }
+    }
+
+    fn stores(&self, out: &mut Exposition) {
+        out.family("gateway_store_requests_total", "counter", "Questions of limits to a store, by result.");
+        let results: [(&str, Value<StoreRequests>); 4] = [
+            ("answered", |one| one.answered.get()),
+            ("timeout", |one| one.timeout.get()),
+            ("unavailable", |one| one.unavailable.get()),
+            ("refused", |one| one.refused.get()),
+        ];
+        for (name, counters) in &entries(&self.stores) {
+            for (result, value) in results {
+                out.sample(&[("store", name), ("result", result)], counters.sum(value));
             }
         }
     }

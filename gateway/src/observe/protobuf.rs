@@ -7,6 +7,7 @@ pub struct Message(Vec<u8>);
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const LENGTH: u32 = 2;
+const FIXED32: u32 = 5;
 
 /// Appends a number in as few bytes as it takes, seven bits in each.
 pub fn append_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -37,6 +38,13 @@ impl Message {
     /// Adds a `fixed64`.
     pub fn fixed64(&mut self, field: u32, value: u64) -> &mut Self {
         self.tag(field, FIXED64);
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// Adds a `fixed32`.
+    pub fn fixed32(&mut self, field: u32, value: u32) -> &mut Self {
+        self.tag(field, FIXED32);
         self.0.extend_from_slice(&value.to_le_bytes());
         self
     }
@@ -78,11 +86,12 @@ mod tests {
         message.uint(1, 150).bytes(2, b"testing").message(3, |inner| {
             inner.uint(1, 150);
         });
-        message.sint(4, -2).sint(4, 2).sint(4, i64::MIN).double(5, 1.0);
+        message.sint(4, -2).sint(4, 2).sint(4, i64::MIN).double(5, 1.0).fixed32(6, 1);
         assert_eq!(
             message.finish(),
             b"\x08\x96\x01\x12\x07testing\x1a\x03\x08\x96\x01\x20\x03\x20\x04\
-              \x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x29\0\0\0\0\0\0\xf0\x3f"
+              \x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x29\0\0\0\0\0\0\xf0\x3f\
+              \x35\x01\0\0\0"
         );
     }
 }

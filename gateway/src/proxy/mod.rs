@@ -37,6 +37,15 @@ enum Failed {
     BrokenOff(Box<dyn Failure>),
 }
 
+impl Failed {
+    /// Why.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Told(failure) | Self::BrokenOff(failure) => failure.reason(),
+        }
+    }
+}
+
 impl<F: Failure + 'static> From<F> for Failed {
     fn from(failure: F) -> Self {
         Self::Told(Box::new(failure))
@@ -54,6 +63,9 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
         Err(refused) => return Box::pin(answer::failure(exchange, down, &[], &refused)).await,
     };
     exchange.set_route(&route.name, &route.counters, &route.log_rates);
+    if let Some(traces) = &route.traces {
+        exchange.begin_trace(traces);
+    }
     let done = run(exchange, route, down).await;
     // Of this request; the connection may carry another.
     down.deadlines().unset(For::Request);
@@ -96,7 +108,10 @@ async fn run<'s, D: Downstream>(
                 Verdict::Refuse(failure) => return Err(Failed::Told(failure)),
                 Verdict::Wait(wait) => {
                     wait::begin(exchange, route, down);
-                    verdict = wait::end(wait, down).await?(exchange);
+                    let begin = exchange.begin_wait();
+                    let resume = wait::end(wait, down).await?;
+                    exchange.end_wait(filter.name(), begin);
+                    verdict = resume(exchange);
                 }
             }
         }

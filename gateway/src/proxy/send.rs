@@ -51,6 +51,7 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
                 return Err(UpstreamError::Malformed("there is no endpoint").into());
             };
             self.exchange.set_endpoint(&upstream.settings.name, &pick.endpoint.name);
+            self.exchange.begin_attempt(pick.endpoint);
             if self.route.endpoint_host {
                 let authority = pick.endpoint.config.authority();
                 self.exchange.request.fields.set(Name::Host, authority.as_bytes());
@@ -73,6 +74,10 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
                 Ok(backend) => self.attempt(backend).await,
                 Err(failed) => Err(failed),
             };
+            self.exchange.end_attempt(match &received {
+                Ok(received) => Ok(received.head.status),
+                Err(error) => Err(error.failed.reason()),
+            });
             match received {
                 Ok(received) => {
                     counters.durations.add(sent.came_back(Some(received.head.status)));

@@ -177,10 +177,10 @@ fn url(text: &Placed<String>, report: &Report<'_>) -> Option<Url> {
         .ok()
 }
 
-const URL: ParsedBy<Url> =
+pub(super) const URL: ParsedBy<Url> =
     Parsed { label: "URL", pattern: Some("^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$"), read: url };
 
-fn authorities(table: &mut Reader<'_, '_>) -> Option<NamedFile> {
+pub(super) fn authorities(table: &mut Reader<'_, '_>) -> Option<NamedFile> {
     let path = table.placed(
         "ca",
         Text,

@@ -79,7 +79,7 @@ fn endpoint(text: &Placed<String>, report: &Report<'_>) -> Option<Endpoint> {
     }
 }
 
-fn parse(text: &str) -> Result<Endpoint, &'static str> {
+pub(super) fn parse(text: &str) -> Result<Endpoint, &'static str> {
     let endpoint = |scheme, address| Ok(Endpoint { scheme, address, weight: 1, priority: 0 });
     if let Some(path) = text.strip_prefix("unix:") {
         let path = path.strip_prefix("//").unwrap_or(path);

@@ -2,16 +2,16 @@
 
 use std::time;
 
-use super::kinds::{Duration, List, Parsed, Switch, Text, count};
+use super::kinds::{Duration, List, Parsed, Switch, Text, count, words};
 use super::reader::Reader;
 use super::report::{Placed, Report};
-use super::{Amount, Calendar, KeyPart, Limit, LimitRule, units};
+use super::{Amount, Calendar, KeyPart, Limit, LimitRule, Store, StoreFail, units};
 use crate::http::token::is_token;
 
 const MAX_REQUESTS: u64 = 1_000_000_000;
 
 /// Reads all limits of the file.
-pub fn read(root: &mut Reader<'_, '_>) -> Vec<Limit> {
+pub fn read(root: &mut Reader<'_, '_>, stores: &[Store]) -> Vec<Limit> {
     let report = root.report;
     let tables = root.named("limits", "how many requests of one key pass; routes name them");
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -21,12 +21,12 @@ pub fn read(root: &mut Reader<'_, '_>) -> Vec<Limit> {
             let advice = "use letters, digits, '-', '_' and '.'";
             report.add(&name.span, format!("'{shown}' is not the name of a limit: {advice}"));
         }
-        limit(name, table)
+        limit(name, table, stores)
     };
     tables.into_iter().map(limit).collect()
 }
 
-fn limit(name: Placed<String>, mut table: Reader<'_, '_>) -> Limit {
+fn limit(name: Placed<String>, mut table: Reader<'_, '_>, stores: &[Store]) -> Limit {
     let report = table.report;
     let mut rule = LimitRule::default();
     rule.amount = amount(&mut table).unwrap_or(rule.amount);
@@ -70,9 +70,43 @@ fn limit(name: Placed<String>, mut table: Reader<'_, '_>) -> Limit {
         Switch,
         "whether responses have `RateLimit` and `RateLimit-Policy`",
     );
+    let (store, fail) = store(&mut table, &rule, stores);
     let place = report.place(&name.span);
     table.finish();
-    Limit { name: name.value, place, rule }
+    Limit { name: name.value, place, rule, store, fail }
+}
+
+/// Reads where a limit counts.
+fn store(table: &mut Reader<'_, '_>, rule: &LimitRule, stores: &[Store]) -> (Option<String>, StoreFail) {
+    const FAIL: [(&str, StoreFail); 3] =
+        [("local", StoreFail::Local), ("open", StoreFail::Open), ("closed", StoreFail::Closed)];
+    let (report, span) = (table.report, table.span.clone());
+    let doc = "the name of a `[stores.NAME]` in which it counts for all gateways; without it, each process counts for itself";
+    let store = table.placed("store", Text, "none", doc);
+    let mut fail = StoreFail::Local;
+    let has_fail = table.has("fail");
+    table.set(
+        &mut fail,
+        "fail",
+        words(&FAIL),
+        "while the store gives no answer: `\"local\"`, each process counts for itself; `\"open\"`, requests pass; `\"closed\"`, they get 503",
+    );
+    match &store {
+        None if has_fail => report.add(&span, "'fail' has no effect without 'store'; remove it"),
+        Some(store) if matches!(rule.amount, Amount::Concurrency { .. }) => {
+            report.add(&store.span, "requests in flight are counted by each process; remove 'store'");
+        }
+        Some(store) if !stores.iter().any(|known| known.name == store.value) => {
+            let shown = store.value.escape_debug();
+            let advice = match units::nearest(&store.value, stores.iter().map(|known| known.name.as_str())) {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("add [stores.{shown}]"),
+            };
+            report.add(&store.span, format!("there is no store '{shown}'; {advice}"));
+        }
+        _ => {}
+    }
+    (store.map(|store| store.value), fail)
 }
 
 /// The time of a limit.

@@ -31,9 +31,11 @@ mod routes;
 mod schema;
 pub mod secret;
 mod source;
+mod stores;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod units;
 mod upstreams;
 pub mod warning;

@@ -13,7 +13,9 @@ use super::reader::Reader;
 use super::record::{Mode, Table};
 use super::report::Report;
 use super::secret::SecretValue;
-use super::{Settings, authenticators, limits, listeners, observe, policies, routes, upstreams};
+use super::{
+    Settings, authenticators, limits, listeners, observe, policies, routes, stores, traces, upstreams,
+};
 use crate::observe::log_settings::LogSettings;
 
 /// No settings file is near this; what is larger is not one.
@@ -199,7 +201,8 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     settings.listeners = listeners::read(&mut root, settings.admin);
     settings.upstreams = upstreams::read(&mut root);
     settings.authenticators = authenticators::read(&mut root);
-    settings.limits = limits::read(&mut root);
+    settings.stores = stores::read(&mut root);
+    settings.limits = limits::read(&mut root, &settings.stores);
     settings.routes =
         routes::read(&mut root, &settings.upstreams, &settings.authenticators, &settings.limits);
     for route in &mut settings.routes {
@@ -209,6 +212,7 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
     if let Some(log) = observe::access_log(&mut root, &settings.routes) {
         settings.access_log = log;
     }
+    settings.traces = traces::read(&mut root);
     root.finish();
 }
 
@@ -221,10 +225,12 @@ fn empty() -> Settings {
         drain_timeout: time::Duration::from_secs(30),
         watch: true,
         access_log: LogSettings::default(),
+        traces: None,
         admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081)),
         listeners: Vec::new(),
         upstreams: Vec::new(),
         authenticators: Vec::new(),
+        stores: Vec::new(),
         limits: Vec::new(),
         routes: Vec::new(),
         shown: String::new(),

@@ -117,7 +117,7 @@ fn security_headers(table: &mut Reader<'_, '_>) -> Option<SecurityHeaders> {
         content_security_policy: None,
         permissions_policy: None,
     };
-    let doc = "adds fields that make browsers careful, see below; `true` for the defaults";
+    let doc = "adds fields that make browsers stricter, see below; `true` for the defaults";
     let mut table = match table.either("security_headers", Switch, Otherwise::Words("`false`"), doc)? {
         Either::Value(switch) => return switch.value.then_some(headers),
         Either::Table(table) => table,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use http::Method;
 
-use super::kinds::{Duration, List, Parsed, Text, size};
+use super::kinds::{Duration, List, Parsed, Switch, Text, size};
 use super::reader::Reader;
 use super::record::Otherwise;
 use super::report::{Placed, Report};
@@ -109,6 +109,8 @@ fn route(
     }
     let (authentication, authorization) = access::read(&mut table, authenticators);
     let limits = limits::names(&mut table, known_limits);
+    let mut traces = true;
+    table.set(&mut traces, "traces", Switch, "whether its requests are traced, where there is `[traces]`");
     let policies = policies::read(&mut table, path.as_ref());
     let max_body_bytes =
         table.get("max_body_bytes", size(0..=1 << 50), "the listener's", "the longest request body");
@@ -147,6 +149,7 @@ fn route(
         action: action?,
         request_headers,
         response_headers,
+        traces,
         policies,
         limits,
         max_body_bytes,

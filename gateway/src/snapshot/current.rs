@@ -46,9 +46,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Current, Snapshot};
-    use crate::filter::authentication::Authenticators;
     use crate::settings::parse;
-    use crate::snapshot::Process;
+    use crate::snapshot::{Parts, Process};
 
     #[test]
     fn an_exchange_keeps_the_snapshot_with_which_it_began() {
@@ -63,7 +62,7 @@ mod tests {
                 &settings,
                 vec![None; listeners],
                 Vec::new(),
-                Authenticators::default(),
+                Parts::default(),
                 &process,
             ))
         };

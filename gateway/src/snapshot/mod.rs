@@ -19,7 +19,7 @@ use crate::filter::compression::Compression;
 use crate::filter::cors::{self, Cors};
 use crate::filter::forwarded::Forwarded;
 use crate::filter::header_edits::{RequestHeaders, ResponseHeaders};
-use crate::filter::limits::Limits;
+use crate::filter::limits::{Limits, Named};
 use crate::filter::maintenance::Maintenance;
 use crate::filter::mirror::Mirror;
 use crate::filter::query_edits::QueryEdits;
@@ -31,12 +31,15 @@ use crate::filter::{Answer, Filter, respond};
 use crate::http::fields::Fields;
 use crate::http::target::Target;
 use crate::limit::Limit;
+use crate::limit::shared::Shared;
+use crate::limit::stores::Stores;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
+use crate::trace::{RouteTraces, Tracer};
 use crate::upstream::Upstream;
 pub use current::{Current, Held};
 pub use process::Process;
@@ -55,6 +58,10 @@ pub struct Snapshot {
     routes: Vec<Arc<Route>>,
     /// How clients prove who they are.
     pub authenticators: Authenticators,
+    /// Where limits count for several gateways.
+    pub stores: Stores,
+    /// Where traces go.
+    pub tracer: Option<Arc<Tracer>>,
     /// How the gateway stops.
     pub stop: Stop,
     table: Table<Arc<Route>>,
@@ -91,6 +98,8 @@ pub struct Route {
     pub counters: Arc<PerWorker<Requests>>,
     /// How much is logged of its requests.
     pub log_rates: LogRates,
+    /// Its traces, if its requests are traced.
+    pub traces: Option<RouteTraces>,
     /// Its filters, in the order in which they see a request.
     pub filters: Vec<Box<dyn Filter>>,
     /// Those of them that see the data of requests.
@@ -113,6 +122,20 @@ pub struct Route {
 
 /// Parts of a snapshot by their names in the settings.
 type ByName<T> = HashMap<String, Arc<T>>;
+
+/// What settings name, ready for use.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// How clients prove who they are.
+    pub authenticators: Authenticators,
+    /// Where limits count for several gateways.
+    pub stores: Stores,
+    /// Where traces go.
+    pub tracer: Option<Arc<Tracer>>,
+}
+
+/// Limits by name, and where each counts if not in this process.
+type Limited = HashMap<String, (Arc<Limit>, Option<Shared>)>;
 
 /// What answers a request.
 #[derive(Debug)]
@@ -172,18 +195,22 @@ impl Snapshot {
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
         all: Vec<Arc<Upstream>>,
-        authenticators: Authenticators,
+        Parts { authenticators, stores, tracer }: Parts,
         process: &Process,
     ) -> Self {
         let named = |upstream: &Arc<Upstream>| (upstream.settings.name.clone(), Arc::clone(upstream));
         let upstreams: ByName<Upstream> = all.iter().map(named).collect();
         let limit = |limit: &settings::Limit| {
-            (limit.name.clone(), process.states.get(&limit.name, limit.rule.clone(), Limit::new))
+            let counts = process.states.get(&limit.name, limit.rule.clone(), Limit::new);
+            let store = limit.store.as_ref().and_then(|name| stores.get(name));
+            let shared = store.map(|store| Shared::new(store, limit.fail, &limit.name));
+            (limit.name.clone(), (counts, shared))
         };
-        let limits: ByName<Limit> = settings.limits.iter().map(limit).collect();
+        let limits: Limited = settings.limits.iter().map(limit).collect();
         let known = (&authenticators, &limits);
+        let log = &settings.access_log;
         let compile =
-            |route| Arc::new(Route::compile(route, &upstreams, known, process, &settings.access_log));
+            |route| Arc::new(Route::compile(route, &upstreams, known, tracer.as_ref(), process, log));
         let routes: Vec<Arc<Route>> = settings.routes.iter().map(compile).collect();
         Self {
             shown: settings.shown.clone(),
@@ -206,6 +233,8 @@ impl Snapshot {
             stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
             authenticators,
+            stores,
+            tracer,
         }
     }
 
@@ -256,7 +285,8 @@ impl Route {
     fn compile(
         route: &settings::Route,
         upstreams: &ByName<Upstream>,
-        known: (&Authenticators, &ByName<Limit>),
+        known: (&Authenticators, &Limited),
+        tracer: Option<&Arc<Tracer>>,
         process: &Process,
         log: &LogSettings,
     ) -> Self {
@@ -278,6 +308,9 @@ impl Route {
             name: route.name.clone(),
             counters: process.metrics.route(&route.name),
             log_rates: log.rates(&route.name),
+            traces: tracer
+                .filter(|_| route.traces)
+                .map(|tracer| RouteTraces { tracer: Arc::clone(tracer), pattern: route.path.to_string() }),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,
@@ -294,7 +327,7 @@ impl Route {
 /// The filters of a route in the order of their phases. What a route does not ask for is not there.
 fn filters(
     route: &settings::Route,
-    (authenticators, limits): (&Authenticators, &ByName<Limit>),
+    (authenticators, limits): (&Authenticators, &Limited),
     process: &Process,
 ) -> Vec<Box<dyn Filter>> {
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(BodyLimit { max_bytes: route.max_body_bytes })];
@@ -303,7 +336,10 @@ fn filters(
     add(boxed(policies.clients.clone().map(Addresses)));
     add(boxed(Cors::compile(policies.cors.as_ref())));
     add(boxed(Maintenance::compile(policies.maintenance.as_ref())));
-    let named = |name: &String| Some((name.clone(), Arc::clone(limits.get(name)?)));
+    let named = |name: &String| {
+        let (limit, shared) = limits.get(name)?;
+        Some(Named { name: name.clone(), limit: Arc::clone(limit), shared: shared.clone() })
+    };
     for limits in Limits::compile(&route.name, route.limits.iter().filter_map(named).collect()) {
         add(Some(Box::new(limits)));
     }
@@ -339,7 +375,7 @@ fn boxed<F: Filter + 'static>(filter: Option<F>) -> Option<Box<dyn Filter>> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{ByName, Limit, Process};
+    use super::{Limit, Limited, Process};
     use crate::filter::authentication::Authenticators;
     use crate::settings::parse;
 
@@ -399,10 +435,10 @@ mod tests {
         let process = Process::new(1, false);
         let authenticators =
             Authenticators::load(&settings.authenticators, &process.resolver, None).expect("no files");
-        let limits: ByName<Limit> = settings
+        let limits: Limited = settings
             .limits
             .iter()
-            .map(|limit| (limit.name.clone(), Arc::new(Limit::new(&limit.rule))))
+            .map(|limit| (limit.name.clone(), (Arc::new(Limit::new(&limit.rule)), None)))
             .collect();
         let filters: Vec<_> = settings
             .routes

@@ -6,6 +6,7 @@ use crate::dial::dns::Resolver;
 use crate::observe::access::AccessLog;
 use crate::observe::log_settings::LogSettings;
 use crate::observe::metrics::Metrics;
+use crate::observe::request_id::RequestIds;
 use crate::state::StateStore;
 
 /// What every snapshot of the process uses.
@@ -13,6 +14,8 @@ use crate::state::StateStore;
 pub struct Process {
     /// The number of worker threads.
     pub threads: usize,
+    /// Its name among other processes, made at its start.
+    pub instance: String,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The access log.
@@ -28,7 +31,15 @@ impl Process {
     pub fn new(threads: usize, access_log: impl Into<LogSettings>) -> Self {
         let log = AccessLog::new(access_log);
         let metrics = Arc::new(Metrics::new(threads, log.clone()));
-        Self { threads, metrics, log, resolver: Arc::new(Resolver::default()), states: StateStore::default() }
+        let instance = String::from_utf8_lossy(&RequestIds::new(threads).next()).into_owned();
+        Self {
+            threads,
+            instance,
+            metrics,
+            log,
+            resolver: Arc::new(Resolver::default()),
+            states: StateStore::default(),
+        }
     }
 
     /// Drops state and counters of what is in no snapshot any more.

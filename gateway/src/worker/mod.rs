@@ -18,6 +18,8 @@ use crate::observe::clock::WallClock;
 use crate::observe::counter::{InFlight, PerWorker, Requests};
 use crate::observe::metrics::Metrics;
 use crate::observe::request_id::RequestIds;
+use crate::redis;
+use crate::trace;
 use buffers::Buffers;
 use locals::Locals;
 pub use locals::Slot;
@@ -53,6 +55,12 @@ pub struct Worker {
     pub clock: WallClock,
     /// Its idle connections to endpoints.
     pub pools: Pools,
+    /// Its connections to stores.
+    pub stores: redis::Clients,
+    /// Its spans on their way to the collector.
+    pub traces: trace::Outbox,
+    /// Names of traces and spans.
+    pub trace_ids: trace::Ids,
     /// The counters of the process.
     pub metrics: Arc<Metrics>,
     /// Requests that have not ended.
@@ -88,6 +96,9 @@ impl Worker {
             ids: RequestIds::new(index),
             clock: WallClock::default(),
             pools: Pools::default(),
+            stores: redis::Clients::default(),
+            traces: trace::Outbox::of(index),
+            trace_ids: trace::Ids::default(),
             in_flight: metrics.in_flight(),
             unrouted: metrics.unrouted(),
             metrics,
@@ -143,6 +154,7 @@ impl Worker {
         if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.sweep(self.watches.now());
             self.buffers.trim();
+            self.stores.sweep();
         }
     }
 

@@ -5,10 +5,15 @@ use std::process::Command;
 
 /// Whether a program is here and answers.
 pub fn have(program: &str) -> bool {
+    have_program(program, program)
+}
+
+/// The same for a component of another name than its program.
+pub fn have_program(component: &str, program: &str) -> bool {
     let present = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !present {
         let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();
-        assert!(!required.split(',').any(|name| name == program), "{program} is required and missing");
+        assert!(!required.split(',').any(|name| name == component), "{program} is required and missing");
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("a test");
         // Written past the test runner's capture, which would hide it.

@@ -5,6 +5,7 @@ mod authority;
 mod client;
 mod gateway;
 mod have;
+mod redis;
 mod upstream;
 
 mod access_log;
@@ -30,7 +31,9 @@ mod proxying;
 mod random;
 mod reload;
 mod schema;
+mod shared_limits;
 mod strict;
 mod tls;
+mod traces;
 mod tunnel;
 mod websocket;

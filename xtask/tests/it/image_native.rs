@@ -5,7 +5,7 @@ use crate::support;
 use std::fs;
 use std::time::Duration;
 
-use support::{Hello, Image, have, have_targets};
+use support::{Hello, Image, Ran, have, have_targets};
 
 const NATIVE: [&str; 3] = ["image", "--engine", "native"];
 
@@ -157,7 +157,10 @@ fn a_c_dependency_is_an_error_with_the_path_to_it() {
     };
     hello.write("hello/Cargo.toml", "[package]\nname = \"hello\"\nversion = \"0.3.0\"\nedition = \"2024\"\n[dependencies]\nmiddle = { path = \"../middle\" }\n");
     package("middle", "[dependencies]\nnative = { path = \"../native\" }\n");
-    package("native", "build = \"build.rs\"\n[build-dependencies]\ncc = { path = \"../cc\" }\n");
+    package(
+        "native",
+        "build = \"build.rs\"\nlinks = \"native\"\n[build-dependencies]\ncc = { path = \"../cc\" }\n",
+    );
     hello.write("native/build.rs", "fn main() {}");
     package("cc", "");
     fs::remove_file(hello.path().join("Cargo.lock")).unwrap();
@@ -166,7 +169,28 @@ fn a_c_dependency_is_an_error_with_the_path_to_it() {
         .current_dir(hello.path())
         .status();
     assert!(lock.unwrap().success());
-    hello.run(&NATIVE).code(1).says("hello > middle > native: the crate native compiles or looks for C");
+    let refused = hello
+        .run(&NATIVE)
+        .code(1)
+        .says("hello > middle > native (cc): the crate native compiles or looks for C");
+    // The command of the hint prints the path.
+    let hint = refused.stderr.split("cargo tree ").nth(1).unwrap().lines().next().unwrap().to_owned();
+    let tree = Ran::of(
+        std::process::Command::new("cargo").arg("tree").args(hint.split(' ')).current_dir(hello.path()),
+    );
+    assert!(tree.code(0).stdout.contains("middle v0.3.0"), "cargo tree {hint}");
+    // Without the key `links`, what the build script links decides.
+    package("native", "build = \"build.rs\"\n[build-dependencies]\ncc = { path = \"../cc\" }\n");
+    hello.run(&NATIVE).code(0).says("build scripts of native can compile C");
+    let links = r#"fn main() {
+        let dir = std::env::var("OUT_DIR").unwrap();
+        std::fs::write(format!("{dir}/libsmall.a"), "!<arch>\n").unwrap();
+        println!("cargo:rustc-link-search=native={dir}\ncargo:rustc-link-lib=static=small");
+    }"#;
+    hello.write("native/build.rs", links);
+    hello.run(&NATIVE).code(1).says("build scripts link C libraries into the image: native (static=small)");
+    hello.write("xtask/image.toml", "package = \"hello\"\n[build]\nallow-c = [\"native\"]\n");
+    hello.run(&NATIVE).code(0);
 }
 
 #[test]

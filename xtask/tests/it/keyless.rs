@@ -25,7 +25,7 @@ fn an_identity_that_is_no_regular_expression_is_refused_before_anything_is_asked
     workshop
         .run(&["verify", image, "--issuer", "https://gitlab.com"])
         .code(2)
-        .says("--identity, which is missing");
+        .says("--issuer needs --identity");
 }
 
 #[test]

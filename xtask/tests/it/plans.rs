@@ -55,7 +55,7 @@ fn native_with_everything_asked_for() {
 
             2. graph: a C dependency would need a C compiler for every target
                from  Cargo.lock
-               run   CARGO_ENCODED_RUSTFLAGS=-Cdebuginfo=0 cargo tree --color never --locked --package hello --edges normal,build,no-proc-macro --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl --prefix depth --format ' {p}'
+               run   CARGO_ENCODED_RUSTFLAGS=-Cdebuginfo=0 cargo tree --color never --locked --package hello --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl --edges normal,build,no-proc-macro --prefix depth --format ' {p}'
 
             3. compile: one call builds every target, static, with Rust 1.95.0
                from  source
@@ -81,7 +81,7 @@ fn native_with_everything_asked_for() {
 
             8. verify: the same source in another folder must give the same bytes
                from  source
-               run   CARGO_BUILD_BUILD_DIR=WORKSPACE/target/xtask/verify-source/target CARGO_ENCODED_RUSTFLAGS=$'--remap-path-prefix=WORKSPACE/target/xtask/verify-source=/src\x1f--remap-path-prefix=WORKSPACE/target/xtask/verify-source/target=/target\x1f--remap-path-prefix=CARGO_HOME=/cargo\x1f--remap-path-prefix=SYSROOT/lib/rustlib/src/rust=/rustc/COMMIT' CARGO_INCREMENTAL=0 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld RUSTC_BOOTSTRAP='' SOURCE_DATE_EPOCH=1709210096 cargo build --release --locked --package hello --bin hello --target-dir WORKSPACE/target/xtask/verify-source/target --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl
+               run   CARGO_BUILD_BUILD_DIR=WORKSPACE/target/xtask/verify-source/target CARGO_ENCODED_RUSTFLAGS=$'--remap-path-prefix=WORKSPACE/target/xtask/verify-source/=/src\x1f--remap-path-prefix=WORKSPACE/target/xtask/verify-source/target=/target\x1f--remap-path-prefix=CARGO_HOME=/cargo\x1f--remap-path-prefix=SYSROOT/lib/rustlib/src/rust=/rustc/COMMIT' CARGO_INCREMENTAL=0 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld RUSTC_BOOTSTRAP='' SOURCE_DATE_EPOCH=1709210096 cargo build --release --locked --package hello --bin hello --target-dir WORKSPACE/target/xtask/verify-source/target --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl
 
             9. archive: an archive for docker load, podman load and skopeo
                from  WORKSPACE/target/image

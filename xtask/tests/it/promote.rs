@@ -202,7 +202,7 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
         workshop
             .run(&["promote", "1.1.0", "--from", "staging", "--to", "production"])
             .code(3)
-            .says("does not run in");
+            .says("staging has another image");
         workshop.run(&["promote", &second, "--to", "staging"]).code(0);
         workshop.run(&["promote", "--from", "staging", "--to", "production"]).code(0);
         let rows = workshop.run(&["environments", "--json"]).code(0).json();

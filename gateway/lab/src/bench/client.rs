@@ -26,8 +26,16 @@ impl Connection {
         Ok(Self { stream, held: Vec::with_capacity(4096) })
     }
 
-    /// Sends `GET /` and reads the whole response, which must be a success with a length.
+    /// Sends `GET /` and reads the whole response, which must be a success.
     pub async fn get(&mut self) -> Result<()> {
+        match self.status().await? {
+            200 => Ok(()),
+            _ => bail!("no good response: {}", String::from_utf8_lossy(&self.held)),
+        }
+    }
+
+    /// Sends `GET /` and reads the whole response, which must have a length; gives its status.
+    pub async fn status(&mut self) -> Result<u16> {
         self.stream.write_all(REQUEST).await?;
         self.held.clear();
         loop {
@@ -36,13 +44,14 @@ impl Connection {
             }
             let Some(end) = self.held.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
             let head = std::str::from_utf8(&self.held[..end])?;
-            let length = length(head).with_context(|| format!("no good response: {head}"))?;
+            let (status, length) =
+                status_and_length(head).with_context(|| format!("no good response: {head}"))?;
             while self.held.len() < end + 4 + length {
                 if self.stream.read_buf(&mut self.held).await? == 0 {
                     bail!("closed within a body");
                 }
             }
-            return Ok(());
+            return Ok(status);
         }
     }
 
@@ -53,14 +62,15 @@ impl Connection {
     }
 }
 
-/// The length that a successful response tells.
-fn length(head: &str) -> Option<usize> {
+/// The status of a response, and the length that it tells.
+fn status_and_length(head: &str) -> Option<(u16, usize)> {
     let mut lines = head.split("\r\n");
-    lines.next()?.starts_with("HTTP/1.1 200").then_some(())?;
-    lines.find_map(|line| {
+    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let length = lines.find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-    })
+    })?;
+    Some((status, length))
 }
 
 /// Runs a future on a thread of its own.
@@ -178,8 +188,8 @@ mod tests {
 
     #[test]
     fn lengths() {
-        assert_eq!(length("HTTP/1.1 200 OK\r\nContent-Length: 12"), Some(12));
-        assert_eq!(length("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 12"), None);
-        assert_eq!(length("HTTP/1.1 200 OK"), None);
+        assert_eq!(status_and_length("HTTP/1.1 200 OK\r\nContent-Length: 12"), Some((200, 12)));
+        assert_eq!(status_and_length("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 12"), Some((502, 12)));
+        assert_eq!(status_and_length("HTTP/1.1 200 OK"), None);
     }
 }

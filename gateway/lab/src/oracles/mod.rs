@@ -1,9 +1,10 @@
-//! Programs that nobody here wrote, through the gateway: h2spec, Autobahn's cases, grpcio, h2load, wrk,
-//! slowhttptest and testssl.sh.
+//! Programs that nobody here wrote, through the gateway: h2spec, Autobahn's cases, grpcio, opentelemetry-proto, h2load,
+//! wrk, slowhttptest and testssl.sh.
 
 mod grpc;
 mod h2spec;
 mod load;
+mod otlp;
 mod slow;
 pub mod tools;
 mod websocket;
@@ -50,6 +51,7 @@ pub const ORACLES: &[Oracle] = &[
     Oracle { name: "autobahn", needs: &["python3"], run: websocket::run },
     Oracle { name: "grpc-h2c", needs: &["python3"], run: grpc::plain },
     Oracle { name: "grpc-tls", needs: &["python3"], run: grpc::tls },
+    Oracle { name: "otlp", needs: &["python3"], run: otlp::run },
     Oracle { name: "h2load", needs: &["h2load"], run: load::h2load },
     Oracle { name: "wrk", needs: &["wrk"], run: load::wrk },
     Oracle { name: "slowhttptest", needs: &["slowhttptest"], run: slow::run },

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::settings::Place;
+use super::listener::NamedFile;
+use crate::endpoint::Address;
+use crate::settings::{Place, Secret};
 
 /// A limit that routes name.
 #[derive(Debug, Clone)]
@@ -13,6 +15,46 @@ pub struct Limit {
     pub place: Place,
     /// What it says.
     pub rule: LimitRule,
+    /// The name of the store in which it counts; without one, each process counts for itself.
+    pub store: Option<String>,
+    /// What holds while the store gives no answer.
+    pub fail: StoreFail,
+}
+
+/// What a limit does while its store gives no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreFail {
+    /// Requests pass.
+    Open,
+    /// Requests are refused with 503.
+    Closed,
+    /// The process counts for itself.
+    Local,
+}
+
+/// A store that limits name: Redis, Valkey or a cluster of them.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Its name.
+    pub name: String,
+    /// Where the settings define it.
+    pub place: Place,
+    /// Its servers.
+    pub servers: Vec<Address>,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// The authorities of its certificates; without them, those of the system.
+    pub ca: Option<NamedFile>,
+    /// The user, if it is not the default one.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The number of its database.
+    pub database: u32,
+    /// The longest time that a request waits for it.
+    pub timeout: Duration,
+    /// What all keys begin with.
+    pub prefix: String,
 }
 
 /// What a limit says. Limits with equal names and rules share what they have counted, also across a

@@ -6,6 +6,7 @@ mod listener;
 mod policy;
 mod route;
 mod template;
+mod traces;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ pub use authenticator::{
     AccessRule, ApiKey, AuthMethod, Authentication, Authenticator, Basic, CertificateName, ClaimCondition,
     ClientCertificate, Credential, ForwardAuth, Jwt, KeySource, KeyUrl, NamedKey,
 };
-pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule};
+pub use limit::{Amount, Calendar, KeyPart, Limit, LimitRule, Store, StoreFail};
 pub use listener::{
     BodyRate, Certificate, ClientAuth, Http2, Listener, NamedFile, Protocols, ProxyProtocol, Tls,
 };
@@ -30,6 +31,7 @@ pub use route::{
     Redirect, Respond, Route, Segment, Share, Test,
 };
 pub use template::{Part, Template, TemplateError, Variable};
+pub use traces::Traces;
 pub use upstream::{
     Balance, Circuit, Endpoint, HashKey, Outlier, Probe, Retries, Scheme, Upstream, UpstreamTls,
 };
@@ -48,6 +50,8 @@ pub struct Settings {
     pub watch: bool,
     /// What is logged of requests, and where.
     pub access_log: LogSettings,
+    /// Where traces go, if requests are traced.
+    pub traces: Option<Traces>,
     /// The address of the admin listener.
     pub admin: SocketAddr,
     /// What opens the admin page to other machines.
@@ -60,6 +64,8 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// How clients prove who they are.
     pub authenticators: Vec<Authenticator>,
+    /// The stores that limits name.
+    pub stores: Vec<Store>,
     /// The limits that routes name.
     pub limits: Vec<Limit>,
     /// Which request is answered how.

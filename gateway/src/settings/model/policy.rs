@@ -22,7 +22,7 @@ pub struct Policies {
     pub head_by_get: bool,
     /// The longest response body of an upstream in bytes.
     pub max_response_bytes: Option<u64>,
-    /// Fields that make browsers careful.
+    /// Fields that make browsers stricter.
     pub security_headers: Option<SecurityHeaders>,
     /// How responses are compressed.
     pub compression: Option<Compression>,

@@ -1,5 +1,6 @@
 //! Routes: which request is answered how.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::Method;
@@ -40,6 +41,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Changes to the fields of the response, also of a redirect or a fixed response.
     pub response_headers: HeaderEdits,
+    /// Whether its requests are traced, where there are traces.
+    pub traces: bool,
     /// What it does beyond that.
     pub policies: Policies,
     /// The names of its limits.
@@ -68,6 +71,7 @@ impl Default for Route {
             action: Action::Welcome,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
+            traces: true,
             policies: Policies::default(),
             limits: Vec::new(),
             max_body_bytes: None,
@@ -86,6 +90,21 @@ pub enum PathMatch {
     Exact(String),
     /// Segments, some of which are parameters.
     Template(Vec<Segment>),
+}
+
+/// The paths as a template: `/users/{id}/*`.
+impl fmt::Display for PathMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(prefix) => write!(f, "{prefix}/*"),
+            Self::Exact(path) => f.write_str(path),
+            Self::Template(segments) => segments.iter().try_for_each(|segment| match segment {
+                Segment::Literal(text) => write!(f, "/{text}"),
+                Segment::Parameter(name) => write!(f, "/{{{name}}}"),
+                Segment::Rest(name) => write!(f, "/{{*{name}}}"),
+            }),
+        }
+    }
 }
 
 /// The most parameters of a path template.

@@ -18,12 +18,13 @@ use rust_workspace::settings::Workspace;
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, about, disable_help_subcommand = true)]
 #[command(after_help = "\
 First steps:
+  cargo xtask init                  write the settings of a workspace
   cargo xtask image                 build an OCI image of this workspace's service in target/image
   cargo xtask image --dry-run       print the plan of that
   cargo xtask publish --dry-run     print how the image would be published, and with which tags
   cargo xtask doctor                list the tools on this machine, and what missing ones are for
 
-Settings: xtask/image.toml.  Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a check did not pass,
+Settings: xtask/image.toml or image.toml; XTASK_SETTINGS=FILE chooses one of several. Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a check did not pass,
 128 + the signal's number after a signal.")]
 struct Cli {
     #[command(subcommand)]
@@ -33,6 +34,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Image(commands::image::Flags),
+    Init(commands::init::Flags),
     Ci(commands::ci::Flags),
     Doctor(commands::doctor::Flags),
     Engines(commands::engines::Flags),
@@ -60,6 +62,9 @@ pub fn main() -> ExitCode {
     if called_as_helper() {
         return lend();
     }
+    if let Some(code) = rust_workspace::binary::as_compiler() {
+        return code;
+    }
     let result = parse().and_then(|chosen| cli_support::process::stop_on_signals().and_then(|()| chosen()));
     cli_support::process::checkpoint();
     match result {
@@ -75,7 +80,7 @@ pub fn main() -> ExitCode {
 fn parse() -> anyhow::Result<Box<dyn FnOnce() -> anyhow::Result<()>>> {
     // The command that needs the settings reports errors in them.
     let commands = Workspace::find().map_or_else(|_| Vec::new(), |workspace| workspace.settings.commands);
-    let matches = commands::workspace::add(Cli::command(), &commands)?.get_matches();
+    let matches = commands::workspace::add(Cli::command(), &commands)?.get_matches_from(arguments());
     if let Some((entry, arguments)) = commands::workspace::chosen(&matches, &commands) {
         let entry = entry.clone();
         return Ok(Box::new(move || commands::workspace::run(&entry, arguments)));
@@ -84,9 +89,22 @@ fn parse() -> anyhow::Result<Box<dyn FnOnce() -> anyhow::Result<()>>> {
     Ok(Box::new(move || run(command)))
 }
 
+/// The arguments of this process. Cargo gives a program `cargo-image` the word `image` before them.
+fn arguments() -> Vec<std::ffi::OsString> {
+    let mut arguments: Vec<_> = std::env::args_os().collect();
+    let program = arguments.first().map(std::path::Path::new).and_then(std::path::Path::file_stem);
+    if program.is_some_and(|name| name == "cargo-image")
+        && arguments.get(1).is_some_and(|word| word == "image")
+    {
+        arguments.remove(1);
+    }
+    arguments
+}
+
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Image(flags) => flags.run(),
+        Command::Init(flags) => flags.run(),
         Command::Ci(flags) => flags.run(),
         Command::Doctor(flags) => flags.run(),
         Command::Engines(flags) => flags.run(),

@@ -68,6 +68,11 @@ impl Fault {
         self
     }
 
+    /// What failed, without its place.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// The kind, which decides the exit code.
     pub fn kind(&self) -> ExitKind {
         self.kind

@@ -1,12 +1,12 @@
 //! Commit, version and state of the source, from git.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use semver::{BuildMetadata, Prerelease, Version};
 
-use crate::version::version_of;
+use crate::version::version_of_git;
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, find};
 use cli_support::threads::joined;
@@ -26,9 +26,16 @@ pub struct GitSource {
     pub missing: Option<String>,
     /// The number of all commits if there is no version tag; none in a shallow clone.
     pub commits: Option<u64>,
+    /// The repository's top folder.
+    pub top: Option<PathBuf>,
+    /// The files that differ from the commit, or that it does not have: the first [`MAX_CHANGED`].
+    pub changed: Vec<String>,
     /// Whether the clone is shallow.
     pub shallow: bool,
 }
+
+/// The most changed files that are named.
+const MAX_CHANGED: usize = 5;
 
 /// Defaults for user settings that change git's output.
 const PLAIN: [&str; 6] = [
@@ -55,14 +62,14 @@ pub fn command(root: &Path) -> Cmd {
 impl GitSource {
     /// Reads the repository of `root`, if there is one. A repository that git refuses to read is an error: without its
     /// revision the image would have another digest. `run_for` is the tag of the CI run, if it is for one.
-    pub fn read(root: &Path, run_for: Option<&str>) -> Result<Self> {
+    pub fn read(root: &Path, run_for: Option<&str>, prefix: &str) -> Result<Self> {
         let mut source = Self::default();
         if !root.ancestors().any(|dir| dir.join(".git").exists()) {
             source.missing = Some("there is no git repository here".to_owned());
         } else if find("git").is_none() {
             source.missing = Some("git is not on PATH".to_owned());
         } else {
-            source.ask(root, run_for)?;
+            source.ask(root, run_for, prefix)?;
         }
         if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
             let text = epoch.to_string_lossy();
@@ -75,19 +82,21 @@ impl GitSource {
     }
 
     /// Runs git several times, in parallel.
-    fn ask(&mut self, root: &Path, run_for: Option<&str>) -> Result<()> {
+    fn ask(&mut self, root: &Path, run_for: Option<&str>, prefix: &str) -> Result<()> {
         let run = |args: &[&str]| command(root).args(args.iter().copied()).read();
         let git = |args: &[&str]| run(args).ok();
-        let repository = run(&["rev-parse", "--git-dir", "--is-shallow-repository"])
+        let repository = run(&["rev-parse", "--git-dir", "--is-shallow-repository", "--show-toplevel"])
             .context(Fault::failed("git refuses to read this repository").hint(
             "git status says why; variables such as GIT_DIR and GIT_CONFIG_COUNT are not passed on to git",
         ))?;
-        let shallow = repository.lines().last() == Some("true");
+        let mut answers = repository.lines().skip(1);
+        let shallow = answers.next() == Some("true");
+        self.top = answers.next().map(PathBuf::from);
         let (tracked, changes, (nearest, commits), head) = std::thread::scope(|scope| {
-            let tracked = scope.spawn(|| git(&["ls-files", "--error-unmatch", crate::paths::SETTINGS]));
+            let tracked = scope.spawn(|| git(&["ls-files", "--error-unmatch", crate::paths::settings()]));
             let changes = scope.spawn(|| git(&["status", "--porcelain"]));
             let place = scope.spawn(|| {
-                let nearest = nearest(git, run_for);
+                let nearest = nearest(git, run_for, prefix);
                 // Slow in a long history, and needed only without a tag.
                 let count = (!shallow && nearest.is_none()).then(|| git(&["rev-list", "--count", "HEAD"]));
                 (nearest, count.flatten().and_then(|count| count.parse().ok()))
@@ -104,7 +113,7 @@ impl GitSource {
             }
             // The outer repository ignores this folder.
             (Some(_), None) => {
-                self.missing = Some(format!("git does not track {}", crate::paths::SETTINGS));
+                self.missing = Some(format!("git does not track {}", crate::paths::settings()));
                 return Ok(());
             }
         };
@@ -114,9 +123,22 @@ impl GitSource {
         self.time = time
             .ok_or_else(|| Fault::failed(format!("git log answers '{head}', not a commit and its time")))?;
         self.revision = Some(revision.to_owned());
-        self.dirty = changes.is_none_or(|changes| !changes.is_empty());
+        self.dirty = changes.as_ref().is_none_or(|changes| !changes.is_empty());
+        self.changed = changes.unwrap_or_default().lines().take(MAX_CHANGED).map(changed).collect();
         (self.nearest, self.commits, self.shallow) = (nearest, commits, shallow);
         Ok(())
+    }
+
+    /// A warning that names the files that make the version dirty. `root` is the workspace's.
+    pub fn dirt(&self) -> Option<String> {
+        let more = if self.changed.len() == MAX_CHANGED { ", …" } else { "" };
+        self.dirty.then(|| {
+            format!(
+                "files differ from the commit, which the version says (.dirty): {}{more}; commit them, or list files that \
+                 git does not track in .gitignore",
+                self.changed.join(", ")
+            )
+        })
     }
 
     /// A warning that the version may be wrong.
@@ -146,6 +168,10 @@ impl GitSource {
         if self.nearest.is_some() && version.pre.is_empty() {
             version.patch = version.patch.saturating_add(1);
         }
+        // Cargo.toml already has the next version.
+        if version < *of_crate {
+            version = Version { build: BuildMetadata::EMPTY, ..of_crate.clone() };
+        }
         let count = ahead.map_or_else(String::new, |ahead| format!(".{ahead}"));
         let before = if version.pre.is_empty() { String::new() } else { format!("{}.", version.pre) };
         let mark = if self.dirty { ".dirty" } else { "" };
@@ -157,9 +183,23 @@ impl GitSource {
     }
 }
 
+/// The file of a line of `git status --porcelain`.
+fn changed(line: &str) -> String {
+    match line.trim_start().split_once(' ') {
+        Some(("??", path)) => format!("{path} (not tracked)"),
+        Some((_, path)) => path.trim_start().to_owned(),
+        None => line.to_owned(),
+    }
+}
+
 /// The nearest version tag before the commit, and the number of commits after it. Of several tags on one commit it is
 /// `wanted`, else the highest.
-fn nearest(git: impl Fn(&[&str]) -> Option<String>, wanted: Option<&str>) -> Option<(Version, u64)> {
+fn nearest(
+    git: impl Fn(&[&str]) -> Option<String>,
+    wanted: Option<&str>,
+    prefix: &str,
+) -> Option<(Version, u64)> {
+    let version_of = |tag: &str| version_of_git(tag, prefix);
     let on = |commit: &str| {
         let tags = git(&["tag", "--points-at", commit])?;
         let wanted = wanted.filter(|wanted| tags.lines().any(|tag| tag == *wanted)).and_then(version_of);
@@ -169,15 +209,15 @@ fn nearest(git: impl Fn(&[&str]) -> Option<String>, wanted: Option<&str>) -> Opt
         return Some((version, 0));
     }
     // `git describe` would stop at tags that only look like versions.
-    let names = ["v[0-9]*", "[0-9]*"];
-    let below = git(&["tag", "--merged", "HEAD", "--list", names[0], names[1]])?;
+    let names = ["v[0-9]*", "[0-9]*"].map(|name| format!("{prefix}{name}"));
+    let below = git(&["tag", "--merged", "HEAD", "--list", &names[0], &names[1]])?;
     let (versions, others): (Vec<_>, Vec<_>) = below.lines().partition(|tag| version_of(tag).is_some());
     if versions.is_empty() {
         return None;
     }
     let others: Vec<_> = others.into_iter().map(|tag| format!("--exclude={tag}")).collect();
     let mut args =
-        vec!["describe", "--tags", "--long", "--abbrev=7", "--match", names[0], "--match", names[1]];
+        vec!["describe", "--tags", "--long", "--abbrev=7", "--match", &names[0], "--match", &names[1]];
     args.extend(others.iter().map(String::as_str));
     let described = git(&args)?;
     let (tag, ahead) = parse_describe(&described)?;
@@ -202,7 +242,8 @@ mod tests {
             let source = GitSource {
                 revision: Some("0123456789abcdef".to_owned()),
                 dirty,
-                nearest: parse_describe(described).and_then(|(tag, ahead)| Some((version_of(tag)?, ahead))),
+                nearest: parse_describe(described)
+                    .and_then(|(tag, ahead)| Some((version_of_git(tag, "")?, ahead))),
                 commits,
                 ..GitSource::default()
             };
@@ -216,6 +257,7 @@ mod tests {
             ("", false, Some(9), "0.1.0-dev.9+g0123456"),
             ("", true, None, "0.1.0-dev+g0123456.dirty"),
             ("v1-0-gabc", false, Some(1), "0.1.0-dev.1+g0123456"),
+            ("v0.0.9-2-gabc", false, None, "0.1.0-dev.2+g0123456"),
         ] {
             assert_eq!(at(described, dirty, commits), expected, "{described}");
         }

@@ -12,6 +12,11 @@ pub fn version_of(tag: &str) -> Option<Version> {
     Some(Version { build: BuildMetadata::EMPTY, ..version })
 }
 
+/// Parses a tag of git as a version, without the prefix of this package's tags (`tag-prefix`): `app-v1.2.3`.
+pub fn version_of_git(tag: &str, prefix: &str) -> Option<Version> {
+    version_of(tag.strip_prefix(prefix)?)
+}
+
 /// A version as a tag, which cannot have `+`.
 pub fn version_tag(version: &Version) -> String {
     version.to_string().replace('+', "-")

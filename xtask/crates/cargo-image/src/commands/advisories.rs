@@ -13,7 +13,7 @@ use cli_support::files;
 use cli_support::mask::{has_login, without_login};
 use cli_support::plan::{Action, Plan};
 use cli_support::ui::{self, Progress, Ui};
-use image_scan::engines::builtin::advisory_db::{AdvisoryDb, FILE};
+use image_scan::engines::builtin::advisory_db::{AdvisoryDb, FILE, destination};
 use image_scan::engines::builtin::import;
 use oci_registry::download;
 use proposal::{BRANCH, Proposal, REMOTE};
@@ -88,10 +88,11 @@ impl Flags {
         let mut plan = Plan::new("advisories update");
         let reason = "reads ids, versions, ratings and dates; no text";
         plan.step("read", reason, [source.clone()], AdvisoriesStep::Read(source));
-        let path = workspace.root.join(FILE);
+        let path = destination(&workspace.root).context("there is no home folder for the advisories")?;
+        let shown = path.strip_prefix(&workspace.root).unwrap_or(&path).display().to_string();
         plan.step(
             "write",
-            format!("replaces {FILE} in one rename"),
+            format!("replaces {shown} in one rename"),
             ["read"],
             AdvisoriesStep::Write { path, fewer: update.allow_fewer },
         );
@@ -115,7 +116,7 @@ impl Flags {
             let header = database.as_ref().map(|database| &database.header);
             let report = serde_json::json!({
                 "schema": "xtask.advisories.update/1", "command": "advisories update",
-                "file": FILE, "head": header, "steps": steps,
+                "file": shown, "head": header, "steps": steps,
             });
             ui::print(&format!("{report:#}\n"));
         }
@@ -145,7 +146,7 @@ impl Action for AdvisoriesStep {
                 }
                 let text = database.print()?;
                 files::replace(path, text.as_bytes())?;
-                Ok(format!("{FILE}, {}", rust_workspace::settings::Bytes(text.len() as u64)))
+                Ok(format!("{}, {}", path.display(), rust_workspace::settings::Bytes(text.len() as u64)))
             }
             Self::Push(proposal) => {
                 let database = state.as_ref().context("the step 'read' did not run")?;

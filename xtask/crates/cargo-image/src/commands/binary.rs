@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use super::build_flags::BuildFlags;
 use cli_support::error::Fault;
 use cli_support::plan::{Action, Plan};
 use cli_support::process::Cmd;
 use cli_support::ui::{self, Progress, Ui};
 use oci_image::platform::{Platform, PlatformChoice};
-use rust_workspace::binary::{self, Build, Package, Toolchain};
+use rust_workspace::binary::{self, Build, Package, Toolchain, Zig};
 use rust_workspace::git::GitSource;
-use rust_workspace::settings::Workspace;
+use rust_workspace::settings::{CompileC, Workspace};
 use rust_workspace::tags::run_tag;
 
 /// Build the static binary of a platform
@@ -34,6 +35,9 @@ pub struct Flags {
     /// Print one JSON document: the result, or with --dry-run the plan
     #[arg(long)]
     json: bool,
+    // Last: the help heading applies to all flags that follow.
+    #[command(flatten)]
+    build: BuildFlags,
 }
 
 /// A step of `cargo xtask binary`.
@@ -49,7 +53,7 @@ impl Flags {
         let mut work = self.work()?;
         let mut plan = Plan::new("binary");
         work.plan(&mut plan, BinaryCommandStep::Build);
-        let target = self.out.join(&work.build.binary);
+        let target = self.out.join(&work.build.selection.binary);
         let reason = format!("copy the binary to {}", target.display());
         plan.step("copy", reason, ["compile"], BinaryCommandStep::Copy(target.clone()));
         if self.dry_run {
@@ -74,7 +78,8 @@ impl Flags {
     }
 
     fn work(&self) -> Result<binary::BinaryWork> {
-        let workspace = Workspace::find()?;
+        let mut workspace = Workspace::find()?;
+        self.build.apply(&mut workspace.settings.build);
         let platforms = self.platform.resolve(&workspace.settings.platforms)?;
         let &[platform] = &platforms[..] else {
             return Err(Fault::usage("--platform: binary builds one platform")
@@ -84,8 +89,13 @@ impl Flags {
         let toolchain = Toolchain::read()?;
         let targets = binary::choose(&[platform], &toolchain)?;
         let package = Package::of(&workspace)?;
-        let build = Build::of(&package, &GitSource::read(&workspace.root, run_tag().as_deref())?);
-        Ok(binary::BinaryWork::new(build, toolchain, targets))
+        let settings = workspace.settings.build.clone();
+        let mut build = Build::of(
+            &package,
+            &GitSource::read(&workspace.root, run_tag().as_deref(), &workspace.settings.tag_prefix)?,
+        );
+        build.zig = (settings.c == CompileC::Zig).then(Zig::find).transpose()?;
+        Ok(binary::BinaryWork::new(build, toolchain, targets, settings))
     }
 }
 

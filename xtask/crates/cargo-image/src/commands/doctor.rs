@@ -11,7 +11,7 @@ use cli_support::process::{Cmd, find};
 use cli_support::ui::{self, Table};
 use oci_image::platform::Platform;
 use oci_registry::{Client, Options, Reference};
-use rust_workspace::binary::Toolchain;
+use rust_workspace::binary::{Toolchain, ZIG_INSTALL, Zig};
 use rust_workspace::settings::Workspace;
 
 /// List the tools on this machine, and what missing ones are for
@@ -122,6 +122,17 @@ fn findings() -> Result<Vec<Finding>> {
         state,
         adds: "--engine buildx, and --load".to_owned(),
         get: "https://docs.docker.com/engine/install/".to_owned(),
+    });
+    let zig = Zig::find();
+    findings.push(Finding {
+        tool: "zig".to_owned(),
+        found: zig.is_ok(),
+        state: match &zig {
+            Ok(zig) => format!("{} at {}", zig.version, zig.program.display()),
+            Err(fault) => fault.what().to_owned(),
+        },
+        adds: "C code in images: [build] c = \"zig\"".to_owned(),
+        get: ZIG_INSTALL.to_owned(),
     });
     for (tool, adds, get) in [
         ("git", "revision, version and time of the image", "install git from your system's packages"),

@@ -1,16 +1,19 @@
 //! `cargo xtask image`: from source to an OCI image layout.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
+use super::build_flags::BuildFlags;
 use super::report::history::{self, Run};
+use super::version::fill_in;
 use crate::image::base::BaseName;
 use crate::image::buildx::{self, BaseArgument, CannotPull};
 use crate::image::docker::Docker;
-use crate::image::inputs::{Engine, ImageInputs};
+use crate::image::inputs::{Engine, ImageInputs, layout_dir};
 use crate::image::layer::Tree;
 use crate::image::report::{ImageReport, Row};
 use crate::image::verify::Verify;
@@ -23,11 +26,11 @@ use cli_support::time::{now, rfc3339};
 use cli_support::ui::{self, Ui};
 use oci_image::archive;
 use oci_image::layout::{Layout, Lock};
-use oci_image::platform::PlatformChoice;
-use rust_workspace::binary::{self, Build, Package, Target, Toolchain};
+use oci_image::platform::{Platform, PlatformChoice};
+use rust_workspace::binary::{self, Build, Package, Target, Toolchain, Zig};
 use rust_workspace::git::GitSource;
-use rust_workspace::settings::{Buildx, Secret, Settings, Workspace};
-use rust_workspace::tags::run_tag;
+use rust_workspace::settings::{Buildx, CompileC, Secret, Settings, Workspace};
+use rust_workspace::tags::{Event, has_template, run_tag};
 
 /// Make the image: an OCI layout in target/image
 #[derive(Args, Debug, Default)]
@@ -45,8 +48,9 @@ pub struct Flags {
     /// native builds with cargo, buildx with the Dockerfile; auto is buildx if Docker answers
     #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
     engine: EngineFlag,
-    /// linux/amd64, linux/arm64, several with commas, all, or host
-    #[arg(long, default_value = "host", value_name = "LIST")]
+    /// linux/amd64, linux/arm64, several with commas, all, or host [default: host; with --load, those of an image in the
+    /// output folder that has several]
+    #[arg(long, value_name = "LIST")]
     platform: Option<PlatformChoice>,
     /// The folder of the image layout [default: target/image]
     #[arg(long, value_name = "DIR")]
@@ -73,6 +77,8 @@ pub struct Flags {
     #[arg(long)]
     json: bool,
     // Last: the help heading applies to all flags that follow.
+    #[command(flatten)]
+    build: BuildFlags,
     #[command(flatten)]
     buildx: BuildxFlags,
 }
@@ -144,7 +150,7 @@ impl Flags {
         let ui = Ui::detect();
         let output = self.output(&facts);
         // Two locks: for the folders that all runs share, and for an output folder elsewhere.
-        let own = facts.package.target_dir.join("image");
+        let own = layout_dir(&facts.package.target_dir);
         let waiting = |dir: &Path, by: &str| {
             ui.warn(&format!("another run{by} is writing {}; waiting for it to end", dir.display()));
         };
@@ -171,10 +177,9 @@ impl Flags {
     }
 
     fn facts(&self) -> Result<ImageInputs> {
-        let workspace = Workspace::find()?;
+        let mut workspace = Workspace::find()?;
+        self.build.apply(&mut workspace.settings.build);
         let settings = &workspace.settings;
-        let platforms =
-            self.platform.as_ref().unwrap_or(&PlatformChoice::Host).resolve(&settings.platforms)?;
         let here = std::env::current_dir().context("the current folder")?;
         let base = match &self.base {
             Some(base) => BaseName::parse(base, &here)?,
@@ -184,18 +189,22 @@ impl Flags {
         // rustc, cargo and git run at the same time.
         let (toolchain, metadata, source) = std::thread::scope(|scope| {
             let toolchain = scope.spawn(Toolchain::read);
-            let source = scope.spawn(|| GitSource::read(&workspace.root, run_tag().as_deref()));
+            let source =
+                scope.spawn(|| GitSource::read(&workspace.root, run_tag().as_deref(), &settings.tag_prefix));
             let metadata = binary::metadata(&workspace.root);
             (joined(toolchain), metadata, joined(source))
         });
         let toolchain = toolchain?;
+        let package = Package::find(&metadata?, settings)?;
+        let platforms = self.platforms(settings, &package)?;
         let targets = match engine {
             Engine::Native => binary::choose(&platforms, &toolchain)?,
             // Built in the container: only the names are needed here.
             Engine::Buildx => platforms.iter().map(|&platform| Target::musl(platform)).collect(),
         };
-        let package = Package::find(&metadata?, &settings.package, settings.binary.as_deref())?;
         let source = source?;
+        let zig =
+            (engine == Engine::Native && settings.build.c == CompileC::Zig).then(Zig::find).transpose()?;
         let loader = ["docker", "podman"]
             .into_iter()
             .find(|program| self.load && find(program).is_some() && Cmd::new(program).arg("info").succeeds());
@@ -204,12 +213,64 @@ impl Flags {
                 .hint("start one of them, or write an archive for another machine: --archive FILE")
                 .into());
         }
-        Ok(ImageInputs { workspace, package, source, toolchain, engine, platforms, targets, base, loader })
+        // Without a template no variable of a run is in the image.
+        if has_template(&workspace.settings.labels) {
+            let event = Event::read(&workspace.root, &workspace.settings.tag_prefix);
+            let version = source.version(&package.version);
+            fill_in(&mut workspace.settings, &event, &source, &version)?;
+        }
+        Ok(ImageInputs {
+            workspace,
+            package,
+            source,
+            toolchain,
+            engine,
+            platforms,
+            targets,
+            base,
+            loader,
+            zig,
+        })
+    }
+
+    /// The platforms of the flag. `--load` alone keeps those of an image with several, which would else be replaced by an
+    /// image of one.
+    fn platforms(&self, settings: &Settings, package: &Package) -> Result<Vec<Platform>> {
+        let choice = match &self.platform {
+            Some(choice) => choice,
+            None if self.load => {
+                let output = self.output.clone().unwrap_or_else(|| layout_dir(&package.target_dir));
+                let there = Layout::open(&output).and_then(|layout| layout.images()).unwrap_or_default();
+                let is_there = |platform: &Platform| {
+                    there.iter().any(|image| image.platform.as_ref().is_some_and(|spec| spec.is(*platform)))
+                };
+                let there: Vec<_> = Platform::ALL.into_iter().filter(is_there).collect();
+                match Platform::host() {
+                    Some(host) if there.len() > 1 && there.contains(&host) => return Ok(there),
+                    _ => &PlatformChoice::Host,
+                }
+            }
+            None => &PlatformChoice::Host,
+        };
+        Ok(choice.resolve(&settings.platforms)?)
     }
 
     /// Reports errors that do not need a build to be found.
     fn check(&self, facts: &ImageInputs, setup: &ImageSetup) -> Result<()> {
         setup.files.leaves_room_for(&setup.path)?;
+        if facts.base == BaseName::Scratch
+            && let Some(check) = &facts.workspace.settings.container.healthcheck
+            && let Some(program) = check.command.first()
+            && *program != setup.path
+            && !setup.files.contains(program)
+        {
+            let what =
+                format!("the health check's program {program} is not in the image: it has {}", setup.path);
+            return Err(Fault::usage(what)
+                .at(rust_workspace::settings::file())
+                .hint("correct command in [container.healthcheck], add the program to [[files]], or remove the section")
+                .into());
+        }
         Layout::may_write(&setup.output)?;
         if let Some(archive) = &self.archive {
             archive::may_write(archive)?;
@@ -239,6 +300,10 @@ impl Flags {
 
     fn engine(&self, workspace: &Workspace) -> Result<Engine> {
         if self.engine == EngineFlag::Native {
+            if workspace.settings.build.c == CompileC::Docker {
+                let what = "--engine native: [build] c = \"docker\" compiles C in the Dockerfile";
+                return Err(Fault::usage(what).at(rust_workspace::settings::file()).into());
+            }
             return match self.buildx.arguments().first() {
                 Some(flag) => Err(Fault::usage(format!(
                     "{flag} is for docker buildx and cannot be used with --engine native"
@@ -248,13 +313,28 @@ impl Flags {
             };
         }
         let options = self.buildx_options(&workspace.settings)?;
-        let dockerfile = workspace.root.join(&options.dockerfile);
-        let docker = if dockerfile.is_file() {
-            Docker::probe(options.builder.as_deref())
-        } else {
-            Docker::Unable(format!("{} does not exist", options.dockerfile))
+        let explicit = self.engine == EngineFlag::Buildx;
+        let docker = match fs::read_to_string(workspace.root.join(&options.dockerfile)) {
+            Err(_) => Docker::Unable(format!("{} does not exist", options.dockerfile)),
+            // The project's own: its image is another one.
+            Ok(text) if !explicit && !text.contains("xtask binary") => {
+                Docker::Unable(format!("{} does not call cargo xtask binary", options.dockerfile))
+            }
+            Ok(_) => match self.build.first() {
+                Some(flag) => {
+                    Docker::Unable(format!("{flag} is not passed to the Dockerfile; set it in [build]"))
+                }
+                None => Docker::probe(options.builder.as_deref()),
+            },
         };
+        let c_in_docker = workspace.settings.build.c == CompileC::Docker;
         match (self.engine, docker) {
+            (EngineFlag::Auto, Docker::Unable(why)) if c_in_docker => {
+                Err(Fault::usage(format!("[build] c = \"docker\": {why}"))
+                    .at(rust_workspace::settings::file())
+                    .hint("cargo xtask doctor says what is missing; c = \"zig\" needs no Docker")
+                    .into())
+            }
             (_, Docker::Ready { .. }) => Ok(Engine::Buildx),
             (EngineFlag::Buildx, Docker::Unable(why)) => Err(Fault::usage(format!("--engine buildx: {why}"))
                 .hint("cargo xtask doctor says what is missing; --engine native needs only cargo")
@@ -311,7 +391,7 @@ impl Flags {
         );
         if self.pin {
             let reason =
-                format!("write the base image with its digest into {}", rust_workspace::settings::FILE);
+                format!("write the base image with its digest into {}", rust_workspace::settings::file());
             plan.step("pin", reason, ["base"], ImageStep::Pin(facts.workspace.root.clone()));
         }
         let budgets = settings.budgets;
@@ -377,13 +457,19 @@ impl Flags {
 
     fn verify(facts: &ImageInputs) -> ImageStep {
         let copy = facts.package.target_dir.join("xtask").join("verify-source");
-        let build = Build { root: copy.clone(), target_dir: copy.join("target"), ..facts.build() };
+        let own = facts.build();
+        // Packages of the repository beside the workspace belong to the source.
+        let source = own.repository.clone().unwrap_or_else(|| facts.package.root.clone());
+        let root =
+            facts.package.root.strip_prefix(&source).map_or_else(|_| copy.clone(), |below| copy.join(below));
+        let repository = own.repository.as_ref().map(|_| copy.clone());
+        let build = Build { target_dir: root.join("target"), root, repository, ..own };
         let command = build.command(&facts.targets, &facts.toolchain);
-        ImageStep::Verify(Verify { copy, build, command })
+        ImageStep::Verify(Verify { source, copy, build, command })
     }
 
     fn output(&self, facts: &ImageInputs) -> PathBuf {
-        self.output.clone().unwrap_or_else(|| facts.package.target_dir.join("image"))
+        self.output.clone().unwrap_or_else(|| layout_dir(&facts.package.target_dir))
     }
 
     /// The file of `--archive`, or the one that `--load` needs.
@@ -395,7 +481,6 @@ impl Flags {
     fn setup(&self, facts: &ImageInputs) -> Result<ImageSetup> {
         let settings = &facts.workspace.settings;
         Ok(ImageSetup {
-            root: facts.workspace.root.clone(),
             output: self.output(facts),
             platforms: facts.platforms.clone(),
             path: facts.binary_path(),
@@ -432,6 +517,7 @@ impl Flags {
             )
         }));
         report.notes.extend(facts.source.doubt().map(str::to_owned));
+        report.notes.extend(facts.source.dirt());
         for note in &report.notes {
             ui.warn(note);
         }

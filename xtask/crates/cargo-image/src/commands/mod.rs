@@ -3,12 +3,14 @@
 pub mod advisories;
 pub mod bench;
 pub mod binary;
+mod build_flags;
 pub mod ci;
 pub mod completions;
 pub mod doctor;
 pub mod engines;
 pub mod environments;
 pub mod image;
+pub mod init;
 pub mod man;
 pub mod promote;
 pub mod prune;

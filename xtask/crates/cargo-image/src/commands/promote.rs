@@ -112,7 +112,7 @@ impl Flags {
             }
         };
         places.must_know(&image)?;
-        let event = Event::read(&workspace.root);
+        let event = Event::read(&workspace.root, &workspace.settings.tag_prefix);
         Ok(PromoteSetup {
             by: event.actor.unwrap_or_else(|| "unknown".to_owned()),
             run: event.run.map(|run| run.url),
@@ -131,7 +131,7 @@ impl Flags {
         match (to.issuer.as_deref(), self.trust.issuer()?) {
             (Some(set), Some(flag)) if set != flag => {
                 let what = format!("--issuer is {flag}, and the environment {} has {set}", to.name);
-                Err(Fault::usage(what).at(rust_workspace::settings::FILE).hint("leave out --issuer"))
+                Err(Fault::usage(what).at(rust_workspace::settings::file()).hint("leave out --issuer"))
             }
             (set, flag) => Ok(set.or(flag).unwrap_or(GITHUB_ISSUER).to_owned()),
         }
@@ -142,7 +142,7 @@ impl Flags {
         let sigstore = Sigstore::of(sign, root, get)?;
         let of_settings = match (&to.key, &to.identity) {
             (Some(key), _) => {
-                let place = format!("{}: environment '{}'", rust_workspace::settings::FILE, to.name);
+                let place = format!("{}: environment '{}'", rust_workspace::settings::file(), to.name);
                 Some(Trust::key(key, root, place)?)
             }
             (None, Some(identity)) => Some(Trust::Identity {
@@ -174,7 +174,7 @@ fn plan(setup: &PromoteSetup) -> Plan<PromoteStep> {
     plan.step(
         "demands",
         format!("check what {to} requires"),
-        [rust_workspace::settings::FILE, &image],
+        [rust_workspace::settings::file(), &image],
         PromoteStep::Demands,
     );
     if setup.to.at.name() != setup.image.name() {

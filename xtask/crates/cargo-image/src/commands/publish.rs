@@ -7,6 +7,7 @@ use clap::Args;
 
 pub use super::target::Target;
 use super::version::VersionReport;
+use crate::image::inputs::layout_dir;
 use crate::publish::{
     AttachMode, ImageBundle, Origin, PROVENANCE, Parameters, PublishReport, PublishSetup, PublishStep,
     PublishWork, SCAN, Scan, Signer, SigningMode, Sigstore, StatementKind, check_version, find_sboms, merge,
@@ -69,7 +70,7 @@ impl Flags {
     pub fn run(self) -> Result<()> {
         let facts = VersionReport::read()?;
         let to = self.target.repository(facts.workspace.settings.repository.as_deref())?;
-        let dir = self.image.clone().unwrap_or_else(|| facts.package.target_dir.join("image"));
+        let dir = self.image.clone().unwrap_or_else(|| layout_dir(&facts.package.target_dir));
         let ui = Ui::detect();
         if self.dry_run && !self.merge.is_empty() {
             return Err(Fault::usage("--merge makes an image, and --dry-run changes nothing")
@@ -180,7 +181,7 @@ impl Flags {
             }
             read => read?,
         };
-        let needs_trivy = needs_trivy(&facts.workspace.settings.scan);
+        let needs_trivy = needs_trivy(&facts.workspace.settings.scan, &facts.workspace.settings.base);
         let over = facts.workspace.settings.scan.over(Date::today());
         let passed = scan_gate(scan.as_ref(), &parcel.digest(), needs_trivy, over.as_deref(), None).is_ok();
         // A reason that was not needed is none that a consumer should read.
@@ -212,12 +213,12 @@ fn parameters(
     unscanned: Option<String>,
 ) -> Parameters {
     let root = &facts.workspace.root;
-    let files = ["Cargo.lock", "rust-toolchain.toml", rust_workspace::settings::FILE].into_iter().filter_map(
-        |name| {
+    let files = ["Cargo.lock", "rust-toolchain.toml", rust_workspace::settings::file()]
+        .into_iter()
+        .filter_map(|name| {
             let bytes = std::fs::read(root.join(name)).ok()?;
             Some((name.to_owned(), Digest::of(&bytes)))
-        },
-    );
+        });
     Parameters {
         package: facts.package.name.clone(),
         binary: facts.package.binary.clone(),

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use super::scan::image_source;
+use crate::image::inputs::layout_dir;
 use cli_support::error::{self, Fault, Faults};
 use cli_support::plan::{Action, Plan};
 use cli_support::time::Date;
@@ -104,7 +105,7 @@ impl Flags {
         let workspace = Workspace::find()?;
         let metadata = binary::metadata(&workspace.root)?;
         let target = metadata.target_directory.clone().into_std_path_buf();
-        let own = target.join("image");
+        let own = layout_dir(&target);
         let source = image_source(self.image.as_deref(), &own)?;
         let repository = match &source {
             ImageSource::Registry(reference) => Some(reference.name()),
@@ -136,8 +137,7 @@ impl Flags {
             Some(text) if !same(Path::new(text), &own) => None,
             _ => {
                 let settings = &workspace.settings;
-                let package =
-                    binary::Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
+                let package = binary::Package::find(&metadata, settings)?;
                 let path = settings.container.path.clone();
                 Some(path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary)))
             }

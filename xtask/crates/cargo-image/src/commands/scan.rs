@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
+use super::build_flags::BuildFlags;
 use crate::publish::record;
 use cli_support::error::{self, ExitKind, Fault, Faults};
 use cli_support::plan::Action as _;
@@ -72,6 +73,9 @@ pub struct Flags {
     /// Print one JSON document: the result, or with --dry-run the plan
     #[arg(long)]
     json: bool,
+    // Last: the help heading applies to all flags that follow.
+    #[command(flatten)]
+    build: BuildFlags,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,7 +129,7 @@ impl Flags {
         let _lock = Lock::take(&target_dir.join("xtask").join("scan"), |by| {
             ui.warn(&format!("another scan of this workspace is running{by}; waiting for it to end"));
         })?;
-        let settings = &workspace.settings.scan;
+        let (settings, base) = (&workspace.settings.scan, &workspace.settings.base);
         let setup = ScanSetup {
             work: target_dir.join("xtask").join("scan-image"),
             expected: inputs.own.filter(|_| layout.is_some()).map(|own| own.path),
@@ -183,7 +187,7 @@ impl Flags {
         // A result for `cargo xtask publish`.
         let ran: Vec<_> = scan.engines.iter().map(|engine| engine.name).collect();
         let gaps = scan.platforms.iter().any(|platform| !platform.not_covered.is_empty());
-        if let Some(why) = self.less_strict(&settings.severity, needs_trivy(settings), gaps, &ran)
+        if let Some(why) = self.less_strict(&settings.severity, needs_trivy(settings, base), gaps, &ran)
             && layout.is_some()
             && faults.is_empty()
         {

@@ -8,7 +8,7 @@ use clap::Args;
 use super::version::VersionReport;
 use crate::image::inputs::labels;
 use cli_support::error::Fault;
-use cli_support::ui::{self, Table};
+use cli_support::ui::{self, Table, Ui};
 use oci_registry::Reference;
 use rust_workspace::settings::Settings;
 use rust_workspace::tags::{self, Derived, Rule, Tag};
@@ -31,6 +31,9 @@ pub struct Flags {
 /// The tags of this source and event, for the repository `to`.
 pub fn of(facts: &VersionReport, to: Option<&Reference>) -> Result<Derived> {
     let derived = with(facts, tags::derive)?;
+    for note in &derived.notes {
+        Ui::detect().warn(note);
+    }
     for tag in &derived.tags {
         refuse_place(facts, to, tag)?;
     }
@@ -60,6 +63,8 @@ fn with<T>(
     what(&tags::TagInputs {
         rules: &rules(settings),
         latest: settings.latest,
+        around_latest: (&settings.around_latest.0, &settings.around_latest.1),
+        tag_prefix: &settings.tag_prefix,
         event: &facts.event,
         version: &facts.version,
         revision: facts.source.revision.as_deref(),
@@ -78,7 +83,7 @@ fn refuse_place(facts: &VersionReport, to: Option<&Reference>, tag: &Tag) -> Res
             return Err(Fault::usage(format!(
                 "{rule} gives the tag '{tag}', which is the tag of the environment {name}"
             ))
-            .at(rust_workspace::settings::FILE)
+            .at(rust_workspace::settings::file())
             .hint(format!(
                 "publish under another tag, then run cargo xtask promote TAG --to {name}; or give the rule a prefix"
             ))

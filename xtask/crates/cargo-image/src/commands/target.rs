@@ -38,7 +38,7 @@ impl Target {
     pub fn repository(&self, settings: Option<&str>) -> Result<Reference> {
         let name = self.repository.as_deref().or(settings).ok_or_else(|| {
             Fault::usage("there is no repository")
-                .at(rust_workspace::settings::FILE)
+                .at(rust_workspace::settings::file())
                 .hint("set repository = \"ghcr.io/OWNER/NAME\", or use --repository ghcr.io/OWNER/NAME")
         })?;
         let reference: Reference = name.to_lowercase().parse()?;

@@ -132,7 +132,7 @@ impl Flags {
     pub fn run(self) -> Result<()> {
         // Outside a workspace the defaults apply. Invalid settings are an error.
         let here = std::env::current_dir().context("the current folder")?;
-        let in_workspace = here.ancestors().any(|dir| dir.join(rust_workspace::settings::FILE).is_file());
+        let in_workspace = here.ancestors().any(|dir| dir.join(rust_workspace::settings::file()).is_file());
         let workspace = if in_workspace { Some(Workspace::find()?) } else { None };
         let at = image(&self.image, || {
             let repository =

@@ -8,7 +8,7 @@ use cli_support::threads::joined;
 use cli_support::ui::{self, Ui};
 use rust_workspace::binary::{self, Package};
 use rust_workspace::git::GitSource;
-use rust_workspace::settings::Workspace;
+use rust_workspace::settings::{Settings, Workspace};
 use rust_workspace::tags::{self, Event};
 use rust_workspace::version::version_tag;
 
@@ -45,23 +45,41 @@ pub struct VersionReport {
 impl VersionReport {
     /// Reads them. An error if git's tag and Cargo.toml have different versions.
     pub fn read() -> Result<Self> {
-        let workspace = Workspace::find()?;
+        let mut workspace = Workspace::find()?;
+        let prefix = workspace.settings.tag_prefix.as_str();
         // cargo and git run at the same time.
         let (metadata, source, event) = std::thread::scope(|scope| {
-            let source = scope.spawn(|| GitSource::read(&workspace.root, tags::run_tag().as_deref()));
-            let event = scope.spawn(|| Event::read(&workspace.root));
+            let source = scope.spawn(|| GitSource::read(&workspace.root, tags::run_tag().as_deref(), prefix));
+            let event = scope.spawn(|| Event::read(&workspace.root, prefix));
             (binary::metadata(&workspace.root), joined(source), joined(event))
         });
         let settings = &workspace.settings;
-        let package = Package::find(&metadata?, &settings.package, settings.binary.as_deref())?;
+        let package = Package::find(&metadata?, settings)?;
         let source = source?;
-        tags::check(&event, &source, &package.version, &package.name)?;
-        if let Some(doubt) = source.doubt() {
-            Ui::detect().warn(doubt);
+        tags::check(&event, &source, &package.version, &package.name, prefix)?;
+        for doubt in source.doubt().map(str::to_owned).into_iter().chain(source.dirt()) {
+            Ui::detect().warn(&doubt);
         }
         let version = source.version(&package.version);
+        fill_in(&mut workspace.settings, &event, &source, &version)?;
         Ok(Self { workspace, package, source, event, version })
     }
+}
+
+/// Fills in the templates of labels.
+pub fn fill_in(settings: &mut Settings, event: &Event, source: &GitSource, version: &Version) -> Result<()> {
+    let facts = tags::TagInputs {
+        rules: &[],
+        latest: settings.latest,
+        around_latest: ("", ""),
+        tag_prefix: &settings.tag_prefix,
+        event,
+        version,
+        revision: source.revision.as_deref(),
+        dirty: source.dirty,
+        time: source.time,
+    };
+    Ok(tags::fill_labels(&mut settings.labels, &facts)?)
 }
 
 impl Flags {

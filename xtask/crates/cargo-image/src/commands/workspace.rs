@@ -10,7 +10,7 @@ use cli_support::plan::{Action, Plan};
 use cli_support::process::{ChildFailed, Cmd};
 use cli_support::ui::{self, Progress, Ui};
 use rust_workspace::binary::cargo;
-use rust_workspace::settings::{FILE, Workspace, WorkspaceCommand};
+use rust_workspace::settings::{Workspace, WorkspaceCommand, file};
 
 const ARGUMENTS: &str = "arguments";
 
@@ -24,7 +24,7 @@ pub fn add(mut cli: Command, commands: &[WorkspaceCommand]) -> Result<Command> {
         let parent = group.map_or(Some(&cli), |group| cli.find_subcommand(group));
         if parent.is_some_and(|parent| parent.find_subcommand(name).is_some()) {
             let what = format!("[[commands]]: the command '{}' already exists", entry.name);
-            return Err(Fault::usage(what).at(FILE).hint("choose another name").into());
+            return Err(Fault::usage(what).at(file()).hint("choose another name").into());
         }
         // The program itself prints its help.
         let arguments = Arg::new(ARGUMENTS)
@@ -101,7 +101,7 @@ pub fn run(entry: &WorkspaceCommand, mut arguments: Vec<OsString>) -> Result<()>
         .dir(&workspace.root);
     let mut plan = Plan::new(entry.name.clone().leak());
     let reason = if entry.about.is_empty() { "a program of this workspace" } else { &entry.about };
-    plan.step("run", reason, [FILE], Run { cmd, json });
+    plan.step("run", reason, [file()], Run { cmd, json });
     if dry.is_some() {
         plan.print(json);
         return Ok(());

@@ -58,7 +58,7 @@ impl Places {
                 format!("environments: {}", names.join(", "))
             };
             Fault::usage(format!("unknown environment '{name}'"))
-                .at(rust_workspace::settings::FILE)
+                .at(rust_workspace::settings::file())
                 .hint(hint)
         })
     }

@@ -7,7 +7,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Place, subject_of};
+use super::Place;
 use crate::publish::{Artifact, attach, keep};
 use cli_support::digest::Digest;
 use cli_support::threads::each;
@@ -81,11 +81,6 @@ impl Record {
             artifact_type: String,
             annotations: Annotations,
         }
-        // Readers of JSON differ about keys that are there twice. Records are written in one form, and no other counts.
-        let value: serde_json::Value = serde_json::from_slice(manifest).ok()?;
-        if oci::to_bytes(&value).ok()? != manifest {
-            return None;
-        }
         let artifact: Artifact = serde_json::from_slice(manifest).ok()?;
         let kind = [DONE, BEGUN].into_iter().find(|kind| *kind == artifact.artifact_type)?;
         let get = |name: &str| artifact.annotations.get(&format!("{PREFIX}{name}")).cloned();
@@ -101,7 +96,11 @@ impl Record {
             run: get("run"),
             begun: digest("begun"),
         };
-        (subject_of(manifest) == Some(record.digest)).then_some((kind, record))
+        // Readers of JSON differ about keys that exist twice or in another case. Only the form that is written here counts.
+        let value: serde_json::Value = serde_json::from_slice(manifest).ok()?;
+        let subject: Descriptor = serde_json::from_value(value["subject"].clone()).ok()?;
+        let written = record.artifact(kind).and_then(|artifact| artifact.manifest(&subject)).ok()?;
+        (written == manifest && subject.digest == record.digest).then_some((kind, record))
     }
 
     /// Attaches the first record; returns its digest.

@@ -1,5 +1,7 @@
 //! The inputs of an image's plan, and the values derived from them.
 
+use std::path::{Path, PathBuf};
+
 use super::assemble::Recipe;
 use super::base::BaseName;
 use super::config::Runtime;
@@ -7,7 +9,7 @@ use cli_support::time::rfc3339;
 use oci_image::oci::Annotations;
 use oci_image::platform::Platform;
 use oci_registry::Reference;
-use rust_workspace::binary::{self, Build, Package, Target, Toolchain};
+use rust_workspace::binary::{self, Build, Package, Target, Toolchain, Zig};
 use rust_workspace::git::GitSource;
 use rust_workspace::settings::{Settings, Workspace};
 
@@ -41,6 +43,8 @@ pub struct ImageInputs {
     pub base: BaseName,
     /// The program of `--load`: `docker` or `podman`.
     pub loader: Option<&'static str>,
+    /// The C compiler, if `[build] c` is `zig` and cargo builds here.
+    pub zig: Option<Zig>,
 }
 
 impl Engine {
@@ -62,12 +66,13 @@ impl ImageInputs {
 
     /// The build of the binary.
     pub fn build(&self) -> Build {
-        Build::of(&self.package, &self.source)
+        Build { zig: self.zig.clone(), ..Build::of(&self.package, &self.source) }
     }
 
     /// The state of the build before its first step.
     pub fn build_work(&self) -> binary::BinaryWork {
-        binary::BinaryWork::new(self.build(), self.toolchain.clone(), self.targets.clone())
+        let settings = self.workspace.settings.build.clone();
+        binary::BinaryWork::new(self.build(), self.toolchain.clone(), self.targets.clone(), settings)
     }
 
     /// The version of the image.
@@ -100,6 +105,16 @@ impl ImageInputs {
             created: rfc3339(self.source.time),
             name: self.name(),
         }
+    }
+}
+
+/// The folder of the image layout, below cargo's target folder. Each of several images of a workspace has its own.
+pub fn layout_dir(target_dir: &Path) -> PathBuf {
+    let file = rust_workspace::settings::file();
+    let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy();
+    match &*stem {
+        "image" => target_dir.join("image"),
+        other => target_dir.join(format!("image-{other}")),
     }
 }
 

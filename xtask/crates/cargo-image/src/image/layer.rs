@@ -52,17 +52,19 @@ impl Tree {
         let node = Node { source: source.into(), mode };
         let clash = |other: &str| {
             Fault::usage(format!("{target} conflicts with /{other}: one of them would have to be a folder"))
-                .at(rust_workspace::settings::FILE)
+                .at(rust_workspace::settings::file())
         };
         if path.is_empty() {
-            return Err(Fault::usage(format!("'{target}' names no file")).at(rust_workspace::settings::FILE));
+            return Err(
+                Fault::usage(format!("'{target}' names no file")).at(rust_workspace::settings::file())
+            );
         }
         if let Some(other) = self.blocks(&path) {
             return Err(clash(other));
         }
         match self.files.insert(path.clone(), node) {
             Some(_) => Err(Fault::usage(format!("two sources have the target {target}"))
-                .at(rust_workspace::settings::FILE)),
+                .at(rust_workspace::settings::file())),
             None => Ok(()),
         }
     }
@@ -74,6 +76,11 @@ impl Tree {
         self.files.keys().find(|other| above(other, path) || above(path, other)).map(String::as_str)
     }
 
+    /// Whether it has a file at this absolute path.
+    pub fn contains(&self, target: &str) -> bool {
+        self.files.contains_key(&relative(target))
+    }
+
     /// Checks that the file at `target`, of another layer, does not conflict with a file of this tree.
     pub fn leaves_room_for(&self, target: &str) -> Result<(), Fault> {
         let path = relative(target);
@@ -81,11 +88,11 @@ impl Tree {
             self.files.get_key_value(&path).map(|(other, _)| other.as_str()).or_else(|| self.blocks(&path));
         match other {
             _ if path.is_empty() => {
-                Err(Fault::usage(format!("'{target}' names no file")).at(rust_workspace::settings::FILE))
+                Err(Fault::usage(format!("'{target}' names no file")).at(rust_workspace::settings::file()))
             }
             Some(other) => {
                 Err(Fault::usage(format!("/{other} of [[files]] conflicts with the binary {target}"))
-                    .at(rust_workspace::settings::FILE))
+                    .at(rust_workspace::settings::file()))
             }
             None => Ok(()),
         }
@@ -99,7 +106,7 @@ impl Tree {
             let source = root.join(&file.source);
             let fault = |what: String| {
                 Fault::usage(format!("files: source = \"{}\": {what}", file.source))
-                    .at(rust_workspace::settings::FILE)
+                    .at(rust_workspace::settings::file())
             };
             let found = source.canonicalize().map_err(|error| fault(error.to_string()))?;
             if !found.starts_with(&real) || found == real {
@@ -115,7 +122,7 @@ impl Tree {
 
     fn add_all(&mut self, source: &Path, target: &str, mode: Option<u32>) -> Result<()> {
         let meta = source.symlink_metadata().map_err(|error| {
-            Fault::usage(format!("{}: {error}", source.display())).at(rust_workspace::settings::FILE)
+            Fault::usage(format!("{}: {error}", source.display())).at(rust_workspace::settings::file())
         })?;
         if meta.is_dir() {
             for entry in source.read_dir().with_context(|| source.display().to_string())? {

@@ -114,7 +114,7 @@ impl ImageReport {
             return Ok(());
         }
         Err(Fault::gate(format!("over budget: {}", self.over_budget.join("; ")))
-            .at(rust_workspace::settings::FILE)
+            .at(rust_workspace::settings::file())
             .hint("make the image smaller or the build faster, or raise [budgets]"))
     }
 }

@@ -14,11 +14,13 @@ use cli_support::process::{Cmd, find};
 use cli_support::ui::Progress;
 use oci_image::compare;
 use oci_image::layout::Layout;
-use rust_workspace::binary::{Build, follow_cargo, linked, with_bill};
+use rust_workspace::binary::{Build, Zig, follow_cargo, with_bill};
 
 /// The second build.
 #[derive(Debug)]
 pub struct Verify {
+    /// The folder that is copied: the repository's top folder, or the workspace where there is no repository.
+    pub source: PathBuf,
     /// The folder that the source is copied to.
     pub copy: PathBuf,
     /// The build there.
@@ -32,12 +34,16 @@ impl Verify {
     pub fn run(&self, work: &mut ImageWork, progress: &Progress) -> Result<String> {
         remove_dir(&self.copy)?;
         progress.detail("copying the source");
-        copy_source(&work.setup.root, &self.copy)?;
+        copy_source(&self.source, &self.copy)?;
+        if self.build.zig.is_some() {
+            let triples: Vec<_> = work.build.targets.iter().map(|target| target.triple).collect();
+            Zig::prepare(&self.build.zig_dir(), &triples)?;
+        }
         // A target that could not be added was replaced after the plan was made.
         let cmd = self.build.command(&work.build.targets, &work.build.toolchain);
         follow_cargo(&cmd, progress)?;
         let outputs = work.build.targets.iter().map(|target| {
-            let list = linked(&self.build.root, &self.build.package, target.triple).read()?;
+            let list = self.build.linked(&[target.triple]).read()?;
             Ok((target.platform, with_bill(&self.build, target, &list)?.0))
         });
         let binaries: BTreeMap<_, _> = outputs.collect::<Result<_>>()?;

@@ -54,8 +54,6 @@ pub enum ImageStep {
 /// The inputs of the steps.
 #[derive(Debug)]
 pub struct ImageSetup {
-    /// The workspace's root.
-    pub root: PathBuf,
     /// The layout's folder.
     pub output: PathBuf,
     /// The platforms.

@@ -1,5 +1,5 @@
-//! What is said of an image, as OCI 1.1 referrers of its digest (image-spec manifest.md, "Guidelines for
-//! Artifact Usage").
+//! Documents about an image, as OCI 1.1 referrers of its digest (image-spec manifest.md, "Guidelines for Artifact
+//! Usage").
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -16,12 +16,12 @@ use oci_registry::{Client, Pushed, PutReferrers, Reference};
 /// Whether documents are attached to the image.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AttachMode {
-    /// Nothing is attached
+    /// Attach nothing
     Never,
-    /// Where the registry takes referrers; a warning says where it does not
+    /// Attach them if the registry accepts referrers, otherwise warn
     #[default]
     Auto,
-    /// A registry that takes no referrers is an error
+    /// Fail if the registry does not accept referrers
     Require,
 }
 
@@ -31,7 +31,7 @@ const EMPTY: &[u8] = b"{}";
 /// A document about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// What it is; the media type of the document too.
+    /// The artifact type, which is also the document's media type.
     pub kind: &'static str,
     /// The document.
     pub bytes: Vec<u8>,
@@ -40,7 +40,7 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// The manifest that refers to `subject`: equal documents give equal bytes.
+    /// The manifest that refers to `subject`. Equal documents give equal bytes.
     pub fn manifest(&self, subject: &Descriptor) -> Result<Vec<u8>> {
         let of = |media_type: &str, bytes: &[u8]| Descriptor::of(media_type, bytes);
         let subject = Descriptor { platform: None, annotations: Annotations::new(), ..subject.clone() };
@@ -59,8 +59,7 @@ impl Artifact {
     }
 }
 
-/// Attaches documents to `subject` in the repository of `to`, blobs first; gives the referrers' digests, in
-/// order.
+/// Attaches documents to `subject` in the repository of `to`, blobs first. Returns the referrers' digests, in order.
 pub fn attach(
     client: &Client,
     to: &Reference,
@@ -72,7 +71,7 @@ pub fn attach(
     client.put_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
 }
 
-/// The blobs of documents, each once.
+/// The different blobs of documents.
 pub fn blobs(artifacts: &[Artifact]) -> Vec<&[u8]> {
     if artifacts.is_empty() {
         return Vec::new();
@@ -81,8 +80,8 @@ pub fn blobs(artifacts: &[Artifact]) -> Vec<&[u8]> {
     blobs.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Puts the referrers of documents whose blobs are there; they are listed later. The inner error says that the
-/// registry takes no referrers.
+/// Puts the referrers of documents whose blobs the registry has; they are listed later. The inner error: the registry
+/// accepts no referrers.
 pub fn refer(
     client: &Client,
     to: &Reference,
@@ -94,7 +93,7 @@ pub fn refer(
     client.put_referrers_unlisted(to, &manifests, oci::MANIFEST)
 }
 
-/// Sees to it that they are still listed, where others wrote the same list.
+/// Adds them to the list of referrers again if another process has overwritten it.
 pub fn keep(client: &Client, to: &Reference, subject: &Descriptor, artifacts: &[Artifact]) -> Result<()> {
     let manifests = manifests(subject, artifacts)?;
     client.keep_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
@@ -104,8 +103,8 @@ fn manifests(subject: &Descriptor, artifacts: &[Artifact]) -> Result<Vec<Vec<u8>
     artifacts.iter().map(|artifact| artifact.manifest(subject)).collect()
 }
 
-/// Sees to it that the repository has a blob that is at hand. `is_missing` is whether it was asked for just now, and was
-/// not there.
+/// Pushes a blob from memory unless the repository has it. With `is_missing` the repository was just asked, and does
+/// not have it.
 pub fn push(client: &Client, to: &Reference, bytes: &[u8], is_missing: bool) -> Result<Pushed> {
     let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
     let (digest, size) = (Digest::of(bytes), bytes.len() as u64);

@@ -48,7 +48,7 @@ impl Sigstore {
         let file = |set: &Option<String>, key: &str, variable: &str| {
             let (path, place) = match (set, get(variable)) {
                 (Some(path), _) => {
-                    (root.join(path), format!("{}: [sign] {key}", rust_workspace::settings::FILE))
+                    (root.join(path), format!("{}: [sign] {key}", rust_workspace::settings::file()))
                 }
                 (None, Some(path)) => (path.into(), variable.to_owned()),
                 (None, None) => return Ok(None),

@@ -1,4 +1,4 @@
-//! Publishing: the very bytes of a layout into a registry, what is said of them, and their tags.
+//! Publishing: pushes a layout byte for byte, attaches documents, signs, and writes tags.
 
 mod access;
 mod attach;

@@ -1,4 +1,4 @@
-//! Blobs into a registry: several at once, what is there skipped, what another repository has mounted.
+//! Pushes blobs in parallel; skips those that the repository has, and mounts those of another repository.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,23 +18,23 @@ use oci_image::oci::Descriptor;
 use oci_registry::{Client, Pushed, Reference};
 use rust_workspace::settings::Bytes;
 
-/// What sending came to.
+/// Counts of blobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// Blobs in all.
+    /// All blobs.
     pub blobs: usize,
     /// Their bytes.
     pub bytes: u64,
     /// Blobs that were sent.
     pub new: usize,
-    /// The bytes of those.
+    /// Their bytes.
     pub bytes_new: u64,
-    /// Blobs that the registry took from another of its repositories.
+    /// Blobs that were mounted from another repository.
     pub mounted: usize,
 }
 
 impl Sent {
-    /// Counts one more blob.
+    /// Counts a blob.
     fn add(&mut self, size: u64, pushed: Pushed) {
         self.blobs += 1;
         self.bytes += size;
@@ -51,8 +51,8 @@ enum Item<'a> {
     Document(&'a [u8]),
 }
 
-/// Sees to it that the repository `to` has every blob, of the image and of its documents. `there` are those that it
-/// has. `from` is a repository of the same registry that is likely to have some of the others.
+/// Pushes every blob, of the image and of documents, that the repository `to` does not have; `there` are those that it
+/// has. `from` is a repository of the same registry that may have some of the others.
 pub fn send(
     client: &Client,
     to: &Reference,
@@ -71,7 +71,7 @@ pub fn send(
         Item::Blob(blob) => {
             let told = AtomicU64::new(0);
             let note = |bytes: u64| {
-                // A blob that is sent again counts from its start once more.
+                // A blob that is sent again starts at 0.
                 let before = told.swap(bytes, Ordering::Relaxed);
                 let all = moved.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
                 progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
@@ -92,7 +92,7 @@ pub fn send(
     Ok(sent)
 }
 
-/// How one blob got there; none where it was mounted.
+/// Pushes one blob; none if it was mounted.
 fn send_one(
     client: &Client,
     to: &Reference,
@@ -123,8 +123,8 @@ fn send_one(
     })
 }
 
-/// The bytes of a blob, held against its digest while they are read: the last of them come only where all
-/// are right, so that a registry never has enough to keep what was not scanned.
+/// The bytes of a blob, checked against its digest while they are read. The last bytes are returned only if all are
+/// right, so the registry never gets a complete blob that was not scanned.
 struct Known<R> {
     inner: R,
     left: u64,

@@ -1,4 +1,4 @@
-//! What was put is read back and compared.
+//! Reads back what was written and compares it.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use cli_support::threads::{at_once, joined};
 use oci_image::oci::Descriptor;
 use rust_workspace::tags::{Motion, Tag};
 
-/// What is read back.
+/// An item to read back.
 enum Look<'a> {
     Manifest(&'a Descriptor),
     Version(&'a Tag),

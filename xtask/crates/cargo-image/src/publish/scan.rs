@@ -63,7 +63,7 @@ impl Scan {
     }
 
     /// Parses a result. An error if it is invalid, or if its time is after `now`, in seconds since 1970, by more than
-    /// [`SKEW`].
+    /// clocks differ.
     pub fn parse(bytes: Vec<u8>, now: u64) -> Result<Self> {
         const AGAIN: &str = "scan again: cargo xtask scan";
         let mut scan: Self = serde_json::from_slice(&bytes)
@@ -121,7 +121,7 @@ pub fn whole(lacks: &[Platform], layout: &Path) -> Result<(), Fault> {
     let what = format!("the image has nothing for {}", lacks.join(", "));
     Err(Fault::gate(what).at(layout.display()).hint(format!(
         "build and scan it again: cargo xtask image --platform all; the platforms are those of {}",
-        rust_workspace::settings::FILE
+        rust_workspace::settings::file()
     )))
 }
 

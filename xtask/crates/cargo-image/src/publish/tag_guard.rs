@@ -1,4 +1,4 @@
-//! What holds a moving tag where it is.
+//! Why a moving tag is not moved.
 
 use std::fmt;
 
@@ -13,18 +13,18 @@ use oci_registry::{Client, Reference};
 use rust_workspace::tags::Tag;
 use rust_workspace::version::is_dated;
 
-/// A version that a moving tag does not go behind, and how it is known.
+/// A higher version than that of the image, and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hold {
-    /// A tag of the registry, which is this version.
+    /// A tag of the registry with this version.
     Tag(String, Version),
-    /// The image that has the moving tag says that it is this version.
+    /// The version label of the image that has the moving tag.
     Image(Version),
 }
 
 impl Hold {
-    /// What a person should know of `tag` where this looks like no version of the line that `version` is of:
-    /// a day as a tag or a label, which others have put there, or a label that comes from the image's base.
+    /// A warning if this may not be a version of the same line: a date as a tag or label, or a label of the base
+    /// image.
     pub fn doubt(&self, tag: &str, version: &Version) -> Option<String> {
         let (what, help) = match self {
             Self::Tag(name, higher) if is_dated(higher) && !is_dated(version) => (
@@ -57,8 +57,8 @@ impl fmt::Display for Hold {
     }
 }
 
-/// An error where a moving tag stands for a version, and the image with this digest, of which nobody knows
-/// the version, would take it.
+/// An error if a moving tag would be moved to the image with this digest, which has no version, although the registry
+/// has versions.
 pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest) -> Result<()> {
     let at = to.with_tag(&tag.name)?;
     let (current, tags) = named_and_listed(client, &at, tag, &[])?;

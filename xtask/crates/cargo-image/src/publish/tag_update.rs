@@ -1,4 +1,4 @@
-//! Tags in a registry: a version stays what it is, a moving tag only goes forward.
+//! Writes tags: a version's tag never changes, a moving tag only moves forward.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use cli_support::threads::joined;
 use oci_registry::{Client, Reference};
 use rust_workspace::tags::{Motion, Tag};
 
-/// How often a moving tag is looked at again when others move it at the same time.
+/// How often a moving tag is checked again while other runs move it.
 const ROUNDS: usize = 8;
 
-/// How often a list of tags is asked for that lacks what was put a moment ago, and the growing wait between.
+/// How often a list of tags is requested that lacks a new tag, and the growing pause between requests.
 const LOOKS: u32 = 8;
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// How often a tag is looked at that was put a moment ago.
+/// How often a tag is requested after it was written.
 const LOOKS_AFTER: u32 = 4;
 
 const LOSES: &str = "the registry loses what it took: ask who runs it, and publish again";
 
-/// The manifest that is to be tagged.
+/// The manifest to tag.
 #[derive(Debug, Clone, Copy)]
 pub struct Tagged<'a> {
     /// Its bytes.
     pub bytes: &'a [u8],
-    /// Its type.
+    /// Its media type.
     pub media_type: &'a str,
     /// Its digest.
     pub digest: Digest,
@@ -58,7 +58,7 @@ fn version_tag(client: &Client, to: &Reference, tag: &Tag, ours: &Digest) -> Res
     Ok(named)
 }
 
-/// Puts a tag that does not depend on others into the repository `to`. `now` is what it named a moment ago.
+/// Writes a tag that does not depend on others to the repository `to`.
 pub fn put(
     client: &Client,
     to: &Reference,
@@ -72,8 +72,8 @@ pub fn put(
         Motion::Fixed => version_tag(client, to, tag, &ours),
         _ => Ok(client.head_manifest(&at)?.map(|head| head.digest)),
     };
-    // What has the tag before each try: another run may come first, or an earlier try have arrived whose
-    // answer was lost.
+    // The tag before each attempt: another run may have written it, or an earlier attempt succeeded and its answer was
+    // lost.
     let mut seen = Vec::new();
     let put = client.put_manifest_if(&at, tagged.bytes, tagged.media_type, &mut || {
         let now = if seen.is_empty() { now } else { look()? };
@@ -89,8 +89,8 @@ pub fn put(
     })
 }
 
-/// An error where a tag that was put does not name `digest`. What names it is asked for again a few times: a
-/// registry may answer late.
+/// An error if a tag that was written does not name `digest`. The tag is requested several times, because a registry
+/// may answer with old data.
 pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()> {
     let mut found = None;
     for look in 0..LOOKS_AFTER {
@@ -109,11 +109,10 @@ pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()>
     .into())
 }
 
-/// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the
-/// same line, by its tags or by what the image says that has the tag now. Registries know no conditional
-/// writes: after writing, the tags are read again, and what another run has published in between gets the
-/// tag. `known` are tags that the registry has: a list without them decides nothing. `early` is a list from a
-/// moment ago, when the tag was not there: a tag that is new does not move back, so that list is enough for the first try.
+/// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the same line, by
+/// its tags or by the label of the tagged image. Registries have no conditional writes: after the write the tags are
+/// read again, and a higher version of another run gets the tag. `known` are tags that the registry has; a list
+/// without them is incomplete.
 pub fn forward(
     client: &Client,
     at: &Reference,
@@ -123,13 +122,13 @@ pub fn forward(
     known: &[&str],
     early: Option<&[String]>,
 ) -> Result<TagState> {
-    // The tag is not this version's: it is a pre-release, or of another line.
+    // A pre-release, or a version of another line.
     if !tag.motion.covers(&tag.name, version) {
         return Ok(TagState::NotOurs);
     }
     let mut state = TagState::Unchanged;
     let mut wrote = false;
-    // What the tag named when it was written, and how often it still does.
+    // The tag's digest before the write, and how often it did not change.
     let (mut before, mut lost) = (None, 0);
     let mut early = early.filter(|tags| !rivals(tag, tags).iter().any(|(rival, _)| rival > version));
     for _ in 0..ROUNDS {
@@ -145,7 +144,7 @@ pub fn forward(
         match (higher_rival(client, at, tag, Some(version), &tags)?, current) {
             (None, Some(current)) if current == tagged.digest => return Ok(state),
             (None, current) => {
-                // Not every version has a tag of its own that says which it is.
+                // A version may have no tag of its own.
                 let named = current.map(|digest| image_version(client, at, &digest)).transpose()?.flatten();
                 if let Some(named) =
                     named.filter(|named| named > version && tag.motion.covers(&tag.name, named))
@@ -155,7 +154,7 @@ pub fn forward(
                 client.put_manifest(at, tagged.bytes, tagged.media_type)?;
                 state = if current.is_some() { TagState::Moved } else { TagState::Created };
             }
-            // What stands there was somebody's choice, perhaps a rollback; only our own step is undone.
+            // The present tag was a choice, perhaps a rollback; only a write of this run is undone.
             (Some(Rival { version, name, .. }), _) if !wrote => {
                 return Ok(TagState::Left(Hold::Tag(name, version)));
             }
@@ -181,7 +180,7 @@ pub fn forward(
     .into())
 }
 
-/// The same where the registry lists no tags: the image decides that has the tag now.
+/// The same if the registry lists no tags: the version of the tagged image decides.
 fn by_image(
     client: &Client,
     at: &Reference,
@@ -226,8 +225,8 @@ pub(super) fn named_and_listed(
     Ok((current, listed(client, at, &known, list?)?))
 }
 
-/// The registry's tags, with those that it is known to have: a list may come late, or from a cache. None where
-/// the registry lists no tags. `list` is its answer to the first look.
+/// The registry's tags, including those that it is known to have, because a list may be old. None if the registry
+/// lists no tags.
 fn listed(
     client: &Client,
     at: &Reference,
@@ -258,13 +257,12 @@ pub(super) struct Rival {
     pub version: Version,
     /// Its own tag.
     pub name: String,
-    /// What that names.
+    /// The tag's digest.
     pub digest: Digest,
 }
 
-/// The highest version that competes for a tag, and is above `version` where that is known. A version whose
-/// tag is listed and names nothing is being published just now, by a run that moves the tag itself in a
-/// moment.
+/// The highest version that competes for a tag, and is above `version` if that is given. A listed tag without a
+/// manifest is of a run that is publishing now and will move the tag itself.
 pub(super) fn higher_rival(
     client: &Client,
     at: &Reference,
@@ -283,7 +281,7 @@ pub(super) fn higher_rival(
     Ok(None)
 }
 
-/// The versions in a registry that compete for a tag, the highest last, each with its own tag.
+/// The versions in a registry that compete for a tag, in ascending order, each with its own tag.
 fn rivals(tag: &Tag, tags: &[String]) -> Vec<(Version, String)> {
     let rival = |other: &String| Some((tag.motion.rival(&tag.name, other)?, other.clone()));
     let mut rivals: Vec<_> = tags.iter().filter_map(rival).collect();

@@ -1,4 +1,4 @@
-//! The steps of publishing, in the order that leaves no tag on something incomplete.
+//! The steps of publishing. Tags are written after everything that they lead to.
 
 use std::path::PathBuf;
 
@@ -31,29 +31,29 @@ use rust_workspace::tags::{Motion, Tag};
 /// One step.
 #[derive(Debug)]
 pub enum PublishStep {
-    /// Holds the scan's result against the image.
+    /// Checks the result of the scan.
     Gate,
-    /// Asks for the right to push, and whether the version is free.
+    /// Checks the permission to push, and whether the version is free.
     Rights,
-    /// Sends what the repository lacks.
+    /// Pushes the blobs that the repository lacks.
     Blobs,
     /// Puts the platforms' manifests and the index under their digests.
     Manifests,
-    /// Attaches what is said of the image.
+    /// Attaches documents.
     Attach,
     /// Signs the image and its platforms.
     Sign(Signer, Cmd),
     /// Signs a statement about the image.
     Attest(Signer, StatementKind, Cmd),
-    /// Puts the version's tag and those that depend on no other.
+    /// Writes the version's tag and those that do not depend on others.
     Tags,
     /// Moves the moving tags forward.
     Moving,
-    /// Reads back what was put, and compares.
+    /// Reads back what was written and compares it.
     ReadBack,
 }
 
-/// What does not change from step to step.
+/// The inputs of publishing.
 #[derive(Debug)]
 pub struct PublishSetup {
     /// The repository.
@@ -62,29 +62,29 @@ pub struct PublishSetup {
     pub from: Option<Reference>,
     /// The tags.
     pub tags: Vec<Tag>,
-    /// The version that moving tags are decided by.
+    /// The version for moving tags.
     pub version: Option<Version>,
     /// The scan's result.
     pub scan: Option<Scan>,
-    /// Whether a scan without Trivy is not enough.
+    /// Whether the scan must include Trivy.
     pub needs_trivy: bool,
-    /// An exception of the settings whose day is over, and with it whatever passed by it.
+    /// An expired exception of the settings.
     pub over: Option<String>,
     /// Whether documents are attached.
     pub attach: AttachMode,
     /// Whether the documents must be listed before a tag is put: they are required, or signed.
     pub keep_first: bool,
-    /// Why a passing scan is not needed.
+    /// The reason for publishing without a passing scan.
     pub unscanned: Option<String>,
-    /// The platforms of the settings that the image has nothing for.
+    /// The platforms of the settings that the image lacks.
     pub lacks: Vec<Platform>,
-    /// What provenance tells.
+    /// The content of the provenance.
     pub parameters: Parameters,
     /// Bills of materials.
     pub sboms: Vec<Sbom>,
-    /// A folder for files of our own.
+    /// A folder for temporary files.
     pub folder: PathBuf,
-    /// Whether the registry is spoken to without TLS although it is not on this machine.
+    /// Whether a registry on another machine is used without TLS.
     pub plain_http: bool,
 }
 
@@ -99,16 +99,16 @@ pub enum Attachment {
     Refused(anyhow::Error),
 }
 
-/// What the steps hand on.
+/// The state between the steps.
 #[derive(Debug)]
 pub struct PublishWork {
-    /// The same for every step.
+    /// The inputs.
     pub setup: PublishSetup,
     /// The image.
     pub parcel: ImageBundle,
     /// The client.
     pub client: Client,
-    /// What is said of the image.
+    /// The documents.
     pub artifacts: Vec<Artifact>,
     /// What the repository has before anything is put.
     pub inventory: Inventory,
@@ -126,11 +126,11 @@ pub struct PublishWork {
     pub before: Option<Proof>,
     /// What came of reading back all but the moving tags.
     pub read: Option<Result<Option<anyhow::Error>>>,
-    /// What was attached so far.
+    /// The attached documents so far.
     pub attached: Vec<Attached>,
-    /// What happened to each tag so far.
+    /// The result of each tag so far.
     pub rows: Vec<TagRow>,
-    /// What the registry cannot do, and what was left out because of it.
+    /// Warnings: what the registry does not support, and what was left out because of it.
     pub warnings: Vec<String>,
 }
 
@@ -201,12 +201,12 @@ impl PublishWork {
         Ok(format!("{} of {} sent", Bytes(self.sent.bytes_new), Bytes(self.sent.bytes)))
     }
 
-    /// Whether a tag goes forward by versions.
+    /// Whether a tag moves forward to the image's version.
     pub(super) fn moves(&self, tag: &Tag) -> bool {
         tag.motion.is_forward() && self.setup.version.is_some()
     }
 
-    /// Whether a tag goes forward by versions, and nobody knows which one the image is.
+    /// Whether a tag moves forward, but the image has no version.
     fn is_unknown(&self, tag: &Tag) -> bool {
         tag.motion.is_forward() && self.setup.version.is_none()
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 pub use env::Need;
-pub use run::ChildFailed;
+pub use run::{ChildFailed, hand_over};
 pub use stop::{checkpoint, stop_on_signals};
 
 /// A command line with its environment, not yet run.

@@ -1,8 +1,10 @@
 //! Runs a [`Cmd`] within its time limit: reads its output, or follows it line by line.
 
 use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{BufRead as _, BufReader, Read};
+use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -259,6 +261,18 @@ fn read_lines(reader: &duct::ReaderHandle, mut on_line: impl FnMut(&str)) -> std
         raw.clear();
     }
     Ok(())
+}
+
+/// Runs a program in place of this one: with its environment and its standard streams. Returns the program's exit code, and
+/// 1 where it does not start or a signal ended it.
+pub fn hand_over(program: &OsStr, arguments: &[OsString]) -> ExitCode {
+    match std::process::Command::new(program).args(arguments).status() {
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).into(),
+        Err(error) => {
+            crate::ui::error(&format!("error: {}: {error}\n", program.display()));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 #[cfg(all(test, unix))]

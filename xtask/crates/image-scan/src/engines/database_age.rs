@@ -14,7 +14,7 @@ impl Database {
         let limit = i64::try_from(max_age).unwrap_or(i64::MAX);
         if days > limit || days < -1 {
             let what = format!("{what} is of {date}, {days} days old; the limit is {max_age} days");
-            let hint = format!("{hint}; or raise max-age in [scan] of {}", rust_workspace::settings::FILE);
+            let hint = format!("{hint}; or raise max-age in [scan] of {}", rust_workspace::settings::file());
             let fault = Fault::gate(what).hint(hint);
             return Err(self.file.into_iter().fold(fault, Fault::at));
         }

@@ -3,7 +3,7 @@
 use crate::finding::{Finding, FindingKind};
 use cli_support::error::Fault;
 use cli_support::time::Date;
-use rust_workspace::settings::{Exception, FILE, Ignore, Scan, Unrated};
+use rust_workspace::settings::{Exception, Ignore, Scan, Unrated, file};
 use rust_workspace::severity::Severity;
 
 /// Rules of the gate.
@@ -79,14 +79,16 @@ impl Rules {
         let what =
             format!("the image has failing findings: {} ({}{more})", counts.join(", "), names.join(", "));
         Some(Fault::gate(what).hint(format!(
-            "update to a fixed version (cargo update -p CRATE), or except a finding for a time: [[scan.ignore]] in {FILE} with id, reason and expires"
+            "update to a fixed version (cargo update -p CRATE), or except a finding for a time: [[scan.ignore]] in {} with id, reason and expires",
+            file()
         )))
     }
 }
 
-/// Whether a scan must include Trivy: `require-trivy`, and in CI where unset.
-pub fn needs_trivy(settings: &Scan) -> bool {
-    settings.require_trivy.unwrap_or_else(in_ci)
+/// Whether a scan must include Trivy: `require-trivy`; where unset, in CI for an image with a base image, which has packages
+/// that the builtin engine does not look up.
+pub fn needs_trivy(settings: &Scan, base: &str) -> bool {
+    settings.require_trivy.unwrap_or_else(|| in_ci() && base != "scratch")
 }
 
 /// Whether this run is in CI. All CI services set `CI=true`.

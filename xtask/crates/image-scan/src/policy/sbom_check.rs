@@ -10,16 +10,18 @@ use crate::image::inventory::Inventory;
 use cli_support::error::Fault;
 use oci_image::platform::Platform;
 use rust_workspace::audit::Audit;
-use rust_workspace::binary::linked;
+use rust_workspace::binary::Build;
 
 /// The files that determine which crates are linked, as git pathspecs.
-const MANIFESTS: [&str; 3] = ["Cargo.lock", ":(glob)**/Cargo.toml", ".cargo"];
+fn manifests() -> [&'static str; 4] {
+    ["Cargo.lock", ":(glob)**/Cargo.toml", ".cargo", rust_workspace::settings::file()]
+}
 
 /// The workspace's program in an image.
 #[derive(Clone, Debug)]
 pub struct OwnProgram {
-    /// Its package.
-    pub package: String,
+    /// What cargo builds of this workspace: package, features and conditions.
+    pub build: Build,
     /// The title of the images (image-spec annotations.md).
     pub title: String,
     /// Its path in the image.
@@ -91,7 +93,7 @@ fn short(revision: &str) -> String {
 
 /// Compares the list in a platform's program with the answer of `cargo tree`.
 pub fn compare(root: &Path, own: &OwnProgram, inventory: &Inventory) -> Result<SbomCheck> {
-    let doubt = doubt(revision(inventory), own.here, |commit| same_as(root, commit, &MANIFESTS));
+    let doubt = doubt(revision(inventory), own.here, |commit| same_as(root, commit, &manifests()));
     if let Some(why) = doubt.as_ref().filter(|_| !own.here) {
         return Ok(SbomCheck::Unverified(why.clone()));
     }
@@ -105,7 +107,7 @@ pub fn compare(root: &Path, own: &OwnProgram, inventory: &Inventory) -> Result<S
     let mut first = None;
     // Without the musl target, the image was built for the GNU target.
     for triple in [platform.musl_target(), platform.gnu_target()] {
-        let audit = Audit::of_tree(&linked(root, &own.package, triple).read()?)?;
+        let audit = Audit::of_tree(&own.build.linked(&[triple]).read()?)?;
         let differs = difference(listed, &audit);
         match differs {
             None => return Ok(SbomCheck::Verified),
@@ -118,7 +120,10 @@ pub fn compare(root: &Path, own: &OwnProgram, inventory: &Inventory) -> Result<S
         None => SbomCheck::Mismatch(
             Fault::gate(format!("the program's list of crates differs from its source: {what}"))
                 .at(format!("{spec} {}", program.path))
-                .hint("build it again with cargo xtask image; a list that still differs was edited by hand"),
+                .hint(
+                    "build it again with cargo xtask image; a list that still differs was edited \
+                       by hand, or built with --features that scan was not given",
+                ),
         ),
     })
 }

@@ -10,7 +10,7 @@ use crate::image::entrypoint;
 use crate::image::inventory::Inventory;
 use cli_support::error::Fault;
 use cli_support::time::Date;
-use rust_workspace::settings::{FILE, Unlisted, proposed};
+use rust_workspace::settings::{Unlisted, file, proposed};
 use rust_workspace::severity::Severity;
 
 /// The rule's id.
@@ -52,7 +52,8 @@ impl UnknownProgram {
     pub fn hint(&self) -> String {
         let package = if self.starts { ", or install it from a package of the operating system" } else { "" };
         format!(
-            "build it with cargo xtask image or cargo auditable{package}; or except it for a time in {FILE}:\n[[scan.unlisted]]\npath = {}\nreason = \"why it may be trusted\"\nexpires = \"{}\"",
+            "build it with cargo xtask image or cargo auditable{package}; or except it for a time in {}:\n[[scan.unlisted]]\npath = {}\nreason = \"why it may be trusted\"\nexpires = \"{}\"",
+            file(),
             toml_string(&self.path),
             proposed()
         )
@@ -164,7 +165,7 @@ mod tests {
         let text = format!("package = 'x'\n{lines}\n");
         let temp = tempfile::tempdir().unwrap();
         std::fs::create_dir(temp.path().join("xtask")).unwrap();
-        std::fs::write(temp.path().join(FILE), text).unwrap();
+        std::fs::write(temp.path().join(file()), text).unwrap();
         let settings = rust_workspace::settings::Workspace::open(temp.path()).unwrap().settings;
         let entry = &settings.scan.unlisted[0];
         assert_eq!((&*entry.path, &*entry.exception.place), ("/usr/local/bin/app", "xtask/image.toml:2:1"));

@@ -40,7 +40,7 @@ pub fn document(findings: &[Finding], faults: &[Fault], rules: &Rules) -> Value 
             "ruleIndex": blind,
             "level": "error",
             "message": { "text": text },
-            "locations": location(rust_workspace::settings::FILE),
+            "locations": location(rust_workspace::settings::file()),
             "partialFingerprints": { "finding/v1": format!("{BLIND}/{text}") },
         })
     });
@@ -101,7 +101,7 @@ fn result(finding: &Finding, fails: bool, rule: usize) -> Value {
     let file = match finding.kind {
         FindingKind::Vulnerability | FindingKind::Notice | FindingKind::Licence => "Cargo.lock",
         FindingKind::Config if finding.place == "Dockerfile" => "Dockerfile",
-        FindingKind::Config | FindingKind::Secret => rust_workspace::settings::FILE,
+        FindingKind::Config | FindingKind::Secret => rust_workspace::settings::file(),
     };
     let mut result = json!({
         "ruleId": finding.id,

@@ -178,7 +178,7 @@ fn long_names_and_paths_are_shortened() {
         audit.packages = (0..2_500).map(one).collect();
         Tar::default().file("bin/app", 0o755, &audit.put_into(&elf()).unwrap())
     };
-    assert!(faults(&inventory(list(256)).unwrap()).contains("a crate's name of 256 bytes"));
+    assert!(faults(&inventory(list(256)).unwrap()).contains("the name of a crate has 256 bytes"));
     let taken = inventory(list(255)).unwrap();
     let (found, _) = licence::findings(&taken, &licence::Licences::new(), &[], true);
     assert_eq!((found.len(), found[2_000].path.len()), (2_499, 32));

@@ -4,7 +4,8 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Package, Target, Toolchain};
+use super::rustflags::WorkspaceFlags;
+use super::{Package, Selection, Target, Toolchain, Zig};
 use crate::git::GitSource;
 use cli_support::process::{Cmd, Need};
 
@@ -25,10 +26,14 @@ pub struct Build {
     pub root: PathBuf,
     /// Cargo's target folder.
     pub target_dir: PathBuf,
-    /// Package and binary.
-    pub package: String,
-    /// The binary target's name.
-    pub binary: String,
+    /// The top folder of git's repository, if it is above the root.
+    pub repository: Option<PathBuf>,
+    /// Package, binary, features and profile.
+    pub selection: Selection,
+    /// The flags of the workspace's configuration.
+    pub flags: WorkspaceFlags,
+    /// The C compiler, if C code is compiled.
+    pub zig: Option<Zig>,
     /// The commit's time, for build scripts that embed one (reproducible-builds.org, SOURCE_DATE_EPOCH).
     pub epoch: u64,
 }
@@ -39,8 +44,10 @@ impl Build {
         Self {
             root: package.root.clone(),
             target_dir: package.target_dir.clone(),
-            package: package.name.clone(),
-            binary: package.binary.clone(),
+            repository: source.top.clone().filter(|top| *top != package.root),
+            selection: package.selection.clone(),
+            flags: WorkspaceFlags::read(&package.root),
+            zig: None,
             epoch: source.time,
         }
     }
@@ -48,7 +55,11 @@ impl Build {
     /// The command for these targets.
     pub fn command(&self, targets: &[Target], toolchain: &Toolchain) -> Cmd {
         let mut cmd = cargo()
-            .args(["build", "--release", "--locked", "--package", &self.package, "--bin", &self.binary])
+            .arg("build")
+            .args(self.selection.profile_arguments())
+            .arg("--locked")
+            .args(self.selection.package_arguments(&self.root))
+            .args(["--bin", &self.selection.binary])
             .arg("--target-dir")
             .arg(&self.target_dir)
             .dir(&self.root)
@@ -65,39 +76,64 @@ impl Build {
         // Both change the output; cargo does not rebuild for the second.
         cmd = cmd.env("CARGO_INCREMENTAL", "0").unset("RUSTC_BOOTSTRAP");
         // Paths of files from build scripts can be in the binary: this folder is remapped.
-        cmd.env("CARGO_BUILD_BUILD_DIR", self.target_dir.as_os_str())
+        cmd = cmd.env("CARGO_BUILD_BUILD_DIR", self.target_dir.as_os_str());
+        let Some(zig) = &self.zig else { return cmd };
+        let triples: Vec<_> = targets.iter().map(|target| target.triple).collect();
+        zig.set(cmd, &triples, &self.zig_dir(), &self.folders(toolchain))
+    }
+
+    /// The folder of the links that build scripts start as compilers.
+    pub fn zig_dir(&self) -> PathBuf {
+        self.target_dir.join("xtask").join("zig")
+    }
+
+    /// The folders of this machine that can be in a binary, and their names there. The last match counts, so folders that can
+    /// be inside another one come later.
+    fn folders(&self, toolchain: &Toolchain) -> Vec<(PathBuf, String)> {
+        let above = self.repository.iter().map(|top| (top.clone(), "/repository".to_owned()));
+        let own = [
+            (self.root.clone(), "/src".to_owned()),
+            (self.target_dir.clone(), "/target".to_owned()),
+            (cargo_home(&self.root), "/cargo".to_owned()),
+            (toolchain.sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{}", toolchain.commit)),
+        ];
+        above.chain(own).collect()
     }
 
     /// The flags, which remap the paths of this machine.
     fn rustflags(&self, targets: &[Target], toolchain: &Toolchain) -> Vec<String> {
-        let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-        let std = toolchain.sysroot.join("lib/rustlib/src/rust");
-        // The last match counts, so folders that can be inside the workspace come last.
-        let mut flags = vec![
-            remap(&self.root, "/src"),
-            remap(&self.target_dir, "/target"),
-            remap(&cargo_home(&self.root), "/cargo"),
-            remap(&std, &format!("/rustc/{}", toolchain.commit)),
-        ];
-        flags.extend(cfg_flags(targets.iter().map(|target| target.triple)).map(str::to_owned));
+        let folders = self.folders(toolchain);
+        let remap = folders.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+        let triples: Vec<_> = targets.iter().map(|target| target.triple).collect();
+        remap.chain(self.conditions(&triples)).collect()
+    }
+
+    /// The flags for rustc that decide conditions in manifests, equal for the build and the list of crates. A condition of one
+    /// target is set for all targets of a call.
+    pub(super) fn conditions(&self, triples: &[&str]) -> Vec<String> {
+        let crt = triples.iter().any(|triple| triple.ends_with("-gnu"));
+        let mut flags: Vec<_> = crt.then(|| "-Ctarget-feature=+crt-static".to_owned()).into_iter().collect();
+        for triple in triples {
+            for pair in self.flags.conditions(triple).chunks(2) {
+                if !flags.windows(2).any(|known| known == pair) {
+                    flags.extend_from_slice(pair);
+                }
+            }
+        }
         flags
     }
 
     /// The path of cargo's binary of a target.
     pub fn output(&self, target: &Target) -> PathBuf {
-        self.target_dir.join(target.triple).join("release").join(&self.binary)
+        let folder = self.target_dir.join(target.triple).join(self.selection.profile_dir());
+        folder.join(&self.selection.binary)
     }
 
     /// The path of the binary with its list of crates. Not cargo's own file: cargo expects that unchanged, and it can have a
     /// second link.
     pub fn finished(&self, target: &Target) -> PathBuf {
-        self.target_dir.join("xtask").join("bin").join(target.triple).join(&self.binary)
+        self.target_dir.join("xtask").join("bin").join(target.triple).join(&self.selection.binary)
     }
-}
-
-/// The flags for rustc that decide conditions in manifests, equal for the build and the list of crates.
-pub(super) fn cfg_flags<'a>(triples: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
-    triples.into_iter().any(|triple| triple.ends_with("-gnu")).then_some("-Ctarget-feature=+crt-static")
 }
 
 /// CARGO_HOME; a relative path starts at cargo's working folder.
@@ -135,12 +171,15 @@ mod tests {
         let build = Build {
             root: "/home/me/ws".into(),
             target_dir: "/home/me/ws/target".into(),
-            package: "p".to_owned(),
-            binary: "b".to_owned(),
+            repository: Some("/home/me".into()),
+            selection: Selection::named("p", "b"),
+            flags: WorkspaceFlags::default(),
+            zig: None,
             epoch: 7,
         };
         let line = build.command(&targets, &toolchain).to_string();
         for part in [
+            "--remap-path-prefix=/home/me=/repository",
             "--remap-path-prefix=/home/me/ws=/src",
             "--remap-path-prefix=/rust/lib/rustlib/src/rust=/rustc/abc",
             "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld",

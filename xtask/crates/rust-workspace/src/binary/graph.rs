@@ -1,4 +1,4 @@
-//! The workspace's crates, from cargo, and the check that none compiles C.
+//! The workspace's packages and crates, from cargo.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,17 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use cargo_metadata::{Metadata, TargetKind};
 
-use super::cargo;
-use super::cargo::cfg_flags;
-use crate::settings::Workspace;
+use super::native::{certain, suspects};
+use super::{Build, Selection, cargo};
+use crate::settings::{Settings, Workspace};
 use cli_support::error::Fault;
 use cli_support::process::Cmd;
 
 /// A flag for rustc without effect. Without any flag, cargo would use those of the caller.
 const NO_CFG: &str = "-Cdebuginfo=0";
-
-/// Build dependencies that compile or find C libraries.
-const C_BUILDERS: [&str; 7] = ["cc", "cmake", "gcc", "meson-next", "pkg-config", "system-deps", "vcpkg"];
 
 /// The package of the image, from cargo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +34,8 @@ pub struct Package {
     pub target_dir: PathBuf,
     /// The workspace's root, as cargo sees it.
     pub root: PathBuf,
+    /// What cargo builds of it.
+    pub selection: Selection,
 }
 
 /// Asks cargo for the packages of the workspace at `root`.
@@ -55,102 +54,107 @@ pub fn metadata(root: &Path) -> Result<Metadata> {
 impl Package {
     /// The package of the settings.
     pub fn of(workspace: &Workspace) -> Result<Self> {
-        let settings = &workspace.settings;
-        Ok(Self::find(&metadata(&workspace.root)?, &settings.package, settings.binary.as_deref())?)
+        Ok(Self::find(&metadata(&workspace.root)?, &workspace.settings)?)
     }
 
-    /// The package of this name and its binary; `binary` chooses among several.
-    pub fn find(metadata: &Metadata, name: &str, binary: Option<&str>) -> Result<Self, Fault> {
+    /// The package of the settings and its binary: that of the settings, the only one, or `default-run` of the package.
+    pub fn find(metadata: &Metadata, settings: &Settings) -> Result<Self, Fault> {
         let members: Vec<_> = metadata.workspace_packages();
+        let name = settings.package.as_str();
         let package = members.iter().find(|package| package.name == name).ok_or_else(|| {
             let names: Vec<_> = members.iter().map(|package| package.name.as_str()).collect();
             Fault::usage(format!("no package '{name}' in this workspace"))
-                .at(crate::settings::FILE)
+                .at(crate::settings::file())
                 .hint(format!("its packages: {}", names.join(", ")))
         })?;
-        let is_bin = |target: &&cargo_metadata::Target| target.kind.contains(&TargetKind::Bin);
-        let binaries: Vec<_> =
-            package.targets.iter().filter(is_bin).map(|target| target.name.as_str()).collect();
-        let chosen = match (binary, &binaries[..]) {
-            (Some(wanted), all) => all.iter().find(|name| **name == wanted),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        };
-        let binary = chosen.ok_or_else(|| {
-            let what = match binary {
-                _ if binaries.is_empty() => format!("the package '{name}' has no binary"),
-                Some(wanted) => format!("the package '{name}' has no binary '{wanted}'"),
-                None => format!("the package '{name}' has several binaries: set binary"),
-            };
-            let fault = Fault::usage(what).at(crate::settings::FILE);
-            if binaries.is_empty() {
-                fault
-            } else {
-                fault.hint(format!("binaries of {name}: {}", binaries.join(", ")))
-            }
-        })?;
+        let binary = binary(package, settings.binary.as_deref())?;
+        let root = metadata.workspace_root.as_std_path();
+        let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
+        let required = &binary.required_features;
         Ok(Self {
             name: name.to_owned(),
             version: package.version.clone(),
-            binary: (*binary).to_owned(),
+            binary: binary.name.clone(),
             description: package.description.clone(),
             license: package.license.clone(),
             repository: package.repository.clone(),
             target_dir: metadata.target_directory.clone().into_std_path_buf(),
-            root: metadata.workspace_root.clone().into_std_path_buf(),
+            root: root.to_owned(),
+            selection: Selection::new(package, &binary.name, required, &settings.build, root, &lock),
         })
     }
 }
 
-/// The command that lists the crates compiled for `package` and these targets, with the features of the build. (`cargo
-/// metadata` adds the features of development dependencies.) Procedural macros are omitted, because they are not linked.
-pub fn tree(root: &Path, package: &str, triples: &[&str]) -> Cmd {
-    cargo()
-        .args([
-            "tree",
-            "--color",
-            "never",
-            "--locked",
-            "--package",
-            package,
-            "--edges",
-            "normal,build,no-proc-macro",
-        ])
-        .args(triples.iter().flat_map(|triple| ["--target", triple]))
-        .args(["--prefix", "depth", "--format", " {p}"])
-        .env("CARGO_ENCODED_RUSTFLAGS", cfg_flags(triples.iter().copied()).unwrap_or(NO_CFG))
-        .dir(root)
+fn binary<'p>(
+    package: &'p cargo_metadata::Package,
+    wanted: Option<&str>,
+) -> Result<&'p cargo_metadata::Target, Fault> {
+    let is_bin = |target: &&cargo_metadata::Target| target.kind.contains(&TargetKind::Bin);
+    let binaries: Vec<_> = package.targets.iter().filter(is_bin).collect();
+    let named = |name: &str| binaries.iter().copied().find(|target| target.name == name);
+    let chosen = match (wanted.or(package.default_run.as_deref()), &binaries[..]) {
+        (Some(wanted), _) => named(wanted),
+        (None, [only]) => Some(*only),
+        (None, _) => None,
+    };
+    chosen.ok_or_else(|| {
+        let name = &package.name;
+        let what = match wanted {
+            _ if binaries.is_empty() => format!("the package '{name}' has no binary"),
+            Some(wanted) => format!("the package '{name}' has no binary '{wanted}'"),
+            None => format!("the package '{name}' has several binaries: set binary"),
+        };
+        let fault = Fault::usage(what).at(crate::settings::file());
+        let known: Vec<_> = binaries.iter().map(|target| target.name.as_str()).collect();
+        if known.is_empty() { fault } else { fault.hint(format!("binaries of {name}: {}", known.join(", "))) }
+    })
 }
 
-/// The command that lists the crates linked into `package` for a target, with their dependencies.
-pub fn linked(root: &Path, package: &str, triple: &str) -> Cmd {
-    cargo()
-        .args(["tree", "--color", "never", "--locked", "--package", package, "--target", triple])
-        .args(["--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}"])
-        .env("CARGO_ENCODED_RUSTFLAGS", cfg_flags([triple]).unwrap_or(NO_CFG))
-        .dir(root)
+/// The manifests of all crates in Cargo.lock.
+pub fn all_crates(root: &Path) -> Result<Metadata> {
+    let cmd = cargo().args(["metadata", "--color", "never", "--format-version", "1", "--locked"]).dir(root);
+    let json = cmd.read().context("ask cargo for all crates")?;
+    cargo_metadata::MetadataCommand::parse(json).context("cargo metadata's answer")
 }
 
-/// Checks that no crate in cargo's tree compiles C. Returns the number of crates.
-pub fn no_c(tree: &str) -> Result<usize, Fault> {
-    let mut path: Vec<&str> = Vec::new();
-    let mut crates = BTreeSet::new();
-    for line in tree.lines() {
-        let mut words = line.split(' ');
-        let depth = words.next().and_then(|depth| depth.parse::<usize>().ok());
-        let (Some(depth), Some(name)) = (depth, words.next()) else { continue };
-        path.truncate(depth);
-        if let Some(above) = path.last().filter(|_| C_BUILDERS.contains(&name)) {
-            return Err(Fault::failed(format!("the crate {above} compiles or looks for C: its build script uses {name}"))
-                .at(path.join(" > "))
-                .hint(format!(
-                    "choose a crate or a feature in pure Rust; cargo tree --edges normal --invert {above} shows who asks for it"
-                )));
-        }
-        crates.insert((name, words.next()));
-        path.push(name);
+impl Build {
+    /// The command that lists the crates compiled for these targets, with the features of the build. (`cargo metadata` adds
+    /// the features of development dependencies.) Procedural macros are omitted, because they are not linked.
+    pub fn tree(&self, triples: &[&str]) -> Cmd {
+        self.list("normal,build,no-proc-macro", triples)
     }
-    Ok(crates.len())
+
+    /// The command that lists the crates linked for these targets, with their dependencies.
+    pub fn linked(&self, triples: &[&str]) -> Cmd {
+        self.list("normal,no-proc-macro", triples)
+    }
+
+    fn list(&self, edges: &str, triples: &[&str]) -> Cmd {
+        let mut flags = self.conditions(triples);
+        if flags.is_empty() {
+            flags.push(NO_CFG.to_owned());
+        }
+        cargo()
+            .args(["tree", "--color", "never", "--locked"])
+            .args(self.selection.package_arguments(&self.root))
+            .args(triples.iter().flat_map(|triple| ["--target", triple]))
+            .args(["--edges", edges, "--prefix", "depth", "--format", " {p}"])
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+            .dir(&self.root)
+    }
+}
+
+/// The names of the linked crates of a package that compile C, with its default features, on Linux.
+pub fn c_crates(metadata: &Metadata, package: &str, binary: Option<&str>) -> Result<Vec<String>> {
+    let package = Package::find(metadata, &Settings::minimal(package, binary)?)?;
+    let build = Build::of(&package, &crate::git::GitSource::default());
+    let triples = oci_image::platform::Platform::ALL.map(oci_image::platform::Platform::musl_target);
+    let suspects = suspects(&build.tree(&triples).read()?, &build.linked(&triples).read()?);
+    if suspects.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = all_crates(&build.root)?;
+    Ok(certain(&suspects, &all).into_iter().map(|suspect| suspect.name.clone()).collect())
 }
 
 /// The crates in cargo's tree from a folder outside `root`, which no commit of the workspace describes.
@@ -175,18 +179,5 @@ mod tests {
                     2 own v1.0.0 (/ws-other/own) (*)\n1 reg v1.0.0 (registry `x`)\n1 mac v1.0.0 (proc-macro)\n";
         let found: Vec<_> = strays(tree, Path::new("/ws")).into_iter().collect();
         assert_eq!(found, ["own v1.0.0 (/ws-other/own)"]);
-    }
-
-    #[test]
-    fn c_is_found_with_the_path_to_it() {
-        let pure = "0 app v0.1.0 (/ws/app)\n1 bytes v1.0.0\n1 http v1.0.0\n2 bytes v1.0.0 (*)\n";
-        assert_eq!(no_c(pure).unwrap(), 3);
-        let with_c = format!(
-            "{pure}1 rustls v0.23.0\n2 ring v0.17.14\n3 cc v1.2.0\n4 shlex v1.3.0\n3 getrandom v0.2.0\n"
-        );
-        let fault = no_c(&with_c).unwrap_err();
-        let expected =
-            "app > rustls > ring: the crate ring compiles or looks for C: its build script uses cc";
-        assert_eq!(fault.to_string(), expected);
     }
 }

@@ -3,19 +3,25 @@
 mod cargo;
 mod embed_sbom;
 mod graph;
+mod native;
 mod outside;
+mod rustflags;
+mod selection;
 mod static_binary;
 mod steps;
 mod toolchain;
+mod zig;
 
 use cargo::compiling;
 pub use cargo::{Build, cargo};
 pub use embed_sbom::with_bill;
-pub use graph::{Package, linked, metadata};
-use graph::{no_c, tree};
+pub use graph::{Package, c_crates, metadata};
+use native::Suspect;
+pub use selection::Selection;
 use static_binary::static_binary;
 pub use steps::{BinaryStep, BinaryWork, follow_cargo};
 pub use toolchain::Toolchain;
+pub use zig::{INSTALL as ZIG_INSTALL, TESTED as ZIG_TESTED, Zig, as_compiler};
 
 use cli_support::error::Fault;
 use cli_support::process::Cmd;

@@ -41,7 +41,6 @@ pub fn outside(root: &Path) -> Vec<String> {
     let mut notes: Vec<_> = set
         .map(|name| format!("{name} is set here: the image's bytes may differ from those of other machines"))
         .collect();
-    notes.extend(dropped(root));
     for folder in folders {
         // If both exist, cargo reads the one without an extension.
         let path = ["config", "config.toml"].map(|name| folder.join(name)).into_iter().find(|p| p.is_file());
@@ -57,39 +56,6 @@ pub fn outside(root: &Path) -> Vec<String> {
         }));
     }
     notes
-}
-
-/// A warning for each `rustflags` in the workspace's configuration. An image is built with fixed flags.
-fn dropped(root: &Path) -> Vec<String> {
-    let mut notes = Vec::new();
-    for path in ["config", "config.toml"].map(|name| root.join(".cargo").join(name)) {
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        for (line, key) in flags(&text) {
-            let path = path.display();
-            notes.push(format!("{path}:{line}: {key}: these flags have no effect on the image"));
-        }
-    }
-    notes
-}
-
-/// Line and name of each setting with flags for rustc.
-fn flags(text: &str) -> Vec<(usize, String)> {
-    let Ok(config) = DeTable::parse(text) else { return Vec::new() };
-    let section = |name: &str| config.get_ref().get(name)?.get_ref().as_table();
-    let build = section("build").into_iter().map(|build| ("build".to_owned(), build));
-    let targets = section("target").into_iter().flatten();
-    let targets = targets.filter_map(|(name, target)| {
-        Some((format!("target.{}", name.get_ref()), target.get_ref().as_table()?))
-    });
-    let mut found: Vec<_> = build
-        .chain(targets)
-        .filter_map(|(name, table)| {
-            let value = table.get("rustflags")?;
-            Some((line_column(text, value.span().start).0, format!("{name}.rustflags")))
-        })
-        .collect();
-    found.sort();
-    found
 }
 
 /// Line and name of each setting that changes the build.
@@ -113,15 +79,6 @@ fn found(text: &str) -> Vec<(usize, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn flags_for_rustc_are_found() {
-        let text = "[build]\njobs = 2\nrustflags = ['-Cx']\n[target.'cfg(unix)']\nlinker = 'l'\n\
-                    rustflags = 'y'\n[target.a]\nlinker = 'l'\n";
-        let found: Vec<_> = flags(text).into_iter().map(|(line, key)| format!("{line} {key}")).collect();
-        assert_eq!(found, ["3 build.rustflags", "6 target.cfg(unix).rustflags"]);
-        assert!(flags("[alias]\nx = 'y'\n").is_empty() && flags("not toml").is_empty());
-    }
 
     #[test]
     fn what_changes_bytes_is_found_and_nothing_else() {

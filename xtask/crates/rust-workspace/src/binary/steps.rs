@@ -1,13 +1,16 @@
 //! The steps of a build with cargo, shared by `image` and `binary`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::graph::strays;
+use super::graph::{all_crates, strays};
+use super::native::{certain, check_linked, linked_libraries, refused, suspects};
 use super::outside::outside;
-use super::{Build, Target, Toolchain, cannot_add, compiling, linked, no_c, static_binary, tree, with_bill};
+use super::{Build, Suspect, Target, Toolchain, Zig, cannot_add, compiling, static_binary, with_bill};
+use crate::settings::{BuildSettings, CompileC};
 use anyhow::{Context as _, Result};
+use cli_support::error::Fault;
 use cli_support::plan::{Action, Plan};
 use cli_support::process::Cmd;
 use cli_support::threads::joined;
@@ -17,7 +20,7 @@ use oci_image::platform::Platform;
 /// One step.
 #[derive(Debug)]
 pub enum BinaryStep {
-    /// Checks that no crate compiles C.
+    /// Lists the crates and checks which of them compile C.
     Graph(Cmd),
     /// Adds a Rust target.
     AddTarget(Target, Cmd),
@@ -36,6 +39,10 @@ pub struct BinaryWork {
     pub toolchain: Toolchain,
     /// The target of each platform.
     pub targets: Vec<Target>,
+    /// The settings of the build.
+    pub settings: BuildSettings,
+    /// The linked crates that can compile C.
+    suspects: Vec<Suspect>,
     /// The list of linked crates by platform, from cargo.
     pub lists: BTreeMap<Platform, Result<String>>,
     /// Each platform's binary, after the build.
@@ -48,20 +55,25 @@ pub struct BinaryWork {
 
 impl BinaryWork {
     /// The state before the first step.
-    pub fn new(build: Build, toolchain: Toolchain, targets: Vec<Target>) -> Self {
+    pub fn new(build: Build, toolchain: Toolchain, targets: Vec<Target>, settings: BuildSettings) -> Self {
         let binaries = BTreeMap::new();
         let stand_ins = targets.iter().filter(|target| target.triple.ends_with("-gnu"));
         let stand_ins = stand_ins.map(|target| stand_in(target.platform.musl_target(), target.triple));
-        let notes = stand_ins.chain(outside(&build.root)).collect();
+        let notes = stand_ins.chain(build.flags.omitted()).chain(outside(&build.root)).collect();
         let lists = BTreeMap::new();
-        Self { build, toolchain, targets, lists, binaries, seconds: 0.0, notes }
+        let suspects = Vec::new();
+        Self { build, toolchain, targets, settings, suspects, lists, binaries, seconds: 0.0, notes }
     }
 
     /// Adds the steps to a plan; `wrap` converts them to the plan's type.
     pub fn plan<A: Action>(&self, plan: &mut Plan<A>, wrap: impl Fn(BinaryStep) -> A) {
-        let reason = "a C dependency would need a C compiler for every target";
+        let reason = match (self.settings.c, &self.build.zig) {
+            (CompileC::Refuse, _) => "a C dependency would need a C compiler for every target".to_owned(),
+            (_, Some(zig)) => format!("lists the crates; zig {} compiles C code", zig.version),
+            (_, None) => "lists the crates; this machine's C compilers compile C code".to_owned(),
+        };
         let triples: Vec<_> = self.targets.iter().map(|target| target.triple).collect();
-        let graph = tree(&self.build.root, &self.build.package, &triples);
+        let graph = self.build.tree(&triples);
         plan.step("graph", reason, ["Cargo.lock"], wrap(BinaryStep::Graph(graph)));
         for target in &self.targets {
             if let Some(missing) = &target.missing {
@@ -77,7 +89,7 @@ impl BinaryWork {
         for target in &self.targets {
             let reason =
                 format!("the {} binary carries the list of its crates, for scanners", target.platform);
-            let list = linked(&self.build.root, &self.build.package, target.triple);
+            let list = self.build.linked(&[target.triple]);
             plan.step(
                 "audit",
                 reason,
@@ -113,7 +125,7 @@ impl BinaryWork {
         let (compiled, lists) = std::thread::scope(|scope| {
             // In parallel: the list takes as long as a build without changes.
             let lists = self.targets.iter().map(|target| {
-                let list = linked(&self.build.root, &self.build.package, target.triple);
+                let list = self.build.linked(&[target.triple]);
                 (target.platform, scope.spawn(move || list.read()))
             });
             let lists: Vec<_> = lists.collect();
@@ -122,7 +134,10 @@ impl BinaryWork {
             let ended = lists.into_iter().map(|(platform, list)| (platform, joined(list)));
             (compiled, ended.collect())
         });
-        compiled?;
+        if let Err(error) = compiled {
+            return Err(self.explain(error));
+        }
+        self.check_linked()?;
         self.lists = lists;
         self.binaries.clear();
         for target in &self.targets {
@@ -130,6 +145,64 @@ impl BinaryWork {
         }
         let triples: Vec<_> = self.targets.iter().map(|target| target.triple).collect();
         Ok(triples.join(", "))
+    }
+
+    /// Lists the crates. Crates that certainly compile C are an error before the build.
+    fn graph(&mut self, tree: &Cmd) -> Result<String> {
+        let tree = tree.read()?;
+        let triples: Vec<_> = self.targets.iter().map(|target| target.triple).collect();
+        // Without the build dependencies this is faster, and most workspaces end here.
+        let linked = self.build.linked(&triples).read()?;
+        self.suspects = suspects(&tree, &linked);
+        self.suspects.retain(|suspect| !self.settings.allow_c.contains(&suspect.name));
+        if self.settings.c == CompileC::Refuse && !self.suspects.is_empty() {
+            let metadata = all_crates(&self.build.root)?;
+            let certain = certain(&self.suspects, &metadata);
+            if !certain.is_empty() {
+                return Err(refused(&certain, &self.build.selection.package, triples[0]).into());
+            }
+        }
+        self.notes.extend(strays(&tree, self.build.repository.as_deref().unwrap_or(&self.build.root)).into_iter().map(|stray| {
+            format!("the crate {stray} lies outside the workspace: no commit says what the image has of it")
+        }));
+        if self.build.zig.is_some() {
+            Zig::prepare(&self.build.zig_dir(), &triples)?;
+        }
+        let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+        let c = match &self.suspects[..] {
+            [] => "no C in them".to_owned(),
+            some => {
+                let names: Vec<_> = some.iter().map(|suspect| suspect.name.as_str()).collect();
+                format!("build scripts of {} can compile C", names.join(", "))
+            }
+        };
+        Ok(format!("{} crate{}; {c}", crates.len(), if crates.len() == 1 { "" } else { "s" }))
+    }
+
+    /// Checks what build scripts linked, where some can compile C and the settings refuse it.
+    fn check_linked(&self) -> Result<()> {
+        if self.settings.c != CompileC::Refuse || self.suspects.is_empty() {
+            return Ok(());
+        }
+        // Cargo repeats the messages of a build that is up to date.
+        let messages = self.command().args(["--message-format", "json"]).read_raw()?;
+        let triples: Vec<_> = self.targets.iter().map(|target| target.triple).collect();
+        Ok(check_linked(&linked_libraries(&messages, &triples)?, &self.settings)?)
+    }
+
+    /// Adds what can be the cause of a failed build.
+    fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let script = error.to_string().contains("failed to run custom build command");
+        let error = if script && !self.suspects.is_empty() && self.build.zig.is_none() {
+            let suspects: Vec<_> = self.suspects.iter().collect();
+            error.context(refused(&suspects, &self.build.selection.package, self.targets[0].triple))
+        } else {
+            error
+        };
+        if self.notes.is_empty() {
+            return error;
+        }
+        error.context(Fault::failed("the build failed").hint(self.notes.join("\n")))
     }
 
     fn audit(&mut self, platform: Platform) -> Result<String> {
@@ -155,14 +228,7 @@ impl Action for BinaryStep {
 
     fn run(&self, work: &mut BinaryWork, progress: &Progress) -> Result<String> {
         match self {
-            Self::Graph(cmd) => {
-                let tree = cmd.read()?;
-                let crates = no_c(&tree)?;
-                work.notes.extend(strays(&tree, &work.build.root).into_iter().map(|stray| {
-                    format!("the crate {stray} lies outside the workspace: no commit says what the image has of it")
-                }));
-                Ok(format!("no C in it; {crates} crate{}", if crates == 1 { "" } else { "s" }))
-            }
+            Self::Graph(cmd) => work.graph(cmd),
             Self::AddTarget(target, cmd) => work.add_target(target, cmd, progress),
             Self::Compile(_) => work.compile(progress),
             Self::Audit(platform, _) => work.audit(*platform),

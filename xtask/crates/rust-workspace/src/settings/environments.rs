@@ -208,7 +208,7 @@ mod tests {
             (environment("a", "") + &environment("a", ""), "f:7:8: there are two environments 'a'"),
             (two("tag = 't'", "tag = 't'"), "f:8:7: 'a' already has the tag 't' in this repository"),
             (two("tag = 'b'", ""), "f:7:8: 'a' already has the tag 'b' in this repository"),
-            (two("tag = 't'", "tag = 't'\nrepository = 'R.io/o/App'"), "f:8:7: 'a' has the tag 't'"),
+            (two("tag = 't'", "tag = 't'\nrepository = 'R.io/o/App'"), "f:8:7: 'a' already has the tag 't'"),
             (two("after = 'c'", ""), "f:5:9: after 'c' is not an environment; environments: a, b"),
             (environment("a", "after = 'a'"), "f:5:9: `after` forms a cycle: a → a"),
             (two("after = 'b'", "after = 'a'"), "f:5:9: `after` forms a cycle: a → b → a"),
@@ -221,14 +221,14 @@ mod tests {
             (environment("a", "tag = 'xtask-prune'"), "f:5:7: an environment cannot have the tag"),
             (environment("a", "signed = true"), "f:3:1: signed = true needs key or identity"),
             (environment("a", "key = 'k'"), "f:3:1: key and identity need signed = true"),
-            (environment("a", "signed = true\nkey = 'k'\nidentity = 'i'"), "f:3:1: either key or identity"),
+            (environment("a", "signed = true\nkey = 'k'\nidentity = 'i'"), "f:3:1: set key or identity"),
             (environment("a", "issuer = 'https://i'"), "f:3:1: issuer needs identity"),
             (
                 environment("a", "signed = true\nidentity = 'i'\nissuer = 'gitlab'"),
                 "f:7:10: issuer 'gitlab' is not a URL",
             ),
             (environment("a", "signed = true\nidentity = 'i'\nissuer = 'https://gitlab.example'"), ""),
-            (environment("a", "signed = true\nidentity = '('"), "f:6:12: identity '(' is no regular"),
+            (environment("a", "signed = true\nidentity = '('"), "f:6:12: identity '(' is not a regular"),
         ] {
             let mistakes = mistakes(&text);
             let fits = match expected {

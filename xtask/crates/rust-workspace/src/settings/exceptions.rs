@@ -1,6 +1,6 @@
 //! Exceptions of a scan. Each has a reason and a last day.
 
-use super::FILE;
+use super::file;
 use super::reader::{FromToml, Mistake, Table, Value, line_column, wrong};
 use cli_support::time::Date;
 
@@ -34,13 +34,13 @@ pub struct Exception {
 impl Exception {
     /// An exception without a place in the settings.
     pub fn new(reason: &str, expires: Date) -> Self {
-        Self { reason: reason.to_owned(), expires, place: FILE.to_owned(), offset: 0 }
+        Self { reason: reason.to_owned(), expires, place: file().to_owned(), offset: 0 }
     }
 
     /// Sets its place.
     pub(super) fn locate(&mut self, text: &str) {
         let (line, column) = line_column(text, self.offset);
-        self.place = format!("{FILE}:{line}:{column}");
+        self.place = format!("{}:{line}:{column}", file());
     }
 
     fn read(table: &mut Table<'_>, span: usize) -> Self {
@@ -56,7 +56,7 @@ impl Exception {
         Self {
             reason: reason.unwrap_or_default(),
             expires: expires.unwrap_or_else(Date::today),
-            place: FILE.to_owned(),
+            place: file().to_owned(),
             offset: span,
         }
     }

@@ -1,5 +1,6 @@
 //! The settings, `xtask/image.toml`.
 
+mod build;
 mod buildx;
 mod commands;
 mod container;
@@ -17,8 +18,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use toml::de::DeTable;
 
+use crate::paths;
+pub use build::{BuildSettings, CompileC};
 pub use buildx::{Buildx, Secret};
-use cli_support::error::Fault;
+use cli_support::error::{Fault, Faults};
 use cli_support::files;
 pub use commands::WorkspaceCommand;
 pub use container::{Container, Healthcheck, Port};
@@ -30,8 +33,7 @@ pub use scan::{Scan, TrivyPin, Unrated};
 pub use sections::{Budgets, ExtraFile, Settings, Sign, Slow};
 pub use size::Bytes;
 
-/// The path of the settings, below the workspace's root.
-pub const FILE: &str = crate::paths::SETTINGS;
+pub use crate::paths::settings as file;
 
 /// The networks that RUN steps can have.
 pub const NETWORKS: [&str; 3] = ["default", "none", "host"];
@@ -49,30 +51,33 @@ impl Workspace {
     /// Finds the workspace of the current folder or of a parent, and reads its settings.
     pub fn find() -> Result<Self> {
         let here = std::env::current_dir().context("the current folder")?;
-        let root = here.ancestors().find(|dir| dir.join(FILE).is_file()).ok_or_else(|| {
-            Fault::usage(format!("no {FILE} in this folder or above it"))
-                .at(here.display())
-                .hint(format!("run it inside the workspace, or write {FILE}:\npackage = \"NAME\""))
-        })?;
-        Self::open(root)
+        Self::open(&paths::find(&here)?)
     }
 
     /// Reads the settings of the workspace at `root`.
     pub fn open(root: &Path) -> Result<Self> {
-        let path = root.join(FILE);
+        let path = root.join(file());
         let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let text = String::from_utf8(text).map_err(|error| {
-            Fault::usage(format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to())).at(FILE)
+            Fault::usage(format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to())).at(file())
         })?;
-        let mut settings = reader::read::<Settings>(Path::new(FILE), &text)?;
+        let mut settings = reader::read::<Settings>(Path::new(file()), &text)?;
         settings.scan.locate(&text);
         Ok(Self { root: root.to_owned(), settings })
     }
 }
 
+impl Settings {
+    /// The defaults for a package and its binary.
+    pub fn minimal(package: &str, binary: Option<&str>) -> Result<Self, Faults> {
+        let binary = binary.map_or_else(String::new, |binary| format!("binary = \"{binary}\"\n"));
+        reader::read(Path::new(file()), &format!("package = \"{package}\"\n{binary}"))
+    }
+}
+
 /// Writes `base` into the settings of the workspace at `root`, and keeps the rest of the file.
 pub fn pin_base(root: &Path, base: &str) -> Result<()> {
-    let path = root.join(FILE);
+    let path = root.join(file());
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     files::replace(&path, replace_base(&text, base)?.as_bytes())
 }
@@ -80,7 +85,7 @@ pub fn pin_base(root: &Path, base: &str) -> Result<()> {
 fn replace_base(text: &str, base: &str) -> Result<String> {
     let (settings, errors) = DeTable::parse_recoverable(text);
     if let Some(error) = errors.first() {
-        return Err(Fault::usage(error.message()).at(FILE).into());
+        return Err(Fault::usage(error.message()).at(file()).into());
     }
     // The span of a string includes its quotes.
     Ok(match settings.get_ref().get("base") {

@@ -93,15 +93,6 @@ impl<'t> Table<'t> {
         self.entries.remove(name)
     }
 
-    /// Takes a key that is not allowed, and reports it.
-    pub(super) fn refuse(&mut self, name: &'static str, what: &str) {
-        let at = self.entries.keys().find(|key| key.get_ref() == name).map(|key| key.span().start);
-        if let Some(at) = at {
-            self.entries.remove(name);
-            self.errors.push(wrong(at, what));
-        }
-    }
-
     /// The offset of an empty list.
     fn empty_list(&self, name: &str) -> Option<usize> {
         let value = self.entries.get(name)?;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::build::BuildSettings;
 use super::buildx::Buildx;
 use super::commands::WorkspaceCommand;
 use super::container::{Container, check_absolute};
 use super::environments::{Entries, Environment, check_all};
-use super::publish::rules;
+use super::publish::{Flavor, rules};
 use super::reader::{FromToml, Mistake, Strings, Table, Value, wrong};
 use super::scan::Scan;
 use super::size::Bytes;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub files: Vec<ExtraFile>,
     /// The limits for size and build time.
     pub budgets: Budgets,
+    /// What cargo builds: features, profile, C code.
+    pub build: BuildSettings,
     /// The settings of docker buildx.
     pub buildx: Buildx,
     /// The settings of scans.
@@ -45,6 +48,10 @@ pub struct Settings {
     pub tags: Vec<Rule>,
     /// Whether the tag `latest` is added.
     pub latest: Latest,
+    /// What is before and behind `latest`.
+    pub around_latest: (String, String),
+    /// What is before the version in git's tags: `app-` of `app-v1.2.3`.
+    pub tag_prefix: String,
     /// The environments.
     pub environments: Vec<Environment>,
     /// Programs of the workspace that are commands of `cargo xtask`.
@@ -123,17 +130,14 @@ impl std::str::FromStr for Slow {
 impl FromToml for Settings {
     fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
         let mut table = Table::new(value)?;
-        table.refuse(
-            "flavor",
-            "flavor is not supported: set latest, and prefix and suffix in each of [[tags]]",
-        );
+        let flavor = table.optional::<Flavor>("flavor").unwrap_or_default();
         let package = table.required("package");
         let platforms = table.not_empty("platforms").unwrap_or_else(|| Platform::ALL.to_vec());
         let repository = repository(&mut table);
         let entries = table.optional::<Entries>("environments").unwrap_or_default();
         let (environments, errors) = check_all(entries, repository.as_deref());
         table.errors.extend(errors);
-        let tags = rules(&mut table, repository.as_deref(), &environments);
+        let tags = rules(&mut table, repository.as_deref(), &environments, &flavor);
         let settings = Self {
             package: package.unwrap_or_default(),
             binary: table.optional("binary"),
@@ -144,11 +148,14 @@ impl FromToml for Settings {
             labels: table.optional::<Strings>("labels").unwrap_or_default().0,
             files: table.optional("files").unwrap_or_default(),
             budgets: table.optional("budgets").unwrap_or_default(),
+            build: table.optional("build").unwrap_or_default(),
             buildx: table.optional("buildx").unwrap_or_default(),
             scan: table.optional("scan").unwrap_or_default(),
             sign: table.optional("sign").unwrap_or_default(),
             tags,
-            latest: table.parsed("latest").unwrap_or_default(),
+            latest: table.optional("latest").or(flavor.latest).unwrap_or_default(),
+            around_latest: flavor.around_latest(),
+            tag_prefix: table.optional("tag-prefix").unwrap_or_default(),
             environments,
             commands: table.optional("commands").unwrap_or_default(),
         };

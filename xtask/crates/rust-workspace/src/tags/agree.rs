@@ -4,14 +4,20 @@ use semver::{BuildMetadata, Version};
 
 use super::event::{Event, Ref};
 use crate::git::GitSource;
-use crate::version::version_of;
+use crate::version::version_of_git;
 use cli_support::error::Fault;
 
 /// Checks that the version tag is the crate's version and that no file differs from the tagged commit. The tag is that of the
 /// CI run, else the one on this commit.
-pub fn check(event: &Event, source: &GitSource, of_crate: &Version, package: &str) -> Result<(), Fault> {
+pub fn check(
+    event: &Event,
+    source: &GitSource,
+    of_crate: &Version,
+    package: &str,
+    prefix: &str,
+) -> Result<(), Fault> {
     let run_for = match &event.reference {
-        Some(Ref::Tag(tag)) => version_of(tag).map(|version| (version, tag.clone())),
+        Some(Ref::Tag(tag)) => version_of_git(tag, prefix).map(|version| (version, tag.clone())),
         _ => None,
     };
     let here = source.nearest.as_ref().filter(|(_, ahead)| *ahead == 0 && !source.dirty);
@@ -23,7 +29,7 @@ pub fn check(event: &Event, source: &GitSource, of_crate: &Version, package: &st
         ))
         .at(place)
         .hint(format!(
-            "set version = \"{version}\" in Cargo.toml and move the tag there, or tag v{of_crate}"
+            "set version = \"{version}\" in Cargo.toml and move the tag there, or tag {prefix}v{of_crate}"
         )));
     }
     if source.dirty && event.run.is_some() {
@@ -81,11 +87,11 @@ mod tests {
                 Some(format!("a tag of 0123456: {says} 1.2.3")),
             ),
         ] {
-            let found = check(&event(on), &source, &of_crate.parse().unwrap(), "x");
+            let found = check(&event(on), &source, &of_crate.parse().unwrap(), "x", "");
             assert_eq!(found.err().map(|fault| fault.to_string()), expected, "{on}");
         }
         let on_github = Event { run: Some(super::super::Run::default()), ..event("tag v1.2.3") };
-        let check = |dirty| check(&on_github, &tagged("1.2.3", 0, dirty), &Version::new(1, 2, 3), "x");
+        let check = |dirty| check(&on_github, &tagged("1.2.3", 0, dirty), &Version::new(1, 2, 3), "x", "");
         assert!(check(true).is_err() && check(false).is_ok());
     }
 }

@@ -9,7 +9,7 @@ use super::names::{Names, fold};
 use super::owner::{belongs, reserved};
 use super::rule::{Latest, RefKind, Rule, RuleKind};
 use super::template::{fill, sanitise};
-use crate::version::{version_of, version_tag};
+use crate::version::{version_of, version_of_git, version_tag};
 use cli_support::error::Fault;
 use oci_registry::Reference;
 
@@ -20,6 +20,10 @@ pub struct TagInputs<'a> {
     pub rules: &'a [Rule],
     /// Whether `latest` is a tag.
     pub latest: Latest,
+    /// What is before and behind `latest`.
+    pub around_latest: (&'a str, &'a str),
+    /// What is before the version in git's tags.
+    pub tag_prefix: &'a str,
     /// The event.
     pub event: &'a Event,
     /// The source's version.
@@ -52,6 +56,8 @@ pub struct Tag {
 pub struct Derived {
     /// In the order of priority; `latest` is the last.
     pub tags: Vec<Tag>,
+    /// Warnings.
+    pub notes: Vec<String>,
 }
 
 /// Derives the tags. If no rule gives one, the version is the tag.
@@ -80,13 +86,47 @@ pub fn derive(facts: &TagInputs<'_>) -> Result<Derived, Fault> {
         Latest::Always => true,
         Latest::Never => false,
     };
-    if wanted && !tags.iter().any(|tag| tag.name == "latest") {
+    let (before, behind) = facts.around_latest;
+    let name = sanitise(&format!("{before}latest{behind}"));
+    if wanted && !tags.iter().any(|tag| tag.name == name) {
         let (_, (prefix, suffix)) = first.unwrap_or_default();
         let motion = latest(&prefix, &suffix);
-        let (name, rule) = ("latest".to_owned(), "latest".to_owned());
+        let rule = "latest".to_owned();
         tags.push(Tag { name, rule, motion, version: None, twin: None });
     }
-    Ok(Derived { tags })
+    let notes = notes(facts, &tags);
+    Ok(Derived { tags, notes })
+}
+
+/// Warnings of tags that somebody may expect and that no rule gives, or that a registry does not get.
+fn notes(facts: &TagInputs<'_>, tags: &[Tag]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let reads_tags = |rule: &Rule| matches!(rule.kind, RuleKind::Semver(_)) && rule.value.is_none();
+    if let Some(Ref::Tag(name)) = &facts.event.reference
+        && facts.rules.iter().any(reads_tags)
+        && version_of_git(name, facts.tag_prefix).is_none()
+    {
+        let form = format!("{}v1.2.3", facts.tag_prefix);
+        notes.push(format!(
+            "the tag '{name}' is not a version such as {form}: rules of type semver give no tag (tag-prefix sets what is \
+             before the version)"
+        ));
+    }
+    if facts.event.name == "git" && facts.event.reference.is_none() && facts.revision.is_some() {
+        notes.push(
+            "HEAD is detached and has no version tag: rules for branches and tags give none; check out the branch or the \
+             tag (GitHub Actions and GitLab CI say in variables what they build)"
+                .to_owned(),
+        );
+    }
+    let kept = tags.iter().filter(|tag| tag.motion.is_forward() && !facts.version.pre.is_empty());
+    notes.extend(kept.map(|tag| {
+        format!(
+            "{} moves to releases only, and {} is none: publish does not give it this image",
+            tag.name, facts.version
+        )
+    }));
+    notes
 }
 
 /// A tag of the command line, checked by the rules. An error if an image cannot have it.
@@ -124,14 +164,24 @@ fn apply(rule: &Rule, facts: &TagInputs<'_>, names: &Names) -> Result<Option<Giv
                 return Err(Fault::usage(format!(
                     "enable = \"{enable}\" reads '{other}', not true or false"
                 ))
-                .at(crate::paths::SETTINGS));
+                .at(crate::paths::settings()));
             }
         }
     }
+    if !rule.events.is_empty() && !rule.events.contains(&facts.event.name) {
+        return Ok(None);
+    }
     let (prefix, suffix) = (fill_in(rule.prefix())?, fill_in(rule.suffix())?);
     let reference = facts.event.reference.as_ref();
-    if let (RuleKind::Semver(pattern), Some(Ref::Tag(raw))) = (&rule.kind, reference) {
-        return of_version(pattern, (&prefix, &suffix), &raw.replace('/', "-"), names)?
+    if let RuleKind::Semver(pattern) = &rule.kind {
+        let raw = match (&rule.value, reference) {
+            (Some(value), _) => fill_in(value)?,
+            (None, Some(Ref::Tag(name))) => {
+                name.strip_prefix(facts.tag_prefix).unwrap_or_default().replace('/', "-")
+            }
+            (None, _) => return Ok(None),
+        };
+        return of_version(pattern, (&prefix, &suffix), &raw, names)?
             .map(|given| checked(given, rule))
             .transpose();
     }
@@ -159,7 +209,7 @@ fn apply(rule: &Rule, facts: &TagInputs<'_>, names: &Names) -> Result<Option<Giv
             "{} gives the tag '{name}', which is reserved for {owner}",
             rule.kind
         ))
-        .at(crate::paths::SETTINGS)
+        .at(crate::paths::settings())
         .hint(
             "give the rule a prefix that no rule for versions has: prefix = \"branch-\"; write dates without \
                  dots: {{date 'YYYYMMDD'}}",
@@ -169,7 +219,8 @@ fn apply(rule: &Rule, facts: &TagInputs<'_>, names: &Names) -> Result<Option<Giv
     match &rule.kind {
         RuleKind::Ref(RefKind::Tag) => {
             // As in docker/metadata-action, except that a pre-release is never `latest`.
-            of_release = version_of(&value).is_none_or(|version| version.pre.is_empty());
+            of_release = version_of(value.strip_prefix(facts.tag_prefix).unwrap_or(&value))
+                .is_none_or(|version| version.pre.is_empty());
             around = (sanitise(&prefix), sanitise(&suffix));
         }
         // With uncommitted changes the tag is not unique, so it may move.
@@ -191,11 +242,11 @@ fn of_version(
     let Some(version) = version_of(raw) else { return Ok(None) };
     let of_release = version.pre.is_empty();
     // A pre-release does not get `2.0` or `2`.
-    let pattern = if of_release || pattern.trim() == "{{raw}}" { pattern } else { "{{version}}" };
+    let pattern = if of_release || pattern.replace(' ', "") == "{{raw}}" { pattern } else { "{{version}}" };
     let (prefix, core, suffix) = fold(prefix, pattern, suffix);
     let value = render(&core, &version, raw).ok_or_else(|| {
         Fault::usage(format!("'{pattern}' is not a pattern for versions"))
-            .at(crate::paths::SETTINGS)
+            .at(crate::paths::settings())
             .hint("write {{version}}, {{major}}.{{minor}}, {{major}}, {{patch}} or {{raw}}")
     })?;
     if value.is_empty() {
@@ -218,12 +269,12 @@ fn checked(given: Given, rule: &Rule) -> Result<Given, Fault> {
             "{} gives the tag '{name}', which is reserved for {owner}",
             rule.kind
         ))
-        .at(crate::paths::SETTINGS)
+        .at(crate::paths::settings())
         .hint("give the rule a prefix: prefix = \"branch-\""));
     }
     if !Reference::is_tag(name) {
         return Err(Fault::usage(format!("{} gives '{name}', which is not a valid tag", rule.kind))
-            .at(crate::paths::SETTINGS)
+            .at(crate::paths::settings())
             .hint("tags are up to 128 characters and begin with a letter, a digit or '_': give the rule a prefix, or the branch a shorter name"));
     }
     Ok(given)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::git::command;
-use crate::version::version_of;
+use crate::version::version_of_git;
 
 /// The git reference that is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,15 +44,17 @@ pub struct Event {
     pub actor: Option<String>,
     /// The run, in GitHub Actions.
     pub run: Option<Run>,
+    /// The commit of the pull request's branch, where DOCKER_METADATA_PR_HEAD_SHA is `true`.
+    pub head: Option<String>,
 }
 
 impl Event {
     /// Reads GitHub's variables, else the repository at `root`.
-    pub fn read(root: &Path) -> Self {
+    pub fn read(root: &Path, prefix: &str) -> Self {
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let payload = get("GITHUB_EVENT_PATH").and_then(|path| std::fs::read_to_string(path).ok());
-        Self::of_github(get, payload.as_deref()).unwrap_or_else(|| {
-            let git = Self::of_git(root);
+        Self::of_github(get, payload.as_deref()).or_else(|| Self::of_gitlab(get)).unwrap_or_else(|| {
+            let git = Self::of_git(root, prefix);
             let actor = ["USER", "USERNAME", "LOGNAME"].into_iter().find_map(get).or(git.actor);
             Self { actor, ..git }
         })
@@ -86,19 +88,49 @@ impl Event {
         } else {
             get("GITHUB_REF").as_deref().and_then(parse_ref)
         };
+        let text = |pointer: &str| Some(payload.pointer(pointer)?.as_str()?.to_owned());
+        // A scheduled run is for the default branch, and its payload has only the schedule.
+        let scheduled = match &reference {
+            Some(Ref::Branch(branch)) if name == "schedule" => Some(branch.clone()),
+            _ => None,
+        };
+        // The push of a tag names the branch that the tag was pushed from, where GitHub knows it.
+        let base = text("/base_ref").map(|base| base.trim_start_matches("refs/heads/").to_owned());
+        let wants_head = get("DOCKER_METADATA_PR_HEAD_SHA").as_deref() == Some("true");
         Some(Self {
-            name,
             reference,
-            base: get("GITHUB_BASE_REF"),
-            default_branch: payload
-                .pointer("/repository/default_branch")
-                .and_then(|branch| Some(branch.as_str()?.to_owned())),
+            base: get("GITHUB_BASE_REF").or(base),
+            default_branch: text("/repository/default_branch").or(scheduled),
             actor: get("GITHUB_ACTOR"),
             run: Some(run),
+            head: text("/pull_request/head/sha").filter(|_| wants_head),
+            name,
         })
     }
 
-    fn of_git(root: &Path) -> Self {
+    /// Reads GitLab's variables; none outside of GitLab CI. Its commit is detached from branches.
+    fn of_gitlab(get: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        if get("GITLAB_CI")? != "true" {
+            return None;
+        }
+        let pull = get("CI_MERGE_REQUEST_IID").map(Ref::Pull);
+        let tag = get("CI_COMMIT_TAG").map(Ref::Tag);
+        let name = match get("CI_PIPELINE_SOURCE").as_deref() {
+            Some("merge_request_event") => "pull_request".to_owned(),
+            Some(other) => other.to_owned(),
+            None => "push".to_owned(),
+        };
+        Some(Self {
+            name,
+            reference: pull.or(tag).or(get("CI_COMMIT_BRANCH").map(Ref::Branch)),
+            base: get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
+            default_branch: get("CI_DEFAULT_BRANCH"),
+            actor: get("GITLAB_USER_LOGIN"),
+            ..Self::default()
+        })
+    }
+
+    fn of_git(root: &Path, prefix: &str) -> Self {
         let git = |args: &[&str]| {
             command(root).args(args.iter().copied()).read().ok().filter(|text| !text.is_empty())
         };
@@ -111,7 +143,7 @@ impl Event {
         let default = default.or_else(|| ["main", "master"].into_iter().find(known));
         Self {
             name: "git".to_owned(),
-            reference: highest(&tags).map(Ref::Tag).or(branch.map(Ref::Branch)),
+            reference: highest(&tags, prefix).map(Ref::Tag).or(branch.map(Ref::Branch)),
             default_branch: default.map(str::to_owned),
             actor: git(&["config", "user.name"]),
             ..Self::default()
@@ -124,9 +156,12 @@ impl Event {
     }
 }
 
-/// The tag of a run of GitHub Actions, if it is for one.
+/// The tag of a run of GitHub Actions or GitLab CI, if it is for one.
 pub fn run_tag() -> Option<String> {
-    let get = |name: &str| std::env::var(name).ok();
+    let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if get("GITLAB_CI").as_deref() == Some("true") {
+        return get("CI_COMMIT_TAG");
+    }
     match parse_ref(&get("GITHUB_REF").filter(|_| get("GITHUB_ACTIONS").as_deref() == Some("true"))?)? {
         Ref::Tag(tag) => Some(tag),
         Ref::Branch(_) | Ref::Pull(_) => None,
@@ -146,9 +181,9 @@ fn parse_ref(text: &str) -> Option<Ref> {
 }
 
 /// The highest version in a list of tags, one per line.
-fn highest(tags: &str) -> Option<String> {
-    let versions = tags.lines().filter(|tag| version_of(tag).is_some());
-    versions.max_by_key(|tag| version_of(tag)).map(str::to_owned)
+fn highest(tags: &str, prefix: &str) -> Option<String> {
+    let versions = tags.lines().filter(|tag| version_of_git(tag, prefix).is_some());
+    versions.max_by_key(|tag| version_of_git(tag, prefix)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -186,6 +221,46 @@ mod tests {
     }
 
     #[test]
+    fn what_a_payload_adds() {
+        let event = |name: &str, reference: &str, payload: &str| {
+            let get = |variable: &str| {
+                let value = match variable {
+                    "GITHUB_ACTIONS" | "DOCKER_METADATA_PR_HEAD_SHA" => "true",
+                    "GITHUB_REF" => reference,
+                    "GITHUB_EVENT_NAME" => name,
+                    _ => return None,
+                };
+                Some(value.to_owned())
+            };
+            Event::of_github(get, Some(payload)).unwrap()
+        };
+        let scheduled = event("schedule", "refs/heads/trunk", r#"{"schedule":"0 1 * * *"}"#);
+        assert!(scheduled.is_default_branch());
+        let tag = event("push", "refs/tags/v1.2.3", r#"{"base_ref":"refs/heads/main"}"#);
+        assert_eq!(tag.base.as_deref(), Some("main"));
+        let pull = r#"{"pull_request":{"head":{"sha":"fedcba9876543210fedcba9876543210fedcba98"}}}"#;
+        let pull = event("pull_request", "refs/pull/7/merge", pull);
+        assert_eq!(pull.head.as_deref(), Some("fedcba9876543210fedcba9876543210fedcba98"));
+    }
+
+    #[test]
+    fn gitlabs_variables_are_read() {
+        let event = |set: &[(&str, &str)]| {
+            let get = |name: &str| {
+                let found = set.iter().chain(&[("GITLAB_CI", "true"), ("CI_DEFAULT_BRANCH", "main")]);
+                found.clone().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            };
+            Event::of_gitlab(get).unwrap()
+        };
+        let branch = event(&[("CI_COMMIT_BRANCH", "main"), ("CI_PIPELINE_SOURCE", "schedule")]);
+        assert!(branch.is_default_branch() && branch.name == "schedule");
+        assert_eq!(event(&[("CI_COMMIT_TAG", "v1.2.3")]).reference, Some(Ref::Tag("v1.2.3".into())));
+        let pull = event(&[("CI_MERGE_REQUEST_IID", "7"), ("CI_PIPELINE_SOURCE", "merge_request_event")]);
+        assert_eq!((pull.reference, pull.name.as_str()), (Some(Ref::Pull("7".into())), "pull_request"));
+        assert_eq!(Event::of_gitlab(|_| None), None);
+    }
+
+    #[test]
     fn the_highest_of_a_commits_tags() {
         for (tags, expected) in [
             ("v1.2.3-rc.1\nv1.2.3\nv1\nother", Some("v1.2.3")),
@@ -194,7 +269,7 @@ mod tests {
             ("v1.2.3.4\nv1.2.3", Some("v1.2.3")),
             ("v1\n", None),
         ] {
-            assert_eq!(highest(tags).as_deref(), expected);
+            assert_eq!(highest(tags, "").as_deref(), expected);
         }
     }
 }

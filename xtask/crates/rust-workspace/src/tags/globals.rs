@@ -2,14 +2,15 @@
 
 use semver::Version;
 
+use super::date::date;
 use super::derive::TagInputs;
 use super::event::Ref;
-use super::template::date;
-use crate::version::{version_of, version_tag};
+use crate::version::{version_of, version_of_git, version_tag};
 
 /// The commit hash, with a mark if files differ from it.
 pub(super) fn commit(facts: &TagInputs<'_>, long: bool) -> String {
-    let revision = facts.revision.unwrap_or_default();
+    // The commit of the pull request's branch is another one than the merge that is built.
+    let revision = facts.event.head.as_deref().or(facts.revision).unwrap_or_default();
     let mark = if facts.dirty && !revision.is_empty() { "-dirty" } else { "" };
     format!("{}{mark}", revision.get(..7).filter(|_| !long).unwrap_or(revision))
 }
@@ -17,7 +18,7 @@ pub(super) fn commit(facts: &TagInputs<'_>, long: bool) -> String {
 /// The source's version, and that of the run's tag.
 pub(super) fn own_versions(facts: &TagInputs<'_>) -> Vec<Version> {
     let of_run = match &facts.event.reference {
-        Some(Ref::Tag(name)) => version_of(name),
+        Some(Ref::Tag(name)) => version_of_git(name, facts.tag_prefix),
         _ => None,
     };
     version_of(&version_tag(facts.version)).into_iter().chain(of_run).collect()

@@ -2,10 +2,11 @@
 
 use semver::Version;
 
+use super::date::date;
 use super::motion::Motion;
 use super::names::Names;
 use super::rule::{RefKind, Rule, RuleKind};
-use super::template::{date, fill, sanitise};
+use super::template::{fill, sanitise};
 
 /// The tag of the list of manifests that a prune is about to delete.
 pub const PRUNE_JOURNAL: &str = "xtask-prune";
@@ -111,7 +112,7 @@ mod tests {
             (raw("1.2.3"), "build-", "", ""),
             (raw("{{version}}"), "", "", ""),
             (raw("latest"), "", "", ""),
-            (raw("live"), "", "", "what runs in the environment production"),
+            (raw("live"), "", "", "the tag of the environment production"),
             (raw("sha256-aa"), "", "", "lists of referrers"),
             (schedule("nightly"), "", "", ""),
             (schedule("{{date 'YYYY.MM.DD'}}"), "", "", "'2026.11.25', which are reserved for releases"),
@@ -119,7 +120,7 @@ mod tests {
             (schedule("{{date 'YYYYMMDD'}}"), "", "", ""),
             (schedule("{{date 'YYYY.MM.DD'}}"), "night-", "", ""),
             (schedule("{{date 'YYYY.MM.DD'}}-{{sha}}"), "", "", "which are reserved for releases"),
-            (RuleKind::Semver("live".into()), "", "", "what runs in the environment production"),
+            (RuleKind::Semver("live".into()), "", "", "the tag of the environment production"),
             (RuleKind::Semver("{{version}}".into()), "live-", "", "the tag 'live-1'"),
             (RuleKind::Ref(RefKind::Branch), "", "", ""),
             (schedule("1.0"), "", "-slim", "'1.0-slim', which are reserved for releases"),

@@ -18,6 +18,10 @@ pub struct Rule {
     pub priority: Option<u32>,
     /// A template; `false` disables the rule.
     pub enable: Option<String>,
+    /// The events in which the rule holds, such as `push`; empty for all.
+    pub events: Vec<String>,
+    /// For semver: a template with the version, in place of git's tag.
+    pub value: Option<String>,
 }
 
 /// The kind of a rule.
@@ -91,7 +95,15 @@ impl Rule {
 
     /// A rule of this kind with nothing else set.
     pub fn of(kind: RuleKind) -> Self {
-        Self { kind, prefix: None, suffix: None, priority: None, enable: None }
+        Self {
+            kind,
+            prefix: None,
+            suffix: None,
+            priority: None,
+            enable: None,
+            events: Vec::new(),
+            value: None,
+        }
     }
 
     /// The default rules, those of docker/metadata-action.
@@ -117,6 +129,11 @@ impl Rule {
             RuleKind::Sha { .. } => "sha-",
             _ => "",
         })
+    }
+
+    /// Whether its kind has a prefix where none is set.
+    pub fn has_own_prefix(&self) -> bool {
+        matches!(self.kind, RuleKind::Ref(RefKind::Pr) | RuleKind::Sha { .. })
     }
 
     pub(super) fn suffix(&self) -> &str {

@@ -1,14 +1,14 @@
 //! `{{name}}` in patterns and values.
 
+use super::date::date;
 use cli_support::error::Fault;
-use cli_support::time::rfc3339;
 
 /// Replaces each `{{name}}` in `text` by its value.
 pub(super) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, Fault> {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
-        let wrong = |what: &str| Fault::usage(format!("'{text}': {what}")).at(crate::paths::SETTINGS);
+        let wrong = |what: &str| Fault::usage(format!("'{text}': {what}")).at(crate::paths::settings());
         let (name, after) = after.split_once("}}").ok_or_else(|| wrong("'{{' without '}}'"))?;
         let name = name.trim();
         out.push_str(before);
@@ -28,7 +28,8 @@ pub(super) fn check(text: &str, known: &[&str]) -> Result<(), String> {
         let name = name.trim();
         let is_date = name.starts_with("date") || name.starts_with("commit_date");
         if is_date && known.contains(&"sha") {
-            let what = "dates are in UTC, with YYYY, MM, DD, HH, mm, ss: {{date 'YYYYMMDD-HHmmss'}}";
+            let what =
+                "a date is {{date 'YYYYMMDD-HHmmss'}} with letters of Moment.js, in UTC or with tz='+02:00'";
             date(name, 0).ok_or_else(|| format!("'{text}': {what}"))?;
         } else if !known.contains(&name) {
             return Err(format!("'{text}': unknown name '{name}'; known: {}", known.join(", ")));
@@ -36,31 +37,6 @@ pub(super) fn check(text: &str, known: &[&str]) -> Result<(), String> {
         rest = after;
     }
     Ok(())
-}
-
-/// Formats a time (seconds since 1970, UTC) for `date 'YYYYMMDD-HHmmss'`. None if the format has other letters.
-pub(super) fn date(name: &str, time: u64) -> Option<String> {
-    let format = name.strip_prefix("commit_date").or_else(|| name.strip_prefix("date"))?.trim();
-    let format = format.strip_prefix(['\'', '"'])?.strip_suffix(['\'', '"'])?;
-    let text = rfc3339(time);
-    let mut out = String::new();
-    let mut rest = format;
-    while let Some(first) = rest.chars().next() {
-        let end = rest.find(|c| c != first).unwrap_or(rest.len());
-        let (run, after) = rest.split_at(end);
-        out.push_str(match run {
-            "YYYY" => text.get(..4)?,
-            "MM" => text.get(5..7)?,
-            "DD" => text.get(8..10)?,
-            "HH" => text.get(11..13)?,
-            "mm" => text.get(14..16)?,
-            "ss" => text.get(17..19)?,
-            other if other != "T" && first.is_alphabetic() || "'\"".contains(first) => return None,
-            other => other,
-        });
-        rest = after;
-    }
-    Some(out)
 }
 
 /// Replaces each run of characters that a tag cannot have by a dash.
@@ -110,7 +86,7 @@ mod tests {
             ("{{tag}}", Some("unknown name 'tag'; known: branch, sha")),
             ("{{#if branch}}x", Some("unknown name '#if branch'")),
             ("x{{branch", Some("without '}}'")),
-            ("{{date 'dddd'}}", Some("dates are in UTC")),
+            ("{{date 'QQ'}}", Some("letters of Moment.js")),
         ] {
             match (check(text, &known), expected) {
                 (Ok(()), None) => {}
@@ -122,12 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_and_dashes() {
-        assert_eq!(date("date 'YYYYMMDD-HHmmss'", 1_709_210_096).unwrap(), "20240229-123456");
-        assert_eq!(date("commit_date \"YYYY.MM.DDTHH\"", 1_709_210_096).unwrap(), "2024.02.29T12");
-        for none in ["date", "dates", "date 'MMMM'", "date 'YYYY' tz='UTC'", "date 'h:mm'", "date ''x'"] {
-            assert_eq!(date(none, 0), None, "{none}");
-        }
+    fn dashes() {
         for (text, expected) in [("feat/a b", "feat-a-b"), ("é//x", "-x"), ("1.2_3-4", "1.2_3-4")] {
             assert_eq!(sanitise(text), expected);
         }

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::delay_proxy::{Count, DelayProxy};
 use super::measure::{Candidate, Comparison, compare, table};
+use crate::image::inputs::layout_dir;
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, Need, find};
 use cli_support::ui::{self, Table, Ui};
@@ -49,7 +50,7 @@ impl Flags {
         let proxy = DelayProxy::start(&self.registry, DELAY).context("start a proxy")?;
         let bench = Bench {
             xtask: std::env::current_exe().context("this program's own file")?,
-            image: package.target_dir.join("image"),
+            image: layout_dir(&package.target_dir),
             stamp: format!("bench-{}", cli_support::time::now()),
             rounds: self.rounds.max(1),
         };

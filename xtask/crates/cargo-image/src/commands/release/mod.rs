@@ -67,8 +67,15 @@ impl Flags {
         let workspace = Workspace::find()?;
         let metadata = binary::metadata(&workspace.root)?;
         let settings = &workspace.settings;
-        let package = Package::find(&metadata, &settings.package, settings.binary.as_deref())?;
-        let source = GitSource::read(&workspace.root, None)?;
+        let package = Package::find(&metadata, settings)?;
+        if !settings.tag_prefix.is_empty() {
+            let what = "release writes tags without a prefix, and tag-prefix is set";
+            return Err(Fault::usage(what)
+                .at(rust_workspace::settings::file())
+                .hint("change the version and write the tag by hand")
+                .into());
+        }
+        let source = GitSource::read(&workspace.root, None, "")?;
         let branch = check(&workspace.root, &source)?;
         let commits = commits(&workspace.root, &source)?;
         let version = match &source.nearest {

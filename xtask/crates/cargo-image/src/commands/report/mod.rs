@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use self::data::{Changes, PlatformSizes, Report, ScanSummary};
 use super::scan::image_source;
+use crate::image::inputs::layout_dir;
 use cli_support::error::Fault;
 use cli_support::plan::{Action, Plan};
 use cli_support::process::{Cmd, find};
@@ -116,7 +117,7 @@ impl Flags {
 
     fn plan(&self, workspace: &Workspace, package: &Package) -> Result<Plan<ReportStep>> {
         let mut plan = Plan::new("report");
-        let source = image_source(self.image.as_deref(), &package.target_dir.join("image"))?;
+        let source = image_source(self.image.as_deref(), &layout_dir(&package.target_dir))?;
         let image = self.image.as_deref().unwrap_or("target/image");
         plan.step("read", "read the layers and lists of crates", [image], ReportStep::Read(source));
         if let Some(against) = &self.against {
@@ -124,7 +125,8 @@ impl Flags {
             plan.step("against", "read the image to compare with", [against], step);
         }
         if self.symbols {
-            let source = GitSource::read(&workspace.root, run_tag().as_deref())?;
+            let source =
+                GitSource::read(&workspace.root, run_tag().as_deref(), &workspace.settings.tag_prefix)?;
             let target_dir = package.target_dir.join("xtask").join("symbols");
             let build = Build { target_dir, ..Build::of(package, &source) };
             let toolchain = Toolchain::read()?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::{EngineFlag, Flags, as_faults};
+use crate::image::inputs::layout_dir;
 use crate::publish::ImageBundle;
 use cli_support::error::{self, ExitKind, Fault};
 use cli_support::plan::Plan;
@@ -18,7 +19,8 @@ use image_scan::policy::sbom_check::OwnProgram;
 use image_scan::policy::vex::Vex;
 use image_scan::scan::{ConfigStep, ScanStep};
 use oci_image::platform::Platform;
-use rust_workspace::binary::{self, Package};
+use rust_workspace::binary::{self, Build, Package};
+use rust_workspace::git::GitSource;
 use rust_workspace::settings::{self, Workspace};
 
 /// The configuration files that are checked by default.
@@ -57,20 +59,22 @@ pub(super) struct ScanInputs {
 
 impl Flags {
     pub(super) fn inputs(&self) -> Result<ScanInputs> {
-        let workspace = Workspace::find()?;
+        let mut workspace = Workspace::find()?;
+        self.build.apply(&mut workspace.settings.build);
         let metadata = binary::metadata(&workspace.root)?;
         let target_dir = metadata.target_directory.clone().into_std_path_buf();
-        let default = target_dir.join("image");
+        let default = layout_dir(&target_dir);
         let source = image_source(self.image.as_deref(), &default)?;
         let is_own = matches!(&source, ImageSource::Layout(dir, None) if same(dir, &default));
         let settings = &workspace.settings;
-        let own = match Package::find(&metadata, &settings.package, settings.binary.as_deref()) {
+        let own = match Package::find(&metadata, settings) {
             Ok(package) => {
+                let build = Build::of(&package, &GitSource::default());
                 let path = settings.container.path.clone();
                 let path = path.unwrap_or_else(|| format!("/usr/bin/{}", package.binary));
                 let title = settings.labels.get("org.opencontainers.image.title").cloned();
                 let title = title.unwrap_or(package.binary);
-                Some(OwnProgram { package: package.name, title, path, here: is_own })
+                Some(OwnProgram { build, title, path, here: is_own })
             }
             Err(fault) if is_own => return Err(fault.into()),
             Err(_) => None,
@@ -142,7 +146,7 @@ impl Flags {
             return Ok((None, None));
         }
         let settings = &workspace.settings.scan;
-        let required = self.engine == EngineFlag::Trivy || needs_trivy(settings);
+        let required = self.engine == EngineFlag::Trivy || needs_trivy(settings, &workspace.settings.base);
         let tools = target_dir.join("xtask").join("tools");
         let fetch = || settings.trivy.as_ref().map_or(Ok(None), |pin| Fetch::of(pin, &tools));
         let (found, fetch) = match Trivy::find()? {
@@ -164,7 +168,7 @@ impl Flags {
         let below = |path: &String| workspace.root.join(path);
         if let Some(path) = settings.cache.as_ref().filter(|path| is_blocked(&below(path))) {
             let what = format!("[scan] cache: '{path}' is not a folder and cannot become one");
-            return Err(Fault::usage(what).at(settings::FILE).hint("name a folder or a new path").into());
+            return Err(Fault::usage(what).at(settings::file()).hint("name a folder or a new path").into());
         }
         ignores::check_files(&workspace.root)?;
         let options = Options {
@@ -217,7 +221,7 @@ impl Flags {
         let here = inputs.own.as_ref().is_some_and(|own| own.here);
         if !settings.licences.is_empty() {
             let reason =
-                format!("compares the licences of linked crates with the list in {}", settings::FILE);
+                format!("compares the licences of linked crates with the list in {}", settings::file());
             plan.step("licences", reason, ["inventory", "Cargo.lock"], ScanStep::Licences(here));
         }
         if let Some((trivy, options, fetch)) = &inputs.trivy {
@@ -276,7 +280,7 @@ fn deployed(workspace: &Workspace) -> Result<(Vec<Deployed>, Vec<&str>), Fault> 
             present.push(Deployed { name: name.to_owned(), path });
         } else if required {
             return Err(Fault::usage(format!("'{name}' does not exist"))
-                .at(settings::FILE)
+                .at(settings::file())
                 .hint("correct deploy in [scan] or dockerfile in [buildx]"));
         } else {
             absent.push(name);

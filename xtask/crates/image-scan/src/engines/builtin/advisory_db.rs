@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use semver::{Version, VersionReq};
@@ -19,6 +19,25 @@ use rust_workspace::severity::Severity;
 
 /// The file's path below the workspace's root.
 pub const FILE: &str = "xtask/advisories.jsonl";
+
+/// The advisories of this program's source, for a workspace without the file.
+const BUILT_IN: &str = include_str!("../../../../../advisories.jsonl");
+
+/// The file that `cargo xtask advisories update` writes: that of the workspace at `root` where its folder exists, otherwise
+/// the user's own.
+pub fn destination(root: &Path) -> Option<PathBuf> {
+    let own = root.join(FILE);
+    // A workspace with its settings in this folder keeps the advisories beside them.
+    let beside = own.with_file_name("image.toml").exists();
+    if own.exists() || beside { Some(own) } else { cache() }
+}
+
+/// The user's own file (XDG Base Directory Specification, XDG_CACHE_HOME).
+fn cache() -> Option<PathBuf> {
+    let set = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = set.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
+    Some(folder.join("cargo-xtask").join("advisories.jsonl"))
+}
 
 const SCHEMA: &str = "xtask.advisories/1";
 
@@ -114,13 +133,27 @@ impl AdvisoryDb {
         Self { header, by_crate: index(advisories) }
     }
 
-    /// Reads the file below `root`.
+    /// Reads the file of the workspace at `root`; without one, the newer of the user's own and that of this program.
     pub fn read(root: &Path) -> Result<Self> {
-        let path = root.join(FILE);
-        let hint = "run cargo xtask advisories update (--from DIR, TAR or URL without github.com)";
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| Fault::gate("cannot read the advisory file").at(FILE).hint(hint))?;
-        Self::parse(&text).with_context(|| Fault::gate("the advisory file is damaged").at(FILE).hint(hint))
+        let own = root.join(FILE);
+        if own.exists() {
+            return Self::of_file(&own, FILE);
+        }
+        let built_in = Self::parse(BUILT_IN).context("the advisories of this program")?;
+        match cache().filter(|path| path.exists()) {
+            Some(path) => {
+                let cached = Self::of_file(&path, &path.display().to_string())?;
+                Ok(if cached.date() < built_in.date() { built_in } else { cached })
+            }
+            None => Ok(built_in),
+        }
+    }
+
+    fn of_file(path: &Path, shown: &str) -> Result<Self> {
+        let hint = "run cargo xtask advisories update --from DIR, TAR or URL";
+        let text = std::fs::read_to_string(path)
+            .with_context(|| Fault::gate("cannot read the advisory file").at(shown).hint(hint))?;
+        Self::parse(&text).with_context(|| Fault::gate("the advisory file is damaged").at(shown).hint(hint))
     }
 
     /// Parses what [`AdvisoryDb::print`] writes.

@@ -23,9 +23,13 @@ const MAX_DATABASE_BYTES: u64 = 256 << 20;
 /// The zeros that end a tar, in bytes (POSIX ustar).
 const END_OF_TAR: usize = 1024;
 
-/// Reads a folder with the database's folder `crates`.
+/// Reads a folder with the database's folder `crates`, or a bare clone of it.
 pub fn of_folder(dir: &Path, source: &str) -> Result<AdvisoryDb> {
     let crates = dir.join("crates");
+    if !crates.exists() && dir.join("objects").is_dir() {
+        let tar = git::command(dir).args(["archive", "--format=tar", "HEAD"]).read_raw()?;
+        return of_tar(&tar, source);
+    }
     let at = || crates.display().to_string();
     let mut advisories = Vec::new();
     for package in crates.read_dir().with_context(at)? {

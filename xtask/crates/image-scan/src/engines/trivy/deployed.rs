@@ -153,14 +153,11 @@ fn classify(all: &BTreeMap<String, FileType>) -> Classified<'_> {
     classified
 }
 
-/// Whether Trivy has rules for a file, by its name.
+/// Whether Trivy may have rules for a file, by the parts of its name: `Dockerfile.dev`, `pod.yaml.tmpl`.
 fn is_configuration(name: &str) -> bool {
     let name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
-    let is_dockerfile = |part: &str| ["dockerfile", "containerfile"].contains(&part);
-    !WITHOUT_CHECKS.contains(&&*name)
-        && (["yaml", "yml", "tf"].contains(&extension)
-            || [stem, extension, &name].into_iter().any(is_dockerfile))
+    let known = ["yaml", "yml", "tf", "dockerfile", "containerfile"];
+    !WITHOUT_CHECKS.contains(&&*name) && name.split('.').any(|part| known.contains(&part))
 }
 
 #[cfg(test)]
@@ -191,6 +188,7 @@ mod tests {
             (&["a.yaml"][..], &[("a.yaml", pod)][..], &[][..]),
             (&[], &[("a.yaml", pod)], &["deploy/a.yaml"]),
             (&["a.yaml"], &[("a.yaml", pod), ("b.yml", "x: [")], &["deploy/b.yml"]),
+            (&["a.yaml"], &[("a.yaml", pod), ("sub/b.yaml.tmpl", pod)], &["deploy/sub/b.yaml.tmpl"]),
             (&["a.yaml"], &[("a.yaml", pod), ("b.json", "{\"panels\": []}")], &[]),
             (&["a.yaml"], &[("a.yaml", pod), ("README.md", "# trivy:ignore:X")], &[]),
             (&["a.yaml"], &[("a.yaml", "# trivy:ignore:X\n")], &["deploy/a.yaml"]),

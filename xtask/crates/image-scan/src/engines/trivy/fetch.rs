@@ -71,7 +71,7 @@ impl Fetch {
             let list = OFFICIAL.replace("{archive}.tar.gz", "checksums.txt");
             let list = list.replace("{version}", &pin.version.to_string());
             let name = format!("trivy_{}_{archive}.tar.gz", pin.version);
-            return Err(Fault::usage(what).at(rust_workspace::settings::FILE).hint(format!(
+            return Err(Fault::usage(what).at(rust_workspace::settings::file()).hint(format!(
                 "sha256 = {{ {machine} = \"…\" }}: the digits on the line of {name} in {list}"
             )));
         };

@@ -12,7 +12,7 @@ use super::coverage::critical;
 use crate::finding::Finding;
 use crate::image::platforms::Image;
 use cli_support::error::Fault;
-use rust_workspace::settings::FILE;
+use rust_workspace::settings::file;
 
 /// Trivy's ignore files in the workspace's root.
 const FILES: [&str; 2] = [".trivyignore", ".trivyignore.yaml"];
@@ -23,7 +23,8 @@ const IGNORE_COMMENT: &str = "XT-INLINE-IGNORE";
 pub fn check_files(root: &Path) -> Result<(), Fault> {
     match FILES.iter().find(|name| root.join(name).symlink_metadata().is_ok()) {
         Some(name) => Err(Fault::gate("Trivy's ignore files are not used").at(name).hint(format!(
-            "move its entries to [[scan.ignore]] in {FILE}: the same ids, with reason and expires"
+            "move its entries to [[scan.ignore]] in {}: the same ids, with reason and expires",
+            file()
         ))),
         None => Ok(()),
     }
@@ -31,7 +32,8 @@ pub fn check_files(root: &Path) -> Result<(), Fault> {
 
 /// A fault where a configuration file has such a comment.
 pub(super) fn in_file(text: &str, name: &str) -> Option<Fault> {
-    let hint = format!("remove it; [[scan.ignore]] in {FILE} excepts the same id, with reason and expires");
+    let hint =
+        format!("remove it; [[scan.ignore]] in {} excepts the same id, with reason and expires", file());
     let fault = Fault::gate("this comment makes Trivy ignore findings without a report").hint(hint);
     first_line(text).map(|line| fault.at(format!("{name}:{line}")))
 }

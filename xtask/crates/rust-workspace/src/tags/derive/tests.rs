@@ -35,6 +35,8 @@ fn names(rules: &[Rule], event: &Event, latest: Latest) -> Result<Vec<String>, S
     let facts = TagInputs {
         rules,
         latest,
+        around_latest: ("", ""),
+        tag_prefix: "",
         event,
         version: &version,
         revision: Some(REVISION),
@@ -54,7 +56,7 @@ fn the_documented_cases() {
         (&full, "push tag v2.0.8-beta.67", &["2.0.8-beta.67", "sha-0123456"]),
         (&full, "push branch main", &["sha-0123456"]),
         (&["semver {{raw}}"], "push tag v1.2.3", &["v1.2.3", "latest"]),
-        (&["semver {{raw}}"], "push tag v2.0.8-rc2", &["v2.0.8-rc2"]),
+        (&["semver {{ raw }}"], "push tag v2.0.8-rc2", &["v2.0.8-rc2"]),
         (&["semver {{major}}.{{minor}}.{{patch}}"], "push tag 1.2.3", &["1.2.3", "latest"]),
         (&["semver v{{major}}"], "push tag v1.2.3", &["v1", "latest"]),
         (&["semver {{version}}"], "push tag p1/v1.2", &["1.2.4-dev.4-g0123456"]),
@@ -86,6 +88,46 @@ fn the_documented_cases() {
         let rules: Vec<_> = rules.iter().map(|text| rule(text)).collect();
         assert_eq!(names(&rules, &event(on), Latest::Auto).unwrap(), expected, "{rules:?} {on}");
     }
+}
+
+#[test]
+fn tags_with_a_prefix_and_what_else_rules_say() {
+    let version = Version::new(1, 2, 3);
+    let derived = |rules: &[Rule], on: &str, prefix: &str| {
+        let facts = TagInputs {
+            rules,
+            latest: Latest::Auto,
+            around_latest: ("", "-alpine"),
+            tag_prefix: prefix,
+            event: &event(on),
+            version: &version,
+            revision: Some(REVISION),
+            dirty: false,
+            time: 0,
+        };
+        let derived = derive(&facts).unwrap();
+        (derived.tags.into_iter().map(|tag| tag.name).collect::<Vec<_>>(), derived.notes)
+    };
+    let rules = [rule("semver {{version}}"), rule("semver {{major}}.{{minor}}")];
+    for (on, prefix, expected, notes) in [
+        ("push tag app-v1.2.3", "app-", &["1.2.3", "1.2", "latest-alpine"][..], 0),
+        ("push tag app/1.2.3", "app/", &["1.2.3", "1.2", "latest-alpine"], 0),
+        ("push tag app-v1.2.3", "", &["1.2.3"], 1),
+        ("push tag other-v9.0.0", "app-", &["1.2.3"], 1),
+        ("git", "", &["1.2.3"], 1),
+    ] {
+        let (tags, found) = derived(&rules, on, prefix);
+        assert_eq!(
+            (tags, found.len()),
+            (expected.iter().map(|&name| name.to_owned()).collect(), notes),
+            "{on}: {found:?}"
+        );
+    }
+    let valued = Rule { value: Some("v2.0.1".into()), ..rule("semver {{major}}") };
+    assert_eq!(derived(&[valued], "push branch main", "").0, ["2", "latest-alpine"]);
+    let pushed = Rule { events: vec!["push".into()], ..rule("raw x") };
+    assert_eq!(derived(std::slice::from_ref(&pushed), "push branch main", "").0, ["x"]);
+    assert_eq!(derived(&[pushed], "schedule branch main", "").0, ["1.2.3"]);
 }
 
 #[test]
@@ -130,6 +172,8 @@ fn a_commits_name_is_marked_where_files_differ_from_it() {
         let facts = TagInputs {
             rules: &rules,
             latest: Latest::Never,
+            around_latest: ("", ""),
+            tag_prefix: "",
             event: &Event::default(),
             version: &version,
             revision: Some(REVISION),

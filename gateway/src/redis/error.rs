@@ -1,0 +1,26 @@
+//! Why a store gave no answer.
+
+use std::fmt;
+
+/// A store gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreError {
+    /// There was none in time.
+    Timeout,
+    /// There is no connection, or it broke.
+    Unavailable,
+    /// The server refused the command.
+    Refused(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Unavailable => f.write_str("no connection"),
+            Self::Refused(error) => write!(f, "the server says: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
