@@ -28,7 +28,7 @@ pub struct GitSource {
     pub commits: Option<u64>,
     /// The repository's top folder.
     pub top: Option<PathBuf>,
-    /// The files that differ from the commit, or that it does not have: the first [`MAX_CHANGED`].
+    /// The files that differ from the commit, or that it does not have: at most `MAX_CHANGED`.
     pub changed: Vec<String>,
     /// Whether the clone is shallow.
     pub shallow: bool,

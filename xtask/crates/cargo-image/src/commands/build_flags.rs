@@ -8,7 +8,7 @@ use rust_workspace::settings::BuildSettings;
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Cargo")]
 pub struct BuildFlags {
-    /// Features to enable, with commas; added to those of [build]
+    /// Features to enable, with commas; added to those of `[build]`
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     features: Vec<String>,
     /// Disable the default features

@@ -9,7 +9,7 @@ use super::{Build, Target, static_binary};
 use crate::audit::Audit;
 
 /// The binary of a target with the list of its crates in it, and the number of those. `list` is what the
-/// command of [`super::linked`] answers.
+/// command of `linked` answers.
 pub fn with_bill(build: &Build, target: &Target, list: &str) -> Result<(PathBuf, usize)> {
     let plain = static_binary(build, target)?;
     let audit = Audit::of_tree(list)?;
