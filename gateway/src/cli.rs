@@ -295,7 +295,7 @@ fn with_admin(
     })
 }
 
-/// Prints the hash of what stands on standard input, without the end of its line.
+/// Prints the hash of the text on standard input, without the end of its line.
 fn hash_command(what: &str, hash: impl FnOnce(&str) -> Result<String, String>) -> ExitCode {
     let mut line = String::new();
     if let Err(error) = std::io::stdin().read_line(&mut line) {

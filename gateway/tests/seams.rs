@@ -1,4 +1,4 @@
-//! What docs/architecture.md says of the code's seams, held against the source.
+//! Compares what docs/architecture.md says of the code's seams with the source.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! docs/settings-gateway.md, held against what the reader accepts.
+//! Compares docs/settings-gateway.md with what the reader accepts.
 
 use std::collections::BTreeMap;
 

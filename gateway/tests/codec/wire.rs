@@ -174,7 +174,7 @@ pub fn status_of(block: &[u8]) -> u16 {
 }
 
 /// Serves a connection: bodies come back, with their trailers; `/wait` is never answered; `/early` is
-/// answered before its body is read. What came of a head comes back as `x-seen`.
+/// answered before its body is read. The result for a head comes back as `x-seen`.
 pub fn answer_all<S>(io: S, settings: Settings) -> Control
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,

@@ -65,7 +65,7 @@ fn an_upstream_that_is_slow_gives_504() {
     let gateway = Gateway::with(upstream.address, "", "response_timeout = '50ms'", "");
     assert_eq!(get(gateway.address, "/").status, 504);
     assert!(gateway.logged().contains("\"failure\":\"response_timeout\""));
-    // A request is not sent again when nobody knows what became of it.
+    // A request is not sent again when its result is unknown.
     assert!(upstream.requests() <= 1);
 }
 

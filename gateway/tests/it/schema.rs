@@ -1,4 +1,4 @@
-//! The JSON Schema of the settings, held against files by Python's `jsonschema`, which is not ours.
+//! Checks the JSON Schema of the settings with Python's `jsonschema`, an independent implementation.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

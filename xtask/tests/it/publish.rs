@@ -252,7 +252,7 @@ fn no_tag_goes_to_what_the_registry_has_lost_meanwhile() {
         proxy.on("HEAD", &part, 1, Fault::Slow(1));
         proxy.on("HEAD", &part, 9, Fault::Answer(404, Vec::new(), ""));
         let ran = workshop.publish(&repository, &["second"]).code(1);
-        ran.says(&format!("the registry took {what}")).says("no tag was touched");
+        ran.says(&format!("the registry accepted {what}")).says("no tag was written");
         assert_eq!(tagged(&live.registry(), &format!("owner/lost{number}"), "second"), None);
     }
 }

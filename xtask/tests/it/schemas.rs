@@ -96,7 +96,7 @@ fn documents_are_valid() {
         Ran::of(command.args(["--format", "sarif", "--output", &sarif])).code(3);
         files.push(sarif);
     }
-    // One with a program that nobody knows.
+    // One with a program in no package.
     let settings =
         format!("package = 'hello'\nplatforms = ['linux/amd64']\n{}", forge::unlisted(&hello, "/opt/x"));
     let day = support::in_days(9);

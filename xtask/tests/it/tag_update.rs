@@ -85,7 +85,7 @@ fn a_day_that_reads_as_a_version_holds_a_tag_and_is_named() {
     tag("2024.1.15");
     workshop.image(3, 1000);
     let ran = workshop.publish(&repository, &["1.4.0", "latest"]).code(0);
-    let ran = ran.says("the tag 2024.1.15 reads as a version above 1.4.0").says("delete the tag 2024.1.15");
+    let ran = ran.says("the tag 2024.1.15 is a higher version than 1.4.0").says("delete the tag 2024.1.15");
     assert_eq!(states(&ran.json())[1].1, "left: 2024.1.15 is out");
 }
 
@@ -144,8 +144,8 @@ fn a_list_of_tags_that_lacks_what_is_there_decides_nothing() {
     for (answer, times, words) in [
         ("{}", 1, "no list of tags"),
         (r#"{"errors":[]}"#, 1, "no list of tags"),
-        (r#"{"name":"owner/app","tags":null}"#, 8, "its list of tags does not"),
-        (r#"{"name":"owner/app","tags":["1.0.0"]}"#, 8, "its list of tags does not"),
+        (r#"{"name":"owner/app","tags":null}"#, 8, "its list of tags lacks it"),
+        (r#"{"name":"owner/app","tags":["1.0.0"]}"#, 8, "its list of tags lacks it"),
     ] {
         proxy.on("GET", "/tags/list", times, Fault::Answer(200, Vec::new(), answer));
         workshop.publish(&repository, &["1.2.0", "latest"]).code(1).says(words);

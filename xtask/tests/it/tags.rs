@@ -149,13 +149,13 @@ fn a_registry_that_drops_a_tag_is_found_out() {
     let taken = |digest: &str| {
         Fault::Answer(201, vec![("Location", "/".into()), ("Docker-Content-Digest", digest.to_owned())], "")
     };
-    for (tag, words) in [("main", "and not what was put"), ("latest", "and it still names")] {
+    for (tag, words) in [("main", "was written"), ("latest", "but it still names")] {
         proxy.on("PUT", format!("/manifests/{tag}"), 20, taken(&workshop.digest));
         let ran = workshop.publish(&repository, &["1.1.0", tag]).code(1);
-        ran.says(words).says(&first).says("the registry loses what it took");
+        ran.says(words).says(&first).says("report it to the registry's operator");
     }
     proxy.on("PUT", "/manifests/new", 20, taken(&workshop.digest));
-    workshop.publish(&repository, &["new"]).code(1).says("took this tag and does not have it");
+    workshop.publish(&repository, &["new"]).code(1).says("accepted the tag but does not return it");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::load::{Wrk, h2load};
 use super::proxies::{Candidate, Kind, Options, Proxy, route_target};
 use crate::program::resident;
 
-/// What a goal is held against.
+/// What a goal is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Goal {
     /// A share of the better of nginx and HAProxy.

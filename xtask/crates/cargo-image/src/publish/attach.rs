@@ -80,8 +80,8 @@ pub fn blobs(artifacts: &[Artifact]) -> Vec<&[u8]> {
     blobs.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Puts the referrers of documents whose blobs the registry has; they are listed later. The inner error: the registry
-/// accepts no referrers.
+/// Puts the referrers of documents whose blobs the registry has. The inner error: the registry accepts no referrers,
+/// or does not list them.
 pub fn refer(
     client: &Client,
     to: &Reference,

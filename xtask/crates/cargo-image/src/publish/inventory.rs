@@ -121,9 +121,9 @@ impl PublishWork {
                 }
                 Found::Blob(_, true) | Found::Manifest(_, true) | Found::Referrers(_) => continue,
             };
-            return Err(Fault::failed(format!("the registry took the {what} and does not have it"))
+            return Err(Fault::failed(format!("the registry accepted the {what} but does not return it"))
                 .at(self.setup.to.name())
-                .hint("no tag was touched; publish again, and ask who runs the registry if it stays so")
+                .hint("no tag was written; publish again, and if that fails too, report it to the registry's operator")
                 .into());
         }
         // A list that lacks a tag that is there decides nothing.

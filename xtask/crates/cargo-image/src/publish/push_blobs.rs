@@ -110,22 +110,22 @@ fn send_one(
     let changed = Arc::new(AtomicBool::new(false));
     let mut open = || -> io::Result<Box<dyn Read>> {
         let file = BufReader::with_capacity(1 << 18, File::open(&path)?);
-        Ok(Box::new(Known::new(file, blob, &changed)))
+        Ok(Box::new(Verified::new(file, blob, &changed)))
     };
     client.push_missing_blob(to, &mut open, &blob.digest, blob.size, note).map(Some).map_err(|error| {
         if !changed.load(Ordering::Relaxed) {
             return error;
         }
         let what =
-            format!("its bytes are not {} any more: it was changed after the image was made", blob.digest);
-        let hint = "no tag was touched; make the image again, and scan it: cargo xtask image --platform all";
+            format!("the blob no longer has the digest {}: it was changed after the build", blob.digest);
+        let hint = "no tag was written; build and scan the image again: cargo xtask image --platform all";
         Fault::gate(what).at(path.display()).hint(hint).into()
     })
 }
 
 /// The bytes of a blob, checked against its digest while they are read. The last bytes are returned only if all are
 /// right, so the registry never gets a complete blob that was not scanned.
-struct Known<R> {
+struct Verified<R> {
     inner: R,
     left: u64,
     hasher: Option<Hasher>,
@@ -133,14 +133,14 @@ struct Known<R> {
     changed: Arc<AtomicBool>,
 }
 
-impl<R: Read> Known<R> {
+impl<R: Read> Verified<R> {
     fn new(inner: R, blob: &Descriptor, changed: &Arc<AtomicBool>) -> Self {
         let (hasher, changed) = (Some(Hasher::new()), Arc::clone(changed));
         Self { inner, left: blob.size, hasher, digest: blob.digest, changed }
     }
 }
 
-impl<R: Read> Read for Known<R> {
+impl<R: Read> Read for Verified<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let read = self.inner.read(&mut buffer[..most])?;
@@ -151,7 +151,7 @@ impl<R: Read> Read for Known<R> {
         let ended = self.left == 0 || read == 0 && !buffer.is_empty();
         if ended && self.hasher.take().is_some_and(|hasher| hasher.finish().0 != self.digest) {
             self.changed.store(true, Ordering::Relaxed);
-            return Err(io::Error::other(format!("its bytes are not {}", self.digest)));
+            return Err(io::Error::other(format!("the blob does not have the digest {}", self.digest)));
         }
         Ok(read)
     }
@@ -174,13 +174,13 @@ mod tests {
             let changed = Arc::new(AtomicBool::new(false));
             let mut read = Vec::new();
             // In pieces, as a connection takes them.
-            let mut known = Known::new(io::BufReader::with_capacity(3, bytes), &blob, &changed);
+            let mut known = Verified::new(io::BufReader::with_capacity(3, bytes), &blob, &changed);
             let ended = known.read_to_end(&mut read);
             assert_eq!((ended.is_ok(), changed.load(Ordering::Relaxed)), (right, !right), "{bytes:?}");
             assert!(read == b"scanned" || !right && read.len() < 7, "{read:?}");
         }
         let empty = Descriptor::of("layer", b"");
         let changed = Arc::new(AtomicBool::new(false));
-        assert_eq!(Known::new(&b""[..], &empty, &changed).read(&mut [0; 4]).unwrap(), 0);
+        assert_eq!(Verified::new(&b""[..], &empty, &changed).read(&mut [0; 4]).unwrap(), 0);
     }
 }

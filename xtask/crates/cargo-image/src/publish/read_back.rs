@@ -11,7 +11,7 @@ use oci_image::oci::Descriptor;
 use rust_workspace::tags::{Motion, Tag};
 
 /// An item to read back.
-enum Look<'a> {
+enum Item<'a> {
     Manifest(&'a Descriptor),
     Version(&'a Tag),
     Row(&'a TagRow),
@@ -33,42 +33,42 @@ impl PublishWork {
     /// Asks for the manifests, the tags that do not move forward, and the list of documents, at the same time. The
     /// inner error says that the registry does not list the documents.
     pub(super) fn read_image(&self) -> Result<Option<anyhow::Error>> {
-        let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(Look::Manifest);
-        let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).map(Look::Version);
+        let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(Item::Manifest);
+        let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).map(Item::Version);
         let is_fixed = |row: &&TagRow| {
             self.setup.tags.iter().any(|tag| tag.name == row.tag && tag.motion == Motion::Fixed)
         };
-        let rows = self.rows.iter().filter(|row| row.state.is_ours() && !is_fixed(row)).map(Look::Row);
+        let rows = self.rows.iter().filter(|row| row.state.is_ours() && !is_fixed(row)).map(Item::Row);
         let all: Vec<_> = manifests.chain(fixed).chain(rows).collect();
         std::thread::scope(|scope| {
             let listed = scope.spawn(|| if self.artifacts.is_empty() { Ok(()) } else { self.keep() });
             if let Some(upload) = &self.opened {
                 scope.spawn(|| self.client.cancel_upload(&self.setup.to, upload));
             }
-            at_once(&all, |look| self.look(look))?;
+            at_once(&all, |item| self.check_item(item))?;
             Ok(joined(listed).err())
         })
     }
 
-    fn look(&self, look: &Look<'_>) -> Result<()> {
+    fn check_item(&self, item: &Item<'_>) -> Result<()> {
         let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
-        match look {
+        match item {
             // The client compares what comes with the digest that was asked for.
-            Look::Manifest(entry) => client.manifest(&to.with_digest(entry.digest)).map(drop),
-            Look::Version(tag) => {
+            Item::Manifest(entry) => client.manifest(&to.with_digest(entry.digest)).map(drop),
+            Item::Version(tag) => {
                 let at = self.tag(tag)?;
                 match client.manifest_if_any(&at)?.map(|manifest| manifest.digest) {
                     Some(found) if found == digest => Ok(()),
                     Some(found) => Err(Fault::gate(format!(
-                        "another run has put {found} here in the meantime"
+                        "another run has published {found} under this version"
                     ))
                     .at(&at)
-                    .hint("two builds of one version differ: find out which is right before anyone uses it")
+                    .hint("two builds of one version differ: find out which one is right before it is used")
                     .into()),
                     None => tag_update::check_put(client, &at, &digest),
                 }
             }
-            Look::Row(row) => tag_update::check_put(client, &to.with_tag(&row.tag)?, &digest),
+            Item::Row(row) => tag_update::check_put(client, &to.with_tag(&row.tag)?, &digest),
         }
     }
 }

@@ -28,23 +28,23 @@ impl Hold {
     pub fn doubt(&self, tag: &str, version: &Version) -> Option<String> {
         let (what, help) = match self {
             Self::Tag(name, higher) if is_dated(higher) && !is_dated(version) => (
-                format!("the tag {name} reads as a version above {version}"),
+                format!("the tag {name} is a higher version than {version}"),
                 format!(
-                    "if that is a day and no version, delete the tag {name} from the registry, give a prefix to \
-                     what makes such tags, and publish again"
+                    "if it is a date, delete the tag {name} from the registry, give a prefix to the rule for \
+                     such tags, and publish again"
                 ),
             ),
             Self::Image(_) if is_dated(version) => return None,
             Self::Image(higher) => (
-                format!("the image there says that it is {higher}, which is above {version}"),
+                format!("the tagged image has the version {higher}, which is higher than {version}"),
                 format!(
-                    "if that is a day, or the version of its base, delete the tag {tag} from the registry and \
+                    "if that is a date or the version of its base image, delete the tag {tag} from the registry and \
                      publish again"
                 ),
             ),
             Self::Tag(..) => return None,
         };
-        Some(format!("{tag} stays where it is: {what}; {help}"))
+        Some(format!("{tag} is not moved: {what}; {help}"))
     }
 }
 
@@ -75,9 +75,14 @@ pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest
 }
 
 fn unknown(at: &Reference, hold: &Hold) -> Fault {
-    let why = format!("this tag only moves forward, and which version the image is nobody knows: {hold}");
+    let known = match hold {
+        Hold::Tag(name, _) => format!("the registry already has {name}"),
+        Hold::Image(version) => format!("the image that it names now has the version {version}"),
+    };
+    let tag = at.tag().unwrap_or_default();
+    let why = format!("cannot move `{tag}`: the image has no version label, and {known}");
     Fault::gate(why).at(at).hint(
-        "name its version: the annotation org.opencontainers.image.version of its index, or --tag VERSION beside it",
+        "set its version: the annotation org.opencontainers.image.version of the index, or also --tag VERSION",
     )
 }
 
@@ -91,7 +96,7 @@ mod tests {
         let by_tag = |name: &str| Hold::Tag(format!("v{name}"), version(name));
         for (hold, of, words) in [
             (by_tag("1.3.0"), "1.2.0", None),
-            (by_tag("2024.1.1"), "1.2.0", Some("the tag v2024.1.1 reads as a version above 1.2.0")),
+            (by_tag("2024.1.1"), "1.2.0", Some("the tag v2024.1.1 is a higher version than 1.2.0")),
             (by_tag("2024.1.1"), "1.2.0", Some("delete the tag v2024.1.1")),
             (by_tag("20240101.0.0"), "1.2.0", Some("delete the tag v20240101.0.0")),
             // A project whose versions are days.
@@ -99,7 +104,7 @@ mod tests {
             (by_tag("120.0.1"), "119.0.0", None),
             (Hold::Image(version("1.27.0")), "1.2.0", Some("the version of its base")),
             (Hold::Image(version("2024.2.1")), "2024.1.1", None),
-            (Hold::Image(version("2024.1.1")), "1.2.0", Some("the image there says that it is 2024.1.1")),
+            (Hold::Image(version("2024.1.1")), "1.2.0", Some("the tagged image has the version 2024.1.1")),
             (Hold::Image(version("2024.1.1")), "1.2.0", Some("delete the tag latest")),
         ] {
             let doubt = hold.doubt("latest", &version(of));

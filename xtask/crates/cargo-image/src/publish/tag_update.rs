@@ -24,7 +24,7 @@ const BETWEEN: Duration = Duration::from_millis(200);
 /// How often a tag is requested after it was written.
 const LOOKS_AFTER: u32 = 4;
 
-const LOSES: &str = "the registry loses what it took: ask who runs it, and publish again";
+const NOT_RETURNED: &str = "publish again; if that fails too, report it to the registry's operator";
 
 /// The manifest to tag.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ pub fn check_version_tag(at: &Reference, named: Option<Digest>, ours: &Digest) -
         None => Ok(()),
         Some(other) => Err(Fault::gate(format!("this version is published with other bytes, {other}"))
             .at(at)
-            .hint("a version is never overwritten: tag the next one, or publish what was published (the same commit gives the same bytes)")),
+            .hint("a version is never overwritten: tag the next version, or publish the same commit, which gives the same bytes")),
     }
 }
 
@@ -101,10 +101,10 @@ pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()>
         }
     }
     Err(match found {
-        None => Fault::failed("the registry took this tag and does not have it").at(at).hint(LOSES),
-        Some(other) => Fault::failed(format!("this tag names {other}, and not what was put, {digest}"))
+        None => Fault::failed("the registry accepted the tag but does not return it").at(at).hint(NOT_RETURNED),
+        Some(other) => Fault::failed(format!("the tag names {other}, but {digest} was written"))
             .at(at)
-            .hint("another run may have come in between; if none has, the registry loses what it took: ask who runs it, and publish again"),
+            .hint("another run may have come in between; if none has, publish again; if that fails too, report it to the registry's operator"),
     }
     .into())
 }
@@ -171,11 +171,11 @@ pub fn forward(
     }
     Err(if lost + 1 == ROUNDS {
         let named = before.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
-        Fault::failed(format!("the registry took this tag {ROUNDS} times, and it still names {named}"))
+        Fault::failed(format!("the registry accepted the tag {ROUNDS} times, but it still names {named}"))
             .at(at)
-            .hint(LOSES)
+            .hint(NOT_RETURNED)
     } else {
-        Fault::failed("others kept moving this tag").at(at).hint("run it again when they are done")
+        Fault::failed("other runs kept moving the tag").at(at).hint("publish again when they have ended")
     }
     .into())
 }
@@ -246,9 +246,9 @@ fn listed(
         std::thread::sleep(BETWEEN * look);
         list = client.tags_or_refusal(at)?;
     }
-    Err(Fault::failed(format!("the registry has the tag {lacks}, and its list of tags does not"))
+    Err(Fault::failed(format!("the registry has the tag {lacks}, but its list of tags lacks it"))
         .at(at)
-        .hint("which version is the highest cannot be told, and this tag was not moved: publish again later")
+        .hint("the highest version is unknown, so the tag was not moved: publish again later")
         .into())
 }
 

@@ -124,7 +124,7 @@ pub struct PublishWork {
     pub proof: Option<Proof>,
     /// The same, once the first tags are put.
     pub before: Option<Proof>,
-    /// What came of reading back all but the moving tags.
+    /// The result of reading back all but the moving tags.
     pub read: Option<Result<Option<anyhow::Error>>>,
     /// The attached documents so far.
     pub attached: Vec<Attached>,
@@ -175,7 +175,7 @@ impl PublishWork {
         let is_there =
             |tag: &Tag| self.inventory.tags.get(&tag.name).is_some_and(|named| *named == Some(digest));
         let state = if fixed.into_iter().any(is_there) {
-            "; this version is there already, with these bytes"
+            "; the registry already has this version, with the same bytes"
         } else {
             ""
         };
@@ -245,7 +245,7 @@ impl Action for PublishStep {
                 work.proof = None;
                 work.sign(signer, command, progress)
             }
-            Self::Attest(signer, said, command) => work.attest(signer, *said, command, progress),
+            Self::Attest(signer, kind, command) => work.attest(signer, *kind, command, progress),
             Self::Tags => work.put_tags(),
             Self::Moving => work.move_tags(),
             Self::ReadBack => work.read_back(),
