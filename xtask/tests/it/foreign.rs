@@ -8,6 +8,7 @@ use std::process::Command;
 
 use support::{Hello, Image, Ran, copy, have, have_targets, path_without, root};
 
+const USER: &str = "-c user.name=t -c user.email=t@localhost -c commit.gpgsign=false";
 const URL: &str = "https://github.com/example/gateway";
 
 /// A repository with this folder, as somebody would clone it, and a workspace beside it.
@@ -32,10 +33,7 @@ impl Foreign {
             .unwrap();
         // Of the packages in Cargo.lock those of the gateway are not here.
         foreign.sh(&clone, "cargo metadata --format-version 1 --offline >/dev/null");
-        foreign.sh(
-            &clone,
-            "git init -q . && git add -A && git -c user.name=t -c user.email=t@localhost commit -q -m all",
-        );
+        foreign.sh(&clone, &format!("git init -q . && git add -A && git {USER} commit -q -m all"));
         copy(workspace.path(), &foreign.path("ws"));
         fs::remove_dir_all(foreign.path("ws/xtask")).unwrap();
         // The newest crates would be others than those that are compiled already.
@@ -44,6 +42,7 @@ impl Foreign {
         let lock = fs::read_to_string(clone.join("Cargo.lock")).unwrap();
         fs::write(foreign.path("ws/Cargo.lock"), format!("{lock}\n[[package]]{hello}")).unwrap();
         foreign.sh(&foreign.path("ws"), "cargo metadata --format-version 1 --offline >/dev/null");
+        foreign.sh(&foreign.path("ws"), &format!("git add -A && git {USER} commit -q -m 'without xtask'"));
         foreign
     }
 

@@ -162,8 +162,8 @@ fn a_layer_that_was_changed_after_the_scan_is_not_sent() {
     let name = largest.file_name().unwrap().to_str().unwrap().to_owned();
     let ran = workshop.publish(&repository, &["1.0.0"]).code(3);
     ran.says(&largest.display().to_string())
-        .says(&format!("not sha256:{name} any more"))
-        .says("make the image again");
+        .says(&format!("no longer has the digest sha256:{name}"))
+        .says("build and scan the image again");
     assert_eq!(
         (proxy.count("PUT", "/manifests/"), get(&live.registry(), "/v2/owner/app/tags/list").0),
         (0, 404)

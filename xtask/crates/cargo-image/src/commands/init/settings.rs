@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::LIBRARY;
 use anyhow::Result;
 use cargo_metadata::{Metadata, Package};
 use cli_support::error::Fault;
@@ -83,8 +84,12 @@ fn choose<'m>(metadata: &'m Metadata, wanted: Option<&str>) -> Result<&'m Packag
         return found.copied().ok_or_else(|| Fault::usage(what).hint(hint));
     }
     let manifest = metadata.workspace_root.join("Cargo.toml");
-    // The program that runs cargo xtask is no service.
-    let services = |package: &&Package| package.name != "xtask";
+    // Programs that run cargo xtask are no services.
+    let runs_xtask = |package: &Package| {
+        let names = package.dependencies.iter().map(|dependency| dependency.name.as_str());
+        names.chain([package.name.as_str()]).any(|name| name == LIBRARY) || package.name == "xtask"
+    };
+    let services = |package: &&Package| !runs_xtask(package);
     let services: Vec<_> = members.iter().copied().filter(services).collect();
     let default = |package: &&Package| metadata.workspace_default_members.contains(&package.id);
     let has_defaults = metadata.workspace_default_members.is_available();
