@@ -182,10 +182,13 @@ fn silence_in_the_middle_of_an_answer_ends_and_is_told() {
     let workshop = Workshop::new(3);
     let proxy = FaultProxy::start(live.address);
     let repository = format!("{}/user/image", proxy.registry());
-    let args =
-        ["publish", "--repository", &repository, "--tag", "1.0.0", "--tag", "latest", "--timeout", "1"];
+    let args = |version| {
+        ["publish", "--repository", &repository, "--tag", version, "--tag", "latest", "--timeout", "1"]
+    };
+    workshop.run(&args("1.0.0")).code(0);
+    // The registry has tags and manifests now.
     proxy.on("GET", "/tags/list", 1, Fault::Stall(5));
     proxy.on("GET", "/manifests/", 1, Fault::Stall(100));
-    workshop.run(&args).code(0).says("no data for 1 s");
+    workshop.run(&args("1.1.0")).code(0).says("no data for 1 s");
     workshop.run(&["publish", "--timeout", "0"]).code(2).says("--timeout");
 }
