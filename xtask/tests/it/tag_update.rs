@@ -121,7 +121,8 @@ fn an_image_without_a_version_takes_no_tag_from_one_that_has_one() {
             assert_eq!(tagged(&registry, &name, "latest").as_ref(), Some(&workshop.digest), "{what}");
             continue;
         }
-        publish(&["latest"]).code(3).says(held).says("--tag VERSION beside it");
+        let refused = publish(&["latest"]).code(3).says("or also --tag VERSION");
+        refused.says("cannot move `latest`: the image has no version label, and the ").says("1.3.0");
         assert_eq!(tagged(&registry, &name, "latest"), first, "{what}");
         // A version beside it decides, as ever.
         let report = publish(&["1.2.0", "latest"]).code(0).json();
