@@ -13,6 +13,7 @@ use graviola::signing::eddsa::Ed25519SigningKey;
 
 use crate::authentication::{gateway, get};
 use crate::client::Client;
+use crate::gateway::PATIENCE;
 use crate::upstream::{Upstream, response};
 
 /// The shortest time between two fetches in the settings of these tests.
@@ -234,6 +235,13 @@ fn keys_rotate_under_load_with_their_server_down_and_under_a_flood() {
         thread::sleep(Duration::from_secs(outage));
         issuer.down.store(false, Ordering::SeqCst);
         thread::sleep(Duration::from_millis(700));
+        // A slow machine needs longer for as much load.
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline
+            && (passed.load(Ordering::SeqCst) <= 100 || flood.load(Ordering::SeqCst) <= 1000)
+        {
+            thread::sleep(Duration::from_millis(50));
+        }
         done.store(true, Ordering::SeqCst);
     });
     let elapsed = begun.elapsed();
@@ -250,7 +258,6 @@ fn keys_rotate_under_load_with_their_server_down_and_under_a_flood() {
         count(&flood) as u128 * 1000 / elapsed.as_millis(),
         count(&flood_unsettled),
     );
-    // There was a load; how much depends on the machine.
-    assert!(count(&passed) > 20 && count(&flood) > 200, "{} {}", count(&passed), count(&flood));
+    assert!(count(&passed) > 100 && count(&flood) > 1000, "{} {}", count(&passed), count(&flood));
     assert_bounded(&issuer, begun);
 }

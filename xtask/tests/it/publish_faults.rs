@@ -92,8 +92,7 @@ fn one_request_in_five_goes_wrong_and_publishing_does_not() {
                 ended.push((number, version, workshop.digest.clone(), ran));
             }
         };
-        // Each run sends up to 32 requests at the same time.
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(publish)).collect();
+        let workers: Vec<_> = (0..16).map(|_| scope.spawn(publish)).collect();
         let ended: Vec<_> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
         stop.store(true, Ordering::SeqCst);
         (ended, reader.join().unwrap())
