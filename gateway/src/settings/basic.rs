@@ -45,7 +45,7 @@ pub fn read(mut table: Reader<'_, '_>, name: &str) -> Basic {
     Basic { realm, file, variable, forward, remember, max_waiting }
 }
 
-/// Whether a character stands for itself in a quoted string (RFC 9110 section 5.6.4).
+/// Whether a character needs no escape in a quoted string (RFC 9110 section 5.6.4).
 fn is_plain(one: char) -> bool {
     matches!(one, ' '..='~') && !matches!(one, '"' | '\\')
 }

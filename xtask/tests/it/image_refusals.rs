@@ -255,3 +255,13 @@ fn verify_copies_links_and_a_lock_file_that_git_ignores() {
     hello.commit();
     hello.run(&[&NATIVE[..], &["--verify"]].concat()).code(0).says("the same bytes from another folder");
 }
+
+#[test]
+fn init_keeps_settings_that_are_there_and_says_so() {
+    let hello = Hello::new();
+    hello.commit();
+    let ran = hello.run(&["init", "--package", "nope"]).code(2);
+    ran.says("--package is 'nope', but the settings have 'hello'").says("xtask/image.toml");
+    hello.run(&["init", "--repository", "ghcr.io/o/a"]).code(2).says("the settings have none");
+    hello.run(&["init", "--package", "hello", "--dry-run"]).code(0);
+}

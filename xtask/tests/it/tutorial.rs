@@ -27,7 +27,7 @@ fn run(dir: &Path, line: &str, registry: &str) -> String {
     text.replace(&format!("{}/", dir.display()), "").replace(registry, REGISTRY)
 }
 
-/// As many advisories as a scan demands, of today, about crates that nobody has.
+/// The smallest file of advisories that a scan accepts: of today's date, about crates that do not exist.
 fn advisories() -> String {
     let today = in_days(0);
     let line =

@@ -24,8 +24,8 @@ First steps:
   cargo xtask publish --dry-run     print how the image would be published, and with which tags
   cargo xtask doctor                list the tools on this machine, and what missing ones are for
 
-Settings: xtask/image.toml or image.toml; XTASK_SETTINGS=FILE chooses one of several. Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a check did not pass,
-128 + the signal's number after a signal.")]
+Settings: xtask/image.toml or image.toml; XTASK_SETTINGS=FILE chooses one of several.
+Exit codes: 0 done, 1 failed, 2 usage or settings, 3 a check did not pass, 128 + the number of a signal.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

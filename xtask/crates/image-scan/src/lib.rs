@@ -1,6 +1,6 @@
 //! What an OCI image contains, which advisories affect it, and whether policy allows that.
 //!
-//! The modules are in order: each imports only modules above it (`xtask/tests/tidy.rs`). Blank lines keep the order.
+//! The modules are in order: each imports only modules above it (`xtask/tests/tidy`). Blank lines keep the order.
 
 pub mod finding;
 

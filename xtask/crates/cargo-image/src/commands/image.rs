@@ -1,5 +1,9 @@
 //! `cargo xtask image`: from source to an OCI image layout.
 
+pub mod buildx_flags;
+mod outcome;
+mod plan;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,29 +11,25 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
+use self::buildx_flags::BuildxFlags;
 use super::build_flags::BuildFlags;
-use super::report::history::{self, Run};
 use super::version::fill_in;
 use crate::image::base::BaseName;
-use crate::image::buildx::{self, BaseArgument, CannotPull};
+use crate::image::buildx::CannotPull;
 use crate::image::docker::Docker;
 use crate::image::inputs::{Engine, ImageInputs, layout_dir};
 use crate::image::layer::Tree;
-use crate::image::report::{ImageReport, Row};
-use crate::image::verify::Verify;
-use crate::image::work::{ImageSetup, ImageStep, ImageWork};
+use crate::image::work::{ImageSetup, ImageWork};
 use cli_support::error::Fault;
-use cli_support::plan::Plan;
 use cli_support::process::{Cmd, find};
 use cli_support::threads::joined;
-use cli_support::time::{now, rfc3339};
-use cli_support::ui::{self, Ui};
+use cli_support::ui::Ui;
 use oci_image::archive;
 use oci_image::layout::{Layout, Lock};
 use oci_image::platform::{Platform, PlatformChoice};
-use rust_workspace::binary::{self, Build, Package, Target, Toolchain, Zig};
+use rust_workspace::binary::{self, Package, Target, Toolchain, Zig};
 use rust_workspace::git::GitSource;
-use rust_workspace::settings::{Buildx, CompileC, Secret, Settings, Workspace};
+use rust_workspace::settings::{CompileC, Settings, Workspace};
 use rust_workspace::tags::{Event, has_template, run_tag};
 
 /// Make the image: an OCI layout in target/image
@@ -83,48 +83,6 @@ pub struct Flags {
     buildx: BuildxFlags,
 }
 
-/// Overrides of `[buildx]` for one run.
-#[derive(Args, Debug, Default)]
-#[command(next_help_heading = "Docker buildx")]
-pub struct BuildxFlags {
-    /// The builder to use
-    #[arg(long, value_name = "NAME")]
-    builder: Option<String>,
-    /// The network of RUN steps: default, none, host
-    #[arg(long, value_name = "MODE", value_parser = rust_workspace::settings::NETWORKS)]
-    network: Option<String>,
-    /// A named context: NAME=docker-image://OTHER, NAME=DIR
-    #[arg(long, value_name = "NAME=VALUE")]
-    build_context: Vec<String>,
-    /// A secret by its source: id=NAME,src=FILE or id=NAME,env=VARIABLE
-    // Parsed by us: clap would repeat a secret that was given by its value.
-    #[arg(long, value_name = "SECRET")]
-    secret: Vec<String>,
-    /// Where cached steps come from
-    #[arg(long, value_name = "CACHE")]
-    cache_from: Vec<String>,
-    /// Where cached steps go
-    #[arg(long, value_name = "CACHE")]
-    cache_to: Vec<String>,
-}
-
-impl BuildxFlags {
-    /// The flags as they were given, for another call of this command.
-    pub fn arguments(&self) -> Vec<String> {
-        let several = [
-            ("--build-context", &self.build_context),
-            ("--secret", &self.secret),
-            ("--cache-from", &self.cache_from),
-            ("--cache-to", &self.cache_to),
-        ];
-        let once = [("--builder", &self.builder), ("--network", &self.network)];
-        let once = once.into_iter().flat_map(|(flag, value)| value.iter().map(move |value| (flag, value)));
-        let several =
-            several.into_iter().flat_map(|(flag, values)| values.iter().map(move |value| (flag, value)));
-        once.chain(several).flat_map(|(flag, value)| [flag.to_owned(), value.clone()]).collect()
-    }
-}
-
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum EngineFlag {
     /// buildx where Docker answers and there is a Dockerfile, else native
@@ -172,7 +130,9 @@ impl Flags {
             work = ImageWork::new(self.setup(&facts)?, facts.build_work())?;
             ran = self.plan(&facts)?.run(&mut work, ui);
         }
-        record(&facts, &work, ran.is_ok(), started)?;
+        if let Err(error) = outcome::record(&facts, &work, ran.is_ok(), started) {
+            ui.warn(&format!("the build is not in the history of cargo xtask report: {error:#}"));
+        }
         self.report(&facts, work, ran?, ui)
     }
 
@@ -312,7 +272,7 @@ impl Flags {
                 None => Ok(Engine::Native),
             };
         }
-        let options = self.buildx_options(&workspace.settings)?;
+        let options = self.buildx.over(&workspace.settings.buildx)?;
         let explicit = self.engine == EngineFlag::Buildx;
         let docker = match fs::read_to_string(workspace.root.join(&options.dockerfile)) {
             Err(_) => Docker::Unable(format!("{} does not exist", options.dockerfile)),
@@ -343,131 +303,6 @@ impl Flags {
         }
     }
 
-    fn buildx_options(&self, settings: &Settings) -> Result<Buildx, Fault> {
-        let mut options = settings.buildx.clone();
-        let flags = &self.buildx;
-        options.builder = flags.builder.clone().or(options.builder);
-        options.network = flags.network.clone().or(options.network);
-        for context in &flags.build_context {
-            let (name, value) = context.split_once('=').ok_or_else(|| {
-                Fault::usage(format!("--build-context '{context}' is not NAME=VALUE"))
-                    .hint("--build-context rust:1.95-slim-bookworm=docker-image://mirror.lan/rust:1.95")
-            })?;
-            options.contexts.insert(name.to_owned(), value.to_owned());
-        }
-        for secret in &flags.secret {
-            options
-                .secrets
-                .push(secret.parse::<Secret>().map_err(|what| Fault::usage(format!("--secret: {what}")))?);
-        }
-        options.cache_from.extend(flags.cache_from.iter().cloned());
-        options.cache_to.extend(flags.cache_to.iter().cloned());
-        Ok(options)
-    }
-
-    fn plan(&self, facts: &ImageInputs) -> Result<Plan<ImageStep>> {
-        let mut plan = Plan::new("image");
-        let settings = &facts.workspace.settings;
-        let base = self.base.as_deref().unwrap_or(&settings.base);
-        plan.step("base", format!("the base image: {base}"), [base], ImageStep::Base(facts.base.clone()));
-        match facts.engine {
-            Engine::Native => facts.build_work().plan(&mut plan, ImageStep::Build),
-            Engine::Buildx => self.plan_buildx(facts, &mut plan)?,
-        }
-        let content =
-            settings.files.iter().map(|file| file.source.clone()).chain([facts.package.binary.clone()]);
-        plan.step(
-            "layers",
-            "files and binary, sorted, with fixed owner, mode and time",
-            content,
-            ImageStep::Assemble,
-        );
-        let output = self.output(facts);
-        plan.step(
-            "layout",
-            format!("replace the image in {} atomically", output.display()),
-            ["layers"],
-            ImageStep::Write,
-        );
-        if self.pin {
-            let reason =
-                format!("write the base image with its digest into {}", rust_workspace::settings::file());
-            plan.step("pin", reason, ["base"], ImageStep::Pin(facts.workspace.root.clone()));
-        }
-        let budgets = settings.budgets;
-        if self.verify && (budgets.compressed.is_some() || budgets.seconds.is_some()) {
-            let reason = "check the budgets before the second build";
-            plan.step("budget", reason, ["layout"], ImageStep::Budget(budgets));
-        }
-        if self.verify {
-            let (verify, reason) =
-                (Self::verify(facts), "the same source in another folder must give the same bytes");
-            plan.step("verify", reason, ["source"], verify);
-        }
-        if let Some(path) = self.archive_path(facts) {
-            let reason = "an archive for docker load, podman load and skopeo";
-            plan.step("archive", reason, [output.display().to_string()], ImageStep::Archive(path));
-        }
-        if let (Some(loader), Some(path)) = (facts.loader, self.archive_path(facts)) {
-            let cmd = Cmd::new(loader).args(["load", "--input"]).arg(&path);
-            plan.step(
-                "load",
-                format!("load the image into {loader}"),
-                [path.display().to_string()],
-                ImageStep::Load(cmd),
-            );
-        }
-        Ok(plan)
-    }
-
-    fn plan_buildx(&self, facts: &ImageInputs, plan: &mut Plan<ImageStep>) -> Result<()> {
-        let options = self.buildx_options(&facts.workspace.settings)?;
-        let made = facts.package.target_dir.join("xtask").join("buildx.tar");
-        let base = match &facts.base {
-            BaseName::Scratch => BaseArgument::Name("scratch".to_owned()),
-            BaseName::Registry(reference) => BaseArgument::Name(reference.to_string()),
-            BaseName::Layout(dir, digest) => {
-                let layout = Layout::open(dir)?;
-                BaseArgument::Layout(
-                    dir.clone(),
-                    crate::image::base::top_of(&layout, digest.as_ref())?.digest,
-                )
-            }
-        };
-        let labels = facts.labels();
-        let request = buildx::Request {
-            root: &facts.workspace.root,
-            output: &made,
-            platforms: &facts.platforms,
-            options: &options,
-            labels: &labels,
-            epoch: facts.source.time,
-            base,
-        };
-        let inputs = [options.dockerfile.as_str(), "source"];
-        let mut reason = "the Dockerfile's build stage runs cargo xtask binary for each platform".to_owned();
-        if self.engine == EngineFlag::Auto {
-            reason.push_str("; if its images cannot be pulled, the native engine builds instead");
-        }
-        plan.step("buildx", reason, inputs, ImageStep::Buildx(buildx::command(&request), made.clone()));
-        let reason = "both engines must make the same image";
-        plan.step("import", reason, [made.display().to_string()], ImageStep::Import(made));
-        Ok(())
-    }
-
-    fn verify(facts: &ImageInputs) -> ImageStep {
-        let copy = facts.package.target_dir.join("xtask").join("verify-source");
-        let own = facts.build();
-        // Packages of the repository beside the workspace belong to the source.
-        let source = own.repository.clone().unwrap_or_else(|| facts.package.root.clone());
-        let root =
-            facts.package.root.strip_prefix(&source).map_or_else(|_| copy.clone(), |below| copy.join(below));
-        let repository = own.repository.as_ref().map(|_| copy.clone());
-        let build = Build { target_dir: root.join("target"), root, repository, ..own };
-        let command = build.command(&facts.targets, &facts.toolchain);
-        ImageStep::Verify(Verify { source, copy, build, command })
-    }
-
     fn output(&self, facts: &ImageInputs) -> PathBuf {
         self.output.clone().unwrap_or_else(|| layout_dir(&facts.package.target_dir))
     }
@@ -488,62 +323,4 @@ impl Flags {
             recipe: facts.recipe(),
         })
     }
-
-    fn report(
-        &self,
-        facts: &ImageInputs,
-        work: ImageWork,
-        steps: Vec<cli_support::plan::StepReport>,
-        ui: Ui,
-    ) -> Result<()> {
-        let settings = &facts.workspace.settings;
-        let Some(image) = work.image else { return Err(anyhow::anyhow!("no image was made")) };
-        let digest = image.digest;
-        let rows = image.platforms.into_iter();
-        let rows = rows.map(|made| Row::new(made, work.build_seconds, settings.budgets)).collect();
-        let mut report = ImageReport {
-            engine: facts.engine.name(),
-            reference: settings.repository.as_ref().map(|_| format!("{}@{digest}", facts.repository())),
-            layout: shown(&work.setup.output),
-            version: facts.version(),
-            steps,
-            ..ImageReport::new(digest, rows)
-        };
-        report.notes.splice(..0, work.build.notes);
-        report.notes.extend(facts.source.missing.as_ref().map(|why| {
-            format!(
-                "{why}: the image has no revision; its version is the crate's and its time is {}",
-                rfc3339(facts.source.time)
-            )
-        }));
-        report.notes.extend(facts.source.doubt().map(str::to_owned));
-        report.notes.extend(facts.source.dirt());
-        for note in &report.notes {
-            ui.warn(note);
-        }
-        if self.json {
-            ui::print(&format!("{:#}\n", serde_json::to_value(&report)?));
-        } else {
-            ui::print(&format!("\n{}\n{}  {}\n", report.table(), report.digest, report.layout));
-        }
-        let mut outputs = vec![("digest", report.digest.to_string())];
-        outputs.extend(report.reference.clone().map(|reference| ("reference", reference)));
-        ui::write_outputs(&report.markdown(), &outputs)?;
-        Ok(report.verdict()?)
-    }
-}
-
-/// Adds the build to the history that `cargo xtask report` shows.
-fn record(facts: &ImageInputs, work: &ImageWork, succeeded: bool, started: Instant) -> Result<()> {
-    let platforms = work.image.iter().flat_map(|image| &image.platforms);
-    let seconds = if succeeded { work.build_seconds } else { started.elapsed().as_secs_f64() };
-    let compressed_bytes = platforms.map(|made| made.compressed_bytes).max();
-    let run = Run { time: rfc3339(now()), succeeded, seconds, compressed_bytes };
-    history::add(&facts.package.target_dir, &run)
-}
-
-/// The path, relative to the current folder where possible.
-fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::change_a_line;
 use super::measure::{Candidate, Comparison, compare, table};
-use crate::commands::image::BuildxFlags;
+use crate::commands::image::buildx_flags::BuildxFlags;
 use crate::image::docker::Docker;
 use crate::image::verify::copy_source;
 use cli_support::files::remove_dir;

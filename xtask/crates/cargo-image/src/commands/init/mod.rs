@@ -17,6 +17,7 @@ use cli_support::ui::{self, Progress, Ui};
 use edit::{difference, with_alias, with_ignored};
 use rust_workspace::binary;
 use rust_workspace::git;
+use rust_workspace::settings::{Settings, Workspace};
 use settings::Choice;
 
 /// The library that a package with a program of its own for `cargo xtask` depends on.
@@ -84,7 +85,9 @@ impl Flags {
             }
         };
         let file = settings::place(&root);
-        if !root.join(file).is_file() {
+        if root.join(file).is_file() {
+            self.agrees_with(&Workspace::find()?.settings)?;
+        } else {
             let choice = Choice::of(
                 &metadata,
                 self.package.as_deref(),
@@ -155,6 +158,29 @@ fn read(root: &Path, path: &str) -> Result<Option<String>> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| path.to_owned()),
+    }
+}
+
+impl Flags {
+    /// An error if a flag says something else than the settings that are there: `init` does not change them.
+    fn agrees_with(&self, settings: &Settings) -> Result<(), Fault> {
+        let package = Some(&settings.package);
+        let values = [
+            ("package", &self.package, package),
+            ("binary", &self.binary, settings.binary.as_ref()),
+            ("repository", &self.repository, settings.repository.as_ref()),
+        ];
+        for (key, flag, found) in values {
+            if let Some(flag) = flag
+                && found != Some(flag)
+            {
+                let there = found.map_or_else(|| "none".to_owned(), |found| format!("'{found}'"));
+                return Err(Fault::usage(format!("--{key} is '{flag}', but the settings have {there}"))
+                    .at(rust_workspace::settings::file())
+                    .hint(format!("init keeps settings that are there: change {key} in that file")));
+            }
+        }
+        Ok(())
     }
 }
 

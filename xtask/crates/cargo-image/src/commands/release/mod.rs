@@ -170,7 +170,9 @@ fn check(root: &Path, source: &GitSource) -> Result<String> {
     if source.dirty {
         let files = git::command(root).args(["status", "--porcelain"]).read()?;
         let what = format!("release: files differ from the commit:\n{files}");
-        return Err(Fault::gate(what).hint("commit them, or remove them with git stash").into());
+        return Err(Fault::gate(what)
+            .hint("commit them, or put them aside: git stash --include-untracked")
+            .into());
     }
     if let Some(doubt) = source.doubt() {
         return Err(Fault::gate(format!("release: {doubt}")).into());

@@ -36,7 +36,7 @@ pub fn add(target_dir: &Path, run: &Run) -> Result<()> {
         fs::create_dir_all(folder).with_context(at)?;
     }
     let line = format!("{}\n", serde_json::to_string(run)?);
-    // One write for a line: builds in other target folders have files of their own.
+    // One write for each line: builds that end at the same time do not mix their lines.
     OpenOptions::new()
         .create(true)
         .append(true)

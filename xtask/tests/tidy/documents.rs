@@ -1,0 +1,97 @@
+//! Rules of the documents.
+
+use std::fs;
+
+use super::{files, root};
+
+/// Words that hide what a sentence means. CONTRIBUTING.md has the terms to use.
+#[test]
+fn documents_use_plain_words() {
+    const WORDS: [&str; 12] = [
+        "thereof",
+        "nobody knows",
+        "nobody hears",
+        "gate said no",
+        "gate says no",
+        "mended",
+        "stands on",
+        "stand on itself",
+        "held against",
+        "that which",
+        "what came of",
+        "goes by the name",
+    ];
+    const FOLDERS: [&str; 6] = ["xtask/src", "xtask/crates", "xtask/tests/it", "gateway", "docs", ".github"];
+    const FILES: [&str; 4] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "xtask/image.toml"];
+    let mut texts: Vec<_> = FILES.iter().map(|file| root().join(file)).collect();
+    for folder in FOLDERS {
+        files(&root().join(folder), &[".rs", ".md", ".yml", ".toml"], &mut texts);
+    }
+    let mut found = Vec::new();
+    for path in texts {
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let lower = line.to_lowercase();
+            let words = WORDS.iter().filter(|word| lower.contains(*word));
+            found.extend(words.map(|word| format!("{}:{}: '{word}'", path.display(), number + 1)));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_index_lists_every_document() {
+    let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    let mut documents = Vec::new();
+    files(&root().join("docs"), &[".md"], &mut documents);
+    for document in documents {
+        let name = document.file_name().unwrap().to_string_lossy().into_owned();
+        let listed = name == "README.md" || index.contains(&format!("({name})"));
+        assert!(listed, "docs/README.md does not list {name}");
+    }
+}
+
+/// What both READMEs must say: code between backquotes, lines of code blocks other than diagrams, and numbers.
+fn facts_of(readme: &str) -> Vec<String> {
+    let mut facts = Vec::new();
+    let mut block = None;
+    for line in readme.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            block = if block.is_none() { Some(language) } else { None };
+            continue;
+        }
+        match block {
+            Some("mermaid") => {}
+            Some(_) => facts.push(line.to_owned()),
+            None => {
+                facts.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+                let numbers = line.split(|letter: char| !letter.is_ascii_digit());
+                facts.extend(numbers.filter(|number| !number.is_empty()).map(str::to_owned));
+            }
+        }
+    }
+    facts.sort();
+    facts
+}
+
+#[test]
+fn both_readmes_have_the_same_commands_and_numbers() {
+    let read = |name: &str| facts_of(&fs::read_to_string(root().join(name)).unwrap());
+    assert_eq!(read("README.md"), read("README.zh-CN.md"));
+}
+
+#[test]
+fn links_in_documents_have_a_target() {
+    let mut documents = Vec::new();
+    files(root(), &[".md"], &mut documents);
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap();
+            if path.is_empty() || path.contains("://") || path.starts_with("mailto:") {
+                continue;
+            }
+            assert!(document.parent().unwrap().join(path).exists(), "{}: {link}", document.display());
+        }
+    }
+}
