@@ -81,7 +81,7 @@ impl Failure for ClientFault {
 
 /// A request that the settings of its route turn away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct PolicyRefusal {
     /// The status.
     pub status: StatusCode,
     /// A fixed word for logs and metric labels.
@@ -92,15 +92,15 @@ pub struct Refusal {
     pub retry_after: Option<u64>,
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for PolicyRefusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.public)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for PolicyRefusal {}
 
-impl Failure for Refusal {
+impl Failure for PolicyRefusal {
     fn origin(&self) -> Source {
         Source::Downstream
     }

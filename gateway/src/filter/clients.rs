@@ -4,10 +4,10 @@ use http::StatusCode;
 
 use super::{Filter, Phase, Verdict};
 use crate::exchange::Exchange;
-use crate::exchange::fault::Refusal;
+use crate::exchange::fault::PolicyRefusal;
 use crate::settings::ClientNetworks;
 
-const DENIED: Refusal = Refusal {
+const DENIED: PolicyRefusal = PolicyRefusal {
     status: StatusCode::FORBIDDEN,
     reason: "client_network",
     public: "Requests from this address are not allowed.",
@@ -32,7 +32,7 @@ impl Filter for Addresses {
     }
 }
 
-/// Whether the client of this address may send requests. One without an address may not.
+/// Whether a client with this address may send requests. A client without an address may not.
 fn may(networks: &ClientNetworks, client: &str) -> bool {
     let Ok(address) = client.parse() else { return false };
     let is_in = |list: &[crate::settings::network::Network]| list.iter().any(|one| one.contains(address));

@@ -17,7 +17,7 @@ use crate::settings;
 pub struct Compression(pub settings::Compression);
 
 impl Compression {
-    /// Whether a response would be compressed for a client that likes it.
+    /// Whether a response can be compressed, whatever the client accepts.
     fn fits(&self, request: &Fields, response: &Response) -> bool {
         let fields = &response.fields;
         let has = |name: &[u8]| fields.named(name).next().is_some();
@@ -48,7 +48,7 @@ impl Compression {
     fn is_listed(&self, kind: &[u8]) -> bool {
         let essence = trim_ows(kind.split(|&byte| byte == b';').next().unwrap_or_default());
         let Ok(essence) = std::str::from_utf8(essence).map(str::to_ascii_lowercase) else { return false };
-        // Its messages say themselves whether they are compressed.
+        // gRPC messages have their own compression flag.
         if essence.starts_with("application/grpc") {
             return false;
         }
@@ -106,7 +106,7 @@ impl Filter for Compression {
         vary(&mut response.fields, b"Accept-Encoding");
         let Some(coding) = choose(request.fields.named(b"accept-encoding"), &self.0.codings) else { return };
         let fields = &mut response.fields;
-        // They speak of bytes that the client does not get.
+        // These fields describe the unencoded bytes.
         for name in [&b"accept-ranges"[..], b"content-md5", b"content-digest", b"repr-digest", b"digest"] {
             fields.remove_named(name);
         }

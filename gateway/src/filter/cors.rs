@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::{Answer, Filter, Phase, Verdict};
 use crate::exchange::Exchange;
-use crate::exchange::fault::Refusal;
+use crate::exchange::fault::PolicyRefusal;
 use crate::http::fields::Fields;
 use crate::http::token::{is_token, list};
 use crate::settings::{self, Origin};
@@ -61,7 +61,7 @@ impl Cors {
         })
     }
 
-    /// What a preflight asks for and may not have.
+    /// What a preflight asks for and the settings do not allow.
     fn judge(&self, origin: Option<&[u8]>, fields: &Fields) -> Result<(), (&'static str, &'static str)> {
         if origin.is_none() {
             return Err(("cors_origin", "Requests from this origin are not allowed."));
@@ -135,7 +135,7 @@ impl Filter for Cors {
             Some(Ok(answer)) => Verdict::Answer(answer),
             Some(Err((reason, public))) => {
                 let status = StatusCode::FORBIDDEN;
-                Verdict::Refuse(Box::new(Refusal { status, reason, public, retry_after: None }))
+                Verdict::Refuse(Box::new(PolicyRefusal { status, reason, public, retry_after: None }))
             }
         }
     }

@@ -1,10 +1,10 @@
-//! A route that is out of service for the time being.
+//! Maintenance mode of a route.
 
 use http::StatusCode;
 
 use super::{Answer, Filter, Phase, Verdict};
 use crate::exchange::Exchange;
-use crate::exchange::fault::Refusal;
+use crate::exchange::fault::PolicyRefusal;
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
 use crate::settings;
@@ -34,7 +34,7 @@ impl Filter for Maintenance {
         if client.is_ok_and(|client| self.0.exempt.iter().any(|network| network.contains(client))) {
             return Verdict::Continue;
         }
-        let refused = Refusal {
+        let refused = PolicyRefusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
             reason: "maintenance",
             public: "The service is down for maintenance.",

@@ -1,4 +1,4 @@
-//! A worker's connections to a store, and which of its servers is asked.
+//! A worker's connections to a store, and the choice of the server.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::endpoint::Address;
 const MAX_SENDS: usize = 5;
 /// The most servers of a cluster.
 const MAX_NODES: usize = 1000;
-/// The shortest time between two questions which server has which slots.
+/// The shortest time between two reads of the slot table.
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// The clients of one worker, by store.
@@ -39,7 +39,7 @@ impl Clients {
         client
     }
 
-    /// Closes connections to stores that are in no snapshot any more.
+    /// Closes connections to stores that are in no snapshot.
     pub fn sweep(&self) {
         self.0.borrow_mut().retain(|client| client.store.strong_count() > 0);
     }
@@ -120,7 +120,7 @@ impl Client {
                 whole = true;
             } else {
                 if error.starts_with("READONLY") {
-                    // It is a replica now; its name may lead to another server.
+                    // It has become a replica; its name may resolve to another server.
                     node.close();
                 }
                 break;
@@ -133,7 +133,7 @@ impl Client {
         self.nodes.borrow().get(usize::from(place)).cloned().ok_or(StoreError::Unavailable)
     }
 
-    /// The server of a slot, or any one that seems to work.
+    /// The server of a slot, or any server whose last connection did not fail.
     fn node_of(&self, slot: usize) -> Result<Rc<Node>, StoreError> {
         let known = self.slots.borrow().get(slot).copied().flatten();
         if let Some(place) = known {
@@ -170,14 +170,14 @@ impl Client {
         }
     }
 
-    /// The server of this slot does not answer: another one is asked who has it now.
+    /// Asks another server for the slot table, because the server of this slot does not answer.
     fn forget(&self, slot: usize) {
         if let Some(place) = self.slots.borrow_mut().get_mut(slot) {
             *place = None;
         }
     }
 
-    /// Asks a server which one has which slots, beside the requests.
+    /// Reads the slot table from a server, in a task of its own.
     fn refresh(self: &Rc<Self>, store: &Arc<Store>, node: Rc<Node>) {
         if self.refreshed.get().is_some_and(|last| last.elapsed() < REFRESH) {
             return;
@@ -198,7 +198,7 @@ impl Client {
     }
 }
 
-/// Appends a call of a script: by its hash, or as a whole for a server that does not know it.
+/// Appends a call of a script: EVALSHA, or EVAL for a server that has not loaded it.
 fn write(out: &mut Vec<u8>, script: &Script, whole: bool, key: &[u8], arguments: &[u64]) {
     let texts: Vec<String> = arguments.iter().map(u64::to_string).collect();
     let call: [&[u8]; 2] =

@@ -1,7 +1,7 @@
 //! A connection on which commands are sent without waiting for the replies to those before.
 //!
 //! One task writes and reads. Commands that come together are written together. Replies come in the order
-//! of the commands; one for a command that nobody waits for any more is thrown away.
+//! of the commands; a reply to a command whose request has ended is dropped.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -36,11 +36,11 @@ const READ: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Connection(Rc<Shared>);
 
-/// What the task and those who send have in common.
+/// The state that the task shares with the senders.
 #[derive(Debug, Default)]
 struct Shared {
     out: RefCell<Vec<u8>>,
-    /// Who waits for a reply, and since when; in the order of the commands.
+    /// The commands without a reply, oldest first, each with its start.
     waiting: RefCell<VecDeque<(Option<Sender<Reply>>, Instant)>>,
     /// Of the task.
     waker: RefCell<Option<Waker>>,
@@ -49,7 +49,7 @@ struct Shared {
 }
 
 impl Connection {
-    /// Begins to connect. Commands can be sent from now on.
+    /// Begins to connect. Commands are accepted at once and sent after the login.
     pub fn open(store: &Arc<Store>, address: &Address) -> Self {
         let shared = Rc::new(Shared::default());
         let (store, address) = (Arc::downgrade(store), address.clone());
@@ -61,7 +61,7 @@ impl Connection {
                 Ok(stream) => {
                     store.connected();
                     task.opened.set(true);
-                    // The store may go while its connection waits for work.
+                    // The task must not keep the store alive while it is idle.
                     let store = Arc::downgrade(&store);
                     let ended = task.run(stream).await;
                     store.upgrade().zip(ended.err())
@@ -81,7 +81,7 @@ impl Connection {
         self.0.closed.get()
     }
 
-    /// Whether the server took the login.
+    /// Whether the server accepted the login.
     pub fn was_opened(&self) -> bool {
         self.0.opened.get()
     }
@@ -121,7 +121,7 @@ impl Connection {
         }
     }
 
-    /// Ends it.
+    /// Closes the connection.
     pub fn close(&self) {
         self.0.closed.set(true);
         self.0.wake();
@@ -141,7 +141,7 @@ impl Shared {
         }
     }
 
-    /// Nothing is sent any more; who waits learns it.
+    /// Marks the connection as ended, and fails the waiting commands.
     fn end(&self) {
         self.closed.set(true);
         self.waiting.borrow_mut().clear();
@@ -203,7 +203,7 @@ impl Shared {
             let next = self.waiting.borrow_mut().pop_front();
             let (sender, _) = next.ok_or("it replies without a command")?;
             if let Some(sender) = sender {
-                // Who waited may have gone.
+                // The request may have ended.
                 let _ = sender.send(reply);
             }
         }
@@ -212,7 +212,7 @@ impl Shared {
     }
 }
 
-/// Reads what is there, at least one byte.
+/// Reads at least one byte.
 fn poll_read(cx: &mut Context<'_>, stream: &mut Stream, input: &mut Vec<u8>) -> Poll<io::Result<()>> {
     let begin = input.len();
     input.resize(begin + READ, 0);

@@ -5,9 +5,9 @@ use std::fmt;
 /// A store gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
-    /// There was none in time.
+    /// No answer came within the timeout.
     Timeout,
-    /// There is no connection, or it broke.
+    /// The connection could not be opened, or it broke.
     Unavailable,
     /// The server refused the command.
     Refused(String),

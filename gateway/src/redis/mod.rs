@@ -3,8 +3,8 @@
 //! A worker has one connection to each server and sends all its commands on it without waiting for the
 //! replies before. Nothing is shared between workers but the [`Store`], which holds the settings.
 //!
-//! A server that is part of a cluster says so by redirecting (`MOVED`, `ASK`), which is followed; no
-//! setting tells of it.
+//! A server that is part of a cluster says so by redirecting (`MOVED`, `ASK`), which the client
+//! follows; there is no setting for it.
 
 mod client;
 mod connection;

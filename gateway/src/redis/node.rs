@@ -1,4 +1,4 @@
-//! One server, to which there is a connection when it is needed.
+//! One server, with a connection that is opened when it is needed.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A server.
 #[derive(Debug)]
 pub struct Node {
-    /// Where it is reached.
+    /// Its address.
     pub address: Address,
     connection: RefCell<Option<Connection>>,
     /// Not before then a connection is opened, and the pause after that.
@@ -27,13 +27,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// A server to which there is no connection.
+    /// A server without a connection.
     pub fn new(address: Address) -> Self {
         Self { address, connection: RefCell::default(), pause: Cell::default() }
     }
 
     /// Sends a command, on a new connection if there is none; none if that failed a short time ago, or the
-    /// server is silent. `asking` says to a server of a cluster that a slot is on its way to it.
+    /// server is silent. `asking` sends `ASKING` first: the slot is being moved to this server.
     pub fn send(
         &self,
         store: &Arc<Store>,
@@ -65,7 +65,7 @@ impl Node {
         self.pause.get().is_some_and(|(until, _)| Instant::now() < until)
     }
 
-    /// Ends its connection.
+    /// Closes its connection.
     pub fn close(&self) {
         self.connection.take();
     }

@@ -1,4 +1,4 @@
-//! The protocol RESP2: commands are lists of texts, replies are one of five kinds.
+//! The protocol RESP2: commands are lists of strings, replies have five types.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use std::io::Write;
 const MAX_TEXT: usize = 64 << 10;
 /// The most elements of a list; the slots of a cluster come as one of at most 16384.
 const MAX_ELEMENTS: usize = 16_384;
-/// How deep lists may stand in lists.
+/// The deepest nesting of lists.
 const MAX_DEPTH: usize = 8;
 
 /// A reply.
@@ -24,7 +24,7 @@ pub enum Reply {
     List(Vec<Self>),
 }
 
-/// What came is no reply.
+/// The bytes are not a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -39,11 +39,11 @@ pub fn write(out: &mut Vec<u8>, words: &[&[u8]]) {
     }
 }
 
-/// The reply at the begin of `bytes` and its length; none while it is not whole.
+/// The reply at the start of `bytes` and its length; none while it is incomplete.
 ///
 /// # Errors
 ///
-/// It is none, or larger than a reply may be.
+/// The bytes are not a reply, or the reply is over a limit.
 pub fn read(bytes: &[u8]) -> Result<Option<(Reply, usize)>, Malformed> {
     let mut reader = Reader { bytes, at: 0 };
     Ok(reader.reply(0)?.map(|reply| (reply, reader.at)))
@@ -108,7 +108,7 @@ fn number(digits: &[u8]) -> Result<i64, Malformed> {
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(Malformed)
 }
 
-/// A length; none for -1, which stands for nothing.
+/// A length; none for -1, which is null.
 fn length(digits: &[u8], most: usize) -> Result<Option<usize>, Malformed> {
     match number(digits)? {
         -1 => Ok(None),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// A script in Lua, with the hash by which a server knows it.
+/// A script in Lua with its hash, which EVALSHA takes.
 #[derive(Debug)]
 pub struct Script {
     /// The script.
@@ -12,7 +12,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// A script of which no server need know yet.
+    /// A script that no server has loaded yet.
     pub fn new(text: &'static str) -> Self {
         let digest = sha1_smol::Sha1::from(text).digest().bytes();
         let hash = digest.iter().fold(String::new(), |mut hash, byte| {

@@ -5,8 +5,8 @@ use super::resp::Reply;
 /// The number of slots.
 pub const SLOTS: usize = 16_384;
 
-/// The slot of a key: of what stands in its first braces, if anything does, so that keys with the same
-/// text there are on the same server.
+/// The slot of a key: that of its hash tag, the text in the first braces, if there is one. Keys with the same hash
+/// tag are on the same server.
 pub fn slot(key: &[u8]) -> usize {
     let tag = memchr::memchr(b'{', key).and_then(|open| {
         let rest = &key[open + 1..];
@@ -28,9 +28,9 @@ fn crc16(bytes: &[u8]) -> u16 {
 /// A redirection: `MOVED SLOT HOST:PORT` or `ASK SLOT HOST:PORT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Redirection<'t> {
-    /// Only this command goes there, behind `ASKING`; otherwise all of the slot.
+    /// Whether only this command is sent there, after `ASKING`; otherwise the whole slot has moved.
     pub once: bool,
-    /// The host; empty where it is that of the server that said so.
+    /// The host; empty for the server that sent this.
     pub host: &'t str,
     /// The port.
     pub port: u16,
@@ -57,13 +57,13 @@ pub struct Range {
     pub first: usize,
     /// The last slot.
     pub last: usize,
-    /// The host; empty where it is that of the server that said so.
+    /// The host; empty for the server that sent this.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-/// Reads the reply to `CLUSTER SLOTS`. What is not understood is left out.
+/// Reads the reply to `CLUSTER SLOTS`. Malformed entries are left out.
 pub fn ranges(reply: &Reply) -> Vec<Range> {
     let Reply::List(list) = reply else { return Vec::new() };
     list.iter().filter_map(range).collect()

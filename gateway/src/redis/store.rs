@@ -11,7 +11,7 @@ use crate::endpoint::Address;
 use crate::observe::counter::{PerWorker, StoreRequests};
 use crate::observe::stderr::say;
 
-/// What the settings say of a store.
+/// The settings of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
     /// Its name.
@@ -20,13 +20,13 @@ pub struct StoreConfig {
     pub servers: Vec<Address>,
     /// TLS, if it speaks it.
     pub tls: Option<ClientTlsConfig>,
-    /// Who the gateway is to it.
+    /// The login.
     pub credentials: Option<Credentials>,
     /// The number of its database.
     pub database: u32,
     /// The longest time that a request waits for it.
     pub timeout: Duration,
-    /// What all keys begin with.
+    /// The prefix of all keys.
     pub prefix: String,
 }
 
@@ -51,14 +51,14 @@ pub struct Store {
     /// Its settings.
     pub config: StoreConfig,
     pub(super) dialing: DialSettings,
-    /// What is counted of it.
+    /// Its counters.
     pub counters: Arc<PerWorker<StoreRequests>>,
     /// Its last connection failed.
     failing: AtomicBool,
 }
 
 impl Store {
-    /// A store to which there is no connection yet.
+    /// A store without a connection.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Store {
         self.config == other.config && same_tls
     }
 
-    /// Says that a connection failed, unless the one before did too.
+    /// Logs that a connection failed, unless the one before failed too.
     pub(super) fn failed(&self, why: &str) {
         if !self.failing.swap(true, Ordering::Relaxed) {
             let name = &self.config.name;
@@ -91,7 +91,7 @@ impl Store {
         }
     }
 
-    /// Says that there is a connection again.
+    /// Logs that there is a connection again.
     pub(super) fn connected(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
             say(format_args!("store '{}': connected again", self.config.name));

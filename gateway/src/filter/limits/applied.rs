@@ -1,4 +1,4 @@
-//! A limit of a route: by what it counts a request, and what clients are told of it.
+//! A limit of a route: its key, and the fields that tell clients about it.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr};

@@ -104,7 +104,7 @@ fn ask(all: &Arc<[Applied]>, number: usize, end: usize, question: Question, work
     })
 }
 
-/// Goes by the answer of a store; gives the refusal, if it is one.
+/// Applies the answer of a store. Returns the refusal, if it is one.
 fn decide(
     all: &[Applied],
     number: usize,
