@@ -60,7 +60,12 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
             exchange.parameters = parameters;
             route
         }
-        Err(refused) => return Box::pin(answer::failure(exchange, down, &[], &refused)).await,
+        Err(refused) => {
+            if let Some(traces) = &snapshot.unrouted_traces {
+                exchange.begin_trace(traces);
+            }
+            return Box::pin(answer::failure(exchange, down, &[], &refused)).await;
+        }
     };
     exchange.set_route(&route.name, &route.counters, &route.log_rates);
     if let Some(traces) = &route.traces {

@@ -62,6 +62,8 @@ pub struct Snapshot {
     pub stores: Stores,
     /// Where traces go.
     pub tracer: Option<Arc<Tracer>>,
+    /// The traces of requests without a route.
+    pub unrouted_traces: Option<RouteTraces>,
     /// How the gateway stops.
     pub stop: Stop,
     table: Table<Arc<Route>>,
@@ -234,6 +236,9 @@ impl Snapshot {
             upstreams: all,
             authenticators,
             stores,
+            unrouted_traces: tracer
+                .as_ref()
+                .map(|tracer| RouteTraces { tracer: Arc::clone(tracer), pattern: None }),
             tracer,
         }
     }
@@ -308,9 +313,10 @@ impl Route {
             name: route.name.clone(),
             counters: process.metrics.route(&route.name),
             log_rates: log.rates(&route.name),
-            traces: tracer
-                .filter(|_| route.traces)
-                .map(|tracer| RouteTraces { tracer: Arc::clone(tracer), pattern: route.path.to_string() }),
+            traces: tracer.filter(|_| route.traces).map(|tracer| RouteTraces {
+                tracer: Arc::clone(tracer),
+                pattern: Some(route.path.to_string()),
+            }),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,

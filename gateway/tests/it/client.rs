@@ -1,7 +1,9 @@
 //! A client of HTTP/1 that writes exactly the bytes it is given.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::gateway::PATIENCE;
 
@@ -50,6 +52,14 @@ pub fn get(address: SocketAddr, path: &str) -> Answer {
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
         Self::of(TcpStream::connect(address).expect("a listening server"))
+    }
+
+    /// A connection from another address of this machine.
+    pub fn from(own: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((own, 0)).into()).expect("an address of the loopback");
+        socket.connect(&address.into()).expect("a listening server");
+        Self::of(socket.into())
     }
 
     /// A connection made elsewhere.

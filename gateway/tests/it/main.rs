@@ -36,4 +36,5 @@ mod strict;
 mod tls;
 mod traces;
 mod tunnel;
+mod tutorial;
 mod websocket;
