@@ -33,6 +33,7 @@ mod reload;
 mod schema;
 mod shared_limits;
 mod strict;
+mod takeover;
 mod tls;
 mod traces;
 mod tunnel;
