@@ -4,6 +4,7 @@
 
 pub mod fault_proxy;
 pub mod forge;
+pub mod github;
 mod have;
 mod image;
 pub mod live;
