@@ -41,7 +41,7 @@ use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
 use crate::trace::{RouteTraces, Tracer};
 use crate::upstream::Upstream;
-pub use current::{Current, Held};
+pub use current::{Current, WorkerSnapshot};
 pub use process::Process;
 
 /// Settings in force.
