@@ -19,6 +19,7 @@ use crate::image::buildx::CannotPull;
 use crate::image::docker::Docker;
 use crate::image::inputs::{Engine, ImageInputs, layout_dir};
 use crate::image::layer::Tree;
+use crate::image::system_files::system_files;
 use crate::image::work::{ImageSetup, ImageWork};
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, find};
@@ -217,7 +218,16 @@ impl Flags {
 
     /// Reports errors that do not need a build to be found.
     fn check(&self, inputs: &ImageInputs, setup: &ImageSetup) -> Result<()> {
-        setup.files.leaves_room_for(&setup.path)?;
+        for tree in [&setup.system, &setup.files] {
+            tree.leaves_room_for(&setup.path, "the binary")?;
+        }
+        for (path, _) in setup.system.files() {
+            setup.files.leaves_room_for(&format!("/{path}"), "the file of [container]")?;
+        }
+        if inputs.workspace.settings.container.tmp && inputs.base != BaseName::Scratch {
+            let what = "[container] tmp is for base = \"scratch\": a base image has its own /tmp";
+            return Err(Fault::usage(what).at(rust_workspace::settings::file()).into());
+        }
         if inputs.base == BaseName::Scratch
             && let Some(check) = &inputs.workspace.settings.container.healthcheck
             && let Some(program) = check.command.first()
@@ -319,6 +329,7 @@ impl Flags {
             output: self.output(inputs),
             platforms: inputs.platforms.clone(),
             path: inputs.binary_path(),
+            system: system_files(&settings.container)?,
             files: Tree::of_settings(&inputs.workspace.root, &settings.files)?,
             recipe: inputs.recipe(),
         })
