@@ -5,6 +5,7 @@
 pub mod bundles;
 pub mod fault_proxy;
 pub mod forge;
+pub mod github;
 mod have;
 mod image;
 pub mod live;

@@ -7,7 +7,7 @@ use semver::Version;
 
 use super::image_version::image_version;
 use super::report::TagState;
-use super::tag_guard::Hold;
+use super::tag_guard::TagHold;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::threads::joined;
@@ -149,17 +149,17 @@ pub fn forward(
                 if let Some(named) =
                     named.filter(|named| named > version && tag.motion.covers(&tag.name, named))
                 {
-                    return Ok(TagState::Left(Hold::Image(named)));
+                    return Ok(TagState::Left(TagHold::Image(named)));
                 }
                 client.put_manifest(at, tagged.bytes, tagged.media_type)?;
                 state = if current.is_some() { TagState::Moved } else { TagState::Created };
             }
             // The present tag was a choice, perhaps a rollback; only a write of this run is undone.
             (Some(Rival { version, name, .. }), _) if !wrote => {
-                return Ok(TagState::Left(Hold::Tag(name, version)));
+                return Ok(TagState::Left(TagHold::Tag(name, version)));
             }
             (Some(Rival { version, name, digest }), current) => {
-                state = TagState::Left(Hold::Tag(name, version));
+                state = TagState::Left(TagHold::Tag(name, version));
                 if current == Some(digest) {
                     return Ok(state);
                 }
@@ -199,7 +199,7 @@ fn by_image(
     };
     match image_version(client, at, &digest)?.filter(|named| tag.motion.covers(&tag.name, named)) {
         None => Ok(TagState::Undecided),
-        Some(named) if named > *version => Ok(TagState::Left(Hold::Image(named))),
+        Some(named) if named > *version => Ok(TagState::Left(TagHold::Image(named))),
         Some(_) => {
             client.put_manifest(at, tagged.bytes, tagged.media_type)?;
             check_put(client, at, &tagged.digest)?;
