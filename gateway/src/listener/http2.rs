@@ -21,7 +21,7 @@ use crate::net::Stream;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::{self, answer};
 use crate::settings::Listener;
-use crate::snapshot::{Current, Held};
+use crate::snapshot::{Current, WorkerSnapshot};
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
@@ -101,7 +101,12 @@ struct Client {
     is_tunnel: bool,
 }
 
-async fn serve_stream(worker: Rc<Worker>, snapshot: Rc<Held>, peer: Rc<Peer>, incoming: http2::Request) {
+async fn serve_stream(
+    worker: Rc<Worker>,
+    snapshot: Rc<WorkerSnapshot>,
+    peer: Rc<Peer>,
+    incoming: http2::Request,
+) {
     let http2::Request { head, refused, stream } = incoming;
     let mut client = Client {
         body: Body::new(stream),

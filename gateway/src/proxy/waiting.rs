@@ -82,7 +82,7 @@ impl Waiting {
                     return Poll::Ready(Err(NoResponse { failed, broke: silent, unsent: false, outcome }));
                 }
                 Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                    if is_switching(exchange, forwarding.said) {
+                    if is_switching(exchange, forwarding.hop_options) {
                         return Poll::Ready(Ok(head));
                     }
                     return Poll::Ready(Err(malformed("it switches protocols unasked")));

@@ -31,9 +31,9 @@ pub struct Upstream {
     /// Its settings.
     pub settings: settings::Upstream,
     /// Its counters.
-    pub counters: Arc<PerWorker<Attempts>>,
+    pub counters: PerWorker<Attempts>,
     /// The counters of its endpoints, in the order of the cluster.
-    pub tries: Vec<Arc<PerWorker<Tries>>>,
+    pub tries: Vec<PerWorker<Tries>>,
     /// What the heads of its responses may measure.
     pub limits: HeadLimits,
     /// Its endpoints and their health.
