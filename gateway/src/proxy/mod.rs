@@ -92,8 +92,8 @@ async fn run<'s, D: Downstream>(
     route: &'s crate::snapshot::Route,
     down: &mut D,
 ) -> Result<(), Failed> {
-    let mut said = hop::strip(&mut exchange.request.fields)?;
-    said.websocket |= exchange.request.connect.is_some();
+    let mut hop_options = hop::strip(&mut exchange.request.fields)?;
+    hop_options.websocket |= exchange.request.connect.is_some();
     expectations(exchange.request)?;
     if exchange.request.method == Method::OPTIONS
         && let Some(answer) = max_forwards(&mut exchange.request.fields)?
@@ -122,7 +122,7 @@ async fn run<'s, D: Downstream>(
         }
     }
     match &route.action {
-        Action::Forward(forward) => forward::forward(exchange, route, forward, said, down).await,
+        Action::Forward(forward) => forward::forward(exchange, route, forward, hop_options, down).await,
         Action::Redirect(redirect) => {
             let answer = redirect.answer(exchange)?;
             Box::pin(answer::send(exchange, down, &route.filters, answer)).await;

@@ -56,7 +56,7 @@ pub struct Tracer {
     /// Its settings.
     pub config: TracerConfig,
     /// What became of spans.
-    pub counters: Arc<PerWorker<Traces>>,
+    pub counters: PerWorker<Traces>,
     service: Service,
     fields: Fields,
     /// The last batch was not taken.
@@ -91,7 +91,7 @@ impl Tracer {
     pub fn new(
         config: TracerConfig,
         resolver: &Arc<Resolver>,
-        counters: Arc<PerWorker<Traces>>,
+        counters: PerWorker<Traces>,
     ) -> Result<Self, Vec<ClientTlsError>> {
         let service = Service::new(config.url.clone(), config.ca.clone(), resolver)?;
         let mut fields = Fields::new();

@@ -64,9 +64,9 @@ pub struct Worker {
     /// The counters of the process.
     pub metrics: Arc<Metrics>,
     /// Requests that have not ended.
-    pub in_flight: Arc<PerWorker<InFlight>>,
+    pub in_flight: PerWorker<InFlight>,
     /// Requests that found no route.
-    pub unrouted: Arc<PerWorker<Requests>>,
+    pub unrouted: PerWorker<Requests>,
     ticks: Cell<u64>,
     random: Cell<u64>,
     draining: Cell<bool>,

@@ -125,6 +125,13 @@ impl Client {
         std::mem::take(&mut self.held)
     }
 
+    /// Everything up to the reset of the connection.
+    pub fn until_reset(&mut self) -> Vec<u8> {
+        let ended = self.stream.read_to_end(&mut self.held);
+        assert_eq!(ended.map_err(|error| error.kind()), Err(std::io::ErrorKind::ConnectionReset));
+        std::mem::take(&mut self.held)
+    }
+
     fn receive(&mut self) -> bool {
         let mut bytes = [0; 4096];
         match self.stream.read(&mut bytes) {

@@ -2,6 +2,7 @@
 //! both cores busy to its end.
 
 mod advisories;
+mod assets;
 mod base;
 mod commands_reference;
 mod diagrams;

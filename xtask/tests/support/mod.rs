@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod bundles;
 pub mod fault_proxy;
 pub mod forge;
+pub mod github;
 mod have;
 mod image;
 pub mod live;

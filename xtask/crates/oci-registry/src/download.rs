@@ -3,12 +3,10 @@
 use std::fmt;
 
 use anyhow::Result;
-use ureq::http::header::{HeaderName, HeaderValue};
 use ureq::http::{Method, Uri};
 
 use super::reference::is_loopback;
 use super::retry::{Policy, RequestError, SystemClock, Transient};
-use super::secret::Secret;
 use super::url;
 use super::wire::{Ask, Payload, Redirects, Timeouts, Wire};
 use cli_support::error::Fault;
@@ -34,35 +32,6 @@ impl Downloads {
     /// The same for a server that is given other times to answer.
     pub fn with(policy: Policy, timeouts: Timeouts) -> Self {
         Self { wire: Wire::new(timeouts, None), policy }
-    }
-
-    /// Sends bytes to `address` with a bearer token, and gives status and body of the answer.
-    pub fn post(
-        &self,
-        address: &str,
-        token: &Secret,
-        headers: &[(&'static str, &'static str)],
-        body: &[u8],
-    ) -> Result<(u16, Vec<u8>)> {
-        let parsed = safe(address)?;
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-            .map_err(|_| Fault::usage("the token has characters that no header may have"))?;
-        authorization.set_sensitive(true);
-        let header = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        self.policy.run(&SystemClock, None, || {
-            let answer = self.wire.send(Ask {
-                method: Method::POST,
-                url: parsed.clone(),
-                headers: headers.iter().map(header).collect(),
-                authorization: Some(authorization.clone()),
-                payload: Payload::Bytes(body),
-                redirects: Redirects::None,
-            })?;
-            let status = answer.status.as_u16();
-            Ok((status, answer.read(LONGEST_ANSWER)?))
-        })
     }
 
     /// The bytes at `address`, at most `limit` of them, over https, or over http from this machine; none
@@ -95,11 +64,8 @@ impl Downloads {
     }
 }
 
-/// The longest answer to what was sent that is read, in bytes.
-const LONGEST_ANSWER: u64 = 1 << 20;
-
 /// An address that nobody on the way can listen at: over https, or on this machine.
-fn safe(address: &str) -> Result<Uri, Fault> {
+pub(super) fn safe(address: &str) -> Result<Uri, Fault> {
     let shown = cli_support::mask::without_login(address);
     let parsed = url::parse(address).ok_or_else(|| Fault::usage(format!("'{shown}' is not a URL")))?;
     let authority = parsed.authority().map_or("", |authority| authority.as_str());

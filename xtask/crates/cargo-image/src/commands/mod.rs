@@ -1,6 +1,7 @@
 //! The commands: one file or folder for each.
 
 pub mod advisories;
+pub mod assets;
 pub mod bench;
 pub mod binary;
 mod build_flags;

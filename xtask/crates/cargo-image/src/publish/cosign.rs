@@ -160,8 +160,20 @@ impl Signer {
         self.finish(cmd.arg("--predicate").arg(kind.path(folder)), image, folder, plain_http)
     }
 
+    /// The command that signs a file and writes the signature as a bundle of Sigstore.
+    pub fn sign_blob(&self, file: &Path, bundle: &Path, folder: &Path) -> Cmd {
+        let cmd = Cmd::new("cosign").args(["sign-blob", "--yes"]);
+        self.with_identity(cmd, folder).arg("--bundle").arg(bundle).arg(file)
+    }
+
     fn finish(&self, cmd: Cmd, image: &str, folder: &Path, plain_http: bool) -> Cmd {
-        let cmd = match self {
+        let cmd = self.with_identity(cmd, folder);
+        let cmd = if plain_http { cmd.arg("--allow-http-registry") } else { cmd };
+        cmd.arg(image)
+    }
+
+    fn with_identity(&self, cmd: Cmd, folder: &Path) -> Cmd {
+        match self {
             Self::Keyless(Sigstore { trusted_root, signing_config }) => {
                 let flags = [("--trusted-root", trusted_root), ("--signing-config", signing_config)];
                 let flags = flags.into_iter().filter_map(|(flag, path)| Some([flag, path.as_deref()?]));
@@ -172,9 +184,7 @@ impl Signer {
                 .args(["--key", key])
                 .arg("--signing-config")
                 .arg(folder.join("signing-config.json")),
-        };
-        let cmd = if plain_http { cmd.arg("--allow-http-registry") } else { cmd };
-        cmd.arg(image)
+        }
     }
 
     /// What this signer's own signatures are verified with. Keyless ones tell of their run, so that each run

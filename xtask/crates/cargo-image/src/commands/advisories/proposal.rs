@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use cli_support::error::{Fault, plain_line};
 use cli_support::process::Cmd;
 use cli_support::temporary::Temporary;
 use image_scan::engines::builtin::advisory_db::FILE;
-use oci_registry::retry::Policy;
-use oci_registry::{Downloads, Secret};
+use oci_registry::{GithubAnswer, GithubRepository};
 use rust_workspace::git;
 
 /// The branch; each run replaces it.
@@ -19,44 +18,26 @@ pub(super) const BRANCH: &str = "xtask/advisories";
 pub(super) const REMOTE: &str = "origin";
 /// The author where git has none configured, as on GitHub's runners.
 const BOT: (&str, &str) = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com");
-/// GitHub's REST API, unless the environment names another.
-const API: &str = "https://api.github.com";
 
-/// The repository of a pull request, and the token.
+/// The repository of a pull request.
 #[derive(Debug)]
 pub(super) struct Proposal {
     root: PathBuf,
-    api: String,
-    repository: String,
-    token: Secret,
+    github: GithubRepository,
 }
 
 impl Proposal {
     /// Reads the variables of GitHub Actions.
     pub(super) fn new(root: &Path, get: impl Fn(&str) -> Option<String>) -> Result<Self, Fault> {
-        let need = |name: &str| {
-            get(name).ok_or_else(|| {
-                Fault::usage(format!("--pull-request: {name} is not set"))
-                    .at("environment")
-                    .hint("use it in a workflow, as .github/workflows/advisories.yml does")
-            })
-        };
-        let repository = need("GITHUB_REPOSITORY")?;
-        let plain = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        };
-        if !repository.split_once('/').is_some_and(|(owner, name)| plain(owner) && plain(name)) {
-            return Err(Fault::usage("GITHUB_REPOSITORY is not OWNER/NAME").at("environment"));
-        }
-        let token = Secret::new(need("GITHUB_TOKEN")?);
-        let api = get("GITHUB_API_URL").unwrap_or_else(|| API.to_owned());
-        Ok(Self { root: root.to_owned(), api, repository, token })
+        let github = GithubRepository::of_environment(get).map_err(|fault| {
+            fault.hint("use --pull-request in a workflow, as .github/workflows/advisories.yml does")
+        })?;
+        Ok(Self { root: root.to_owned(), github })
     }
 
     /// OWNER/NAME.
     pub(super) fn repository(&self) -> &str {
-        &self.repository
+        self.github.name()
     }
 
     fn git(&self, args: &[&str]) -> Cmd {
@@ -104,37 +85,24 @@ impl Proposal {
         let base = self.git(&["symbolic-ref", "--short", "HEAD"]).read();
         let base = base.context("no branch is checked out, so the pull request has no base")?;
         let ask = json!({ "title": title, "head": BRANCH, "base": base, "body": body });
-        let address = format!("{}/repos/{}/pulls", self.api.trim_end_matches('/'), self.repository);
-        let headers = [
-            ("accept", "application/vnd.github+json"),
-            ("content-type", "application/json"),
-            ("x-github-api-version", "2022-11-28"),
-        ];
-        let answer = Downloads::new(Policy::default());
-        let (status, answer) = answer.post(&address, &self.token, &headers, ask.to_string().as_bytes())?;
-        Ok(outcome(status, &answer).map_err(|fault| fault.at(address))?)
+        let answer = self.github.post("pulls", &ask)?;
+        Ok(outcome(&answer).map_err(|fault| fault.at(self.github.url("pulls")))?)
     }
 }
 
 /// The result of GitHub's answer.
-fn outcome(status: u16, body: &[u8]) -> Result<String, Fault> {
-    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    if status == 201 {
-        return Ok(plain_line(answer["html_url"].as_str().unwrap_or("opened")));
+fn outcome(answer: &GithubAnswer) -> Result<String, Fault> {
+    if answer.status == 201 {
+        return Ok(plain_line(answer.body["html_url"].as_str().unwrap_or("opened")));
     }
-    let errors =
-        answer["errors"].as_array().into_iter().flatten().filter_map(|error| error["message"].as_str());
-    let words: Vec<_> = answer["message"].as_str().into_iter().chain(errors).collect();
-    let words = plain_line(&words.join(": "));
-    if status == 422 && words.contains("pull request already exists") {
+    if answer.status == 422 && answer.message().contains("pull request already exists") {
         return Ok("the open pull request has the new commit".to_owned());
     }
-    let fault = Fault::failed(format!("GitHub answered {status}: {words}"));
-    Err(match status {
-        401 | 403 | 404 => fault.hint(
+    Err(match answer.status {
+        401 | 403 | 404 => answer.refused().hint(
             "grant the job 'permissions: pull-requests: write', and the repository's settings 'Allow GitHub Actions to create and approve pull requests' (Actions, General)",
         ),
-        _ => fault,
+        _ => answer.refused(),
     })
 }
 
@@ -161,39 +129,15 @@ mod tests {
             (401, r#"{"message":"Bad credentials"}"#, Err("401: Bad credentials")),
             (500, "<html>", Err("GitHub answered 500")),
         ] {
-            match (outcome(status, body.as_bytes()), expected) {
+            let body = serde_json::from_str(body).unwrap_or_default();
+            match (outcome(&GithubAnswer { status, body }), expected) {
                 (Ok(said), Ok(words)) => assert!(said.contains(words), "{said}"),
                 (Err(fault), Err(words)) => {
                     let text = cli_support::error::render(&fault.into());
                     assert!(text.contains(words), "{text}");
                 }
-                (found, _) => panic!("{status} {body}: {found:?}"),
+                (found, _) => panic!("{status}: {found:?}"),
             }
-        }
-    }
-
-    #[test]
-    fn missing_variables_are_named() {
-        let with = |variables: &[(&str, &str)]| {
-            let get = |name: &str| {
-                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-            };
-            Proposal::new(Path::new("/ws"), get)
-                .map(|proposal| proposal.api)
-                .map_err(|fault| fault.to_string())
-        };
-        let token = ("GITHUB_TOKEN", "t");
-        let repository = ("GITHUB_REPOSITORY", "o/r");
-        assert_eq!(with(&[token, repository]), Ok(API.to_owned()));
-        assert_eq!(
-            with(&[token, repository, ("GITHUB_API_URL", "https://x/api")]),
-            Ok("https://x/api".to_owned())
-        );
-        assert!(with(&[token]).unwrap_err().contains("GITHUB_REPOSITORY is not set"));
-        assert!(with(&[repository]).unwrap_err().contains("GITHUB_TOKEN is not set"));
-        for wrong in ["o", "o/", "/r", "o/r/x", "o/r?x", "o/../x"] {
-            let said = with(&[token, ("GITHUB_REPOSITORY", wrong)]).unwrap_err();
-            assert!(said.contains("not OWNER/NAME"), "{wrong}: {said}");
         }
     }
 }
