@@ -338,6 +338,7 @@ impl Thread {
         let runtime = self.reloader.runtime.enter();
         snapshot.authenticators.fetch_keys();
         drop(runtime);
+        self.reloader.process.metrics.memory.set(snapshot.max_memory);
         let sockets = self.reloader.sockets.keep(opened, listeners)?;
         let (done, all_done) = mpsc::channel();
         for (worker, sockets) in self.reloader.workers.iter().zip(sockets) {

@@ -36,6 +36,7 @@ use crate::limit::stores::Stores;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
+use crate::observe::memory::of_cgroup;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
@@ -64,6 +65,8 @@ pub struct Snapshot {
     pub tracer: Option<Arc<Tracer>>,
     /// The traces of requests without a route.
     pub unrouted_traces: Option<RouteTraces>,
+    /// Memory in use above which requests are refused, in bytes; 0 for no bound.
+    pub max_memory: u64,
     /// How the gateway stops.
     pub stop: Stop,
     table: Table<Arc<Route>>,
@@ -234,6 +237,7 @@ impl Snapshot {
                     counters: process.metrics.listener(&listener.name),
                 })
                 .collect(),
+            max_memory: settings.max_memory.unwrap_or_else(of_cgroup),
             stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
             authenticators,

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -93,6 +94,14 @@ impl Client {
             self.held.extend_from_slice(&bytes[..count]);
         }
         Some(self.head())
+    }
+
+    /// The same, if it comes in this time.
+    pub fn head_within(&mut self, time: Duration) -> Option<String> {
+        self.stream.set_read_timeout(Some(time)).expect("a socket");
+        let head = self.next_head();
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        head
     }
 
     /// Bytes up to and with the given ones.

@@ -25,6 +25,7 @@ mod http2_upstream;
 mod jwks;
 mod lifecycle;
 mod limits;
+mod memory;
 mod prometheus;
 mod protection;
 mod proxying;
