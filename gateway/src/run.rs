@@ -116,7 +116,7 @@ pub fn run(source: Source, loaded: Loaded) -> Result<(), RunError> {
         admins.push(runtime.spawn(serve(socket, admin)));
     }
     ready.store(true, Ordering::Relaxed);
-    let (taker, taken) = oneshot::channel();
+    let (tell, taken) = oneshot::channel();
     if let Some(path) = takeover {
         let reload = reload.clone();
         let sockets = move || {
@@ -126,7 +126,7 @@ pub fn run(source: Source, loaded: Loaded) -> Result<(), RunError> {
             }
             Some(all)
         };
-        takeover::offer(&path, sockets, taker)
+        takeover::offer(&path, sockets, tell)
             .map_err(|error| RunError::System("offer the sockets at 'takeover'", error))?;
     }
     if let Some(predecessor) = predecessor {

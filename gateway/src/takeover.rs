@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use crate::observe::stderr::say;
 
 /// Longer than a gateway takes to start, or to answer another.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The most sockets in one message; the system takes 253.
 const TOGETHER: usize = 64;
 /// What a message with sockets says: others follow, or it is the last.

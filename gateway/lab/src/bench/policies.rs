@@ -69,16 +69,15 @@ impl Policy {
                 // Of `secret-1`.
                 let hash = "f7e7c36e458e80e6b6a2c67d0a9ec09bd718dadd7bfa8d6bf6e7ad526e46c2f7";
                 let file = written(dir, "keys", &format!("partner:{hash}\n"))?;
-                authenticated(
-                    &format!("api_key]\nheader = 'X-API-Key'\nfile = '{file}'"),
-                    "X-API-Key: secret-1",
-                )
+                let table = format!("api_key]\nheader = 'X-API-Key'\nfile = '{file}'");
+                Ok(authenticated(&table, "X-API-Key: secret-1"))
             }
             "basic" => {
                 // Of `secret`. A password that is known is not hashed again.
                 let hash = "$5$saltsaltsalt$TihBZCRsJxAxHgKub.mCOdu9X7QLi980jJxe7T2aZg7";
                 let file = written(dir, "users", &format!("me:{hash}\n"))?;
-                authenticated(&format!("basic]\nfile = '{file}'"), "Authorization: Basic bWU6c2VjcmV0")
+                let table = format!("basic]\nfile = '{file}'");
+                Ok(authenticated(&table, "Authorization: Basic bWU6c2VjcmV0"))
             }
             "jwt" => jwt(dir),
             "authorization" => route("[[routes.authorization]]\nmethods = ['GET']\n"),
@@ -149,13 +148,13 @@ fn written(dir: &Path, name: &str, text: &str) -> Result<String> {
     Ok(path.display().to_string())
 }
 
-fn authenticated(table: &str, field: &str) -> Result<Policy> {
-    Ok(Policy {
+fn authenticated(table: &str, field: &str) -> Policy {
+    Policy {
         tables: format!("[authenticators.a.{table}\n"),
         route: "authentication.any = ['a']\n".to_owned(),
         logs: false,
         fields: format!("{field}\r\n"),
-    })
+    }
 }
 
 /// A token of PyJWT that is valid until 2125, and its key; after the first request the token is known.
@@ -164,12 +163,10 @@ fn jwt(dir: &Path) -> Result<Policy> {
     let data: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
     let keys = written(dir, "keys.json", &data["jwks"].to_string())?;
     let token = data["tokens"][0]["token"].as_str().context("the first token")?;
-    authenticated(
-        &format!(
-            "jwt]\nalgorithms = ['RS256']\nissuers = ['https://id.example']\naudiences = ['api']\nkeys_file = '{keys}'"
-        ),
-        &format!("Authorization: Bearer {token}"),
-    )
+    let table = format!(
+        "jwt]\nalgorithms = ['RS256']\nissuers = ['https://id.example']\naudiences = ['api']\nkeys_file = '{keys}'"
+    );
+    Ok(authenticated(&table, &format!("Authorization: Bearer {token}")))
 }
 
 /// The two gateways that are compared, and what they need.
