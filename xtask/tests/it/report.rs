@@ -249,3 +249,59 @@ fn the_runs_of_workflows_on_github_are_a_target() {
         "{refused}"
     );
 }
+
+/// The table of docs/summary.md: each target, its number, and the command that measures it.
+fn numbers(report: &serde_json::Value) -> String {
+    let mut table = "| target | number | state | command |\n|---|---|---|---|\n".to_owned();
+    for row in report["targets"].as_array().unwrap() {
+        let target = row["target"].as_str().unwrap();
+        let command = match target {
+            _ if target.contains("vulnerabilities") => "cargo xtask scan",
+            _ if target.contains("succeed") => "cargo xtask report",
+            _ => "cargo xtask image --platform all",
+        };
+        let state = match row["met"].as_bool() {
+            Some(true) => "met",
+            Some(false) => "missed",
+            None => "not measured",
+        };
+        let measured = row["measured"].as_str().unwrap_or("-");
+        table += &format!("| {target} | {measured} | {state} | `{command}` |\n");
+    }
+    table
+}
+
+/// `UPDATE_DOCS=1` writes the numbers of target/report/report.json into docs/summary.md. Without it a report of this
+/// workspace that is there must have the same targets, and sizes within a tenth of those of the page.
+#[test]
+fn the_summary_has_the_numbers_of_the_report() {
+    const MARKS: (&str, &str) = ("<!-- numbers -->\n", "<!-- /numbers -->");
+    let path = root().join("docs/summary.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(MARKS.0).unwrap();
+    let (table, after) = rest.split_once(MARKS.1).unwrap();
+    let report = fs::read(root().join("target/report/report.json")).ok();
+    let report = report.map(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).unwrap());
+    if let (Some(report), Some(_)) = (&report, std::env::var_os("UPDATE_DOCS")) {
+        let numbers = numbers(report);
+        fs::write(&path, format!("{before}{}{numbers}{}{after}", MARKS.0, MARKS.1)).unwrap();
+        return;
+    }
+    let row = |target: &str| table.lines().find(|line| line.starts_with(&format!("| {target}")));
+    for target in ["build under 300 s", "image under 500.00 MB", "more than 95 %", "0 critical"] {
+        assert!(row(target).is_some_and(|line| !line.contains("| - |")), "{target} has no number: {table}");
+    }
+    let size =
+        |text: &str| text.split_once(" MB compressed").and_then(|(number, _)| number.parse::<f64>().ok());
+    for of in report.iter().flat_map(|report| report["targets"].as_array().unwrap()) {
+        let Some(line) = row(of["target"].as_str().unwrap()) else {
+            panic!("UPDATE_DOCS=1 writes docs/summary.md: it lacks {of}");
+        };
+        let Some(now) = of["measured"].as_str().and_then(size) else { continue };
+        let written = line.split(" | ").find_map(size).unwrap();
+        assert!(
+            (now / written - 1.0).abs() < 0.1,
+            "UPDATE_DOCS=1 writes docs/summary.md: {now} MB, not {line}"
+        );
+    }
+}
