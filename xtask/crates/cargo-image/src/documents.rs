@@ -57,6 +57,10 @@ fn is_placeholder(word: &str) -> bool {
 #[test]
 fn the_commands_of_documents_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).expect("the root");
+    // A workspace that has copied the folder has other documents.
+    if !root.join("docs/commands.md").is_file() {
+        return;
+    }
     let workspace = Workspace::open(root).expect("the settings");
     let cli = crate::commands::workspace::add(crate::Cli::command(), &workspace.settings.commands);
     let cli = cli.expect("commands");
