@@ -97,7 +97,7 @@ fn look_at(path: &Path) {
     }
     let mut page = Page::open(path);
     let axe = axe().map(|path| fs::read_to_string(path).unwrap());
-    for (width, height) in [(400, 900), (1400, 1000)] {
+    for (width, height) in [(400, 900), (1400, 1300)] {
         for scheme in ["light", "dark"] {
             page.look(width, height, scheme);
             let at = format!("{width} {scheme}");
@@ -250,11 +250,15 @@ fn the_runs_of_workflows_on_github_are_a_target() {
     );
 }
 
-/// The table of docs/summary.md: each target, its number, and the command that measures it.
+/// The table of docs/summary.md: each target, its number, and the command that measures it. The time of a build depends on
+/// what else the machine does; the page has one of a machine at rest.
 fn numbers(report: &serde_json::Value) -> String {
     let mut table = "| target | number | state | command |\n|---|---|---|---|\n".to_owned();
     for row in report["targets"].as_array().unwrap() {
         let target = row["target"].as_str().unwrap();
+        if target.starts_with("build under") {
+            continue;
+        }
         let command = match target {
             _ if target.contains("vulnerabilities") => "cargo xtask scan",
             _ if target.contains("succeed") => "cargo xtask report",
@@ -279,7 +283,7 @@ fn the_summary_has_the_numbers_of_the_report() {
     let path = root().join("docs/summary.md");
     let page = fs::read_to_string(&path).unwrap();
     let (before, rest) = page.split_once(MARKS.0).unwrap();
-    let (table, after) = rest.split_once(MARKS.1).unwrap();
+    let (_, after) = rest.split_once(MARKS.1).unwrap();
     let report = fs::read(root().join("target/report/report.json")).ok();
     let report = report.map(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).unwrap());
     if let (Some(report), Some(_)) = (&report, std::env::var_os("UPDATE_DOCS")) {
@@ -287,14 +291,19 @@ fn the_summary_has_the_numbers_of_the_report() {
         fs::write(&path, format!("{before}{}{numbers}{}{after}", MARKS.0, MARKS.1)).unwrap();
         return;
     }
-    let row = |target: &str| table.lines().find(|line| line.starts_with(&format!("| {target}")));
+    let row = |target: &str| page.lines().find(|line| line.starts_with(&format!("| {target}")));
     for target in ["build under 300 s", "image under 500.00 MB", "more than 95 %", "0 critical"] {
-        assert!(row(target).is_some_and(|line| !line.contains("| - |")), "{target} has no number: {table}");
+        assert!(row(target).is_some_and(|line| !line.contains("| - |")), "{target} has no number: {page}");
     }
     let size =
         |text: &str| text.split_once(" MB compressed").and_then(|(number, _)| number.parse::<f64>().ok());
     for of in report.iter().flat_map(|report| report["targets"].as_array().unwrap()) {
-        let Some(line) = row(of["target"].as_str().unwrap()) else {
+        let target = of["target"].as_str().unwrap();
+        let target = target
+            .strip_suffix(" (budget in image.toml)")
+            .filter(|one| one.starts_with("build"))
+            .unwrap_or(target);
+        let Some(line) = row(target) else {
             panic!("UPDATE_DOCS=1 writes docs/summary.md: it lacks {of}");
         };
         let Some(now) = of["measured"].as_str().and_then(size) else { continue };
