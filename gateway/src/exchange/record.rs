@@ -31,7 +31,7 @@ pub(super) fn end(exchange: &mut Exchange<'_>) {
         received: exchange.received,
         sent: exchange.sent,
     };
-    let counters = exchange.route.map_or(&*worker.unrouted, |(_, counters)| counters);
+    let counters = exchange.route.map_or(&worker.unrouted, |(_, counters)| counters);
     counters.of(worker.index).ended(&ended);
     worker.in_flight.of(worker.index).ended.add(1);
     if exchange.failure.is_some() {

@@ -1,7 +1,5 @@
 //! Which requests are copied for a mirror, and their bodies.
 
-use std::sync::Arc;
-
 use super::{Filter, Phase, Verdict};
 use crate::exchange::{Copied, Exchange};
 use crate::http::Failure;
@@ -14,7 +12,7 @@ pub struct Mirror {
     /// How many requests are copied, in percent.
     pub percent: u32,
     /// The counters of the upstream that gets them.
-    pub counters: Arc<PerWorker<Attempts>>,
+    pub counters: PerWorker<Attempts>,
 }
 
 impl Filter for Mirror {

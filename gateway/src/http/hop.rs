@@ -20,9 +20,9 @@ const NOT_IN_TRAILERS: [&[u8]; 8] = [
     b"www-authenticate",
 ];
 
-/// What the fields of one connection said before they were removed.
+/// What the hop-by-hop fields of a message say, read before they are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Said {
+pub struct HopOptions {
     /// The sender reads trailers (RFC 9110 section 10.1.4).
     pub takes_trailers: bool,
     /// The request asks to switch to WebSocket, or the response agrees (RFC 9110 section 7.8).
@@ -40,8 +40,8 @@ pub struct Said {
 /// # Errors
 ///
 /// A 400 if `Connection` is not a list of tokens.
-pub fn strip(fields: &mut Fields) -> Result<Said, Rejection> {
-    let mut said = Said::default();
+pub fn strip(fields: &mut Fields) -> Result<HopOptions, Rejection> {
+    let mut hop_options = HopOptions::default();
     let mut upgrade = false;
     let mut protocols = 0;
     let mut websocket = false;
@@ -52,9 +52,9 @@ pub fn strip(fields: &mut Fields) -> Result<Said, Rejection> {
             Name::Connection => {
                 for option in list(field.value) {
                     if option.eq_ignore_ascii_case(b"close") {
-                        said.close = true;
+                        hop_options.close = true;
                     } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                        said.keep_alive = true;
+                        hop_options.keep_alive = true;
                     } else if option.eq_ignore_ascii_case(b"upgrade") {
                         upgrade = true;
                     } else if !is_token(option) {
@@ -66,7 +66,7 @@ pub fn strip(fields: &mut Fields) -> Result<Said, Rejection> {
                 unwanted = true;
             }
             Name::Te => {
-                said.takes_trailers |=
+                hop_options.takes_trailers |=
                     list(field.value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
                 unwanted = true;
             }
@@ -80,14 +80,14 @@ pub fn strip(fields: &mut Fields) -> Result<Said, Rejection> {
     }
     // Only `websocket` is known. Anything else, above all `h2c`, would open a tunnel past all rules
     // of the gateway and is treated as absent.
-    said.websocket = upgrade && protocols == 1 && websocket;
+    hop_options.websocket = upgrade && protocols == 1 && websocket;
     if unwanted {
         fields.retain(|field| {
             !is_of_connection(field.known)
                 && (named.is_empty() || !named.iter().any(|name| name.eq_ignore_ascii_case(field.name)))
         });
     }
-    Ok(said)
+    Ok(hop_options)
 }
 
 fn is_of_connection(known: Name) -> bool {
@@ -118,7 +118,7 @@ pub fn clean_trailers(trailers: &mut Fields) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, Said, clean_trailers, strip};
+    use super::{Fields, HopOptions, clean_trailers, strip};
 
     fn fields(list: &[(&str, &str)]) -> Fields {
         let mut fields = Fields::new();
@@ -148,9 +148,10 @@ mod tests {
             ("proxy", "x"),
             ("accept", "*/*"),
         ]);
-        let said = strip(&mut list).expect("well-formed");
-        let expected = Said { takes_trailers: true, close: true, keep_alive: true, ..Said::default() };
-        assert_eq!(said, expected);
+        let hop_options = strip(&mut list).expect("well-formed");
+        let expected =
+            HopOptions { takes_trailers: true, close: true, keep_alive: true, ..HopOptions::default() };
+        assert_eq!(hop_options, expected);
         assert_eq!(names(&list), ["accept"]);
         assert!(strip(&mut fields(&[("connection", "a b")])).is_err());
     }
@@ -166,7 +167,11 @@ mod tests {
             (&[("connection", "upgrade"), ("upgrade", "h2c"), ("upgrade", "websocket")], false),
         ];
         for (list, expected) in table {
-            assert_eq!(strip(&mut fields(list)).map(|said| said.websocket), Ok(expected), "{list:?}");
+            assert_eq!(
+                strip(&mut fields(list)).map(|hop_options| hop_options.websocket),
+                Ok(expected),
+                "{list:?}"
+            );
         }
     }
 

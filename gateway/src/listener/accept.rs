@@ -41,7 +41,7 @@ pub struct Acceptor {
 #[derive(Debug)]
 struct Counted {
     acceptor: Rc<Acceptor>,
-    counters: Arc<PerWorker<Connections>>,
+    counters: PerWorker<Connections>,
     _client: Option<clients::Counted>,
 }
 

@@ -21,7 +21,7 @@ use crate::net::Stream;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::{self, answer};
 use crate::settings::Listener;
-use crate::snapshot::{Current, Held};
+use crate::snapshot::{Current, WorkerSnapshot};
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
 
@@ -101,7 +101,12 @@ struct Client {
     is_tunnel: bool,
 }
 
-async fn serve_stream(worker: Rc<Worker>, snapshot: Rc<Held>, peer: Rc<Peer>, incoming: http2::Request) {
+async fn serve_stream(
+    worker: Rc<Worker>,
+    snapshot: Rc<WorkerSnapshot>,
+    peer: Rc<Peer>,
+    incoming: http2::Request,
+) {
     let http2::Request { head, refused, stream } = incoming;
     let mut client = Client {
         body: Body::new(stream),
@@ -145,6 +150,28 @@ fn read(
     max_target: usize,
     nonce: impl FnOnce() -> [u8; 16],
 ) -> Result<(), Rejection> {
+    let read = read_line(request, &head, ended, max_target, nonce);
+    // Also those of a request that is refused: they say whether it is of gRPC.
+    http2::recycle(std::mem::replace(&mut request.fields, std::mem::take(&mut head.fields)));
+    read?;
+    if request.connect.is_some() {
+        for handshake in [Name::WebSocketKey, Name::WebSocketAccept] {
+            request.fields.remove(handshake);
+        }
+    }
+    request.expects_continue =
+        !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
+    Ok(())
+}
+
+/// Reads what HTTP/1 has in the request line and Host, and how the body is delimited.
+fn read_line(
+    request: &mut Request,
+    head: &RequestHead,
+    ended: bool,
+    max_target: usize,
+    nonce: impl FnOnce() -> [u8; 16],
+) -> Result<(), Rejection> {
     request.version = Version::HTTP_2;
     request.method = Method::from_bytes(head.method()).map_err(|_| METHOD)?;
     request.framing = match head.content_length() {
@@ -174,13 +201,7 @@ fn read(
         request.method = Method::GET;
         request.framing = Framing::None;
         request.connect = Some(Key::new(nonce()));
-        for handshake in [Name::WebSocketKey, Name::WebSocketAccept] {
-            head.fields.remove(handshake);
-        }
     }
-    http2::recycle(std::mem::replace(&mut request.fields, std::mem::take(&mut head.fields)));
-    request.expects_continue =
-        !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -37,9 +38,31 @@ impl Counter {
     }
 }
 
-/// A counter for each worker, apart from each other in memory.
+/// A counter for each worker, apart from each other in memory. A clone is the same counters.
 #[derive(Debug)]
-pub struct PerWorker<T>(Box<[Apart<T>]>);
+pub struct PerWorker<T>(Arc<[Apart<T>]>);
+
+/// Counters that are dropped with their last [`PerWorker`].
+#[derive(Debug)]
+pub struct WeakPerWorker<T>(Weak<[Apart<T>]>);
+
+impl<T> Clone for PerWorker<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> WeakPerWorker<T> {
+    /// The counters, if they are in use.
+    pub fn upgrade(&self) -> Option<PerWorker<T>> {
+        self.0.upgrade().map(PerWorker)
+    }
+
+    /// Whether no [`PerWorker`] is left.
+    pub fn is_unused(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
 
 /// On cache lines of its own; two, since processors fetch them in pairs.
 #[derive(Debug, Default)]
@@ -57,23 +80,30 @@ impl<T: Default> PerWorker<T> {
         &self.0[worker.min(self.0.len() - 1)].0
     }
 
+    /// A reference that does not keep the counters.
+    pub fn downgrade(&self) -> WeakPerWorker<T> {
+        WeakPerWorker(Arc::downgrade(&self.0))
+    }
+
     /// The sum over all workers.
     pub fn sum(&self, value: impl Fn(&T) -> u64) -> u64 {
         self.0.iter().map(|one| value(&one.0)).fold(0, u64::wrapping_add)
     }
 }
 
-/// What is counted of the requests of one route.
+/// What is counted of the requests of one route. With many routes each line of the cache counts: what most
+/// requests write stands in the first two.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Requests {
-    /// By class of status, as in [`CLASSES`].
-    pub classes: [Counter; CLASSES.len()],
-    /// From the head of the request to the end of the response.
-    pub durations: Durations,
     /// Bytes of request bodies.
     pub received: Counter,
     /// Bytes of response bodies.
     pub sent: Counter,
+    /// By class of status, as in [`CLASSES`].
+    pub classes: [Counter; CLASSES.len()],
+    /// From the head of the request to the end of the response.
+    pub durations: Durations,
 }
 
 /// A request that has ended, as the counters see it.

@@ -31,16 +31,17 @@ const QUARTERS: [u64; 3] = [0x3_06FE_0A31_B715, 0x6_A09E_667F_3BCD, 0xA_E89F_995
 #[derive(Debug)]
 struct Native([Counter; NATIVE + 1]);
 
-/// Durations as one worker counts them.
+/// Durations as one worker counts them. Short ones write into the same line of the cache.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Durations {
-    /// Each bucket without the ones before it.
-    classic: [Counter; BUCKETS.len()],
     native: OnceLock<Box<Native>>,
-    /// All.
-    pub count: Counter,
     /// Their sum in microseconds.
     pub micros: Counter,
+    /// All.
+    pub count: Counter,
+    /// Each bucket without the ones before it.
+    classic: [Counter; BUCKETS.len()],
 }
 
 /// Durations of all workers together.

@@ -5,21 +5,23 @@
 //! that they outlive it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError};
 
 use super::access::AccessLog;
 use super::counter::{
     Attempts, CLASSES, Connections, InFlight, PerWorker, Requests, StoreRequests, Traces, Tries,
+    WeakPerWorker,
 };
 use super::durations::Histogram;
 use super::exposition::Exposition;
+use super::memory::Memory;
 use super::process;
 use super::recent::RecentFailures;
 use super::reloads::Reloads;
 use crate::http::Source;
 
 /// Counters by what they count. Snapshots own them: a scrape that is under way keeps no series.
-type ByKey<K, T> = Mutex<BTreeMap<K, Weak<PerWorker<T>>>>;
+type ByKey<K, T> = Mutex<BTreeMap<K, WeakPerWorker<T>>>;
 type ByName<T> = ByKey<String, T>;
 
 /// One of the counters.
@@ -36,12 +38,14 @@ pub struct Metrics {
     endpoints: ByKey<(String, String), Tries>,
     stores: ByName<StoreRequests>,
     /// Requests that found no route.
-    unrouted: Arc<PerWorker<Requests>>,
-    in_flight: Arc<PerWorker<InFlight>>,
-    traces: Arc<PerWorker<Traces>>,
+    unrouted: PerWorker<Requests>,
+    in_flight: PerWorker<InFlight>,
+    traces: PerWorker<Traces>,
     log: AccessLog,
     /// How the reloads of the settings went.
     pub reloads: Reloads,
+    /// The memory of the process and its bound.
+    pub memory: Memory,
     /// The requests that failed last.
     pub recent: RecentFailures,
     /// Failures by source and reason; both are fixed words. Only failing requests take the lock.
@@ -58,71 +62,72 @@ impl Metrics {
             upstreams: ByName::default(),
             endpoints: ByKey::default(),
             stores: ByName::default(),
-            unrouted: Arc::new(PerWorker::new(workers)),
-            in_flight: Arc::new(PerWorker::new(workers)),
-            traces: Arc::new(PerWorker::new(workers)),
+            unrouted: PerWorker::new(workers),
+            in_flight: PerWorker::new(workers),
+            traces: PerWorker::new(workers),
             log,
             reloads: Reloads::default(),
+            memory: Memory::default(),
             recent: RecentFailures::default(),
             failures: Mutex::default(),
         }
     }
 
-    fn named<K: Ord, T: Default>(&self, all: &ByKey<K, T>, name: K) -> Arc<PerWorker<T>> {
+    fn named<K: Ord, T: Default>(&self, all: &ByKey<K, T>, name: K) -> PerWorker<T> {
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = all.entry(name).or_default();
-        entry.upgrade().unwrap_or_else(|| {
-            let counters = Arc::new(PerWorker::new(self.workers));
-            *entry = Arc::downgrade(&counters);
-            counters
-        })
+        if let Some(counters) = all.get(&name).and_then(WeakPerWorker::upgrade) {
+            return counters;
+        }
+        let counters = PerWorker::new(self.workers);
+        all.insert(name, counters.downgrade());
+        counters
     }
 
     /// The counters of a route.
-    pub fn route(&self, name: &str) -> Arc<PerWorker<Requests>> {
+    pub fn route(&self, name: &str) -> PerWorker<Requests> {
         self.named(&self.routes, name.to_owned())
     }
 
     /// The counters of a listener.
-    pub fn listener(&self, name: &str) -> Arc<PerWorker<Connections>> {
+    pub fn listener(&self, name: &str) -> PerWorker<Connections> {
         self.named(&self.listeners, name.to_owned())
     }
 
     /// The counters of an upstream.
-    pub fn upstream(&self, name: &str) -> Arc<PerWorker<Attempts>> {
+    pub fn upstream(&self, name: &str) -> PerWorker<Attempts> {
         self.named(&self.upstreams, name.to_owned())
     }
 
     /// The counters of an endpoint of an upstream.
-    pub fn endpoint(&self, upstream: &str, endpoint: &str) -> Arc<PerWorker<Tries>> {
+    pub fn endpoint(&self, upstream: &str, endpoint: &str) -> PerWorker<Tries> {
         self.named(&self.endpoints, (upstream.to_owned(), endpoint.to_owned()))
     }
 
     /// The counters of a store.
-    pub fn store(&self, name: &str) -> Arc<PerWorker<StoreRequests>> {
+    pub fn store(&self, name: &str) -> PerWorker<StoreRequests> {
         self.named(&self.stores, name.to_owned())
     }
 
     /// The counters of requests that find no route.
-    pub fn unrouted(&self) -> Arc<PerWorker<Requests>> {
-        Arc::clone(&self.unrouted)
+    pub fn unrouted(&self) -> PerWorker<Requests> {
+        self.unrouted.clone()
     }
 
     /// The counters of requests that have not ended.
-    pub fn in_flight(&self) -> Arc<PerWorker<InFlight>> {
-        Arc::clone(&self.in_flight)
+    pub fn in_flight(&self) -> PerWorker<InFlight> {
+        self.in_flight.clone()
     }
 
     /// The counters of spans.
-    pub fn traces(&self) -> Arc<PerWorker<Traces>> {
-        Arc::clone(&self.traces)
+    pub fn traces(&self) -> PerWorker<Traces> {
+        self.traces.clone()
     }
 
     /// Drops the counters of names that are in no snapshot any more.
     pub fn drop_unused(&self) {
         fn unused<K: Ord, T>(all: &ByKey<K, T>) {
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|_, counters| counters.strong_count() > 0);
+            all.retain(|_, counters| !counters.is_unused());
         }
         unused(&self.routes);
         unused(&self.listeners);
@@ -167,6 +172,12 @@ impl Metrics {
         out.sample(&[("result", "dropped")], self.traces.sum(|one| one.dropped.get()));
         self.reloads.render(&mut out);
         process::render(&mut out);
+        out.family(
+            "gateway_memory_max_bytes",
+            "gauge",
+            "Memory in use above which requests are refused; 0 for no bound.",
+        );
+        out.sample(&[], self.memory.most());
         out
     }
 
@@ -309,7 +320,7 @@ impl Metrics {
     }
 }
 
-fn entries<K: Clone + Ord, T>(all: &ByKey<K, T>) -> Vec<(K, Arc<PerWorker<T>>)> {
+fn entries<K: Clone + Ord, T>(all: &ByKey<K, T>) -> Vec<(K, PerWorker<T>)> {
     let all = all.lock().unwrap_or_else(PoisonError::into_inner);
     all.iter().filter_map(|(name, counters)| Some((name.clone(), counters.upgrade()?))).collect()
 }

@@ -9,7 +9,7 @@ use super::waiting::Waiting;
 use super::{Failed, grpc, tunnel};
 use crate::endpoint::Outcome;
 use crate::exchange::Exchange;
-use crate::http::hop::{self, Said};
+use crate::http::hop::{self, HopOptions};
 use crate::http1::client::{self, Towards};
 use crate::http1::response::Head;
 use crate::upstream::UpstreamError;
@@ -26,8 +26,8 @@ pub(super) struct Received {
     pub head: Head,
     /// Whether the connection may serve another request, and for how many seconds its server says.
     pub persistence: (bool, Option<u64>),
-    /// What the response's fields of the connection said.
-    pub said: Said,
+    /// What the response's fields of the connection say.
+    pub hop_options: HopOptions,
 }
 
 /// A request that got no response on one connection.
@@ -48,8 +48,8 @@ impl From<Failed> for NoResponse {
 }
 
 /// Whether the request may end in a tunnel.
-pub(super) fn is_switching(exchange: &Exchange<'_>, said: Said) -> bool {
-    said.websocket && tunnel::may_open(exchange.request)
+pub(super) fn is_switching(exchange: &Exchange<'_>, hop_options: HopOptions) -> bool {
+    hop_options.websocket && tunnel::may_open(exchange.request)
 }
 
 impl<D: Downstream> Forwarding<'_, '_, D> {
@@ -63,9 +63,9 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         let written = backend.written();
         let towards = Towards {
             tls: self.upstream.dialing.tls.is_some(),
-            websocket: is_switching(self.exchange, self.said),
+            websocket: is_switching(self.exchange, self.hop_options),
             key: self.exchange.request.connect,
-            takes_trailers: self.said.takes_trailers,
+            takes_trailers: self.hop_options.takes_trailers,
         };
         if towards.websocket {
             tunnel::ready(self.exchange, self.upstream, self.down, &backend).await?;
@@ -88,9 +88,9 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
             Ok(head) => {
                 let fields = &mut self.exchange.response.fields;
                 let persistence = client::persistence(&head, fields);
-                let said = hop::strip(fields)
+                let hop_options = hop::strip(fields)
                     .map_err(|_| Failed::from(UpstreamError::Malformed("its Connection field is no list")))?;
-                Ok(Received { backend, head, persistence, said })
+                Ok(Received { backend, head, persistence, hop_options })
             }
             Err(ended) => {
                 let unsent = ended.broke && backend.written() == written;

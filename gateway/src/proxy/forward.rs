@@ -12,7 +12,7 @@ use super::{grpc, mirror};
 use crate::exchange::Exchange;
 use crate::http::Failure;
 use crate::http::fields::Fields;
-use crate::http::hop::Said;
+use crate::http::hop::HopOptions;
 use crate::http::message::Broken;
 use crate::http::name::Name;
 use crate::snapshot::{Forward, Route};
@@ -27,8 +27,8 @@ pub(super) struct Forwarding<'a, 's, D> {
     pub upstream: &'s Upstream,
     /// The client's side.
     pub down: &'a mut D,
-    /// What the request's fields of the connection said.
-    pub said: Said,
+    /// What the request's fields of the connection say.
+    pub hop_options: HopOptions,
     /// The request body on its way to the upstream.
     pub upload: Pump,
     /// What of it may be sent once more.
@@ -80,7 +80,7 @@ pub(super) async fn forward<'s, D: Downstream>(
     exchange: &mut Exchange<'s>,
     route: &'s Route,
     forward: &'s Forward,
-    said: Said,
+    hop_options: HopOptions,
     down: &mut D,
 ) -> Result<(), Failed> {
     let Some(upstream) = forward.upstream(exchange) else {
@@ -90,7 +90,7 @@ pub(super) async fn forward<'s, D: Downstream>(
         // A filter that waited may have begun the time of the request.
         down.deadlines().set_once(For::Request, limit);
     }
-    finish_request(exchange, upstream, said);
+    finish_request(exchange, upstream, hop_options);
     let bodiless = route.head_by_get && exchange.request.method == Method::HEAD;
     if bodiless {
         exchange.request.method = Method::GET;
@@ -98,17 +98,17 @@ pub(super) async fn forward<'s, D: Downstream>(
     let has_body = !exchange.request.framing.is_empty();
     let upload = if has_body { Pump::new(true) } else { Pump::done() };
     if !has_body {
-        mirror::begin(exchange, route, forward, said, &upload);
+        mirror::begin(exchange, route, forward, hop_options, &upload);
     }
     let mut forwarding =
-        Forwarding { exchange, route, upstream, down, said, upload, kept: Kept::default(), bodiless };
+        Forwarding { exchange, route, upstream, down, hop_options, upload, kept: Kept::default(), bodiless };
     let answered = forwarding.send().await;
     let Forwarding { exchange, down, upload, .. } = &mut forwarding;
     if bodiless {
         exchange.request.method = Method::HEAD;
     }
     exchange.received = upload.bytes;
-    mirror::begin(exchange, route, forward, said, upload);
+    mirror::begin(exchange, route, forward, hop_options, upload);
     down.deadlines().unset(For::Check);
     let outcome = match answered {
         Ok(answered) => forwarding.respond(answered).await,
@@ -121,7 +121,7 @@ pub(super) async fn forward<'s, D: Downstream>(
 }
 
 /// Adds what only the gateway can say.
-fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, said: Said) {
+fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, hop_options: HopOptions) {
     let request = &mut *exchange.request;
     let fields = &mut request.fields;
     match request.target.authority().map(str::as_bytes) {
@@ -133,7 +133,7 @@ fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, said: Said) 
     if !request.expects_continue {
         fields.remove(Name::Expect);
     }
-    if said.takes_trailers {
+    if hop_options.takes_trailers {
         fields.add(Name::Te, b"trailers");
     }
     add_via(fields, request.version);

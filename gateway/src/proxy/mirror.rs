@@ -13,7 +13,7 @@ use super::whole::{Body, Discard};
 use crate::endpoint::{InFlight, Moment, Outcome};
 use crate::exchange::{Exchange, Peer, Request};
 use crate::http::fields::Fields;
-use crate::http::hop::Said;
+use crate::http::hop::HopOptions;
 use crate::http::message::Sink;
 use crate::http::name::Name;
 use crate::http1::client::{NoHead, Towards, persistence};
@@ -29,13 +29,20 @@ const MOST: usize = 64;
 const MOST_BYTES: usize = 1 << 20;
 
 /// Sends a copy of the request, if one is to be sent and all of its body has passed.
-pub fn begin(exchange: &mut Exchange<'_>, route: &Route, forward: &Forward, said: Said, upload: &Pump) {
+pub fn begin(
+    exchange: &mut Exchange<'_>,
+    route: &Route,
+    forward: &Forward,
+    hop_options: HopOptions,
+    upload: &Pump,
+) {
     let (Some(copied), Some(upstream)) = (exchange.copied.take(), &forward.mirror) else { return };
     let counters = upstream.counters.of(exchange.worker.index);
     let body = copied.whole(upload.bytes).filter(|_| upload.is_done());
     // A tunnel cannot be copied.
-    let is_tunnel = said.websocket || exchange.request.method == Method::CONNECT;
-    let copy = body.filter(|_| !is_tunnel).and_then(|body| Copy::of(exchange, route, upstream, said, body));
+    let is_tunnel = hop_options.websocket || exchange.request.method == Method::CONNECT;
+    let copy =
+        body.filter(|_| !is_tunnel).and_then(|body| Copy::of(exchange, route, upstream, hop_options, body));
     let Some(copy) = copy else {
         counters.mirrors_skipped.add(1);
         return;
@@ -96,7 +103,7 @@ impl Copy {
         exchange: &Exchange<'_>,
         route: &Route,
         upstream: &Arc<Upstream>,
-        said: Said,
+        hop_options: HopOptions,
         body: Vec<u8>,
     ) -> Option<Self> {
         let worker = exchange.worker.shared()?;
@@ -129,7 +136,7 @@ impl Copy {
                 tls: upstream.dialing.tls.is_some(),
                 websocket: false,
                 key: None,
-                takes_trailers: said.takes_trailers,
+                takes_trailers: hop_options.takes_trailers,
             },
             _in_flight: local.enter(pick.index),
             _slot: slot,

@@ -7,6 +7,7 @@ mod encoded;
 mod forward;
 mod grpc;
 mod kept;
+mod memory;
 mod mirror;
 mod pump;
 mod respond;
@@ -28,6 +29,7 @@ use crate::http1::head::content_length;
 use crate::snapshot::{Action, Snapshot};
 use crate::worker::watch::For;
 use downstream::Downstream;
+use memory::LacksMemory;
 
 /// Why a request was not answered as it asked.
 enum Failed {
@@ -60,7 +62,12 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
             exchange.parameters = parameters;
             route
         }
-        Err(refused) => return Box::pin(answer::failure(exchange, down, &[], &refused)).await,
+        Err(refused) => {
+            if let Some(traces) = &snapshot.unrouted_traces {
+                exchange.begin_trace(traces);
+            }
+            return Box::pin(answer::failure(exchange, down, &[], &refused)).await;
+        }
     };
     exchange.set_route(&route.name, &route.counters, &route.log_rates);
     if let Some(traces) = &route.traces {
@@ -87,8 +94,11 @@ async fn run<'s, D: Downstream>(
     route: &'s crate::snapshot::Route,
     down: &mut D,
 ) -> Result<(), Failed> {
-    let mut said = hop::strip(&mut exchange.request.fields)?;
-    said.websocket |= exchange.request.connect.is_some();
+    if exchange.worker.lacks_memory() {
+        return Err(Failed::Told(Box::new(LacksMemory)));
+    }
+    let mut hop_options = hop::strip(&mut exchange.request.fields)?;
+    hop_options.websocket |= exchange.request.connect.is_some();
     expectations(exchange.request)?;
     if exchange.request.method == Method::OPTIONS
         && let Some(answer) = max_forwards(&mut exchange.request.fields)?
@@ -117,7 +127,7 @@ async fn run<'s, D: Downstream>(
         }
     }
     match &route.action {
-        Action::Forward(forward) => forward::forward(exchange, route, forward, said, down).await,
+        Action::Forward(forward) => forward::forward(exchange, route, forward, hop_options, down).await,
         Action::Redirect(redirect) => {
             let answer = redirect.answer(exchange)?;
             Box::pin(answer::send(exchange, down, &route.filters, answer)).await;

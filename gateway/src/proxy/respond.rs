@@ -30,11 +30,11 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
     /// Sends the response to the client.
     pub(super) async fn respond(&mut self, answered: Answered<'_>) -> Result<(), Failed> {
         let Answered { pick, received, in_flight: _in_flight, sent: _sent, permit: _permit } = answered;
-        let Received { mut backend, head, persistence, said } = received;
+        let Received { mut backend, head, persistence, hop_options } = received;
         let (upstream, exchange) = (self.upstream, &mut *self.exchange);
         exchange.response.status = head.status;
-        let switches =
-            is_switching(exchange, self.said) && tunnel::agreed(exchange, &backend, said.websocket)?;
+        let switches = is_switching(exchange, self.hop_options)
+            && tunnel::agreed(exchange, &backend, hop_options.websocket)?;
         add_via(&mut exchange.response.fields, head.version);
         exchange.response.framing = match head.framing {
             Framing::None => head.announced.map_or(Framing::None, Framing::Length),
@@ -59,7 +59,7 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         };
         exchange.set_status(head.status);
         self.down.send_head(exchange.response, framing, has_body);
-        let takes_trailers = self.said.takes_trailers || exchange.request.version == Version::HTTP_2;
+        let takes_trailers = self.hop_options.takes_trailers || exchange.request.version == Version::HTTP_2;
         let mut download = Pump::new(takes_trailers);
         let sent = if self.bodiless {
             self.drop_body(&mut backend, &mut download).await

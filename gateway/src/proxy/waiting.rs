@@ -82,7 +82,7 @@ impl Waiting {
                     return Poll::Ready(Err(NoResponse { failed, broke: silent, unsent: false, outcome }));
                 }
                 Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                    if is_switching(exchange, forwarding.said) {
+                    if is_switching(exchange, forwarding.hop_options) {
                         return Poll::Ready(Ok(head));
                     }
                     return Poll::Ready(Err(malformed("it switches protocols unasked")));
@@ -128,8 +128,8 @@ impl Waiting {
         forwarding: &mut Forwarding<'_, '_, D>,
         backend: &mut Backend,
     ) -> Result<(), Failed> {
-        // A client may go on without having waited.
-        self.held &= forwarding.down.body().is_empty();
+        // A client may go on without having waited (RFC 9110 section 10.1.1).
+        self.held = self.held && forwarding.down.poll_body(cx).is_pending();
         if forwarding.upload.is_done() || self.held {
             // Broken connections show where the response is awaited.
             self.upload_broke |= matches!(Sink::poll_flush(backend, cx), Poll::Ready(Err(_)));

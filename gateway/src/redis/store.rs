@@ -52,7 +52,7 @@ pub struct Store {
     pub config: StoreConfig,
     pub(super) dialing: DialSettings,
     /// Its counters.
-    pub counters: Arc<PerWorker<StoreRequests>>,
+    pub counters: PerWorker<StoreRequests>,
     /// Its last connection failed.
     failing: AtomicBool,
 }
@@ -66,7 +66,7 @@ impl Store {
     pub fn new(
         config: StoreConfig,
         resolver: &Arc<Resolver>,
-        counters: Arc<PerWorker<StoreRequests>>,
+        counters: PerWorker<StoreRequests>,
     ) -> Result<Self, Vec<ClientTlsError>> {
         let tls = config.tls.as_ref().map(ClientTls::load).transpose()?.map(Arc::new);
         let dialing = DialSettings { resolver: Arc::clone(resolver), tls, proxy_header: None };

@@ -15,15 +15,15 @@ pub const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a change of a file shows in: where it is (device and inode), size, and the times of the last
 /// write and the last change of its state, each in seconds and nanoseconds.
-type Look = (u64, u64, u64, (i64, i64), (i64, i64));
+type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// Files and how they were when they were last read.
 #[derive(Debug, Default)]
 pub struct Watched {
     files: Vec<PathBuf>,
-    read: Vec<Option<Look>>,
+    read: Vec<Option<FileStamp>>,
     /// What the last look found, if it differed.
-    changed: Option<Vec<Option<Look>>>,
+    changed: Option<Vec<Option<FileStamp>>>,
 }
 
 impl Watched {
@@ -31,7 +31,7 @@ impl Watched {
     pub fn add(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         for file in files {
             if !self.files.contains(&file) {
-                self.read.push(look(&file));
+                self.read.push(stamp(&file));
                 self.files.push(file);
             }
         }
@@ -46,7 +46,7 @@ impl Watched {
     ///
     /// A file that was there and is missing is being replaced, or reading it would fail anyway.
     pub fn look(&mut self) -> bool {
-        let now: Vec<_> = self.files.iter().map(|file| look(file)).collect();
+        let now: Vec<_> = self.files.iter().map(|file| stamp(file)).collect();
         let is_missing = self.read.iter().zip(&now).any(|(read, now)| read.is_some() && now.is_none());
         if now == self.read || is_missing {
             self.changed = None;
@@ -62,7 +62,7 @@ impl Watched {
     }
 }
 
-fn look(file: &Path) -> Option<Look> {
+fn stamp(file: &Path) -> Option<FileStamp> {
     let found = fs::metadata(file).ok()?;
     let (written, changed) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
     Some((found.dev(), found.ino(), found.size(), written, changed))

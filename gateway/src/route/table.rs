@@ -38,7 +38,8 @@ pub struct Match<'t, T> {
 impl<T> Match<'_, T> {
     /// The parameter of this name, in the path with which the route was found.
     pub fn parameter<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
-        let place = self.entry.parameters.iter().position(|known| known == name)?;
+        let details = self.entry.details.as_ref()?;
+        let place = details.parameters.iter().position(|known| known == name)?;
         self.parameters.get(place, path)
     }
 
@@ -76,13 +77,19 @@ impl<T> Default for Table<T> {
 
 #[derive(Debug, Clone)]
 struct Entry<T> {
+    route: T,
     /// None for any.
     methods: Vec<Method>,
+    policy: Policy,
+    /// What few routes have. With many routes an entry should be no longer than a line of the cache.
+    details: Option<Box<Details>>,
+}
+
+#[derive(Debug, Clone)]
+struct Details {
     headers: Vec<Condition>,
     query: Vec<Condition>,
     parameters: Vec<String>,
-    policy: Policy,
-    route: T,
 }
 
 /// A table of values, each for the route it stands for.
@@ -139,9 +146,11 @@ impl<T> Table<T> {
 /// Keeps the entries in the order in which they are tried.
 fn insert<T>(entries: &mut Vec<Entry<T>>, entry: Entry<T>) {
     let rank = |entry: &Entry<T>| {
-        (std::cmp::Reverse(entry.headers.len() + entry.query.len()), entry.methods.is_empty())
+        let conditions = entry.details.as_ref().map_or(0, |has| has.headers.len() + has.query.len());
+        (std::cmp::Reverse(conditions), entry.methods.is_empty())
     };
     let place = entries.partition_point(|other| rank(other) <= rank(&entry));
+    entries.reserve_exact(1);
     entries.insert(place, entry);
 }
 
@@ -187,18 +196,27 @@ impl<T> Entry<T> {
                 .collect(),
             _ => Vec::new(),
         };
+        let (headers, query) = (settings.headers.clone(), settings.query.clone());
+        let details = Details { headers, query, parameters };
         Self {
-            methods: settings.methods.clone(),
-            headers: settings.headers.clone(),
-            query: settings.query.clone(),
-            parameters,
-            policy: settings.path_policy,
             route,
+            methods: settings.methods.clone(),
+            policy: settings.path_policy,
+            details: (!details.is_empty()).then(|| Box::new(details)),
         }
     }
 
     fn holds(&self, lookup: &Lookup<'_>) -> bool {
-        headers_hold(&self.headers, lookup.fields) && query_holds(&self.query, lookup.query)
+        let holds = |has: &Details| {
+            headers_hold(&has.headers, lookup.fields) && query_holds(&has.query, lookup.query)
+        };
+        self.details.as_deref().is_none_or(holds)
+    }
+}
+
+impl Details {
+    fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.query.is_empty() && self.parameters.is_empty()
     }
 }
 

@@ -30,7 +30,8 @@ impl Parameters {
 /// A segment and everything below it. `T` is what is known of each end of a path.
 #[derive(Debug)]
 pub struct Node<T> {
-    literals: HashMap<Box<str>, Node<T>>,
+    /// Boxed, since most segments are the last of their path.
+    literals: Option<Box<HashMap<Box<str>, Node<T>>>>,
     parameter: Option<Box<Node<T>>>,
     /// For the path that ends here.
     here: Option<T>,
@@ -42,7 +43,7 @@ pub struct Node<T> {
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { literals: HashMap::new(), parameter: None, here: None, rest: None, prefix: None }
+        Self { literals: None, parameter: None, here: None, rest: None, prefix: None }
     }
 }
 
@@ -56,7 +57,7 @@ impl<T: Default> Node<T> {
                 let mut node = self;
                 for segment in segments {
                     node = match segment {
-                        Segment::Literal(text) => node.literals.entry(text.as_str().into()).or_default(),
+                        Segment::Literal(text) => node.below(text),
                         Segment::Parameter(_) => node.parameter.get_or_insert_default(),
                         Segment::Rest(_) => return node.rest.get_or_insert_default(),
                     };
@@ -68,7 +69,11 @@ impl<T: Default> Node<T> {
 
     fn literal(&mut self, path: &str) -> &mut Self {
         let segments = path.split('/').skip(1);
-        segments.fold(self, |node, segment| node.literals.entry(segment.into()).or_default())
+        segments.fold(self, Self::below)
+    }
+
+    fn below(&mut self, segment: &str) -> &mut Self {
+        self.literals.get_or_insert_default().entry(segment.into()).or_default()
     }
 }
 
@@ -101,7 +106,7 @@ impl<T> Node<T> {
             let end = tail.find('/').map_or(path.len(), |slash| start + slash);
             let next = (end < path.len()).then_some(end + 1);
             let segment = path.get(start..end)?;
-            if let Some(node) = self.literals.get(segment)
+            if let Some(node) = self.literals.as_ref().and_then(|literals| literals.get(segment))
                 && let Some(found) = node.walk(path, next, parameters, accept)
             {
                 return Some(found);

@@ -9,14 +9,14 @@ use super::Snapshot;
 
 /// The snapshot in force. The connections of one worker share it.
 #[derive(Debug)]
-pub struct Current(RefCell<Rc<Held>>);
+pub struct Current(RefCell<Rc<WorkerSnapshot>>);
 
 /// A snapshot as one worker holds it: exchanges count their use of it among themselves, so that no
 /// count is shared by all cores.
 #[derive(Debug)]
-pub struct Held(Arc<Snapshot>);
+pub struct WorkerSnapshot(Arc<Snapshot>);
 
-impl Deref for Held {
+impl Deref for WorkerSnapshot {
     type Target = Snapshot;
 
     fn deref(&self) -> &Snapshot {
@@ -27,17 +27,17 @@ impl Deref for Held {
 impl Current {
     /// Puts a snapshot in force.
     pub fn new(snapshot: Arc<Snapshot>) -> Rc<Self> {
-        Rc::new(Self(RefCell::new(Rc::new(Held(snapshot)))))
+        Rc::new(Self(RefCell::new(Rc::new(WorkerSnapshot(snapshot)))))
     }
 
     /// The snapshot for an exchange that begins now. The exchange keeps it until its end.
-    pub fn get(&self) -> Rc<Held> {
+    pub fn get(&self) -> Rc<WorkerSnapshot> {
         Rc::clone(&self.0.borrow())
     }
 
     /// Puts another snapshot in force, for exchanges that begin from now on.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
-        *self.0.borrow_mut() = Rc::new(Held(snapshot));
+        *self.0.borrow_mut() = Rc::new(WorkerSnapshot(snapshot));
     }
 }
 

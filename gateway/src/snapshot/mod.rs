@@ -36,12 +36,13 @@ use crate::limit::stores::Stores;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
+use crate::observe::memory::of_cgroup;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
 use crate::trace::{RouteTraces, Tracer};
 use crate::upstream::Upstream;
-pub use current::{Current, Held};
+pub use current::{Current, WorkerSnapshot};
 pub use process::Process;
 
 /// Settings in force.
@@ -62,6 +63,10 @@ pub struct Snapshot {
     pub stores: Stores,
     /// Where traces go.
     pub tracer: Option<Arc<Tracer>>,
+    /// The traces of requests without a route.
+    pub unrouted_traces: Option<RouteTraces>,
+    /// Memory in use above which requests are refused, in bytes; 0 for no bound.
+    pub max_memory: u64,
     /// How the gateway stops.
     pub stop: Stop,
     table: Table<Arc<Route>>,
@@ -86,38 +91,40 @@ pub struct Listener {
     /// The connections of each client, if they are limited.
     pub clients: Option<Arc<Clients>>,
     /// Its counters.
-    pub counters: Arc<PerWorker<Connections>>,
+    pub counters: PerWorker<Connections>,
 }
 
-/// A route with its filters and its action.
+/// A route with its filters and its action. With many routes each line of the cache counts: what every request
+/// reads stands first.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Route {
+    /// Its counters.
+    pub counters: PerWorker<Requests>,
     /// Its name in logs and metrics.
     pub name: String,
-    /// Its counters.
-    pub counters: Arc<PerWorker<Requests>>,
-    /// How much is logged of its requests.
-    pub log_rates: LogRates,
-    /// Its traces, if its requests are traced.
-    pub traces: Option<RouteTraces>,
     /// Its filters, in the order in which they see a request.
     pub filters: Vec<Box<dyn Filter>>,
-    /// Those of them that see the data of requests.
-    pub data_filters: Vec<usize>,
-    /// Those of them that see the data of responses.
-    pub response_filters: Vec<usize>,
-    /// What answers a request.
-    pub action: Action,
     /// The longest time from the head of a request to the end of its response.
     pub request_timeout: Option<Duration>,
     /// The longest time of one try, instead of the upstream's.
     pub per_try_timeout: Option<Duration>,
+    /// How much is logged of its requests.
+    pub log_rates: LogRates,
     /// Whether a HEAD is forwarded as a GET.
     pub head_by_get: bool,
     /// Whether it answers preflights for its methods (Fetch standard, section 3.3).
     answers_preflights: bool,
     /// Whether the upstream is told the host of its endpoint in place of the client's.
     pub endpoint_host: bool,
+    /// Its traces, if its requests are traced.
+    pub traces: Option<RouteTraces>,
+    /// Those of its filters that see the data of requests.
+    pub data_filters: Vec<usize>,
+    /// Those of its filters that see the data of responses.
+    pub response_filters: Vec<usize>,
+    /// What answers a request.
+    pub action: Action,
 }
 
 /// Parts of a snapshot by their names in the settings.
@@ -230,10 +237,14 @@ impl Snapshot {
                     counters: process.metrics.listener(&listener.name),
                 })
                 .collect(),
+            max_memory: settings.max_memory.unwrap_or_else(of_cgroup),
             stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
             authenticators,
             stores,
+            unrouted_traces: tracer
+                .as_ref()
+                .map(|tracer| RouteTraces { tracer: Arc::clone(tracer), pattern: None }),
             tracer,
         }
     }
@@ -308,9 +319,10 @@ impl Route {
             name: route.name.clone(),
             counters: process.metrics.route(&route.name),
             log_rates: log.rates(&route.name),
-            traces: tracer
-                .filter(|_| route.traces)
-                .map(|tracer| RouteTraces { tracer: Arc::clone(tracer), pattern: route.path.to_string() }),
+            traces: tracer.filter(|_| route.traces).map(|tracer| RouteTraces {
+                tracer: Arc::clone(tracer),
+                pattern: Some(route.path.to_string()),
+            }),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,

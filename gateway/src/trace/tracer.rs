@@ -56,20 +56,20 @@ pub struct Tracer {
     /// Its settings.
     pub config: TracerConfig,
     /// What became of spans.
-    pub counters: Arc<PerWorker<Traces>>,
+    pub counters: PerWorker<Traces>,
     service: Service,
     fields: Fields,
     /// The last batch was not taken.
     failing: AtomicBool,
 }
 
-/// The traces of one route.
+/// The traces of one route, or of requests without a route.
 #[derive(Debug)]
 pub struct RouteTraces {
     /// Where they go.
     pub tracer: Arc<Tracer>,
     /// The paths of the route, as `http.route` has them.
-    pub pattern: String,
+    pub pattern: Option<String>,
 }
 
 /// What became of a batch.
@@ -91,7 +91,7 @@ impl Tracer {
     pub fn new(
         config: TracerConfig,
         resolver: &Arc<Resolver>,
-        counters: Arc<PerWorker<Traces>>,
+        counters: PerWorker<Traces>,
     ) -> Result<Self, Vec<ClientTlsError>> {
         let service = Service::new(config.url.clone(), config.ca.clone(), resolver)?;
         let mut fields = Fields::new();

@@ -49,6 +49,37 @@ fn a_package_name_is_enough_for_an_image_of_both_platforms() {
 }
 
 #[test]
+fn an_image_from_scratch_gets_certificates_time_zones_and_tmp() {
+    if !have_targets() {
+        return;
+    }
+    let hello = Hello::new();
+    hello.write(
+        "xtask/image.toml",
+        "package = \"hello\"\n[container]\nca-certificates = true\ntime-zones = true\ntmp = true\n\
+         stop-signal = \"SIGINT\"\nvolumes = [\"/data\"]\n",
+    );
+    hello.commit();
+    hello.run(&native(&["--platform", "linux/amd64"])).code(0);
+    let image = Image::read(&hello.layout());
+    let config = &image.config("amd64")["config"];
+    assert_eq!(config["StopSignal"], "SIGINT");
+    assert_eq!(config["Volumes"], serde_json::json!({ "/data": {} }));
+    let files = image.files("amd64");
+    let file = |path: &str| files.iter().find(|(name, ..)| name == path).expect(path);
+    assert_eq!(file("tmp/").1, 0o1777);
+    let (_, mode, zone) = file("usr/share/zoneinfo/Europe/Berlin");
+    assert_eq!((*mode, &zone[..4]), (0o644, &b"TZif"[..]));
+    let (_, _, pem) = file("etc/ssl/certs/ca-certificates.crt");
+    let pem = std::str::from_utf8(pem).unwrap();
+    let (begins, ends) =
+        (pem.matches("-----BEGIN CERTIFICATE-----\n"), pem.matches("-----END CERTIFICATE-----\n"));
+    let (begins, ends) = (begins.count(), ends.count());
+    assert!(begins == ends && begins > 100, "{begins} {ends}");
+    assert!(pem.lines().all(|line| line.len() <= 64), "RFC 7468 section 2");
+}
+
+#[test]
 fn two_clones_in_different_folders_give_one_digest() {
     if !have_targets() {
         return;

@@ -35,6 +35,15 @@ fn wrong_flags_and_settings_are_told_before_anything_is_built() {
         ("[[files]]\nsource = \"Cargo.toml\"\ntarget = \"/usr/bin\"", "conflicts with the binary"),
         ("[[files]]\nsource = \"Cargo.toml\"\ntarget = \"/usr/bin/hello\"", "conflicts with the binary"),
         ("[container]\npath = \"/\"", "names no file"),
+        ("[container]\nstop-signal = \"term\"", "'term' is no signal"),
+        ("[container]\nvolumes = [\"data\"]", "path 'data' must be absolute"),
+        ("base = \"debian:12\"\n[container]\ntmp = true", "tmp is for base = \"scratch\""),
+        (
+            "[container]\nca-certificates = true\n[[files]]\nsource = \"Cargo.toml\"\n\
+             target = \"/etc/ssl/certs/ca-certificates.crt\"",
+            "/etc/ssl/certs/ca-certificates.crt conflicts with the file of [container]",
+        ),
+        ("[container]\ntmp = true\npath = \"/tmp/hello\"", "/tmp conflicts with the binary /tmp/hello"),
         ("binary = \"helo\"", "no binary 'helo'"),
     ] {
         hello.write("xtask/image.toml", &format!("{head}{settings}\n"));

@@ -4,10 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::Ran;
+use serde_json::{Value, json};
+
 use crate::support::live::Live;
 use crate::support::published::{Workshop, check};
 use crate::support::sigstore::Sigstore;
+use crate::support::{Ran, bundles};
 
 const RELEASE: &str = r"^https://github\.com/example/gateway/\.github/workflows/release\.yml@refs/tags/v";
 
@@ -133,12 +135,18 @@ impl Stage {
         check(&self.verify(tag, identity, issuer).json(), "signature").0.to_owned()
     }
 
-    fn root(&self, change: impl Fn(&mut serde_json::Value)) {
+    fn root(&self, change: impl Fn(&mut Value)) {
         let path: PathBuf = self.workshop.hello.path().join("root.json");
         let mut root = serde_json::from_slice(&fs::read(self.sigstore.trusted_root()).unwrap()).unwrap();
         change(&mut root);
         fs::write(path, root.to_string()).unwrap();
     }
+}
+
+/// Ends the time in which a key or a chain of a trusted root counts, before anything was signed.
+fn end(entry: &mut Value) {
+    let of = if entry.get("publicKey").is_some() { &mut entry["publicKey"] } else { entry };
+    of["validFor"] = json!({ "start": "2020-01-01T00:00:00Z", "end": "2021-01-01T00:00:00Z" });
 }
 
 #[test]
@@ -157,21 +165,124 @@ fn a_job_signs_at_a_private_sigstore_and_nobody_else_counts() {
         assert_eq!(stage.signature("1.0.0", identity, by), "failed", "{what}");
     }
     for key in ["tlogs", "ctlogs", "certificateAuthorities", "timestampAuthorities"] {
-        stage.root(|root| root[key] = serde_json::json!([]));
-        let ran = stage.verify("1.0.0", RELEASE, &issuer);
-        assert_ne!(ran.code, Some(0), "without {key}: {}", ran.stdout);
+        stage.root(|root| root[key] = json!([]));
+        stage.verify("1.0.0", RELEASE, &issuer).code(3).says("signature: cosign:");
+    }
+    for key in ["tlogs", "ctlogs", "certificateAuthorities", "timestampAuthorities"] {
+        let other =
+            if key == "certificateAuthorities" { "timestampAuthorities" } else { "certificateAuthorities" };
+        for (what, change) in [
+            ("expired", &(|root: &mut Value| end(&mut root[key][0])) as &dyn Fn(&mut Value)),
+            ("another's", &|root: &mut Value| match key {
+                "tlogs" => root[key][0]["publicKey"] = root["ctlogs"][0]["publicKey"].clone(),
+                "ctlogs" => root[key][0]["publicKey"] = root["tlogs"][0]["publicKey"].clone(),
+                _ => root[key][0]["certChain"] = root[other][0]["certChain"].clone(),
+            }),
+        ] {
+            stage.root(change);
+            let ran = stage.verify("1.0.0", RELEASE, &issuer);
+            // Cosign 3.1 does not hold the end of a log's key against entries of Rekor v2, which have no time of their own.
+            let counts = what == "expired" && key == "tlogs";
+            assert_eq!(ran.code, Some(if counts { 0 } else { 3 }), "{what} {key}: {}", ran.stderr);
+        }
     }
     stage.root(|_| ());
     stage.verify("1.0.0", RELEASE, &issuer).code(0);
-    // A job of another workflow of the same repository.
+    // A job of another workflow of the same repository signs, and does not count as the release's.
     let other = "&job_workflow_ref=example/gateway/.github/workflows/other.yml@refs/heads/main";
-    stage.publish("1.0.1", &format!("{other}&exp=-10")).code(1).says("cosign sign");
+    stage.publish("1.0.1", other).code(0);
+    stage.verify("1.0.1", r"/other\.yml@refs/heads/main$", &issuer).code(0);
+    let other = "&job_workflow_ref=example/gateway/.github/workflows/other.yml@refs/heads/main";
+    stage.publish("1.0.4", &format!("{other}&exp=-10")).code(1).says("cosign sign");
     assert_eq!(
-        crate::support::published::tagged(stage.repository.split('/').next().unwrap(), "owner/app", "1.0.1"),
+        crate::support::published::tagged(stage.repository.split('/').next().unwrap(), "owner/app", "1.0.4"),
         None
     );
+    // A token of any CI, and an environment whose issuer only the flag names.
+    let (_, answer) = crate::support::published::get_with(
+        issuer.strip_prefix("http://").unwrap(),
+        "/token?audience=sigstore",
+        "Authorization: bearer test",
+    );
+    let token: Value = serde_json::from_slice(&answer).unwrap();
+    let args = ["publish", "--repository", &stage.repository, "--tag", "1.0.3"];
+    let mut publish = stage.workshop.command(&args);
+    publish
+        .env_remove("ACTIONS_ID_TOKEN_REQUEST_URL")
+        .env("SIGSTORE_ID_TOKEN", token["value"].as_str().unwrap());
+    Ran::of(&mut publish).code(0);
+    let settings = std::fs::read_to_string(stage.workshop.hello.path().join("xtask/image.toml")).unwrap();
+    let unnamed: Vec<_> = settings.lines().filter(|line| !line.starts_with("issuer")).collect();
+    stage.workshop.hello.write("xtask/image.toml", &unnamed.join("\n"));
+    stage.workshop.run(&["promote", "1.0.3", "--to", "live"]).code(3);
+    stage.workshop.run(&["promote", "1.0.3", "--to", "live", "--issuer", &issuer]).code(0);
+    stage.workshop.hello.write("xtask/image.toml", &settings);
     let args = ["publish", "--repository", &stage.repository, "--tag", "1.0.2", "--sign", "keyless"];
     let mut publish = stage.workshop.command(&args);
     stage.job(&mut publish, "").env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "other");
     Ran::of(&mut publish).code(1);
+}
+
+#[test]
+fn a_signature_that_was_changed_does_not_count() {
+    let Some(stage) = Stage::new() else { return };
+    let issuer = stage.sigstore.issuer();
+    stage.publish("1.0.0", "").code(0);
+    let (registry, from) = stage.repository.split_once('/').unwrap();
+    let subject = &stage.workshop.digest;
+    let others = bundles::read(registry, from, subject);
+    assert_eq!(others.len(), 3, "the image, its provenance, the list of documents");
+    // What another bundle about the same image has at this place.
+    let other = |bundle: &Value, at: &str| {
+        let other = others.iter().find(|other| other["dsseEnvelope"] != bundle["dsseEnvelope"]).unwrap();
+        other.pointer(at).unwrap().clone()
+    };
+    let swap = |at: &'static str| {
+        move |bundle: &mut Value| *bundle.pointer_mut(at).unwrap() = other(&bundle.clone(), at)
+    };
+    let (entries, times) =
+        ("/verificationMaterial/tlogEntries", "/verificationMaterial/timestampVerificationData");
+    let (others_payload, others_entry, others_time) =
+        (swap("/dsseEnvelope/payload"), swap(entries), swap(times));
+    let others_certificate = swap("/verificationMaterial/certificate");
+    let changes: [(&str, &dyn Fn(&mut Value), bool); 8] = [
+        ("nothing", &|_| (), true),
+        ("another's payload", &others_payload, false),
+        ("another's certificate", &others_certificate, false),
+        ("another's log entry", &others_entry, false),
+        ("another's time", &others_time, false),
+        ("no log entry", &|bundle| *bundle.pointer_mut(entries).unwrap() = json!([]), false),
+        ("no time", &|bundle| *bundle.pointer_mut(times).unwrap() = json!({}), false),
+        (
+            "no proof of the log entry",
+            &|bundle| {
+                let entry = bundle.pointer_mut("/verificationMaterial/tlogEntries/0").unwrap();
+                entry.as_object_mut().unwrap().remove("inclusionProof");
+            },
+            false,
+        ),
+    ];
+    for (number, (what, change, counts)) in changes.into_iter().enumerate() {
+        let to = format!("changed/{number}");
+        let repository = format!("{registry}/{to}");
+        let args =
+            ["publish", "--repository", &repository, "--tag", "1.0.0", "--sign", "none", "--attach", "never"];
+        stage.workshop.run(&args).code(0);
+        bundles::copy(registry, from, &to, subject, change);
+        let image = format!("{repository}:1.0.0");
+        let args =
+            ["verify", "--json", &image, "--identity", RELEASE, "--issuer", &issuer, "--allow-unscanned"];
+        let ran = stage.workshop.run(&args);
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
+        let state =
+            report["checks"].as_array().into_iter().flatten().find(|check| check["name"] == "signature");
+        let state = state.map(|check| (check["state"].clone(), check["detail"].clone()));
+        let expected = if counts { "ok" } else { "failed" };
+        assert_eq!(
+            state.as_ref().map(|(state, _)| state == expected),
+            Some(true),
+            "{what}: {state:?} {}",
+            ran.stderr
+        );
+    }
 }

@@ -248,8 +248,8 @@ fn no_tag_goes_to_what_the_registry_has_lost_meanwhile() {
         let layers: Value = serde_json::from_slice(&image.blob(manifest)).unwrap();
         let lost = if place == "blobs" { &layers["layers"][0]["digest"] } else { manifest };
         let part = format!("/{place}/{}", lost.as_str().unwrap());
-        // There when it is asked for first, and gone when the tags are to be put.
-        proxy.on("HEAD", &part, 1, Fault::Slow(1));
+        // There when it is asked for first, a manifest by its bytes, and gone when the tags are to be put.
+        proxy.on(if place == "blobs" { "HEAD" } else { "GET" }, &part, 1, Fault::Slow(1));
         proxy.on("HEAD", &part, 9, Fault::Answer(404, Vec::new(), ""));
         let ran = workshop.publish(&repository, &["second"]).code(1);
         ran.says(&format!("the registry accepted {what}")).says("no tag was written");

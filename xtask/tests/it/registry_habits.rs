@@ -11,7 +11,7 @@ use Habit::*;
 const AWAY: &str = "http://registry.internal:5000";
 
 /// A registry, its habits, and whether documents can be attached there.
-const REGISTRIES: [(&str, &[Habit], bool); 25] = [
+const REGISTRIES: [(&str, &[Habit], bool); 49] = [
     ("as the specification has it", &[], true),
     ("without a referrers API", &[NoReferrers(404)], true),
     ("GitLab: a list's tag is the image, and is kept", &[TagIsDigest { keeps: true }], true),
@@ -35,7 +35,31 @@ const REGISTRIES: [(&str, &[Habit], bool); 25] = [
     ("no list of tags", &[NoTags(405)], true),
     ("no digests in answers", &[NoDigest], true),
     ("relative locations with a query", &[Location(""), MinChunk(5_000_000), NoMount(405)], true),
-    ("429 now and then", &[Throttles(7)], true),
+    ("429 now and then", &[Throttles(7, 429, "0")], true),
+    ("429 until a date", &[Throttles(6, 429, "Wed, 21 Oct 2015 07:28:00 GMT")], true),
+    ("503 for a moment", &[Throttles(9, 503, "10ms")], true),
+    ("403 that is a rate limit", &[Throttles(8, 403, "0.01")], true),
+    ("pages for refusals", &[HtmlErrors, NoReferrers(404)], true),
+    ("pages for refusals of what is not there", &[HtmlErrors, Missing(403), MissingBlob(403)], true),
+    ("400 for what is not there", &[Missing(400), MissingBlob(400), NoReferrers(400)], true),
+    ("410 for what is not there", &[Missing(410), MissingBlob(410)], true),
+    ("405 for HEAD", &[NoHead(405), NoHeadBlob(405)], true),
+    ("403 for HEAD", &[NoHead(403), NoHeadBlob(403)], true),
+    ("400 and 501 for HEAD", &[NoHead(400), NoHeadBlob(501)], true),
+    ("a page for referrers", &[ReferrersPage("<!doctype html><title>registry</title>")], true),
+    ("an empty object for referrers", &[ReferrersPage("{}")], true),
+    ("an empty list for referrers", &[ReferrersPage(r#"{"schemaVersion":2,"manifests":[]}"#)], true),
+    ("referrers answered by 500", &[NoReferrers(500)], true),
+    ("referrers answered by 501", &[NoReferrers(501)], true),
+    ("referrers answered by 406", &[NoReferrers(406)], true),
+    ("a subject must be there first", &[NeedsSubject(404)], true),
+    ("a subject must be there first, by 400", &[NeedsSubject(400), NoReferrers(404)], true),
+    ("a page for the list of tags", &[TagsPage("<!doctype html>")], true),
+    ("a list of tags without end", &[EndlessTags], true),
+    ("names of headers in capitals, no length for HEAD", &[Capitals, NoLength], true),
+    ("manifests as JSON", &[ServedAs("application/json"), NoDigest], true),
+    ("locations beside the upload, 201 for a POST", &[Location("."), Patch(201)], true),
+    ("uploads that break off, and 416 for their rest", &[BreaksUploads(416)], true),
     ("ECR: many at once", &[PutBlob(201), NoReferrers(405), MaxPage(999), Missing(404), NoCancel], true),
 ];
 
@@ -103,6 +127,9 @@ fn tokens_come_from_services_of_every_kind() {
         &[Tokens("GET", "access_token"), ExpiresIn],
         &[Tokens("POST", "access_token")],
         &[Tokens("POST", "token"), Missing(401)],
+        &[Tokens("GET", "access_token"), Challenge("Bearer realm=\"{}?account=a%2Fb&x=\",service=\"s\"")],
+        &[Tokens("GET", "token"), Challenge("bearer REALM={},Service=s,scope=\"a:b:pull\""), Capitals],
+        &[Tokens("GET", "token"), Challenge("Negotiate, Basic realm=\"x, y\", Bearer realm=\"{}\"")],
     ] {
         let stand_in = StandIn::start(habits);
         let repository = format!("{}/owner/app", stand_in.registry());

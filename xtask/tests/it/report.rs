@@ -97,7 +97,7 @@ fn look_at(path: &Path) {
     }
     let mut page = Page::open(path);
     let axe = axe().map(|path| fs::read_to_string(path).unwrap());
-    for (width, height) in [(400, 900), (1400, 1300)] {
+    for (width, height) in [(400, 900), (1400, 1150)] {
         for scheme in ["light", "dark"] {
             page.look(width, height, scheme);
             let at = format!("{width} {scheme}");

@@ -195,10 +195,19 @@ pub fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
 
 /// An HTTP request to a registry on this machine: status and body. No client of ours has a part in it.
 pub fn get(registry: &str, path: &str) -> (u16, Vec<u8>) {
+    get_as(registry, path, &format!("{INDEX}, {MANIFEST}"))
+}
+
+/// The same to any server, for an answer of one of these types.
+pub fn get_as(registry: &str, path: &str, accept: &str) -> (u16, Vec<u8>) {
+    get_with(registry, path, &format!("Accept: {accept}"))
+}
+
+/// The same with this header.
+pub fn get_with(registry: &str, path: &str, header: &str) -> (u16, Vec<u8>) {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(registry).unwrap();
-    let accept = format!("{INDEX}, {MANIFEST}");
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {registry}\r\nAccept: {accept}\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {registry}\r\n{header}\r\n\r\n").unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();

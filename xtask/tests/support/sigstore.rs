@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::published::get;
+use super::published::get_as;
 use super::{go_program, have, have_program};
 
 /// Program, and the Go package that it is built of: the newest versions that Go 1.26 builds.
@@ -255,7 +255,7 @@ fn free() -> String {
 fn up(at: &str, path: &str) -> Vec<u8> {
     for _ in 0..300 {
         if std::net::TcpStream::connect(at).is_ok() {
-            let (status, body) = get(at, path);
+            let (status, body) = get_as(at, path, "*/*");
             if status == 200 {
                 return body;
             }

@@ -37,10 +37,10 @@ pub struct Resolver {
 }
 
 /// What is known of one name. Held while a question is under way, so that it is asked once.
-type Slot = tokio::sync::Mutex<Option<Known>>;
+type Slot = tokio::sync::Mutex<Option<Resolved>>;
 
 #[derive(Debug)]
-struct Known {
+struct Resolved {
     /// IPv6 first; empty if the name has no address.
     addresses: Vec<IpAddr>,
     good_until: Instant,
@@ -95,11 +95,11 @@ impl Resolver {
         }
     }
 
-    async fn ask(&self, host: &str) -> io::Result<Known> {
+    async fn ask(&self, host: &str) -> io::Result<Resolved> {
         let listed = hosts(&read(&self.hosts), host);
         if !listed.is_empty() {
             let (v6, v4): (Vec<_>, Vec<_>) = listed.into_iter().partition(IpAddr::is_ipv6);
-            return Ok(Known::new([v6, v4].concat(), HOSTS));
+            return Ok(Resolved::new([v6, v4].concat(), HOSTS));
         }
         let config = Config::parse(&read(&self.resolv_conf));
         let Found { addresses, ttl } = lookup(host, &config).await?;
@@ -109,11 +109,11 @@ impl Resolver {
         } else {
             told.unwrap_or(TTL.0).clamp(TTL.0, TTL.1)
         };
-        Ok(Known::new(addresses, good))
+        Ok(Resolved::new(addresses, good))
     }
 }
 
-impl Known {
+impl Resolved {
     fn new(addresses: Vec<IpAddr>, good: Duration) -> Self {
         let good_until = Instant::now() + good;
         Self { addresses, good_until, usable_until: good_until + STALE, turn: 0 }

@@ -29,6 +29,9 @@ const INDEX_TYPE: &str = MANIFEST_TYPES[0];
 /// What some tools write for the artifact type where they mean that there is none to be seen.
 const NO_TYPE: [&str; 2] = ["application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json"];
 
+/// How often the API may answer 500.
+const TRIES_OF_FAILING: u32 = 3;
+
 /// Entries of one list whose manifests are looked into.
 const MAX_INSPECTED: usize = 64;
 
@@ -48,6 +51,26 @@ pub struct Referrer {
     /// Its annotations.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// What the referrers API answers.
+enum ByApi {
+    Listed(Vec<Referrer>),
+    /// The registry has no such API.
+    Missing,
+    /// It answers 500 again and again, as some do that have no such API.
+    Fails(anyhow::Error),
+}
+
+impl ByApi {
+    /// The list of the fallback tag in its place. Where the API fails, a tag that lists nothing says nothing.
+    fn or_by_tag(self, by_tag: Result<Vec<Referrer>>) -> Result<Vec<Referrer>> {
+        match (self, by_tag) {
+            (Self::Fails(error), Ok(listed)) if listed.is_empty() => Err(error),
+            (Self::Fails(error), Err(_)) => Err(error),
+            (_, by_tag) => by_tag,
+        }
+    }
 }
 
 /// What a manifest says of itself, as far as lists of referrers repeat it.
@@ -102,8 +125,10 @@ impl Client {
         artifact_type: Option<&str>,
     ) -> Result<Vec<Referrer>> {
         // All of them, whatever is wanted: a registry that mistakes the types would filter by the wrong ones.
-        let listed = self.referrers_by_api(reference, subject)?.unwrap_or_default();
-        let mut found = if listed.is_empty() { self.referrers_by_tag(reference, subject)? } else { listed };
+        let mut found = match self.referrers_by_api(reference, subject)? {
+            ByApi::Listed(listed) if !listed.is_empty() => listed,
+            by_api => by_api.or_by_tag(self.referrers_by_tag(reference, subject))?,
+        };
         self.look_into(reference, &mut found)?;
         if let Some(wanted) = artifact_type {
             found.retain(|referrer| referrer.artifact_type.as_deref() == Some(wanted));
@@ -113,8 +138,8 @@ impl Client {
         Ok(found)
     }
 
-    /// The API's list; none where the registry has no such API.
-    fn referrers_by_api(&self, reference: &Reference, subject: &Digest) -> Result<Option<Vec<Referrer>>> {
+    /// The API's list.
+    fn referrers_by_api(&self, reference: &Reference, subject: &Digest) -> Result<ByApi> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = pull_scope(reference);
         let first = session.url(&format!("v2/{}/referrers/{subject}", reference.repository()));
@@ -122,7 +147,8 @@ impl Client {
         let mut found = Vec::new();
         let mut left = MAX_LIST_BYTES;
         for _ in 0..MAX_PAGES {
-            let Some(page) = next else { return Ok(Some(found)) };
+            let Some(page) = next else { return Ok(ByApi::Listed(found)) };
+            let mut failed = 0;
             let read = self.retry(|| {
                 let mut call = Call {
                     method: Method::GET,
@@ -135,21 +161,30 @@ impl Client {
                 };
                 let answer = session.send(&mut call)?;
                 if answer.status.is_redirection() {
-                    return Ok(None);
+                    return Ok(Err(ByApi::Missing));
                 }
-                if answer.status.as_u16() != 200 {
+                let status = answer.status.as_u16();
+                if status != 200 {
                     // Whatever is not about this moment: registries without the API answer in many ways, and
                     // the tag tells whether it is the right to read that is missing.
                     let refused = session.refused(answer, &call);
-                    return if refused.transient.is_some() { Err(refused) } else { Ok(None) };
+                    failed += u32::from(status == 500);
+                    return match refused.transient {
+                        None => Ok(Err(ByApi::Missing)),
+                        Some(_) if failed == TRIES_OF_FAILING => Ok(Err(ByApi::Fails(refused.error))),
+                        Some(_) => Err(refused),
+                    };
                 }
                 let following = next_page(&session, &page, &answer)?;
-                Ok(Some((answer.read(left)?, following)))
+                Ok(Ok((answer.read(left)?, following)))
             })?;
-            let Some((body, following)) = read else { return Ok(None) };
+            let (body, following) = match read {
+                Ok(page) => page,
+                Err(by_api) => return Ok(by_api),
+            };
             left = left.saturating_sub(body.len() as u64);
             // Registries that know nothing of the API may answer with a page of their own.
-            let Some(entries) = entries(&body) else { return Ok(None) };
+            let Some(entries) = entries(&body) else { return Ok(ByApi::Missing) };
             found.extend(entries);
             next = following;
         }

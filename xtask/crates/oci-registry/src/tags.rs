@@ -26,7 +26,7 @@ impl Client {
         self.tags_or_refusal(reference)?
     }
 
-    /// The same; the inner error is a refusal to list tags, which a registry need not be able to
+    /// The same; the inner error says that the registry gives no usable list of tags, which it need not be able to
     /// (distribution-spec, "Content Discovery").
     pub fn tags_or_refusal(&self, reference: &Reference) -> Result<Result<Vec<String>>> {
         let mut tags = self.pages_of_tags(reference)?;
@@ -64,6 +64,8 @@ impl Client {
             url.map_err(|trouble| trouble.error)
         };
         let plain = url("")?;
+        // A list that is wrong or cut short is as good as none.
+        let unusable = |what: &str, page: &Uri| Ok(Err(Fault::failed(what).at(url::shown(page)).into()));
         let mut next = Some(url("?n=1000")?);
         let mut tags = Vec::new();
         let mut left = MAX_LIST_BYTES;
@@ -102,19 +104,16 @@ impl Client {
                 if tags.is_empty() {
                     return Ok(Ok(tags));
                 }
-                return Err(Fault::failed("the list of tags breaks off").at(url::shown(&page)).into());
+                return unusable("the list of tags breaks off", &page);
             };
             left = left.saturating_sub(body.len() as u64);
-            let read = page_of(&body);
-            tags.extend(read.ok_or_else(|| {
-                Fault::failed("the registry answers with something that is no list of tags")
-                    .at(url::shown(&page))
-            })?);
+            let Some(read) = page_of(&body) else {
+                return unusable("the registry answers with something that is no list of tags", &page);
+            };
+            tags.extend(read);
             next = following;
         }
-        Err(Fault::failed(format!("the list of tags has more than {MAX_PAGES} pages"))
-            .at(reference.name())
-            .into())
+        unusable(&format!("the list of tags has more than {MAX_PAGES} pages"), &plain)
     }
 }
 

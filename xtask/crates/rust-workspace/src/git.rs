@@ -85,26 +85,30 @@ impl GitSource {
     fn ask(&mut self, root: &Path, run_for: Option<&str>, prefix: &str) -> Result<()> {
         let run = |args: &[&str]| command(root).args(args.iter().copied()).read();
         let git = |args: &[&str]| run(args).ok();
-        let repository = run(&["rev-parse", "--git-dir", "--is-shallow-repository", "--show-toplevel"])
-            .context(Fault::failed("git refuses to read this repository").hint(
-            "git status says why; variables such as GIT_DIR and GIT_CONFIG_COUNT are not passed on to git",
-        ))?;
-        let mut answers = repository.lines().skip(1);
-        let shallow = answers.next() == Some("true");
-        self.top = answers.next().map(PathBuf::from);
-        let (tracked, changes, (nearest, commits), head) = std::thread::scope(|scope| {
+        let (repository, tracked, changes, (nearest, commits), head) = std::thread::scope(|scope| {
+            let repository =
+                scope.spawn(|| run(&["rev-parse", "--is-shallow-repository", "--show-toplevel"]));
             let tracked = scope.spawn(|| git(&["ls-files", "--error-unmatch", crate::paths::settings()]));
             let changes = scope.spawn(|| git(&["status", "--porcelain"]));
             let place = scope.spawn(|| {
                 let nearest = nearest(git, run_for, prefix);
                 // Slow in a long history, and needed only without a tag.
-                let count = (!shallow && nearest.is_none()).then(|| git(&["rev-list", "--count", "HEAD"]));
+                let count = nearest.is_none().then(|| git(&["rev-list", "--count", "HEAD"]));
                 (nearest, count.flatten().and_then(|count| count.parse().ok()))
             });
-            let head = git(&["rev-parse", "--verify", "--quiet", "HEAD"]);
-            let head = head.map(|_| run(&["log", "-1", "--format=%H %ct"]));
-            (joined(tracked), joined(changes), joined(place), head)
+            let head = match run(&["log", "-1", "--format=%H %ct"]) {
+                Err(_) if git(&["rev-parse", "--verify", "--quiet", "HEAD"]).is_none() => None,
+                head => Some(head),
+            };
+            (joined(repository), joined(tracked), joined(changes), joined(place), head)
         });
+        let repository = repository.context(Fault::failed("git refuses to read this repository").hint(
+            "git status says why; variables such as GIT_DIR and GIT_CONFIG_COUNT are not passed on to git",
+        ))?;
+        let mut answers = repository.lines();
+        let shallow = answers.next() == Some("true");
+        let commits: Option<u64> = if shallow { None } else { commits };
+        self.top = answers.next().map(PathBuf::from);
         let head = match (head, tracked) {
             (Some(head), Some(_)) => head?,
             (None, _) => {

@@ -86,9 +86,34 @@ impl Answer {
         self
     }
 
-    pub(super) fn write(&self, mut stream: &TcpStream, head_only: bool) -> io::Result<()> {
+    /// An answer that never comes: the connection ends.
+    pub(super) fn none() -> Self {
+        Self::new(0)
+    }
+
+    /// Puts a page in place of a refusal's body.
+    pub(super) fn explain_by_page(&mut self) {
+        if self.status >= 400 {
+            self.headers.retain(|(name, _)| name != "Content-Type");
+            self.headers.push(("Content-Type".to_owned(), "text/html; charset=utf-8".to_owned()));
+            let page = "<!doctype html><html><head><title>{}</title></head><body><h1>{}</h1></body></html>";
+            self.body = page.replace("{}", &self.status.to_string()).into_bytes();
+        }
+    }
+
+    /// Writes the names of headers in capitals.
+    pub(super) fn shout(&mut self) {
+        for (name, _) in &mut self.headers {
+            name.make_ascii_uppercase();
+        }
+    }
+
+    pub(super) fn write(&self, mut stream: &TcpStream, head_only: bool, has_length: bool) -> io::Result<()> {
+        if self.status == 0 {
+            return Ok(());
+        }
         let mut head = format!("HTTP/1.1 {} Habit\r\nConnection: close\r\n", self.status);
-        if self.status != 204 {
+        if self.status != 204 && (has_length || !head_only) {
             head += &format!("Content-Length: {}\r\n", self.body.len());
         }
         for (name, value) in &self.headers {

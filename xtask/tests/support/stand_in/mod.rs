@@ -67,8 +67,28 @@ pub(crate) enum Habit {
     Location(&'static str),
     /// `OCI-Chunk-Min-Length`.
     MinChunk(usize),
-    /// Every so manieth request is answered by 429 with Retry-After.
-    Throttles(usize),
+    /// Every so manieth request is answered by this status, with this Retry-After.
+    Throttles(usize, u16, &'static str),
+    /// What is refused is explained by a page, as a proxy in front of a registry does it.
+    HtmlErrors,
+    /// The status of HEAD of a blob.
+    NoHeadBlob(u16),
+    /// The referrers API answers 200 with this body.
+    ReferrersPage(&'static str),
+    /// The status of a PUT of a manifest whose subject is not there.
+    NeedsSubject(u16),
+    /// The list of tags is answered by 200 with this body.
+    TagsPage(&'static str),
+    /// Each page of tags names a next one, without end.
+    EndlessTags,
+    /// Names of headers in capitals.
+    Capitals,
+    /// No length in answers to HEAD.
+    NoLength,
+    /// The type that every manifest is served with.
+    ServedAs(&'static str),
+    /// The first upload of a blob breaks off, and its rest is refused with this status.
+    BreaksUploads(u16),
     /// Uploads cannot be cancelled.
     NoCancel,
     /// The status of a DELETE of a manifest.
@@ -79,6 +99,8 @@ pub(crate) enum Habit {
     Tokens(&'static str, &'static str),
     /// A token service that also says how long a token holds.
     ExpiresIn,
+    /// What the challenge for a token looks like; `{}` is the service's URL.
+    Challenge(&'static str),
     /// GitHub's REST API for packages is there as well; the owner is an organisation or a user.
     Packages { organisation: bool, scopes: &'static str },
 }
@@ -90,6 +112,8 @@ struct Repository {
     manifests: Vec<(String, String, Vec<u8>)>,
     tags: BTreeMap<String, String>,
     uploads: BTreeMap<String, Vec<u8>>,
+    /// Digests of blobs whose first upload broke off.
+    broken: Vec<String>,
 }
 
 #[derive(Default)]
@@ -178,9 +202,10 @@ impl Shared {
             state.seen.push(asked.clone());
             state.seen.len()
         };
-        let throttled = habit!(self, Habit::Throttles(each) => number.is_multiple_of(each));
-        let answer = if throttled == Some(true) {
-            Answer::error(429, "TOOMANYREQUESTS").with("Retry-After", "0")
+        let throttled = habit!(self, Habit::Throttles(each, status, after) => (each, status, after));
+        let throttled = throttled.filter(|(each, _, _)| number.is_multiple_of(*each));
+        let mut answer = if let Some((_, status, after)) = throttled {
+            Answer::error(status, "TOOMANYREQUESTS").with("Retry-After", after)
         } else if asked.path == "/token" {
             self.token(&asked)
         } else if let Some(refused) = self.packages(&asked).or_else(|| self.lacks_token(&asked)) {
@@ -188,7 +213,13 @@ impl Shared {
         } else {
             self.registry(&asked)
         };
-        answer.write(stream, asked.method == "HEAD")
+        if self.has(Habit::HtmlErrors) {
+            answer.explain_by_page();
+        }
+        if self.has(Habit::Capitals) {
+            answer.shout();
+        }
+        answer.write(stream, asked.method == "HEAD", !self.has(Habit::NoLength))
     }
 
     /// The answer to a request without a token, where tokens are wanted.
@@ -197,8 +228,10 @@ impl Shared {
         if asked.header("authorization") == "Bearer stand-in-token" {
             return None;
         }
-        let realm = format!("Bearer realm=\"http://{}/token\",service=\"stand-in\"", self.address);
-        Some(Answer::error(401, "UNAUTHORIZED").with("WWW-Authenticate", &realm))
+        let challenge = habit!(self, Habit::Challenge(text) => text);
+        let challenge = challenge.unwrap_or("Bearer realm=\"{}\",service=\"stand-in\"");
+        let challenge = challenge.replace("{}", &format!("http://{}/token", self.address));
+        Some(Answer::error(401, "UNAUTHORIZED").with("WWW-Authenticate", &challenge))
     }
 
     fn token(&self, asked: &Asked) -> Answer {

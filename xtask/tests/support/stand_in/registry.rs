@@ -53,6 +53,11 @@ impl Shared {
             let status = habit!(self, Habit::MissingBlob(status) => status);
             return Answer::error(status.unwrap_or(404), "BLOB_UNKNOWN");
         };
+        if let Some(status) =
+            habit!(self, Habit::NoHeadBlob(status) => status).filter(|_| asked.method == "HEAD")
+        {
+            return Answer::error(status, "UNSUPPORTED");
+        }
         if habit!(self, Habit::HeadRedirects(_) => ()).is_some() {
             return Answer::new(307).with("Location", &format!("http://{}/storage/{name}", self.address));
         }
@@ -63,6 +68,7 @@ impl Shared {
         let name = asked.query.get("state").map_or(name, String::as_str).to_owned();
         let patched = habit!(self, Habit::Patch(status) => status);
         let at = |id: &str| match habit!(self, Habit::Location(begin) => begin) {
+            Some(".") => format!("x?state={id}&sig=a%2Fb"),
             Some(begin) => format!("{begin}/v2/{repository}/blobs/uploads/x?state={id}&sig=a%2Fb"),
             None => format!("http://{}/v2/{repository}/blobs/uploads/{id}", self.address),
         };
@@ -89,6 +95,11 @@ impl Shared {
             }
             "PUT" => {
                 let wanted = asked.query.get("digest").cloned().unwrap_or_default();
+                if habit!(self, Habit::BreaksUploads(_) => ()).is_some()
+                    && self.breaks(asked, repository, &name)
+                {
+                    return Answer::none();
+                }
                 let right = self.with(repository, |known| {
                     let mut bytes = known.uploads.get(&name)?.clone();
                     bytes.extend(&asked.body);
@@ -98,8 +109,32 @@ impl Shared {
                 right.map_or_else(|| Answer::error(400, "DIGEST_INVALID"), |_| Answer::new(status))
             }
             "DELETE" => Answer::new(if self.has(Habit::NoCancel) { 405 } else { 204 }),
+            "GET" => self.with(repository, |known| {
+                known.uploads.get(&name).map_or_else(
+                    || Answer::error(404, "BLOB_UPLOAD_UNKNOWN"),
+                    |bytes| goes_on(204, &name, bytes.len()),
+                )
+            }),
+            "PATCH" => match habit!(self, Habit::BreaksUploads(status) => status) {
+                Some(status) => Answer::error(status, "BLOB_UPLOAD_INVALID"),
+                None => Answer::error(405, "UNSUPPORTED"),
+            },
             _ => Answer::error(405, "UNSUPPORTED"),
         }
+    }
+
+    /// Whether the upload of a blob breaks off in its middle: the first one of each blob does.
+    fn breaks(&self, asked: &Asked, repository: &str, name: &str) -> bool {
+        let wanted = asked.query.get("digest").cloned().unwrap_or_default();
+        self.with(repository, |known| {
+            let is_first = !known.broken.contains(&wanted);
+            if is_first {
+                known.broken.push(wanted);
+                let half = asked.body[..asked.body.len() / 2].to_vec();
+                known.uploads.insert(name.to_owned(), half);
+            }
+            is_first
+        })
     }
 
     fn manifest(&self, asked: &Asked, repository: &str, name: &str) -> Answer {
@@ -132,7 +167,8 @@ impl Shared {
             let status = habit!(self, Habit::Missing(status) => status);
             return Answer::error(status.unwrap_or(404), "MANIFEST_UNKNOWN");
         };
-        let answer = Answer::new(200).with("Content-Type", &media_type).bytes(&bytes);
+        let served = habit!(self, Habit::ServedAs(kind) => kind).unwrap_or(&media_type);
+        let answer = Answer::new(200).with("Content-Type", served).bytes(&bytes);
         if self.has(Habit::NoDigest) { answer } else { answer.with("Docker-Content-Digest", &digest) }
     }
 
@@ -144,6 +180,12 @@ impl Shared {
             && subject.is_some()
         {
             return Answer::error(status, "MANIFEST_INVALID");
+        }
+        if let Some(status) = habit!(self, Habit::NeedsSubject(status) => status)
+            && let Some(subject) = &subject
+            && !self.with(repository, |known| known.manifests.iter().any(|(digest, _, _)| digest == subject))
+        {
+            return Answer::error(status, "MANIFEST_UNKNOWN");
         }
         let is_list = name.starts_with("sha256-");
         let refused = habit!(self, Habit::RefusesListTag(status) => status)
@@ -182,6 +224,9 @@ impl Shared {
         if let Some(status) = habit!(self, Habit::NoTags(status) => status) {
             return Answer::error(status, "UNSUPPORTED");
         }
+        if let Some(body) = habit!(self, Habit::TagsPage(body) => body) {
+            return Answer::new(200).with("Content-Type", "text/html").bytes(body.as_bytes());
+        }
         let wanted = asked.query.get("n").and_then(|text| text.parse::<usize>().ok());
         if habit!(self, Habit::MaxPage(most) => most)
             .is_some_and(|most| wanted.is_some_and(|wanted| wanted > most))
@@ -198,6 +243,11 @@ impl Shared {
         let (most, begin) = pages.unwrap_or((usize::MAX, ""));
         let page: Vec<_> = left.iter().take(most).collect();
         let answer = Answer::new(200).json(&json!({ "name": repository, "tags": page }).to_string());
+        if self.has(Habit::EndlessTags) {
+            let seen = asked.query.get("page").and_then(|page| page.parse::<u32>().ok()).unwrap_or(0);
+            let next = format!("</v2/{repository}/tags/list?page={}>; rel=\"next\"", seen + 1);
+            return answer.with("Link", &next);
+        }
         match page.last().filter(|_| left.len() > most) {
             Some(last) => answer.with(
                 "Link",
@@ -211,9 +261,13 @@ impl Shared {
     fn no_referrers(&self) -> Option<u16> {
         habit!(self, Habit::NoReferrers(status) => status)
             .or(habit!(self, Habit::TagIsDigest { .. } | Habit::RefusesListTag(_) => 404))
+            .or(habit!(self, Habit::ReferrersPage(_) => 404))
     }
 
     fn referrers(&self, _: &Asked, repository: &str, subject: &str) -> Answer {
+        if let Some(body) = habit!(self, Habit::ReferrersPage(body) => body) {
+            return Answer::new(200).with("Content-Type", "text/html").bytes(body.as_bytes());
+        }
         if let Some(status) = self.no_referrers() {
             return Answer::error(status, "NOT_FOUND");
         }

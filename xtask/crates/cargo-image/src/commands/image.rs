@@ -19,6 +19,7 @@ use crate::image::buildx::CannotPull;
 use crate::image::docker::Docker;
 use crate::image::inputs::{Engine, ImageInputs, layout_dir};
 use crate::image::layer::Tree;
+use crate::image::system_files::system_files;
 use crate::image::work::{ImageSetup, ImageWork};
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, find};
@@ -97,25 +98,25 @@ enum EngineFlag {
 impl Flags {
     /// Makes the plan, and prints it or runs it.
     pub fn run(self) -> Result<()> {
-        let mut facts = self.facts()?;
-        let setup = self.setup(&facts)?;
-        self.check(&facts, &setup)?;
-        let plan = self.plan(&facts)?;
+        let mut inputs = self.inputs()?;
+        let setup = self.setup(&inputs)?;
+        self.check(&inputs, &setup)?;
+        let plan = self.plan(&inputs)?;
         if self.dry_run {
             plan.print(self.json);
             return Ok(());
         }
         let ui = Ui::detect();
-        let output = self.output(&facts);
+        let output = self.output(&inputs);
         // Two locks: for the folders that all runs share, and for an output folder elsewhere.
-        let own = layout_dir(&facts.package.target_dir);
+        let own = layout_dir(&inputs.package.target_dir);
         let waiting = |dir: &Path, by: &str| {
             ui.warn(&format!("another run{by} is writing {}; waiting for it to end", dir.display()));
         };
         let _own = Lock::take(&own, |by| waiting(&own, by))?;
         let _other = (output != own).then(|| Lock::take(&output, |by| waiting(&output, by))).transpose()?;
         let started = Instant::now();
-        let mut work = ImageWork::new(setup, facts.build_work())?;
+        let mut work = ImageWork::new(setup, inputs.build_work())?;
         let mut ran = plan.run(&mut work, ui);
         if let Err(error) = &ran
             && error.downcast_ref::<CannotPull>().is_some()
@@ -125,18 +126,18 @@ impl Flags {
             ui.warn(&format!(
                 "{CannotPull}; building with the native engine, which makes the same image (--engine buildx would fail here)"
             ));
-            facts.engine = Engine::Native;
-            facts.targets = binary::choose(&facts.platforms, &facts.toolchain)?;
-            work = ImageWork::new(self.setup(&facts)?, facts.build_work())?;
-            ran = self.plan(&facts)?.run(&mut work, ui);
+            inputs.engine = Engine::Native;
+            inputs.targets = binary::choose(&inputs.platforms, &inputs.toolchain)?;
+            work = ImageWork::new(self.setup(&inputs)?, inputs.build_work())?;
+            ran = self.plan(&inputs)?.run(&mut work, ui);
         }
-        if let Err(error) = outcome::record(&facts, &work, ran.is_ok(), started) {
+        if let Err(error) = outcome::record(&inputs, &work, ran.is_ok(), started) {
             ui.warn(&format!("the build is not in the history of cargo xtask report: {error:#}"));
         }
-        self.report(&facts, work, ran?, ui)
+        self.report(&inputs, work, ran?, ui)
     }
 
-    fn facts(&self) -> Result<ImageInputs> {
+    fn inputs(&self) -> Result<ImageInputs> {
         let mut workspace = Workspace::find()?;
         self.build.apply(&mut workspace.settings.build);
         let settings = &workspace.settings;
@@ -216,10 +217,19 @@ impl Flags {
     }
 
     /// Reports errors that do not need a build to be found.
-    fn check(&self, facts: &ImageInputs, setup: &ImageSetup) -> Result<()> {
-        setup.files.leaves_room_for(&setup.path)?;
-        if facts.base == BaseName::Scratch
-            && let Some(check) = &facts.workspace.settings.container.healthcheck
+    fn check(&self, inputs: &ImageInputs, setup: &ImageSetup) -> Result<()> {
+        for tree in [&setup.system, &setup.files] {
+            tree.leaves_room_for(&setup.path, "the binary")?;
+        }
+        for (path, _) in setup.system.files() {
+            setup.files.leaves_room_for(&format!("/{path}"), "the file of [container]")?;
+        }
+        if inputs.workspace.settings.container.tmp && inputs.base != BaseName::Scratch {
+            let what = "[container] tmp is for base = \"scratch\": a base image has its own /tmp";
+            return Err(Fault::usage(what).at(rust_workspace::settings::file()).into());
+        }
+        if inputs.base == BaseName::Scratch
+            && let Some(check) = &inputs.workspace.settings.container.healthcheck
             && let Some(program) = check.command.first()
             && *program != setup.path
             && !setup.files.contains(program)
@@ -243,13 +253,13 @@ impl Flags {
                 return Err(Fault::usage(what).hint("choose a path outside of it").into());
             }
         }
-        if let BaseName::Layout(dir, _) = &facts.base {
+        if let BaseName::Layout(dir, _) = &inputs.base {
             Layout::open(dir)?;
             if dir.canonicalize().ok() == setup.output.canonicalize().ok() {
                 return Err(Fault::usage("--output must not be the base image's folder").into());
             }
         }
-        if self.pin && !matches!(facts.base, BaseName::Registry(_)) {
+        if self.pin && !matches!(inputs.base, BaseName::Registry(_)) {
             return Err(Fault::usage(
                 "--pin: the base image is not in a registry, so there is no digest to write",
             )
@@ -303,24 +313,25 @@ impl Flags {
         }
     }
 
-    fn output(&self, facts: &ImageInputs) -> PathBuf {
-        self.output.clone().unwrap_or_else(|| layout_dir(&facts.package.target_dir))
+    fn output(&self, inputs: &ImageInputs) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| layout_dir(&inputs.package.target_dir))
     }
 
     /// The file of `--archive`, or the one that `--load` needs.
-    fn archive_path(&self, facts: &ImageInputs) -> Option<PathBuf> {
-        let own = || facts.package.target_dir.join("xtask").join("load.tar");
+    fn archive_path(&self, inputs: &ImageInputs) -> Option<PathBuf> {
+        let own = || inputs.package.target_dir.join("xtask").join("load.tar");
         self.archive.clone().or_else(|| self.load.then(own))
     }
 
-    fn setup(&self, facts: &ImageInputs) -> Result<ImageSetup> {
-        let settings = &facts.workspace.settings;
+    fn setup(&self, inputs: &ImageInputs) -> Result<ImageSetup> {
+        let settings = &inputs.workspace.settings;
         Ok(ImageSetup {
-            output: self.output(facts),
-            platforms: facts.platforms.clone(),
-            path: facts.binary_path(),
-            files: Tree::of_settings(&facts.workspace.root, &settings.files)?,
-            recipe: facts.recipe(),
+            output: self.output(inputs),
+            platforms: inputs.platforms.clone(),
+            path: inputs.binary_path(),
+            system: system_files(&settings.container)?,
+            files: Tree::of_settings(&inputs.workspace.root, &settings.files)?,
+            recipe: inputs.recipe(),
         })
     }
 }

@@ -99,7 +99,8 @@ mod tests {
         for command in cli.get_subcommands() {
             let page = super::page(command.clone()).expect("a page");
             let about = command.get_about().expect("a text").to_string();
-            assert!(page.contains(&about.replace('-', "\\-")), "{page}");
+            let escaped = about.replace('-', "\\-").replace('\'', "\\*(Aq");
+            assert!(page.contains(&escaped), "{page}");
             assert!(page.contains(".SH SYNOPSIS\ncargo xtask "), "{page}");
         }
     }

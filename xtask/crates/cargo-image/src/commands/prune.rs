@@ -8,7 +8,7 @@ use clap::Args;
 use super::publish::Target;
 use super::tags::rules;
 use crate::environments::Places;
-use crate::environments::prune::{Keep, PrunePlan, Removed, plan, remove};
+use crate::environments::prune::{PrunePlan, Removed, Retention, plan, remove};
 use cli_support::error::{Fault, plain_line};
 use cli_support::ui::{self, Table, Ui};
 use rust_workspace::settings::Workspace;
@@ -63,7 +63,7 @@ impl Flags {
             }
         }
         let names = Names::of_every_run(&rules(&workspace.settings));
-        let keep = Keep { versions: self.keep, tags, drop: self.drop.clone(), names };
+        let keep = Retention { versions: self.keep, tags, drop: self.drop.clone(), names };
         let found = plan(&client, &repository, &keep)?;
         for note in &found.notes {
             ui.warn(&plain_line(note));

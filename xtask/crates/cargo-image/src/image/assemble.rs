@@ -31,7 +31,9 @@ pub struct Recipe {
 /// The files that a platform adds to its base image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// The lower layer: files that seldom change.
+    /// The lowest layer: files that an operating system would have.
+    pub system: Tree,
+    /// The layer above it: files that seldom change.
     pub files: Tree,
     /// The upper layer: the binary.
     pub binary: Tree,
@@ -105,8 +107,11 @@ pub fn assemble(
 
 fn pack(layout: &Layout, base: &Base, content: &Content, known: &LayerCache) -> Result<Vec<Layer>> {
     let directories = base.digest.is_none();
-    let trees =
-        [(&content.files, "cargo xtask image: files"), (&content.binary, "cargo xtask image: binary")];
+    let trees = [
+        (&content.system, "cargo xtask image: system files"),
+        (&content.files, "cargo xtask image: files"),
+        (&content.binary, "cargo xtask image: binary"),
+    ];
     let filled = trees.into_iter().filter(|(tree, _)| !tree.is_empty());
     filled.map(|(tree, made_by)| tree.pack(layout, directories, made_by, known)).collect()
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use flate2::read::GzDecoder;
 
 use super::base::Base;
-use super::layer::Tree;
+use super::layer::{Source, Tree};
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
 use cli_support::process::{Cmd, Need};
@@ -271,7 +271,8 @@ impl Found {
                     node.mode, found.mode
                 ));
             }
-            if found.digest != digest_of(&node.source)? {
+            let Source::File(source) = &node.source else { continue };
+            if found.digest != digest_of(source)? {
                 let size = fs::metadata(&found.path).map_or(0, |meta| meta.len());
                 lines.push(format!("/{path}: other bytes ({}) in the Dockerfile's image", Bytes(size)));
             }

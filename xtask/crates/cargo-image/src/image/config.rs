@@ -31,6 +31,10 @@ pub struct Runtime {
     pub workdir: Option<String>,
     /// Docker's health check.
     pub healthcheck: Option<Value>,
+    /// The signal that stops the container; by default that of the base image.
+    pub stop_signal: Option<String>,
+    /// Folders whose content outlives the container, added to those of the base image.
+    pub volumes: Vec<String>,
 }
 
 impl Runtime {
@@ -44,6 +48,8 @@ impl Runtime {
             env: container.env.clone(),
             workdir: container.workdir.clone(),
             healthcheck: container.healthcheck.as_ref().map(healthcheck),
+            stop_signal: container.stop_signal.as_ref().map(|signal| signal.0.clone()),
+            volumes: container.volumes.clone(),
         }
     }
 }
@@ -129,6 +135,9 @@ fn run_config(mut config: Map<String, Value>, runtime: &Runtime, labels: &Annota
     set("Cmd", json!(runtime.cmd));
     set("WorkingDir", json!(runtime.workdir));
     set("Healthcheck", json!(runtime.healthcheck));
+    set("StopSignal", json!(runtime.stop_signal));
+    let mut volumes = object(config.get("Volumes"));
+    volumes.extend(runtime.volumes.iter().map(|path| (path.clone(), json!({}))));
     let mut ports = object(config.get("ExposedPorts"));
     ports.extend(runtime.expose.iter().map(|port| (port.clone(), json!({}))));
     let mut env: Vec<_> = config.get("Env").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -148,6 +157,7 @@ fn run_config(mut config: Map<String, Value>, runtime: &Runtime, labels: &Annota
         };
     };
     set("ExposedPorts", json!(ports), ports.is_empty());
+    set("Volumes", json!(volumes), volumes.is_empty());
     set("Env", json!(env), env.is_empty());
     set("Labels", json!(all_labels), all_labels.is_empty());
     config
@@ -158,8 +168,17 @@ fn object(value: Option<&Value>) -> Map<String, Value> {
 }
 
 /// The keys that must be equal from both engines, in the order of the report.
-const RUNTIME_KEYS: [&str; 7] =
-    ["User", "Entrypoint", "Cmd", "WorkingDir", "Env", "ExposedPorts", "Healthcheck"];
+const RUNTIME_KEYS: [&str; 9] = [
+    "User",
+    "Entrypoint",
+    "Cmd",
+    "WorkingDir",
+    "Env",
+    "ExposedPorts",
+    "Healthcheck",
+    "StopSignal",
+    "Volumes",
+];
 
 /// The differences of two configurations at runtime, one line for each key.
 pub fn differences(ours: &Value, theirs: &Value) -> Vec<String> {
@@ -198,6 +217,8 @@ mod tests {
             env: BTreeMap::from([("A".to_owned(), "new".to_owned())]),
             workdir: None,
             healthcheck: None,
+            stop_signal: None,
+            volumes: vec!["/data".to_owned()],
         }
     }
 
@@ -239,6 +260,9 @@ mod tests {
                 },
                 "StopSignal": "SIGINT",
                 "User": "65532:65532",
+                "Volumes": {
+                  "/data": {}
+                },
                 "WorkingDir": "/app"
               },
               "created": "1970-01-01T00:00:00Z",

@@ -1,5 +1,6 @@
 //! Layers: files as a reproducible tar.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
@@ -23,13 +24,24 @@ pub struct Tree {
     files: BTreeMap<String, Node>,
 }
 
-/// The source and the permission bits of a file in the image.
+/// The content and the permission bits of a file or folder in the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// A file on this machine.
-    pub source: PathBuf,
+    /// The content.
+    pub source: Source,
     /// Permission bits.
     pub mode: u32,
+}
+
+/// Where the content of a file comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file on this machine.
+    File(PathBuf),
+    /// These bytes.
+    Bytes(Cow<'static, [u8]>),
+    /// No file but an empty folder.
+    Folder,
 }
 
 /// A layer in a layout.
@@ -46,10 +58,14 @@ pub struct Layer {
 }
 
 impl Tree {
-    /// Adds one file; `target` is absolute.
+    /// Adds a file of this machine; `target` is absolute.
     pub fn add(&mut self, target: &str, source: impl Into<PathBuf>, mode: u32) -> Result<(), Fault> {
+        self.add_node(target, Node { source: Source::File(source.into()), mode })
+    }
+
+    /// Adds a file or an empty folder; `target` is absolute.
+    pub fn add_node(&mut self, target: &str, node: Node) -> Result<(), Fault> {
         let path = relative(target);
-        let node = Node { source: source.into(), mode };
         let clash = |other: &str| {
             Fault::usage(format!("{target} conflicts with /{other}: one of them would have to be a folder"))
                 .at(rust_workspace::settings::file())
@@ -81,8 +97,8 @@ impl Tree {
         self.files.contains_key(&relative(target))
     }
 
-    /// Checks that the file at `target`, of another layer, does not conflict with a file of this tree.
-    pub fn leaves_room_for(&self, target: &str) -> Result<(), Fault> {
+    /// Checks that `what` of another layer, at `target`, does not conflict with a file of this tree.
+    pub fn leaves_room_for(&self, target: &str, what: &str) -> Result<(), Fault> {
         let path = relative(target);
         let other =
             self.files.get_key_value(&path).map(|(other, _)| other.as_str()).or_else(|| self.blocks(&path));
@@ -90,10 +106,8 @@ impl Tree {
             _ if path.is_empty() => {
                 Err(Fault::usage(format!("'{target}' names no file")).at(rust_workspace::settings::file()))
             }
-            Some(other) => {
-                Err(Fault::usage(format!("/{other} of [[files]] conflicts with the binary {target}"))
-                    .at(rust_workspace::settings::file()))
-            }
+            Some(other) => Err(Fault::usage(format!("/{other} conflicts with {what} {target}"))
+                .at(rust_workspace::settings::file())),
             None => Ok(()),
         }
     }
@@ -199,11 +213,23 @@ impl Tree {
             tar.append_data(&mut header, format!("{folder}/"), io::empty())?;
         }
         for (path, node) in self.files() {
-            let at = || node.source.display().to_string();
-            let file = File::open(&node.source).with_context(at)?;
-            let size = file.metadata().with_context(at)?.len();
-            let mut header = header(tar::EntryType::Regular, node.mode, size);
-            tar.append_data(&mut header, path, file).with_context(at)?;
+            match &node.source {
+                Source::File(source) => {
+                    let at = || source.display().to_string();
+                    let file = File::open(source).with_context(at)?;
+                    let size = file.metadata().with_context(at)?.len();
+                    let mut header = header(tar::EntryType::Regular, node.mode, size);
+                    tar.append_data(&mut header, path, file).with_context(at)?;
+                }
+                Source::Bytes(bytes) => {
+                    let mut header = header(tar::EntryType::Regular, node.mode, bytes.len() as u64);
+                    tar.append_data(&mut header, path, &bytes[..])?;
+                }
+                Source::Folder => {
+                    let mut header = header(tar::EntryType::Directory, node.mode, 0);
+                    tar.append_data(&mut header, format!("{path}/"), io::empty())?;
+                }
+            }
         }
         tar.into_inner()?;
         Ok(())
@@ -319,7 +345,7 @@ mod tests {
         for (target, fits) in
             [("//bin//f", false), ("/bin", false), ("/bin/f/x", false), ("/", false), ("/bin/g", true)]
         {
-            assert_eq!(tree.leaves_room_for(target).is_ok(), fits, "{target}");
+            assert_eq!(tree.leaves_room_for(target, "the binary").is_ok(), fits, "{target}");
             assert_eq!(tree.clone().add(target, &source, 0o755).is_ok(), fits, "{target}");
         }
     }

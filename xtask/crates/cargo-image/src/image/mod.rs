@@ -9,5 +9,6 @@ pub mod inputs;
 pub mod layer;
 mod layer_cache;
 pub mod report;
+pub mod system_files;
 pub mod verify;
 pub mod work;

@@ -14,7 +14,7 @@ use cli_support::process::{Cmd, find};
 use cli_support::ui::Progress;
 use oci_image::compare;
 use oci_image::layout::Layout;
-use rust_workspace::binary::{Build, Zig, follow_cargo, with_bill};
+use rust_workspace::binary::{Build, Zig, follow_cargo, with_sbom};
 
 /// The second build.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Verify {
         follow_cargo(&cmd, progress)?;
         let outputs = work.build.targets.iter().map(|target| {
             let list = self.build.linked(&[target.triple]).read()?;
-            Ok((target.platform, with_bill(&self.build, target, &list)?.0))
+            Ok((target.platform, with_sbom(&self.build, target, &list)?.0))
         });
         let binaries: BTreeMap<_, _> = outputs.collect::<Result<_>>()?;
         let second = Layout::create(&self.copy.with_file_name("verify-image"))?;

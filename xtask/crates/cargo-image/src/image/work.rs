@@ -60,6 +60,8 @@ pub struct ImageSetup {
     pub platforms: Vec<Platform>,
     /// The binary's path in the image.
     pub path: String,
+    /// The files that an operating system would have.
+    pub system: Tree,
     /// The files beside the binary.
     pub files: Tree,
     /// Everything else of the image.
@@ -104,7 +106,10 @@ impl ImageWork {
         let content = binaries.iter().map(|(&platform, binary)| {
             let mut tree = Tree::default();
             tree.add(&self.setup.path, binary, 0o755)?;
-            Ok((platform, Content { files: self.setup.files.clone(), binary: tree }))
+            Ok((
+                platform,
+                Content { system: self.setup.system.clone(), files: self.setup.files.clone(), binary: tree },
+            ))
         });
         content.collect()
     }

@@ -25,6 +25,8 @@ pub struct Inventory {
     pub listed: BTreeSet<Digest>,
     /// What each tag names, a version's tag in both spellings.
     pub tags: BTreeMap<String, Option<Digest>>,
+    /// All tags, where a tag moves forward and the registry lists tags.
+    pub list: Option<Vec<String>>,
 }
 
 /// What a repository has right before the first tag is put.
@@ -32,7 +34,7 @@ pub struct Inventory {
 pub struct Proof {
     /// What each tag names, a version's tag in both spellings.
     pub tags: BTreeMap<String, Option<Digest>>,
-    /// All tags, where a moving tag is to be created and the registry lists tags.
+    /// All tags, where a tag is to move forward without another look at it and the registry lists tags.
     pub list: Option<Vec<String>>,
 }
 
@@ -40,8 +42,13 @@ pub struct Proof {
 enum Item {
     Blob(Digest),
     Manifest(Digest),
+    /// A manifest, by its bytes.
+    Bytes(Digest),
     Referrers,
-    Tag { name: String, is_fixed: bool },
+    Tag {
+        name: String,
+        is_fixed: bool,
+    },
     List,
 }
 
@@ -77,11 +84,15 @@ impl PublishWork {
     fn inventory(&self) -> Result<Inventory> {
         let mut items: Vec<_> = self.all_blobs().map(Item::Blob).collect();
         let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(|entry| entry.digest);
-        items.extend(manifests.chain(self.referrers()?).map(Item::Manifest));
+        items.extend(manifests.map(Item::Bytes));
+        items.extend(self.referrers()?.into_iter().map(Item::Manifest));
         if !self.artifacts.is_empty() {
             items.push(Item::Referrers);
         }
         items.extend(self.tag_items());
+        if self.setup.tags.iter().any(|tag| self.moves(tag)) {
+            items.push(Item::List);
+        }
         let mut inventory = Inventory::default();
         for found in at_once(&items, |item| self.ask(item))? {
             match found {
@@ -89,10 +100,22 @@ impl PublishWork {
                 Found::Manifest(digest, true) => drop(inventory.manifests.insert(digest)),
                 Found::Referrers(digests) => inventory.listed.extend(digests),
                 Found::Tag(name, digest) => drop(inventory.tags.insert(name, digest)),
-                Found::Blob(_, false) | Found::Manifest(_, false) | Found::List(_) => {}
+                Found::List(names) => inventory.list = names,
+                Found::Blob(_, false) | Found::Manifest(_, false) => {}
             }
         }
+        inventory.list = complete(inventory.list, &inventory.tags);
         Ok(inventory)
+    }
+
+    /// Whether the inventory has all that is to be published, so that nothing is put and nothing is to be read again.
+    pub(super) fn is_there(&self) -> Result<bool> {
+        let there = &self.inventory;
+        let mut manifests = self.parcel.manifests.iter().chain([&self.parcel.top]);
+        let has_image = self.parcel.blobs.iter().all(|blob| there.blobs.contains(&blob.digest))
+            && manifests.all(|entry| there.manifests.contains(&entry.digest));
+        let is_listed = |digest: &Digest| there.manifests.contains(digest) && there.listed.contains(digest);
+        Ok(has_image && !self.wants_tags() && self.referrers()?.iter().all(is_listed))
     }
 
     /// Asks once more for every blob and platform manifest, and for what the tags name now: a registry may lose what
@@ -126,11 +149,7 @@ impl PublishWork {
                 .hint("no tag was written; publish again, and if that fails too, report it to the registry's operator")
                 .into());
         }
-        // A list that lacks a tag that is there decides nothing.
-        let has = |names: &Vec<String>| {
-            tags.iter().all(|(name, digest)| digest.is_none() || names.iter().any(|one| one == name))
-        };
-        let list = list.filter(has);
+        let list = complete(list, &tags);
         Ok(Proof { tags, list })
     }
 
@@ -156,19 +175,35 @@ impl PublishWork {
                 let head = client.head_manifest(&to.with_digest(*digest))?;
                 Found::Manifest(*digest, head.is_some_and(|head| head.digest == *digest))
             }
-            Item::Referrers => Found::Referrers(client.listed_referrers(to, &ours)?),
+            Item::Bytes(digest) => {
+                let manifest = client.manifest_if_any(&to.with_digest(*digest))?;
+                Found::Manifest(*digest, manifest.is_some())
+            }
+            // Without a list the documents are put again, and the list is read once more at the end.
+            Item::Referrers => Found::Referrers(client.listed_referrers(to, &ours).unwrap_or_default()),
             Item::Tag { name, is_fixed } => {
                 let at = to.with_tag(name)?;
-                let digest = client.head_manifest(&at)?.map(|head| head.digest);
-                if *is_fixed {
+                let digest = if *is_fixed {
+                    let digest = client.manifest_if_any(&at)?.map(|manifest| manifest.digest);
                     tag_update::check_version_tag(&at, digest, &ours)?;
-                }
+                    digest
+                } else {
+                    client.head_manifest(&at)?.map(|head| head.digest)
+                };
                 Found::Tag(name.clone(), digest)
             }
             // What it is asked for is decided once more with a list that must be right.
             Item::List => Found::List(client.tags_or_refusal(to).ok().and_then(Result::ok)),
         })
     }
+}
+
+/// A list of tags, unless it lacks a tag that is there: such a list decides nothing.
+fn complete(list: Option<Vec<String>>, tags: &BTreeMap<String, Option<Digest>>) -> Option<Vec<String>> {
+    let has = |names: &Vec<String>| {
+        tags.iter().all(|(name, digest)| digest.is_none() || names.iter().any(|one| one == name))
+    };
+    list.filter(has)
 }
 
 fn is_gate(error: &anyhow::Error) -> bool {

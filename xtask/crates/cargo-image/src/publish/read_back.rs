@@ -31,8 +31,15 @@ impl PublishWork {
     }
 
     /// Asks for the manifests, the tags that do not move forward, and the list of documents, at the same time. The
-    /// inner error says that the registry does not list the documents.
+    /// inner error says that the registry does not list the documents. Where nothing was put, the inventory has read it.
     pub(super) fn read_image(&self) -> Result<Option<anyhow::Error>> {
+        // Signing takes a while.
+        if !self.setup.keep_first && self.is_there()? {
+            if let Some(upload) = &self.opened {
+                self.client.cancel_upload(&self.setup.to, upload);
+            }
+            return Ok(None);
+        }
         let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(Item::Manifest);
         let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).map(Item::Version);
         let is_fixed = |row: &&TagRow| {

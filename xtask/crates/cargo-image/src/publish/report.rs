@@ -4,7 +4,7 @@ use semver::Version;
 use serde::{Serialize, Serializer};
 
 use super::push_blobs::Sent;
-use super::tag_guard::Hold;
+use super::tag_guard::TagHold;
 use cli_support::digest::Digest;
 use cli_support::plan::StepReport;
 use cli_support::ui::{Table, seconds};
@@ -20,7 +20,7 @@ pub enum TagState {
     /// It named this image before.
     Unchanged,
     /// Not moved: a higher version exists.
-    Left(Hold),
+    Left(TagHold),
     /// Not moved: it names this image, which was built from the same commit before.
     Taken(Digest),
     /// Not moved: the registry lists no tags, and the tagged image has no version.

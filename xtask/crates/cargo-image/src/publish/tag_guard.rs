@@ -15,14 +15,14 @@ use rust_workspace::version::is_dated;
 
 /// A higher version than that of the image, and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hold {
+pub enum TagHold {
     /// A tag of the registry with this version.
     Tag(String, Version),
     /// The version label of the image that has the moving tag.
     Image(Version),
 }
 
-impl Hold {
+impl TagHold {
     /// A warning if this may not be a version of the same line: a date as a tag or label, or a label of the base
     /// image.
     pub fn doubt(&self, tag: &str, version: &Version) -> Option<String> {
@@ -48,7 +48,7 @@ impl Hold {
     }
 }
 
-impl fmt::Display for Hold {
+impl fmt::Display for TagHold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tag(name, _) => write!(f, "{name} is out"),
@@ -68,16 +68,16 @@ pub fn check_unknown(client: &Client, to: &Reference, tag: &Tag, digest: &Digest
     let tags = tags.unwrap_or_default();
     let by_image = || current.map(|digest| image_version(client, &at, &digest)).transpose();
     let hold = match higher_rival(client, &at, tag, None, &tags)? {
-        Some(rival) => Some(Hold::Tag(rival.name, rival.version)),
-        None => by_image()?.flatten().map(Hold::Image),
+        Some(rival) => Some(TagHold::Tag(rival.name, rival.version)),
+        None => by_image()?.flatten().map(TagHold::Image),
     };
     hold.map_or(Ok(()), |hold| Err(unknown(&at, &hold).into()))
 }
 
-fn unknown(at: &Reference, hold: &Hold) -> Fault {
+fn unknown(at: &Reference, hold: &TagHold) -> Fault {
     let known = match hold {
-        Hold::Tag(name, _) => format!("the registry already has {name}"),
-        Hold::Image(version) => format!("the image that it names now has the version {version}"),
+        TagHold::Tag(name, _) => format!("the registry already has {name}"),
+        TagHold::Image(version) => format!("the image that it names now has the version {version}"),
     };
     let tag = at.tag().unwrap_or_default();
     let why = format!("cannot move `{tag}`: the image has no version label, and {known}");
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_day_that_holds_a_tag_is_told_with_what_to_do() {
         let version = |text: &str| text.parse::<Version>().unwrap();
-        let by_tag = |name: &str| Hold::Tag(format!("v{name}"), version(name));
+        let by_tag = |name: &str| TagHold::Tag(format!("v{name}"), version(name));
         for (hold, of, words) in [
             (by_tag("1.3.0"), "1.2.0", None),
             (by_tag("2024.1.1"), "1.2.0", Some("the tag v2024.1.1 is a higher version than 1.2.0")),
@@ -102,10 +102,10 @@ mod tests {
             // A project whose versions are days.
             (by_tag("2024.1.1"), "2023.1.1", None),
             (by_tag("120.0.1"), "119.0.0", None),
-            (Hold::Image(version("1.27.0")), "1.2.0", Some("the version of its base")),
-            (Hold::Image(version("2024.2.1")), "2024.1.1", None),
-            (Hold::Image(version("2024.1.1")), "1.2.0", Some("the tagged image has the version 2024.1.1")),
-            (Hold::Image(version("2024.1.1")), "1.2.0", Some("delete the tag latest")),
+            (TagHold::Image(version("1.27.0")), "1.2.0", Some("the version of its base")),
+            (TagHold::Image(version("2024.2.1")), "2024.1.1", None),
+            (TagHold::Image(version("2024.1.1")), "1.2.0", Some("the tagged image has the version 2024.1.1")),
+            (TagHold::Image(version("2024.1.1")), "1.2.0", Some("delete the tag latest")),
         ] {
             let doubt = hold.doubt("latest", &version(of));
             match (&doubt, words) {

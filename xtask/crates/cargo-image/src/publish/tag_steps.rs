@@ -16,7 +16,7 @@ impl PublishWork {
         let proof = match self.proof.take() {
             Some(proof) => proof,
             None if self.wants_tags() => self.prove(true)?,
-            None => Proof { tags: self.inventory.tags.clone(), list: None },
+            None => Proof { tags: self.inventory.tags.clone(), list: self.inventory.list.clone() },
         };
         let bytes = self.parcel.layout.read(&self.parcel.top)?;
         let tagged = self.tagged(&bytes);
@@ -40,14 +40,16 @@ impl PublishWork {
         let (client, to) = (&self.client, &self.setup.to);
         let known: Vec<_> = self.of_version().map(|tag| tag.name.as_str()).collect();
         let list = self.before.as_ref().and_then(|before| before.list.as_deref());
-        let is_new = |tag: &Tag| {
-            self.before.as_ref().is_some_and(|before| before.tags.get(&tag.name).is_some_and(Option::is_none))
+        // What a tag names, where a list from the same moment decides: it is new, or ours already.
+        let settled = |tag: &Tag| {
+            let named = *self.before.as_ref()?.tags.get(&tag.name)?;
+            named.is_none_or(|named| named == tagged.digest).then_some(named)
         };
         let put = |tag: &&Tag| {
             let at = self.tag(tag)?;
             let state = if let Some(version) = &self.setup.version {
-                let list = list.filter(|_| is_new(tag));
-                tag_update::forward(client, &at, tag, version, tagged, &known, list)?
+                let early = list.zip(settled(tag));
+                tag_update::forward(client, &at, tag, version, tagged, &known, early)?
             } else {
                 tag_guard::check_unknown(client, to, tag, &tagged.digest)?;
                 let now = client.head_manifest(&at)?.map(|head| head.digest);

@@ -7,7 +7,7 @@ use semver::Version;
 
 use super::image_version::image_version;
 use super::report::TagState;
-use super::tag_guard::Hold;
+use super::tag_guard::TagHold;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::threads::joined;
@@ -112,7 +112,7 @@ pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()>
 /// Moves a tag forward to `tagged`, which is `version`, unless the registry has a higher version of the same line, by
 /// its tags or by the label of the tagged image. Registries have no conditional writes: after the write the tags are
 /// read again, and a higher version of another run gets the tag. `known` are tags that the registry has; a list
-/// without them is incomplete.
+/// without them is incomplete. `early` is such a list and what the tag named at that moment.
 pub fn forward(
     client: &Client,
     at: &Reference,
@@ -120,7 +120,7 @@ pub fn forward(
     version: &Version,
     tagged: Tagged<'_>,
     known: &[&str],
-    early: Option<&[String]>,
+    early: Option<(&[String], Option<Digest>)>,
 ) -> Result<TagState> {
     // A pre-release, or a version of another line.
     if !tag.motion.covers(&tag.name, version) {
@@ -130,10 +130,10 @@ pub fn forward(
     let mut wrote = false;
     // The tag's digest before the write, and how often it did not change.
     let (mut before, mut lost) = (None, 0);
-    let mut early = early.filter(|tags| !rivals(tag, tags).iter().any(|(rival, _)| rival > version));
+    let mut early = early.filter(|(tags, _)| !rivals(tag, tags).iter().any(|(rival, _)| rival > version));
     for _ in 0..ROUNDS {
         let (current, tags) = match early.take() {
-            Some(tags) => (None, Some(tags.to_vec())),
+            Some((tags, named)) => (named, Some(tags.to_vec())),
             None => named_and_listed(client, at, tag, known)?,
         };
         lost += usize::from(wrote && current == before);
@@ -149,17 +149,17 @@ pub fn forward(
                 if let Some(named) =
                     named.filter(|named| named > version && tag.motion.covers(&tag.name, named))
                 {
-                    return Ok(TagState::Left(Hold::Image(named)));
+                    return Ok(TagState::Left(TagHold::Image(named)));
                 }
                 client.put_manifest(at, tagged.bytes, tagged.media_type)?;
                 state = if current.is_some() { TagState::Moved } else { TagState::Created };
             }
             // The present tag was a choice, perhaps a rollback; only a write of this run is undone.
             (Some(Rival { version, name, .. }), _) if !wrote => {
-                return Ok(TagState::Left(Hold::Tag(name, version)));
+                return Ok(TagState::Left(TagHold::Tag(name, version)));
             }
             (Some(Rival { version, name, digest }), current) => {
-                state = TagState::Left(Hold::Tag(name, version));
+                state = TagState::Left(TagHold::Tag(name, version));
                 if current == Some(digest) {
                     return Ok(state);
                 }
@@ -199,7 +199,7 @@ fn by_image(
     };
     match image_version(client, at, &digest)?.filter(|named| tag.motion.covers(&tag.name, named)) {
         None => Ok(TagState::Undecided),
-        Some(named) if named > *version => Ok(TagState::Left(Hold::Image(named))),
+        Some(named) if named > *version => Ok(TagState::Left(TagHold::Image(named))),
         Some(_) => {
             client.put_manifest(at, tagged.bytes, tagged.media_type)?;
             check_put(client, at, &tagged.digest)?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::client::Client;
 use super::super::pull::Manifest;
 use super::super::reference::Reference;
-use super::{About, INDEX_TYPE, Referrer, about, fallback, is_fallback};
+use super::{About, ByApi, INDEX_TYPE, Referrer, about, fallback, is_fallback};
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::threads::{at_once, joined};
@@ -155,9 +155,9 @@ impl Client {
             let by_tag = scope.spawn(|| self.referrers_by_tag(reference, subject));
             let by_api = self.referrers_by_api(reference, subject);
             let by_tag = joined(by_tag);
-            match by_api?.filter(|listed| !listed.is_empty()) {
-                Some(listed) => Ok((listed, true)),
-                None => Ok((by_tag?, false)),
+            match by_api? {
+                ByApi::Listed(listed) if !listed.is_empty() => Ok((listed, true)),
+                by_api => Ok((by_api.or_by_tag(by_tag)?, false)),
             }
         })
     }

@@ -10,7 +10,7 @@ use crate::audit::Audit;
 
 /// The binary of a target with the list of its crates in it, and the number of those. `list` is what the
 /// command of `linked` answers.
-pub fn with_bill(build: &Build, target: &Target, list: &str) -> Result<(PathBuf, usize)> {
+pub fn with_sbom(build: &Build, target: &Target, list: &str) -> Result<(PathBuf, usize)> {
     let plain = static_binary(build, target)?;
     let audit = Audit::of_tree(list)?;
     let bytes = fs::read(&plain).with_context(|| plain.display().to_string())?;

@@ -14,7 +14,7 @@ mod zig;
 
 use cargo::compiling;
 pub use cargo::{Build, cargo};
-pub use embed_sbom::with_bill;
+pub use embed_sbom::with_sbom;
 pub use graph::{Package, c_crates, metadata};
 use native::Suspect;
 pub use selection::Selection;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::graph::{all_crates, strays};
 use super::native::{certain, check_linked, linked_libraries, refused, suspects};
 use super::outside::outside;
-use super::{Build, Suspect, Target, Toolchain, Zig, cannot_add, compiling, static_binary, with_bill};
+use super::{Build, Suspect, Target, Toolchain, Zig, cannot_add, compiling, static_binary, with_sbom};
 use crate::settings::{BuildSettings, CompileC};
 use anyhow::{Context as _, Result};
 use cli_support::error::Fault;
@@ -209,7 +209,7 @@ impl BinaryWork {
         let target = self.targets.iter().find(|target| target.platform == platform);
         let target = target.context("no binary of this platform was built")?;
         let list = self.lists.remove(&platform).context("nobody asked cargo for the crates")??;
-        let (path, crates) = with_bill(&self.build, target, &list)?;
+        let (path, crates) = with_sbom(&self.build, target, &list)?;
         self.binaries.insert(platform, path);
         Ok(format!("{crates} crates listed in the section .dep-v0"))
     }

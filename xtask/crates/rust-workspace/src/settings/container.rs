@@ -23,6 +23,16 @@ pub struct Container {
     pub workdir: Option<String>,
     /// The health check, which Docker runs and Kubernetes ignores.
     pub healthcheck: Option<Healthcheck>,
+    /// The signal that stops the container; by default that of the base image, or SIGTERM.
+    pub stop_signal: Option<StopSignal>,
+    /// Folders whose content outlives the container.
+    pub volumes: Vec<String>,
+    /// Whether the image gets the certificate authorities that Mozilla trusts.
+    pub ca_certificates: bool,
+    /// Whether the image gets the time zone database.
+    pub time_zones: bool,
+    /// Whether the image gets the folder `/tmp`, which every user may write.
+    pub tmp: bool,
 }
 
 impl Default for Container {
@@ -36,6 +46,11 @@ impl Default for Container {
             env: BTreeMap::new(),
             workdir: None,
             healthcheck: None,
+            stop_signal: None,
+            volumes: Vec::new(),
+            ca_certificates: false,
+            time_zones: false,
+            tmp: false,
         }
     }
 }
@@ -71,6 +86,26 @@ impl std::str::FromStr for Port {
     }
 }
 
+/// The name or number of a signal, as in `StopSignal`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopSignal(pub String);
+
+impl std::str::FromStr for StopSignal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "+-".contains(c))
+        };
+        let number = text.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
+        if number || text.strip_prefix("SIG").is_some_and(is_name) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("'{text}' is no signal: write its name, such as SIGTERM, or its number"))
+    }
+}
+
 impl FromToml for Container {
     fn from_toml(value: Value<'_>) -> Result<Self, Vec<Mistake>> {
         let mut table = Table::new(value)?;
@@ -83,6 +118,11 @@ impl FromToml for Container {
             env: environment(&mut table),
             workdir: absolute(&mut table, "workdir"),
             healthcheck: table.optional("healthcheck"),
+            stop_signal: table.parsed("stop-signal"),
+            volumes: volumes(&mut table),
+            ca_certificates: table.optional("ca-certificates").unwrap_or_default(),
+            time_zones: table.optional("time-zones").unwrap_or_default(),
+            tmp: table.optional("tmp").unwrap_or_default(),
         };
         table.finish()?;
         Ok(container)
@@ -104,6 +144,11 @@ fn user(table: &mut Table<'_>) -> Option<String> {
 fn absolute(table: &mut Table<'_>, name: &'static str) -> Option<String> {
     let path = table.optional_at::<String>(name)?;
     check_absolute(table, path.at, path.value)
+}
+
+fn volumes(table: &mut Table<'_>) -> Vec<String> {
+    let Some(paths) = table.optional_at::<Vec<String>>("volumes") else { return Vec::new() };
+    paths.value.into_iter().filter_map(|path| check_absolute(table, paths.at, path)).collect()
 }
 
 pub(super) fn check_absolute(table: &mut Table<'_>, span: usize, path: String) -> Option<String> {

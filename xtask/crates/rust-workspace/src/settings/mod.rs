@@ -26,7 +26,7 @@ pub use buildx::{Buildx, Secret};
 use cli_support::error::{Fault, Faults};
 use cli_support::files;
 pub use commands::WorkspaceCommand;
-pub use container::{Container, Healthcheck, Port};
+pub use container::{Container, Healthcheck, Port, StopSignal};
 pub use environments::{Environment, is_issuer};
 pub use exceptions::{Exception, Ignore, Unlisted, proposed, too_far};
 pub use reader::line_column;

@@ -117,6 +117,31 @@ const SECTIONS: &[Section] = &[
                 "Environment variables, added to those of the base image",
             ),
             row("workdir", "\"/srv\"", Words("that of the base image, or `/`"), "The working folder"),
+            row(
+                "stop-signal",
+                "\"SIGINT\"",
+                Words("that of the base image, or SIGTERM"),
+                "The signal that stops the container: a name or a number",
+            ),
+            row("volumes", "[\"/data\"]", Value("[]"), "Folders whose content outlives the container"),
+            row(
+                "ca-certificates",
+                "true",
+                Value("false"),
+                "Whether the image has /etc/ssl/certs/ca-certificates.crt: the authorities that Mozilla trusts",
+            ),
+            row(
+                "time-zones",
+                "true",
+                Value("false"),
+                "Whether the image has /usr/share/zoneinfo, the time zone database of IANA",
+            ),
+            row(
+                "tmp",
+                "true",
+                Value("false"),
+                "Whether the image has /tmp, which every user may write; with `base = \"scratch\"` only",
+            ),
         ],
     },
     Section {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::git::command;
 use crate::version::version_of_git;
+use cli_support::threads::joined;
 
 /// The git reference that is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,18 +135,24 @@ impl Event {
         let git = |args: &[&str]| {
             command(root).args(args.iter().copied()).read().ok().filter(|text| !text.is_empty())
         };
-        let tags = git(&["tag", "--points-at", "HEAD"]).unwrap_or_default();
-        let branch = git(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
-        let remote = git(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"]);
-        let known =
-            |name: &&str| git(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{name}")]).is_some();
+        let symbolic = |name: &str| git(&["symbolic-ref", "--quiet", "--short", name]);
+        let (tags, branch, remote, user, known) = std::thread::scope(|scope| {
+            let tags = scope.spawn(|| git(&["tag", "--points-at", "HEAD"]));
+            let branch = scope.spawn(|| symbolic("HEAD"));
+            let remote = scope.spawn(|| symbolic("refs/remotes/origin/HEAD"));
+            let user = scope.spawn(|| git(&["config", "user.name"]));
+            let branches = ["refs/heads/main", "refs/heads/master"];
+            let known = git(&[&["for-each-ref", "--format=%(refname:lstrip=2)"], &branches[..]].concat());
+            (joined(tags), joined(branch), joined(remote), joined(user), known.unwrap_or_default())
+        });
         let default = remote.as_deref().and_then(|name| name.strip_prefix("origin/"));
-        let default = default.or_else(|| ["main", "master"].into_iter().find(known));
+        // In the order of the names.
+        let default = default.or_else(|| known.lines().next());
         Self {
             name: "git".to_owned(),
-            reference: highest(&tags, prefix).map(Ref::Tag).or(branch.map(Ref::Branch)),
+            reference: highest(&tags.unwrap_or_default(), prefix).map(Ref::Tag).or(branch.map(Ref::Branch)),
             default_branch: default.map(str::to_owned),
-            actor: git(&["config", "user.name"]),
+            actor: user,
             ..Self::default()
         }
     }

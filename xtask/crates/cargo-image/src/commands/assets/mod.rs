@@ -64,9 +64,9 @@ pub struct Flags {
 impl Flags {
     /// Prints the plan, or runs it.
     pub fn run(self) -> Result<()> {
-        let facts = VersionReport::read()?;
+        let report = VersionReport::read()?;
         let ui = Ui::detect();
-        let dir = self.image.clone().unwrap_or_else(|| layout_dir(&facts.package.target_dir));
+        let dir = self.image.clone().unwrap_or_else(|| layout_dir(&report.package.target_dir));
         if !dir.exists() {
             let fault = Fault::usage("there is no image").at(dir.display());
             return Err(fault.hint("cargo xtask image --platform all").into());
@@ -76,9 +76,9 @@ impl Flags {
         };
         let _lock = (!self.dry_run).then(|| Lock::take(&dir, waiting)).transpose()?;
         let bundle = ImageBundle::read(&dir)?;
-        let output = self.output.clone().unwrap_or_else(|| facts.package.target_dir.join("assets"));
+        let output = self.output.clone().unwrap_or_else(|| report.package.target_dir.join("assets"));
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let (settings, root) = (&facts.workspace.settings, &facts.workspace.root);
+        let (settings, root) = (&report.workspace.settings, &report.workspace.root);
         let sigstore = Sigstore::of(&settings.sign, root, get)?;
         let signer = self.sign.signer(get, |path| Path::new(path).is_file(), &sigstore)?;
         if signer.is_some() {
@@ -93,8 +93,8 @@ impl Flags {
             fault.hint("use --upload in a workflow, as .github/workflows/release.yml does")
         })?;
         let tag = github.is_some().then(|| tag(&bundle, &settings.tag_prefix)).transpose()?;
-        let own = facts.package.target_dir.join("xtask");
-        let mut work = AssetsWork::new(&facts, bundle, output.clone())?;
+        let own = report.package.target_dir.join("xtask");
+        let mut work = AssetsWork::new(&report, bundle, output.clone())?;
         work.scan = Scan::read(&own.join("scan.json"))?;
         work.needs_trivy = needs_trivy(&settings.scan, &settings.base);
         work.over = settings.scan.over(Date::today());

@@ -10,4 +10,4 @@ mod retention;
 
 pub use plan::{PrunePlan, plan};
 pub use remove::{Removed, remove};
-pub use retention::Keep;
+pub use retention::Retention;

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::graph::Graph;
 use super::listing::Listing;
-use super::retained_by::{Hold, holds};
-use super::retention::Keep;
+use super::retained_by::{RetainedBy, holds};
+use super::retention::Retention;
 use cli_support::digest::Digest;
 use oci_image::oci::{self, Descriptor, Index};
 use oci_registry::{Client, Reference};
@@ -27,7 +27,7 @@ pub struct PrunePlan {
     /// Old tags that stay because a kept manifest has the same digest or reaches it.
     pub held: Vec<String>,
     /// Why each of them stays.
-    pub held_by: BTreeMap<String, Hold>,
+    pub held_by: BTreeMap<String, RetainedBy>,
     /// The number of tags that stay.
     pub kept: usize,
     /// Warnings.
@@ -55,7 +55,7 @@ impl PrunePlan {
 }
 
 /// Makes the plan. Nothing is changed.
-pub fn plan(client: &Client, repository: &Reference, keep: &Keep) -> Result<PrunePlan> {
+pub fn plan(client: &Client, repository: &Reference, keep: &Retention) -> Result<PrunePlan> {
     let listing = Listing::read(client, repository)?;
     let remains = remains(client, repository, &listing)?;
     let graph = Graph::read(client, repository, &listing, &remains)?;
@@ -71,7 +71,7 @@ fn remains(client: &Client, repository: &Reference, listing: &Listing) -> Result
     Ok(index.manifests.iter().map(|entry| entry.digest).collect())
 }
 
-pub(super) fn decide(listing: Listing, graph: &Graph, keep: &Keep, remains: &[Digest]) -> PrunePlan {
+pub(super) fn decide(listing: Listing, graph: &Graph, keep: &Retention, remains: &[Digest]) -> PrunePlan {
     let mut found = PrunePlan { notes: notes(&listing), ..PrunePlan::default() };
     let leaving = keep.leaving(listing.images.keys());
     let staying = listing.images.iter().filter(|(tag, _)| !leaving.contains(*tag));
@@ -148,7 +148,7 @@ pub mod tests {
 
     #[test]
     fn nothing_goes_that_something_kept_reaches() {
-        let keep = Keep {
+        let keep = Retention {
             versions: 1,
             tags: BTreeSet::from(["live".to_owned()]),
             drop: vec!["pr-".into()],

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use super::deleter::Deleter;
 use super::listing::Listing;
 use super::plan::{PrunePlan, Target, plan};
-use super::retention::Keep;
+use super::retention::Retention;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use oci_image::oci::{self, Annotations, Index};
@@ -31,7 +31,7 @@ pub struct Removed {
 pub fn remove(
     client: &Client,
     repository: &Reference,
-    keep: &Keep,
+    keep: &Retention,
     found: &PrunePlan,
     tell: &dyn Fn(usize),
 ) -> Result<Removed> {
@@ -81,7 +81,7 @@ fn write_journal(client: &Client, repository: &Reference, found: &PrunePlan) -> 
 struct Watch<'a> {
     client: &'a Client,
     repository: &'a Reference,
-    keep: &'a Keep,
+    keep: &'a Retention,
     listing: Listing,
 }
 

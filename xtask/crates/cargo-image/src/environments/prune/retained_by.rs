@@ -12,7 +12,7 @@ const OF_COMMITS: [&str; 2] = ["sha-", "pr-"];
 
 /// The tags because of which a tag stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Hold {
+pub struct RetainedBy {
     /// Kept tags of the same image.
     pub same: Vec<String>,
     /// Kept tags that reach it by an index, a referrer or a list.
@@ -25,8 +25,8 @@ pub(super) fn holds(
     leaving: &BTreeSet<String>,
     listing: &Listing,
     graph: &Graph,
-) -> BTreeMap<String, Hold> {
-    let mut holds: BTreeMap<_, _> = held.iter().map(|tag| (tag.clone(), Hold::default())).collect();
+) -> BTreeMap<String, RetainedBy> {
+    let mut holds: BTreeMap<_, _> = held.iter().map(|tag| (tag.clone(), RetainedBy::default())).collect();
     if holds.is_empty() {
         return holds;
     }
@@ -44,7 +44,7 @@ pub(super) fn holds(
     holds
 }
 
-impl Hold {
+impl RetainedBy {
     /// The reason for a table. `dropped` are the prefixes that are already deleted.
     pub fn words(&self, dropped: &[String]) -> String {
         let (tags, one, many) = match (&self.same[..], &self.leading[..]) {
@@ -67,7 +67,7 @@ impl Hold {
 mod tests {
     use super::super::graph::tests::graph;
     use super::super::plan::{decide, tests::listing};
-    use super::super::retention::Keep;
+    use super::super::retention::Retention;
     use super::*;
     use rust_workspace::tags::Names;
 
@@ -75,7 +75,7 @@ mod tests {
     fn what_stays_says_why() {
         let keep = |drop: &[&str]| {
             let drop = drop.iter().map(|&start| start.to_owned()).collect();
-            Keep { versions: 1, tags: BTreeSet::from(["live".to_owned()]), drop, names: Names::plain() }
+            Retention { versions: 1, tags: BTreeSet::from(["live".to_owned()]), drop, names: Names::plain() }
         };
         for (what, tags, lines, drop, words) in [
             (

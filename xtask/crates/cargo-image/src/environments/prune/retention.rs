@@ -10,7 +10,7 @@ use rust_workspace::version::is_dated;
 
 /// The tags to keep.
 #[derive(Debug, Clone)]
-pub struct Keep {
+pub struct Retention {
     /// The number of highest releases of each form of tag, and of pre-releases. Versions that are dates are counted
     /// separately.
     pub versions: usize,
@@ -22,7 +22,7 @@ pub struct Keep {
     pub names: Names,
 }
 
-impl Keep {
+impl Retention {
     /// The tags to delete.
     pub fn leaving<'a>(&self, tags: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
         let mut lines: BTreeMap<_, BTreeMap<Version, Vec<&String>>> = BTreeMap::new();
@@ -109,7 +109,7 @@ mod tests {
             ),
         ] {
             let rules: Vec<_> = rules.iter().map(|pattern| rule(pattern)).collect();
-            let keep = Keep {
+            let keep = Retention {
                 versions: 2,
                 tags: BTreeSet::from(["live".to_owned(), "1.0.0".to_owned()]),
                 drop: vec!["pr-".into()],
