@@ -9,11 +9,13 @@ mod watch;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use rustix::process::setpriority_process;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc as async_mpsc, oneshot, watch as watch_channel};
 
@@ -29,6 +31,9 @@ use watch::Watched;
 
 /// How long is waited for a worker to take settings over; it does so between two tasks.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How far the thread stands back behind the workers: they get the processor whenever they have something to do.
+const NICE: i32 = 10;
 
 /// Why settings are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,8 @@ pub struct Outcome {
 
 enum Request {
     Reload(Cause, Option<oneshot::Sender<Outcome>>),
+    /// To be answered with all sockets.
+    Sockets(Sender<Vec<TcpListener>>),
     /// To be answered when no socket is held any more.
     Stop(oneshot::Sender<()>),
 }
@@ -92,6 +99,13 @@ impl Reload {
     /// The settings in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.borrow())
+    }
+
+    /// All listening sockets; none if the gateway is ending, or for want of file descriptors.
+    pub fn sockets(&self) -> Option<Vec<TcpListener>> {
+        let (reply, sockets) = mpsc::channel();
+        self.requests.send(Request::Sockets(reply)).ok()?;
+        sockets.recv().ok()
     }
 
     /// Ends the reloads and closes the sockets on this side.
@@ -123,6 +137,7 @@ pub struct Reloader {
 struct Fixed {
     threads: usize,
     admin: SocketAddr,
+    takeover: Option<PathBuf>,
     /// Without the rules, which belong to routes.
     access_log: LogSettings,
 }
@@ -131,7 +146,12 @@ impl Fixed {
     /// Those of the settings with which the gateway starts.
     fn of(settings: &Settings) -> Self {
         let access_log = LogSettings { rules: Vec::new(), ..settings.access_log.clone() };
-        Self { threads: settings.threads, admin: settings.admin, access_log }
+        Self {
+            threads: settings.threads,
+            admin: settings.admin,
+            takeover: settings.takeover.clone(),
+            access_log,
+        }
     }
 
     /// A warning for each that has another value now.
@@ -146,6 +166,9 @@ impl Fixed {
         }
         if self.admin != now.admin {
             changes.push(stays("admin.address", &self.admin, &now.admin));
+        }
+        if self.takeover != now.takeover {
+            changes.push("'takeover' has changed, but takes effect when the gateway is restarted".to_owned());
         }
         if self.access_log != now.access_log {
             changes.push(
@@ -195,6 +218,9 @@ pub fn start(reloader: Reloader, loaded: Loaded, opened: Opened) -> io::Result<R
 
 impl Thread {
     fn run(mut self) {
+        // What it does takes as long as it takes; requests do not wait for it. Of this thread alone, see
+        // setpriority(2). A system that refuses it runs it like the others.
+        let _ = setpriority_process(None, NICE);
         loop {
             let first = match self.requests.recv_timeout(watch::INTERVAL) {
                 Ok(request) => request,
@@ -213,6 +239,11 @@ impl Thread {
                     Request::Reload(cause, reply) => {
                         reason.get_or_insert(cause);
                         replies.extend(reply);
+                    }
+                    Request::Sockets(reply) => {
+                        if let Ok(sockets) = self.reloader.sockets.clones() {
+                            let _ = reply.send(sockets);
+                        }
                     }
                     Request::Stop(reply) => {
                         self.reloader.sockets.close();
@@ -308,6 +339,7 @@ impl Thread {
         let runtime = self.reloader.runtime.enter();
         snapshot.authenticators.fetch_keys();
         drop(runtime);
+        self.reloader.process.metrics.memory.set(snapshot.max_memory);
         let sockets = self.reloader.sockets.keep(opened, listeners)?;
         let (done, all_done) = mpsc::channel();
         for (worker, sockets) in self.reloader.workers.iter().zip(sockets) {

@@ -1,7 +1,10 @@
 //! A client of HTTP/1 that writes exactly the bytes it is given.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::gateway::PATIENCE;
 
@@ -52,6 +55,14 @@ impl Client {
         Self::of(TcpStream::connect(address).expect("a listening server"))
     }
 
+    /// A connection from another address of this machine.
+    pub fn from(own: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((own, 0)).into()).expect("an address of the loopback");
+        socket.connect(&address.into()).expect("a listening server");
+        Self::of(socket.into())
+    }
+
     /// A connection made elsewhere.
     pub fn of(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -83,6 +94,14 @@ impl Client {
             self.held.extend_from_slice(&bytes[..count]);
         }
         Some(self.head())
+    }
+
+    /// The same, if it comes in this time.
+    pub fn head_within(&mut self, time: Duration) -> Option<String> {
+        self.stream.set_read_timeout(Some(time)).expect("a socket");
+        let head = self.next_head();
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        head
     }
 
     /// Bytes up to and with the given ones.
