@@ -271,6 +271,8 @@ impl Thread {
             Err((problems, warnings)) => (problems, warnings),
         };
         let outcome = Outcome { problems, warnings, duration: begun.elapsed() };
+        // Before anyone is told of it.
+        self.reloader.process.metrics.reloads.ended(outcome.duration, outcome.problems.clone());
         for warning in &outcome.warnings {
             print_line(format_args!("{warning} (warning)"));
         }
@@ -287,7 +289,6 @@ impl Thread {
                 "settings not reloaded ({cause}): {count} problems; those from before stay in force"
             )),
         }
-        self.reloader.process.metrics.reloads.ended(outcome.duration, outcome.problems.clone());
         outcome
     }
 
