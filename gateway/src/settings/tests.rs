@@ -168,6 +168,7 @@ fn mistakes_are_told_with_their_remedy() {
         ("trusted_proxies = ['10.0.0.0/99']", "'10.0.0.0/99' is not a network"),
         ("tls = { key = 'k' }", "tls lacks 'certificate'"),
         ("tls = { certificates = [{ key = 'k' }] }", "the certificate lacks 'certificate'"),
+        ("tls = { certificates = [] }", "tls lacks a certificate"),
         ("tls = { certificate = 'c', key = 'k', min_version = '1.1' }", "\"1.2\" or \"1.3\", not '1.1'"),
         (
             "tls = { certificate = 'c', key = 'k', client_auth = 'required' }",
@@ -210,6 +211,10 @@ fn mistakes_are_told_with_their_remedy() {
         ("path = { template = '/{a}/{a}' }", "another parameter 'a'"),
         ("path = { template = '/{*a}/b' }", "let it be the last segment"),
         ("path = { template = '/x{a}' }", "'x{a}' is not a segment"),
+        ("path = '/a b'", "'/a b' can match no request (path_malformed); percent-encode"),
+        ("methods = []", "'methods' is empty; name what fits, or remove it for any"),
+        ("clients = { allow = [] }", "'allow' is empty"),
+        ("authorization = [{ subjects = [] }]", "'subjects' is empty"),
         ("path = { template = '/{a b}' }", "'{a b}' is not a parameter"),
         ("path = { template = '/{a}//b' }", "is not canonical"),
         ("path = { template = '{a}' }", "does not begin with '/'"),
