@@ -4,7 +4,7 @@
 //! The modules, from the bottom up; each knows only those before it: [`json`], [`net`], [`http`],
 //! [`http1`], [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
 //! [`redis`], [`trace`], [`jose`], [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
-//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`run`],
+//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`takeover`], [`run`],
 //! [`commands`] and [`cli`]. `tests/seams.rs` reads this list and holds the code to it.
 
 #![forbid(unsafe_code)]
@@ -38,6 +38,7 @@ pub mod run;
 pub mod settings;
 pub mod snapshot;
 pub mod state;
+pub mod takeover;
 pub mod tls;
 pub mod trace;
 pub mod upstream;

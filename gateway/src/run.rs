@@ -9,17 +9,18 @@ use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
-use tokio::task::LocalSet;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle as Task, LocalSet};
 
 use crate::admin::serve::{Admin, serve};
 use crate::listener::acceptors::{Acceptors, Update};
-use crate::listener::sockets::{BindError, Sockets, bind};
+use crate::listener::sockets::{BindError, Sockets};
 use crate::observe::access::AccessLog;
 use crate::observe::stderr::say;
 use crate::reload::{self, Cause, Loaded, Reload, Reloader};
 use crate::settings::Source;
 use crate::snapshot::Process;
+use crate::takeover::{self, Predecessor};
 use crate::worker::Worker;
 
 /// The gateway could not do its work.
@@ -71,8 +72,15 @@ pub fn run(source: Source, loaded: Loaded) -> Result<(), RunError> {
         runtime.block_on(async { Ok((Signals::new()?, handler(SignalKind::hangup())?)) })?;
     let rotation = runtime.block_on(async { handler(SignalKind::user_defined1()) })?;
     runtime.spawn(reopen_log(rotation, process.log.clone()));
-    let admin = bind("the admin listener", settings.admin, 1).map_err(RunError::Bind)?;
-    let sockets = Sockets::new(process.threads);
+    let takeover = settings.takeover.clone();
+    let asked = takeover.as_deref().map(Predecessor::ask).transpose();
+    let mut predecessor = asked.map_err(|error| RunError::System("take the sockets over", error))?.flatten();
+    let mut sockets = Sockets::new(process.threads);
+    if let Some(predecessor) = &mut predecessor {
+        let given = std::mem::take(&mut predecessor.sockets);
+        sockets.inherit(given).map_err(|error| RunError::System("take the sockets over", error))?;
+    }
+    let admin = sockets.bind("the admin listener", settings.admin, 1).map_err(RunError::Bind)?;
     let opened = sockets.open(&settings.listeners).map_err(RunError::Bind)?;
 
     let (drain, draining) = watch::channel(false);
@@ -97,18 +105,39 @@ pub fn run(source: Source, loaded: Loaded) -> Result<(), RunError> {
         .map_err(|error| RunError::System("put the settings in force", error))?;
     runtime.spawn(follow(hangup, reload.clone()));
     let ready = Arc::new(AtomicBool::new(false));
+    let admin_clones = admin.iter().map(std::net::TcpListener::try_clone).collect::<io::Result<Vec<_>>>();
+    let mut admins = Vec::new();
     for socket in admin {
         let admin = Admin {
             ready: Arc::clone(&ready),
             metrics: Arc::clone(&process.metrics),
             reload: reload.clone(),
         };
-        runtime.spawn(serve(socket, admin));
+        admins.push(runtime.spawn(serve(socket, admin)));
     }
     ready.store(true, Ordering::Relaxed);
+    let (tell, taken) = oneshot::channel();
+    if let Some(path) = takeover {
+        let reload = reload.clone();
+        let sockets = move || {
+            let mut all = reload.sockets()?;
+            for socket in admin_clones.as_ref().ok()? {
+                all.push(socket.try_clone().ok()?);
+            }
+            Some(all)
+        };
+        takeover::offer(&path, sockets, tell)
+            .map_err(|error| RunError::System("offer the sockets at 'takeover'", error))?;
+    }
+    if let Some(predecessor) = predecessor {
+        // One that has ended meanwhile serves nothing any more.
+        let _ = predecessor.release();
+    }
     say("ready");
 
-    let supervisor = Supervisor { signals, workers_ended, workers: workers.len(), ready, drain, reload };
+    let workers_count = workers.len();
+    let supervisor =
+        Supervisor { signals, workers_ended, workers: workers_count, ready, drain, reload, taken, admins };
     let outcome = runtime.block_on(supervisor.run());
     if matches!(outcome, Ok(Drained::Whole)) {
         for worker in workers {
@@ -255,12 +284,20 @@ struct Supervisor {
     ready: Arc<AtomicBool>,
     drain: watch::Sender<bool>,
     reload: Reload,
+    /// Told when another gateway has taken the sockets over.
+    taken: oneshot::Receiver<()>,
+    admins: Vec<Task<io::Result<()>>>,
 }
 
 impl Supervisor {
     async fn run(mut self) -> Result<Drained, RunError> {
+        let mut is_taken = false;
         let received = tokio::select! {
             received = self.signals.next() => received,
+            Ok(()) = &mut self.taken => {
+                is_taken = true;
+                "another gateway has taken over"
+            }
             ended = self.workers_ended.recv() => {
                 ended.unwrap_or(Ok(()))?;
                 return Err(RunError::Worker("a worker thread".to_owned()));
@@ -268,8 +305,14 @@ impl Supervisor {
         };
         self.ready.store(false, Ordering::Relaxed);
         say(format_args!("{received}: draining"));
+        let mut delay = self.reload.snapshot().stop.delay;
+        if is_taken {
+            // The other one accepts and is ready: nobody has to learn of an end.
+            delay = std::time::Duration::ZERO;
+            self.admins.iter().for_each(Task::abort);
+        }
         tokio::select! {
-            () = tokio::time::sleep(self.reload.snapshot().stop.delay) => {}
+            () = tokio::time::sleep(delay) => {}
             _ = self.signals.next() => return Err(RunError::Interrupted),
         }
         let timeout = self.reload.snapshot().stop.timeout;

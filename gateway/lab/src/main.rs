@@ -29,6 +29,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Bench(bench::Flags),
+    Policies(bench::policies::Flags),
     Conformance(conformance::Flags),
     Soak(soak::Flags),
     Reload(reload::Flags),
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = program::end_with_signals().and_then(|()| match cli.command {
         Command::Bench(flags) => flags.run(),
+        Command::Policies(flags) => flags.run(),
         Command::Conformance(flags) => flags.run(),
         Command::Soak(flags) => flags.run(),
         Command::Reload(flags) => flags.run(),

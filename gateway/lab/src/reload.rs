@@ -31,7 +31,7 @@ const WEBSOCKETS: usize = 20;
 #[command(after_help = "\
 Examples:
   gateway-lab reload
-  gateway-lab reload --reloads 20 --routes 500 --rate 500
+  gateway-lab reload --reloads 20 --rounds 2 --routes 500 --rate 500
 
 3 where a request failed, a WebSocket ended, memory grew, or p99 is more than 1.2 of that without reloads.")]
 pub struct Flags {
@@ -41,6 +41,9 @@ pub struct Flags {
     /// How often the settings are reloaded
     #[arg(long, default_value_t = 200, value_name = "N")]
     reloads: usize,
+    /// Into how many parts the reloads are divided; before or behind each is as long a time without reloads
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// How many routes they have
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     routes: usize,
@@ -67,6 +70,7 @@ impl Flags {
     /// Runs it and tells.
     pub fn run(self) -> Result<u8> {
         ensure!(self.reloads >= 3, "--reloads must be 3 or more");
+        ensure!(self.rounds as usize <= self.reloads, "--rounds must not be more than --reloads");
         raise_file_limit();
         let binary = target::gateway(self.gateway.as_deref())?;
         let dir = tempfile::tempdir().context("a folder for the run")?;
@@ -82,23 +86,32 @@ impl Flags {
         gateway.listening(&[port, admin])?;
 
         let sockets = WebSockets::open(port)?;
-        let time = Duration::from_millis(self.interval) * u32::try_from(self.reloads)?;
-        let quiet = phase(port, self.rate, time)?;
-        let load = {
-            let rate = self.rate;
-            thread::spawn(move || phase(port, rate, time))
-        };
+        let (mut quiet, mut busy) = (Vec::new(), Vec::new());
         let mut memory = Vec::new();
         let mut times = Vec::new();
-        let begun = Instant::now();
-        for version in 1..=self.reloads {
-            write(version)?;
-            times.push(reload(admin)?.as_secs_f64());
-            memory.push(resident_bytes(&gateway)?);
-            let due = Duration::from_millis(self.interval) * u32::try_from(version)?;
-            thread::sleep(due.saturating_sub(begun.elapsed()));
+        let mut version = 0;
+        for round in 0..self.rounds as usize {
+            let count = self.reloads * (round + 1) / self.rounds as usize - version;
+            let time = Duration::from_millis(self.interval) * u32::try_from(count)?;
+            // Who begins changes, so that a machine that slows down meets both.
+            for reloads in [round % 2 == 1, round % 2 == 0] {
+                let rate = self.rate;
+                let load = thread::spawn(move || at_rate(port, CONNECTIONS, rate, time.as_secs_f64()));
+                let begun = Instant::now();
+                for number in 1..=if reloads { u32::try_from(count)? } else { 0 } {
+                    version += 1;
+                    write(version)?;
+                    times.push(reload(admin)?.as_secs_f64());
+                    memory.push(resident_bytes(&gateway)?);
+                    let due = Duration::from_millis(self.interval) * number;
+                    thread::sleep(due.saturating_sub(begun.elapsed()));
+                }
+                // A request that fails ends the run.
+                let latencies = load.join().map_err(|_| anyhow::anyhow!("the load's thread panicked"))??;
+                if reloads { &mut busy } else { &mut quiet }.extend(latencies);
+            }
         }
-        let busy = load.join().map_err(|_| anyhow::anyhow!("the load's thread panicked"))??;
+        let [quiet, busy] = [quiet, busy].map(Phase::of);
         let ended = sockets.end();
         ensure!(gateway.runs(), "the gateway ended: {}", gateway.errors());
         Ok(self.tell(&[quiet, busy], &mut times, &memory, ended))
@@ -151,14 +164,11 @@ impl Flags {
     }
 }
 
-/// A request that fails ends the run.
-fn phase(port: u16, rate: f64, time: Duration) -> Result<Phase> {
-    let mut latencies = at_rate(port, CONNECTIONS, rate, time.as_secs_f64())?;
-    Ok(Phase {
-        requests: latencies.len(),
-        p50: quantile(&mut latencies, 0.5),
-        p99: quantile(&mut latencies, 0.99),
-    })
+impl Phase {
+    fn of(mut latencies: Vec<f64>) -> Self {
+        let [p50, p99] = [0.5, 0.99].map(|share| quantile(&mut latencies, share));
+        Self { requests: latencies.len(), p50, p99 }
+    }
 }
 
 fn settings([port, admin]: [u16; 2], service: u16, routes: usize, version: usize) -> String {

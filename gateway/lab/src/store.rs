@@ -139,7 +139,8 @@ impl Flags {
     }
 }
 
-fn redis(dir: &Path, port: u16) -> Result<Program> {
+/// Starts a Redis that keeps nothing.
+pub fn redis(dir: &Path, port: u16) -> Result<Program> {
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
     let mut redis =

@@ -20,13 +20,26 @@ pub struct Limited {
 pub struct Asked {
     /// What the client is told; nothing if the limit could not be asked.
     pub standing: Option<Standing>,
-    /// Whether it was counted in a store.
-    pub shared: bool,
+    /// Where it was counted.
+    pub counted: Counted,
+}
+
+/// Where a request was counted for a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Nowhere.
+    Nowhere,
+    /// In this process.
+    Here,
+    /// In a store.
+    Store,
 }
 
 impl Limited {
-    /// Notes the key by which the next limit counts; `write` appends it.
-    pub fn next_key(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Notes the key by which limit `number` counts, after those before it; `write` appends it.
+    pub fn set_key(&mut self, number: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.ends.truncate(number);
+        self.keys.truncate(self.ends.last().copied().unwrap_or(0));
         write(&mut self.keys);
         self.ends.push(self.keys.len());
     }

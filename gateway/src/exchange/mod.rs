@@ -11,7 +11,7 @@ mod traced;
 pub use crate::http::heads::{Request, Response};
 pub use copied::Copied;
 pub use identity::{Identity, Kind};
-pub use limited::{Asked, Limited};
+pub use limited::{Asked, Counted, Limited};
 pub use peer::{Peer, ShownCertificate};
 
 use std::borrow::Cow;

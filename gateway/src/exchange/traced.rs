@@ -143,7 +143,10 @@ impl<'s> Exchange<'s> {
             id: recording.id,
             parent: parent.map(|parent| parent.span),
             is_remote: parent.is_some(),
-            name: format!("{name} {}", traced.route.pattern),
+            name: match &traced.route.pattern {
+                Some(pattern) => format!("{name} {pattern}"),
+                None => name.to_owned(),
+            },
             kind: Kind::Server,
             begin: self.time,
             end: self.time + ended.duration,
@@ -154,7 +157,9 @@ impl<'s> Exchange<'s> {
         if name == "_OTHER" {
             span.set("http.request.method_original", method(self));
         }
-        span.set("http.route", traced.route.pattern.as_str());
+        if let Some(pattern) = &traced.route.pattern {
+            span.set("http.route", pattern.as_str());
+        }
         span.set("url.scheme", self.peer.scheme());
         span.set("url.path", self.request.target.path.as_str());
         span.set("server.address", self.request.target.host.as_str());
@@ -173,7 +178,9 @@ impl<'s> Exchange<'s> {
             _ => {}
         }
         span.set("gateway.request_id", String::from_utf8_lossy(&self.id).into_owned());
-        span.set("gateway.route", self.route().unwrap_or_default());
+        if let Some(route) = self.route() {
+            span.set("gateway.route", route);
+        }
         // Always, also where others were too many.
         recording.spans.push(span);
         let Recording { spans, dropped, .. } = *recording;

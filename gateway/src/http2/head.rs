@@ -106,4 +106,6 @@ pub struct RequestLine<'r> {
     pub path: Option<&'r [u8]>,
     /// The protocol of an extended CONNECT.
     pub protocol: Option<&'r [u8]>,
+    /// The length of the body, if it is known.
+    pub content_length: Option<u64>,
 }

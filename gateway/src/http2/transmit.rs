@@ -12,6 +12,7 @@ use super::state::{Half, Stream};
 use super::streams::Key;
 use crate::http::fields::Fields;
 use crate::http::name::Name;
+use crate::http1::encode::append_number;
 
 /// The most bytes of a DATA frame, also where the peer takes more, so that streams take turns.
 const MOST_DATA: usize = 16_384;
@@ -89,6 +90,11 @@ impl Core {
                 encode::protocol(out, protocol);
             }
             write_fields(out, fields, line.authority.is_some());
+            if let Some(length) = line.content_length {
+                let mut digits = Vec::with_capacity(20);
+                append_number(&mut digits, length);
+                encode::field(out, Name::ContentLength, b"content-length", &digits);
+            }
         });
         self.sent(key, end);
     }

@@ -5,6 +5,7 @@ mod algorithm;
 mod claims;
 mod key;
 mod remote;
+mod room;
 mod set;
 mod token;
 
@@ -12,5 +13,6 @@ pub use algorithm::Algorithm;
 pub use claims::{Claims, Rules, values};
 pub use key::Key;
 pub use remote::{Held, Remote, RemoteSettings, Unsettled};
+pub use room::{Client, client};
 pub use set::{KeySet, Lookup};
 pub use token::{Token, TokenError};

@@ -5,7 +5,6 @@
 //! token came: so a token is never refused for a key that was published before it was sent.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use http::Method;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::room::{Client, Room};
 use super::set::KeySet;
 use crate::fetch::{Call, Service};
 use crate::http::fields::Fields;
@@ -46,7 +46,8 @@ pub struct Remote {
     progress: Mutex<Progress>,
     /// The last fetch that ended.
     ended: watch::Sender<Ended>,
-    waiting: AtomicUsize,
+    /// The requests that wait for a fetch.
+    room: Arc<Room>,
 }
 
 /// Keys with their age.
@@ -94,13 +95,14 @@ impl fmt::Debug for Remote {
 impl Remote {
     /// Keys of which none have been fetched.
     pub fn new(service: Service, settings: RemoteSettings) -> Arc<Self> {
+        let room = Room::new(settings.max_waiting);
         Arc::new(Self {
             settings,
             service,
             held: ArcSwap::default(),
             progress: Mutex::default(),
             ended: watch::Sender::default(),
-            waiting: AtomicUsize::new(0),
+            room,
         })
     }
 
@@ -132,34 +134,50 @@ impl Remote {
         let _ = self.begin();
     }
 
-    /// Waits until `known` is true of the keys, or a fetch that began from now on has ended.
+    /// Waits until `known` is true of the keys, or a fetch that began from now on has ended, in a place of this
+    /// client.
     ///
     /// # Errors
     ///
-    /// That fetch failed, or too many requests wait already.
+    /// That fetch failed, or too many requests wait.
     pub fn renewed(
         self: &Arc<Self>,
+        client: Client,
         known: impl Fn(&KeySet) -> bool + Send + 'static,
     ) -> impl Future<Output = Result<(), Unsettled>> + Send + 'static {
         let remote = Arc::clone(self);
         // From now on, not from when it is first polled.
         let arrived = remote.progress().begun;
         async move {
-            let _place = Place::take(&remote)?;
-            let mut ended = remote.ended.subscribe();
-            loop {
-                let last = *ended.borrow_and_update();
-                if remote.usable(remote.held.load()).is_some_and(|held| known(&held.keys)) {
-                    return Ok(());
-                }
-                if last.number > arrived {
-                    return if last.well { Ok(()) } else { Err(Unsettled::Failed) };
-                }
-                match remote.begin() {
-                    // The sender lives as long as this does.
-                    None => drop(ended.changed().await),
-                    Some(earliest) => sleep_until(earliest).await,
-                }
+            let mut place = remote.room.enter(client).ok_or(Unsettled::Crowded)?;
+            tokio::select! {
+                // First: a fetch that has ended settles it.
+                biased;
+                settled = remote.settled(arrived, known) => settled,
+                _ = &mut place.lost => Err(Unsettled::Crowded),
+            }
+        }
+    }
+
+    /// Waits until `known` is true of the keys, or a fetch after number `arrived` has ended.
+    async fn settled(
+        self: &Arc<Self>,
+        arrived: u64,
+        known: impl Fn(&KeySet) -> bool,
+    ) -> Result<(), Unsettled> {
+        let mut ended = self.ended.subscribe();
+        loop {
+            let last = *ended.borrow_and_update();
+            if self.usable(self.held.load()).is_some_and(|held| known(&held.keys)) {
+                return Ok(());
+            }
+            if last.number > arrived {
+                return if last.well { Ok(()) } else { Err(Unsettled::Failed) };
+            }
+            match self.begin() {
+                // The sender lives as long as this does.
+                None => drop(ended.changed().await),
+                Some(earliest) => sleep_until(earliest).await,
             }
         }
     }
@@ -204,23 +222,6 @@ impl Remote {
         let generation = before.generation + u64::from(before.json != reply.body);
         self.held.store(Arc::new(Held { keys, generation, json: reply.body, fetched: Some(begun) }));
         Ok(())
-    }
-}
-
-/// A request that waits, counted until it is dropped.
-struct Place<'r>(&'r Remote);
-
-impl<'r> Place<'r> {
-    fn take(remote: &'r Remote) -> Result<Self, Unsettled> {
-        let place = Self(remote);
-        let before = remote.waiting.fetch_add(1, Ordering::Relaxed);
-        if before < remote.settings.max_waiting { Ok(place) } else { Err(Unsettled::Crowded) }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

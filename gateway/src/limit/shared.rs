@@ -14,8 +14,7 @@ use super::{Counts, Decision, Limit, unix_seconds};
 use crate::redis::{Client, Script, Store, StoreError};
 use crate::settings::StoreFail;
 
-static RATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rate.lua")));
-static QUOTA: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("quota.lua")));
+static LIMITS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("limits.lua")));
 
 /// Where a limit counts, and what holds while that gives no answer.
 #[derive(Debug, Clone)]
@@ -28,13 +27,16 @@ pub struct Shared {
     prefix: String,
 }
 
-/// A question to a store.
+/// A question to a store: may a request pass that counts for these limits?
 #[derive(Debug)]
 pub struct Question {
-    script: &'static Script,
-    key: String,
-    arguments: [u64; 3],
+    keys: Vec<String>,
+    arguments: Vec<u64>,
 }
+
+/// How a limit counts in the script.
+const RATE: u64 = 0;
+const QUOTA: u64 = 1;
 
 impl Shared {
     /// A limit of this name in a store.
@@ -43,10 +45,9 @@ impl Shared {
         Self { store, fail, prefix }
     }
 
-    /// What the store is asked for a request with this key, or with `back` for one that is taken back; none
-    /// for requests in flight, which each gateway counts for itself.
-    pub fn question(&self, limit: &Limit, key: &[u8], back: bool) -> Option<Question> {
-        let back = u64::from(back);
+    /// Asks for this limit too, and a request with this key; false for requests in flight, which each gateway
+    /// counts for itself.
+    pub fn ask_for(&self, limit: &Limit, key: &[u8], question: &mut Question) -> bool {
         // Of one length and without what a client sent. All keys of one client are in one slot of a cluster.
         let mut name = format!("{}{{", self.prefix);
         for byte in &Sha256::hash(key).as_ref()[..16] {
@@ -54,38 +55,27 @@ impl Shared {
             let _ = write!(name, "{byte:02x}");
         }
         name.push('}');
-        match &limit.counts {
+        let arguments = match &limit.counts {
             Counts::Rate(rate, _) => {
                 let (interval, _) = rate.parts();
-                Some(Question { script: &RATE, key: name, arguments: [interval, rate.most(), back] })
+                [RATE, interval, rate.most()]
             }
             Counts::Quota(quota, _) => {
                 let Window { begin, end } = Window::of(quota.calendar, unix_seconds());
                 let _ = write!(name, ":{begin}");
                 // Clocks of gateways may differ by this.
-                let arguments = [quota.requests, end + 60, back];
-                Some(Question { script: &QUOTA, key: name, arguments })
+                [QUOTA, quota.requests, end + 60]
             }
-            Counts::Concurrency(..) => None,
-        }
+            Counts::Concurrency(..) => return false,
+        };
+        question.keys.push(name);
+        question.arguments.extend(arguments);
+        true
     }
 
-    /// Counts how a question went, and reads the answer.
-    pub fn judge(
-        &self,
-        limit: &Limit,
-        worker: usize,
-        answer: &Result<i64, StoreError>,
-    ) -> Option<(Decision, u64)> {
-        let counters = self.store.counters.of(worker);
-        let (counter, number) = match answer {
-            Ok(number) => (&counters.answered, u64::try_from(*number).ok()),
-            Err(StoreError::Timeout) => (&counters.timeout, None),
-            Err(StoreError::Unavailable) => (&counters.unavailable, None),
-            Err(StoreError::Refused(_)) => (&counters.refused, None),
-        };
-        counter.add(1);
-        let number = number?;
+    /// Reads the number that the store replied for a limit.
+    pub fn judge(limit: &Limit, number: i64) -> Option<(Decision, u64)> {
+        let number = u64::try_from(number).ok()?;
         let decision = match &limit.counts {
             Counts::Rate(rate, _) => rate.judge(number),
             Counts::Quota(quota, _) => quota.judge(number, unix_seconds()),
@@ -96,12 +86,35 @@ impl Shared {
 }
 
 impl Question {
-    /// Asks.
+    /// A question for no limit yet, or with `back` one that takes a request back.
+    pub fn new(back: bool) -> Self {
+        Self { keys: Vec::new(), arguments: vec![u64::from(back)] }
+    }
+
+    /// Whether it asks for no limit.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Asks, and counts how that went. The reply is a number for each limit, up to the first that refuses.
     ///
     /// # Errors
     ///
     /// There is no answer within the timeout of the store.
-    pub async fn ask(self, client: Rc<Client>) -> Result<i64, StoreError> {
-        client.run(self.script, self.key.as_bytes(), &self.arguments).await
+    pub async fn ask(self, client: Rc<Client>, worker: usize) -> Result<Vec<i64>, StoreError> {
+        let keys: Vec<&[u8]> = self.keys.iter().map(String::as_bytes).collect();
+        let answer = client.run(&LIMITS, &keys, &self.arguments).await;
+        if let Some(store) = client.store() {
+            let counters = store.counters.of(worker);
+            match &answer {
+                Ok(_) => counters.answered.add(1),
+                Err(StoreError::Timeout) => counters.timeout.add(1),
+                Err(StoreError::Unavailable) => counters.unavailable.add(1),
+                Err(StoreError::Refused(_)) => counters.refused.add(1),
+                // Asked again, one limit after another.
+                Err(StoreError::Apart) => {}
+            }
+        }
+        answer
     }
 }

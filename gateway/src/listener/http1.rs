@@ -48,6 +48,8 @@ struct Client {
     persists: bool,
     /// The gateway closes the connection after this exchange.
     close: bool,
+    /// The response that was begun last ends with the connection.
+    until_close: bool,
     aborted: bool,
     /// The longest request-target in bytes.
     max_target: usize,
@@ -79,6 +81,7 @@ pub async fn serve(
         version: Version::HTTP_11,
         persists: true,
         close: false,
+        until_close: false,
         aborted: false,
         max_target: peer.listener.max_request_line,
         worker: Rc::clone(&worker),
@@ -278,6 +281,9 @@ impl Client {
             if flushed || self.deadlines.has_passed(For::Client) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+        if self.until_close {
+            self.wire.stream().reset_at_end();
+        }
     }
 
     /// Ends the connection without losing the response.
@@ -357,9 +363,10 @@ impl Downstream for Client {
     fn send_head(&mut self, response: &mut Response, framing: Framing, has_body: bool) {
         let switching = response.status == StatusCode::SWITCHING_PROTOCOLS;
         // What is left of the request body would be taken for the next request.
+        self.until_close = framing == Framing::Close && has_body;
         self.close |= !self.persists
             || !self.wire.is_body_used()
-            || (framing == Framing::Close && has_body)
+            || self.until_close
             || self.worker.is_draining()
             || self.peer.ending.get();
         let date = self.worker.clock.http_date();

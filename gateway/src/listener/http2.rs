@@ -150,6 +150,28 @@ fn read(
     max_target: usize,
     nonce: impl FnOnce() -> [u8; 16],
 ) -> Result<(), Rejection> {
+    let read = read_line(request, &head, ended, max_target, nonce);
+    // Also those of a request that is refused: they say whether it is of gRPC.
+    http2::recycle(std::mem::replace(&mut request.fields, std::mem::take(&mut head.fields)));
+    read?;
+    if request.connect.is_some() {
+        for handshake in [Name::WebSocketKey, Name::WebSocketAccept] {
+            request.fields.remove(handshake);
+        }
+    }
+    request.expects_continue =
+        !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
+    Ok(())
+}
+
+/// Reads what HTTP/1 has in the request line and Host, and how the body is delimited.
+fn read_line(
+    request: &mut Request,
+    head: &RequestHead,
+    ended: bool,
+    max_target: usize,
+    nonce: impl FnOnce() -> [u8; 16],
+) -> Result<(), Rejection> {
     request.version = Version::HTTP_2;
     request.method = Method::from_bytes(head.method()).map_err(|_| METHOD)?;
     request.framing = match head.content_length() {
@@ -179,13 +201,7 @@ fn read(
         request.method = Method::GET;
         request.framing = Framing::None;
         request.connect = Some(Key::new(nonce()));
-        for handshake in [Name::WebSocketKey, Name::WebSocketAccept] {
-            head.fields.remove(handshake);
-        }
     }
-    http2::recycle(std::mem::replace(&mut request.fields, std::mem::take(&mut head.fields)));
-    request.expects_continue =
-        !request.framing.is_empty() && request.fields.lists(Name::Expect, b"100-continue");
     Ok(())
 }
 

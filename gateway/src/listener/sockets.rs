@@ -57,12 +57,55 @@ pub type Opened = HashMap<SocketKey, Vec<TcpListener>>;
 pub struct Sockets {
     threads: usize,
     open: Opened,
+    /// Those of the gateway before, until they are opened here.
+    inherited: HashMap<SocketAddr, Vec<TcpListener>>,
 }
 
 impl Sockets {
     /// No sockets yet, for so many workers.
     pub fn new(threads: usize) -> Self {
-        Self { threads, open: Opened::new() }
+        Self { threads, open: Opened::new(), inherited: HashMap::new() }
+    }
+
+    /// Takes sockets of a gateway before over; the listeners with their addresses get them.
+    ///
+    /// # Errors
+    ///
+    /// Something is no socket.
+    pub fn inherit(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
+        for socket in sockets {
+            self.inherited.entry(socket.local_addr()?).or_default().push(socket);
+        }
+        Ok(())
+    }
+
+    /// Sockets at an address: those of the gateway before, or `count` new ones.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be bound.
+    pub fn bind(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+        count: usize,
+    ) -> Result<Vec<TcpListener>, BindError> {
+        match self.inherited.remove(&address) {
+            Some(sockets) => {
+                say(format_args!("{name} listens on {address}"));
+                Ok(sockets)
+            }
+            None => bind(name, address, count),
+        }
+    }
+
+    /// All of them, for a gateway that takes over.
+    ///
+    /// # Errors
+    ///
+    /// Want of file descriptors.
+    pub fn clones(&self) -> io::Result<Vec<TcpListener>> {
+        self.open.values().flatten().map(TcpListener::try_clone).collect()
     }
 
     /// Opens sockets for the listeners that have none yet.
@@ -70,13 +113,13 @@ impl Sockets {
     /// # Errors
     ///
     /// An address cannot be bound. Nothing is open then that was not before.
-    pub fn open(&self, listeners: &[Listener]) -> Result<Opened, BindError> {
+    pub fn open(&mut self, listeners: &[Listener]) -> Result<Opened, BindError> {
         let mut opened = Opened::new();
         for listener in listeners {
             let key = SocketKey::of(listener);
             if !self.open.contains_key(&key) {
                 let name = format!("listener '{}'", listener.name);
-                opened.insert(key, bind(&name, listener.address, self.threads)?);
+                opened.insert(key, self.bind(&name, listener.address, self.threads)?);
             }
         }
         Ok(opened)
@@ -118,7 +161,7 @@ impl Sockets {
 /// # Errors
 ///
 /// The address cannot be bound.
-pub fn bind(name: &str, address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, BindError> {
+fn bind(name: &str, address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, BindError> {
     let failed = |error| BindError { name: name.to_owned(), address, error };
     let sockets = socket::bind(address, count).map_err(failed)?;
     let bound = sockets.first().map_or(Ok(address), TcpListener::local_addr).map_err(failed)?;

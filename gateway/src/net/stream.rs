@@ -1,11 +1,14 @@
 //! A connection with or without TLS, as one type, so that the codecs are compiled once.
 
 use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
@@ -53,15 +56,47 @@ impl Stream {
     /// Whether the system holds bytes or an end of the connection that nobody has read: an idle
     /// connection must not be used again then.
     pub fn has_unread(&self) -> bool {
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        let peeked = match self {
-            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
-            Self::Tls(stream) => SockRef::from(stream.get_ref().0).peek(&mut byte),
-            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
-            Self::TlsUnix(stream) => SockRef::from(stream.get_ref().0).peek(&mut byte),
-        };
-        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        found(match self {
+            Self::Tcp(stream) => peek(stream),
+            Self::Tls(stream) => peek(stream.get_ref().0),
+            Self::Unix(stream) => peek(stream),
+            Self::TlsUnix(stream) => peek(stream.get_ref().0),
+        })
     }
+
+    /// The same as far as the runtime was told, without a system call where it was told nothing.
+    pub fn has_unread_event(&self) -> bool {
+        fn tcp(stream: &TcpStream) -> io::Result<usize> {
+            stream.try_io(Interest::READABLE, || peek(stream))
+        }
+        fn unix(stream: &UnixStream) -> io::Result<usize> {
+            stream.try_io(Interest::READABLE, || peek(stream))
+        }
+        found(match self {
+            Self::Tcp(stream) => tcp(stream),
+            Self::Tls(stream) => tcp(stream.get_ref().0),
+            Self::Unix(stream) => unix(stream),
+            Self::TlsUnix(stream) => unix(stream.get_ref().0),
+        })
+    }
+
+    /// Closes the connection with a reset when it is dropped: the only sign that a message broke off
+    /// where it ends with the connection (RFC 9112 section 8). Over TLS it is the missing close_notify.
+    pub fn reset_at_end(&self) {
+        if let Self::Tcp(stream) = self {
+            // Without it the connection ends as others do.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+fn peek(stream: &impl AsFd) -> io::Result<usize> {
+    SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
+}
+
+/// Whether a look at what is unread found bytes, an end or a failure.
+fn found(peeked: io::Result<usize>) -> bool {
+    !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl AsyncRead for Stream {

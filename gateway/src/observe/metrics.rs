@@ -14,6 +14,7 @@ use super::counter::{
 };
 use super::durations::Histogram;
 use super::exposition::Exposition;
+use super::memory::Memory;
 use super::process;
 use super::recent::RecentFailures;
 use super::reloads::Reloads;
@@ -43,6 +44,8 @@ pub struct Metrics {
     log: AccessLog,
     /// How the reloads of the settings went.
     pub reloads: Reloads,
+    /// The memory of the process and its bound.
+    pub memory: Memory,
     /// The requests that failed last.
     pub recent: RecentFailures,
     /// Failures by source and reason; both are fixed words. Only failing requests take the lock.
@@ -64,6 +67,7 @@ impl Metrics {
             traces: PerWorker::new(workers),
             log,
             reloads: Reloads::default(),
+            memory: Memory::default(),
             recent: RecentFailures::default(),
             failures: Mutex::default(),
         }
@@ -168,6 +172,12 @@ impl Metrics {
         out.sample(&[("result", "dropped")], self.traces.sum(|one| one.dropped.get()));
         self.reloads.render(&mut out);
         process::render(&mut out);
+        out.family(
+            "gateway_memory_max_bytes",
+            "gauge",
+            "Memory in use above which requests are refused; 0 for no bound.",
+        );
+        out.sample(&[], self.memory.most());
         out
     }
 

@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod format;
 pub mod line;
 pub mod log_settings;
+pub mod memory;
 pub mod metrics;
 mod process;
 pub mod protobuf;

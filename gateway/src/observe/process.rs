@@ -50,7 +50,8 @@ fn boot_time(stat: &str) -> Option<f64> {
     stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
-fn resident(status: &str) -> Option<u64> {
+/// Resident bytes in `/proc/self/status`.
+pub(super) fn resident(status: &str) -> Option<u64> {
     let kibibytes =
         status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
     Some(kibibytes.parse::<u64>().ok()? * 1024)

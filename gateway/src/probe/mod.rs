@@ -1,6 +1,7 @@
 //! Active probes: asks each endpoint from time to time whether it is well.
 
-mod exchange;
+mod http1;
+mod http2;
 mod judge;
 mod run;
 
@@ -13,7 +14,7 @@ pub use run::{Change, ProbeTarget, run};
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeKind {
-    /// An HTTP/1.1 GET.
+    /// A GET over the protocol that the endpoint speaks.
     Http {
         /// The path, with its query if any.
         path: String,
@@ -22,8 +23,7 @@ pub enum ProbeKind {
         /// The statuses of a healthy endpoint.
         expected: Statuses,
     },
-    /// A connection, with the TLS handshake where the endpoint has TLS: for servers that speak HTTP/2
-    /// only.
+    /// A connection, with the TLS handshake where the endpoint has TLS.
     Connect,
 }
 

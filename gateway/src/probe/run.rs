@@ -1,15 +1,15 @@
 //! Probes all endpoints at their intervals.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::exchange::get;
 use super::judge::Judge;
-use super::{ProbeKind, ProbeSettings};
-use crate::dial::{DialSettings, dial_as};
+use super::{ProbeKind, ProbeSettings, http1, http2};
+use crate::dial::{DialSettings, Dialed, dial_as};
 use crate::endpoint::{Cluster, Endpoint, Moment, Protocol};
 use crate::proxy_protocol::Proxied;
 
@@ -82,21 +82,25 @@ async fn watch(
 /// One probe; the error says why it failed.
 async fn probe(endpoint: &Endpoint, settings: &ProbeSettings, dial: &DialSettings) -> Result<(), String> {
     let deadline = Instant::now() + settings.timeout;
-    let protocol = match settings.kind {
-        ProbeKind::Http { .. } => Protocol::Http1,
-        ProbeKind::Connect => endpoint.config.protocol,
-    };
-    let dialed = dial_as(endpoint, protocol, dial, &Proxied::Local, deadline).await;
-    let mut stream = dialed.map_err(|error| error.to_string())?.stream;
+    let dialed = dial_as(endpoint, endpoint.config.protocol, dial, &Proxied::Local, deadline).await;
+    let Dialed { mut stream, protocol, .. } = dialed.map_err(|error| error.to_string())?;
     let ProbeKind::Http { path, host, expected } = &settings.kind else { return Ok(()) };
-    let host = host.as_ref().or(endpoint.config.server_name.as_ref()).unwrap_or(&endpoint.name);
+    let host = host.clone().or_else(|| endpoint.config.server_name.clone());
+    let host = host.unwrap_or_else(|| endpoint.config.authority());
     let name = &endpoint.name;
-    match tokio::time::timeout_at(deadline, get(&mut stream, path, host)).await {
-        Err(_) => Err(format!("{name}: the probe got no answer in time")),
-        Ok(Err(error)) => Err(format!("{name}: the probe failed: {error}")),
-        Ok(Ok(status)) if !expected.contains(status) => {
-            Err(format!("{name}: the probe was answered with {status}"))
+    let get = async {
+        if protocol == Protocol::Http2 {
+            http2::get(stream, endpoint.config.scheme, path, &host, deadline).await
+        } else {
+            http1::get(&mut stream, path, &host).await
         }
-        Ok(Ok(_)) => Ok(()),
+    };
+    match timeout_at(deadline, get).await.unwrap_or_else(|late| Err(late.into())) {
+        Ok(status) if expected.contains(status) => Ok(()),
+        Ok(status) => Err(format!("{name}: the probe was answered with {status}")),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            Err(format!("{name}: the probe got no answer in time"))
+        }
+        Err(error) => Err(format!("{name}: the probe failed: {error}")),
     }
 }

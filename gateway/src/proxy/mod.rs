@@ -7,6 +7,7 @@ mod encoded;
 mod forward;
 mod grpc;
 mod kept;
+mod memory;
 mod mirror;
 mod pump;
 mod respond;
@@ -28,6 +29,7 @@ use crate::http1::head::content_length;
 use crate::snapshot::{Action, Snapshot};
 use crate::worker::watch::For;
 use downstream::Downstream;
+use memory::LacksMemory;
 
 /// Why a request was not answered as it asked.
 enum Failed {
@@ -60,7 +62,12 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
             exchange.parameters = parameters;
             route
         }
-        Err(refused) => return Box::pin(answer::failure(exchange, down, &[], &refused)).await,
+        Err(refused) => {
+            if let Some(traces) = &snapshot.unrouted_traces {
+                exchange.begin_trace(traces);
+            }
+            return Box::pin(answer::failure(exchange, down, &[], &refused)).await;
+        }
     };
     exchange.set_route(&route.name, &route.counters, &route.log_rates);
     if let Some(traces) = &route.traces {
@@ -87,6 +94,9 @@ async fn run<'s, D: Downstream>(
     route: &'s crate::snapshot::Route,
     down: &mut D,
 ) -> Result<(), Failed> {
+    if exchange.worker.lacks_memory() {
+        return Err(Failed::Told(Box::new(LacksMemory)));
+    }
     let mut hop_options = hop::strip(&mut exchange.request.fields)?;
     hop_options.websocket |= exchange.request.connect.is_some();
     expectations(exchange.request)?;

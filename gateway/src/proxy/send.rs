@@ -1,19 +1,15 @@
 //! A request is sent until there is a response, again where that is safe.
 
-use std::future::{Future, poll_fn};
-use std::task::Poll;
-
 use super::Failed;
 use super::attempt::{NoResponse, Received};
 use super::downstream::Downstream;
 use super::forward::Forwarding;
+use super::wait;
 use crate::endpoint::{Endpoint, EndpointId, InFlight, Moment, Outcome, Permit, Pick};
-use crate::exchange::fault::ClientFault;
 use crate::http::name::Name;
 use crate::observe::counter::Try;
 use crate::upstream::UpstreamError;
 use crate::upstream::backend::Backend;
-use crate::worker::watch::For;
 
 /// A response, and what is held until it has been sent to the client.
 pub(super) struct Answered<'s> {
@@ -43,8 +39,13 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
         let started = Moment::from(self.exchange.started);
         local.budget.request(started);
         let permit = match &upstream.cluster.circuit {
-            Some(circuit) => Some(Box::pin(circuit.enter()).await.map_err(UpstreamError::Busy)?),
             None => None,
+            Some(circuit) => Some(match circuit.try_enter() {
+                Some(permit) => permit,
+                None => {
+                    wait::end(Box::pin(circuit.enter()), self.down).await?.map_err(UpstreamError::Busy)?
+                }
+            }),
         };
         loop {
             let Some(pick) = upstream.pick(&local, self.exchange, &tried) else {
@@ -128,23 +129,10 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<Backend, NoResponse> {
         let Self { exchange, upstream, down, .. } = self;
         // On the heap: it is large, and most requests find a connection.
-        let mut dial = Box::pin(upstream.dial(exchange.worker, endpoint, exchange.peer));
-        poll_fn(|cx| {
-            down.deadlines().register(cx);
-            if let Poll::Ready(dialed) = dial.as_mut().poll(cx) {
-                return Poll::Ready(dialed.map_err(|error| {
-                    let outcome = Some(Outcome::ConnectFailed);
-                    NoResponse { failed: error.into(), broke: false, unsent: true, outcome }
-                }));
-            }
-            if down.poll_gone(cx).is_ready() {
-                return Poll::Ready(Err(Failed::BrokenOff(Box::new(ClientFault::Closed)).into()));
-            }
-            if down.deadlines().has_passed(For::Request) {
-                return Poll::Ready(Err(Failed::from(UpstreamError::RequestTimeout).into()));
-            }
-            Poll::Pending
+        let dial = Box::pin(upstream.dial(exchange.worker, endpoint, exchange.peer));
+        wait::end(dial, *down).await?.map_err(|error| {
+            let outcome = Some(Outcome::ConnectFailed);
+            NoResponse { failed: error.into(), broke: false, unsent: true, outcome }
         })
-        .await
     }
 }

@@ -1,6 +1,7 @@
-//! The wait of a filter: for as long as the client is there and the request has time.
+//! Waits for what is not of the exchange: for as long as the client is there and the request has time.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::Poll;
 
 use super::Failed;
@@ -8,7 +9,6 @@ use super::downstream::Downstream;
 use super::grpc;
 use crate::exchange::Exchange;
 use crate::exchange::fault::ClientFault;
-use crate::filter::{Resume, Wait};
 use crate::snapshot::Route;
 use crate::upstream::UpstreamError;
 use crate::worker::watch::For;
@@ -20,12 +20,15 @@ pub(super) fn begin<D: Downstream>(exchange: &Exchange<'_>, route: &Route, down:
     }
 }
 
-/// Waits until the filter can decide.
-pub(super) async fn end<D: Downstream>(mut wait: Wait, down: &mut D) -> Result<Resume, Failed> {
+/// Waits until `what` is there: the decision of a filter, a connection, a place.
+pub(super) async fn end<D: Downstream, F: Future + Unpin>(
+    mut what: F,
+    down: &mut D,
+) -> Result<F::Output, Failed> {
     poll_fn(|cx| {
         down.deadlines().register(cx);
-        if let Poll::Ready(resume) = wait.as_mut().poll(cx) {
-            return Poll::Ready(Ok(resume));
+        if let Poll::Ready(found) = Pin::new(&mut what).poll(cx) {
+            return Poll::Ready(Ok(found));
         }
         if down.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Failed::BrokenOff(Box::new(ClientFault::Closed))));

@@ -128,8 +128,8 @@ impl Waiting {
         forwarding: &mut Forwarding<'_, '_, D>,
         backend: &mut Backend,
     ) -> Result<(), Failed> {
-        // A client may go on without having waited.
-        self.held &= forwarding.down.body().is_empty();
+        // A client may go on without having waited (RFC 9110 section 10.1.1).
+        self.held = self.held && forwarding.down.poll_body(cx).is_pending();
         if forwarding.upload.is_done() || self.held {
             // Broken connections show where the response is awaited.
             self.upload_broke |= matches!(Sink::poll_flush(backend, cx), Poll::Ready(Err(_)));

@@ -53,6 +53,8 @@ pub struct Client {
     /// The server of each slot by its place in `nodes`; empty unless the store is a cluster.
     slots: RefCell<Vec<Option<u16>>>,
     refreshed: Cell<Option<Instant>>,
+    /// A server said that it is one of several.
+    is_cluster: Cell<bool>,
 }
 
 impl Client {
@@ -63,10 +65,23 @@ impl Client {
             nodes: RefCell::new(nodes),
             slots: RefCell::default(),
             refreshed: Cell::new(None),
+            is_cluster: Cell::new(false),
         }
     }
 
-    /// Runs a script on a key, which replies with a number.
+    /// The store, unless it is in no snapshot any more.
+    pub fn store(&self) -> Option<Arc<Store>> {
+        self.store.upgrade()
+    }
+
+    /// Whether several keys can be asked for at once: not where they are in several slots of a cluster.
+    pub fn takes_together(&self, keys: &[&[u8]]) -> bool {
+        let mut slots = keys.iter().map(|key| slot(key));
+        let first = slots.next();
+        !self.is_cluster.get() || slots.all(|slot| Some(slot) == first)
+    }
+
+    /// Runs a script on keys, which replies with numbers.
     ///
     /// # Errors
     ///
@@ -74,11 +89,14 @@ impl Client {
     pub async fn run(
         self: &Rc<Self>,
         script: &Script,
-        key: &[u8],
+        keys: &[&[u8]],
         arguments: &[u64],
-    ) -> Result<i64, StoreError> {
+    ) -> Result<Vec<i64>, StoreError> {
+        if !self.takes_together(keys) {
+            return Err(StoreError::Apart);
+        }
         let store = self.store.upgrade().ok_or(StoreError::Unavailable)?;
-        let answer = timeout(store.config.timeout, self.ask(&store, script, key, arguments)).await;
+        let answer = timeout(store.config.timeout, self.ask(&store, script, keys, arguments)).await;
         answer.unwrap_or(Err(StoreError::Timeout))
     }
 
@@ -86,15 +104,15 @@ impl Client {
         self: &Rc<Self>,
         store: &Arc<Store>,
         script: &Script,
-        key: &[u8],
+        keys: &[&[u8]],
         arguments: &[u64],
-    ) -> Result<i64, StoreError> {
-        let slot = slot(key);
+    ) -> Result<Vec<i64>, StoreError> {
+        let slot = keys.first().map_or(0, |key| slot(key));
         let mut node = self.node_of(slot)?;
         let (mut asking, mut whole) = (false, false);
         let mut error = String::new();
         for _ in 0..MAX_SENDS {
-            let sent = node.send(store, asking, |out| write(out, script, whole, key, arguments));
+            let sent = node.send(store, asking, |out| write(out, script, whole, keys, arguments));
             let reply = match sent {
                 Some(reply) => reply.await.ok(),
                 None => None,
@@ -104,12 +122,15 @@ impl Client {
                 return Err(StoreError::Unavailable);
             };
             error = match reply {
-                Reply::Integer(number) => return Ok(number),
                 Reply::Error(error) => error,
-                _ => "no number from the script".to_owned(),
+                reply => match numbers(reply) {
+                    Some(numbers) => return Ok(numbers),
+                    None => "no numbers from the script".to_owned(),
+                },
             };
             if let Some(there) = Redirection::read(&error) {
                 asking = there.once;
+                self.is_cluster.set(true);
                 let place = self.place(&node, there.host, there.port)?;
                 let asked = std::mem::replace(&mut node, self.node(place)?);
                 if !there.once {
@@ -118,6 +139,9 @@ impl Client {
                 }
             } else if error.starts_with("NOSCRIPT") {
                 whole = true;
+            } else if error.starts_with("CROSSSLOT") {
+                self.is_cluster.set(true);
+                return Err(StoreError::Apart);
             } else {
                 if error.starts_with("READONLY") {
                     // It has become a replica; its name may resolve to another server.
@@ -198,12 +222,21 @@ impl Client {
     }
 }
 
+/// The numbers of a reply; none if it is no list of numbers.
+fn numbers(reply: Reply) -> Option<Vec<i64>> {
+    let Reply::List(list) = reply else { return None };
+    let number = |reply: Reply| if let Reply::Integer(number) = reply { Some(number) } else { None };
+    list.into_iter().map(number).collect()
+}
+
 /// Appends a call of a script: EVALSHA, or EVAL for a server that has not loaded it.
-fn write(out: &mut Vec<u8>, script: &Script, whole: bool, key: &[u8], arguments: &[u64]) {
+fn write(out: &mut Vec<u8>, script: &Script, whole: bool, keys: &[&[u8]], arguments: &[u64]) {
     let texts: Vec<String> = arguments.iter().map(u64::to_string).collect();
     let call: [&[u8]; 2] =
         if whole { [b"EVAL", script.text.as_bytes()] } else { [b"EVALSHA", script.hash.as_bytes()] };
-    let mut words = vec![call[0], call[1], b"1", key];
+    let count = keys.len().to_string();
+    let mut words = vec![call[0], call[1], count.as_bytes()];
+    words.extend(keys);
     words.extend(texts.iter().map(String::as_bytes));
     resp::write(out, &words);
 }

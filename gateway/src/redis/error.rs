@@ -9,6 +9,8 @@ pub enum StoreError {
     Timeout,
     /// The connection could not be opened, or it broke.
     Unavailable,
+    /// The keys are on several servers of a cluster.
+    Apart,
     /// The server refused the command.
     Refused(String),
 }
@@ -18,6 +20,7 @@ impl fmt::Display for StoreError {
         match self {
             Self::Timeout => f.write_str("no answer in time"),
             Self::Unavailable => f.write_str("no connection"),
+            Self::Apart => f.write_str("the keys are on several servers"),
             Self::Refused(error) => write!(f, "the server says: {error}"),
         }
     }

@@ -1,7 +1,8 @@
 //! Puts other settings in force while the gateway runs.
 //!
 //! One thread reads, checks and compiles settings, so that no worker waits for it, and frees snapshots
-//! that no worker uses any more. It also looks at the files, see `watch`.
+//! that no worker uses any more. It has the priority of the workers: with a lower one it would hold the lock of the
+//! allocator for long where the machine is busy, and the workers would wait for it. It also looks at the files, see `watch`.
 
 mod load;
 mod probes;
@@ -9,7 +10,8 @@ mod watch;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -64,6 +66,8 @@ pub struct Outcome {
 
 enum Request {
     Reload(Cause, Option<oneshot::Sender<Outcome>>),
+    /// To be answered with all sockets.
+    Sockets(Sender<Vec<TcpListener>>),
     /// To be answered when no socket is held any more.
     Stop(oneshot::Sender<()>),
 }
@@ -92,6 +96,13 @@ impl Reload {
     /// The settings in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.borrow())
+    }
+
+    /// All listening sockets; none if the gateway is ending, or for want of file descriptors.
+    pub fn sockets(&self) -> Option<Vec<TcpListener>> {
+        let (reply, sockets) = mpsc::channel();
+        self.requests.send(Request::Sockets(reply)).ok()?;
+        sockets.recv().ok()
     }
 
     /// Ends the reloads and closes the sockets on this side.
@@ -123,6 +134,7 @@ pub struct Reloader {
 struct Fixed {
     threads: usize,
     admin: SocketAddr,
+    takeover: Option<PathBuf>,
     /// Without the rules, which belong to routes.
     access_log: LogSettings,
 }
@@ -131,7 +143,12 @@ impl Fixed {
     /// Those of the settings with which the gateway starts.
     fn of(settings: &Settings) -> Self {
         let access_log = LogSettings { rules: Vec::new(), ..settings.access_log.clone() };
-        Self { threads: settings.threads, admin: settings.admin, access_log }
+        Self {
+            threads: settings.threads,
+            admin: settings.admin,
+            takeover: settings.takeover.clone(),
+            access_log,
+        }
     }
 
     /// A warning for each that has another value now.
@@ -146,6 +163,9 @@ impl Fixed {
         }
         if self.admin != now.admin {
             changes.push(stays("admin.address", &self.admin, &now.admin));
+        }
+        if self.takeover != now.takeover {
+            changes.push("'takeover' has changed, but takes effect when the gateway is restarted".to_owned());
         }
         if self.access_log != now.access_log {
             changes.push(
@@ -214,6 +234,11 @@ impl Thread {
                         reason.get_or_insert(cause);
                         replies.extend(reply);
                     }
+                    Request::Sockets(reply) => {
+                        if let Ok(sockets) = self.reloader.sockets.clones() {
+                            let _ = reply.send(sockets);
+                        }
+                    }
                     Request::Stop(reply) => {
                         self.reloader.sockets.close();
                         let _ = reply.send(());
@@ -246,6 +271,8 @@ impl Thread {
             Err((problems, warnings)) => (problems, warnings),
         };
         let outcome = Outcome { problems, warnings, duration: begun.elapsed() };
+        // Before anyone is told of it.
+        self.reloader.process.metrics.reloads.ended(outcome.duration, outcome.problems.clone());
         for warning in &outcome.warnings {
             print_line(format_args!("{warning} (warning)"));
         }
@@ -262,7 +289,6 @@ impl Thread {
                 "settings not reloaded ({cause}): {count} problems; those from before stay in force"
             )),
         }
-        self.reloader.process.metrics.reloads.ended(outcome.duration, outcome.problems.clone());
         outcome
     }
 
@@ -307,6 +333,7 @@ impl Thread {
         let runtime = self.reloader.runtime.enter();
         snapshot.authenticators.fetch_keys();
         drop(runtime);
+        self.reloader.process.metrics.memory.set(snapshot.max_memory);
         let sockets = self.reloader.sockets.keep(opened, listeners)?;
         let (done, all_done) = mpsc::channel();
         for (worker, sockets) in self.reloader.workers.iter().zip(sockets) {

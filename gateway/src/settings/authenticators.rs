@@ -280,7 +280,7 @@ fn key_url(table: &mut Reader<'_, '_>) -> Option<KeyUrl> {
     let mut refresh_interval = time::Duration::from_mins(5);
     let (mut min_refresh_interval, mut timeout) =
         (time::Duration::from_secs(5), time::Duration::from_secs(5));
-    let (mut max_age, mut max_waiting) = (time::Duration::from_hours(24), 256);
+    let (mut max_age, mut max_waiting) = (time::Duration::from_hours(24), 1024);
     table.set(
         &mut refresh_interval,
         "refresh_interval",
@@ -300,7 +300,7 @@ fn key_url(table: &mut Reader<'_, '_>) -> Option<KeyUrl> {
         &mut max_waiting,
         "max_waiting",
         waiting,
-        "requests that wait for a fetch at a time; further ones get 503 with `Retry-After`",
+        "requests that wait for a fetch at a time, shared evenly by the addresses of clients; further ones get 503 with `Retry-After`",
     );
     if max_age <= refresh_interval {
         table.report.add(

@@ -1,12 +1,12 @@
 //! Reads a settings file as a whole.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time;
 
 use toml::de::DeTable;
 
-use super::kinds::{Address, Duration, Switch, count};
+use super::kinds::{Address, Duration, Switch, Text, count, size};
 use super::print::effective;
 use super::problem::{Place, Problem};
 use super::reader::Reader;
@@ -190,6 +190,11 @@ fn read(mut root: Reader<'_, '_>, settings: &mut Settings) {
         "opens `/-/` to other machines, as a bearer token or as the password of any user; at least 16 bytes",
     );
     admin.finish();
+    let doc = "above so much memory in use, further requests get 503, see gateway.md; 0 for no bound";
+    settings.max_memory =
+        root.get("max_memory", size(0..=1 << 50), "80 % of the limit of the cgroup, if it has one", doc);
+    let doc = "a Unix socket at which a second gateway with these settings takes the sockets of the first over, see gateway.md";
+    settings.takeover = root.get("takeover", Text, "none", doc).map(PathBuf::from);
     root.set(
         &mut settings.replicas,
         "replicas",
@@ -220,6 +225,8 @@ fn empty() -> Settings {
     Settings {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         admin_token: None,
+        takeover: None,
+        max_memory: None,
         replicas: 1,
         drain_delay: time::Duration::ZERO,
         drain_timeout: time::Duration::from_secs(30),

@@ -150,13 +150,11 @@ fn canonical(text: &Placed<String>, policy: Policy, report: &Report<'_>) -> Opti
     let mut path = Path::default();
     let read = path.read(text.value.as_bytes()).and_then(|()| path.settle(policy));
     if let Err(refused) = read {
-        report.add(
-            &text.span,
-            format!(
-                "'{shown}' can match no request ({}); choose another path, or allow it in 'path_policy'",
-                refused.reason
-            ),
-        );
+        let advice = match refused.reason {
+            "path_malformed" => "percent-encode what does not stand in a path, such as '%20' for a space",
+            _ => "choose another path, or allow it in 'path_policy'",
+        };
+        report.add(&text.span, format!("'{shown}' can match no request ({}); {advice}", refused.reason));
         return None;
     }
     if path.as_str() != text.value {

@@ -36,6 +36,7 @@ use crate::limit::stores::Stores;
 use crate::net::clients::Clients;
 use crate::observe::counter::{Connections, PerWorker, Requests};
 use crate::observe::log_settings::{LogRates, LogSettings};
+use crate::observe::memory::of_cgroup;
 use crate::route::{Parameters, Refused, Table};
 use crate::settings::{self, HostRewrite, Settings};
 use crate::tls::ServerTls;
@@ -62,6 +63,10 @@ pub struct Snapshot {
     pub stores: Stores,
     /// Where traces go.
     pub tracer: Option<Arc<Tracer>>,
+    /// The traces of requests without a route.
+    pub unrouted_traces: Option<RouteTraces>,
+    /// Memory in use above which requests are refused, in bytes; 0 for no bound.
+    pub max_memory: u64,
     /// How the gateway stops.
     pub stop: Stop,
     table: Table<Arc<Route>>,
@@ -232,10 +237,14 @@ impl Snapshot {
                     counters: process.metrics.listener(&listener.name),
                 })
                 .collect(),
+            max_memory: settings.max_memory.unwrap_or_else(of_cgroup),
             stop: Stop { delay: settings.drain_delay, timeout: settings.drain_timeout },
             upstreams: all,
             authenticators,
             stores,
+            unrouted_traces: tracer
+                .as_ref()
+                .map(|tracer| RouteTraces { tracer: Arc::clone(tracer), pattern: None }),
             tracer,
         }
     }
@@ -310,9 +319,10 @@ impl Route {
             name: route.name.clone(),
             counters: process.metrics.route(&route.name),
             log_rates: log.rates(&route.name),
-            traces: tracer
-                .filter(|_| route.traces)
-                .map(|tracer| RouteTraces { tracer: Arc::clone(tracer), pattern: route.path.to_string() }),
+            traces: tracer.filter(|_| route.traces).map(|tracer| RouteTraces {
+                tracer: Arc::clone(tracer),
+                pattern: Some(route.path.to_string()),
+            }),
             data_filters: which(|filter| filter.sees_request_data()),
             response_filters: which(|filter| filter.sees_response_data()),
             filters,

@@ -63,13 +63,13 @@ pub struct Tracer {
     failing: AtomicBool,
 }
 
-/// The traces of one route.
+/// The traces of one route, or of requests without a route.
 #[derive(Debug)]
 pub struct RouteTraces {
     /// Where they go.
     pub tracer: Arc<Tracer>,
     /// The paths of the route, as `http.route` has them.
-    pub pattern: String,
+    pub pattern: Option<String>,
 }
 
 /// What became of a batch.

@@ -59,6 +59,10 @@ impl Backend {
                     authority,
                     path: Some(&path),
                     protocol: towards.websocket.then_some(b"websocket"),
+                    content_length: match request.framing {
+                        Framing::Length(length) => Some(length),
+                        Framing::None | Framing::Chunked | Framing::Close => None,
+                    },
                 };
                 let end = request.framing.is_empty() && !towards.websocket;
                 let stream = sender.open(&line, &fields, end).map_err(|_| Broken::Closed)?;

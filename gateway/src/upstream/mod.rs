@@ -65,8 +65,8 @@ impl Upstream {
     }
 
     /// The `Host` for a request that names none.
-    pub fn host(&self) -> &str {
-        self.cluster.endpoints.first().map_or("", |endpoint| &endpoint.name)
+    pub fn host(&self) -> String {
+        self.cluster.endpoints.first().map(|endpoint| endpoint.config.authority()).unwrap_or_default()
     }
 
     /// The worker's part of balancing.
@@ -91,8 +91,9 @@ impl Upstream {
         self.cluster.pick(local, key, tried, now)
     }
 
-    /// A connection that is open already and fit for use. `checked` asks the system once more, for
-    /// requests that must not be sent twice.
+    /// A connection that is open already and fit for use: nothing has come on it, since that would be
+    /// taken for the response (RFC 9112 section 9.2). `checked` asks the system once more, for requests
+    /// that must not be sent twice.
     pub fn reuse(&self, worker: &Worker, endpoint: &Endpoint, checked: bool) -> Option<Backend> {
         if self.dialing.proxy_header.is_some() {
             // Such a connection belongs to one client.
@@ -103,7 +104,9 @@ impl Upstream {
         }
         loop {
             let wire = worker.pools.take(endpoint.id, worker.watches.now())?;
-            if !checked || !wire.stream().has_unread() {
+            let stream = wire.stream();
+            let unread = stream.has_unread_event() || (checked && stream.has_unread());
+            if !unread {
                 return Some(Backend::Http1(wire));
             }
         }
@@ -165,6 +168,7 @@ impl Upstream {
         let settings = http2::Settings {
             header_list_bytes: self.limits.max_bytes,
             fields: self.limits.max_fields,
+            field_block_bytes: 4 * self.limits.max_bytes.max(64 << 10),
             ..http2::Settings::default()
         };
         let (driver, sender) = http2::connect(dialed.stream, Rc::new(settings));

@@ -27,10 +27,13 @@ use pools::Pools;
 use spare_heads::SpareHeads;
 use watch::Watches;
 
-/// Log lines wait for a tenth of a second at most.
+/// Log lines wait for a tenth of a second at most, and the memory is looked at as often.
 const TICKS_PER_HAND_OVER: u64 = 2;
 /// Idle connections and spare buffers are looked at every second.
 const TICKS_PER_SWEEP: u64 = 20;
+
+/// Requests in flight that a worker takes however little memory there is.
+const ALWAYS_TAKEN: u64 = 16;
 
 /// One worker thread.
 #[derive(Debug)]
@@ -150,6 +153,7 @@ impl Worker {
         self.ticks.set(ticks);
         if ticks.is_multiple_of(TICKS_PER_HAND_OVER) {
             self.log.hand_over();
+            self.metrics.memory.look();
         }
         if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.sweep(self.watches.now());
@@ -162,6 +166,14 @@ impl Worker {
     pub fn open(self: &Rc<Self>) -> Open {
         self.connections.set(self.connections.get() + 1);
         Open(Rc::clone(self))
+    }
+
+    /// Whether a request is refused for want of memory. A few are always taken: memory that the system does not get
+    /// back must not end the service.
+    pub fn lacks_memory(&self) -> bool {
+        let counts = self.in_flight.of(self.index);
+        let in_flight = counts.began.get().saturating_sub(counts.ended.get());
+        self.metrics.memory.is_short() && in_flight > ALWAYS_TAKEN
     }
 
     /// The number of open connections.

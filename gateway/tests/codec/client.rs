@@ -16,7 +16,14 @@ use crate::wire::{
 };
 
 fn line<'l>(method: &'l [u8], path: &'l [u8]) -> RequestLine<'l> {
-    RequestLine { method, scheme: Some(b"http"), authority: Some(b"a"), path: Some(path), protocol: None }
+    RequestLine {
+        method,
+        scheme: Some(b"http"),
+        authority: Some(b"a"),
+        path: Some(path),
+        protocol: None,
+        content_length: None,
+    }
 }
 
 /// A client of the codec's own server.

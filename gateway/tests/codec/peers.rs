@@ -91,6 +91,7 @@ fn another_server_gets_whole_requests() {
                     authority: Some(b"a"),
                     path: Some(b"/path?query"),
                     protocol: None,
+                    content_length: None,
                 };
                 let mut fields = Fields::new();
                 fields.push(b"Cookie", b"a=b");

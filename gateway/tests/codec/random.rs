@@ -120,6 +120,7 @@ fn a_client_takes_anything() {
                     authority: Some(b"a"),
                     path: Some(b"/"),
                     protocol: None,
+                    content_length: None,
                 };
                 let stream = sender.open(&line, &Fields::new(), false).expect("a stream");
                 tasks.push(spawn_local(async move {

@@ -1,7 +1,10 @@
 //! A client of HTTP/1 that writes exactly the bytes it is given.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::gateway::PATIENCE;
 
@@ -52,6 +55,14 @@ impl Client {
         Self::of(TcpStream::connect(address).expect("a listening server"))
     }
 
+    /// A connection from another address of this machine.
+    pub fn from(own: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((own, 0)).into()).expect("an address of the loopback");
+        socket.connect(&address.into()).expect("a listening server");
+        Self::of(socket.into())
+    }
+
     /// A connection made elsewhere.
     pub fn of(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -85,6 +96,14 @@ impl Client {
         Some(self.head())
     }
 
+    /// The same, if it comes in this time.
+    pub fn head_within(&mut self, time: Duration) -> Option<String> {
+        self.stream.set_read_timeout(Some(time)).expect("a socket");
+        let head = self.next_head();
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        head
+    }
+
     /// Bytes up to and with the given ones.
     pub fn until(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
@@ -112,6 +131,13 @@ impl Client {
     /// Everything up to the end of the connection.
     pub fn rest(&mut self) -> Vec<u8> {
         while self.receive() {}
+        std::mem::take(&mut self.held)
+    }
+
+    /// Everything up to the reset of the connection.
+    pub fn until_reset(&mut self) -> Vec<u8> {
+        let ended = self.stream.read_to_end(&mut self.held);
+        assert_eq!(ended.map_err(|error| error.kind()), Err(std::io::ErrorKind::ConnectionReset));
         std::mem::take(&mut self.held)
     }
 

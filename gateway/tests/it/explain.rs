@@ -67,9 +67,9 @@ listener    plain (127.0.0.1:8080)
 client      127.0.0.1
 route       user (F:15)
             {id} = 7
-filters     limits      max_body_bytes      passes
-            client      forwarded           passes
-            target      rewrite             passes
+filters     limits           max_body_bytes      passes
+            client           forwarded           passes
+            target           rewrite             passes
 outcome     forwarded
 path        /users/7?a=1 -> /u?id=7
 host        x.example.com -> the endpoint's

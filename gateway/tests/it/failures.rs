@@ -103,6 +103,17 @@ fn a_response_that_breaks_off_shows_as_broken() {
 }
 
 #[test]
+fn a_response_that_breaks_off_is_a_reset_to_a_client_of_http_10() {
+    let upstream = Upstream::raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    let gateway = Gateway::before(upstream.address);
+    let mut client = Client::connect(gateway.address);
+    client.send("GET / HTTP/1.0\r\nHost: t\r\n\r\n");
+    // The end of the connection would be the end of the body.
+    let text = String::from_utf8_lossy(&client.until_reset()).into_owned();
+    assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("\r\n\r\none"), "{text}");
+}
+
+#[test]
 fn a_response_that_stops_is_cut() {
     let upstream = Upstream::start(|_, client| {
         client.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
@@ -176,6 +187,31 @@ fn a_client_that_goes_away_is_logged_as_such() {
     client.until(b"one");
     drop(client);
     assert!(gateway.logged().contains("\"failure\":\"client_closed\""));
+}
+
+#[test]
+fn a_request_that_ends_in_the_queue_of_a_circuit_frees_its_place() {
+    let upstream = Upstream::start(|_, client| {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        client.send(response(200, "x"));
+        true
+    });
+    let circuit = "circuit = { max_requests = 1, max_pending = 1, queue_timeout = '5s' }";
+    let gateway = Gateway::with(upstream.address, "", circuit, "request_timeout = '1200ms'");
+    let request = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    let mut first = Client::connect(gateway.address);
+    first.send(request);
+    while upstream.requests() == 0 {
+        std::thread::yield_now();
+    }
+    let mut second = Client::connect(gateway.address);
+    second.send(request);
+    drop(second);
+    let line = gateway.logged();
+    assert!(line.contains("\"failure\":\"client_closed\""), "{line}");
+    // It has its turn when the first has ended, and then too little time.
+    assert_eq!(ask(gateway.address, request).status, 504);
+    assert_eq!(first.answer().status, 200);
 }
 
 #[test]

@@ -120,6 +120,25 @@ fn a_client_of_http_1_0_is_served() {
 }
 
 #[test]
+fn a_request_without_a_host_names_the_endpoint() {
+    // A Unix socket has no host: what servers without a name are called.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    let gateway = Gateway::start(&format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[upstreams.a]\nendpoints = ['unix:{}']\n[[routes]]\nupstream = 'a'\n",
+        path.display()
+    ));
+    let mut client = crate::client::Client::connect(gateway.address);
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    let (mut upstream, _) = listener.accept().expect("a connection");
+    let mut head = vec![0; 4096];
+    let length = std::io::Read::read(&mut upstream, &mut head).expect("a request");
+    let head = String::from_utf8_lossy(&head[..length]).into_owned();
+    assert_eq!(field(&head, "host"), Some("localhost"), "{head}");
+}
+
+#[test]
 fn only_known_expectations_pass() {
     let upstream = Upstream::echo();
     let gateway = Gateway::with(upstream.address, "", "", "");

@@ -25,7 +25,8 @@ pub struct Gateway {
 
 /// A command that runs the built program and knows nothing of its surroundings.
 pub fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    let program = std::env::var_os("GATEWAY_BINARY");
+    let mut command = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_gateway").as_ref()));
     command.args(arguments).env_remove("GATEWAY_CONFIG");
     command
 }

@@ -50,6 +50,7 @@ fn failures_are_told_in_the_head() {
             ("/p.S/Nothing", "12", ""),
             ("/p.S/a%2fb", "12", ""),
             ("/p.S/Down/a%2fb", "13", "The path is ambiguous."),
+            (&format!("/p.S/{}", "a".repeat(10_000)), "8", "The request-target is too long."),
         ];
         for (path, code, message) in table {
             let (head, body) = call(&gateway, path, "application/grpc+proto", None).await;
@@ -68,7 +69,7 @@ fn failures_are_told_in_the_head() {
         }
     });
     // The workers hand their lines over one by one.
-    let lines: Vec<String> = (0..9).map(|_| gateway.logged()).collect();
+    let lines: Vec<String> = (0..10).map(|_| gateway.logged()).collect();
     let told = |line: &&String| {
         ["\"path\":\"/p.S/Down\"", "\"status\":200", "\"failure\":\"connect\""]
             .iter()

@@ -10,7 +10,12 @@ pub fn have(program: &str) -> bool {
 
 /// The same for a component of another name than its program.
 pub fn have_program(component: &str, program: &str) -> bool {
-    let present = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    have_with(component, program, "--version")
+}
+
+/// The same for a program that tells its version in another way.
+pub fn have_with(component: &str, program: &str, argument: &str) -> bool {
+    let present = Command::new(program).arg(argument).output().is_ok_and(|output| output.status.success());
     if !present {
         let required = std::env::var("XTASK_REQUIRE").unwrap_or_default();
         assert!(!required.split(',').any(|name| name == component), "{program} is required and missing");

@@ -1,7 +1,9 @@
 //! Keys by URL: rotated under load, with the server of the keys down, and under a flood of tokens that
-//! name unknown keys. `JWKS_OUTAGE=60` runs it with an outage of a minute and says the numbers.
+//! name unknown keys. `JWKS_OUTAGE=60` runs it with an outage of a minute and says the numbers;
+//! `GATEWAY_BINARY` names another program than the debug build, such as the one of the image.
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -169,28 +171,21 @@ fn keys_rotate_under_load_with_their_server_down_and_under_a_flood() {
     // Clients sign with the newest key that is published.
     let newest = AtomicUsize::new(0);
     let done = AtomicBool::new(false);
-    let [passed, waited, flood, flood_unsettled] = [const { AtomicUsize::new(0) }; 4];
+    let [passed, flood, flood_unsettled] = [const { AtomicUsize::new(0) }; 3];
     let address = gateway.address;
     thread::scope(|scope| {
         for client in 0..4 {
             let (keys, newest, done) = (&keys, &newest, &done);
-            let (passed, waited) = (&passed, &waited);
+            let passed = &passed;
             scope.spawn(move || {
                 let mut connection = Client::connect(address);
                 let mut number = client;
                 while !done.load(Ordering::SeqCst) {
                     let key = &keys[newest.load(Ordering::SeqCst)];
                     let fields = bearer(&key.token(key.id, number));
-                    loop {
-                        connection.send(format!("GET / HTTP/1.1\r\nHost: t\r\n{fields}\r\n"));
-                        match connection.answer().status {
-                            200 => break,
-                            // It could not be decided: the client asks again.
-                            503 => waited.fetch_add(1, Ordering::SeqCst),
-                            other => panic!("a good token of {} was answered with {other}", key.id),
-                        };
-                        thread::sleep(Duration::from_millis(50));
-                    }
+                    connection.send(format!("GET / HTTP/1.1\r\nHost: t\r\n{fields}\r\n"));
+                    // Also not with 503, though the flood takes all places of those that wait.
+                    assert_eq!(connection.answer().status, 200, "a good token of {}", key.id);
                     passed.fetch_add(1, Ordering::SeqCst);
                     number += 4;
                     thread::sleep(Duration::from_millis(5));
@@ -207,7 +202,7 @@ fn keys_rotate_under_load_with_their_server_down_and_under_a_flood() {
                     let token = keys[0].token(&format!("unknown-{client}-{number}"), number);
                     write!(requests, "GET / HTTP/1.1\r\nHost: t\r\n{}\r\n", bearer(&token)).expect("a text");
                 }
-                let mut connection = Client::connect(address);
+                let mut connection = Client::from(Ipv4Addr::new(127, 0, 0, 2), address);
                 while !done.load(Ordering::SeqCst) {
                     connection.send(&requests);
                     for _ in 0..50 {
@@ -248,12 +243,10 @@ fn keys_rotate_under_load_with_their_server_down_and_under_a_flood() {
     let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
     let (fetches, shortest) = issuer.fetches();
     println!(
-        "{:.1} s: {} good tokens passed, none was refused, {} times a good token was asked to come again; \
-         {} tokens of unknown keys ({} a second), none passed, {} of them were not decided (503); \
+        "{:.1} s: {} good tokens passed, none was refused; {} tokens of unknown keys ({} a second), none passed, {} of them were not decided (503); \
          {fetches} fetches, the shortest time between two {shortest:?}",
         elapsed.as_secs_f64(),
         count(&passed),
-        count(&waited),
         count(&flood),
         count(&flood) as u128 * 1000 / elapsed.as_millis(),
         count(&flood_unsettled),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::client::{Client, ask, get};
 use crate::gateway::{Gateway, PATIENCE};
@@ -257,6 +258,19 @@ fn the_upstream_decides_about_continue() {
 }
 
 #[test]
+fn a_body_that_does_not_wait_for_continue_is_passed_on_at_once() {
+    // Without an answer before the body, the client would be told to go on after a second.
+    let upstream = Upstream::echo();
+    let gateway = Gateway::before(upstream.address);
+    let mut client = Client::connect(gateway.address);
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(50));
+    client.send("hello");
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}
+
+#[test]
 fn requests_go_around_the_endpoints() {
     let upstreams = [Upstream::saying("x"), Upstream::saying("x")];
     let endpoints: Vec<String> = upstreams.iter().map(|upstream| format!("'{}'", upstream.address)).collect();
@@ -302,6 +316,24 @@ fn a_dead_connection_is_replaced_where_that_is_safe() {
     // The second dies with this one, which must not be sent twice.
     assert_eq!(ask("POST"), 502);
     assert_eq!(*seen.lock().expect("unpoisoned"), ["GET", "GET", "GET", "POST"]);
+}
+
+#[test]
+fn what_comes_between_two_responses_is_no_response() {
+    let upstream = Upstream::start(|_, client| {
+        client.send(response(200, "x"));
+        std::thread::sleep(Duration::from_millis(20));
+        // As servers do whose patience ends.
+        client.send(response(408, ""));
+        true
+    });
+    let gateway = Gateway::before(upstream.address);
+    let mut client = Client::connect(gateway.address);
+    for method in ["GET", "GET", "POST", "POST"] {
+        client.send(format!("{method} / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n"));
+        assert_eq!(client.answer().status, 200, "{method}");
+        std::thread::sleep(Duration::from_millis(60));
+    }
 }
 
 #[test]

@@ -241,3 +241,89 @@ fn a_cluster_is_followed_while_slots_move() {
     assert_eq!(statuses(&other, 0..60), [429; 60], "after a slot has moved");
     assert_eq!(statuses(&other, 60..90), [204; 30]);
 }
+
+/// How many scripts Redis has run.
+fn scripts(redis: &Redis) -> u32 {
+    let stats = redis.cli(&["info", "commandstats"]);
+    let calls = |name: &str| {
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.map_or(0, |line| line.split(',').next().and_then(|count| count.parse().ok()).expect("a count"))
+    };
+    calls("evalsha") + calls("eval")
+}
+
+/// Two limits on one route, by another key each.
+const TWO_LIMITS: &str = "[limits.many]\nrequests = 3\nper = 'day'\nkey = []\nstore = 's'\nfail = 'closed'\n\
+    [limits.few]\nrequests = 1\nper = '24h'\nkey = ['header:X-Key']\nstore = 's'\nfail = 'closed'\n\
+    [[routes]]\nlimits = ['many', 'few']\nrespond = { status = 204 }\n";
+
+fn with_two_limits(redis: &Redis) -> Gateway {
+    Gateway::start(&format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[stores.s]\nservers = ['{}']\ntimeout = '10s'\n{TWO_LIMITS}",
+        redis.address
+    ))
+}
+
+#[test]
+fn limits_in_one_store_are_asked_together() {
+    if !have() {
+        return;
+    }
+    let redis = Redis::start(&[]);
+    let gateway = with_two_limits(&redis);
+    let mut client = Client::connect(gateway.address);
+    let requests = [("a", 204), ("a", 429), ("a", 429), ("b", 204), ("c", 204), ("d", 429)];
+    for (key, status) in requests {
+        let answer = asked(&mut client, &format!("X-Key: {key}\r\n"));
+        assert_eq!(answer.status, status, "{key}: {}", answer.head);
+        let policy = answer.field("ratelimit-policy").expect("a field");
+        assert!(policy.starts_with("\"many\";q=3;w=86400"), "{policy}");
+    }
+    // Once more for the server that did not know the script.
+    assert_eq!(scripts(&redis), 7);
+    // What was refused counted for none, so nothing had to be taken back.
+    assert_eq!(answered(&gateway), 6);
+}
+
+/// Keys in several slots of a cluster cannot be asked for together.
+#[test]
+fn limits_in_a_cluster_are_asked_one_after_another() {
+    if !have() {
+        return;
+    }
+    let servers = cluster();
+    let gateway = with_two_limits(&servers[0]);
+    let mut client = Client::connect(gateway.address);
+    for (key, status) in [("a", 204), ("a", 429), ("b", 204), ("c", 204), ("d", 429)] {
+        assert_eq!(asked(&mut client, &format!("X-Key: {key}\r\n")).status, status, "{key}");
+    }
+}
+
+#[test]
+fn a_server_with_tls_is_verified() {
+    if !have() {
+        return;
+    }
+    let data = |name: &str| format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (ca, certificate, key) = (data("ca.crt"), data("localhost.crt"), data("localhost.key"));
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = socket.local_addr().expect("bound").port().to_string();
+    drop(socket);
+    let arguments = ["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key];
+    let _redis =
+        Redis::start(&[&arguments[..], &["--tls-ca-cert-file", &ca, "--tls-auth-clients", "no"]].concat());
+    let limit = "requests = 1\nper = '24h'\nfail = 'closed'";
+    let statuses = |store: &str| {
+        let gateway = gateway(limit, &format!("servers = ['localhost:{port}']\n{store}"));
+        let statuses = [get(gateway.address, "/").status, get(gateway.address, "/").status];
+        (gateway, statuses)
+    };
+    let (_, with_tls) = statuses(&format!("tls = true\nca = '{ca}'"));
+    assert_eq!(with_tls, [204, 429]);
+    // No authority of the system knows the certificate.
+    let (unknown, refused) = statuses("tls = true");
+    assert_eq!(refused, [503, 503]);
+    unknown.says("certificate");
+    let (_, without_tls) = statuses("");
+    assert_eq!(without_tls, [503, 503]);
+}

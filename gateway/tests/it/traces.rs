@@ -136,3 +136,25 @@ fn what_waits_is_sent_before_the_end() {
     assert!(gateway.wait().success());
     assert!(posts.recv_timeout(PATIENCE).expect("a batch").contains("content-type: application/x-protobuf"));
 }
+
+#[test]
+fn a_request_without_a_route_is_recorded() {
+    let (seen, bodies) = channel();
+    let seen = Arc::new(Mutex::new(seen));
+    let collector = Upstream::start(move |head, client| {
+        seen.lock().expect("unpoisoned").send(client.body(head)).expect("a test");
+        client.send(response(200, ""));
+        false
+    });
+    let gateway = Gateway::start(&format!(
+        "[traces]\nendpoint = 'http://{}/v1/traces'\n[[listeners]]\naddress = '127.0.0.1:0'\n\
+         [[routes]]\npath = '/known'\nrespond = {{ status = 204 }}\n",
+        collector.address
+    ));
+    let request = format!("GET /none HTTP/1.1\r\nHost: t\r\ntraceparent: {PARENT}\r\n\r\n");
+    assert_eq!(ask(gateway.address, request).status, 404);
+    assert!(gateway.logged().contains("\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\""));
+    let body = bodies.recv_timeout(PATIENCE).expect("a batch");
+    assert!(body.contains("/none") && body.contains("no_route"), "{body}");
+    assert!(!body.contains("http.route") && !body.contains("gateway.route"), "{body}");
+}

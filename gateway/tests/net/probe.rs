@@ -66,6 +66,28 @@ impl Server {
     }
 }
 
+/// Answers each request of HTTP/2 with the status of the moment, and keeps the last request.
+async fn http2_server(status: Arc<AtomicU16>, request: Arc<Mutex<String>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (status, request) = (Arc::clone(&status), Arc::clone(&request));
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
+                while let Some(Ok((asked, mut respond))) = connection.accept().await {
+                    *request.lock().expect("no panic") = format!("{} {}", asked.method(), asked.uri());
+                    let mut response = http::Response::new(());
+                    let status = http::StatusCode::from_u16(status.load(Ordering::Relaxed));
+                    *response.status_mut() = status.expect("a status");
+                    respond.send_response(response, true).expect("an open stream");
+                }
+            });
+        }
+    });
+    port
+}
+
 /// Changes as they come, until one is `last`.
 async fn until(changes: &Mutex<Vec<Change>>, last: impl Fn(&Change) -> bool) -> Vec<Change> {
     loop {
@@ -123,6 +145,29 @@ fn a_server_goes_down_and_comes_back() {
             assert_eq!(up.len(), 1, "{up:?}");
             assert_eq!(cluster.in_service(Moment::now()), (2, 2));
         }
+        prober.abort();
+    });
+}
+
+#[test]
+fn a_server_of_http_2_is_asked_over_it() {
+    run(async {
+        let (status, request) = (Arc::new(AtomicU16::new(503)), Arc::<Mutex<String>>::default());
+        let port = http2_server(Arc::clone(&status), Arc::clone(&request)).await;
+        let endpoint = EndpointConfig { protocol: Protocol::Http2, ..host("127.0.0.1", port) };
+        let cluster = Arc::new(cluster(vec![endpoint]));
+        let target = ProbeTarget { cluster, settings: settings(http(None)), dial: plain() };
+        let changes: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let noted = Arc::clone(&changes);
+        let on_change = Arc::new(move |change: &Change| noted.lock().expect("no panic").push(change.clone()));
+        let prober = tokio::spawn(probe(vec![target], on_change));
+        let down = until(&changes, |change| change.down.is_some()).await;
+        let why = format!("127.0.0.1:{port}: the probe was answered with 503");
+        assert_eq!(down.last().and_then(|change| change.down.clone()), Some(why));
+        status.store(200, Ordering::Relaxed);
+        until(&changes, |change| change.down.is_none()).await;
+        let request = request.lock().expect("no panic").clone();
+        assert_eq!(request, format!("GET http://127.0.0.1:{port}/healthz?x=1"));
         prober.abort();
     });
 }

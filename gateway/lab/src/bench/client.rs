@@ -13,17 +13,22 @@ use tokio::task::JoinSet;
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
+    request: Arc<str>,
     held: Vec<u8>,
 }
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 impl Connection {
     /// Opens one.
     pub async fn open(port: u16) -> Result<Self> {
+        Self::open_with(port, "").await
+    }
+
+    /// Opens one for requests with these fields, each with CRLF behind it.
+    pub async fn open_with(port: u16, fields: &str) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.context("connecting")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, held: Vec::with_capacity(4096) })
+        let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").into();
+        Ok(Self { stream, request, held: Vec::with_capacity(4096) })
     }
 
     /// Sends `GET /` and reads the whole response, which must be a success.
@@ -36,7 +41,7 @@ impl Connection {
 
     /// Sends `GET /` and reads the whole response, which must have a length; gives its status.
     pub async fn status(&mut self) -> Result<u16> {
-        self.stream.write_all(REQUEST).await?;
+        self.stream.write_all(self.request.as_bytes()).await?;
         self.held.clear();
         loop {
             if self.stream.read_buf(&mut self.held).await? == 0 {
@@ -80,13 +85,14 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
 }
 
 /// Opens connections, `together` at a time, and sends one request on each.
-pub async fn open_all(port: u16, count: usize, together: usize) -> Result<Vec<Connection>> {
+pub async fn open_all(port: u16, fields: &str, count: usize, together: usize) -> Result<Vec<Connection>> {
     let mut open = Vec::with_capacity(count);
     while open.len() < count {
         let mut tasks = JoinSet::new();
         for _ in 0..together.min(count - open.len()) {
+            let fields = fields.to_owned();
             tasks.spawn(async move {
-                let mut connection = Connection::open(port).await?;
+                let mut connection = Connection::open_with(port, &fields).await?;
                 connection.get().await?;
                 anyhow::Ok(connection)
             });
@@ -99,8 +105,8 @@ pub async fn open_all(port: u16, count: usize, together: usize) -> Result<Vec<Co
 }
 
 /// `rounds` requests on each of `count` connections, all connections at the same time.
-pub async fn in_step(port: u16, count: usize, rounds: usize) -> Result<()> {
-    let mut connections = open_all(port, count, count).await?;
+pub async fn in_step(port: u16, fields: &str, count: usize, rounds: usize) -> Result<()> {
+    let mut connections = open_all(port, fields, count, count).await?;
     for _ in 0..rounds {
         let mut tasks = JoinSet::new();
         for mut connection in connections.drain(..) {

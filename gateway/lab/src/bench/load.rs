@@ -19,6 +19,8 @@ pub struct Run {
     pub seconds: f64,
     /// CPU seconds of the proxy.
     pub cpu: f64,
+    /// Median latency in seconds, of connections that are always busy; only wrk tells it.
+    pub p50: f64,
 }
 
 impl Run {
@@ -32,8 +34,8 @@ impl Run {
 const SUMMARY: &str = r#"
 done = function(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format('\n{"requests":%.0f,"bytes":%.0f,"micros":%.0f,"errors":%.0f}\n', summary.requests,
-    summary.bytes, summary.duration, e.connect + e.read + e.write + e.status + e.timeout))
+  io.write(string.format('\n{"requests":%.0f,"bytes":%.0f,"micros":%.0f,"p50":%.0f,"errors":%.0f}\n', summary.requests,
+    summary.bytes, summary.duration, latency:percentile(50), e.connect + e.read + e.write + e.status + e.timeout))
 end
 "#;
 
@@ -71,7 +73,8 @@ impl Wrk<'_> {
         if number("errors") > 0.0 || number("bytes") < 1.0 {
             bail!("{}: {summary}", self.url);
         }
-        Ok(Run { requests: number("requests"), bytes: number("bytes"), seconds: number("micros") / 1e6, cpu })
+        let [seconds, p50] = ["micros", "p50"].map(|name| number(name) / 1e6);
+        Ok(Run { requests: number("requests"), bytes: number("bytes"), seconds, cpu, p50 })
     }
 }
 
@@ -97,7 +100,7 @@ pub fn h2load(url: &str, connections: u32, streams: u32, time: f64, worker: u32)
     if told.failed > 0.0 || told.requests < 1.0 {
         bail!("{url}: {text}");
     }
-    Ok(Run { requests: told.requests, bytes: told.bytes, seconds: time.ceil(), cpu })
+    Ok(Run { requests: told.requests, bytes: told.bytes, seconds: time.ceil(), cpu, p50: f64::NAN })
 }
 
 #[derive(Debug, PartialEq)]

@@ -4,6 +4,7 @@
 mod callgrind;
 pub mod client;
 mod load;
+pub mod policies;
 mod proxies;
 mod report;
 mod rows;

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::policies::Policy;
 use crate::program::{Program, free_ports};
 use crate::target;
 
@@ -48,6 +49,8 @@ pub struct Options<'a> {
     pub within: &'a [String],
     /// So many routes of the gateway instead of one; see [`route_target`].
     pub routes: Option<usize>,
+    /// What the gateway's route has beyond its upstream; without it, an access log and nothing else.
+    pub policy: Option<&'a Policy>,
 }
 
 /// The server behind them all: 1 KB at `/`, files below `/files/`, anything below `/sink` is read and dropped.
@@ -137,7 +140,7 @@ impl Candidate {
                 let file = dir.join(format!("{name}.toml"));
                 // valgrind knows too few of a processor's instructions for the gateway's TLS.
                 let tls = options.within.is_empty().then_some(tls);
-                fs::write(&file, gateway_settings(upstream, plain, tls, admin, options.routes))?;
+                fs::write(&file, gateway_settings(upstream, plain, tls, admin, options))?;
                 let mut command = command(options.within, binary);
                 command.arg("run").arg("--config").arg(&file);
                 (Program::start(&name, dir, command)?, plain)
@@ -209,14 +212,18 @@ fn gateway_settings(
     plain: u16,
     tls: Option<u16>,
     admin: u16,
-    routes: Option<usize>,
+    Options { routes, policy, .. }: Options<'_>,
 ) -> String {
     let listener = |port| {
         format!(
             "[[listeners]]\naddress = '127.0.0.1:{port}'\nidle_timeout = '10m'\nmax_body_bytes = '1GiB'\n"
         )
     };
-    let mut text = format!("threads = 1\n[admin]\naddress = '127.0.0.1:{admin}'\n{}", listener(plain));
+    let logs = policy.is_none_or(|policy| policy.logs);
+    let mut text = format!(
+        "threads = 1\naccess_log = {logs}\n[admin]\naddress = '127.0.0.1:{admin}'\n{}",
+        listener(plain)
+    );
     if let Some(port) = tls {
         let (certificate, key) = target::certificate();
         text.push_str(&format!(
@@ -228,7 +235,11 @@ fn gateway_settings(
     }
     text.push_str(&format!("[upstreams.app]\nendpoints = ['127.0.0.1:{upstream}']\nmax_idle = 256\n"));
     match routes {
-        None => text.push_str("[[routes]]\npath = '/'\nupstream = 'app'\n"),
+        None => {
+            let (tables, route) =
+                policy.map_or(("", ""), |policy| (policy.tables.as_str(), policy.route.as_str()));
+            text.push_str(&format!("{tables}[[routes]]\npath = '/'\nupstream = 'app'\n{route}"));
+        }
         Some(count) => {
             for index in 0..count {
                 let (host, path) = route_target(index, count);

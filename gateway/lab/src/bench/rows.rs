@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use super::callgrind;
 use super::client::{at_rate, block_on, open_all, quantile};
 use super::load::{Wrk, h2load};
+use super::policies;
 use super::proxies::{Candidate, Kind, Options, Proxy, route_target};
 use crate::program::resident;
 
@@ -53,10 +54,14 @@ pub enum Measure {
     /// 10,000 routes against 10.
     Routes,
     Instructions,
+    /// Requests per CPU second with a policy against the bare route.
+    Policy(&'static str),
+    /// Median latency with a policy against the bare route.
+    PolicyLatency(&'static str),
 }
 
 /// Connections of the loads over HTTP/1.1.
-const CONNECTIONS: u32 = 64;
+pub const CONNECTIONS: u32 = 64;
 /// Connections of the loads over HTTP/2, and streams at a time on each.
 const HTTP2: [u32; 2] = [16, 10];
 /// Connections at rest.
@@ -66,8 +71,11 @@ const IDLE_BEFORE: usize = 200;
 /// The share of the slowest proxy's top rate at which latency is measured.
 pub const LATENCY_SHARE: f64 = 0.7;
 
+/// The unit of what is compared with the gateway's bare route: no access log, no traces, no filter.
+const OF_BARE: &str = "of bare";
+
 /// All rows, in the table's order.
-pub const ROWS: [Row; 11] = [
+pub const ROWS: [Row; 16] = [
     row("http1", "HTTP/1.1, 1 KB", "requests/CPU s", true, Goal::OfBetter(1.15), Measure::Http1),
     row(
         "tls-http1",
@@ -93,6 +101,18 @@ pub const ROWS: [Row; 11] = [
     row("idle", "connection at rest", "bytes", false, Goal::Of(4096.0), Measure::Idle),
     row("routes", "10,000 routes to 10", "ratio", true, Goal::Of(0.95), Measure::Routes),
     row("instructions", "instructions, HTTP/1.1", "Ir/request", false, Goal::None, Measure::Instructions),
+    row("jwt", "JWT, key and token known", OF_BARE, true, Goal::None, Measure::Policy("jwt")),
+    row("rate-limit", "local rate limit", OF_BARE, true, Goal::None, Measure::Policy("rate-limit")),
+    row("observed", "access log, traces at 1 %", OF_BARE, true, Goal::None, Measure::Policy("observed")),
+    row("policies", "these three together", OF_BARE, true, Goal::Of(0.85), Measure::Policy("all")),
+    row(
+        "shared-limit",
+        "p50, rate limit in Redis",
+        OF_BARE,
+        false,
+        Goal::Of(1.6),
+        Measure::PolicyLatency("shared-limit"),
+    ),
 ];
 
 const fn row(
@@ -120,7 +140,7 @@ pub struct Setting<'a> {
 impl Measure {
     /// Whether only gateways are asked.
     pub fn gateways_only(self) -> bool {
-        self == Self::Routes
+        matches!(self, Self::Routes | Self::Policy(_) | Self::PolicyLatency(_))
     }
 
     /// One value of one candidate, which runs as `proxy`.
@@ -157,7 +177,9 @@ impl Measure {
                 let few = routes(setting, candidate, 10)?;
                 Ok(routes(setting, candidate, 10_000)? / few)
             }
-            Self::Instructions => callgrind::instructions(candidate, dir, setting.upstream),
+            Self::Policy(name) => policies::throughput(setting, candidate, name),
+            Self::PolicyLatency(name) => policies::latency(setting, candidate, name),
+            Self::Instructions => callgrind::instructions(candidate, dir, setting.upstream, None),
         }
     }
 }
@@ -179,10 +201,10 @@ fn idle(setting: Setting<'_>, candidate: &Candidate) -> Result<f64> {
     let proxy = candidate.start(setting.dir, setting.upstream, Options::default())?;
     block_on(async {
         let pause = || tokio::time::sleep(std::time::Duration::from_millis(1500));
-        let first = open_all(proxy.plain, IDLE_BEFORE, 50).await?;
+        let first = open_all(proxy.plain, "", IDLE_BEFORE, 50).await?;
         pause().await;
         let before = resident(proxy.worker)?;
-        let second = open_all(proxy.plain, IDLE, 50).await?;
+        let second = open_all(proxy.plain, "", IDLE, 50).await?;
         pause().await;
         let after = resident(proxy.worker)?;
         if first.iter().chain(&second).any(|connection| !connection.is_open()) {

@@ -23,7 +23,7 @@ impl Answer<'_> {
         }
         for (number, (phase, name, told)) in self.filters.iter().enumerate() {
             let label = if number == 0 { "filters" } else { "" };
-            line(label, &format!("{phase:<12}{name:<20}{told}"));
+            line(label, &format!("{phase:<17}{name:<20}{told}"));
         }
         line("outcome", &self.outcome);
         if !self.upstreams.is_empty() {

@@ -14,7 +14,7 @@ use super::credential;
 use super::failure::Refused;
 use super::{Found, Method};
 use crate::exchange::{Exchange, Identity, Kind};
-use crate::jose::{KeySet, Lookup, Remote, Rules, Token, TokenError, Unsettled};
+use crate::jose::{KeySet, Lookup, Remote, Rules, Token, TokenError, Unsettled, client};
 use crate::settings::Credential;
 
 /// Where the keys are.
@@ -178,7 +178,9 @@ impl Method for Jwt {
             return Found::Wrong(Refused::token(TokenError::UnknownKey));
         };
         let (token, wanted) = (token.into_owned(), kid);
-        let renewed = remote.renewed(move |keys| wanted.as_deref().is_none_or(|kid| keys.names(kid)));
+        let renewed = remote.renewed(client(&exchange.client), move |keys| {
+            wanted.as_deref().is_none_or(|kid| keys.names(kid))
+        });
         Found::Wait(Box::pin(async move {
             let renewed = renewed.await;
             Box::new(move |_: &mut Exchange<'_>| match (self.look(&token), renewed) {

@@ -1,6 +1,7 @@
-//! The limits of a route are asked one after another.
+//! The limits of a route are asked one after another, those in one store together.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use tokio::sync::oneshot::Receiver;
 
 use super::applied::Applied;
 use super::failure::{BeyondLimit, NoAnswer};
-use crate::exchange::{Asked, Exchange, Limited};
+use crate::exchange::{Asked, Counted, Exchange, Limited};
 use crate::filter::{Resume, Verdict, Wait};
 use crate::limit::concurrency::{Entry, Permit};
-use crate::limit::shared::Question;
+use crate::limit::shared::{Question, Shared};
 use crate::limit::{Counts, Decision, Standing};
-use crate::redis::StoreError;
+use crate::redis::{Client, StoreError};
 use crate::settings::StoreFail;
 use crate::worker::Worker;
 
@@ -22,17 +23,29 @@ const FULL: Standing = Standing { remaining: 0, reset: 1 };
 
 /// Asks the limits with these numbers.
 pub(super) fn check(all: &Arc<[Applied]>, numbers: Range<usize>, exchange: &mut Exchange<'_>) -> Verdict {
+    check_with(all, numbers, exchange, true)
+}
+
+/// The same; limits in one store are asked together only with `together`.
+fn check_with(
+    all: &Arc<[Applied]>,
+    numbers: Range<usize>,
+    exchange: &mut Exchange<'_>,
+    together: bool,
+) -> Verdict {
     let mut limited = exchange.limited.take().unwrap_or_default();
     let mut verdict = Verdict::Continue;
     for number in numbers.clone() {
         let Some(applied) = all.get(number) else { break };
-        limited.next_key(|out| applied.key(exchange, out));
-        let key = limited.key(number);
-        let question = applied.shared.as_ref().and_then(|shared| shared.question(&applied.limit, key, false));
-        if let Some(question) = question {
-            verdict = Verdict::Wait(ask(all, number, numbers.end, question, exchange.worker));
+        if let Some(shared) = applied.shared.as_ref().filter(|_| !applied.is_concurrency()) {
+            let client = exchange.worker.stores.get(&shared.store);
+            let (question, group) = question(all, number..numbers.end, exchange, &mut limited, together);
+            let wait = ask(all, (group, numbers.end), question, client, exchange.worker.index);
+            verdict = Verdict::Wait(wait);
             break;
         }
+        limited.set_key(number, |out| applied.key(exchange, out));
+        let key = limited.key(number);
         let decision = match &applied.limit.counts {
             Counts::Concurrency(concurrency, timeout) => match concurrency.enter(key) {
                 Entry::Now(permit) => {
@@ -50,7 +63,7 @@ pub(super) fn check(all: &Arc<[Applied]>, numbers: Range<usize>, exchange: &mut 
         };
         match decision {
             Decision::Allowed(standing) => {
-                limited.asked.push(Asked { standing: Some(standing), shared: false });
+                limited.asked.push(Asked { standing: Some(standing), counted: Counted::Here });
             }
             Decision::Refused(standing) => {
                 verdict = refuse(all, number, standing, &mut limited, exchange.worker);
@@ -62,9 +75,39 @@ pub(super) fn check(all: &Arc<[Applied]>, numbers: Range<usize>, exchange: &mut 
     verdict
 }
 
+/// The question for the first of these limits and those behind it in the same store, and their numbers.
+fn question(
+    all: &[Applied],
+    numbers: Range<usize>,
+    exchange: &Exchange<'_>,
+    limited: &mut Limited,
+    together: bool,
+) -> (Question, Range<usize>) {
+    let mut question = Question::new(false);
+    let store =
+        all.get(numbers.start).and_then(|applied| applied.shared.as_ref()).map(|shared| &shared.store);
+    let mut group = numbers.start..numbers.start;
+    for number in numbers {
+        let Some((applied, shared)) = all.get(number).and_then(|one| Some((one, one.shared.as_ref()?)))
+        else {
+            break;
+        };
+        let same = store.is_some_and(|store| Arc::ptr_eq(store, &shared.store));
+        if !same || (!together && !question.is_empty()) {
+            break;
+        }
+        limited.set_key(number, |out| applied.key(exchange, out));
+        if !shared.ask_for(&applied.limit, limited.key(number), &mut question) {
+            break;
+        }
+        group.end = number + 1;
+    }
+    (question, group)
+}
+
 fn admit(limited: &mut Limited, permit: Permit) {
     let standing = Standing { remaining: permit.remaining, reset: 0 };
-    limited.asked.push(Asked { standing: Some(standing), shared: false });
+    limited.asked.push(Asked { standing: Some(standing), counted: Counted::Here });
     limited.permits.push(permit);
 }
 
@@ -84,80 +127,94 @@ fn wait(all: Arc<[Applied]>, rest: Range<usize>, waiting: Receiver<Permit>, time
     })
 }
 
-/// Asks the store of limit `number`, and the limits behind it up to `end` then.
-fn ask(all: &Arc<[Applied]>, number: usize, end: usize, question: Question, worker: &Worker) -> Wait {
+/// Asks the store of the limits `group`, and the limits behind them up to `end` then.
+fn ask(
+    all: &Arc<[Applied]>,
+    (group, end): (Range<usize>, usize),
+    question: Question,
+    client: Rc<Client>,
+    worker: usize,
+) -> Wait {
     let all = Arc::clone(all);
-    let client = all
-        .get(number)
-        .and_then(|applied| applied.shared.as_ref())
-        .map(|shared| worker.stores.get(&shared.store));
     Box::pin(async move {
-        let answer = match client {
-            Some(client) => question.ask(client).await,
-            None => Err(StoreError::Unavailable),
-        };
+        let answer = question.ask(client, worker).await;
         let resume: Resume = Box::new(move |exchange| {
-            let refused = decide(&all, number, answer, exchange);
-            refused.unwrap_or_else(|| check(&all, number + 1..end, exchange))
+            if answer == Err(StoreError::Apart) {
+                return check_with(&all, group.start..end, exchange, false);
+            }
+            let next = group.end..end;
+            decide(&all, group, &answer, exchange).unwrap_or_else(|| check(&all, next, exchange))
         });
         resume
     })
 }
 
-/// Applies the answer of a store. Returns the refusal, if it is one.
+/// Applies the answer of a store to the limits `group`. Returns the refusal, if it is one.
 fn decide(
     all: &[Applied],
-    number: usize,
-    answer: Result<i64, StoreError>,
+    group: Range<usize>,
+    answer: &Result<Vec<i64>, StoreError>,
     exchange: &mut Exchange<'_>,
 ) -> Option<Verdict> {
-    let applied = all.get(number)?;
-    let shared = applied.shared.as_ref()?;
     let (worker, started) = (exchange.worker, exchange.started);
     let limited = exchange.limited.get_or_insert_default();
-    let judged = shared.judge(&applied.limit, worker.index, &answer);
-    let (decision, is_shared) = match (judged, shared.fail) {
-        (Some((decision, counted)), fail) => {
-            if fail == StoreFail::Local && matches!(decision, Decision::Allowed(_)) {
-                applied.limit.note(limited.key(number), started, counted);
+    let judged: Vec<_> = group
+        .clone()
+        .map_while(|number| {
+            let reply = *answer.as_ref().ok()?.get(number - group.start)?;
+            Shared::judge(&all.get(number)?.limit, reply)
+        })
+        .collect();
+    // If one refuses, the request was counted for none.
+    let passed = judged.len() == group.len()
+        && judged.iter().all(|(decision, _)| matches!(decision, Decision::Allowed(_)));
+    let counted = if passed { Counted::Store } else { Counted::Nowhere };
+    for number in group.clone() {
+        let applied = all.get(number)?;
+        let fail = applied.shared.as_ref()?.fail;
+        let (decision, counted) = match (judged.get(number - group.start), fail) {
+            (Some((decision, reply)), fail) => {
+                if fail == StoreFail::Local && passed {
+                    applied.limit.note(limited.key(number), started, *reply);
+                }
+                (*decision, counted)
             }
-            (decision, true)
+            (None, StoreFail::Local) => (applied.limit.take(limited.key(number), started), Counted::Here),
+            (None, StoreFail::Open) => {
+                limited.asked.push(Asked { standing: None, counted: Counted::Nowhere });
+                continue;
+            }
+            (None, StoreFail::Closed) => {
+                take_back(all, number, limited, worker);
+                let why = answer.as_ref().err().cloned().unwrap_or(StoreError::Unavailable);
+                return Some(Verdict::Refuse(Box::new(NoAnswer(why))));
+            }
+        };
+        match decision {
+            Decision::Allowed(standing) => {
+                limited.asked.push(Asked { standing: Some(standing), counted });
+            }
+            Decision::Refused(standing) => return Some(refuse(all, number, standing, limited, worker)),
         }
-        (None, StoreFail::Local) => (applied.limit.take(limited.key(number), started), false),
-        (None, StoreFail::Open) => {
-            limited.asked.push(Asked { standing: None, shared: false });
-            return None;
-        }
-        (None, StoreFail::Closed) => {
-            take_back(all, number, limited, worker);
-            return Some(Verdict::Refuse(Box::new(NoAnswer(
-                answer.err().unwrap_or(StoreError::Unavailable),
-            ))));
-        }
-    };
-    match decision {
-        Decision::Allowed(standing) => {
-            limited.asked.push(Asked { standing: Some(standing), shared: is_shared });
-            None
-        }
-        Decision::Refused(standing) => Some(refuse(all, number, standing, limited, worker)),
     }
+    None
 }
 
 /// Takes a request back from the limits before `number`.
 fn take_back(all: &[Applied], number: usize, limited: &mut Limited, worker: &Worker) {
     for (before, (applied, asked)) in all.iter().zip(&limited.asked).enumerate().take(number) {
         let key = limited.key(before);
-        match applied.shared.as_ref().filter(|_| asked.shared) {
-            None if asked.standing.is_some() => applied.limit.give_back(key),
-            None => {}
-            Some(shared) => {
-                if let Some(question) = shared.question(&applied.limit, key, true) {
+        match (asked.counted, &applied.shared) {
+            (Counted::Here, _) => applied.limit.give_back(key),
+            (Counted::Store, Some(shared)) => {
+                let mut question = Question::new(true);
+                if shared.ask_for(&applied.limit, key, &mut question) {
                     let client = worker.stores.get(&shared.store);
                     // The client does not wait for it.
-                    tokio::task::spawn_local(question.ask(client));
+                    tokio::task::spawn_local(question.ask(client, worker.index));
                 }
             }
+            (Counted::Store | Counted::Nowhere, _) => {}
         }
     }
     limited.permits.clear();
@@ -172,7 +229,7 @@ fn refuse(
     worker: &Worker,
 ) -> Verdict {
     take_back(all, number, limited, worker);
-    limited.asked.push(Asked { standing: Some(standing), shared: false });
+    limited.asked.push(Asked { standing: Some(standing), counted: Counted::Nowhere });
     let reason = all.get(number).map_or("rate_limit", Applied::reason);
     Verdict::Refuse(Box::new(BeyondLimit { reason, retry_after: standing.reset.max(1) }))
 }

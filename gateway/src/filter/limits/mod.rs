@@ -46,8 +46,11 @@ impl Limits {
     /// The limits of a route, for the phases in which there are any.
     pub fn compile(route: &str, limits: Vec<Named>) -> impl Iterator<Item = Self> {
         let mut all: Vec<Applied> = limits.into_iter().map(|named| Applied::new(route, named)).collect();
-        // A request that waits until another has ended is counted before it waits.
-        all.sort_by_key(|applied| (applied.is_of_identity(), applied.is_concurrency()));
+        // Limits in stores are asked together. A request that waits until another has ended is counted before it
+        // waits.
+        all.sort_by_key(|applied| {
+            (applied.is_of_identity(), applied.is_concurrency(), applied.shared.is_some())
+        });
         let early = all.iter().filter(|applied| !applied.is_of_identity()).count();
         let ranges = [(0..early, Phase::Limits), (early..all.len(), Phase::IdentityLimits)];
         let all: Arc<[Applied]> = all.into();

@@ -110,8 +110,18 @@ pub fn field(out: &mut Vec<u8>, known: Name, name: &[u8], value: &[u8]) {
         Name::Authorization | Name::Cookie | Name::SetCookie | Name::ProxyAuthorization => NEVER_INDEXED,
         _ => LITERAL,
     };
-    let mut lower = [0; LONGEST];
-    let name = lower_case(name, &mut lower);
+    let mut lower = [0; SHORT];
+    let long;
+    let name = if !name.iter().any(u8::is_ascii_uppercase) {
+        name
+    } else if let Some(lower) = lower.get_mut(..name.len()) {
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        &*lower
+    } else {
+        long = name.to_ascii_lowercase();
+        &long
+    };
     match index_of(known, name) {
         0 => {
             out.push(form);
@@ -122,19 +132,8 @@ pub fn field(out: &mut Vec<u8>, known: Name, name: &[u8], value: &[u8]) {
     }
 }
 
-/// The longest name that is made lower case without an allocation, and at all: names are tokens, and
-/// a longer one in upper case is no name of any standard.
-const LONGEST: usize = 128;
-
-fn lower_case<'n>(name: &'n [u8], lower: &'n mut [u8; LONGEST]) -> &'n [u8] {
-    if !name.iter().any(u8::is_ascii_uppercase) {
-        return name;
-    }
-    let Some(lower) = lower.get_mut(..name.len()) else { return b"" };
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    lower
-}
+/// The longest name that is made lower case without an allocation.
+const SHORT: usize = 128;
 
 fn named(out: &mut Vec<u8>, form: u8, index: usize, value: &[u8]) {
     integer::encode(out, form, 4, index);

@@ -10,6 +10,7 @@ mod traces;
 mod upstream;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
@@ -56,6 +57,10 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// What opens the admin page to other machines.
     pub admin_token: Option<Secret>,
+    /// The most memory in bytes; 0 for no bound, none for a part of the limit of the cgroup.
+    pub max_memory: Option<u64>,
+    /// Where another gateway asks for the sockets of this one.
+    pub takeover: Option<PathBuf>,
     /// How many gateways run with these settings; only warnings depend on it.
     pub replicas: usize,
     /// Where the gateway accepts requests.
