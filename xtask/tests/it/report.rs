@@ -8,6 +8,8 @@ use serde_json::json;
 
 use crate::support::browser::Page;
 use crate::support::github::{Github, TOKEN};
+use crate::support::live::Live;
+use crate::support::published::{Workshop, check, signing};
 use crate::support::{Hello, Ran, have, have_program, have_targets, root};
 
 /// A program with more code of its own than one line.
@@ -248,6 +250,40 @@ fn the_runs_of_workflows_on_github_are_a_target() {
         refused["source"].as_str().unwrap().contains("could not be read: GitHub answered 401"),
         "{refused}"
     );
+}
+
+#[test]
+fn the_registry_tells_of_signatures_and_environments() {
+    let Some(live) = Live::docker() else { return };
+    let workshop = Workshop::new(5);
+    if !workshop.key_pair() {
+        return;
+    }
+    let repository = format!("{}/report/app", live.registry());
+    let settings =
+        format!("package = 'hello'\nrepository = '{repository}'\n[[environments]]\nname = 'staging'\n");
+    workshop.hello.write("xtask/image.toml", &settings);
+    let report = |args: &[&str]| workshop.run(&[&["report", "--json"], args].concat());
+    let published = ["--published", "--key", "cosign.pub"];
+    assert_eq!(report(&published).code(0).json()["published"], json!(null));
+    let publish = workshop.command(&["publish", "--tag", "1.0.0"]);
+    Ran::of(&mut signing(publish)).code(0);
+    workshop.run(&["promote", "1.0.0", "--to", "staging"]).code(0);
+    let found = report(&published).code(0).json();
+    assert_eq!(check(&found["published"], "signature").0, "ok");
+    assert_eq!(check(&found["published"], "provenance").0, "ok");
+    let staging = &found["published"]["environments"][0];
+    assert_eq!((&staging["environment"], &staging["digest"]), (&"staging".into(), &found["digest"]));
+    let page = fs::read_to_string(workshop.hello.path().join("target/report/index.html")).unwrap();
+    assert!(page.contains("<td>this image</td>"), "{page}");
+    // Without a value, --against is the image of the last version tag.
+    report(&["--against"]).code(2).says("no version tag leads to this commit");
+    workshop.hello.git(&["tag", "v1.0.0"]);
+    let changes = report(&["--against"]).code(0).json()["changes"].clone();
+    assert_eq!(changes["against"], format!("{repository}:1.0.0"));
+    assert_eq!(changes["compressed_bytes"], json!([["linux/amd64", 0], ["linux/arm64", 0]]));
+    let there = report(&["--image", &format!("{repository}:1.0.0")]).code(0).json();
+    assert_eq!(there["digest"], found["digest"]);
 }
 
 /// The table of docs/summary.md: each target, its number, and the command that measures it. The time of a build depends on

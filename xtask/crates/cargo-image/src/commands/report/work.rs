@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use oci_registry::GithubRepository;
+use oci_registry::{Client, GithubRepository, Options};
 use serde_json::Value;
 
 use super::changes::Changes;
@@ -13,6 +13,7 @@ use super::github_runs::GithubRuns;
 use super::published::{Published, Question};
 use super::targets::targets;
 use super::{history, page, read, symbols};
+use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use cli_support::plan::Action;
 use cli_support::process::Cmd;
@@ -20,6 +21,7 @@ use cli_support::ui::Progress;
 use image_scan::engines::builtin::licence::Licences;
 use image_scan::image::platforms::{self, Wanted};
 use image_scan::image::source::{ImageSource, Pulled};
+use oci_image::layout::Layout;
 use oci_image::platform::Platform;
 use rust_workspace::binary::follow_cargo;
 use rust_workspace::settings::Budgets;
@@ -157,33 +159,25 @@ impl ReportWork {
         self.read.as_mut().context("no image was read")
     }
 
-    /// Reads an image: its digest, and each platform with its configuration.
+    /// Reads each platform of an image with its configuration, and gives where it is on this disk.
     fn read(
         &self,
         source: &ImageSource,
         name: &str,
         progress: &Progress,
-    ) -> Result<(cli_support::digest::Digest, Vec<(PlatformSizes, Value)>)> {
+    ) -> Result<(Pulled, Vec<(PlatformSizes, Value)>)> {
         let copy = self.target_dir.join("xtask").join(format!("report-{name}"));
-        let Pulled { layout, only, .. } =
-            source.pull(&copy, Wanted::default(), &|text| progress.detail(text))?;
-        let found = platforms::find(&layout, only, Wanted::default())?;
-        let digest = match (only, &layout.index()?.manifests[..]) {
-            (Some(digest), _) => digest,
-            (None, [entry]) => entry.digest,
-            (None, _) => {
-                return Err(Fault::gate("the layout has several images")
-                    .at(layout.dir().display())
-                    .hint("name one of them: --image DIR@sha256:…")
-                    .into());
-            }
-        };
-        let sizes = |image| Ok((read::platform(&layout, image, &self.licences)?, image.config.clone()));
-        Ok((digest, found.images.iter().map(sizes).collect::<Result<_>>()?))
+        let pulled = source.pull(&copy, Wanted::default(), &|text| progress.detail(text))?;
+        let found = platforms::find(&pulled.layout, pulled.only, Wanted::default())?;
+        let sizes =
+            |image| Ok((read::platform(&pulled.layout, image, &self.licences)?, image.config.clone()));
+        let images = found.images.iter().map(sizes).collect::<Result<_>>()?;
+        Ok((pulled, images))
     }
 
     fn report(&self, source: &ImageSource, progress: &Progress) -> Result<Report> {
-        let (digest, images) = self.read(source, "image", progress)?;
+        let (pulled, images) = self.read(source, "image", progress)?;
+        let digest = digest(source, &pulled.layout, pulled.only)?;
         let label = |key: &str| {
             let path = format!("/config/Labels/org.opencontainers.image.{key}");
             let mut configs = images.iter().map(|(_, config)| config);
@@ -231,5 +225,21 @@ impl ReportWork {
             fs::write(&path, text).with_context(|| path.display().to_string())?;
         }
         Ok(output.join("index.html").display().to_string())
+    }
+}
+
+/// The digest of an image. The copy of an image in a registry lists its platforms without their index.
+fn digest(source: &ImageSource, layout: &Layout, only: Option<Digest>) -> Result<Digest> {
+    if let ImageSource::Registry(reference) = source {
+        let client = Client::new(Options::default());
+        return reference.digest().map_or_else(|| Ok(client.manifest(reference)?.digest), Ok);
+    }
+    match (only, &layout.index()?.manifests[..]) {
+        (Some(digest), _) => Ok(digest),
+        (None, [entry]) => Ok(entry.digest),
+        (None, _) => Err(Fault::gate("the layout has several images")
+            .at(layout.dir().display())
+            .hint("name one of them: --image DIR@sha256:…")
+            .into()),
     }
 }
