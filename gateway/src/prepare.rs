@@ -93,8 +93,12 @@ pub fn prepare(
         match Upstream::compile(upstream, &process.resolver, &process.metrics, before) {
             Ok(upstream) => upstreams.push(upstream),
             Err(errors) => {
-                let errors = errors.into_iter().map(|problem| (upstream.place, problem.error.to_string()));
-                problems.extend(errors.map(place));
+                // A file that cannot be read is named already, where it stands.
+                for text in errors.into_iter().map(|problem| problem.error.to_string()) {
+                    if !problems.iter().any(|known| known.text == text) {
+                        problems.push(place((upstream.place, text)));
+                    }
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Probes all endpoints at their intervals.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,12 +95,12 @@ async fn probe(endpoint: &Endpoint, settings: &ProbeSettings, dial: &DialSetting
             http1::get(&mut stream, path, &host).await
         }
     };
-    match timeout_at(deadline, get).await {
-        Err(_) => Err(format!("{name}: the probe got no answer in time")),
-        Ok(Err(error)) => Err(format!("{name}: the probe failed: {error}")),
-        Ok(Ok(status)) if !expected.contains(status) => {
-            Err(format!("{name}: the probe was answered with {status}"))
+    match timeout_at(deadline, get).await.unwrap_or_else(|late| Err(late.into())) {
+        Ok(status) if expected.contains(status) => Ok(()),
+        Ok(status) => Err(format!("{name}: the probe was answered with {status}")),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            Err(format!("{name}: the probe got no answer in time"))
         }
-        Ok(Ok(_)) => Ok(()),
+        Err(error) => Err(format!("{name}: the probe failed: {error}")),
     }
 }

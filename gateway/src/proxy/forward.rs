@@ -125,8 +125,8 @@ fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, hop_options:
     let request = &mut *exchange.request;
     let fields = &mut request.fields;
     match request.target.authority().map(str::as_bytes) {
-        // A client of HTTP/1.0 may name no host, the upstream must get one.
-        None => fields.set(Name::Host, upstream.host().as_bytes()),
+        // In HTTP/1 a client may name no host, or an empty one. The upstream must get one (RFC 9113 section 8.3.1).
+        None | Some([] | [b':', ..]) => fields.set(Name::Host, upstream.host().as_bytes()),
         Some(authority) if fields.get(Name::Host) != Some(authority) => fields.set(Name::Host, authority),
         Some(_) => {}
     }

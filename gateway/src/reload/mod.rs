@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use rustix::process::setpriority_process;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc as async_mpsc, oneshot, watch as watch_channel};
 
@@ -31,9 +30,6 @@ use watch::Watched;
 
 /// How long is waited for a worker to take settings over; it does so between two tasks.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How far the thread stands back behind the workers: they get the processor whenever they have something to do.
-const NICE: i32 = 10;
 
 /// Why settings are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,9 +214,6 @@ pub fn start(reloader: Reloader, loaded: Loaded, opened: Opened) -> io::Result<R
 
 impl Thread {
     fn run(mut self) {
-        // What it does takes as long as it takes; requests do not wait for it. Of this thread alone, see
-        // setpriority(2). A system that refuses it runs it like the others.
-        let _ = setpriority_process(None, NICE);
         loop {
             let first = match self.requests.recv_timeout(watch::INTERVAL) {
                 Ok(request) => request,
@@ -277,6 +270,8 @@ impl Thread {
             Err((problems, warnings)) => (problems, warnings),
         };
         let outcome = Outcome { problems, warnings, duration: begun.elapsed() };
+        // Before anyone is told of it.
+        self.reloader.process.metrics.reloads.ended(outcome.duration, outcome.problems.clone());
         for warning in &outcome.warnings {
             print_line(format_args!("{warning} (warning)"));
         }
@@ -293,7 +288,6 @@ impl Thread {
                 "settings not reloaded ({cause}): {count} problems; those from before stay in force"
             )),
         }
-        self.reloader.process.metrics.reloads.ended(outcome.duration, outcome.problems.clone());
         outcome
     }
 

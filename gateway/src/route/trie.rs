@@ -31,6 +31,7 @@ impl Parameters {
 #[derive(Debug)]
 pub struct Node<T> {
     /// Boxed, since most segments are the last of their path.
+    #[expect(clippy::box_collection, reason = "a pointer in place of the six words of a map")]
     literals: Option<Box<HashMap<Box<str>, Node<T>>>>,
     parameter: Option<Box<Node<T>>>,
     /// For the path that ends here.

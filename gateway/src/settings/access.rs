@@ -21,9 +21,22 @@ pub fn read(
     let authentication = asked.map(|table| authentication(table, known));
     let doc = "rules of which one must hold";
     let mut rules = Vec::new();
-    for table in table.tables("authorization", "[[routes.authorization]]", Otherwise::Words("none"), doc) {
+    let (given, span, before) = (table.has("authorization"), table.span.clone(), report.count());
+    let tables = table.tables("authorization", "[[routes.authorization]]", Otherwise::Words("none"), doc);
+    if given && tables.is_empty() && report.count() == before {
+        report
+            .add(&span, "'authorization' has no rule; add one, or remove the key to let every request pass");
+    }
+    for table in tables {
         let place = table.span.clone();
+        let before = report.count();
         let rule = rule(table, known);
+        if given && rule.is_empty() && report.count() == before {
+            report.add(
+                &place,
+                "the rule lets every request pass; name what it asks, or remove 'authorization'",
+            );
+        }
         if rule.asks_identity() && authentication.is_none() {
             let text = "the rule asks who sent the request, which is not known without 'authentication'; add it to the route";
             report.add(&place, text);

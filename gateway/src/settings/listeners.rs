@@ -196,6 +196,9 @@ fn tls_of(mut table: Reader<'_, '_>) -> Option<Tls> {
         Otherwise::Words("none"),
         "in place of these two a list of them",
     );
+    if has_list && list.is_empty() {
+        report.add(&span, "tls lacks a certificate; add certificate = \"/etc/gateway/tls.crt\" and its key");
+    }
     tls.certificates.extend(single);
     let mut defaults = 0;
     for mut pair in list {

@@ -138,8 +138,13 @@ impl<'t, 'r> Reader<'t, 'r> {
         otherwise: Otherwise,
         doc: &'static str,
     ) -> Option<Placed<K::Value>> {
+        let limits = matches!(otherwise, Otherwise::Words("any" | "all"));
         self.record(key, self.described(kind), Form::Value, otherwise, doc);
         let value = self.take(key)?;
+        if limits && value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
+            // Nothing would fit it, and it would be read as if it were not there.
+            self.report.add(&value.span(), format!("'{key}' is empty; name what fits, or remove it for any"));
+        }
         let secret = kind.is_secret();
         self.hide(secret, &value);
         self.note(|| Some(Item::Value(given(value.get_ref(), secret))));

@@ -16,8 +16,8 @@ use crate::gateway::Gateway;
 const LONG_NAME: [u8; 300] = [b'X'; 300];
 
 /// An upstream that reads the body of each request. It refuses the first request of each connection that has a
-/// number below `refusing`, and answers the others with the length of the body, the length that was announced, and
-/// the field with the long name.
+/// number below `refusing`, and answers the others with the length of the body, and in fields with the authority, the
+/// length that was announced and the field with the long name.
 fn refusing(refusing: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -42,6 +42,8 @@ async fn serve(stream: std::net::TcpStream, refuses: bool) {
         tokio::spawn(async move {
             let mut response = Response::new(());
             let long = LONG_NAME.to_ascii_lowercase().escape_ascii().to_string();
+            let authority = request.uri().authority().expect("an authority").as_str();
+            response.headers_mut().insert("authority", authority.parse().expect("a value"));
             for (name, said) in [("content-length", "announced"), (long.as_str(), "named")] {
                 if let Some(value) = request.headers().get(name) {
                     response.headers_mut().insert(said, value.clone());
@@ -105,5 +107,24 @@ fn the_length_of_a_body_and_long_names_pass() {
         let answer = ask(gateway.address, request);
         // The name is made lower case (RFC 9113 section 8.2), however long it is.
         assert_eq!((answer.field("announced"), answer.field("named")), (announced, Some("v")), "{answer:?}");
+    }
+}
+
+#[test]
+fn an_authority_is_never_empty() {
+    let upstream = refusing(0);
+    let gateway = gateway(upstream);
+    for (version, host, expected) in [
+        ("1.1", "Host: t\r\n", "t".to_owned()),
+        ("1.1", "Host:\r\n", upstream.to_string()),
+        ("1.1", "Host: :80\r\n", upstream.to_string()),
+        ("1.0", "", upstream.to_string()),
+    ] {
+        let request = format!("GET / HTTP/{version}\r\n{host}Connection: close\r\n\r\n");
+        assert_eq!(
+            ask(gateway.address, request).field("authority"),
+            Some(expected.as_str()),
+            "{version} {host}"
+        );
     }
 }

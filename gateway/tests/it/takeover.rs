@@ -32,7 +32,7 @@ fn load(address: SocketAddr, done: &AtomicBool, answered: &AtomicUsize) {
         let answer = client.answer();
         assert_eq!(answer.status, 200);
         answered.fetch_add(1, Ordering::SeqCst);
-        if answer.field("connection") == Some("close") || answered.load(Ordering::SeqCst) % 7 == 0 {
+        if answer.field("connection") == Some("close") || answered.load(Ordering::SeqCst).is_multiple_of(7) {
             client = Client::connect(address);
         }
     }

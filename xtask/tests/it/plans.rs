@@ -159,7 +159,7 @@ fn checks_are_chosen_by_name() {
     assert_eq!(names(&["clippy"]), ["clippy"]);
     assert_eq!(names(&["--only", "fmt,clippy"]), ["fmt", "clippy"]);
     assert_eq!(names(&["--fix"]), ["fmt", "clippy"]);
-    assert_eq!(names(&[]), ["fmt", "clippy", "test", "docs", "workflows", "macos", "windows"]);
+    assert_eq!(names(&[]), ["fmt", "clippy", "test", "docs", "deny", "workflows", "macos", "windows"]);
     ci(&["--only", "clipy"]).code(2).says("there is no step 'clipy'").says("steps: fmt, clippy");
     ci(&["--changed=no-such-branch"]).code(2).says("--changed: there is no commit 'no-such-branch'");
     let fixes = ci(&["clippy", "--fix"]).code(0).json()["steps"][0]["command"]["argv"].to_string();

@@ -197,7 +197,16 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
         assert_eq!(tagged(&registry, "owner/app", "staging"), None);
         let report = workshop.run(&["promote", "1.0.0", "--to", "staging", "--json"]).code(0).json();
         assert_eq!((&report["digest"], &report["previous"]), (&json!(first), &Value::Null));
-        workshop.run(&["promote", "--from", "staging", "--to", "production"]).code(0);
+        let overlay =
+            |digest: &str| format!("images:\n  - newName: {registry}/prod/app\n    digest: {digest}\n");
+        let written = ["promote", "--from", "staging", "--to", "production", "--write", "overlay"];
+        workshop.run(&written).code(2).says("the overlay cannot be read");
+        workshop.hello.write("overlay/kustomization.yaml", "images: []\n");
+        workshop.run(&written).code(2).says("no image has newName");
+        workshop.hello.write("overlay/kustomization.yaml", &overlay("sha256:0"));
+        workshop.run(&written).code(0).says("in place of sha256:0");
+        let text = std::fs::read_to_string(workshop.hello.path().join("overlay/kustomization.yaml")).unwrap();
+        assert_eq!(text, overlay(&first));
         assert_eq!(tagged(&registry, "prod/app", "live").as_ref(), Some(&first));
         workshop
             .run(&["promote", "1.1.0", "--from", "staging", "--to", "production"])

@@ -111,7 +111,7 @@ impl State {
             ("DELETE", ["releases", "assets", id]) => {
                 for release in &mut self.releases {
                     let assets = release["assets"].as_array_mut().unwrap();
-                    assets.retain(|asset| asset["id"].to_string() != *id);
+                    assets.retain(|asset| asset["id"].as_u64() != id.parse().ok());
                 }
                 (204, Value::Null)
             }
@@ -131,7 +131,7 @@ impl State {
     }
 
     fn release(&mut self, id: &str) -> Option<&mut Value> {
-        self.releases.iter_mut().find(|release| release["id"].to_string() == id)
+        self.releases.iter_mut().find(|release| release["id"].as_u64() == id.parse().ok())
     }
 
     fn upload(&mut self, id: &str, name: &str, body: &[u8]) -> (u16, Value) {

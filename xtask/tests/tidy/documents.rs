@@ -80,6 +80,14 @@ fn both_readmes_have_the_same_commands_and_numbers() {
     assert_eq!(read("README.md"), read("README.zh-CN.md"));
 }
 
+/// Whether a line is the heading with this anchor, as GitHub makes anchors of headings.
+fn is_anchor(line: &str, anchor: &str) -> bool {
+    let is_kept = |letter: &char| letter.is_alphanumeric() || " -_".contains(*letter);
+    let slug =
+        |text: &str| text.trim().to_lowercase().chars().filter(is_kept).collect::<String>().replace(' ', "-");
+    line.starts_with('#') && slug(line.trim_start_matches('#')) == anchor
+}
+
 #[test]
 fn links_in_documents_have_a_target() {
     let mut documents = Vec::new();
@@ -87,11 +95,16 @@ fn links_in_documents_have_a_target() {
     for document in documents {
         let text = fs::read_to_string(&document).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let path = link.split('#').next().unwrap();
-            if path.is_empty() || path.contains("://") || path.starts_with("mailto:") {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if path.contains("://") || path.starts_with("mailto:") {
                 continue;
             }
-            assert!(document.parent().unwrap().join(path).exists(), "{}: {link}", document.display());
+            let target = document.parent().unwrap().join(path);
+            let target = if path.is_empty() { document.clone() } else { target };
+            assert!(target.exists(), "{}: {link}", document.display());
+            let has =
+                |name: &str| fs::read_to_string(&target).unwrap().lines().any(|line| is_anchor(line, name));
+            assert!(anchor.is_empty() || has(anchor), "{}: no heading {link}", document.display());
         }
     }
 }

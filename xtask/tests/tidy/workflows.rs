@@ -77,7 +77,7 @@ fn components() -> BTreeSet<String> {
     for folder in ["xtask/tests", "gateway/tests", "gateway/lab/tests"] {
         files(&root().join(folder), &[".rs"], &mut tests);
     }
-    let mut components = BTreeSet::from(["actionlint".to_owned()]);
+    let mut components = BTreeSet::from(["actionlint".to_owned(), "cargo-deny".to_owned()]);
     for test in tests.iter().filter(|test| !test.ends_with("tidy/workflows.rs")) {
         let text = fs::read_to_string(test).unwrap();
         for call in ["have(", "have_program(", "oracle("] {

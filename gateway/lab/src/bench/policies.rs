@@ -2,6 +2,7 @@
 //!
 //! Both get the same requests, so that the cost is the policy's and not that of longer heads.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub struct Policy {
 }
 
 /// The policies whose instructions are counted, by the names in docs/policies.md.
-pub const COUNTED: [(&str, &str); 19] = [
+pub const COUNTED: [(&str, &str); 18] = [
     ("api-key", "API keys"),
     ("basic", "names and passwords (Basic), password known"),
     ("jwt", "signed tokens (JWT), token known"),
@@ -44,7 +45,6 @@ pub const COUNTED: [(&str, &str); 19] = [
     ("security-headers", "fields for browsers"),
     ("query", "the query"),
     ("max-response", "long responses"),
-    ("compression", "compression of 1 KB with gzip"),
     ("request-headers", "`request_headers`, one set"),
     ("response-headers", "`response_headers`, one set"),
     ("rate-limit", "rate limit"),
@@ -91,11 +91,6 @@ impl Policy {
             "security-headers" => route("security_headers = true\n"),
             "query" => route("request_query = { set = { source = 'gateway' } }\n"),
             "max-response" => route("max_response_bytes = '1MiB'\n"),
-            "compression" => Ok(Self {
-                route: "compression = { codings = ['gzip'] }\n".to_owned(),
-                fields: "Accept-Encoding: gzip\r\n".to_owned(),
-                ..Self::default()
-            }),
             "request-headers" => route("request_headers = { set = { X-Service = 'a' } }\n"),
             "response-headers" => route("response_headers = { set = { X-Service = 'a' } }\n"),
             "rate-limit" => limit("requests = 1000000000\nper = '1s'"),
@@ -225,14 +220,6 @@ pub fn latency(setting: Setting<'_>, candidate: &Candidate, name: &str) -> Resul
     Ok(sums[1] / sums[0])
 }
 
-/// Instructions of one request with the bare route and with a policy, both asked by the same requests.
-pub fn instructions(setting: Setting<'_>, candidate: &Candidate, name: &str) -> Result<[f64; 2]> {
-    let policy = Policy::named(name, setting, 0)?;
-    let count =
-        |policy: &Policy| callgrind::instructions(candidate, setting.dir, setting.upstream, Some(policy));
-    Ok([count(&policy.bare())?, count(&policy)?])
-}
-
 /// The instructions that each policy adds to a request, counted by callgrind
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -240,7 +227,8 @@ Examples:
   gateway-lab policies
   gateway-lab policies --only jwt,rate-limit
 
-Prints a table for docs/policies.md. Needs nginx and valgrind.")]
+Prints a table for docs/policies.md. Needs nginx and valgrind, and for passwords, keys and tokens a gateway
+compiled with VALGRIND_BUG_494162=1 in the environment: valgrind lacks an instruction of the cryptography.")]
 pub struct Flags {
     /// The gateway's program [default: compiled as for the image]
     #[arg(long, value_name = "BINARY")]
@@ -258,12 +246,24 @@ impl Flags {
         let dir = tempfile::tempdir().context("a folder for the run")?;
         let upstream = Upstream::start(dir.path())?;
         let setting = Setting { dir: dir.path(), upstream: upstream.port, seconds: 0.0, rate: 0.0 };
+        let mut counted = HashMap::new();
         println!("| policy | bare | with it | cost |\n|---|---|---|---|");
         for (name, what) in COUNTED {
             if !self.only.is_empty() && !self.only.iter().any(|only| only == name) {
                 continue;
             }
-            let [bare, with] = instructions(setting, &candidate, name).with_context(|| name.to_owned())?;
+            let policy = Policy::named(name, setting, 0)?;
+            let count = |policy: &Policy| {
+                callgrind::instructions(&candidate, setting.dir, setting.upstream, Some(policy))
+                    .with_context(|| name.to_owned())
+            };
+            // Both get the same requests, most of them without further fields.
+            let bare = match counted.get(&policy.fields) {
+                Some(&bare) => bare,
+                None => count(&policy.bare())?,
+            };
+            counted.insert(policy.fields.clone(), bare);
+            let with = count(&policy)?;
             let cost = number(with - bare);
             println!("| {what} | {} | {} | {cost} |", number(bare), number(with));
         }

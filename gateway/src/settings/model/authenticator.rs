@@ -233,6 +233,11 @@ pub struct ClaimCondition {
 }
 
 impl AccessRule {
+    /// Whether every request passes.
+    pub fn is_empty(&self) -> bool {
+        self.methods.is_empty() && self.client_networks.is_empty() && !self.asks_identity()
+    }
+
     /// Whether it asks who sent the request.
     pub fn asks_identity(&self) -> bool {
         !(self.authenticators.is_empty()

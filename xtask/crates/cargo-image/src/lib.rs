@@ -3,6 +3,8 @@
 //! `commands` has one file or folder for each command; the other modules are by subject (docs/architecture.md).
 
 mod commands;
+#[cfg(test)]
+mod documents;
 mod environments;
 mod image;
 mod publish;

@@ -6,7 +6,9 @@ use ureq::http::header::CONTENT_TYPE;
 
 use super::client::Client;
 use super::pull::{MAX_MANIFEST_BYTES, docker_digest, header_value};
-use super::push_request::{OpenUpload, Pushed, blob_exists, location, push_scope, uploads_url, with_query};
+use super::push_request::{
+    OpenUpload, Pushed, blob_exists, open_upload, push_scope, uploads_url, with_query,
+};
 use super::reference::Reference;
 use super::refusal::Action;
 use super::retry::{RequestError, Transient};
@@ -47,18 +49,7 @@ impl Client {
     pub fn open_upload(&self, reference: &Reference) -> Result<OpenUpload> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
-        self.retry(|| {
-            let mut call = Call {
-                method: Method::POST,
-                url: uploads_url(&session, reference)?,
-                headers: Vec::new(),
-                scopes: &scopes,
-                content: Content::Bytes(b""),
-                redirects: Redirects::None,
-            };
-            let answer = session.write(&mut call)?;
-            location(&session, &answer).map(OpenUpload)
-        })
+        self.retry(|| open_upload(&session, reference, &scopes))
     }
 
     /// Gives up an upload that nothing was sent to. Registries remove uploads that nobody ends; some know no
@@ -68,7 +59,7 @@ impl Client {
         let scopes = push_scope(reference);
         let mut call = Call {
             method: Method::DELETE,
-            url: upload.0.clone(),
+            url: upload.location.clone(),
             headers: Vec::new(),
             scopes: &scopes,
             content: Content::None,
@@ -127,11 +118,11 @@ impl Client {
         size: u64,
         progress: &dyn Fn(u64),
     ) -> Result<Pushed> {
-        self.push(reference, open, digest, size, progress, false)
+        self.push(reference, open, digest, size, progress, None)
     }
 
     /// The same for a blob that the repository did not have when it was asked just now: it is asked again only
-    /// after a failure.
+    /// after a failure. `opened` is an upload for it; without one it opens one.
     pub fn push_missing_blob(
         &self,
         reference: &Reference,
@@ -139,8 +130,9 @@ impl Client {
         digest: &Digest,
         size: u64,
         progress: &dyn Fn(u64),
+        opened: Option<OpenUpload>,
     ) -> Result<Pushed> {
-        self.push(reference, open, digest, size, progress, true)
+        self.push(reference, open, digest, size, progress, Some(opened))
     }
 
     fn push(
@@ -150,12 +142,13 @@ impl Client {
         digest: &Digest,
         size: u64,
         progress: &dyn Fn(u64),
-        is_missing: bool,
+        missing: Option<Option<OpenUpload>>,
     ) -> Result<Pushed> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
         let mut upload = Upload::new(self, &session, reference, &scopes, *digest, size, open, progress);
-        upload.is_missing = is_missing;
+        upload.is_missing = missing.is_some();
+        upload.opened = missing.flatten();
         self.retry_transfer(size, || upload.attempt())
     }
 

@@ -25,7 +25,30 @@ pub enum Pushed {
 
 /// An upload that was opened and that nothing was sent to.
 #[derive(Clone, Debug)]
-pub struct OpenUpload(pub(super) Uri);
+pub struct OpenUpload {
+    pub(super) location: Uri,
+    /// The shortest chunk that the registry takes, if it says so.
+    pub(super) shortest: Option<u64>,
+}
+
+/// Opens an upload (distribution-spec, "POST then PUT").
+pub(super) fn open_upload(
+    session: &Session,
+    reference: &Reference,
+    scopes: &[Scope],
+) -> Result<OpenUpload, RequestError> {
+    let mut call = Call {
+        method: Method::POST,
+        url: uploads_url(session, reference)?,
+        headers: Vec::new(),
+        scopes,
+        content: Content::Bytes(b""),
+        redirects: Redirects::None,
+    };
+    let answer = session.write(&mut call)?;
+    let shortest = answer.header("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
+    Ok(OpenUpload { location: location(session, &answer)?, shortest })
+}
 
 pub(super) fn push_scope(reference: &Reference) -> [Scope; 1] {
     [Scope { repository: reference.repository().to_owned(), action: Action::Push }]

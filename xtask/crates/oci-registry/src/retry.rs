@@ -178,15 +178,32 @@ impl Policy {
     }
 }
 
+/// Why a request that may succeed later is not repeated.
+#[derive(Debug)]
+struct GaveUp(String);
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether an error is one of a request that was repeated in vain, and not a refusal.
+pub fn is_given_up(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<GaveUp>().is_some()
+}
+
 fn gave_up(error: anyhow::Error, reason: GiveUp, failed: u32, elapsed: Duration) -> anyhow::Error {
     let seconds = elapsed.as_secs_f32();
-    match reason {
-        GiveUp::Attempts if failed == 1 => error,
-        GiveUp::Attempts => error.context(format!("gave up after {failed} tries in {seconds:.1} s")),
-        GiveUp::Time => error.context(format!("gave up after {seconds:.1} s, {failed} tries")),
-        GiveUp::AskedToWait(asked) => error
-            .context(format!("the server asks to wait {} s, longer than is waited here", asked.as_secs())),
-    }
+    let why = match reason {
+        GiveUp::Attempts if failed == 1 => return error,
+        GiveUp::Attempts => format!("gave up after {failed} tries in {seconds:.1} s"),
+        GiveUp::Time => format!("gave up after {seconds:.1} s, {failed} tries"),
+        GiveUp::AskedToWait(asked) => {
+            format!("the server asks to wait {} s, longer than is waited here", asked.as_secs())
+        }
+    };
+    error.context(GaveUp(why))
 }
 
 fn fraction(of: Duration, random: u64) -> Duration {

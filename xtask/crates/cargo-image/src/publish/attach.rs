@@ -11,7 +11,7 @@ use serde_json::json;
 use cli_support::digest::Digest;
 use cli_support::threads::each;
 use oci_image::oci::{self, Annotations, Descriptor};
-use oci_registry::{Client, Pushed, PutReferrers, Reference};
+use oci_registry::{Client, OpenUpload, Pushed, PutReferrers, Reference};
 
 /// Whether documents are attached to the image.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn attach(
     subject: &Descriptor,
     artifacts: &[Artifact],
 ) -> Result<Vec<Digest>> {
-    each(&blobs(artifacts), |bytes| push(client, to, bytes, false))?;
+    each(&blobs(artifacts), |bytes| push(client, to, bytes, None))?;
     let manifests = manifests(subject, artifacts)?;
     client.put_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
 }
@@ -103,15 +103,19 @@ fn manifests(subject: &Descriptor, artifacts: &[Artifact]) -> Result<Vec<Vec<u8>
     artifacts.iter().map(|artifact| artifact.manifest(subject)).collect()
 }
 
-/// Pushes a blob from memory unless the repository has it. With `is_missing` the repository was just asked, and does
-/// not have it.
-pub fn push(client: &Client, to: &Reference, bytes: &[u8], is_missing: bool) -> Result<Pushed> {
+/// Pushes a blob from memory unless the repository has it. With `missing` the repository was just asked, and does not
+/// have it; inside is an upload for it, if one is open.
+pub fn push(
+    client: &Client,
+    to: &Reference,
+    bytes: &[u8],
+    missing: Option<Option<OpenUpload>>,
+) -> Result<Pushed> {
     let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
     let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
-    if is_missing {
-        client.push_missing_blob(to, &mut open, &digest, size, &|_| ())
-    } else {
-        client.push_blob(to, &mut open, &digest, size, &|_| ())
+    match missing {
+        Some(opened) => client.push_missing_blob(to, &mut open, &digest, size, &|_| (), opened),
+        None => client.push_blob(to, &mut open, &digest, size, &|_| ()),
     }
 }
 

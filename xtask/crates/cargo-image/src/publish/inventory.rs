@@ -10,8 +10,9 @@ use super::tag_update;
 use super::work::PublishWork;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
-use cli_support::threads::{at_once, joined};
+use cli_support::threads::at_once;
 use oci_registry::OpenUpload;
+use oci_registry::retry::is_given_up;
 use rust_workspace::tags::Motion;
 
 /// What a repository has of an image.
@@ -62,23 +63,24 @@ enum Found {
 }
 
 impl PublishWork {
-    /// Opens an upload to prove the right to push, and takes the inventory at the same time.
-    pub(super) fn take_inventory(&self) -> Result<(OpenUpload, Inventory)> {
+    /// Takes the inventory. Where it is refused, opens an upload first: that explains a missing right better, and a
+    /// registry that refuses what is not there is understood once it has taken a write.
+    pub(super) fn take_inventory(&self) -> Result<(Option<OpenUpload>, Inventory)> {
         let (client, to) = (&self.client, &self.setup.to);
-        std::thread::scope(|scope| {
-            let inventory = scope.spawn(|| self.inventory());
-            // Where both fail, this says more.
-            let opened = client.open_upload(to)?;
-            // A registry that refuses what is not there is understood once it has taken a write.
-            let again = |error| if is_gate(&error) { Err(error) } else { self.inventory() };
-            match joined(inventory).or_else(again) {
-                Ok(inventory) => Ok((opened, inventory)),
-                Err(error) => {
-                    client.cancel_upload(to, &opened);
-                    Err(error)
+        match self.inventory() {
+            Ok(inventory) => Ok((None, inventory)),
+            Err(error) if is_gate(&error) || is_given_up(&error) => Err(error),
+            Err(_) => {
+                let opened = client.open_upload(to)?;
+                match self.inventory() {
+                    Ok(inventory) => Ok((Some(opened), inventory)),
+                    Err(error) => {
+                        client.cancel_upload(to, &opened);
+                        Err(error)
+                    }
                 }
             }
-        })
+        }
     }
 
     fn inventory(&self) -> Result<Inventory> {
@@ -106,6 +108,22 @@ impl PublishWork {
         }
         inventory.list = complete(inventory.list, &inventory.tags);
         Ok(inventory)
+    }
+
+    /// Opens an upload for each blob that is lacking, of the image or of its documents, which proves the right to push
+    /// before anything is sent; only one where blobs may be mounted, or where none is lacking and something else is.
+    pub(super) fn open_uploads(&mut self) -> Result<()> {
+        let (client, to) = (&self.client, &self.setup.to);
+        let lacking: Vec<_> = self.all_blobs().filter(|one| !self.inventory.blobs.contains(one)).collect();
+        if lacking.is_empty() || self.setup.from.is_some() {
+            if self.opened.is_none() && !self.is_there()? {
+                self.opened = Some(client.open_upload(to)?);
+            }
+            return Ok(());
+        }
+        let opened = at_once(&lacking, |digest| Ok((*digest, client.open_upload(to)?)))?;
+        self.uploads = opened.into_iter().collect();
+        Ok(())
     }
 
     /// Whether the inventory has all that is to be published, so that nothing is put and nothing is to be read again.

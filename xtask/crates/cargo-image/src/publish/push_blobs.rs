@@ -1,6 +1,6 @@
 //! Pushes blobs in parallel; skips those that the repository has, and mounts those of another repository.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write as _};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use cli_support::error::Fault;
 use cli_support::threads::at_once;
 use cli_support::ui::Progress;
 use oci_image::oci::Descriptor;
-use oci_registry::{Client, Pushed, Reference};
+use oci_registry::{Client, OpenUpload, Pushed, Reference};
 use rust_workspace::settings::Bytes;
 
 /// Counts of blobs.
@@ -51,17 +51,26 @@ enum Item<'a> {
     Document(&'a [u8]),
 }
 
-/// Pushes every blob, of the image and of documents, that the repository `to` does not have; `there` are those that it
-/// has. `from` is a repository of the same registry that may have some of the others.
+/// What is known of the repository's blobs.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Those that it has.
+    pub there: &'a BTreeSet<Digest>,
+    /// Uploads that are open for others.
+    pub opened: &'a BTreeMap<Digest, OpenUpload>,
+}
+
+/// Pushes every blob, of the image and of documents, that the repository `to` does not have. `from` is a repository of the same registry that may have some of the others.
 pub fn send(
     client: &Client,
     to: &Reference,
     from: Option<&Reference>,
     parcel: &ImageBundle,
     documents: &[&[u8]],
-    there: &BTreeSet<Digest>,
+    known: Known<'_>,
     progress: &Progress,
 ) -> Result<Sent> {
+    let Known { there, opened } = known;
     let total = parcel.bytes();
     let moved = AtomicU64::new(0);
     let items = parcel.blobs.iter().map(Item::Blob);
@@ -76,11 +85,15 @@ pub fn send(
                 let all = moved.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
                 progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
             };
-            Ok((blob.size, send_one(client, to, from, parcel, blob, &note)?))
+            Ok((blob.size, send_one(client, to, from, parcel, blob, opened.get(&blob.digest), &note)?))
         }
         Item::Document(bytes) => {
-            let is_there = there.contains(&Digest::of(bytes));
-            let pushed = if is_there { Pushed::Present } else { push(client, to, bytes, true)? };
+            let digest = Digest::of(bytes);
+            let pushed = if there.contains(&digest) {
+                Pushed::Present
+            } else {
+                push(client, to, bytes, Some(opened.get(&digest).cloned()))?
+            };
             Ok((bytes.len() as u64, Some(pushed)))
         }
     })?;
@@ -99,6 +112,7 @@ fn send_one(
     from: Option<&Reference>,
     parcel: &ImageBundle,
     blob: &Descriptor,
+    opened: Option<&OpenUpload>,
     note: &dyn Fn(u64),
 ) -> Result<Option<Pushed>> {
     if let Some(from) = from
@@ -112,7 +126,8 @@ fn send_one(
         let file = BufReader::with_capacity(1 << 18, File::open(&path)?);
         Ok(Box::new(Verified::new(file, blob, &changed)))
     };
-    client.push_missing_blob(to, &mut open, &blob.digest, blob.size, note).map(Some).map_err(|error| {
+    let pushed = client.push_missing_blob(to, &mut open, &blob.digest, blob.size, note, opened.cloned());
+    pushed.map(Some).map_err(|error| {
         if !changed.load(Ordering::Relaxed) {
             return error;
         }

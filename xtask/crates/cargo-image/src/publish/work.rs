@@ -1,5 +1,6 @@
 //! The steps of publishing. Tags are written after everything that they lead to.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -11,7 +12,7 @@ use super::documents;
 use super::image_bundle::ImageBundle;
 use super::inventory::{Inventory, Proof};
 use super::provenance::Parameters;
-use super::push_blobs::{self, Sent};
+use super::push_blobs::{self, Known, Sent};
 use super::report::{Attached, TagRow};
 use super::sbom::Sbom;
 use super::scan::{self, Scan};
@@ -33,7 +34,7 @@ use rust_workspace::tags::{Motion, Tag};
 pub enum PublishStep {
     /// Checks the result of the scan.
     Gate,
-    /// Checks the permission to push, and whether the version is free.
+    /// Looks what the registry has, whether the version is free, and whether we may push.
     Rights,
     /// Pushes the blobs that the repository lacks.
     Blobs,
@@ -112,8 +113,10 @@ pub struct PublishWork {
     pub artifacts: Vec<Artifact>,
     /// What the repository has before anything is put.
     pub inventory: Inventory,
-    /// An upload that proved the right to push, and is to be given up.
+    /// An upload that only proved the right to push, and is to be given up.
     pub opened: Option<OpenUpload>,
+    /// Uploads for blobs that are lacking.
+    pub uploads: BTreeMap<Digest, OpenUpload>,
     /// What was sent.
     pub sent: Sent,
     /// How far the documents are attached.
@@ -148,6 +151,7 @@ impl PublishWork {
             artifacts,
             inventory: Inventory::default(),
             opened: None,
+            uploads: BTreeMap::new(),
             sent: Sent::default(),
             attachment: Attachment::Listed,
             is_kept: false,
@@ -165,8 +169,8 @@ impl PublishWork {
     }
 
     fn rights(&mut self) -> Result<String> {
-        let (opened, inventory) = self.take_inventory()?;
-        (self.opened, self.inventory) = (Some(opened), inventory);
+        (self.opened, self.inventory) = self.take_inventory()?;
+        self.open_uploads()?;
         let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
         let unknown: Vec<_> = self.setup.tags.iter().filter(|tag| self.is_unknown(tag)).collect();
         at_once(&unknown, |tag| tag_guard::check_unknown(client, to, tag, &digest))?;
@@ -179,7 +183,8 @@ impl PublishWork {
         } else {
             ""
         };
-        Ok(format!("may push, with {source}{state}"))
+        let may = if self.is_there()? { "the registry has all of it" } else { "may push" };
+        Ok(format!("{may}, with {source}{state}"))
     }
 
     fn blobs(&mut self, progress: &Progress) -> Result<String> {
@@ -196,7 +201,9 @@ impl PublishWork {
             if let Some(upload) = &opened {
                 scope.spawn(|| client.cancel_upload(to, upload));
             }
-            push_blobs::send(client, to, self.setup.from.as_ref(), &self.parcel, &documents, there, progress)
+            let from = self.setup.from.as_ref();
+            let known = Known { there, opened: &self.uploads };
+            push_blobs::send(client, to, from, &self.parcel, &documents, known, progress)
         })?;
         Ok(format!("{} of {} sent", Bytes(self.sent.bytes_new), Bytes(self.sent.bytes)))
     }

@@ -5,4 +5,4 @@ mod documents;
 mod integrity;
 mod provenance;
 
-pub use checks::{Demands, State, verify};
+pub use checks::{Check, Demands, State, verify};

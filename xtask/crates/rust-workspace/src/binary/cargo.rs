@@ -54,8 +54,18 @@ impl Build {
 
     /// The command for these targets.
     pub fn command(&self, targets: &[Target], toolchain: &Toolchain) -> Cmd {
+        self.call("build", targets, toolchain)
+    }
+
+    /// The command that links the binary of a target again, with its symbols. Only the binary differs from that of
+    /// [`Self::command`]: its dependencies are not built again. The next build puts the stripped one back.
+    pub fn with_symbols(&self, target: &Target, toolchain: &Toolchain) -> Cmd {
+        self.call("rustc", std::slice::from_ref(target), toolchain).args(["--", "-Cstrip=none"])
+    }
+
+    fn call(&self, verb: &str, targets: &[Target], toolchain: &Toolchain) -> Cmd {
         let mut cmd = cargo()
-            .arg("build")
+            .arg(verb)
             .args(self.selection.profile_arguments())
             .arg("--locked")
             .args(self.selection.package_arguments(&self.root))

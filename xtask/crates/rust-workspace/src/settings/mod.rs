@@ -8,6 +8,8 @@ mod environments;
 mod exceptions;
 mod publish;
 mod reader;
+#[cfg(test)]
+mod reference;
 mod regex;
 mod scan;
 mod sections;

@@ -70,6 +70,12 @@ pub(super) fn read<T: FromToml>(path: &Path, text: &str) -> Result<T, Faults> {
     })
 }
 
+#[cfg(test)]
+std::thread_local! {
+    /// The keys of each table that was read, for the test of the reference.
+    pub(super) static SEEN: std::cell::RefCell<Vec<Vec<&'static str>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
 /// A table from which keys are taken. The keys that remain at the end are unknown.
 pub(super) struct Table<'t> {
     entries: DeTable<'t>,
@@ -161,6 +167,8 @@ impl<'t> Table<'t> {
 
     /// All errors, including unknown keys.
     pub(super) fn finish(mut self) -> Result<(), Vec<Mistake>> {
+        #[cfg(test)]
+        SEEN.with(|seen| seen.borrow_mut().push(self.known.clone()));
         for key in self.entries.keys() {
             let what = format!("unknown key '{}'", key.get_ref());
             let hint = did_you_mean(key.get_ref(), &self.known);

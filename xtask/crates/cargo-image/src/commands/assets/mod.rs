@@ -113,8 +113,8 @@ impl Flags {
             });
             ui::print(&format!("{report:#}\n"));
         } else {
-            let release = work.release.iter().map(|url| format!("{url}\n")).collect::<String>();
-            ui::print(&format!("\n{}\n{}\n{release}", table(&work), output.display()));
+            ui::print(&format!("\n{}\n{}\n", table(&work), output.display()));
+            work.release.iter().for_each(|url| ui::print(&format!("{url}\n")));
         }
         ui::write_outputs(&format!("### Files of the release\n\n{}\n", table(&work).markdown()), &[])
     }

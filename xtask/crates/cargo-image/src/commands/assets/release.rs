@@ -138,9 +138,9 @@ fn find_or_create(github: &GithubRepository, draft: &Draft) -> Result<Value> {
 
 /// The media type of a file by its name.
 fn kind(name: &str) -> &'static str {
-    match name {
-        name if name.ends_with(".tar.gz") => "application/gzip",
-        name if name.ends_with(".json") => "application/json",
+    match name.rsplit('.').next() {
+        Some("gz") => "application/gzip",
+        Some("json") => "application/json",
         _ => "text/plain",
     }
 }

@@ -71,6 +71,14 @@ fn sequential<T: Ord + Copy>(mut spans: Vec<(T, T)>) -> usize {
 
 /// Passes on the requests of one connection.
 fn serve(client: &TcpStream, registry: &str, delay: Duration, seen: &Mutex<Vec<Span>>) -> io::Result<()> {
+    // Answered at once, as a registry without TLS does it: crane tries TLS first, and waits 0.3 s for an answer.
+    if is_tls(client)? {
+        let mut client = client;
+        if client.read(&mut [0; 4096])? == 0 {
+            return Ok(());
+        }
+        return client_write(client, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    }
     let registry = TcpStream::connect(registry)?;
     for stream in [client, &registry] {
         stream.set_nodelay(true)?;
@@ -104,6 +112,13 @@ fn serve(client: &TcpStream, registry: &str, delay: Duration, seen: &Mutex<Vec<S
             return client.shutdown(Shutdown::Both);
         }
     }
+}
+
+/// Whether a connection begins with a TLS handshake (RFC 8446, section 5.1).
+fn is_tls(client: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    client.peek(&mut first)?;
+    Ok(first == [22])
 }
 
 fn client_write(mut client: &TcpStream, text: &str) -> io::Result<()> {

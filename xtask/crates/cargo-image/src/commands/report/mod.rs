@@ -1,53 +1,80 @@
 //! `cargo xtask report`: what is in the image, as a page, as JSON and as Markdown.
 
+mod changes;
 mod data;
+mod github_runs;
 pub mod history;
 mod page;
+mod published;
 mod read;
 mod symbols;
+mod targets;
 mod treemap;
+mod work;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use serde_json::Value;
+use oci_registry::GithubRepository;
 
-use self::data::{Changes, PlatformSizes, Report, ScanSummary};
+use self::published::Question;
+use self::work::{Against, ReportStep, ReportWork};
 use super::scan::image_source;
+use super::target::Target;
+use super::verify::TrustFlags;
+use crate::environments::Places;
 use crate::image::inputs::layout_dir;
+use crate::publish::Sigstore;
 use cli_support::error::Fault;
-use cli_support::plan::{Action, Plan};
+use cli_support::plan::Plan;
 use cli_support::process::{Cmd, find};
-use cli_support::ui::{self, Progress, Ui};
-use image_scan::engines::builtin::licence::{self, Licences};
+use cli_support::ui::{self, Ui};
+use image_scan::engines::builtin::licence;
 use image_scan::image::platforms::{self, Wanted};
-use image_scan::image::source::{ImageSource, Pulled};
-use rust_workspace::binary::{Build, Package, Target, Toolchain, choose, follow_cargo};
+use image_scan::image::source::ImageSource;
+use oci_image::layout::Layout;
+use oci_image::platform::Platform;
+use rust_workspace::binary::{Build, Package, Toolchain, choose};
 use rust_workspace::git::GitSource;
-use rust_workspace::settings::{Budgets, Workspace};
+use rust_workspace::settings::Workspace;
 use rust_workspace::tags::run_tag;
+use rust_workspace::version::version_tag;
 
-/// Show what is in the image: sizes, crates, targets, and the builds on this machine
+/// The value of `--against` for the last version tag.
+const RELEASED: &str = "released";
+
+/// Show what is in the image: sizes, crates, targets, and the history of builds
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Writes index.html, report.json and report.md. The page needs no network.
+Writes index.html, report.json and report.md. The page needs no network. With GITHUB_REPOSITORY and GITHUB_TOKEN the
+history of builds also has the last runs of the repository's workflows.
 
 Examples:
   cargo xtask report --open
   cargo xtask report --symbols                         also the size of each crate in the binary
-  cargo xtask report --against ghcr.io/o/app:1.2.3     also what changed since that image")]
+  cargo xtask report --against                         also what changed since the last version tag
+  cargo xtask report --symbols --against old.json      also which crate grew since that report
+  cargo xtask report --published                       also signatures, provenance and environments")]
 pub struct Flags {
     /// A layout's folder (DIR or DIR@sha256:…), an archive, or a reference [default: target/image]
     #[arg(long, value_name = "DIR|TAR|REF")]
     image: Option<String>,
-    /// Compare with this image
-    #[arg(long, value_name = "DIR|TAR|REF")]
+    /// Compare with this image, or with a report.json of an earlier run, which may have the size of each crate; without a
+    /// value with the image of the last version tag in the repository of the settings
+    #[arg(long, value_name = "DIR|TAR|REF|JSON", num_args = 0..=1, default_missing_value = RELEASED)]
     against: Option<String>,
     /// Build the binary again with symbols, and show the size of each crate in it
     #[arg(long)]
     symbols: bool,
+    /// Ask the repository for the signatures, the provenance and the environments of this image
+    #[arg(long)]
+    published: bool,
+    /// The repository [default: that of xtask/image.toml]
+    #[arg(long, value_name = "NAME", requires = "published")]
+    repository: Option<String>,
+    #[command(flatten)]
+    trust: TrustFlags,
     /// The folder for the report [default: target/report]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -62,26 +89,6 @@ pub struct Flags {
     json: bool,
 }
 
-#[derive(Debug)]
-enum ReportStep {
-    Read(ImageSource),
-    Against(String, ImageSource),
-    /// The command builds with symbols.
-    Symbols(Build, Vec<Target>, Cmd),
-    Write(PathBuf),
-    Open(Cmd),
-}
-
-/// The state between the steps.
-#[derive(Debug)]
-struct ReportWork {
-    target_dir: PathBuf,
-    licences: Licences,
-    budgets: Budgets,
-    read: Option<Report>,
-    against: Option<(String, Vec<PlatformSizes>)>,
-}
-
 impl Flags {
     /// Prints the plan, or runs it.
     pub fn run(self) -> Result<()> {
@@ -93,13 +100,8 @@ impl Flags {
             plan.print(self.json);
             return Ok(());
         }
-        let mut work = ReportWork {
-            licences: licence::of_workspace(&workspace.root)?,
-            budgets: workspace.settings.budgets,
-            target_dir,
-            read: None,
-            against: None,
-        };
+        let licences = licence::of_workspace(&workspace.root)?;
+        let mut work = ReportWork::new(target_dir, licences, workspace.settings.budgets);
         plan.run(&mut work, Ui::detect())?;
         let report = work.read.context("no image was read")?;
         let output = self.output(&package);
@@ -119,21 +121,40 @@ impl Flags {
         let mut plan = Plan::new("report");
         let source = image_source(self.image.as_deref(), &layout_dir(&package.target_dir))?;
         let image = self.image.as_deref().unwrap_or("target/image");
+        let platforms = in_layout(&source).unwrap_or_else(|| workspace.settings.platforms.clone());
         plan.step("read", "read the layers and lists of crates", [image], ReportStep::Read(source));
+        let git = || GitSource::read(&workspace.root, run_tag().as_deref(), &workspace.settings.tag_prefix);
         if let Some(against) = &self.against {
-            let step = ReportStep::Against(against.clone(), ImageSource::parse(against)?);
+            let against = if against == RELEASED { released(workspace, &git()?)? } else { against.clone() };
+            let step = ReportStep::Against(against.clone(), Against::parse(&against)?);
             plan.step("against", "read the image to compare with", [against], step);
         }
         if self.symbols {
-            let source =
-                GitSource::read(&workspace.root, run_tag().as_deref(), &workspace.settings.tag_prefix)?;
-            let target_dir = package.target_dir.join("xtask").join("symbols");
-            let build = Build { target_dir, ..Build::of(package, &source) };
+            let source = git()?;
+            let build = Build::of(package, &source);
             let toolchain = Toolchain::read()?;
-            let targets = choose(&workspace.settings.platforms, &toolchain)?;
-            let command = build.command(&targets, &toolchain).env("CARGO_PROFILE_RELEASE_STRIP", "none");
-            let reason = "build again with symbols; each symbol's name begins with its crate";
-            plan.step("symbols", reason, ["source"], ReportStep::Symbols(build, targets, command));
+            for target in choose(&platforms, &toolchain)? {
+                let command = build.with_symbols(&target, &toolchain);
+                let reason = format!("link the {} binary again with its symbols", target.platform);
+                let step = ReportStep::Symbols(target.platform, build.output(&target), command);
+                plan.step("symbols", reason, ["source"], step);
+            }
+        }
+        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if get("GITHUB_REPOSITORY").is_some() && get("GITHUB_TOKEN").is_some() {
+            let github = GithubRepository::of_environment(get)?;
+            let reason = format!("read the last runs of workflows in {}", github.name());
+            plan.step("github", reason, ["GITHUB_REPOSITORY"], ReportStep::Github(github));
+        }
+        if self.published {
+            let target = Target { repository: self.repository.clone(), ..Target::default() };
+            let repository = target.repository(workspace.settings.repository.as_deref())?;
+            let places = Places::of(workspace, &repository)?;
+            let sigstore = Sigstore::of(&workspace.settings.sign, &workspace.root, get)?;
+            let reason = format!("checks of the image in {}, and the environments", repository.name());
+            let name = repository.name();
+            let question = Question { repository, places, trust: self.trust.trust(&sigstore)? };
+            plan.step("published", reason, [name], ReportStep::Published(question));
         }
         let output = self.output(package);
         let reason = format!("write index.html, report.json and report.md to {}", output.display());
@@ -151,120 +172,21 @@ impl Flags {
     }
 }
 
-impl Action for ReportStep {
-    type State = ReportWork;
-
-    fn command(&self) -> Option<&Cmd> {
-        match self {
-            Self::Symbols(_, _, command) | Self::Open(command) => Some(command),
-            Self::Read(_) | Self::Against(..) | Self::Write(_) => None,
-        }
-    }
-
-    fn run(&self, work: &mut ReportWork, progress: &Progress) -> Result<String> {
-        match self {
-            Self::Read(source) => {
-                let report = work.report(source, progress)?;
-                let outcome = report.digest.to_string();
-                work.read = Some(report);
-                Ok(outcome)
-            }
-            Self::Against(name, source) => {
-                let (_, images) = work.read(source, "against", progress)?;
-                let platforms = images.into_iter().map(|(sizes, _)| sizes).collect::<Vec<_>>();
-                let outcome = format!("{} platforms", platforms.len());
-                work.against = Some((name.clone(), platforms));
-                Ok(outcome)
-            }
-            Self::Symbols(build, targets, command) => {
-                follow_cargo(command, progress)?;
-                let report = work.read.as_mut().context("no image was read")?;
-                for target in targets {
-                    let path = build.output(target);
-                    let at = || path.display().to_string();
-                    let sizes = symbols::sizes(&fs::read(&path).with_context(at)?).with_context(at)?;
-                    let platform = target.platform.to_string();
-                    let of = report.platforms.iter_mut().find(|sizes| sizes.platform == platform);
-                    if let Some(of) = of {
-                        of.code = Some(sizes);
-                    }
-                }
-                Ok(format!("{} binaries", targets.len()))
-            }
-            Self::Write(output) => work.write(output),
-            Self::Open(command) => command.read().map(|_| String::new()),
-        }
-    }
+/// The platforms of the image, where it is in a layout on this disk.
+fn in_layout(source: &ImageSource) -> Option<Vec<Platform>> {
+    let ImageSource::Layout(dir, only) = source else { return None };
+    let found = platforms::find(&Layout::open(dir).ok()?, *only, Wanted::default()).ok()?;
+    let has = |platform: &Platform| found.images.iter().any(|image| image.platform.is(*platform));
+    Some(Platform::ALL.into_iter().filter(has).collect())
 }
 
-impl ReportWork {
-    /// Reads an image: its digest, and each platform with its configuration.
-    fn read(
-        &self,
-        source: &ImageSource,
-        name: &str,
-        progress: &Progress,
-    ) -> Result<(cli_support::digest::Digest, Vec<(PlatformSizes, Value)>)> {
-        let copy = self.target_dir.join("xtask").join(format!("report-{name}"));
-        let Pulled { layout, only, .. } =
-            source.pull(&copy, Wanted::default(), &|text| progress.detail(text))?;
-        let found = platforms::find(&layout, only, Wanted::default())?;
-        let digest = match (only, &layout.index()?.manifests[..]) {
-            (Some(digest), _) => digest,
-            (None, [entry]) => entry.digest,
-            (None, _) => {
-                return Err(Fault::gate("the layout has several images")
-                    .at(layout.dir().display())
-                    .hint("name one of them: --image DIR@sha256:…")
-                    .into());
-            }
-        };
-        let sizes = |image| Ok((read::platform(&layout, image, &self.licences)?, image.config.clone()));
-        Ok((digest, found.images.iter().map(sizes).collect::<Result<_>>()?))
-    }
-
-    fn report(&self, source: &ImageSource, progress: &Progress) -> Result<Report> {
-        let (digest, images) = self.read(source, "image", progress)?;
-        let label = |key: &str| {
-            let path = format!("/config/Labels/org.opencontainers.image.{key}");
-            let mut configs = images.iter().map(|(_, config)| config);
-            configs.find_map(|config| config.pointer(&path)?.as_str()).map(str::to_owned)
-        };
-        let scan = fs::read(self.target_dir.join("xtask").join("scan.json")).ok();
-        let scan = scan.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let scan = scan.and_then(|scan| ScanSummary::of(&scan, digest));
-        let (title, version, revision) = (label("title"), label("version"), label("revision"));
-        let platforms: Vec<_> = images.into_iter().map(|(sizes, _)| sizes).collect();
-        let history = history::read(&self.target_dir);
-        Ok(Report {
-            schema: "xtask.report/1",
-            command: "report",
-            title: title.unwrap_or_else(|| format!("image {}", digest.short())),
-            version,
-            revision,
-            digest,
-            targets: data::targets(&platforms, self.budgets, &history, scan.as_ref()),
-            platforms,
-            scan,
-            changes: None,
-            history,
-        })
-    }
-
-    fn write(&mut self, output: &Path) -> Result<String> {
-        let report = self.read.as_mut().context("no image was read")?;
-        if let Some((name, old)) = &self.against {
-            report.changes = Some(Changes::between(name, old, &report.platforms));
-        }
-        fs::create_dir_all(output).with_context(|| output.display().to_string())?;
-        for (name, text) in [
-            ("index.html", page::html(report)?),
-            ("report.json", format!("{:#}\n", serde_json::to_value(&*report)?)),
-            ("report.md", page::markdown(report)),
-        ] {
-            let path = output.join(name);
-            fs::write(&path, text).with_context(|| path.display().to_string())?;
-        }
-        Ok(output.join("index.html").display().to_string())
-    }
+/// The image of the last version tag in the repository of the settings.
+fn released(workspace: &Workspace, source: &GitSource) -> Result<String> {
+    let Some((version, _)) = &source.nearest else {
+        return Err(Fault::usage("--against: no version tag leads to this commit")
+            .hint("name the image: --against REF")
+            .into());
+    };
+    let repository = Target::default().repository(workspace.settings.repository.as_deref())?;
+    Ok(repository.with_tag(&version_tag(version))?.to_string())
 }

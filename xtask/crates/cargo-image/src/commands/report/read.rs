@@ -25,6 +25,7 @@ pub fn platform(layout: &Layout, image: &Image, licences: &Licences) -> Result<P
         layers.push(LayerSizes { digest: descriptor.digest, compressed_bytes: descriptor.size, files });
     }
     let inventory = inventory::read(layout, image)?;
+    let program = inventory.audited().next().map(|(program, _)| program.path.clone());
     let mut crates = Vec::new();
     for (_, audit) in inventory.audited() {
         let paths = audit.paths();
@@ -46,6 +47,7 @@ pub fn platform(layout: &Layout, image: &Image, licences: &Licences) -> Result<P
         compressed_bytes: image.layers.iter().map(|layer| layer.size).sum(),
         unpacked_bytes: layers.iter().flat_map(|layer| &layer.files).map(|file| file.bytes).sum(),
         layers,
+        program,
         crates,
         code: None,
     })

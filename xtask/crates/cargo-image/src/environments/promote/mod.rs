@@ -1,6 +1,7 @@
 //! The steps of a promotion: the same manifest bytes under the environment's tag.
 
 mod demands;
+mod overlay;
 mod tag;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use cli_support::plan::Action;
 use cli_support::time::{now, rfc3339};
 use cli_support::ui::Progress;
 use oci_registry::{Client, Reference};
+pub use overlay::Overlay;
 use rust_workspace::settings::Bytes;
 
 /// One step.
@@ -33,6 +35,8 @@ pub enum PromoteStep {
     Tag,
     /// Attaches the record to the image.
     Record,
+    /// Writes the digest into the overlay.
+    Overlay,
 }
 
 /// The inputs of a promotion.
@@ -46,6 +50,8 @@ pub struct PromoteSetup {
     pub from: Option<Place>,
     /// The environment that the image must have been in.
     pub after: Option<Place>,
+    /// The overlay that gets the digest.
+    pub overlay: Option<Overlay>,
     /// What is required of the image.
     pub demands: Demands,
     /// The user.
@@ -134,6 +140,14 @@ impl PromoteWork {
         Ok(format!("{} referrers; {} sent", copy.referrers, Bytes(copy.sent)))
     }
 
+    fn overlay(&self) -> Result<String> {
+        let digest = self.digest()?;
+        self.setup
+            .overlay
+            .as_ref()
+            .map_or_else(|| Ok("no overlay".to_owned()), |overlay| overlay.write(digest))
+    }
+
     /// The record of this promotion, at this time.
     fn record_of(&self, digest: Digest) -> Record {
         let setup = &self.setup;
@@ -204,6 +218,7 @@ impl Action for PromoteStep {
             Self::Verify => work.verify(&work.setup.to.at),
             Self::Tag => work.tag(),
             Self::Record => work.record(),
+            Self::Overlay => work.overlay(),
         }
     }
 }
