@@ -1,8 +1,7 @@
 //! Puts other settings in force while the gateway runs.
 //!
 //! One thread reads, checks and compiles settings, so that no worker waits for it, and frees snapshots
-//! that no worker uses any more. It has the priority of the workers: with a lower one it would hold the lock of the
-//! allocator for long where the machine is busy, and the workers would wait for it. It also looks at the files, see `watch`.
+//! that no worker uses any more. It also looks at the files, see `watch`.
 
 mod load;
 mod probes;

@@ -223,6 +223,9 @@ fn a_job_signs_at_a_private_sigstore_and_nobody_else_counts() {
     Ran::of(&mut publish).code(1);
 }
 
+/// A change of a bundle, and whether the signature counts after it.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Value), bool);
+
 #[test]
 fn a_signature_that_was_changed_does_not_count() {
     let Some(stage) = Stage::new() else { return };
@@ -245,7 +248,7 @@ fn a_signature_that_was_changed_does_not_count() {
     let (others_payload, others_entry, others_time) =
         (swap("/dsseEnvelope/payload"), swap(entries), swap(times));
     let others_certificate = swap("/verificationMaterial/certificate");
-    let changes: [(&str, &dyn Fn(&mut Value), bool); 8] = [
+    let changes: [Change<'_>; 8] = [
         ("nothing", &|_| (), true),
         ("another's payload", &others_payload, false),
         ("another's certificate", &others_certificate, false),
@@ -274,14 +277,14 @@ fn a_signature_that_was_changed_does_not_count() {
             ["verify", "--json", &image, "--identity", RELEASE, "--issuer", &issuer, "--allow-unscanned"];
         let ran = stage.workshop.run(&args);
         let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
-        let state =
+        let signature =
             report["checks"].as_array().into_iter().flatten().find(|check| check["name"] == "signature");
-        let state = state.map(|check| (check["state"].clone(), check["detail"].clone()));
+        let signature = signature.map(|check| (check["state"].clone(), check["detail"].clone()));
         let expected = if counts { "ok" } else { "failed" };
         assert_eq!(
-            state.as_ref().map(|(state, _)| state == expected),
+            signature.as_ref().map(|(found, _)| found == expected),
             Some(true),
-            "{what}: {state:?} {}",
+            "{what}: {signature:?} {}",
             ran.stderr
         );
     }
