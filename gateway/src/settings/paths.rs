@@ -5,7 +5,7 @@ use super::reader::{Either, Reader};
 use super::record::Otherwise;
 use super::report::{Placed, Report};
 use super::templates::{self, Scope};
-use super::{MAX_PARAMETERS, PathMatch, PathRewrite, Segment};
+use super::{MAX_PARAMETERS, PathMatch, PathRewrite, Segment, is_parameter};
 use crate::http::path::{DoubleSlash, Path, Policy, Semicolon, Separator};
 use crate::json::Json;
 
@@ -213,7 +213,7 @@ fn segment(part: &str) -> Result<Segment, String> {
         return Ok(Segment::Literal(part.to_owned()));
     };
     let bare = name.strip_prefix('*').unwrap_or(name);
-    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+    if !is_parameter(bare) {
         return Err(format!(
             "'{shown}' is not a parameter; write '{{id}}' or '{{*rest}}' with letters, digits and '_'"
         ));

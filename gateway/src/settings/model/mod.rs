@@ -31,7 +31,7 @@ pub use route::{
     Action, Condition, Forward, HeaderEdits, HostRewrite, MAX_PARAMETERS, Mirror, PathMatch, PathRewrite,
     Redirect, Respond, Route, Segment, Share, Test,
 };
-pub use template::{Part, Template, TemplateError, Variable};
+pub use template::{Part, Template, TemplateError, Variable, is_parameter};
 pub use traces::Traces;
 pub use upstream::{
     Balance, Circuit, Endpoint, HashKey, Outlier, Probe, Retries, Scheme, Upstream, UpstreamTls,

@@ -142,12 +142,17 @@ impl Template {
     }
 }
 
+/// Whether a parameter of a path can have this name.
+pub fn is_parameter(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn variable(name: &str) -> Result<Variable, String> {
     if let Some((_, variable)) = VARIABLES.iter().find(|(known, _)| *known == name) {
         return Ok(variable.clone());
     }
     match name.split_once('.') {
-        Some(("param", name)) if !name.is_empty() => return Ok(Variable::Parameter(name.to_owned())),
+        Some(("param", name)) if is_parameter(name) => return Ok(Variable::Parameter(name.to_owned())),
         Some(("header", name)) if crate::http::token::is_token(name.as_bytes()) => {
             return Ok(Variable::Header(name.to_ascii_lowercase()));
         }
@@ -200,6 +205,7 @@ mod tests {
             ("éé{hots}", 2, "did you mean 'host'?"),
             ("{}", 0, "there is no variable ''"),
             ("{param.}", 0, "there is no variable 'param.'"),
+            ("{param.a\0}", 0, "there is no variable 'param.a\\0'"),
             ("{header.a b}", 0, "there is no variable 'header.a b'"),
             ("{a{b}", 0, "there is no variable 'a{b'"),
         ];
