@@ -128,8 +128,8 @@ fn reloads_lose_nothing() {
 
 #[test]
 fn the_benchmark_runs() {
-    let tools = ["nginx", "haproxy", "wrk", "h2load", "valgrind"];
+    let tools = ["nginx", "haproxy", "wrk", "h2load", "valgrind", "redis-server"];
     if have("bench-gateway", tools.iter().all(|tool| exists(tool)), &format!("needs {tools:?}")) {
-        lab(&["bench", "--quick", "--only", "http1,idle,instructions"]);
+        lab(&["bench", "--quick", "--only", "http1,idle,instructions,policies,shared-limit"]);
     }
 }

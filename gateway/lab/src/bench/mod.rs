@@ -29,7 +29,7 @@ Examples:
   gateway-lab bench --quick --only http1,instructions
   gateway-lab bench --gateway target/…/gateway --baseline OLD --json
 
-Needs nginx, haproxy, wrk, h2load (Debian: nghttp2-client) and valgrind. docs/benchmarks.md has the method.")]
+Needs nginx, haproxy, wrk, h2load (Debian: nghttp2-client), valgrind and redis-server. docs/benchmarks.md has the method.")]
 pub struct Flags {
     /// The gateway's program [default: compiled as for the image]
     #[arg(long, value_name = "BINARY")]
@@ -57,13 +57,13 @@ pub struct Flags {
 impl Flags {
     /// Measures and tells; 0, also where a goal is missed.
     pub fn run(self) -> Result<u8> {
-        let missing: Vec<&str> = ["nginx", "haproxy", "wrk", "h2load", "valgrind"]
+        let missing: Vec<&str> = ["nginx", "haproxy", "wrk", "h2load", "valgrind", "redis-server"]
             .into_iter()
             .filter(|tool| !exists(tool))
             .collect();
         if !missing.is_empty() {
             bail!(
-                "not found: {}; on Debian: apt-get install nginx haproxy wrk nghttp2-client valgrind",
+                "not found: {}; on Debian: apt-get install nginx haproxy wrk nghttp2-client valgrind redis-server",
                 missing.join(", ")
             );
         }

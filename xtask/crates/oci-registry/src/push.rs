@@ -27,6 +27,14 @@ const TRIES_OF_UNSEEN: u32 = 4;
 /// The digest of a manifest that was put, and the subject that the registry has taken note of.
 type Put = (Digest, Option<String>);
 
+/// What is known of a blob before it is pushed.
+enum Before {
+    NotAsked,
+    Missing,
+    /// Missing, and an upload for it is open.
+    Opened(OpenUpload),
+}
+
 fn is_unseen(trouble: &RequestError) -> bool {
     trouble.transient.is_none() && format!("{:#}", trouble.error).contains("MANIFEST_BLOB_UNKNOWN")
 }
@@ -118,7 +126,7 @@ impl Client {
         size: u64,
         progress: &dyn Fn(u64),
     ) -> Result<Pushed> {
-        self.push(reference, open, digest, size, progress, None)
+        self.push(reference, open, digest, size, progress, Before::NotAsked)
     }
 
     /// The same for a blob that the repository did not have when it was asked just now: it is asked again only
@@ -132,7 +140,7 @@ impl Client {
         progress: &dyn Fn(u64),
         opened: Option<OpenUpload>,
     ) -> Result<Pushed> {
-        self.push(reference, open, digest, size, progress, Some(opened))
+        self.push(reference, open, digest, size, progress, opened.map_or(Before::Missing, Before::Opened))
     }
 
     fn push(
@@ -142,13 +150,15 @@ impl Client {
         digest: &Digest,
         size: u64,
         progress: &dyn Fn(u64),
-        missing: Option<Option<OpenUpload>>,
+        before: Before,
     ) -> Result<Pushed> {
         let session = self.session(reference).map_err(|trouble| trouble.error)?;
         let scopes = push_scope(reference);
         let mut upload = Upload::new(self, &session, reference, &scopes, *digest, size, open, progress);
-        upload.is_missing = missing.is_some();
-        upload.opened = missing.flatten();
+        upload.is_missing = !matches!(before, Before::NotAsked);
+        if let Before::Opened(opened) = before {
+            upload.opened = Some(opened);
+        }
         self.retry_transfer(size, || upload.attempt())
     }
 

@@ -102,12 +102,11 @@ impl<'a, 'o> Upload<'a, 'o> {
 
     /// Sends all of it to an upload that is open, or that it opens (distribution-spec, "POST then PUT").
     fn send_all(&mut self) -> Result<Pushed, RequestError> {
-        let opened = match self.opened.take() {
-            Some(opened) => opened,
-            None => {
-                let open = || open_upload(self.session, self.reference, self.scopes);
-                self.client.retry(open).map_err(RequestError::permanent)?
-            }
+        let opened = if let Some(opened) = self.opened.take() {
+            opened
+        } else {
+            let open = || open_upload(self.session, self.reference, self.scopes);
+            self.client.retry(open).map_err(RequestError::permanent)?
         };
         let chunk = opened.shortest.map_or(CHUNK, |shortest| CHUNK.max(shortest));
         let place = Place { location: opened.location, chunk };

@@ -66,7 +66,7 @@ pub fn attach(
     subject: &Descriptor,
     artifacts: &[Artifact],
 ) -> Result<Vec<Digest>> {
-    each(&blobs(artifacts), |bytes| push(client, to, bytes, None))?;
+    each(&blobs(artifacts), |bytes| push(client, to, bytes))?;
     let manifests = manifests(subject, artifacts)?;
     client.put_referrers(to, &manifests.iter().map(Vec::as_slice).collect::<Vec<_>>(), oci::MANIFEST)
 }
@@ -103,20 +103,24 @@ fn manifests(subject: &Descriptor, artifacts: &[Artifact]) -> Result<Vec<Vec<u8>
     artifacts.iter().map(|artifact| artifact.manifest(subject)).collect()
 }
 
-/// Pushes a blob from memory unless the repository has it. With `missing` the repository was just asked, and does not
-/// have it; inside is an upload for it, if one is open.
-pub fn push(
+/// Pushes a blob from memory unless the repository has it.
+fn push(client: &Client, to: &Reference, bytes: &[u8]) -> Result<Pushed> {
+    client.push_blob(to, &mut || Ok(open(bytes)), &Digest::of(bytes), bytes.len() as u64, &|_| ())
+}
+
+/// Pushes a blob from memory that the repository was just asked for and does not have; `opened` is an upload for it.
+pub fn push_missing(
     client: &Client,
     to: &Reference,
     bytes: &[u8],
-    missing: Option<Option<OpenUpload>>,
+    opened: Option<OpenUpload>,
 ) -> Result<Pushed> {
-    let mut open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(io::Cursor::new(bytes.to_vec()))) };
     let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
-    match missing {
-        Some(opened) => client.push_missing_blob(to, &mut open, &digest, size, &|_| (), opened),
-        None => client.push_blob(to, &mut open, &digest, size, &|_| ()),
-    }
+    client.push_missing_blob(to, &mut || Ok(open(bytes)), &digest, size, &|_| (), opened)
+}
+
+fn open(bytes: &[u8]) -> Box<dyn Read> {
+    Box::new(io::Cursor::new(bytes.to_vec()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::Result;
 
-use super::attach::push;
+use super::attach::push_missing;
 use super::image_bundle::ImageBundle;
 use cli_support::digest::{Digest, Hasher};
 use cli_support::error::Fault;
@@ -92,7 +92,7 @@ pub fn send(
             let pushed = if there.contains(&digest) {
                 Pushed::Present
             } else {
-                push(client, to, bytes, Some(opened.get(&digest).cloned()))?
+                push_missing(client, to, bytes, opened.get(&digest).cloned())?
             };
             Ok((bytes.len() as u64, Some(pushed)))
         }

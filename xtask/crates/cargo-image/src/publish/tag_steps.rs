@@ -7,7 +7,7 @@ use super::report::{TagRow, TagState};
 use super::tag_guard;
 use super::tag_update::{self, Tagged};
 use super::work::PublishWork;
-use cli_support::threads::{at_once, joined};
+use cli_support::threads::at_once;
 use rust_workspace::tags::{Motion, Tag};
 
 impl PublishWork {
@@ -60,12 +60,9 @@ impl PublishWork {
             Ok(row(tag, state))
         };
         let tags: Vec<_> = self.setup.tags.iter().filter(|tag| tag.motion.is_forward()).collect();
-        let (rows, read) = std::thread::scope(|scope| {
-            let read = scope.spawn(|| self.read_image());
-            (at_once(&tags, put), joined(read))
-        });
-        let rows = rows?;
-        self.read = Some(read);
+        let rows = at_once(&tags, put)?;
+        // Not at the same time: docker-registry 2.8 answers 500 to a read of a manifest that another tag is put for.
+        self.read = Some(self.read_image());
         Ok(self.note(rows))
     }
 
