@@ -7,7 +7,8 @@ storage: {filesystem: {rootdirectory: $work/data}, delete: {enabled: true}}
 http: {addr: "127.0.0.1:0"}
 EOF
 root/usr/bin/docker-registry serve registry.yml >registry.log 2>&1 &
-trap 'kill $!; rm -rf "$work"' EXIT
+server=$!
+trap 'kill $server; rm -rf "$work"' EXIT
 for _ in $(seq 100); do
     address=$(sed -n 's/.*listening on \([0-9.:]*\).*/\1/p' registry.log)
     [ -z "$address" ] || break
