@@ -22,7 +22,7 @@ const fn h2spec(rule: &'static str, asks: &'static str) -> Section {
 pub const SECTIONS: &[Section] = &[
     of(
         "9110 2.5",
-        "versions: a higher minor version is read as the highest known, another major version is refused",
+        "versions: a higher minor version is read as the highest known (SHOULD) or refused; another major version is refused",
     ),
     of("9110 4.1", "URI references: percent-encoding, queries"),
     of("9110 4.2.1", "http URIs: an empty host is an error"),
