@@ -16,7 +16,7 @@
 . "$(dirname "$0")/lib/common.bash"
 . "$lib/registry.bash"
 . "$lib/cosign.bash"
-GOBIN=$work/bin GOFLAGS=-modcacherw GOPATH=${GOPATH:-/root/go} \
+GOBIN=$work/bin GOFLAGS=-modcacherw \
     go install github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix@v2.3.0 2>go.log || missing "$(cat go.log)"
 put_image v1
 image=$(digest <amd64.json)

@@ -307,7 +307,7 @@ impl Supervisor {
         say(format_args!("{received}: draining"));
         let mut delay = self.reload.snapshot().stop.delay;
         if is_taken {
-            // The other one accepts and is ready: nobody has to learn of an end.
+            // The other gateway accepts and is ready, so load balancers need no time to take this one out.
             delay = std::time::Duration::ZERO;
             self.admins.iter().for_each(Task::abort);
         }

@@ -270,7 +270,7 @@ impl Thread {
             Err((problems, warnings)) => (problems, warnings),
         };
         let outcome = Outcome { problems, warnings, duration: begun.elapsed() };
-        // Before anyone is told of it.
+        // First: a client that has the answer must find the reload in the metrics.
         self.reloader.process.metrics.reloads.ended(outcome.duration, outcome.problems.clone());
         for warning in &outcome.warnings {
             print_line(format_args!("{warning} (warning)"));
