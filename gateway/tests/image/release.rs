@@ -92,9 +92,9 @@ fn program() -> PathBuf {
 fn registries() -> Vec<Live> {
     let referrers = Path::new(env!("CARGO_TARGET_TMPDIR")).join("referrers-registry");
     let path = format!("{}:/usr/local/go/bin", std::env::var("PATH").unwrap_or_default());
-    let mut go = Command::new("go");
+    let mut go = Command::new("timeout");
     go.env("PATH", path).current_dir(root().join("xtask/tests/support/referrers-registry"));
-    let built = go.args(["build", "-o"]).arg(&referrers).arg(".").output();
+    let built = go.args(["900", "go", "build", "-o"]).arg(&referrers).arg(".").output();
     let built = built.is_ok_and(|output| output.status.success());
     let with_api =
         have("go", built, "go cannot build xtask/tests/support/referrers-registry").then_some(referrers);

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Ran, have, root};
+use crate::support::{Ran, installed, root};
 
 /// The last version of jsdom for Node.js 20. Mermaid cleans labels with the DOM of a browser.
-const PACKAGES: [&str; 2] = ["mermaid@11.17.2", "jsdom@26.1.0"];
+const INSTALL: &str = "echo '{}' >package.json
+npm install --silent --no-audit --no-fund mermaid@11.17.2 jsdom@26.1.0";
 
 const PARSE: &str = r"
 import { readFileSync } from 'node:fs';
@@ -28,25 +29,9 @@ for (const file of process.argv.slice(2)) {
 }
 ";
 
-/// A folder with the parser; made once.
+/// A folder with the parser.
 fn parser() -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mermaid");
-    let marker = dir.join(PACKAGES.join(" "));
-    if !marker.is_file() {
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("package.json"), "{}").unwrap();
-        let install = ["install", "--silent", "--no-audit", "--no-fund"];
-        let output = Command::new("npm").current_dir(&dir).args(install).args(PACKAGES).output();
-        let why = match &output {
-            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-            Err(error) => format!("npm: {error}"),
-        };
-        if !have("mermaid", output.is_ok_and(|output| output.status.success()), &why) {
-            return None;
-        }
-        fs::write(&marker, "").unwrap();
-    }
+    let dir = installed("mermaid", INSTALL)?;
     fs::write(dir.join("parse.mjs"), PARSE).unwrap();
     Some(dir)
 }

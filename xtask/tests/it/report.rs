@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::json;
 
@@ -10,7 +9,7 @@ use crate::support::browser::Page;
 use crate::support::github::{Github, TOKEN};
 use crate::support::live::Live;
 use crate::support::published::{Workshop, check, signing};
-use crate::support::{Hello, Ran, have, have_program, have_targets, root};
+use crate::support::{Hello, Ran, have, have_program, have_targets, installed, root};
 
 /// A program with more code of its own than one line.
 const GROWN: &str =
@@ -162,21 +161,8 @@ fn the_report_of_this_workspace_in_a_browser() {
 
 /// axe-core, from npm.
 fn axe() -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe-core-4.14.1");
-    let script = dir.join("package/axe.min.js");
-    if !script.is_file() {
-        fs::create_dir_all(&dir).unwrap();
-        let unpack = "npm pack --silent axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz";
-        let output = Command::new("bash").args(["-c", unpack]).current_dir(&dir).output();
-        let why = output.map_or_else(
-            |error| error.to_string(),
-            |output| String::from_utf8_lossy(&output.stderr).into_owned(),
-        );
-        if !have("axe", script.is_file(), &why) {
-            return None;
-        }
-    }
-    Some(script)
+    let dir = installed("axe", "npm pack --silent axe-core@4.14.1\ntar xzf axe-core-4.14.1.tgz")?;
+    Some(dir.join("package/axe.min.js"))
 }
 
 #[test]

@@ -4,11 +4,10 @@
 use crate::support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{Hello, Ran, forge, have, have_targets};
+use support::{Hello, Ran, forge, have_targets, installed};
 
 /// Validates the files that it is given: each with the validator of its format, all by its authors or, for
 /// SARIF, by the schema that Microsoft ships.
@@ -37,37 +36,20 @@ for path in sys.argv[2:]:
 sys.exit(1 if wrong else 0)
 ";
 
-/// Python with the validators, and the schema of SARIF; made once.
-fn validators() -> Option<(PathBuf, PathBuf)> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemas");
-    let (python, marker) = (dir.join("bin/python"), dir.join("whole"));
-    let schema = dir.join("package/lib/schemas/sarif-2.1.0-rtm.5.json");
-    if !marker.is_file() {
-        let _ = fs::remove_dir_all(&dir);
-        let install = "python3 -m venv \"$0\" && cd \"$0\" && \
-            bin/pip install --quiet --disable-pip-version-check 'cyclonedx-python-lib[json-validation]==11.6.0' \
-            'spdx-tools==0.8.3' jsonschema && \
-            npm pack --silent @microsoft/jest-sarif@1.0.0-beta.0 && tar xzf microsoft-jest-sarif-1.0.0-beta.0.tgz";
-        let output = Command::new("bash").args(["-c", install]).arg(&dir).output();
-        let why = match &output {
-            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-            Err(error) => error.to_string(),
-        };
-        let done = output.is_ok_and(|output| output.status.success()) && schema.is_file();
-        if !have("schemas", done, &why) {
-            return None;
-        }
-        fs::write(marker, "").unwrap();
-    }
-    Some((python, schema))
-}
+/// Python with the validators, and the schema of SARIF.
+const INSTALL: &str = "python3 -m venv .
+bin/pip install --quiet --disable-pip-version-check 'cyclonedx-python-lib[json-validation]==11.6.0' \
+  'spdx-tools==0.8.3' jsonschema
+npm pack --silent @microsoft/jest-sarif@1.0.0-beta.0
+tar xzf microsoft-jest-sarif-1.0.0-beta.0.tgz";
 
 #[test]
 fn documents_are_valid() {
     if !have_targets() {
         return;
     }
-    let Some((python, schema)) = validators() else { return };
+    let Some(dir) = installed("schemas", INSTALL) else { return };
+    let (python, schema) = (dir.join("bin/python"), dir.join("package/lib/schemas/sarif-2.1.0-rtm.5.json"));
     let hello = Hello::new();
     hello.write("xtask/image.toml", "package = 'hello'\n");
     hello.write("xtask/advisories.jsonl", &support::one_fact());

@@ -9,6 +9,7 @@ pub mod forge;
 pub mod github;
 mod have;
 mod image;
+mod install;
 pub mod live;
 pub mod published;
 pub mod sigstore;
@@ -16,7 +17,10 @@ pub mod stand_in;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -24,6 +28,8 @@ use serde_json::Value;
 pub use have::{have, have_program};
 #[allow(unused_imports, reason = "each test file uses its own part")]
 pub use image::Image;
+#[allow(unused_imports, reason = "each test file uses its own part")]
+pub use install::{download, go_program, installed};
 
 pub const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
@@ -43,22 +49,6 @@ pub fn have_targets() -> bool {
         musl.iter().all(|target| rustlib.join(target).is_dir()),
         "rustup target add both musl targets",
     )
-}
-
-/// Builds a Go program of `tests/support`, once; none where there is no Go, or no way to its modules.
-#[must_use]
-pub fn go_program(name: &str) -> Option<PathBuf> {
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let source = root().join("xtask/tests/support").join(name);
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut go = Command::new("go");
-    go.env("PATH", format!("{path}:/usr/local/go/bin")).current_dir(source);
-    let built = go.args(["build", "-o"]).arg(&out).arg(".").output();
-    let why = match &built {
-        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-        Err(error) => error.to_string(),
-    };
-    have("go", built.is_ok_and(|output| output.status.success()), &why).then_some(out)
 }
 
 /// A workspace with one binary, `hello`, and no trace of this one.
@@ -229,6 +219,9 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Longer than any run takes on a busy machine.
+const LIMIT: Duration = Duration::from_mins(20);
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ran {
@@ -239,17 +232,33 @@ pub struct Ran {
 
 impl Ran {
     pub fn of(command: &mut Command) -> Self {
-        Self::from_output(command.output().unwrap())
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::of_child(command.spawn().unwrap())
+    }
+
+    /// Waits for the end of a child with piped output. One that hangs is ended.
+    fn of_child(child: Child) -> Self {
+        let (done, ended) = mpsc::channel::<()>();
+        let id = child.id().to_string();
+        let watch = thread::spawn(move || {
+            if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("process {id} ran for {LIMIT:?}");
+                Command::new("kill").arg(id).status().unwrap();
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(done);
+        watch.join().unwrap();
+        Self::from_output(output)
     }
 
     /// The same with this text on standard input.
     pub fn with_input(command: &mut Command, input: &str) -> Self {
         use std::io::Write as _;
-        use std::process::Stdio;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        Self::from_output(child.wait_with_output().unwrap())
+        Self::of_child(child)
     }
 
     pub fn from_output(output: Output) -> Self {

@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::published::get_as;
-use super::{go_program, have, have_program};
+use super::{download, go_program, have, have_program};
 
 /// Program, and the Go package that it is built of: the newest versions that Go 1.26 builds.
 const PROGRAMS: [(&str, &str); 4] = [
@@ -236,9 +236,10 @@ fn programs() -> Option<PathBuf> {
         let new = bin.join(format!("{name}.new"));
         fs::create_dir_all(&new).unwrap();
         let path = format!("{}:/usr/local/go/bin", std::env::var("PATH").unwrap_or_default());
-        let status =
-            Command::new("go").args(["install", package]).env("GOBIN", &new).env("PATH", path).status();
-        assert!(status.is_ok_and(|status| status.success()), "go install {package}");
+        let built = download(1800, |command| {
+            command.env("GOBIN", &new).env("PATH", &path).args(["go", "install", package]);
+        });
+        assert!(built.is_ok(), "go install {package}: {built:?}");
         let built = fs::read_dir(&new).unwrap().next().unwrap().unwrap().path();
         fs::rename(built, bin.join(name)).unwrap();
     }

@@ -80,7 +80,7 @@ fn components() -> BTreeSet<String> {
     let mut components = BTreeSet::from(["actionlint".to_owned(), "cargo-deny".to_owned()]);
     for test in tests.iter().filter(|test| !test.ends_with("tidy/workflows.rs")) {
         let text = fs::read_to_string(test).unwrap();
-        for call in ["have(", "have_program(", "oracle("] {
+        for call in ["have(", "have_program(", "installed(", "oracle("] {
             let calls = text.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
             components.extend(calls.map(|rest| rest.split('"').next().unwrap().to_owned()));
         }

@@ -29,9 +29,14 @@ pub fn h2spec() -> Result<PathBuf> {
     if !program.is_file() {
         fs::create_dir_all(&home)?;
         eprintln!("gateway-lab: building h2spec {H2SPEC}");
-        run(Command::new("go")
-            .env("GOBIN", &home)
-            .args(["install", &format!("github.com/summerwind/h2spec/cmd/h2spec@{H2SPEC}")]))
+        // Go waits without end for a server that stalls.
+        run(Command::new("timeout").env("GOBIN", &home).args([
+            "--kill-after=10",
+            "900",
+            "go",
+            "install",
+            &format!("github.com/summerwind/h2spec/cmd/h2spec@{H2SPEC}"),
+        ]))
         .context("h2spec")?;
         fs::rename(home.join("h2spec"), &program)?;
     }

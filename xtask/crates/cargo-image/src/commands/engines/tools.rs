@@ -22,9 +22,16 @@ fn go_program(machine: &Machine, name: &str, module: &str, flags: &str, env: &[(
     }
     let go = find("go").unwrap_or_else(|| "/usr/local/go/bin/go".into());
     let sh = &machine.sh;
-    let build = cmd!(sh, "nice {go} install -trimpath -ldflags {flags} {module}");
-    let build = build.env("GOBIN", machine.bin()?).env("CGO_ENABLED", "0").envs(env.iter().copied());
-    machine.logged(name, build)
+    // Go waits without end for a server that stalls. What was downloaded and compiled before is there in the second
+    // try.
+    let limit = if find("timeout").is_some() { &["timeout", "--kill-after=10", "1200"][..] } else { &[] };
+    let bin = machine.bin()?;
+    let build = || {
+        let build = cmd!(sh, "env {limit...} nice {go} install -trimpath -ldflags {flags} {module}");
+        let build = build.env("GOBIN", &bin).env("CGO_ENABLED", "0").envs(env.iter().copied());
+        machine.logged(name, build)
+    };
+    build().or_else(|_| build())
 }
 
 pub(super) fn targets(machine: &Machine) -> Result<String> {
