@@ -11,13 +11,15 @@ pub(super) const LOCAL: u8 = 0x20;
 /// Version 2 and the command for a connection of a client.
 pub(super) const PROXY: u8 = 0x21;
 
+/// The type of the field with the CRC-32C of the header, in which the field itself counts as 0.
+const CHECKSUM: u8 = 0x03;
+
 /// Signature, version and command, family and protocol, length.
 const FIXED: usize = 16;
 
 /// Reads a header that begins with [`SIGNATURE`] as far as it goes.
 ///
-/// Type-length-value fields are walked over and not looked at: nothing here uses them, and a sender
-/// may add any.
+/// Of the type-length-value fields only the checksum is read: nothing here uses the others, and a sender may add any.
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
     debug_assert!(starts_alike(bytes, SIGNATURE));
     // Each byte is judged as soon as it is there.
@@ -50,9 +52,19 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     if says_nothing {
         return Parsed::Done(length, Proxied::Local);
     }
-    let (addresses, fields) = body.split_at(addresses);
-    if !well_formed(fields) {
-        return Parsed::Invalid("the PROXY header has a field that goes past its end");
+    let (addresses, mut fields) = body.split_at(addresses);
+    while !fields.is_empty() {
+        let Some((kind, value, rest)) = field(fields) else {
+            return Parsed::Invalid("the PROXY header has a field that goes past its end");
+        };
+        if kind == CHECKSUM {
+            let at = length - rest.len() - value.len();
+            let zeroed = [&bytes[..at], &[0; 4], &bytes[length - rest.len()..length]].concat();
+            if value != crc32c(&zeroed).to_be_bytes() {
+                return Parsed::Invalid("the PROXY header has a wrong checksum");
+            }
+        }
+        fields = rest;
     }
     Parsed::Done(length, proxied(addresses))
 }
@@ -81,13 +93,21 @@ fn proxied(body: &[u8]) -> Proxied {
     }
 }
 
-/// Whether the fields end where the header does.
-fn well_formed(mut fields: &[u8]) -> bool {
-    while let [_, high, low, rest @ ..] = fields {
-        let Some(rest) = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..) else { return false };
-        fields = rest;
-    }
-    fields.is_empty()
+/// The type and the value of the first field, and the fields after it; none if it goes past their end.
+fn field(fields: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let [kind, high, low, rest @ ..] = fields else { return None };
+    let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+    Some((*kind, value, rest))
+}
+
+/// CRC-32C (RFC 3720, appendix B.4): polynomial 0x1edc6f41, bits reflected.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0x82f6_3b78 },
+        )
+    })
 }
 
 #[cfg(test)]
@@ -180,6 +200,24 @@ mod tests {
             assert!(matches!(parse(&bytes), Parsed::Invalid(_)), "{bytes:?}");
         }
     }
+
+    #[test]
+    fn checksums() {
+        // The check value of CRC-32C, and a buffer of RFC 3720.
+        assert_eq!(super::crc32c(b"123456789"), 0xe306_9283);
+        assert_eq!(super::crc32c(&[0; 32]), 0x8a91_36aa);
+        let with =
+            |checksum: [u8; 4]| header(0x21, 0x11, &[&V4[..], &[3, 0, 4], &checksum, &[4, 0, 1, 0]].concat());
+        let right = super::crc32c(&with([0; 4])).to_be_bytes();
+        assert_eq!(parse(&with(right)), Parsed::Done(39, v4()));
+        let wrong = Parsed::Invalid("the PROXY header has a wrong checksum");
+        assert_eq!(parse(&with(right.map(|byte| !byte))), wrong);
+        let other_client =
+            with(right).iter().map(|byte| if *byte == 232 { 233 } else { *byte }).collect::<Vec<_>>();
+        assert_eq!(parse(&other_client), wrong);
+        assert_eq!(parse(&header(0x21, 0x11, &[&V4[..], &[3, 0, 1, 0]].concat())), wrong);
+    }
+
     #[test]
     fn any_bytes_are_safe() {
         let (v6, _) = v6();
