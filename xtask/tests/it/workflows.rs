@@ -2,7 +2,8 @@
 //!
 //! docker-registry behind TLS stands in for ghcr.io, a local issuer for token.actions.githubusercontent.com, a local
 //! Sigstore for the public one, and small actions for those of GitHub's marketplace. The names lead to this machine
-//! by an `/etc/hosts` that only this test sees, in a mount namespace of its own.
+//! by an `/etc/hosts` that only this test sees, in a mount namespace of its own. Its network namespace has only a loopback
+//! device, so that no run reaches the real hosts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -118,7 +119,8 @@ fn a_release_and_its_promotion_run_under_act() {
     let hosts = HOSTS.map(|(address, name)| format!("{address} {name}\n")).concat();
     fs::write(dir.path().join("hosts"), hosts + "127.0.0.1 localhost\n").unwrap();
     let mut command = Command::new("unshare");
-    command.args(["--mount", "bash", "-c", "mount --bind \"$0/hosts\" /etc/hosts && exec \"$@\""]);
+    let line = "ip link set lo up && mount --bind \"$0/hosts\" /etc/hosts && exec \"$@\"";
+    command.args(["--mount", "--net", "bash", "-c", line]);
     command.arg(dir.path()).arg(std::env::current_exe().unwrap()).args(["--exact", NAME, "--nocapture"]);
     command.env(INSIDE, dir.path()).env("SSL_CERT_FILE", dir.path().join("ca.pem"));
     let ran = Ran::of(&mut command);
@@ -177,6 +179,18 @@ struct Stage {
 impl Stage {
     /// Runs a workflow for an event.
     fn act(&self, event: &str, workflow: &str, payload: &serde_json::Value, arguments: &[&str]) -> Ran {
+        self.act_as("", event, workflow, payload, arguments)
+    }
+
+    /// The same with other claims in the job's token.
+    fn act_as(
+        &self,
+        claims: &str,
+        event: &str,
+        workflow: &str,
+        payload: &serde_json::Value,
+        arguments: &[&str],
+    ) -> Ran {
         let path = format!(".github/workflows/{workflow}");
         let text = fs::read_to_string(self.hello.path().join(&path)).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -200,7 +214,7 @@ impl Stage {
         act.arg(format!("GITHUB_TOKEN={TOKEN}")).args(actions(folder.path(), &text));
         let ssl = std::env::var("SSL_CERT_FILE").unwrap();
         let token = format!(
-            "{}/token?api-version=2&job_workflow_ref=o/r/{path}@{}",
+            "{}/token?api-version=2&job_workflow_ref=o/r/{path}@{}{claims}",
             self.sigstore.issuer(),
             payload["ref"].as_str().unwrap_or("refs/heads/main")
         );
@@ -256,6 +270,11 @@ fn inside() {
     let push = json!({ "ref": "refs/tags/v0.3.0", "after": head, "repository": repository });
     // act 0.2.89 lacks this one of GitHub's variables too.
     let workflow_ref = "GITHUB_WORKFLOW_REF=o/r/.github/workflows/release.yml@refs/tags/v0.3.0";
+    // With the token of another workflow, what is published is not signed as the release demands.
+    let claim = "&job_workflow_ref=o/r/.github/workflows/other.yml@refs/heads/main";
+    let refused = job.act_as(claim, "push", "release.yml", &push, &["--env", workflow_ref]).code(1);
+    assert!(refused.stdout.contains("signature   failed"), "{}", refused.stdout);
+    assert!(job.github.state.lock().unwrap().releases.is_empty());
     let release = job.act("push", "release.yml", &push, &["--env", workflow_ref]).code(0);
     eprintln!("{}", release.stdout);
     assert!(!format!("{release:?}").contains(TOKEN));
@@ -266,6 +285,14 @@ fn inside() {
         assert_eq!((&release["draft"], &release["tag_name"]), (&json!(false), &json!("v0.3.0")));
         assert_eq!(release["assets"].as_array().unwrap().len(), 8);
     }
+    // A run from the released tag publishes the same bytes with a new scan.
+    let again = job.act("workflow_dispatch", "release.yml", &push, &["--env", workflow_ref]).code(0);
+    let digest = |ran: &Ran| {
+        let (_, rest) = ran.stdout.split_once("ghcr.io/o/r@sha256:").unwrap();
+        rest[..64].to_owned()
+    };
+    assert_eq!(digest(&again), digest(&release));
+    assert!(again.stdout.contains("1 of 11 blobs sent"), "{}", again.stdout);
     // Production takes what runs in staging and was signed by the workflow.
     for (environment, code) in [("production", 1), ("staging", 0), ("production", 0)] {
         let dispatch = json!({
