@@ -24,7 +24,7 @@ impl<'s> Exchange<'s> {
     pub fn begin_trace(&mut self, route: &'s RouteTraces) {
         let config = &route.tracer.config;
         let (fields, ids) = (&mut self.request.fields, &self.worker.trace_ids);
-        let parent = if config.parent { Parent::of(fields) } else { None };
+        let parent = if config.parent && self.readable { Parent::of(fields) } else { None };
         let context = parent.map_or_else(
             || Context::new(ids.trace(), config.one_in != 0 && ids.below(config.one_in) == 0),
             |parent| parent.context,
@@ -135,6 +135,8 @@ impl<'s> Exchange<'s> {
         end_attempt(&mut recording, Err("canceled"));
         let name = match self.request.connect {
             Some(_) => "CONNECT",
+            // Of a head that could not be read (OpenTelemetry's semantic conventions for HTTP).
+            None if !self.readable => "HTTP",
             None => known(&self.request.method),
         };
         let parent = recording.parent;
@@ -153,7 +155,7 @@ impl<'s> Exchange<'s> {
             attributes: Vec::with_capacity(16),
             failed: ended.status.is_none_or(|status| status.is_server_error()),
         };
-        span.set("http.request.method", name);
+        span.set("http.request.method", if self.readable { name } else { "_OTHER" });
         if name == "_OTHER" {
             span.set("http.request.method_original", method(self));
         }

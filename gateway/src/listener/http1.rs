@@ -18,8 +18,8 @@ use crate::http1::head::Framing;
 use crate::http1::request::{self, TARGET_TOO_LONG};
 use crate::http1::wire::Wire;
 use crate::net::{Stream, append};
+use crate::proxy;
 use crate::proxy::downstream::Downstream;
-use crate::proxy::{self, answer};
 use crate::snapshot::Current;
 use crate::worker::Worker;
 use crate::worker::watch::{Deadlines, For};
@@ -251,9 +251,8 @@ impl Client {
         match refused {
             None => proxy::handle(&mut exchange, &snapshot, self).await,
             Some(rejection) => {
-                exchange.set_unreadable();
                 self.close = true;
-                answer::failure(&mut exchange, self, &[], &rejection).await;
+                proxy::refuse(&mut exchange, &snapshot, self, &rejection).await;
             }
         }
         exchange.finish();

@@ -18,8 +18,8 @@ use crate::http1::head::Framing;
 use crate::http1::request::{TARGET_TOO_LONG, TOO_LARGE};
 use crate::http2::{self, Body, Code, Floods, Refusal, RequestHead, Settings};
 use crate::net::Stream;
+use crate::proxy;
 use crate::proxy::downstream::Downstream;
-use crate::proxy::{self, answer};
 use crate::settings::Listener;
 use crate::snapshot::{Current, WorkerSnapshot};
 use crate::worker::Worker;
@@ -127,10 +127,7 @@ async fn serve_stream(
     };
     match refused {
         None => proxy::handle(&mut exchange, &snapshot, &mut client).await,
-        Some(rejection) => {
-            exchange.set_unreadable();
-            answer::failure(&mut exchange, &mut client, &[], &rejection).await;
-        }
+        Some(rejection) => proxy::refuse(&mut exchange, &snapshot, &mut client, &rejection).await,
     }
     exchange.finish();
     worker.heads.give(request, response);

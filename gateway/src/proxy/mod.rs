@@ -54,6 +54,30 @@ impl<F: Failure + 'static> From<F> for Failed {
     }
 }
 
+/// Answers a request whose head is malformed, too long or too slow.
+pub async fn refuse<'s, D: Downstream>(
+    exchange: &mut Exchange<'s>,
+    snapshot: &'s Snapshot,
+    down: &mut D,
+    rejection: &Rejection,
+) {
+    exchange.set_unreadable();
+    unrouted(exchange, snapshot, down, rejection).await;
+}
+
+/// Answers a request without a route.
+async fn unrouted<'s, D: Downstream>(
+    exchange: &mut Exchange<'s>,
+    snapshot: &'s Snapshot,
+    down: &mut D,
+    failure: &dyn Failure,
+) {
+    if let Some(traces) = &snapshot.unrouted_traces {
+        exchange.begin_trace(traces);
+    }
+    answer::failure(exchange, down, &[], failure).await;
+}
+
 /// Answers a request whose head was read.
 pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'s Snapshot, down: &mut D) {
     exchange.client = forwarded::client(&exchange.request.fields, exchange.peer);
@@ -62,12 +86,7 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
             exchange.parameters = parameters;
             route
         }
-        Err(refused) => {
-            if let Some(traces) = &snapshot.unrouted_traces {
-                exchange.begin_trace(traces);
-            }
-            return Box::pin(answer::failure(exchange, down, &[], &refused)).await;
-        }
+        Err(refused) => return Box::pin(unrouted(exchange, snapshot, down, &refused)).await,
     };
     exchange.set_route(&route.name, &route.counters, &route.log_rates);
     if let Some(traces) = &route.traces {

@@ -158,3 +158,36 @@ fn a_request_without_a_route_is_recorded() {
     assert!(body.contains("/none") && body.contains("no_route"), "{body}");
     assert!(!body.contains("http.route") && !body.contains("gateway.route"), "{body}");
 }
+
+/// The sampling decision of a head that could not be read is not kept: its fields mean nothing.
+#[test]
+fn a_malformed_request_is_logged_counted_and_recorded() {
+    let (seen, bodies) = channel();
+    let seen = Arc::new(Mutex::new(seen));
+    let collector = Upstream::start(move |head, client| {
+        seen.lock().expect("unpoisoned").send(client.body(head)).expect("a test");
+        client.send(response(200, ""));
+        false
+    });
+    let gateway = Gateway::start(&format!(
+        "[traces]\nendpoint = 'http://{}/v1/traces'\none_in = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n\
+         header_timeout = '500ms'\n[[routes]]\nrespond = {{ status = 204 }}\n",
+        collector.address
+    ));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", "x".repeat(100_000));
+    let large = format!("GET / HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "x".repeat(1_000_000));
+    let malformed = format!("GET / HTTP/1.1\r\nHost: t\r\ntraceparent: {PARENT}\r\nX : b\r\n\r\n");
+    let slow = "GET / HTTP/1.1\r\nHost: t\r\n".to_owned();
+    for (request, status) in [(malformed, 400), (slow, 408), (long, 414), (large, 431)] {
+        assert_eq!(ask(gateway.address, request).status, status);
+        let line: serde_json::Value = serde_json::from_str(&gateway.logged()).expect("JSON");
+        assert_eq!(line["status"], status, "{line}");
+        let reason = line["failure"].as_str().expect("a reason");
+        let trace = line["trace_id"].as_str().expect("a trace");
+        assert_ne!(trace, &PARENT[3..35]);
+        let metrics = get(gateway.admin, "/metrics").body;
+        assert!(metrics.contains(&format!("reason=\"{reason}\"")), "{reason}: {metrics}");
+        let body = bodies.recv_timeout(PATIENCE).expect("a batch");
+        assert!(body.contains(reason) && body.contains("_OTHER"), "{reason}: {body}");
+    }
+}
