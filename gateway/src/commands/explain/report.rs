@@ -3,11 +3,11 @@
 use super::answer::{Answer, Target};
 use crate::json::Json;
 
-/// So many other routes are told in the text.
+/// Maximum number of other routes in the text.
 const OTHERS: usize = 10;
 
 impl Answer<'_> {
-    /// For people; `file` is the settings file.
+    /// As text; `file` is the settings file.
     pub fn text(&self, file: &str) -> String {
         let mut out = String::new();
         let mut line = |label: &str, text: &str| out.push_str(&format!("{label:<12}{text}\n"));
@@ -47,7 +47,7 @@ impl Answer<'_> {
         out
     }
 
-    /// For programs.
+    /// As JSON.
     pub fn json(&self, file: &str) -> Json {
         let place = |name: &str, line: usize| {
             vec![("name", Json::text(name)), ("file", Json::text(file)), ("line", Json::Number(line as u64))]
