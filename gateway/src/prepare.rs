@@ -222,7 +222,7 @@ fn unused(settings: &Settings) -> Vec<(Place, String)> {
     let used: HashSet<&str> = settings.routes.iter().flat_map(|route| route.action.upstreams()).collect();
     let unused = settings.upstreams.iter().filter(|upstream| !used.contains(upstream.name.as_str()));
     unused
-        .map(|upstream| (upstream.place, format!("no route leads to the upstream '{}'", upstream.name)))
+        .map(|upstream| (upstream.place, format!("no route uses the upstream '{}'", upstream.name)))
         .collect()
 }
 

@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Upper bounds of the buckets in milliseconds.
 const BOUNDS: [f64; 12] = [1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 5000.0, 30_000.0];
 /// Maximum number of failures shown.
-const FAILURES: usize = 10;
+const MAX_FAILURES: usize = 10;
 
 /// Shows the state of the gateway until it is interrupted; once if standard output is not a terminal.
 ///
@@ -133,8 +133,8 @@ fn draw(status: &Value, before: Option<&Value>) -> String {
             );
         }
     }
-    out.push_str("\nRECENT FAILURES\n");
-    for failure in list(status, "failures").iter().take(FAILURES) {
+    out.push_str("\nRECENT MAX_FAILURES\n");
+    for failure in list(status, "failures").iter().take(MAX_FAILURES) {
         let parts =
             ["time", "method", "path", "failed_at", "failure", "detail"].map(|key| text(failure, key));
         let _ = writeln!(out, "{} {}", parts.join(" ").trim_end().escape_debug(), number(failure, "status"));

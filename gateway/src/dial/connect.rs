@@ -14,7 +14,7 @@ use super::open::late;
 /// Delay after which the next address is tried in parallel (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+const UNSPECIFIED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Connects to the first address that answers.
 ///
@@ -54,13 +54,13 @@ pub(super) async fn connect(
                 // An attempt does not panic, and is not cancelled during the wait.
                 Some(Err(_)) => {}
                 None => {
-                    let none = || (NOWHERE, io::Error::new(io::ErrorKind::NotFound, "no address"));
+                    let none = || (UNSPECIFIED, io::Error::new(io::ErrorKind::NotFound, "no address"));
                     return Err(failed.unwrap_or_else(none));
                 }
             },
             () = sleep_until(wake) => {
                 if Instant::now() >= deadline {
-                    return Err((silent.first().copied().unwrap_or(NOWHERE), late()));
+                    return Err((silent.first().copied().unwrap_or(UNSPECIFIED), late()));
                 }
             }
         }

@@ -17,7 +17,7 @@ use crate::endpoint::{Address, EndpointConfig, Protocol};
 use crate::tls::{pem, provider, unfit_processor};
 
 /// Maximum number of resumable sessions, for all endpoints of an upstream.
-const SESSIONS: usize = 256;
+const MAX_SESSIONS: usize = 256;
 
 /// Trusted certificate authorities.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -169,6 +169,6 @@ fn build(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<Client
         Some((certificates, key)) => builder.with_client_auth_cert(certificates, key)?,
         None => builder.with_no_client_auth(),
     };
-    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
     Ok(config)
 }

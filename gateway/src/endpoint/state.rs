@@ -10,7 +10,7 @@ use super::moment::{Moment, millis};
 /// Full weight of an endpoint, in thousandths.
 pub(super) const FULL: u64 = 1000;
 /// Initial weight of the slow start, in thousandths.
-const SLOWEST: u64 = 100;
+const INITIAL_WEIGHT: u64 = 100;
 
 /// The health of an endpoint, shared by all workers.
 ///
@@ -90,7 +90,7 @@ impl EndpointState {
             return FULL;
         }
         let elapsed = millis(now.since(since));
-        (elapsed.saturating_mul(FULL) / millis(slow_start).max(1)).clamp(SLOWEST, FULL)
+        (elapsed.saturating_mul(FULL) / millis(slow_start).max(1)).clamp(INITIAL_WEIGHT, FULL)
     }
 
     /// Its health, for people and metrics.

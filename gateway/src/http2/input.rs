@@ -15,7 +15,7 @@ use super::pool::{self, READ};
 const SHARED: usize = 8 * 1024;
 
 /// Minimum room before a read; with less, the buffer grows.
-const LEAST_ROOM: usize = 8 * 1024;
+const MIN_ROOM: usize = 8 * 1024;
 
 /// The read buffer.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Input {
     pub fn room(&mut self) -> &mut BytesMut {
         if self.buffer.capacity() == 0 {
             self.buffer = pool::take_input();
-        } else if self.buffer.capacity() - self.buffer.len() < LEAST_ROOM {
+        } else if self.buffer.capacity() - self.buffer.len() < MIN_ROOM {
             self.buffer.reserve(READ);
         }
         &mut self.buffer

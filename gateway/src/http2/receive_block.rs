@@ -180,14 +180,14 @@ impl Core {
     /// Limits the number of interim responses buffered in memory.
     fn bounded_interim(&mut self, key: Key, id: u32) -> Result<(), Fault> {
         let waiting = self.streams.get(key).map_or(0, |stream| stream.heads.len());
-        if waiting > MOST_HEADS {
+        if waiting > MAX_HEADS {
             return Err(Fault::Stream(id, Code::ENHANCE_YOUR_CALM, "too many interim responses"));
         }
         Ok(())
     }
 }
 
-const MOST_HEADS: usize = 16;
+const MAX_HEADS: usize = 16;
 
 const OWN_PARENT: fn(u32) -> Fault =
     |id| Fault::Stream(id, Code::PROTOCOL_ERROR, "a stream that depends on itself");

@@ -15,10 +15,10 @@ use crate::http::name::Name;
 use crate::http1::encode::append_number;
 
 /// Maximum size of a DATA frame, even if the peer allows more, so that streams alternate.
-const MOST_DATA: usize = 16_384;
+const MAX_DATA: usize = 16_384;
 
 /// Minimum number of bytes that a waiting stream may send.
-const LEAST_SHARE: usize = 1024;
+const MIN_SHARE: usize = 1024;
 
 const fn local(code: Code, reason: &'static str) -> StreamError {
     StreamError { by: By::Local, code, reason, unprocessed: false }
@@ -131,7 +131,7 @@ impl Core {
     ) -> Poll<Result<usize, StreamError>> {
         let room = self.room();
         let connection = usize::try_from(self.send_window).unwrap_or(0);
-        let most = self.peer.frame_bytes.min(MOST_DATA);
+        let most = self.peer.frame_bytes.min(MAX_DATA);
         let Some(stream) = self.streams.get(key) else { return Poll::Ready(Err(GONE)) };
         stream.sendable()?;
         let (id, window) = (stream.id, usize::try_from(stream.send_window).unwrap_or(0));
@@ -186,7 +186,7 @@ impl Core {
         if room == 0 {
             return;
         }
-        let share = (room / self.waiting.len()).max(LEAST_SHARE);
+        let share = (room / self.waiting.len()).max(MIN_SHARE);
         while let Some(key) = self.waiting.pop_front() {
             if let Some(stream) = self.streams.get(key) {
                 stream.queued = false;

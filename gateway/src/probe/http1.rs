@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// Maximum length of a response that is read, in bytes.
 const MAX_RESPONSE: usize = 64 << 10;
 /// How long to read the rest of a response, so that the server does not see a connection reset.
-const REST: Duration = Duration::from_millis(500);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Sends the request and returns the status of the final response.
 ///
@@ -44,7 +44,7 @@ pub(super) async fn get<S: AsyncRead + AsyncWrite + Unpin>(
             && stream.read_buf(&mut response).await.is_ok_and(|count| count > 0)
         {}
     };
-    let _ = tokio::time::timeout(REST, rest).await;
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, rest).await;
     Ok(status)
 }
 

@@ -4,7 +4,7 @@ use super::answer::{Answer, Target};
 use crate::json::Json;
 
 /// Maximum number of other routes in the text.
-const OTHERS: usize = 10;
+const MAX_OTHERS: usize = 10;
 
 impl Answer<'_> {
     /// As text; `file` is the settings file.
@@ -37,11 +37,11 @@ impl Answer<'_> {
                 line("", &format!("{endpoint}{mark}"));
             }
         }
-        for (number, (name, at, why)) in self.others.iter().take(OTHERS).enumerate() {
+        for (number, (name, at, why)) in self.others.iter().take(MAX_OTHERS).enumerate() {
             let label = if number == 0 { "not taken" } else { "" };
             line(label, &format!("{name} ({file}:{at}): {why}"));
         }
-        if let Some(more) = self.others.len().checked_sub(OTHERS).filter(|&more| more > 0) {
+        if let Some(more) = self.others.len().checked_sub(MAX_OTHERS).filter(|&more| more > 0) {
             line("", &format!("and {more} more; --json has all of them"));
         }
         out

@@ -22,7 +22,7 @@ const HOSTS: Duration = Duration::from_secs(5);
 /// How long an expired answer may be used while no server answers.
 const STALE: Duration = Duration::from_hours(24);
 /// Delay before the next query after no server answered.
-const AGAIN: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How long to wait for a fresh answer while an expired one is available.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -86,7 +86,7 @@ impl Resolver {
         match (timeout_at(limit, self.ask(host)).await.unwrap_or_else(|_| Err(late())), old) {
             (Ok(new), _) => known.insert(new).next(),
             (Err(_), Some(old)) => {
-                old.good_until = Instant::now() + AGAIN;
+                old.good_until = Instant::now() + RETRY_DELAY;
                 old.next()
             }
             (Err(error), None) => Err(error),
