@@ -35,4 +35,5 @@ mod tags;
 mod tutorial;
 mod verify;
 mod versions;
+mod workflows;
 mod workspace_commands;

@@ -1,4 +1,4 @@
-//! Publish, publish again and verify against registries that do not behave like Docker's.
+//! Publish, publish again, verify and promote against registries that do not behave like Docker's.
 
 use std::process::Command;
 
@@ -80,8 +80,9 @@ fn publish(workshop: &Workshop, repository: &str, more: &[&str]) -> Ran {
 }
 
 #[test]
-fn an_image_is_published_again_and_verified_whatever_the_registrys_habits() {
+fn an_image_is_published_again_verified_and_promoted_whatever_the_registrys_habits() {
     let workshop = Workshop::new(7);
+    workshop.hello.write("xtask/image.toml", "package = \"hello\"\n[[environments]]\nname = \"live\"\n");
     for (what, habits, attaches) in REGISTRIES {
         let stand_in = StandIn::start(habits);
         let repository = format!("{}/owner/app", stand_in.registry());
@@ -116,6 +117,10 @@ fn an_image_is_published_again_and_verified_whatever_the_registrys_habits() {
             if attaches { "ok" } else { "failed" },
             "{what}: {verified}"
         );
+        let promoted = workshop.run(&["promote", "1.2.3", "--to", "live", "--repository", &repository]);
+        assert_eq!(promoted.code, Some(if attaches { 0 } else { 3 }), "{what}: {}", promoted.stderr);
+        let live = stand_in.tags("owner/app").get("live").cloned();
+        assert_eq!(live, attaches.then(|| workshop.digest.clone()), "{what}");
     }
 }
 

@@ -23,10 +23,15 @@ impl Live {
 
     /// The same with further settings below `http:`; `deletes` allows deletion.
     pub(crate) fn docker_with(http: &str, deletes: bool) -> Option<Self> {
+        Self::docker_at("127.0.0.1:0", http, deletes)
+    }
+
+    /// The same at this address.
+    pub(crate) fn docker_at(address: &str, http: &str, deletes: bool) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "version: 0.1\nlog: {{accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
-             delete: {{enabled: {deletes}}}\nhttp:\n  addr: 127.0.0.1:0\n{http}",
+             delete: {{enabled: {deletes}}}\nhttp:\n  addr: {address}\n{http}",
             folder.path().join("data").display(),
         );
         let file = folder.path().join("config.yml");

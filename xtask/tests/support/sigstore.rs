@@ -24,6 +24,14 @@ const PROGRAMS: [(&str, &str); 4] = [
 
 const SINCE: &str = "start-time=2020-01-01T00:00:00Z";
 
+/// Where an issuer listens with TLS, its host name, and the files of its certificate and key.
+pub struct IssuerTls<'a> {
+    pub address: &'a str,
+    pub name: &'a str,
+    pub certificate: &'a str,
+    pub key: &'a str,
+}
+
 pub struct Sigstore {
     children: Vec<Child>,
     folder: tempfile::TempDir,
@@ -35,6 +43,11 @@ pub struct Sigstore {
 impl Sigstore {
     /// Starts all services; none where their programs are not there and nobody requires them.
     pub fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// The same with an issuer of this name behind TLS.
+    pub fn start_with(issuer_tls: Option<&IssuerTls<'_>>) -> Option<Self> {
         let bin = programs()?;
         if !have_program("cosign", "cosign", &["version"]) {
             return None;
@@ -45,14 +58,18 @@ impl Sigstore {
         let at: Vec<String> = (0..9).map(|_| free()).collect();
         let url = |number: usize| format!("http://{}", at[number]);
         let folder = tempfile::tempdir().unwrap();
-        let mut sigstore = Self { children: Vec::new(), issuer: url(0), folder, _only: only };
+        let issuer_url = issuer_tls.map_or_else(|| url(0), |tls| format!("https://{}", tls.name));
+        let mut sigstore = Self { children: Vec::new(), issuer: issuer_url.clone(), folder, _only: only };
         let dir = sigstore.folder.path().to_owned();
         let port = |number: usize| at[number].rsplit(':').next().unwrap().to_owned();
-        sigstore.run(&issuer, &[&at[0]]);
-        up(&at[0], "/keys");
+        if let Some(tls) = issuer_tls {
+            sigstore.run(&issuer, &[tls.address, &issuer_url, tls.certificate, tls.key]);
+        } else {
+            sigstore.run(&issuer, &[&at[0]]);
+            up(&at[0], "/keys");
+        }
         let config = format!(
-            "oidc-issuers:\n  {0}: {{issuer-url: \"{0}\", client-id: sigstore, type: github-workflow}}\n",
-            url(0)
+            "oidc-issuers:\n  {issuer_url}: {{issuer-url: \"{issuer_url}\", client-id: sigstore, type: github-workflow}}\n"
         );
         fs::write(dir.join("fulcio.yaml"), config).unwrap();
         for key in ["ctlog", "rekor"] {
@@ -184,7 +201,7 @@ impl Sigstore {
                 "--tsa-config",
                 "ANY",
                 "--oidc-provider",
-                &format!("url={},api-version=1,{SINCE},operator=local", url(0)),
+                &format!("url={issuer_url},api-version=1,{SINCE},operator=local"),
             ],
         );
         Some(sigstore)

@@ -1,7 +1,9 @@
 // An OIDC issuer for tests, with GitHub's endpoint for the tokens of a job: what Fulcio, Cosign and a job need of
 // both, and no more.
 //
-//	issuer ADDRESS
+//	issuer ADDRESS [URL CERTIFICATE KEY]
+//
+// With a URL it listens with TLS, and the URL is its name.
 //
 // GET /.well-known/openid-configuration, /keys: the issuer.
 // GET /token?audience=A[&CLAIM=VALUE...]: the token of a job, as ACTIONS_ID_TOKEN_REQUEST_URL returns it, for
@@ -36,10 +38,13 @@ func document(value any) string {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		log.Fatal("usage: issuer ADDRESS")
+	if len(os.Args) != 2 && len(os.Args) != 5 {
+		log.Fatal("usage: issuer ADDRESS [URL CERTIFICATE KEY]")
 	}
 	address, url := os.Args[1], "http://"+os.Args[1]
+	if len(os.Args) == 5 {
+		url = os.Args[2]
+	}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		log.Fatal(err)
@@ -96,6 +101,9 @@ func main() {
 		token(w, r)
 	})
 	fmt.Println("issuer on", url)
+	if len(os.Args) == 5 {
+		log.Fatal(http.ListenAndServeTLS(address, os.Args[3], os.Args[4], nil))
+	}
 	log.Fatal(http.ListenAndServe(address, nil))
 }
 
