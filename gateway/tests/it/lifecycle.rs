@@ -99,7 +99,7 @@ fn a_second_signal_ends_at_once() {
     gateway.signal("TERM");
     gateway.says("draining");
     gateway.signal("TERM");
-    gateway.says("at once");
+    gateway.says("stopped immediately");
     assert_eq!(gateway.wait().code(), Some(1));
 }
 
