@@ -133,7 +133,7 @@ fn draw(status: &Value, before: Option<&Value>) -> String {
             );
         }
     }
-    out.push_str("\nRECENT MAX_FAILURES\n");
+    out.push_str("\nRECENT FAILURES\n");
     for failure in list(status, "failures").iter().take(MAX_FAILURES) {
         let parts =
             ["time", "method", "path", "failed_at", "failure", "detail"].map(|key| text(failure, key));
