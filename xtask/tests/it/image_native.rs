@@ -127,7 +127,7 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
 }
 
 #[test]
-fn over_budget_is_exit_3_after_the_whole_report() {
+fn an_image_over_budget_exits_3_after_the_full_report() {
     if !have_targets() {
         return;
     }
@@ -236,7 +236,7 @@ fn a_failing_build_shows_the_command_and_its_last_lines() {
 }
 
 #[test]
-fn where_rustup_cannot_add_the_target_this_machine_is_still_served() {
+fn the_host_target_is_used_if_rustup_cannot_add_the_target() {
     let rustup = support::have_program("rustup", "rustup", &["--version"]);
     if !rustup || !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return;
@@ -397,7 +397,7 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn an_output_folder_with_something_else_in_it_is_left_alone() {
+fn a_foreign_output_folder_is_left_unchanged() {
     let hello = Hello::new();
     let ran = hello.run(&native(&["--output", "hello"])).code(2);
     ran.says("is not an image layout");

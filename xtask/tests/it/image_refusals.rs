@@ -208,7 +208,7 @@ fn a_blob_that_went_bad_is_written_again() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_swept_by_the_next_even_if_that_fails() {
+fn files_of_a_killed_run_are_removed_by_the_next_even_if_it_fails() {
     let hello = Hello::new();
     hello.commit();
     let blobs = hello.layout().join("blobs/sha256");

@@ -150,7 +150,7 @@ fn end(entry: &mut Value) {
 }
 
 #[test]
-fn a_job_signs_at_a_private_sigstore_and_nobody_else_counts() {
+fn only_the_job_signed_at_a_private_sigstore_is_trusted() {
     let Some(stage) = Stage::new() else { return };
     let issuer = stage.sigstore.issuer();
     stage.publish("1.0.0", "").code(0);

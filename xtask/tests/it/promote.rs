@@ -230,7 +230,7 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
 }
 
 #[test]
-fn where_a_signature_is_wanted_it_goes_along_and_is_verified_on_both_sides() {
+fn required_signatures_are_copied_and_verified_on_both_sides() {
     for live in [Live::docker(), Live::crane()].into_iter().flatten() {
         let registry = live.registry();
         let mut workshop = Workshop::new(1);

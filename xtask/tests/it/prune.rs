@@ -104,7 +104,7 @@ fn forms_of_tags_are_counted_each_on_its_own() {
 }
 
 #[test]
-fn what_refers_keeps_what_it_refers_to() {
+fn subjects_of_kept_referrers_are_kept() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let (workshop, digests) = workshop(&registry, 4);
@@ -153,7 +153,7 @@ fn tags_that_break_the_rules_stay_and_are_told() {
 }
 
 #[test]
-fn what_is_promoted_meanwhile_stays() {
+fn an_image_promoted_during_prune_is_kept() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), 3);

@@ -36,7 +36,7 @@ fn race(fault: Fault) -> (Ran, Ran, [String; 2], Option<String>) {
 }
 
 #[test]
-fn of_two_one_ends_well_and_the_other_is_told_of_its_bytes() {
+fn the_second_of_two_publishes_of_a_version_names_the_published_digest() {
     if Live::docker().is_none() {
         return;
     }

@@ -80,7 +80,7 @@ fn publish(workshop: &Workshop, repository: &str, more: &[&str]) -> Ran {
 }
 
 #[test]
-fn an_image_is_published_again_and_verified_whatever_the_registrys_habits() {
+fn publish_and_verify_work_with_each_registry_behavior() {
     let workshop = Workshop::new(7);
     for (what, habits, attaches) in REGISTRIES {
         let stand_in = StandIn::start(habits);

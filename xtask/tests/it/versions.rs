@@ -76,7 +76,7 @@ fn gits_settings_change_nothing() {
 }
 
 #[test]
-fn a_tag_here_is_the_crates_version_whatever_the_run_is_for() {
+fn a_version_tag_of_git_must_match_the_crate() {
     let history = History::new().tag("v9.9.9", 0);
     for reference in [None, Some("refs/heads/main"), Some("refs/tags/v9.9.9")] {
         history.run(&["tags"], reference).code(2).says("git's tag is version 9.9.9").says("hello has 0.3.0");
@@ -90,7 +90,7 @@ fn a_tag_here_is_the_crates_version_whatever_the_run_is_for() {
 }
 
 #[test]
-fn a_shallow_clone_says_what_it_lacks() {
+fn a_shallow_clone_is_refused_with_a_hint() {
     let history = History::new().tag("v0.2.0", 2);
     let from = format!("file://{}", history.0.path().display());
     let to = tempfile::tempdir().unwrap();

@@ -85,7 +85,7 @@ impl Client {
 
     /// Where the credentials for this image come from. Asks files and helpers, and no registry.
     pub fn credentials(&self, reference: &Reference) -> Result<FoundCredential> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         session.found(reference.repository())
     }
 
@@ -131,7 +131,7 @@ impl Client {
     ) -> Result<Result<T>> {
         self.retry(|| match attempt() {
             Err(RequestError { transient: None, error }) => Ok(Err(error)),
-            Err(trouble) => Err(trouble),
+            Err(failure) => Err(failure),
             Ok(value) => Ok(Ok(value)),
         })
     }

@@ -160,8 +160,8 @@ mod tests {
             (refused(), "through the proxy p:1: nothing listens there"),
             (Error::ConnectProxyFailed("403".into()), "through the proxy p:1: 403"),
         ] {
-            let trouble = while_asking(error, &place(Some("p:1")));
-            let text = cli_support::error::render(&trouble.error);
+            let failure = while_asking(error, &place(Some("p:1")));
+            let text = cli_support::error::render(&failure.error);
             assert!(text.contains(words) && text.contains("NO_PROXY"), "{text}");
         }
         let text = cli_support::error::render(&while_asking(refused(), &place(None)).error);
@@ -202,11 +202,11 @@ mod tests {
         let place = place(None);
         for (error, words, transient) in cases {
             let shown = format!("{error:?}");
-            let trouble = while_asking(error, &place);
-            let text = format!("{:#}", trouble.error);
+            let failure = while_asking(error, &place);
+            let text = format!("{:#}", failure.error);
             assert!(text.starts_with("https://r.example/v2/a: ") && text.contains(words), "{shown}: {text}");
             assert!(!text.contains("hunter2"), "{text}");
-            assert_eq!(trouble.transient, transient, "{shown}");
+            assert_eq!(failure.transient, transient, "{shown}");
         }
     }
 }

@@ -71,8 +71,8 @@ pub(super) fn get(
             // The first line says how the child ended; those after it are its output.
             let what = reason.lines().next().unwrap_or_default().to_owned();
             // One that failed after all it had to say has said a secret.
-            let said = if answer(&output).is_some() { "" } else { output.trim() };
-            let what = if said.is_empty() { what } else { format!("{what}: {said}") };
+            let message = if answer(&output).is_some() { "" } else { output.trim() };
+            let what = if message.is_empty() { what } else { format!("{what}: {message}") };
             let hint = format!("install {program}, or take it out of {}", named_by.display());
             Err(failed(what).hint(hint).into())
         }

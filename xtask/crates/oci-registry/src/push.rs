@@ -35,15 +35,15 @@ enum Before {
     Opened(OpenUpload),
 }
 
-fn is_unseen(trouble: &RequestError) -> bool {
-    trouble.transient.is_none() && format!("{:#}", trouble.error).contains("MANIFEST_BLOB_UNKNOWN")
+fn is_unseen(failure: &RequestError) -> bool {
+    failure.transient.is_none() && format!("{:#}", failure.error).contains("MANIFEST_BLOB_UNKNOWN")
 }
 
 impl Client {
     /// Whether a repository has a blob (distribution-spec, "Checking if content exists in the registry").
     /// Asks with the right to push, so that one token serves the whole push.
     pub fn has_blob(&self, reference: &Reference, digest: &Digest) -> Result<bool> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = push_scope(reference);
         let answer = self.retry_or_refusal(|| blob_exists(&session, reference, digest, &scopes))?;
         // Some registries refuse what is not there.
@@ -55,7 +55,7 @@ impl Client {
     /// Asks for the right to push by opening an upload (distribution-spec, "Pushing blobs"). An error says why
     /// there is no such right. Nothing is stored; [`Client::cancel_upload`] gives the upload up.
     pub fn open_upload(&self, reference: &Reference) -> Result<OpenUpload> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = push_scope(reference);
         self.retry(|| open_upload(&session, reference, &scopes))
     }
@@ -83,7 +83,7 @@ impl Client {
         if from.registry() != reference.registry() {
             return Ok(false);
         }
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let [push] = push_scope(reference);
         let read = Scope { repository: from.repository().to_owned(), action: Action::Pull };
         let scopes = [push, read];
@@ -102,7 +102,7 @@ impl Client {
             let answer = match session.send(&mut call) {
                 Ok(answer) => answer,
                 Err(RequestError { transient: None, .. }) => return Ok(false),
-                Err(trouble) => return Err(trouble),
+                Err(failure) => return Err(failure),
             };
             match answer.status.as_u16() {
                 201 => Ok(true),
@@ -152,7 +152,7 @@ impl Client {
         progress: &dyn Fn(u64),
         before: Before,
     ) -> Result<Pushed> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = push_scope(reference);
         let mut upload = Upload::new(self, &session, reference, &scopes, *digest, size, open, progress);
         upload.is_missing = !matches!(before, Before::NotAsked);
@@ -220,7 +220,7 @@ impl Client {
             (None, Some(tag)) => tag.to_owned(),
             _ => digest.to_string(),
         };
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = push_scope(reference);
         let mut unseen = 0;
         self.retry_or_refusal(|| {
@@ -236,9 +236,9 @@ impl Client {
                 redirects: Redirects::None,
             };
             let answer = match session.write(&mut call) {
-                Err(trouble) if unseen < TRIES_OF_UNSEEN && is_unseen(&trouble) => {
+                Err(failure) if unseen < TRIES_OF_UNSEEN && is_unseen(&failure) => {
                     unseen += 1;
-                    return Err(RequestError::transient(Transient::Busy(None), trouble.error));
+                    return Err(RequestError::transient(Transient::Busy(None), failure.error));
                 }
                 outcome => outcome?,
             };
@@ -270,7 +270,7 @@ impl Client {
     }
 
     fn delete(&self, reference: &Reference, wanted: &str) -> Result<bool> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = [Scope { repository: reference.repository().to_owned(), action: Action::Delete }];
         self.retry(|| {
             let mut call = Call {

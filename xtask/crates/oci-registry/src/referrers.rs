@@ -140,10 +140,10 @@ impl Client {
 
     /// The API's list.
     fn referrers_by_api(&self, reference: &Reference, subject: &Digest) -> Result<ByApi> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = pull_scope(reference);
         let first = session.url(&format!("v2/{}/referrers/{subject}", reference.repository()));
-        let mut next = Some(first.map_err(|trouble| trouble.error)?);
+        let mut next = Some(first.map_err(|failure| failure.error)?);
         let mut found = Vec::new();
         let mut left = MAX_LIST_BYTES;
         for _ in 0..MAX_PAGES {

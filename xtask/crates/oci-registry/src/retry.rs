@@ -158,21 +158,21 @@ impl Policy {
         let started = clock.now();
         let mut failed = 0;
         loop {
-            let trouble = match attempt() {
+            let failure = match attempt() {
                 Ok(value) => return Ok(value),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
             failed += 1;
-            let Some(transient) = trouble.transient else { return Err(trouble.error) };
+            let Some(transient) = failure.transient else { return Err(failure.error) };
             let elapsed = clock.now().saturating_duration_since(started);
             match self.wait(transient, failed, elapsed, clock.random()) {
                 Ok(delay) => {
                     if let Some(on_wait) = on_wait {
-                        on_wait(&Wait { failed, delay, why: format!("{:#}", trouble.error) });
+                        on_wait(&Wait { failed, delay, why: format!("{:#}", failure.error) });
                     }
                     clock.sleep(delay);
                 }
-                Err(reason) => return Err(gave_up(trouble.error, reason, failed, elapsed)),
+                Err(reason) => return Err(gave_up(failure.error, reason, failed, elapsed)),
             }
         }
     }

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_that_lacks_something_gets_a_fault_that_says_what() {
+    fn a_missing_cpu_feature_is_named_in_the_error() {
         let text = cli_support::error::render(&cpu_fault(&["ADX", "AVX2"]).into());
         assert!(text.contains("lacks ADX, AVX2") && text.contains("help:"), "{text}");
         assert!(missing_features().is_empty(), "the other tests need these");

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_jwt_grants_is_read_and_other_tokens_are_left_alone() {
+    fn grants_are_read_from_a_jwt_and_not_from_opaque_tokens() {
         let jwt =
             |claims: &str| format!("e30.{}.sig", base64::encode(claims.as_bytes()).trim_end_matches('='));
         let access =

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_arrived_is_read_or_not() {
+    fn the_received_range_is_parsed() {
         let cases = [
             ("0-99", Some(100)),
             ("bytes=0-99", Some(100)),

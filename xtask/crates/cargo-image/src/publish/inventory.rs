@@ -85,7 +85,7 @@ impl PublishWork {
 
     fn inventory(&self) -> Result<Inventory> {
         let mut items: Vec<_> = self.all_blobs().map(Item::Blob).collect();
-        let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(|entry| entry.digest);
+        let manifests = self.bundle.manifests.iter().chain([&self.bundle.top]).map(|entry| entry.digest);
         items.extend(manifests.map(Item::Bytes));
         items.extend(self.referrers()?.into_iter().map(Item::Manifest));
         if !self.artifacts.is_empty() {
@@ -129,8 +129,8 @@ impl PublishWork {
     /// Whether the inventory has all that is to be published, so that nothing is put and nothing is to be read again.
     pub(super) fn is_there(&self) -> Result<bool> {
         let there = &self.inventory;
-        let mut manifests = self.parcel.manifests.iter().chain([&self.parcel.top]);
-        let has_image = self.parcel.blobs.iter().all(|blob| there.blobs.contains(&blob.digest))
+        let mut manifests = self.bundle.manifests.iter().chain([&self.bundle.top]);
+        let has_image = self.bundle.blobs.iter().all(|blob| there.blobs.contains(&blob.digest))
             && manifests.all(|entry| there.manifests.contains(&entry.digest));
         let is_listed = |digest: &Digest| there.manifests.contains(digest) && there.listed.contains(digest);
         Ok(has_image && !self.wants_tags() && self.referrers()?.iter().all(is_listed))
@@ -140,8 +140,8 @@ impl PublishWork {
     /// it took or had, and still take the manifests above it. With `top`, also for the manifest that is to be tagged.
     pub(super) fn prove(&self, top: bool) -> Result<Proof> {
         let mut items: Vec<_> = self.all_blobs().map(Item::Blob).collect();
-        let top = top.then_some(&self.parcel.top);
-        items.extend(self.parcel.manifests.iter().chain(top).map(|entry| Item::Manifest(entry.digest)));
+        let top = top.then_some(&self.bundle.top);
+        items.extend(self.bundle.manifests.iter().chain(top).map(|entry| Item::Manifest(entry.digest)));
         items.extend(self.tag_items());
         let is_new = |name: &String| self.inventory.tags.get(name).is_some_and(Option::is_none);
         if self.setup.tags.iter().any(|tag| self.moves(tag) && is_new(&tag.name)) {
@@ -174,7 +174,7 @@ impl PublishWork {
     /// The digests of the image's blobs and of its documents.
     fn all_blobs(&self) -> impl Iterator<Item = Digest> {
         let documents = attach::blobs(&self.artifacts).into_iter().map(Digest::of);
-        self.parcel.blobs.iter().map(|blob| blob.digest).chain(documents)
+        self.bundle.blobs.iter().map(|blob| blob.digest).chain(documents)
     }
 
     fn tag_items(&self) -> impl Iterator<Item = Item> {
@@ -186,7 +186,7 @@ impl PublishWork {
     }
 
     fn ask(&self, item: &Item) -> Result<Found> {
-        let (client, to, ours) = (&self.client, &self.setup.to, self.parcel.digest());
+        let (client, to, ours) = (&self.client, &self.setup.to, self.bundle.digest());
         Ok(match item {
             Item::Blob(digest) => Found::Blob(*digest, client.has_blob(to, digest)?),
             Item::Manifest(digest) => {

@@ -74,7 +74,7 @@ mod tests {
     use rust_workspace::tags::Motion;
 
     #[test]
-    fn an_image_says_of_which_source_it_is() {
+    fn the_revision_label_is_compared_with_git() {
         let source = |dirty| GitSource { revision: Some("abc".into()), dirty, ..GitSource::default() };
         for (label, source, revision, dirty, is_here) in [
             (Some("abc"), source(false), Some("abc"), false, true),

@@ -4,7 +4,7 @@ use super::*;
 
 /// The table of the documentation, from what is said when it happens.
 #[test]
-fn the_document_tells_them_all() {
+fn the_document_lists_all_refusals() {
     let example = |text: &str| {
         let names = [
             ("{registry}", "REGISTRY"),
@@ -61,7 +61,7 @@ fn hub(status: u16, action: Action, source: &CredentialSource) -> Evidence<'_> {
 }
 
 #[test]
-fn what_registries_really_say_is_told_apart() {
+fn refusals_of_real_registries_are_told_apart() {
     use Action::{Pull, Push};
     let denied = |message: &str| {
         vec![ServerError { code: "DENIED".into(), message: message.into(), ..ServerError::default() }]

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_opened_behind_what_was_sent() {
+    fn a_resumed_upload_reads_from_the_received_offset() {
         let mut open = || Ok(Box::new(&b"hello"[..]) as Box<dyn Read>);
         let mut text = String::new();
         open_at(&mut open, 3).unwrap().read_to_string(&mut text).unwrap();

@@ -39,7 +39,7 @@ impl Session {
                 let what = format!("the registry refused HEAD (status {}) and not GET", answer.status);
                 RequestError::transient(Transient::Busy(None), Fault::failed(what).at(url::shown(&told.url)))
             }
-            Err(trouble) => trouble,
+            Err(failure) => failure,
         }
     }
 
@@ -89,9 +89,10 @@ impl Session {
                 .hint("try again later; a proxy or firewall may also keep this machine from that host");
             return RequestError::transient(Transient::Broken, fault);
         }
-        let said: Vec<_> = errors.iter().map(ToString::to_string).filter(|text| !text.is_empty()).collect();
-        let said = if said.is_empty() { String::new() } else { format!(", {}", said.join("; ")) };
-        let what = format!("{} (status {}{said})", evidence.fill(refusal.cause()), answer.status);
+        let messages: Vec<_> =
+            errors.iter().map(ToString::to_string).filter(|text| !text.is_empty()).collect();
+        let messages = if messages.is_empty() { String::new() } else { format!(", {}", messages.join("; ")) };
+        let what = format!("{} (status {}{messages})", evidence.fill(refusal.cause()), answer.status);
         let fault = Fault::failed(what).at(url::shown(&answer.url)).hint(evidence.fill(refusal.hint()));
         if refusal.may_pass() {
             RequestError::transient(Transient::Busy(asked), fault)

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_list_is_no_part_of_it() {
+    fn bytes_after_the_crate_list_are_only_padding() {
         let audit = Audit::of_tree(TREE).unwrap();
         let binary = audit.put_into(&sample::elf()).unwrap();
         let list = section::find(&binary).unwrap().unwrap().to_vec();

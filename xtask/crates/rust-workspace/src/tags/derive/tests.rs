@@ -91,7 +91,7 @@ fn the_documented_cases() {
 }
 
 #[test]
-fn tags_with_a_prefix_and_what_else_rules_say() {
+fn tags_follow_prefixes_and_other_rule_keys() {
     let version = Version::new(1, 2, 3);
     let derived = |rules: &[Rule], on: &str, prefix: &str| {
         let facts = TagInputs {
@@ -221,7 +221,7 @@ fn prefixes_priorities_and_conditions() {
 }
 
 #[test]
-fn what_cannot_be_a_tag_is_an_error() {
+fn an_invalid_tag_name_is_an_error() {
     let long = format!("push branch {}", "x".repeat(129));
     for branch in ["push branch -x", "push branch .x", "push branch @x", &long] {
         let fault = names(&[rule("branch")], &event(branch), Latest::Auto).unwrap_err();
