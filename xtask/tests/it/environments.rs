@@ -40,7 +40,7 @@ fn workshop(registry: &str, versions: &[&str]) -> (Workshop, Vec<String>) {
     (workshop, digests)
 }
 
-/// What `cargo xtask environments` says of an environment.
+/// The row of an environment in `cargo xtask environments`.
 fn environment(workshop: &Workshop, name: &str) -> Value {
     let rows = workshop.run(&["environments", "--json"]).code(0).json();
     let mut rows = rows["environments"].as_array().unwrap().iter();
@@ -62,7 +62,7 @@ fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
     let registry = live.registry();
     let (workshop, digests) = workshop(&registry, &["1.0.0", "1.1.0"]);
     let to_production = || workshop.run(&["promote", "1.0.0", "--to", "production"]);
-    // Whoever may push to the images' repository may say there what they like.
+    // Records in the images' repository do not count: others can push there.
     let annotations = json!({
         "xtask.promotion.to": "canary",
         "xtask.promotion.place": format!("{registry}/canary/app:canary"),
@@ -81,7 +81,7 @@ fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
     put(&registry, &path, INDEX, list.replace(RECORD, "application/x.note").as_bytes());
     to_production().code(3).says("the image has never been in canary").says("--to canary");
     workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(0);
-    // What was said elsewhere stayed there, and what is said is of its own place.
+    // Records of another repository are not copied, and each record names its own repository.
     let records = |repository: &str| -> Vec<String> {
         let all = listed(&registry, repository, &digests[0]);
         let records = all.iter().filter(|entry| entry["artifactType"] == RECORD);
@@ -355,7 +355,7 @@ fn a_rollback_works_after_a_prune_of_the_source_repository() {
     workshop.run(&["promote", "1.0.0", "--to", "production"]).code(1).says("the registry has no such image");
 }
 
-/// What refers to an image and its platforms, but for records: digests.
+/// Digests of the referrers of an image and its platforms, without records.
 fn referrers(registry: &str, repository: &str, digest: &str) -> Vec<String> {
     let all = listed(registry, repository, digest);
     let others = all.iter().filter(|one| !one["artifactType"].as_str().unwrap().contains("xtask.promotion"));

@@ -104,7 +104,7 @@ fn verify_passes_where_builds_agree_and_explains_where_not() {
     let hello = Hello::new();
     hello.commit();
     hello.run(&native(&["--verify"])).code(0).says("the same bytes from another folder");
-    // What a build script finds out about its folder is what remapping cannot undo.
+    // Remapping cannot undo a path that a build script puts into the binary.
     hello.write("hello/build.rs", "fn main() { println!(\"cargo::rustc-env=WHERE={}\", std::env::var(\"CARGO_MANIFEST_DIR\").unwrap()); }");
     hello.write("hello/src/main.rs", "fn main() { println!(\"{}\", env!(\"WHERE\")); }");
     let ran = hello.run(&native(&["--verify"])).code(1);

@@ -1,4 +1,4 @@
-//! What `cargo xtask image` refuses, and what it must not be led astray by.
+//! Refusals of `cargo xtask image`, and inputs that must not change its result.
 
 use crate::support;
 

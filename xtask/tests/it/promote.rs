@@ -1,4 +1,4 @@
-//! What happens to an image after it is published: signed, verified, promoted, rolled back, pruned.
+//! An image after it is published: signed, verified, promoted, rolled back, pruned.
 
 use crate::support;
 

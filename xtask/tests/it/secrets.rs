@@ -1,4 +1,4 @@
-//! What is secret is shown to nobody: not in an error, whatever a registry says back, and to no child that
+//! Secrets are not shown: not in an error, with any answer of a registry, and to no child that
 //! has no use for it.
 
 use crate::support;

@@ -95,7 +95,7 @@ fn an_image_without_a_version_takes_no_tag_from_one_that_has_one() {
     let registry = live.registry();
     let mut workshop = Workshop::new(1);
     let (unlabelled, labelled) = (json!({}), json!({ "org.opencontainers.image.version": "1.3.0" }));
-    // What is there first, and under which tags; then what holds `--tag latest`.
+    // The image in the registry and its tags; then the reason that keeps `latest` where it is.
     for (seed, (what, labels, tags, held)) in [
         ("nothing", &unlabelled, "", ""),
         ("another without one", &unlabelled, "latest", ""),

@@ -1,4 +1,4 @@
-//! What a consumer takes for true of a published image, and what not.
+//! Checks of a published image by a consumer.
 
 use crate::support;
 
@@ -168,7 +168,7 @@ fn verify_with_a_key_accepts_only_documents_signed_by_it() {
     assert!(check(&report, "scan").1.contains("2024-01-02"), "{report:#}");
     assert_eq!(check(&report, "sbom").1, "1 CycloneDX");
 
-    // Whoever has the key publishes the same bytes again, and the later scan counts.
+    // The owner of the key publishes the same bytes again, and the later scan counts.
     let again = publish_signed(&workshop, &repository).code(0).json();
     assert_eq!(again["digest"], workshop.digest);
     let report = verify(&key).code(0).json();

@@ -43,7 +43,7 @@ impl History {
 fn the_nearest_tag_that_is_a_version_decides() {
     History::new().tag("v0.3.0", 2).version("0.3.1-dev.2+g");
     History::new().tag("0.3.0", 1).version("0.3.1-dev.1+g");
-    // What only looks like a version, a moving tag, a tag of something else.
+    // Tags that only look like a version, a moving tag, a tag of another package.
     let others = ["v1.2.3.4", "v1", "1.2", "v1.2.3_x", "v9"];
     let history = others.iter().fold(History::new().tag("v0.3.0", 2), |history, tag| history.tag(tag, 1));
     history.version("0.3.1-dev.2+g");

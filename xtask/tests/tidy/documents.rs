@@ -7,7 +7,7 @@ use super::{files, root};
 /// Words that hide what a sentence means. CONTRIBUTING.md has the terms to use.
 #[test]
 fn documents_use_plain_words() {
-    const WORDS: [&str; 12] = [
+    const WORDS: [&str; 20] = [
         "thereof",
         "nobody knows",
         "nobody hears",
@@ -20,6 +20,14 @@ fn documents_use_plain_words() {
         "that which",
         "what came of",
         "goes by the name",
+        "came about",
+        "nobody can",
+        "taken note",
+        "said a secret",
+        "goes nowhere else",
+        "whatever keeps",
+        "came to nothing",
+        "knows of nothing",
     ];
     const FOLDERS: [&str; 6] = ["xtask/src", "xtask/crates", "xtask/tests/it", "gateway", "docs", ".github"];
     const FILES: [&str; 4] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "xtask/image.toml"];
@@ -34,6 +42,33 @@ fn documents_use_plain_words() {
             let lower = line.to_lowercase();
             let words = WORDS.iter().filter(|word| lower.contains(*word));
             found.extend(words.map(|word| format!("{}:{}: '{word}'", path.display(), number + 1)));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// A comment names its subject. It does not begin with a question word, as in 'What is known of a blob'.
+#[test]
+fn comments_begin_with_their_subject() {
+    const FIRST: [&str; 7] = ["What", "Who", "Whose", "Whoever", "Whatever", "Nobody", "How far"];
+    let mut sources = Vec::new();
+    files(&root().join("xtask"), &[".rs"], &mut sources);
+    let mut found = Vec::new();
+    for path in sources {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let continues = at > 0 && lines[at - 1].starts_with("//");
+            let Some(comment) = line.strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!']))
+            else {
+                continue;
+            };
+            let comment = comment.trim_start();
+            let is_first =
+                |word: &&str| comment.strip_prefix(*word).is_some_and(|rest| rest.starts_with(' '));
+            if !continues && FIRST.iter().any(|word| is_first(&word)) {
+                found.push(format!("{}:{}: {comment}", path.display(), at + 1));
+            }
         }
     }
     assert!(found.is_empty(), "{found:#?}");

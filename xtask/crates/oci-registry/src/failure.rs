@@ -1,4 +1,4 @@
-//! What went wrong on the wire, in words, and whether it may pass.
+//! Errors of connections: their messages, and whether a retry may help.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -11,7 +11,7 @@ use super::timeouts::Timeouts;
 use super::url;
 use cli_support::error::Fault;
 
-/// A source of bytes to send that failed; no other try helps against that.
+/// A failed read of the content to send. A retry does not help.
 #[derive(Debug)]
 pub(super) struct SourceFailed(pub(super) io::Error);
 
@@ -45,7 +45,7 @@ impl Place {
         RequestError::permanent(self.fault(what))
     }
 
-    /// No connection came about; the proxy is the first to be asked why.
+    /// The connection failed. With a proxy, the message names the proxy first.
     fn unreachable(&self, what: &str, hint: &str) -> RequestError {
         let fault = match &self.proxy {
             Some(proxy) => self.fault(format!("through the proxy {proxy}: {what}")).hint(
@@ -57,7 +57,7 @@ impl Place {
     }
 }
 
-/// A failure before the answer's head was there.
+/// A failure before the head of the answer arrived.
 pub(super) fn while_asking(error: Error, place: &Place) -> RequestError {
     match error {
         Error::Io(error) => of_io(&error, place),
@@ -74,7 +74,7 @@ pub(super) fn while_asking(error: Error, place: &Place) -> RequestError {
         Error::LargeResponseHeader(size, limit) => {
             place.permanent(format!("the answer's head is too long: {size} bytes, at most {limit}"))
         }
-        // What is left are mistakes in how a request was made.
+        // The other errors are mistakes in the request.
         other => place.permanent(other.to_string()),
     }
 }

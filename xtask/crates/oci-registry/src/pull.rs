@@ -39,7 +39,7 @@ pub struct Manifest {
     pub digest: Digest,
 }
 
-/// What a registry says of a manifest without sending it.
+/// The headers of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestHead {
     /// Its digest.
@@ -71,7 +71,7 @@ impl Client {
         })
     }
 
-    /// What the registry says of a manifest; none where there is no such one (distribution-spec,
+    /// The headers of a manifest; none if it does not exist (distribution-spec,
     /// "Checking if content exists in the registry").
     pub fn head_manifest(&self, reference: &Reference) -> Result<Option<ManifestHead>> {
         let session = self.session(reference).map_err(|failure| failure.error)?;
@@ -148,7 +148,7 @@ fn manifest_call<'a>(
     })
 }
 
-/// The manifest, or what does not fit together about it.
+/// The manifest, or the contradiction in it.
 fn get_manifest(
     session: &Session,
     reference: &Reference,

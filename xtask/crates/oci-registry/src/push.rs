@@ -20,14 +20,14 @@ use super::wire::Redirects;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 
-/// How often a manifest is sent again whose blobs the registry does not see. Some see a blob only a moment
-/// after they took it, or not while somebody else sends the same one.
+/// Attempts to put a manifest if the registry does not find its blobs yet. Some registries find a blob only
+/// after a delay, or not during another upload of it.
 const TRIES_OF_UNSEEN: u32 = 4;
 
-/// The digest of a manifest that was put, and the subject that the registry has taken note of.
+/// The digest of a put manifest, and its subject if the registry confirms it (`OCI-Subject`).
 type Put = (Digest, Option<String>);
 
-/// What is known of a blob before it is pushed.
+/// The state of a blob in the repository before its push.
 enum Before {
     NotAsked,
     Missing,
@@ -60,8 +60,8 @@ impl Client {
         self.retry(|| open_upload(&session, reference, &scopes))
     }
 
-    /// Gives up an upload that nothing was sent to. Registries remove uploads that nobody ends; some know no
-    /// other way, so a refusal is no error.
+    /// Cancels an upload without data. Registries remove unfinished uploads; some have no
+    /// request for that, so a refusal is no error.
     pub fn cancel_upload(&self, reference: &Reference, upload: &OpenUpload) {
         let Ok(session) = self.session(reference) else { return };
         let scopes = push_scope(reference);
@@ -98,7 +98,7 @@ impl Client {
                 content: Content::Bytes(b""),
                 redirects: Redirects::None,
             };
-            // Whatever keeps it from being mounted will be said when it is pushed, or does not matter.
+            // A refused mount is no error: the push reports what matters.
             let answer = match session.send(&mut call) {
                 Ok(answer) => answer,
                 Err(RequestError { transient: None, .. }) => return Ok(false),
@@ -112,12 +112,12 @@ impl Client {
         })
     }
 
-    /// Sees to it that a repository has a blob (distribution-spec, "Pushing blobs").
+    /// Pushes a blob if the repository does not have it (distribution-spec, "Pushing blobs").
     ///
     /// Asks first whether it is there. Then it is sent in one stream; when that breaks, the registry is
     /// asked how much has arrived, and the rest follows in chunks where it can tell, or else all of it is
     /// sent again. `open` gives the `size` bytes with this digest from their start, each time it is
-    /// called. `progress` is told how many bytes have been sent in all.
+    /// called. `progress` gets the number of bytes sent so far.
     pub fn push_blob(
         &self,
         reference: &Reference,
@@ -170,7 +170,7 @@ impl Client {
     }
 
     /// Puts a manifest as `put_manifest` does, but asks `may` before each try: a registry knows no
-    /// conditional writes, and while one try fails somebody else may write. None where `may` says no.
+    /// conditional writes, and another client may write between attempts. None if `may` returns false.
     pub fn put_manifest_if(
         &self,
         reference: &Reference,
@@ -181,8 +181,8 @@ impl Client {
         self.put(reference, bytes, media_type, may)?.map(|put| put.map(|(digest, _)| digest))
     }
 
-    /// Puts a manifest; also gives the subject that the registry has taken note of, if it has. The inner error
-    /// is a refusal that another try would only repeat.
+    /// Puts a manifest; also gives the subject if the registry confirms it. The inner error
+    /// is a permanent refusal.
     pub(super) fn put_always(
         &self,
         reference: &Reference,

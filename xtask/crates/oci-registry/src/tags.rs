@@ -21,7 +21,7 @@ pub(super) const MAX_LIST_BYTES: u64 = 16 * 1024 * 1024;
 impl Client {
     /// All tags of the repository of `reference`, as the registry orders them; none where it does not
     /// know the repository. An error beyond 100 pages or 16 MiB, and where an answer has no list. A name that
-    /// no image can have is left out: nobody means it, and it may be meant for a terminal.
+    /// no image can have is left out: it may contain terminal control characters.
     pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
         self.tags_or_refusal(reference)?
     }

@@ -31,7 +31,7 @@ fn certificates(roots: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
             (rustls_native_certs::load_certs_from_paths(Some(path), None), path.display().to_string())
         }
     };
-    // Stores hold broken entries here and there; only an empty one stands in the way.
+    // Stores may contain broken entries; only a store without a valid one is an error.
     if certs.is_empty() {
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let what = if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) };
@@ -50,7 +50,7 @@ fn cpu_fault(missing: &[&str]) -> Fault {
     )
 }
 
-/// What graviola needs of the CPU and would panic without.
+/// CPU features that graviola needs; it panics without them.
 fn missing_features() -> Vec<&'static str> {
     let mut missing = Vec::new();
     for (name, present) in features() {

@@ -180,7 +180,7 @@ impl Flags {
         let base = bundle.label("base.name").and_then(|name| name.parse::<Reference>().ok());
         let own = checkout.package.target_dir.join("xtask");
         let scan = match Scan::read(&own.join("scan.json")) {
-            // Whoever publishes without a scan may do so because the scanner left something broken.
+            // A broken scan result may be the reason for publishing without a scan.
             Err(error) if self.allow_unscanned.is_some() => {
                 ui.warn(&format!("{error:#}; the image counts as not scanned"));
                 None

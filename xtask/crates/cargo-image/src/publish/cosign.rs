@@ -187,7 +187,7 @@ impl Signer {
         }
     }
 
-    /// What this signer's own signatures are verified with. Keyless ones tell of their run, so that each run
+    /// Verifies this signer's own signatures. Keyless ones name their run, so that each run
     /// makes its own.
     pub fn trust(&self, folder: &Path) -> Result<Option<Trust>> {
         let Self::Key(key) = self else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! What a repository has before anything is put there, and what it has before the first tag is put: each is asked for
+//! The content of a repository before the first upload, and before the first tag is put: each is requested
 //! in one round trip.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use oci_registry::OpenUpload;
 use oci_registry::retry::is_given_up;
 use rust_workspace::tags::Motion;
 
-/// What a repository has of an image.
+/// The parts of an image that a repository has.
 #[derive(Debug, Default)]
 pub struct Inventory {
     /// Blobs of the image and of its documents.
@@ -24,22 +24,22 @@ pub struct Inventory {
     pub manifests: BTreeSet<Digest>,
     /// Digests that are listed as referrers of the image.
     pub listed: BTreeSet<Digest>,
-    /// What each tag names, a version's tag in both spellings.
+    /// The digest of each tag, a version tag in both spellings.
     pub tags: BTreeMap<String, Option<Digest>>,
     /// All tags, where a tag moves forward and the registry lists tags.
     pub list: Option<Vec<String>>,
 }
 
-/// What a repository has right before the first tag is put.
+/// The content of a repository right before the first tag is put.
 #[derive(Debug)]
 pub struct Proof {
-    /// What each tag names, a version's tag in both spellings.
+    /// The digest of each tag, a version tag in both spellings.
     pub tags: BTreeMap<String, Option<Digest>>,
     /// All tags, where a tag is to move forward without another look at it and the registry lists tags.
     pub list: Option<Vec<String>>,
 }
 
-/// What a repository is asked for.
+/// A request of the inventory.
 enum Item {
     Blob(Digest),
     Manifest(Digest),
@@ -210,7 +210,7 @@ impl PublishWork {
                 };
                 Found::Tag(name.clone(), digest)
             }
-            // What it is asked for is decided once more with a list that must be right.
+            // A refusal is ignored here: the step that needs the list requests it again and reports it.
             Item::List => Found::List(client.tags_or_refusal(to).ok().and_then(Result::ok)),
         })
     }

@@ -51,7 +51,7 @@ enum Item<'a> {
     Document(&'a [u8]),
 }
 
-/// What is known of the repository's blobs.
+/// The blobs that the repository has.
 #[derive(Clone, Copy, Debug)]
 pub struct RegistryBlobs<'a> {
     /// Those that it has.

@@ -40,7 +40,7 @@ impl PublishWork {
         let (client, to) = (&self.client, &self.setup.to);
         let known_tags: Vec<_> = self.of_version().map(|tag| tag.name.as_str()).collect();
         let list = self.before.as_ref().and_then(|before| before.list.as_deref());
-        // What a tag names, where a list from the same moment decides: it is new, or ours already.
+        // For tags that the list decides: the tag is new, or names this image already.
         let settled = |tag: &Tag| {
             let named = *self.before.as_ref()?.tags.get(&tag.name)?;
             named.is_none_or(|named| named == tagged.digest).then_some(named)

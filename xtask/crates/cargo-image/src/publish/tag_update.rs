@@ -47,7 +47,7 @@ pub fn check_version_tag(at: &Reference, named: Option<Digest>, ours: &Digest) -
     }
 }
 
-/// What a version's tag names. An error where it names other bytes than ours, in either of its spellings.
+/// The digest of a version tag. An error if it names other bytes than ours, in either of its spellings.
 fn version_tag(client: &Client, to: &Reference, tag: &Tag, ours: &Digest) -> Result<Option<Digest>> {
     let mut named = None;
     for name in [tag.twin.as_ref(), Some(&tag.name)].into_iter().flatten() {
@@ -208,7 +208,7 @@ fn by_image(
     }
 }
 
-/// What a tag names, and the registry's tags, with those that it is known to have. Both are asked for at the same
+/// The digest of a tag, and the registry's list of tags. The list must have the known tags. Both are requested at the same
 /// time.
 pub(super) fn named_and_listed(
     client: &Client,

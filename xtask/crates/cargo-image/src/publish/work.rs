@@ -89,7 +89,7 @@ pub struct PublishSetup {
     pub plain_http: bool,
 }
 
-/// How far the documents of an image are attached.
+/// Progress of attaching the documents of an image.
 #[derive(Debug)]
 pub enum Attachment {
     /// The registry lists them all.
@@ -111,19 +111,19 @@ pub struct PublishWork {
     pub client: Client,
     /// The documents.
     pub artifacts: Vec<Artifact>,
-    /// What the repository has before anything is put.
+    /// The content of the repository before the first upload.
     pub inventory: Inventory,
     /// An upload that only proved the right to push, and is to be given up.
     pub opened: Option<OpenUpload>,
     /// Uploads for blobs that are lacking.
     pub uploads: BTreeMap<Digest, OpenUpload>,
-    /// What was sent.
+    /// The result of the push of blobs.
     pub sent: Sent,
-    /// How far the documents are attached.
+    /// Progress of attaching the documents.
     pub attachment: Attachment,
     /// Whether the registry has been seen to list the documents.
     pub is_kept: bool,
-    /// What the repository has right before the first tag is put.
+    /// The content of the repository right before the first tag is put.
     pub proof: Option<Proof>,
     /// The same, once the first tags are put.
     pub before: Option<Proof>,

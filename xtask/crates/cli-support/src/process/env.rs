@@ -60,7 +60,7 @@ const SERVES: [(&str, &[Need]); 29] = [
     ("VAULT_*", &[Need::Key]),
 ];
 
-/// What credentials of clouds serve: keys in a KMS, registries' helpers, caches in a bucket.
+/// Uses of cloud credentials: keys in a KMS, registries' helpers, caches in a bucket.
 const CLOUD: &[Need] = &[Need::Key, Need::Registry, Need::ActionsCache, Need::CompilerCache, Need::Database];
 
 /// Variables that change the output of many programs.
@@ -118,7 +118,7 @@ const TOOLS: [(&str, &[&str]); 9] = [
             "GIT_TERMINAL_PROMPT",
         ],
     ),
-    // What matters of them is passed as flags.
+    // The values that matter are passed as flags.
     ("COSIGN_", &[]),
     ("SIGSTORE_", &[]),
     ("TRIVY_", &["TRIVY_CACHE_DIR", "TRIVY_DB_REPOSITORY"]),

@@ -1,4 +1,4 @@
-//! What registries really say, and the table of the documentation.
+//! Refusals of real registries, and the table of the documentation.
 
 use super::*;
 
@@ -131,7 +131,7 @@ fn refusals_of_real_registries_are_told_apart() {
             plain("the request body is too large and exceeds the maximum permissible limit of 4.00MiB"),
             Refusal::TooLarge,
         ),
-        // What comes with the status.
+        // The headers of the refusal.
         (Evidence { has_retry_after: true, ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::RateLimit),
         (Evidence { remaining: Some("0"), ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::RateLimit),
         (Evidence { remaining: Some("7"), ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::UploadDenied),

@@ -14,7 +14,7 @@ fn stage() -> Option<(Live, FaultProxy, Client, Reference)> {
     Some((live, proxy, client, reference(&registry, "a/b:t")))
 }
 
-/// What the registry has under a digest.
+/// The blob with a digest in the registry.
 fn pulled(client: &Client, image: &Reference, blob: &[u8]) -> Vec<u8> {
     let mut sink = Vec::new();
     client.blob(image, &Digest::of(blob), blob.len() as u64, &mut sink, &|_| ()).unwrap();

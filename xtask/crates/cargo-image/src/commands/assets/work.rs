@@ -36,7 +36,7 @@ pub struct Asset {
     pub bytes: u64,
     /// Its digest.
     pub digest: Digest,
-    /// What the upload did with it.
+    /// The result of its upload.
     pub state: Option<&'static str>,
 }
 

@@ -20,7 +20,7 @@ pub struct DelayProxy {
 /// When a request came, and when its answer did.
 type Span = (Instant, Instant);
 
-/// What came since the last time.
+/// Requests since the last count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Count {
     /// Requests.

@@ -1,4 +1,4 @@
-//! What `cargo xtask image` prints and records in the end.
+//! The report and the history record of `cargo xtask image`.
 
 use std::path::Path;
 use std::time::Instant;

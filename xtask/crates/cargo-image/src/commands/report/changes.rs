@@ -1,4 +1,4 @@
-//! What differs from another image.
+//! Differences from another image.
 
 use std::collections::{BTreeMap, BTreeSet};
 

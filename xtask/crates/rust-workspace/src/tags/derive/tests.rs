@@ -208,7 +208,7 @@ fn prefixes_priorities_and_conditions() {
     assert_eq!(of(vec![slim], Latest::Never), ["1-slim"]);
     assert_eq!(of(vec![rule("sha")], Latest::Always), ["sha-0123456", "latest"]);
     let bare = Rule { prefix: Some(String::new()), priority: Some(2000), ..rule("sha") };
-    // What is first decides about `latest`.
+    // The tag with the highest priority decides about `latest`.
     assert_eq!(of(vec![rule("semver {{version}}"), bare], Latest::Auto), ["0123456", "1.2.3"]);
     let branched = Rule { prefix: Some("{{tag}}-".into()), ..rule("sha") };
     assert_eq!(of(vec![branched], Latest::Auto), ["v1.2.3-0123456"]);
