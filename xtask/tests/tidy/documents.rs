@@ -86,9 +86,9 @@ fn the_index_lists_every_document() {
     }
 }
 
-/// What both READMEs must say: code between backquotes, lines of code blocks other than diagrams, and numbers.
-fn facts_of(readme: &str) -> Vec<String> {
-    let mut facts = Vec::new();
+/// The content that both READMEs must share: code between backquotes, lines of code blocks other than diagrams, and numbers.
+fn shared_content(readme: &str) -> Vec<String> {
+    let mut content = Vec::new();
     let mut block = None;
     for line in readme.lines() {
         if let Some(language) = line.strip_prefix("```") {
@@ -97,21 +97,21 @@ fn facts_of(readme: &str) -> Vec<String> {
         }
         match block {
             Some("mermaid") => {}
-            Some(_) => facts.push(line.to_owned()),
+            Some(_) => content.push(line.to_owned()),
             None => {
-                facts.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+                content.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
                 let numbers = line.split(|letter: char| !letter.is_ascii_digit());
-                facts.extend(numbers.filter(|number| !number.is_empty()).map(str::to_owned));
+                content.extend(numbers.filter(|number| !number.is_empty()).map(str::to_owned));
             }
         }
     }
-    facts.sort();
-    facts
+    content.sort();
+    content
 }
 
 #[test]
 fn both_readmes_have_the_same_commands_and_numbers() {
-    let read = |name: &str| facts_of(&fs::read_to_string(root().join(name)).unwrap());
+    let read = |name: &str| shared_content(&fs::read_to_string(root().join(name)).unwrap());
     assert_eq!(read("README.md"), read("README.zh-CN.md"));
 }
 
