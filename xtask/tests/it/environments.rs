@@ -57,7 +57,7 @@ fn wait_for(proxy: &FaultProxy, method: &str, part: &str) {
 }
 
 #[test]
-fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
+fn records_count_only_in_the_repository_of_their_environment() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let (workshop, digests) = workshop(&registry, &["1.0.0", "1.1.0"]);
@@ -320,7 +320,7 @@ fn a_promotion_that_was_killed_before_its_record_is_recorded_by_the_next() {
 }
 
 #[test]
-fn a_tag_that_was_written_by_other_means_has_no_record_until_it_is_promoted() {
+fn a_tag_from_another_tool_has_no_record_before_a_promotion() {
     let Some(live) = Live::crane() else { return };
     let registry = live.registry();
     let (workshop, digests) = workshop(&registry, &["1.0.0"]);
@@ -418,7 +418,7 @@ fn a_killed_promotion_to_another_repository_resumes_with_all_referrers() {
 }
 
 #[test]
-fn one_request_in_five_goes_wrong_and_promotions_do_not() {
+fn promotions_succeed_if_one_request_in_five_fails() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);

@@ -292,7 +292,7 @@ fn link_without_musl(from: &std::path::Path, to: &std::path::Path) {
 }
 
 #[test]
-fn the_second_of_two_runs_waits_and_says_so() {
+fn the_second_of_two_runs_waits_with_a_message() {
     if !have_targets() {
         return;
     }
@@ -405,7 +405,7 @@ fn a_foreign_output_folder_is_left_unchanged() {
 }
 
 #[test]
-fn no_targets_no_docker_no_git_is_told_by_doctor() {
+fn doctor_reports_missing_targets_docker_and_git() {
     let hello = Hello::new();
     let ran = hello.run(&["doctor", "--json"]).code(0).json();
     let tools: Vec<_> =

@@ -67,7 +67,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
 }
 
 #[test]
-fn an_image_without_documents_or_with_wrong_ones_is_told() {
+fn missing_and_wrong_documents_of_an_image_are_reported() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let workshop = Workshop::new(3);

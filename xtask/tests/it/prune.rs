@@ -136,7 +136,7 @@ fn subjects_of_kept_referrers_are_kept() {
 }
 
 #[test]
-fn tags_that_break_the_rules_stay_and_are_told() {
+fn invalid_tags_are_kept_and_reported() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, _) = workshop(&proxy.registry(), 2);
@@ -197,7 +197,7 @@ fn through_a_registry_that_fails_nothing_kept_is_lost() {
 }
 
 #[test]
-fn a_registry_that_deletes_nothing_says_so_before_anything_is_written() {
+fn prune_fails_before_any_change_if_the_registry_does_not_delete() {
     let Some(live) = Live::docker_with("", false) else { return };
     let (workshop, _) = workshop(&live.registry(), 2);
     let before = live.revisions("owner/app");

@@ -159,7 +159,7 @@ fn a_registry_that_drops_a_tag_is_found_out() {
 }
 
 #[test]
-fn one_version_in_two_spellings_is_one_version() {
+fn two_spellings_of_a_version_are_one_version() {
     let Some(live) = Live::docker() else { return };
     let mut workshop = Workshop::new(1);
     let repository = format!("{}/owner/app", live.registry());
@@ -222,7 +222,7 @@ fn provenance_is_about_the_source_of_the_image() {
 }
 
 #[test]
-fn a_release_is_not_published_as_another_one() {
+fn an_image_is_not_published_as_another_version() {
     let Some(live) = Live::docker() else { return };
     let repository = format!("{}/owner/app", live.registry());
     let mut workshop = workshop(&repository, "");

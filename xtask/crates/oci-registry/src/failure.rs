@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_is_told_and_classed() {
+    fn each_failure_has_its_message_and_class() {
         let io = |kind: ErrorKind| Error::Io(io::Error::from(kind));
         let cases = [
             (io(ErrorKind::ConnectionRefused), "nothing listens", Some(Transient::Unreachable)),

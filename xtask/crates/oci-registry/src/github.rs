@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_that_lacks_is_told_from_tokens_without_scopes() {
+    fn a_missing_scope_is_told_apart_from_tokens_without_scopes() {
         for (scopes, expected) in [
             (Some("read:packages, write:packages"), Some("read:packages, write:packages")),
             (Some("repo, delete:packages"), None),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_waited_for_until_it_is_reset() {
+    fn a_rate_limit_is_waited_for_until_its_reset() {
         let now = std::time::UNIX_EPOCH + Duration::from_secs(100);
         assert_eq!(reset("130", now), Some(Duration::from_secs(30)));
         assert_eq!(reset("90", now), Some(Duration::ZERO));

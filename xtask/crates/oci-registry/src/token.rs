@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_kept_until_it_is_to_be_renewed_or_refused() {
+    fn a_token_is_reused_until_renewal_or_refusal() {
         let now = Instant::now();
         let mut cache = Cache::default();
         cache.put("k".into(), read(br#"{"token":"t"}"#, now).unwrap());

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_published_as_itself_alone() {
+    fn a_release_is_published_only_as_its_version() {
         for (label, tag, expected) in [
             (Some("1.0.0"), "1.0.0", ""),
             (Some("1.0.0"), "v1.0.0", ""),

@@ -101,7 +101,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn provenance_is_about_this_image_or_it_is_none() {
+    fn provenance_of_another_image_is_refused() {
         let digest = Digest::of(b"image");
         let good = json!({
             "predicateType": "https://slsa.dev/provenance/v1",

@@ -89,7 +89,7 @@ fn a_broken_download_resumes_at_its_offset() {
 }
 
 #[test]
-fn a_server_that_ignores_ranges_and_starts_over_is_no_trouble() {
+fn a_server_that_ignores_ranges_is_supported() {
     let Some(stage) = Stage::new() else { return };
     let (client, _) = client(&stage.registry, None);
     stage.proxy.on("GET", "/blobs/", 1, Fault::CutAnswer(100_000));
@@ -185,7 +185,7 @@ fn refusals_that_pass_are_waited_for_and_others_are_not() {
 }
 
 #[test]
-fn trouble_without_end_ends_with_a_count() {
+fn endless_failures_end_with_the_number_of_attempts() {
     let Some(stage) = Stage::new() else { return };
     let (client, _) = client(&stage.registry, None);
     stage.proxy.on("GET", "/manifests/", 99, Fault::Answer(502, Vec::new(), "bad gateway"));
@@ -200,7 +200,7 @@ fn trouble_without_end_ends_with_a_count() {
 }
 
 #[test]
-fn a_redirect_to_another_host_takes_no_credentials_along() {
+fn a_redirect_to_another_host_gets_no_credentials() {
     let Some(stage) = Stage::new() else { return };
     let storage = FaultProxy::start(stage.live.address);
     stage.proxy.guard(Guard { open: false, ..Guard::default() });

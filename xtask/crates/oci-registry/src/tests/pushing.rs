@@ -54,7 +54,7 @@ fn failures_in_bursts_are_survived() {
 }
 
 #[test]
-fn a_rate_limit_on_a_question_without_a_body_is_told_from_a_missing_right() {
+fn a_rate_limit_of_head_is_told_apart_from_a_missing_permission() {
     let Some((_live, proxy, client, image)) = stage() else { return };
     let blob = bytes(1000);
     let (digest, _) = push(&client, &image, &blob).unwrap();
@@ -136,7 +136,7 @@ fn a_blob_is_mounted_from_a_repository_that_has_it() {
 }
 
 #[test]
-fn a_manifest_is_stored_as_it_was_sent() {
+fn a_manifest_is_stored_unchanged() {
     let Some((_live, proxy, client, image)) = stage() else { return };
     let manifest = push_image(&client, &image, b"layer");
     let digest = Digest::of(&manifest);

@@ -187,7 +187,7 @@ fn a_commits_name_is_marked_where_files_differ_from_it() {
 }
 
 #[test]
-fn without_rules_it_is_schedule_branch_tag_and_pull_request() {
+fn the_default_rules_are_schedule_branch_tag_and_pull_request() {
     for (on, expected) in [
         ("schedule branch main", vec!["nightly", "main"]),
         ("push branch main", vec!["main"]),
