@@ -9,7 +9,7 @@ use support::published::{Workshop, check, signing};
 use support::{Hello, Image, Ran, facts, have_targets, in_days};
 
 /// Variables that change what cargo, git, cosign, Trivy and Docker print, look at or make, or how.
-const HOSTILE: [(&str, &str); 60] = [
+const HOSTILE: [(&str, &str); 64] = [
     ("CARGO_ALIAS_TREE", "version"),
     ("CARGO_BUILD_RUSTFLAGS", "--cfg hostile -Cdebuginfo=2"),
     ("CARGO_BUILD_TARGET", "no-such-target"),
@@ -23,6 +23,8 @@ const HOSTILE: [(&str, &str); 60] = [
     ("CARGO_TERM_PROGRESS_WHEN", "never"),
     ("CARGO_TERM_VERBOSE", "true"),
     ("CARGO_UNSTABLE_BUILD_STD", "std"),
+    ("__CARGO_DEFAULT_LIB_METADATA", "hostile"),
+    ("RUSTC_FORCE_RUSTC_VERSION", "1.2.3"),
     ("RUSTFLAGS", "--cfg hostile -Cdebuginfo=2"),
     ("RUSTUP_TERM_COLOR", "always"),
     ("CLICOLOR", "1"),
@@ -59,6 +61,8 @@ const HOSTILE: [(&str, &str); 60] = [
     ("COSIGN_REPOSITORY", "localhost:1/elsewhere"),
     ("COSIGN_TIMEOUT", "1ns"),
     ("SIGSTORE_ROOT_FILE", "/nowhere"),
+    ("TUF_MIRROR", "http://127.0.0.1:1"),
+    ("TUF_ROOT_JSON", "/nowhere"),
     ("TRIVY_CONFIG", "/nowhere"),
     ("TRIVY_FORMAT", "table"),
     ("TRIVY_IGNORE_UNFIXED", "true"),

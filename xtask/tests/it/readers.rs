@@ -122,7 +122,7 @@ fn podman_loads_and_runs_it() {
 }
 
 #[test]
-fn skopeo_and_crane_push_the_very_digest() {
+fn clients_of_registries_push_the_very_digest() {
     let (Some(live), Some(made)) = (Live::docker(), Made::new()) else { return };
     let registry = live.registry();
     let in_registry = |repository: &str, tag: &str| {
@@ -150,6 +150,18 @@ fn skopeo_and_crane_push_the_very_digest() {
             );
             let index = in_registry("readers/index", name);
             assert_eq!(index, fs::read(made.path(name).join("index.json")).unwrap());
+        }
+        if have_program("oras", "oras", &["version"]) {
+            let to = format!("{registry}/readers/oras:{name}");
+            let from = format!("{dir}@{expected}");
+            run("oras", &["cp", "--from-oci-layout", "--to-plain-http", &from, &to]);
+            assert_eq!(digest(&in_registry("readers/oras", name)), expected);
+        }
+        if have_program("regctl", "regctl", &["version"]) {
+            let to = format!("{registry}/readers/regctl:{name}");
+            let host = format!("reg={registry},tls=disabled");
+            run("regctl", &["--host", &host, "image", "copy", &format!("ocidir://{dir}:0.3.0"), &to]);
+            assert_eq!(digest(&in_registry("readers/regctl", name)), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Publish, publish again and verify against registries that do not behave like Docker's.
+//! Publish, publish again, verify and promote against registries that do not behave like Docker's.
 
 use std::process::Command;
 
@@ -80,8 +80,9 @@ fn publish(workshop: &Workshop, repository: &str, more: &[&str]) -> Ran {
 }
 
 #[test]
-fn publish_and_verify_work_with_each_registry_behavior() {
+fn publish_verify_and_promote_work_with_each_registry_behavior() {
     let workshop = Workshop::new(7);
+    workshop.hello.write("xtask/image.toml", "package = \"hello\"\n[[environments]]\nname = \"live\"\n");
     for (what, habits, attaches) in REGISTRIES {
         let stand_in = StandIn::start(habits);
         let repository = format!("{}/owner/app", stand_in.registry());
@@ -116,6 +117,10 @@ fn publish_and_verify_work_with_each_registry_behavior() {
             if attaches { "ok" } else { "failed" },
             "{what}: {verified}"
         );
+        let promoted = workshop.run(&["promote", "1.2.3", "--to", "live", "--repository", &repository]);
+        assert_eq!(promoted.code, Some(if attaches { 0 } else { 3 }), "{what}: {}", promoted.stderr);
+        let live = stand_in.tags("owner/app").get("live").cloned();
+        assert_eq!(live, attaches.then(|| workshop.digest.clone()), "{what}");
     }
 }
 

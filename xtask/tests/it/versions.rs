@@ -62,6 +62,7 @@ fn gits_settings_change_nothing() {
         ("color.ui", "always"),
         ("log.showSignature", "true"),
         ("status.showUntrackedFiles", "no"),
+        ("i18n.logOutputEncoding", "UTF-16"),
     ];
     for (name, value) in settings {
         history.0.git(&["config", name, value]);

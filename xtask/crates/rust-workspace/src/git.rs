@@ -38,13 +38,14 @@ pub struct GitSource {
 const MAX_CHANGED: usize = 5;
 
 /// Defaults for user settings that change git's output.
-const PLAIN: [&str; 6] = [
+const PLAIN: [&str; 7] = [
     "column.ui=never",
     "column.tag=never",
     "color.ui=never",
     "log.showSignature=false",
     "core.quotePath=true",
     "status.showUntrackedFiles=normal",
+    "i18n.logOutputEncoding=UTF-8",
 ];
 
 /// A git command in this folder, for parsing its output.

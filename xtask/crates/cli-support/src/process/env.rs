@@ -27,7 +27,7 @@ pub enum Need {
 
 /// Secret variables, and the needs for which a child gets them. An empty list means: no child gets it. `*` matches any text,
 /// also in the names below.
-const SERVES: [(&str, &[Need]); 29] = [
+const SERVES: [(&str, &[Need]); 34] = [
     ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &[Need::Identity, Need::Registry]),
     ("ACTIONS_ID_TOKEN_REQUEST_URL", &[Need::Identity, Need::Registry]),
     ("SIGSTORE_ID_TOKEN", &[Need::Identity]),
@@ -42,6 +42,11 @@ const SERVES: [(&str, &[Need]); 29] = [
     ("GITHUB_TOKEN", &[Need::Registry]),
     ("GH_TOKEN", &[Need::Registry]),
     ("DOCKER_AUTH_CONFIG", &[Need::Registry]),
+    ("GITLAB_TOKEN", &[Need::Key, Need::Registry]),
+    ("CI_JOB_TOKEN", &[Need::Registry, Need::Crates]),
+    ("CI_REGISTRY_PASSWORD", &[Need::Registry]),
+    ("CI_DEPLOY_PASSWORD", &[Need::Registry]),
+    ("BUILDKITE_AGENT_ACCESS_TOKEN", &[Need::Registry]),
     ("CARGO_REGISTRIES_*_TOKEN", &[Need::Crates]),
     // Nothing here publishes a crate.
     ("CARGO_REGISTRY_TOKEN", &[]),
@@ -82,7 +87,7 @@ const FORM: [&str; 13] = [
 
 /// Prefixes of variables in which a tool takes flags, and the exceptions that a child gets: those that say where something is
 /// or how to reach it.
-const TOOLS: [(&str, &[&str]); 9] = [
+const TOOLS: [(&str, &[&str]); 12] = [
     (
         "CARGO_",
         &[
@@ -104,6 +109,9 @@ const TOOLS: [(&str, &[&str]); 9] = [
             "CARGO_PROFILE_TEST_*",
         ],
     ),
+    // They change the names of symbols, and the version that rustc says that it has.
+    ("__CARGO_", &[]),
+    ("RUSTC_FORCE_", &[]),
     (
         "GIT_",
         &[
@@ -121,6 +129,7 @@ const TOOLS: [(&str, &[&str]); 9] = [
     // The values that matter are passed as flags.
     ("COSIGN_", &[]),
     ("SIGSTORE_", &[]),
+    ("TUF_", &["TUF_ROOT"]),
     ("TRIVY_", &["TRIVY_CACHE_DIR", "TRIVY_DB_REPOSITORY"]),
     (
         "DOCKER_",
@@ -201,6 +210,11 @@ mod tests {
             ("GOOGLE_APPLICATION_CREDENTIALS", &[&cosign, &trivy, &docker]),
             ("AZURE_CLIENT_SECRET", &[&cosign, &trivy, &docker]),
             ("VAULT_TOKEN", &[&cosign]),
+            ("GITLAB_TOKEN", &[&cosign]),
+            ("CI_JOB_TOKEN", &[&cargo]),
+            ("CI_REGISTRY_PASSWORD", &[]),
+            ("CI_DEPLOY_PASSWORD", &[]),
+            ("BUILDKITE_AGENT_ACCESS_TOKEN", &[]),
         ] {
             for cmd in all {
                 assert_eq!(!cmd.withholds(name), left.contains(&cmd), "{name} {cmd:?} {:?}", cmd.needs);
@@ -219,7 +233,7 @@ mod tests {
         };
         for name in "CARGO_TERM_COLOR CARGO_TERM_VERBOSE CARGO_BUILD_TARGET CARGO_BUILD_RUSTFLAGS CARGO_ENCODED_RUSTFLAGS \
             CARGO_PROFILE_RELEASE_LTO CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS CARGO_LOG CARGO_MANIFEST_DIR \
-            CARGO_UNSTABLE_X CARGO_ALIAS_TREE CLICOLOR CLICOLOR_FORCE NO_COLOR FORCE_COLOR LANG LANGUAGE LC_ALL \
+            CARGO_UNSTABLE_X CARGO_ALIAS_TREE __CARGO_DEFAULT_LIB_METADATA RUSTC_FORCE_RUSTC_VERSION TUF_MIRROR TUF_ROOT_JSON CLICOLOR CLICOLOR_FORCE NO_COLOR FORCE_COLOR LANG LANGUAGE LC_ALL \
             LC_MESSAGES TZ PAGER GIT_PAGER MANPAGER LESS GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_TRACE \
             GIT_TRACE2_EVENT GIT_EXTERNAL_DIFF GIT_NAMESPACE git_dir COSIGN_OUTPUT COSIGN_REPOSITORY \
             COSIGN_INSECURE_IGNORE_TLOG COSIGN_EXPERIMENTAL COSIGN_TRUSTED_ROOT COSIGN_SIGNING_CONFIG SIGSTORE_ROOT_FILE TRIVY_FORMAT TRIVY_SEVERITY \
@@ -233,7 +247,7 @@ mod tests {
             CARGO_REGISTRIES_MINE_INDEX CARGO_REGISTRY_DEFAULT CARGO_BUILD_JOBS CARGO_PROFILE_DEV_DEBUG \
             CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER CARGO_BUILD_RUSTC_WRAPPER RUSTC_WRAPPER RUSTUP_HOME \
             RUSTUP_TOOLCHAIN RUSTUP_DIST_SERVER HTTPS_PROXY https_proxy NO_PROXY SSL_CERT_FILE SSL_CERT_DIR \
-            SOURCE_DATE_EPOCH GIT_SSH_COMMAND GIT_SSL_CAINFO \
+            SOURCE_DATE_EPOCH TUF_ROOT GIT_SSH_COMMAND GIT_SSL_CAINFO \
             TRIVY_CACHE_DIR TRIVY_DB_REPOSITORY DOCKER_HOST DOCKER_CONFIG DOCKER_CONTEXT DOCKER_TLS_VERIFY \
             DOCKER_CERT_PATH BUILDX_BUILDER BUILDX_CONFIG BUILDKIT_HOST CI GITHUB_ACTIONS XDG_RUNTIME_DIR"
             .split_whitespace()

@@ -16,6 +16,7 @@ use cli_support::error::Fault;
 use cli_support::plan::Action;
 use cli_support::time::{now, rfc3339};
 use cli_support::ui::Progress;
+use oci_registry::retry::is_given_up;
 use oci_registry::{Client, Reference};
 pub use overlay::Overlay;
 use rust_workspace::settings::Bytes;
@@ -114,9 +115,24 @@ impl PromoteWork {
             Some(manifest) => manifest.digest,
             None => return Err(self.not_found()?),
         };
-        self.previous = self.running(&self.setup.to)?;
+        self.previous = self.before()?;
         self.digest = Some(digest);
         Ok(format!("{digest}; {} has {}", self.setup.to.environment.name, or_nothing(self.previous)))
+    }
+
+    /// The image in the environment now. Where that is refused, opens an upload first: a registry that refuses what is not
+    /// there is understood once it has taken a write.
+    fn before(&self) -> Result<Option<Digest>> {
+        let to = &self.setup.to;
+        match self.running(to) {
+            Err(error) if !is_given_up(&error) => {
+                let opened = self.client.open_upload(&to.at)?;
+                let before = self.running(to);
+                self.client.cancel_upload(&to.at, &opened);
+                before
+            }
+            before => before,
+        }
     }
 
     /// The error where the image is not in its repository. Old images may only be in an environment's repository.
