@@ -85,10 +85,10 @@ mod tests {
             (FileKind::Key, "localhost.key", years(0), "", ""),
             (FileKind::Chain, "localhost.crt", years(0), "", "is not valid before 20"),
             (FileKind::Authorities, "ca.crt", years(2000), "", "expired at "),
-            (FileKind::Chain, "none.crt", years(0), "none.crt' holds no certificate: ", ""),
-            (FileKind::Key, "none.key", years(0), "none.key' holds no private key: ", ""),
-            (FileKind::Chain, "localhost.key", years(0), "holds no certificate; name", ""),
-            (FileKind::Key, "localhost.crt", years(0), "holds no private key: ", ""),
+            (FileKind::Chain, "none.crt", years(0), "none.crt' contains no certificate: ", ""),
+            (FileKind::Key, "none.key", years(0), "none.key' contains no private key: ", ""),
+            (FileKind::Chain, "localhost.key", years(0), "contains no certificate; name", ""),
+            (FileKind::Key, "localhost.crt", years(0), "contains no private key: ", ""),
         ];
         for (kind, name, now, problem, warning_text) in table {
             let Findings { problems, warnings } = check(&[(kind, file(name))], now);
