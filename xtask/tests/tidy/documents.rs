@@ -66,7 +66,7 @@ fn comments_begin_with_their_subject() {
             let comment = comment.trim_start();
             let is_first =
                 |word: &&str| comment.strip_prefix(*word).is_some_and(|rest| rest.starts_with(' '));
-            if !continues && FIRST.iter().any(|word| is_first(word)) {
+            if !continues && FIRST.iter().any(is_first) {
                 found.push(format!("{}:{}: {comment}", path.display(), at + 1));
             }
         }
