@@ -20,7 +20,7 @@ use crate::run;
 use crate::settings::{self, Settings, Source, warning};
 use crate::snapshot::Process;
 
-/// How long `gateway health` waits unless told otherwise.
+/// Default timeout of `gateway health`.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const FAILED: u8 = 1;
 const MISUSED: u8 = 2;
@@ -78,7 +78,7 @@ enum Command {
     Help,
 }
 
-/// The commands by the names that are typed.
+/// The commands by name.
 const COMMANDS: [(&str, Command); 10] = [
     ("run", Command::Run),
     ("check", Command::Check),
@@ -92,7 +92,7 @@ const COMMANDS: [(&str, Command); 10] = [
     ("help", Command::Help),
 ];
 
-/// The options that belong to some commands only.
+/// Options, with the commands that accept them.
 const OPTIONS: [(&str, &[Command]); 8] = [
     ("--deny-warnings", &[Command::Check]),
     ("--allow", &[Command::Check]),
@@ -114,7 +114,7 @@ struct Arguments {
     question: explain::Question,
 }
 
-/// Runs the command of the given arguments, the first of which is the program's name.
+/// Runs the command given by the arguments; the first argument is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
@@ -193,11 +193,11 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, lex
         if !commands.contains(&parsed.command) {
             let names = COMMANDS.iter().filter(|(_, command)| commands.contains(command));
             let names: Vec<&str> = names.map(|(name, _)| *name).collect();
-            return Err(format!("{option} belongs to gateway {}", names.join(" and ")).into());
+            return Err(format!("{option} is an option of gateway {}", names.join(" and ")).into());
         }
     }
     if parsed.check.json && parsed.check.print {
-        return Err("--json and --print exclude each other".into());
+        return Err("--json and --print cannot be combined".into());
     }
     if parsed.command == Command::Explain {
         let [method, url] = <[String; 2]>::try_from(operands)
@@ -232,7 +232,7 @@ fn source(arguments: &Arguments) -> Source {
     Source { named: arguments.config.clone() }
 }
 
-/// Reads everything the settings name and finds all mistakes.
+/// Reads the settings and all files that they name, and reports all mistakes.
 fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
     let process = |settings: &Settings| Arc::new(Process::new(settings.threads, settings.access_log.clone()));
     let loaded = reload::load(&source(arguments), process, None);
@@ -259,7 +259,7 @@ fn run_command(arguments: &Arguments) -> ExitCode {
     };
     match &loaded.file {
         Some(file) => say(format_args!("settings from {}", file.display())),
-        None => say("no settings file; serving a page that says how to write one"),
+        None => say("no settings file; serving a page that explains how to write one"),
     }
     match run::run(source(arguments), loaded) {
         Ok(()) => ExitCode::SUCCESS,
@@ -270,7 +270,7 @@ fn run_command(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Runs a command that asks the admin listener.
+/// Runs a command that queries the admin listener.
 fn with_admin(
     arguments: &Arguments,
     ask: impl FnOnce(SocketAddr, Duration) -> Result<ExitCode, HealthError>,
@@ -295,7 +295,7 @@ fn with_admin(
     })
 }
 
-/// Prints the hash of the text on standard input, without the end of its line.
+/// Prints the hash of the text on standard input, without its line ending.
 fn hash_command(what: &str, hash: impl FnOnce(&str) -> Result<String, String>) -> ExitCode {
     let mut line = String::new();
     if let Err(error) = std::io::stdin().read_line(&mut line) {

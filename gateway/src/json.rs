@@ -1,4 +1,4 @@
-//! JSON for tools: values that are written once, not on the way of a request.
+//! JSON for tools: values that are written once, not in the request path.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl Json {
         Self::List(items.into_iter().collect())
     }
 
-    /// Adds a member to an object; another value stays as it is.
+    /// Adds a member to an object; no effect on other values.
     pub fn push(&mut self, key: &str, value: Json) {
         if let Self::Object(members) = self {
             members.push((key.to_owned(), value));
@@ -49,7 +49,7 @@ impl From<Option<String>> for Json {
     }
 }
 
-/// Writes a string with its quotes. The result is also a basic string of TOML.
+/// Writes a quoted string. The result is also a basic string of TOML.
 pub fn write_text(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
     f.write_char('"')?;
     for character in text.chars() {
@@ -119,7 +119,7 @@ mod tests {
     use super::Json;
 
     #[test]
-    fn what_is_written_is_json() {
+    fn output_is_valid_json() {
         let text = "a\"b\\c\n\u{0}\u{7f}é😀";
         let value = Json::object([
             ("text", Json::text(text)),

@@ -1,11 +1,11 @@
-//! An HTTP gateway: it accepts requests, decides by host, path and method where they go, and
-//! forwards them.
+//! An HTTP gateway: it accepts requests, chooses a route by host, path and method, and forwards them.
 //!
-//! The modules, from the bottom up; each knows only those before it: [`json`], [`net`], [`http`],
-//! [`http1`], [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`],
-//! [`redis`], [`trace`], [`jose`], [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`], [`filter`],
-//! [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`], [`takeover`], [`run`],
-//! [`commands`] and [`cli`]. `tests/seams.rs` reads this list and holds the code to it.
+//! The modules, from the bottom up; each uses only those before it: [`json`], [`net`], [`http`], [`http1`],
+//! [`http2`], [`observe`], [`proxy_protocol`], [`tls`], [`endpoint`], [`dial`], [`fetch`], [`redis`],
+//! [`trace`], [`jose`], [`probe`], [`settings`], [`state`], [`limit`], [`route`], [`worker`], [`exchange`],
+//! [`filter`], [`upstream`], [`snapshot`], [`proxy`], [`listener`], [`prepare`], [`reload`], [`admin`],
+//! [`takeover`], [`run`], [`commands`] and [`cli`]. `tests/seams.rs` reads this list and checks the code
+//! against it.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used))]

@@ -1,4 +1,4 @@
-//! Settings made ready: the files they name are read, and what is likely wrong is found.
+//! Prepares settings: reads the files that they name, and finds suspicious values.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,37 +14,37 @@ use crate::tls::ServerTls;
 use crate::trace::{Tracer, TracerConfig};
 use crate::upstream::Upstream;
 
-/// Settings with everything they name read.
+/// Settings with the contents of all files that they name.
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) settings: Settings,
-    /// TLS for each listener that speaks it.
+    /// TLS of each listener that has it.
     tls: Vec<Option<ServerTls>>,
     upstreams: Vec<Arc<Upstream>>,
     parts: Parts,
 }
 
 impl Prepared {
-    /// Makes a snapshot of settings that are free of problems.
+    /// Makes a snapshot from settings without problems.
     pub(crate) fn compile(self, process: &Process) -> (Settings, Snapshot) {
         let snapshot = Snapshot::compile(&self.settings, self.tls, self.upstreams, self.parts, process);
         (self.settings, snapshot)
     }
 }
 
-/// What was found in settings and in the files they name.
+/// Findings in settings and in the files that they name.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// What makes them unfit for use.
+    /// Errors: the settings cannot be used.
     pub problems: Vec<Problem>,
-    /// What an operator should look at.
+    /// Warnings.
     pub warnings: Vec<Problem>,
 }
 
-/// Reads the files the settings name. With any problem the result is not fit for use.
+/// Reads the files that the settings name. If there are problems, the result must not be used.
 ///
-/// `found`: the problems of the file itself. With any, nothing is said of what may only seem unused.
-/// `previous` is the snapshot in force: what has not changed is taken from it.
+/// `found`: the problems of the settings file itself. If there are any, warnings about unused items are
+/// omitted. `previous` is the current snapshot: unchanged parts are taken from it.
 pub fn prepare(
     settings: Settings,
     file: &str,
@@ -75,7 +75,7 @@ pub fn prepare(
         let before = previous.and_then(|previous| previous.listener(&listener.name)?.tls.as_deref());
         let loaded = listener.tls.as_ref().map(|tls| tls::load(listener, tls, before)).transpose();
         configs.push(loaded.unwrap_or_else(|errors| {
-            // A file that cannot be read is named already.
+            // An unreadable file is reported already.
             let known: Vec<_> = problems.iter().filter_map(|problem| problem.place).collect();
             let errors = errors.into_iter().filter(|(place, _)| !known.contains(place));
             problems.extend(errors.map(place));
@@ -93,7 +93,7 @@ pub fn prepare(
         match Upstream::compile(upstream, &process.resolver, &process.metrics, before) {
             Ok(upstream) => upstreams.push(upstream),
             Err(errors) => {
-                // A file that cannot be read is named already, where it stands.
+                // An unreadable file is reported already, at its place.
                 for text in errors.into_iter().map(|problem| problem.error.to_string()) {
                     if !problems.iter().any(|known| known.text == text) {
                         problems.push(place((upstream.place, text)));
@@ -129,14 +129,14 @@ pub fn prepare(
     });
     for found in [&mut problems, &mut warnings] {
         found.sort_by_key(|problem| problem.place);
-        // A listener tells of its files once more.
+        // A listener reports its files again.
         found.dedup();
     }
     let parts = Parts { authenticators, stores, tracer };
     (Prepared { settings, tls: configs, upstreams, parts }, Findings { problems, warnings })
 }
 
-/// Where traces go. What has not changed is taken from `previous`; authorities are read anew.
+/// The trace exporter. If unchanged it is taken from `previous`; certificate authorities are read again.
 fn tracer(
     traces: &settings::Traces,
     process: &Process,
@@ -172,7 +172,8 @@ fn tracer(
     made.map(Arc::new).map_err(|errors| errors.into_iter().map(|error| (place, error.to_string())).collect())
 }
 
-/// Credentials on connections that others can read, and limits that each of several gateways counts.
+/// Warnings about credentials on unencrypted connections, and about limits that each replica counts for
+/// itself.
 fn exposed(settings: &Settings) -> Vec<(Place, &'static str, String)> {
     let mut found = Vec::new();
     let used: HashSet<&str> = settings
@@ -216,16 +217,16 @@ fn exposed(settings: &Settings) -> Vec<(Place, &'static str, String)> {
     found
 }
 
-/// Upstreams to which no route leads.
+/// Upstreams that no route uses.
 fn unused(settings: &Settings) -> Vec<(Place, String)> {
     let used: HashSet<&str> = settings.routes.iter().flat_map(|route| route.action.upstreams()).collect();
     let unused = settings.upstreams.iter().filter(|upstream| !used.contains(upstream.name.as_str()));
     unused
-        .map(|upstream| (upstream.place, format!("no route leads to the upstream '{}'", upstream.name)))
+        .map(|upstream| (upstream.place, format!("no route uses the upstream '{}'", upstream.name)))
         .collect()
 }
 
-/// Routes that no request reaches.
+/// Routes that no request matches.
 fn shadowed(settings: &Settings) -> Vec<(Place, String)> {
     let routes = &settings.routes;
     let pairs = route::shadowed(routes).into_iter();

@@ -1,4 +1,4 @@
-//! The process: sockets, threads, signals, and an orderly end.
+//! The process: sockets, threads, signals and shutdown.
 
 use std::fmt;
 use std::io;
@@ -23,16 +23,16 @@ use crate::snapshot::Process;
 use crate::takeover::{self, Predecessor};
 use crate::worker::Worker;
 
-/// The gateway could not do its work.
+/// A failure of the process.
 #[derive(Debug)]
 pub enum RunError {
     /// An address could not be bound.
     Bind(BindError),
     /// The system refused a thread, a socket or a signal handler.
     System(&'static str, io::Error),
-    /// A worker thread ended before its time.
+    /// A worker thread ended unexpectedly.
     Worker(String),
-    /// Told to stop a second time, it stopped with requests in flight.
+    /// A second signal stopped the gateway with requests in flight.
     Interrupted,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for RunError {
             Self::Bind(error) => error.fmt(f),
             Self::System(what, error) => write!(f, "cannot {what}: {error}"),
             Self::Worker(name) => write!(f, "{name} ended unexpectedly"),
-            Self::Interrupted => f.write_str("stopped at once, at the second signal"),
+            Self::Interrupted => f.write_str("stopped immediately by a second signal"),
         }
     }
 }
@@ -57,28 +57,28 @@ impl std::error::Error for RunError {
     }
 }
 
-/// Runs until told to stop by SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
 ///
-/// [`RunError`] if it could not begin, or did not end in order.
+/// [`RunError`] if it could not start, or did not stop cleanly.
 pub fn run(source: Source, loaded: Loaded) -> Result<(), RunError> {
     let process = Arc::clone(&loaded.process);
     let settings = &loaded.prepared.settings;
     process.log.start().map_err(|error| RunError::System("write the access log", error))?;
     let runtime = runtime()?;
-    // Before anything listens: from here on no signal is lost.
+    // Before anything listens, so that no signal is lost.
     let (signals, hangup) =
         runtime.block_on(async { Ok((Signals::new()?, handler(SignalKind::hangup())?)) })?;
     let rotation = runtime.block_on(async { handler(SignalKind::user_defined1()) })?;
     runtime.spawn(reopen_log(rotation, process.log.clone()));
     let takeover = settings.takeover.clone();
     let asked = takeover.as_deref().map(Predecessor::ask).transpose();
-    let mut predecessor = asked.map_err(|error| RunError::System("take the sockets over", error))?.flatten();
+    let mut predecessor = asked.map_err(|error| RunError::System("take over the sockets", error))?.flatten();
     let mut sockets = Sockets::new(process.threads);
     if let Some(predecessor) = &mut predecessor {
         let given = std::mem::take(&mut predecessor.sockets);
-        sockets.inherit(given).map_err(|error| RunError::System("take the sockets over", error))?;
+        sockets.inherit(given).map_err(|error| RunError::System("take over the sockets", error))?;
     }
     let admin = sockets.bind("the admin listener", settings.admin, 1).map_err(RunError::Bind)?;
     let opened = sockets.open(&settings.listeners).map_err(RunError::Bind)?;
@@ -102,7 +102,7 @@ pub fn run(source: Source, loaded: Loaded) -> Result<(), RunError> {
         runtime: runtime.handle().clone(),
     };
     let reload = reload::start(reloader, loaded, opened)
-        .map_err(|error| RunError::System("put the settings in force", error))?;
+        .map_err(|error| RunError::System("apply the settings", error))?;
     runtime.spawn(follow(hangup, reload.clone()));
     let ready = Arc::new(AtomicBool::new(false));
     let admin_clones = admin.iter().map(std::net::TcpListener::try_clone).collect::<io::Result<Vec<_>>>();
@@ -130,7 +130,7 @@ pub fn run(source: Source, loaded: Loaded) -> Result<(), RunError> {
             .map_err(|error| RunError::System("offer the sockets at 'takeover'", error))?;
     }
     if let Some(predecessor) = predecessor {
-        // One that has ended meanwhile serves nothing any more.
+        // A predecessor that has ended in the meantime needs no release.
         let _ = predecessor.release();
     }
     say("ready");
@@ -156,7 +156,7 @@ fn runtime() -> Result<Runtime, RunError> {
         .map_err(|error| RunError::System("start a runtime", error))
 }
 
-/// What a worker thread gets.
+/// State passed to a worker thread.
 struct Shared {
     process: Arc<Process>,
     updates: mpsc::UnboundedReceiver<Update>,
@@ -180,7 +180,7 @@ fn spawn(
         .map_err(|error| RunError::System("start a worker thread", error))
 }
 
-/// Tells the supervisor how a worker thread ended, even if it panics.
+/// Reports the end of a worker thread to the supervisor, even if it panics.
 struct Notice {
     ended: mpsc::UnboundedSender<Result<(), RunError>>,
     result: Option<Result<(), RunError>>,
@@ -189,7 +189,7 @@ struct Notice {
 impl Drop for Notice {
     fn drop(&mut self) {
         if let Some(result) = self.result.take() {
-            // With nobody to hear it, the process is about to end anyway.
+            // Without a receiver the process is about to end.
             let _ = self.ended.send(result);
         }
     }
@@ -258,22 +258,22 @@ async fn follow(mut hangup: Signal, reload: Reload) {
     }
 }
 
-/// Opens the access log anew at each SIGUSR1, after a rotation has renamed its file.
+/// Reopens the access log at each SIGUSR1, after log rotation has renamed its file.
 async fn reopen_log(mut rotation: Signal, log: AccessLog) {
     while rotation.recv().await.is_some() {
         say(if log.reopen() {
-            "SIGUSR1: the file of the access log is opened anew"
+            "SIGUSR1: the access log is reopened"
         } else {
-            "SIGUSR1: the access log has no file; nothing is opened anew"
+            "SIGUSR1: the access log has no file; nothing is reopened"
         });
     }
 }
 
-/// How the drain ended.
+/// The result of the drain.
 enum Drained {
-    /// Every connection came to its end.
+    /// Every connection ended.
     Whole,
-    /// The time was up before.
+    /// The timeout was reached.
     InPart,
 }
 
@@ -284,7 +284,7 @@ struct Supervisor {
     ready: Arc<AtomicBool>,
     drain: watch::Sender<bool>,
     reload: Reload,
-    /// Told when another gateway has taken the sockets over.
+    /// Notified when another gateway has taken over the sockets.
     taken: oneshot::Receiver<()>,
     admins: Vec<Task<io::Result<()>>>,
 }
@@ -307,7 +307,7 @@ impl Supervisor {
         say(format_args!("{received}: draining"));
         let mut delay = self.reload.snapshot().stop.delay;
         if is_taken {
-            // The other gateway accepts and is ready, so load balancers need no time to take this one out.
+            // The other gateway accepts and is ready, so load balancers need no time to remove this one.
             delay = std::time::Duration::ZERO;
             self.admins.iter().for_each(Task::abort);
         }
@@ -316,7 +316,7 @@ impl Supervisor {
             _ = self.signals.next() => return Err(RunError::Interrupted),
         }
         let timeout = self.reload.snapshot().stop.timeout;
-        // The workers' sockets close only where this side has closed them too.
+        // The workers' sockets close only after this side has closed them too.
         tokio::select! {
             () = self.reload.stop() => {}
             _ = self.signals.next() => return Err(RunError::Interrupted),
@@ -337,7 +337,7 @@ impl Supervisor {
                 Ok(Drained::Whole)
             }
             () = tokio::time::sleep(timeout) => {
-                say("the drain timeout is up; closing what is still open");
+                say("drain timeout reached; closing the remaining connections");
                 Ok(Drained::InPart)
             }
             _ = self.signals.next() => Err(RunError::Interrupted),

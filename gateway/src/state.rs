@@ -1,15 +1,14 @@
-//! State that outlives a reload of the settings, such as what a rate limit has counted.
+//! State that survives a reload of the settings, such as the counts of a rate limit.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// States by their type and name. There is one store in the process; it is used only while a snapshot
-/// is compiled.
+/// States by type and name. The process has one store; it is used only while a snapshot is compiled.
 #[derive(Debug, Default)]
 pub struct StateStore(Mutex<HashMap<(TypeId, String), Vec<Entry>>>);
 
-/// A state with the settings for which it was made.
+/// A state with the settings that it was made for.
 #[derive(Debug)]
 struct Entry {
     settings: Box<dyn Any + Send>,
@@ -19,7 +18,7 @@ struct Entry {
 impl StateStore {
     /// The state with this type and name if it was made for equal settings, otherwise a new one.
     ///
-    /// Give state of different kinds types of their own. Compare settings without their
+    /// Use a separate type for each kind of state. Compare settings without their
     /// [`Place`](crate::settings::Place), which changes when lines are added above.
     pub fn get<S, T>(&self, name: &str, settings: S, make: impl FnOnce(&S) -> T) -> Arc<T>
     where
@@ -37,10 +36,10 @@ impl StateStore {
         state
     }
 
-    /// Drops what nothing uses any more.
+    /// Drops unused states.
     ///
-    /// Called when a reload has ended, not before: one that fails must not cost the state of the
-    /// snapshot that stays in force.
+    /// Called after a reload, not before: a failed reload must not drop the state of the snapshot that stays
+    /// in force.
     pub fn drop_unused(&self) {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         states.retain(|_, entries| {
@@ -58,16 +57,16 @@ mod tests {
     use super::StateStore;
 
     #[test]
-    fn state_is_kept_for_an_equal_name_and_equal_settings() {
+    fn state_is_kept_for_equal_name_and_settings() {
         let store = StateStore::default();
         let get = |name: &str, limit: u32| store.get(name, limit, |_| AtomicU32::new(0));
         let first = get("a", 5);
         assert!(Arc::ptr_eq(&first, &get("a", 5)));
         assert!(!Arc::ptr_eq(&first, &get("b", 5)));
-        // A reload with other settings that fails leaves the first in place.
+        // A failed reload with other settings keeps the first state.
         drop(get("a", 6));
         assert!(Arc::ptr_eq(&first, &get("a", 5)));
-        // The same name and settings of another kind of state.
+        // The same name and settings with another type of state.
         assert_eq!(*store.get("a", 5_u32, |limit| u64::from(*limit)), 5);
         store.drop_unused();
         assert!(Arc::ptr_eq(&first, &get("a", 5)));

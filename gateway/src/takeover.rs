@@ -1,9 +1,9 @@
-//! A second gateway takes the listening sockets of the first over: another program takes the place of the one that
-//! runs, and no connection is refused.
+//! Takeover of the listening sockets by a second gateway process, so that an upgrade refuses no connection.
 //!
-//! The first listens on a Unix socket. The second asks there when it starts, gets the sockets (`SCM_RIGHTS`, unix(7)),
-//! listens there itself and says that it is ready; then the first drains. Both have the same sockets, so that a
-//! connection that waits to be accepted is accepted by one of the two.
+//! The first process listens on a Unix socket. The second one connects to it at its start, receives the
+//! listening sockets (`SCM_RIGHTS`, unix(7)), listens on them and reports that it is ready; then the first
+//! one drains. Both have the same sockets, so that a connection in the accept queue is accepted by one of the
+//! two.
 
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -25,17 +25,17 @@ use tokio::sync::oneshot;
 
 use crate::observe::stderr::say;
 
-/// Longer than a gateway takes to start, or to answer another.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// The most sockets in one message; the system takes 253.
-const TOGETHER: usize = 64;
-/// What a message with sockets says: others follow, or it is the last.
+/// Longer than a gateway needs to start or to answer.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// Maximum number of sockets per message; the system allows 253.
+const MAX_SOCKETS_PER_MESSAGE: usize = 64;
+/// Data byte of a message with sockets: more messages follow, or it is the last one.
 const MORE: u8 = b'+';
 const LAST: u8 = b'.';
-/// What the second gateway says once it serves.
+/// Message of the second process when it accepts requests.
 const READY: u8 = b'r';
 
-/// A gateway that runs and has handed its sockets over.
+/// A running gateway that has handed over its sockets.
 #[derive(Debug)]
 pub struct Predecessor {
     stream: UnixStream,
@@ -44,14 +44,14 @@ pub struct Predecessor {
 }
 
 impl Predecessor {
-    /// Asks the gateway at this path for its sockets; none if there is no gateway.
+    /// Requests the sockets from the gateway at this path; `None` if there is no gateway.
     ///
     /// # Errors
     ///
-    /// It does not answer, or it is of another user.
+    /// It does not answer, or it belongs to another user.
     pub fn ask(path: &Path) -> io::Result<Option<Self>> {
         let stream = match UnixStream::connect(path) {
-            // A socket whose gateway has ended refuses.
+            // The socket of an ended gateway refuses connections.
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
             {
@@ -59,7 +59,7 @@ impl Predecessor {
             }
             connected => connected?,
         };
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(START_TIMEOUT))?;
         let mut sockets = Vec::new();
         while receive(&stream, &mut sockets)? != LAST {}
         Ok(Some(Self { stream, sockets }))
@@ -69,13 +69,13 @@ impl Predecessor {
     ///
     /// # Errors
     ///
-    /// It has ended meanwhile.
+    /// It has ended in the meantime.
     pub fn release(mut self) -> io::Result<()> {
         self.stream.write_all(&[READY])
     }
 }
 
-/// Hands the sockets over to whoever takes the place of this gateway, and tells `taken` then.
+/// Offers the sockets to the next gateway, and notifies `taken` after a takeover.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ pub fn offer(
     sockets: impl Fn() -> Option<Vec<TcpListener>> + Send + 'static,
     taken: oneshot::Sender<()>,
 ) -> io::Result<()> {
-    // Under another name first: at every moment one of the two gateways listens at the path.
+    // Bound under a temporary name and renamed, so that one of the two gateways always listens at the path.
     let mut own = path.as_os_str().to_owned();
     own.push(format!(".{}", std::process::id()));
     let listener = UnixListener::bind(&own)?;
@@ -94,11 +94,11 @@ pub fn offer(
         for stream in listener.incoming().map_while(Result::ok) {
             match hand_over(stream, &sockets) {
                 Ok(()) => {
-                    // Where nobody waits, the gateway ends anyway.
+                    // Without a receiver the gateway is about to end.
                     let _ = taken.send(());
                     return;
                 }
-                Err(error) => say(format_args!("no other gateway has taken over: {error}")),
+                Err(error) => say(format_args!("the takeover by another gateway failed: {error}")),
             }
         }
     })?;
@@ -107,43 +107,43 @@ pub fn offer(
 
 fn hand_over(mut stream: UnixStream, sockets: &impl Fn() -> Option<Vec<TcpListener>>) -> io::Result<()> {
     if socket_peercred(&stream)?.uid != getuid() {
-        return Err(io::Error::other("it is of another user"));
+        return Err(io::Error::other("it belongs to another user"));
     }
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let sockets = sockets().ok_or_else(|| io::Error::other("this one ends already"))?;
-    let mut parts = sockets.chunks(TOGETHER).peekable();
+    stream.set_read_timeout(Some(START_TIMEOUT))?;
+    let sockets = sockets().ok_or_else(|| io::Error::other("this gateway is already stopping"))?;
+    let mut parts = sockets.chunks(MAX_SOCKETS_PER_MESSAGE).peekable();
     while let Some(part) = parts.next() {
-        let says = if parts.peek().is_some() { MORE } else { LAST };
-        send(&stream, part, says)?;
+        let kind = if parts.peek().is_some() { MORE } else { LAST };
+        send(&stream, part, kind)?;
     }
-    let mut says = [0];
-    stream.read_exact(&mut says)?;
-    if says == [READY] { Ok(()) } else { Err(io::Error::other("it is no gateway")) }
+    let mut kind = [0];
+    stream.read_exact(&mut kind)?;
+    if kind == [READY] { Ok(()) } else { Err(io::Error::other("it is not a gateway")) }
 }
 
-fn send(stream: &UnixStream, sockets: &[TcpListener], says: u8) -> io::Result<()> {
+fn send(stream: &UnixStream, sockets: &[TcpListener], kind: u8) -> io::Result<()> {
     let sockets: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOGETHER))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS_PER_MESSAGE))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&sockets));
-    sendmsg(stream, &[IoSlice::new(&[says])], &mut control, SendFlags::NOSIGNAL)?;
+    sendmsg(stream, &[IoSlice::new(&[kind])], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
-/// Appends the sockets of one message; gives what it says.
+/// Appends the sockets of one message; returns its data byte.
 fn receive(stream: &UnixStream, sockets: &mut Vec<TcpListener>) -> io::Result<u8> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOGETHER))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS_PER_MESSAGE))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut says = [0];
+    let mut kind = [0];
     let flags = RecvFlags::CMSG_CLOEXEC;
-    let got = recvmsg(stream, &mut [IoSliceMut::new(&mut says)], &mut control, flags)?;
+    let got = recvmsg(stream, &mut [IoSliceMut::new(&mut kind)], &mut control, flags)?;
     if got.bytes == 0 {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it handed no sockets over"));
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it sent no sockets"));
     }
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(all) = message {
             sockets.extend(all.map(|socket: OwnedFd| TcpListener::from(socket)));
         }
     }
-    Ok(says[0])
+    Ok(kind[0])
 }

@@ -1,17 +1,17 @@
-//! The metrics: what is counted, and how the endpoints of the snapshot in force stand.
+//! The metrics page: counters, and the state of the endpoints of the current snapshot.
 
 use crate::endpoint::{Moment, Standing};
 use crate::observe::exposition::Exposition;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::Snapshot;
 
-/// All families.
+/// All metric families.
 pub fn expose(metrics: &Metrics, snapshot: &Snapshot) -> Exposition {
     let mut out = metrics.expose();
     out.family(
         "gateway_endpoint_up",
         "gauge",
-        "Whether an endpoint takes requests: 0 while probes find it down or outcomes have it passed over.",
+        "Whether an endpoint takes requests: 0 while health probes fail or while it is ejected.",
     );
     let now = Moment::now();
     for upstream in &snapshot.upstreams {
@@ -39,7 +39,7 @@ pub fn expose(metrics: &Metrics, snapshot: &Snapshot) -> Exposition {
     out.family(
         "gateway_circuit_max_requests",
         "gauge",
-        "The most requests in flight that a circuit lets through.",
+        "Limit of the circuit breaker on requests in flight.",
     );
     for (name, circuit) in circuits() {
         out.sample(&[("upstream", name)], circuit.settings().max_requests);
@@ -67,7 +67,7 @@ mod tests {
         upstream = 'app'
     ";
 
-    /// The families as rows of a table in Markdown.
+    /// The families as rows of a Markdown table.
     fn rows() -> String {
         let (settings, problems) = parse("f", SETTINGS);
         assert_eq!(problems, []);
@@ -90,10 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn the_document_has_every_metric() {
+    fn document_lists_every_metric() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/observability.md");
         let text = std::fs::read_to_string(path).expect("the document");
-        let (before, rest) = text.split_once("<!-- metrics -->\n").expect("the begin of the table");
+        let (before, rest) = text.split_once("<!-- metrics -->\n").expect("the start of the table");
         let (table, after) = rest.split_once("<!-- /metrics -->").expect("its end");
         let rows = rows();
         if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -102,6 +102,6 @@ mod tests {
             return;
         }
         let command = "UPDATE_DOCS=1 cargo test -p gateway --lib admin::exposed";
-        assert_eq!(table, rows, "the table of docs/observability.md is old; run {command}");
+        assert_eq!(table, rows, "the table of docs/observability.md is out of date; run {command}");
     }
 }

@@ -1,16 +1,16 @@
-//! Asks a running gateway whether it is ready, for containers without shell and curl.
+//! Queries the readiness of a running gateway, for containers without a shell or curl.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// The gateway is not ready, or not there.
+/// The gateway is not ready or does not answer.
 #[derive(Debug)]
 pub enum HealthError {
-    /// No answer.
+    /// No response.
     Silent(SocketAddr, io::Error),
-    /// An answer other than 200; its status line.
+    /// A response other than 200, with its status line.
     NotReady(SocketAddr, String),
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for HealthError {
 
 impl std::error::Error for HealthError {}
 
-/// Asks the admin listener bound to `address` for `/readyz`, for `limit` in all.
+/// Sends `GET /readyz` to the admin listener bound to `address`; `limit` is the total time.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub fn ask(address: SocketAddr, limit: Duration) -> Result<(), HealthError> {
     Err(HealthError::NotReady(address, line.escape_debug().to_string()))
 }
 
-/// The body of a response with status 200 to a GET of `path`, read for `limit` in all.
+/// The body of a 200 response to `GET path`; `limit` is the total time.
 ///
 /// # Errors
 ///
@@ -77,7 +77,7 @@ fn status_line(address: SocketAddr, limit: Duration) -> io::Result<String> {
     Ok(String::from_utf8_lossy(line).trim_end().to_owned())
 }
 
-/// What comes in answer to a request, until it is enough or the connection ends.
+/// Sends a request and reads until the response is complete or the connection ends.
 fn exchange(
     address: SocketAddr,
     request: &str,
@@ -108,7 +108,7 @@ fn exchange(
     Ok(bytes)
 }
 
-/// Where a socket bound to `address` is reached from its own host.
+/// The address by which this host reaches a socket bound to `address`.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(v4) if v4.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -123,7 +123,7 @@ mod tests {
     use super::reachable;
 
     #[test]
-    fn unspecified_addresses_are_reached_at_the_loopback() {
+    fn unspecified_addresses_map_to_loopback() {
         let table = [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")];
         for (bound, expected) in table {
             let bound = bound.parse().expect("an address");

@@ -1,4 +1,4 @@
-//! The admin listener: health for machines, metrics, and the command that asks for them.
+//! The admin listener: health endpoints, metrics, and the client commands that query them.
 
 pub mod exposed;
 pub mod health;

@@ -1,4 +1,4 @@
-//! The admin page: its files, and who may see it.
+//! The admin page: its files and its access control.
 
 use std::net::SocketAddr;
 
@@ -10,11 +10,12 @@ use http::StatusCode;
 use crate::http::fields::Fields;
 use crate::http::target::Target;
 
-/// What every response below `/-/` says: only files of its own origin, in no frame (CSP level 3).
+/// Content-Security-Policy of every response below `/-/`: only files of the same origin, no framing (CSP
+/// level 3).
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                           img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file of the page with its media type.
+/// A file of the page, with its media type.
 pub fn file(path: &str) -> Option<(&'static str, &'static str)> {
     Some(match path {
         "/-/" => ("text/html; charset=utf-8", include_str!("page/admin.html")),
@@ -24,12 +25,12 @@ pub fn file(path: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// Why a request below `/-/` is refused, if it is: the page is for this machine, and for who shows the
-/// token of the settings.
+/// Status and text of the refusal of a request below `/-/`, if it is refused. The page is open to this
+/// machine and to clients with the configured token.
 ///
-/// Without a token the host must be a name of this machine too, or another site could resolve its own name to the
-/// loopback and read the page (DNS rebinding). A browser says which site sends a request; one that
-/// changes something must come from the page itself.
+/// Without a token the host must also be a name of this machine: otherwise another site could resolve its own
+/// name to the loopback address and read the page (DNS rebinding). Browsers send the origin of a request; a
+/// request that changes something must come from the page itself.
 pub fn refused(
     peer: Option<SocketAddr>,
     target: &Target,
@@ -41,34 +42,34 @@ pub fn refused(
     if !(is_near && is_loopback(&target.host)) {
         match token {
             Some(token) if shows(fields, token) => {}
-            Some(_) => return Some((StatusCode::UNAUTHORIZED, "the token of the settings is needed\n")),
+            Some(_) => return Some((StatusCode::UNAUTHORIZED, "admin.token is required\n")),
             None if is_near => {
-                return forbidden("ask for what is below /-/ by 127.0.0.1, [::1] or localhost\n");
+                return forbidden("use 127.0.0.1, [::1] or localhost as the host of /-/\n");
             }
             None => {
                 return forbidden(
-                    "what is below /-/ is served to this machine only; set admin.token, or use a tunnel such as ssh -L or kubectl port-forward\n",
+                    "/-/ is served to this machine only; set admin.token, or use a tunnel such as ssh -L or kubectl port-forward\n",
                 );
             }
         }
     }
     let site = fields.named(b"sec-fetch-site").next();
     if !matches!(site, None | Some(b"same-origin" | b"none")) {
-        return forbidden("requests of other sites are refused\n");
+        return forbidden("cross-site requests are refused\n");
     }
     let origin = fields.named(b"origin").next();
     let own = target.authority().unwrap_or_default().as_bytes();
-    // A proxy before the listener may speak TLS.
+    // A proxy in front of the listener may terminate TLS.
     let is_own =
         |origin: &[u8]| [&b"http://"[..], b"https://"].iter().any(|scheme| *origin == [scheme, own].concat());
     if !origin.is_none_or(is_own) {
-        return forbidden("requests of other sites are refused\n");
+        return forbidden("cross-site requests are refused\n");
     }
     None
 }
 
-/// Whether a request shows the token: as a bearer token (RFC 6750), or as the password of any user, which
-/// browsers ask for (RFC 7617).
+/// Whether a request has the token: as a bearer token (RFC 6750), or as the password of any user, since
+/// browsers ask for one (RFC 7617).
 fn shows(fields: &Fields, token: &str) -> bool {
     let mut all = fields.named(b"authorization");
     let (Some(value), None) = (all.next(), all.next()) else { return false };
@@ -98,7 +99,7 @@ mod tests {
     use crate::http::target::Target;
 
     #[test]
-    fn who_may_see_the_page() {
+    fn page_is_refused_to_other_machines_and_sites() {
         const OWN: &str = "127.0.0.1:8081";
         let table = [
             ("127.0.0.1:5", OWN, "", "", true),
@@ -132,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn a_token_opens_the_page_to_other_machines() {
+    fn token_allows_other_machines() {
         type Row<'r> = (&'r [(&'r str, &'r str)], Option<u16>);
         const TOKEN: &str = "0123456789abcdef";
-        // The fields, and the status of a refusal.
+        // The fields, and the status of the refusal.
         let table: [Row<'_>; 11] = [
             (&[], Some(401)),
             (&[("authorization", "Bearer 0123456789abcdef")], None),

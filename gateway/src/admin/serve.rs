@@ -32,32 +32,32 @@ use crate::reload::{Cause, Outcome, Reload};
 use crate::settings::Secret;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A whole connection takes no longer: whoever asks again connects again.
+/// Maximum duration of a connection. A client that needs more opens another one.
 const CONNECTION_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_CONNECTIONS: usize = 64;
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 16 << 10, max_fields: 64 };
-/// How long is read on after the last response, so that the client's system does not throw it away
-/// (RFC 9112 section 9.6).
+/// How long to read after the last response, so that the client's TCP stack does not discard it (RFC 9112
+/// section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Where settings are reloaded.
+/// The path that reloads the settings.
 const RELOAD: &str = "/-/reload";
 
 const PLAIN: &[u8] = b"text/plain; charset=utf-8";
 
-/// What the admin listener tells about.
+/// State that the admin listener serves.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Whether requests are welcome.
+    /// Whether the gateway accepts requests.
     pub ready: Arc<AtomicBool>,
     /// The counters.
     pub metrics: Arc<Metrics>,
-    /// The settings in force, and what puts others in force.
+    /// Reloads the settings.
     pub reload: Reload,
 }
 
-/// Serves the admin listener for as long as the process runs.
+/// Serves the admin listener until the process exits.
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ pub async fn serve(socket: StdListener, admin: Admin) -> std::io::Result<()> {
                     drop(slot);
                 });
             }
-            // Want of file descriptors passes.
+            // A lack of file descriptors is temporary.
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
@@ -88,13 +88,13 @@ async fn connection(stream: TcpStream, admin: Admin) {
         while exchange(&mut wire, &admin, peer).await? {}
         poll_fn(|cx| wire.poll_shutdown(cx)).await.map_err(Broken::Io)
     };
-    // Whoever asked for health and broke off has an answer of their own.
+    // The client asked for health and closed the connection early.
     if ended.await.is_ok() {
         let _ = timeout(LINGER, poll_fn(|cx| wire.poll_gone(cx, LIMITS.max_bytes))).await;
     }
 }
 
-/// A request as far as the admin listener looks at it.
+/// The parts of a request that the admin listener uses.
 struct Request {
     method: Method,
     target: Target,
@@ -102,7 +102,7 @@ struct Request {
     persists: bool,
 }
 
-/// Answers one request; false if the connection ends.
+/// Answers one request; false if the connection ends after it.
 async fn exchange(wire: &mut Wire, admin: &Admin, peer: Option<SocketAddr>) -> Result<bool, Broken> {
     let Ok(read) = timeout(HEADER_TIMEOUT, poll_fn(|cx| poll_request(wire, cx))).await else {
         return Ok(false);
@@ -129,7 +129,7 @@ async fn exchange(wire: &mut Wire, admin: &Admin, peer: Option<SocketAddr>) -> R
     Ok(persists)
 }
 
-/// Reads the head of a request; nothing if the connection ended.
+/// Reads the head of a request; `None` if the connection ended.
 fn poll_request(
     wire: &mut Wire,
     cx: &mut std::task::Context<'_>,
@@ -159,9 +159,9 @@ struct Answer {
     status: StatusCode,
     kind: &'static [u8],
     body: Cow<'static, [u8]>,
-    /// Whether it belongs to the admin page.
+    /// Whether the response belongs to the admin page.
     is_page: bool,
-    /// The methods that are allowed, of a response that refuses one.
+    /// The allowed methods, in a response with status 405.
     allow: &'static str,
 }
 
@@ -190,7 +190,7 @@ impl Answer {
         }
         append_field(out, b"date", httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
         if self.status == StatusCode::UNAUTHORIZED {
-            // Each in a field of its own, since browsers read several in one in different ways.
+            // One field for each, since browsers differ in how they read several challenges in one field.
             append_field(out, b"www-authenticate", b"Bearer realm=\"gateway\"");
             append_field(out, b"www-authenticate", b"Basic realm=\"gateway\", charset=\"UTF-8\"");
         }
@@ -207,7 +207,7 @@ impl Answer {
 }
 
 impl Admin {
-    /// A part of the admin page with its media type.
+    /// A file of the admin page with its media type.
     fn page(&self, path: &str) -> Option<(&'static str, Cow<'static, [u8]>)> {
         let snapshot = self.reload.snapshot();
         match path {
@@ -253,19 +253,19 @@ impl Admin {
                 }
                 None => Answer::text(
                     StatusCode::NOT_FOUND,
-                    "here are /livez, /readyz, /metrics, /-/ and /-/reload\n",
+                    "available paths: /livez, /readyz, /metrics, /-/ and /-/reload\n",
                 ),
             },
         }
     }
 }
 
-/// What became of a reload, with every problem and every warning in a line.
+/// The response to a reload request: the outcome, with one line for each problem and warning.
 fn reloaded(outcome: Option<Outcome>) -> Answer {
     let Some(Outcome { problems, warnings, duration }) = outcome else {
         return Answer::text(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the gateway is stopping; nothing is reloaded\n",
+            "the gateway is stopping; settings are not reloaded\n",
         );
     };
     let (status, end) = if problems.is_empty() {
@@ -273,7 +273,7 @@ fn reloaded(outcome: Option<Outcome>) -> Answer {
     } else {
         (
             StatusCode::UNPROCESSABLE_ENTITY,
-            "settings not reloaded; those from before stay in force\n".to_owned(),
+            "settings not reloaded; the previous settings stay in force\n".to_owned(),
         )
     };
     let problems = problems.iter().map(|problem| format!("{problem}\n"));

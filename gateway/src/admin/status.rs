@@ -1,4 +1,4 @@
-//! What the admin page and `gateway top` show, as JSON.
+//! The status of the gateway as JSON, for the admin page and `gateway top`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,8 +12,7 @@ use crate::observe::recent::RecentFailure;
 use crate::snapshot::{Action, Route, Snapshot};
 use crate::upstream::Upstream;
 
-/// The state of the gateway. Counters count from the start of the process; whoever asks twice has
-/// rates.
+/// The state of the gateway. Counters start with the process; two queries give rates.
 pub fn status(metrics: &Metrics, snapshot: &Snapshot, ready: bool) -> Json {
     let mut routes: Vec<Json> = snapshot.routes().map(route).collect();
     let unrouted = metrics.unrouted();
@@ -57,7 +56,7 @@ fn requests(name: &str, action: &str, counters: &PerWorker<Requests>) -> Json {
     ])
 }
 
-/// Counts by the class of status.
+/// Counts by status class.
 fn classes(count: impl Fn(usize) -> u64) -> Json {
     Json::object(CLASSES.iter().enumerate().map(|(number, class)| (*class, Json::Number(count(number)))))
 }
@@ -68,7 +67,7 @@ fn upstream(upstream: &Upstream) -> Json {
         let state = match endpoint.state.standing(upstream.settings.slow_start, now) {
             Standing::Healthy => "up".to_owned(),
             Standing::SlowStart(share) => format!("slow start, {} %", share / 10),
-            Standing::Ejected(until) => format!("passed over for {} s", until.since(now).as_secs() + 1),
+            Standing::Ejected(until) => format!("ejected for {} s", until.since(now).as_secs() + 1),
             Standing::Down => "down".to_owned(),
         };
         let ended = tries.sum(|one| one.ended.get());

@@ -1,4 +1,4 @@
-//! `gateway top`: what the admin page shows, in a terminal.
+//! `gateway top`: the status of the admin page, in a terminal.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::health::{HealthError, body};
 
-/// How often a terminal is drawn anew.
+/// Refresh interval of the terminal.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Upper bounds of the buckets in milliseconds.
 const BOUNDS: [f64; 12] = [1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 5000.0, 30_000.0];
-/// The failures that are shown.
-const FAILURES: usize = 10;
+/// Maximum number of failures shown.
+const MAX_FAILURES: usize = 10;
 
-/// Shows the state of the gateway until it is interrupted; once if standard output is no terminal.
+/// Shows the state of the gateway until it is interrupted; once if standard output is not a terminal.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub fn run(address: SocketAddr, limit: Duration) -> Result<(), HealthError> {
 }
 
 fn print(text: &str) {
-    // A reader that has read enough is no failure.
+    // A reader that closes the pipe early is not an error.
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
@@ -46,7 +46,7 @@ fn print(text: &str) {
 fn fetch(address: SocketAddr, limit: Duration) -> Result<Value, HealthError> {
     let text = body(address, "/-/status", limit)?;
     serde_json::from_slice(&text)
-        .map_err(|error| HealthError::NotReady(address, format!("its status is no JSON: {error}")))
+        .map_err(|error| HealthError::NotReady(address, format!("its status is not JSON: {error}")))
 }
 
 fn number(value: &Value, key: &str) -> u64 {
@@ -61,7 +61,7 @@ fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Requests, and those that failed.
+/// Total and failed requests.
 fn counts(value: &Value) -> (u64, u64) {
     let statuses = value.get("statuses").and_then(Value::as_object);
     let sum = statuses.map_or(0, |all| all.values().filter_map(Value::as_u64).sum());
@@ -134,7 +134,7 @@ fn draw(status: &Value, before: Option<&Value>) -> String {
         }
     }
     out.push_str("\nRECENT FAILURES\n");
-    for failure in list(status, "failures").iter().take(FAILURES) {
+    for failure in list(status, "failures").iter().take(MAX_FAILURES) {
         let parts =
             ["time", "method", "path", "failed_at", "failure", "detail"].map(|key| text(failure, key));
         let _ = writeln!(out, "{} {}", parts.join(" ").trim_end().escape_debug(), number(failure, "status"));
@@ -142,7 +142,7 @@ fn draw(status: &Value, before: Option<&Value>) -> String {
     out
 }
 
-/// At most so many characters, and none that a terminal takes for a command.
+/// The first `most` characters, without control characters.
 fn shown(text: &str, most: usize) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).take(most).collect()
 }
@@ -151,7 +151,7 @@ fn share(part: u64, whole: u64) -> String {
     if whole == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * float(part) / float(whole)) }
 }
 
-/// Interpolated within its bucket, as `histogram_quantile` of Prometheus does.
+/// Interpolated within its bucket, like Prometheus's `histogram_quantile`.
 fn quantile(buckets: &[u64], count: u64, quantile: f64) -> String {
     if count == 0 {
         return "-".to_owned();

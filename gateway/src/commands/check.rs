@@ -1,4 +1,4 @@
-//! `gateway check`: every mistake in the settings, and what is legal and likely wrong.
+//! `gateway check`: reports every mistake in the settings, and warnings about valid but suspicious ones.
 
 use std::process::ExitCode;
 
@@ -10,20 +10,20 @@ use crate::settings::record::Table;
 use crate::settings::{self, Examined, Problem, Source};
 use crate::snapshot::Process;
 
-/// What is asked of `gateway check`.
+/// Options of `gateway check`.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// A warning is a failure.
+    /// Whether warnings are failures.
     pub deny_warnings: bool,
-    /// Names of warnings that are not told.
+    /// Names of warnings to suppress.
     pub allow: Vec<String>,
-    /// Whether problems are written as JSON on standard output.
+    /// Whether problems are written to standard output as JSON.
     pub json: bool,
-    /// Whether the effective settings are written on standard output.
+    /// Whether the effective settings are written to standard output.
     pub print: bool,
 }
 
-/// Checks the settings: 0 without problems, 1 for warnings that are denied, 2 for problems.
+/// Checks the settings: 0 without problems, 1 for denied warnings, 2 for problems.
 pub fn run(source: &Source, options: &Options) -> ExitCode {
     let file = source.file();
     let examined = file.as_deref().map_or_else(built_in, settings::examine);

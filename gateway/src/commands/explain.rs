@@ -1,4 +1,4 @@
-//! `gateway explain`: what a request would meet, by the snapshot that requests meet.
+//! `gateway explain`: shows how a snapshot handles a request.
 
 mod answer;
 mod report;
@@ -21,7 +21,7 @@ use crate::snapshot::{self, Process, Snapshot};
 use crate::worker::Worker;
 use answer::Answer;
 
-/// The request that is asked about.
+/// The request to explain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// Its method.
@@ -30,9 +30,9 @@ pub struct Question {
     pub url: String,
     /// Its fields, each as `Name: value`.
     pub fields: Vec<String>,
-    /// The address that it comes from.
+    /// The client's address.
     pub client: IpAddr,
-    /// Whether the answer is JSON.
+    /// Whether the output is JSON.
     pub json: bool,
 }
 
@@ -61,7 +61,7 @@ pub fn run(source: &Source, question: &Question) -> ExitCode {
     ExitCode::from(u8::from(answer.route.is_none()))
 }
 
-/// A URL in its parts.
+/// The parts of a URL.
 struct Url<'u> {
     scheme: Option<&'u str>,
     authority: &'u str,
@@ -85,7 +85,7 @@ fn split(url: &str) -> Result<Url<'_>, String> {
     Ok(Url { scheme, authority, target })
 }
 
-/// The listener for a URL: the one with its port, or else the first that speaks its scheme.
+/// The listener for a URL: the one with its port, or else the first one with its scheme.
 fn listener<'s>(snapshot: &'s Snapshot, url: &Url<'_>) -> Result<&'s snapshot::Listener, String> {
     let Some(scheme) = url.scheme else {
         return snapshot.listeners.first().ok_or_else(|| "there is no listener".to_owned());
@@ -94,7 +94,7 @@ fn listener<'s>(snapshot: &'s Snapshot, url: &Url<'_>) -> Result<&'s snapshot::L
     let port = url.authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     let with_port = |listener: &&snapshot::Listener| Some(listener.settings.address.port()) == port;
     let all = || snapshot.listeners.iter().filter(fits);
-    all().find(with_port).or_else(|| all().next()).ok_or_else(|| format!("no listener speaks {scheme}"))
+    all().find(with_port).or_else(|| all().next()).ok_or_else(|| format!("no listener accepts {scheme}"))
 }
 
 fn ask<'s>(
@@ -122,7 +122,7 @@ fn ask<'s>(
     Ok(answer)
 }
 
-/// The head of the request as a client would send it in HTTP/1.1.
+/// The head of the request, as a client would send it in HTTP/1.1.
 fn head(question: &Question, url: &Url<'_>) -> Result<Vec<u8>, String> {
     let mut fields = String::new();
     let mut has_host = false;
@@ -145,7 +145,7 @@ fn head(question: &Question, url: &Url<'_>) -> Result<Vec<u8>, String> {
 fn read(request: &mut Request, head: &[u8], listener: &crate::settings::Listener) -> Result<(), Rejection> {
     let parsed = request::parse(head, &listener.head, &mut request.fields)?;
     let Some(parsed) = parsed else {
-        return Err(Rejection::bad("request_line", "The request is not whole."));
+        return Err(Rejection::bad("request_line", "The request is incomplete."));
     };
     let (start, end) = parsed.target;
     if end - start > listener.max_request_line {

@@ -1,4 +1,4 @@
-//! The commands that look at settings and do not run the gateway.
+//! Commands that read settings without running the gateway.
 
 pub mod check;
 pub mod explain;
@@ -6,7 +6,7 @@ mod show;
 
 use std::io::Write;
 
-/// Writes to standard output. A reader that has read enough is no failure.
+/// Writes to standard output. A reader that closes the pipe early is not an error.
 pub fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

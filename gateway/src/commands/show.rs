@@ -1,12 +1,12 @@
-//! Problems with the line of the file that they are about.
+//! Problems, shown with the line of the file that they refer to.
 
 use crate::json::Json;
 use crate::settings::{Place, Problem};
 
-/// Lines are shown up to this many characters, around the column of the problem.
+/// Maximum width of a shown line, in characters; the column of the problem is in the middle.
 const WIDTH: usize = 120;
 
-/// A problem, with its line and a mark below the value. `text` is the text of the file.
+/// A problem, with its line and a marker below the value. `text` is the content of the file.
 pub fn with_line(problem: &Problem, text: &str) -> String {
     let line = |place: Place| text.lines().nth(place.line.checked_sub(1)?).map(|line| marked(line, place));
     let shown = problem.place.and_then(line).unwrap_or_default();
@@ -17,7 +17,7 @@ fn marked(line: &str, place: Place) -> String {
     let number = place.line.to_string();
     let column = place.column.saturating_sub(1);
     let first = if column + place.length.max(1) > WIDTH { column.saturating_sub(WIDTH / 4) } else { 0 };
-    // A tab has no certain width.
+    // The width of a tab varies.
     let shown: String =
         line.chars().map(|c| if c == '\t' { ' ' } else { c }).skip(first).take(WIDTH).collect();
     let before = column - first;
@@ -27,7 +27,7 @@ fn marked(line: &str, place: Place) -> String {
     format!(" {number} | {shown}\n {margin} | {:before$}{marks}\n", "")
 }
 
-/// A problem for an editor.
+/// A problem as JSON, for editors.
 pub fn json(problem: &Problem) -> Json {
     let severity = if problem.code.is_some() { "warning" } else { "error" };
     let number = |number: usize| Json::Number(number as u64);

@@ -1,4 +1,4 @@
-//! Several addresses in parallel (RFC 8305).
+//! Connects to several addresses in parallel (RFC 8305).
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,19 +11,19 @@ use tokio::time::{Instant, sleep_until};
 
 use super::open::late;
 
-/// After so long without an answer the next address is tried beside (RFC 8305 section 5).
+/// Delay after which the next address is tried in parallel (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+const UNSPECIFIED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Connects to the first address that answers.
 ///
-/// The next one is tried as soon as one fails, and beside those that do not answer after a quarter of
-/// a second, so that one which swallows packets does not eat the budget.
+/// The next address is tried as soon as one fails, or after a quarter of a second without an answer, so that
+/// an address which drops packets does not use up the deadline.
 ///
 /// # Errors
 ///
-/// The last failure, or the first address that did not answer if the deadline comes first. `addresses`
+/// The last failure, or, if the deadline is reached first, the first address that did not answer. `addresses`
 /// is not empty.
 pub(super) async fn connect(
     addresses: Vec<SocketAddr>,
@@ -51,16 +51,16 @@ pub(super) async fn connect(
                     failed = Some((address, error));
                     next_at = Instant::now();
                 }
-                // An attempt does not panic and is not cancelled while this waits.
+                // An attempt does not panic, and is not cancelled during the wait.
                 Some(Err(_)) => {}
                 None => {
-                    let none = || (NOWHERE, io::Error::new(io::ErrorKind::NotFound, "there is no address"));
+                    let none = || (UNSPECIFIED, io::Error::new(io::ErrorKind::NotFound, "no address"));
                     return Err(failed.unwrap_or_else(none));
                 }
             },
             () = sleep_until(wake) => {
                 if Instant::now() >= deadline {
-                    return Err((silent.first().copied().unwrap_or(NOWHERE), late()));
+                    return Err((silent.first().copied().unwrap_or(UNSPECIFIED), late()));
                 }
             }
         }
@@ -73,7 +73,7 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The families in turn, beginning with that of the first (RFC 8305 section 4).
+/// Alternates the families, beginning with that of the first address (RFC 8305 section 4).
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let (same, other): (Vec<_>, Vec<_>) =
@@ -97,7 +97,7 @@ mod tests {
     use super::interleave;
 
     #[test]
-    fn families_take_turns() {
+    fn families_alternate() {
         let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
             texts.iter().map(|text| text.parse().expect("an address")).collect()
         };

@@ -1,37 +1,37 @@
-//! Why a connection to an endpoint was not made.
+//! Errors of connections to endpoints.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-/// What was being done.
+/// The step that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Finding the addresses of a name.
+    /// Resolving the name.
     Resolve,
     /// Connecting to an address.
     Connect,
-    /// Writing the PROXY header.
+    /// Sending the PROXY header.
     ProxyHeader,
     /// The TLS handshake.
     Handshake,
 }
 
-/// A connection to an endpoint was not made.
+/// A connection to an endpoint failed.
 #[derive(Debug)]
 pub struct DialError {
     /// The endpoint: `host:port` or `unix:/path`.
     pub endpoint: String,
-    /// The address on which it failed last, where there is one.
+    /// The last address tried, if there is one.
     pub address: Option<SocketAddr>,
-    /// What was being done.
+    /// The step that failed.
     pub step: Step,
-    /// Why it failed; of kind `TimedOut` if the deadline came first.
+    /// The cause; its kind is `TimedOut` if the deadline was reached.
     pub cause: io::Error,
 }
 
 impl DialError {
-    /// Whether the deadline came before an answer.
+    /// Whether the deadline was reached.
     pub fn timed_out(&self) -> bool {
         self.cause.kind() == io::ErrorKind::TimedOut
     }

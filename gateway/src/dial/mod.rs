@@ -1,5 +1,4 @@
-//! Opens connections to endpoints: names to addresses, addresses tried in parallel, the PROXY
-//! header, TLS.
+//! Opens connections to endpoints: name resolution, parallel attempts, PROXY header, TLS.
 
 mod connect;
 pub mod dns;

@@ -17,36 +17,36 @@ use crate::endpoint::{Address, Endpoint, Protocol, Scheme};
 use crate::net::Stream;
 use crate::proxy_protocol::{self, Proxied, Version};
 
-/// How connections to the endpoints of an upstream are made. Cheap to clone.
+/// Connection settings of an upstream's endpoints. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DialSettings {
-    /// Finds the addresses of names; one for the process.
+    /// Resolves names; shared by the process.
     pub resolver: Arc<Resolver>,
-    /// TLS towards endpoints of scheme `https`; needed if there are any.
+    /// Client TLS for endpoints with scheme `https`; required if there are any.
     pub tls: Option<Arc<ClientTls>>,
-    /// The version of the PROXY header that is written first, if any.
+    /// The version of the PROXY header to send, if any.
     pub proxy_header: Option<Version>,
 }
 
 /// A connection to an endpoint.
 #[derive(Debug)]
 pub struct Dialed {
-    /// Its bytes.
+    /// The byte stream.
     pub stream: Stream,
-    /// The HTTP version to speak: [`Protocol::Http1`] or [`Protocol::Http2`], never `Auto`.
+    /// The HTTP version: [`Protocol::Http1`] or [`Protocol::Http2`], never `Auto`.
     pub protocol: Protocol,
-    /// The address that answered; none for a Unix socket.
+    /// The connected address; `None` for a Unix socket.
     pub address: Option<SocketAddr>,
 }
 
 /// Opens a connection.
 ///
-/// `client` is told in the PROXY header, where one is written; such a connection belongs to this
-/// client and serves no other.
+/// `client` is sent in the PROXY header, if one is configured; such a connection belongs to this client and
+/// is not shared.
 ///
 /// # Errors
 ///
-/// [`DialError`] with the step that failed, at the latest at the deadline.
+/// [`DialError`] with the failed step, at the deadline at the latest.
 pub async fn dial(
     endpoint: &Endpoint,
     settings: &DialSettings,
@@ -56,7 +56,7 @@ pub async fn dial(
     dial_as(endpoint, endpoint.config.protocol, settings, client, deadline).await
 }
 
-/// As [`dial`], with another HTTP version than the endpoint's.
+/// Like [`dial`], with a different HTTP version than the endpoint's.
 pub(crate) async fn dial_as(
     endpoint: &Endpoint,
     protocol: Protocol,
@@ -106,7 +106,7 @@ impl Attempt<'_> {
         done.map_err(|cause| self.error(step, address, cause))
     }
 
-    /// The PROXY header and TLS, on a stream that is connected.
+    /// Sends the PROXY header and performs the TLS handshake on a connected stream.
     async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
         self,
         mut stream: S,
@@ -120,7 +120,7 @@ impl Attempt<'_> {
             self.within(Step::ProxyHeader, address, stream.write_all(&header)).await?;
         }
         if self.endpoint.config.scheme == Scheme::Http {
-            // Without ALPN nothing tells that a server speaks HTTP/2.
+            // Without ALPN nothing announces that a server supports HTTP/2.
             let protocol = match self.protocol {
                 Protocol::Http2 => Protocol::Http2,
                 Protocol::Http1 | Protocol::Auto => Protocol::Http1,
@@ -128,7 +128,8 @@ impl Attempt<'_> {
             return Ok(Dialed { stream: plain(stream), protocol, address });
         }
         let Some(tls_settings) = &self.settings.tls else {
-            let cause = io::Error::new(io::ErrorKind::InvalidInput, "TLS is not set up for this upstream");
+            let cause =
+                io::Error::new(io::ErrorKind::InvalidInput, "TLS is not configured for this upstream");
             return Err(self.error(Step::Handshake, address, cause));
         };
         let handshake = tls_settings.connect(&self.endpoint.config, self.protocol, stream);

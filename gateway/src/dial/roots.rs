@@ -1,4 +1,4 @@
-//! The authorities the system trusts.
+//! The certificate authorities of the system.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use rustls::RootCertStore;
 
 use crate::tls::pem;
 
-/// Where systems keep them: Debian, Ubuntu, Alpine and distroless images; Fedora and RHEL; SUSE;
-/// FreeBSD and some small images.
+/// Usual paths: Debian, Ubuntu, Alpine and distroless images; Fedora and RHEL; SUSE; FreeBSD and some small
+/// images.
 const FILES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -15,10 +15,9 @@ const FILES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Reads the file named by the environment's `SSL_CERT_FILE`, or the first of the usual ones.
+/// Reads the file named by the environment variable `SSL_CERT_FILE`, or the first of the usual files.
 ///
-/// Certificates that cannot be used as authorities are left out, as long as one can: a system's file
-/// may have some that are too old.
+/// Unusable certificates are skipped if at least one is usable: a system's file may contain outdated ones.
 ///
 /// # Errors
 ///
@@ -31,7 +30,7 @@ fn from(named: Option<PathBuf>) -> Result<RootCertStore, String> {
     let file = named.or_else(|| FILES.iter().map(PathBuf::from).find(|file| file.exists()));
     let Some(file) = file else {
         return Err(format!(
-            "there is no file with the authorities the system trusts; install ca-certificates, set \
+            "no file with the system's certificate authorities; install ca-certificates, set \
              SSL_CERT_FILE, or name a CA of your own (looked for {})",
             FILES.join(", ")
         ));
@@ -43,7 +42,7 @@ fn read(file: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(pem::certificates(file)?);
     if added == 0 {
-        return Err(format!("'{}' holds no certificate of an authority", file.display()));
+        return Err(format!("'{}' contains no certificate of an authority", file.display()));
     }
     Ok(roots)
 }
@@ -55,9 +54,9 @@ mod tests {
     use super::from;
 
     #[test]
-    fn the_file_that_is_named_counts() {
+    fn named_file_is_used() {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-        assert_eq!(from(Some(data.join("ca.crt"))).expect("a good file").len(), 1);
+        assert_eq!(from(Some(data.join("ca.crt"))).expect("a valid file").len(), 1);
         for file in ["localhost.key", "none.crt"] {
             let error = from(Some(data.join(file))).expect_err("no certificate");
             assert!(error.contains(file), "{error}");

@@ -1,4 +1,4 @@
-//! TLS towards endpoints.
+//! Client TLS for connections to endpoints.
 
 use std::fmt;
 use std::io;
@@ -16,39 +16,38 @@ use super::roots;
 use crate::endpoint::{Address, EndpointConfig, Protocol};
 use crate::tls::{pem, provider, unfit_processor};
 
-/// Sessions kept to be resumed, for all endpoints of an upstream.
-const SESSIONS: usize = 256;
+/// Maximum number of resumable sessions, for all endpoints of an upstream.
+const MAX_SESSIONS: usize = 256;
 
-/// Whose certificates are trusted.
+/// Trusted certificate authorities.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Roots {
-    /// The authorities that the system trusts.
+    /// The system's certificate authorities.
     #[default]
     System,
-    /// The authorities in this PEM file, and no others.
+    /// Only the authorities in this PEM file.
     File(PathBuf),
 }
 
-/// What the settings say of TLS towards the endpoints of an upstream.
+/// Client TLS settings of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientTlsConfig {
-    /// Whose certificates are trusted.
+    /// Trusted certificate authorities.
     pub roots: Roots,
-    /// PEM files with the certificate the gateway shows, followed by those that lead to its
-    /// authority, and with its key.
+    /// PEM files: the gateway's client certificate with its intermediate certificates, and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// A file for TLS towards endpoints cannot be used.
+/// A file for client TLS cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientTlsError {
     /// The authorities.
     Roots(String),
     /// The certificate.
     Certificate(String),
-    /// The key, or that it does not fit the certificate.
+    /// The key, or a key that does not match the certificate.
     Key(String),
-    /// This machine cannot do TLS.
+    /// The processor does not support TLS.
     Processor(String),
 }
 
@@ -61,13 +60,13 @@ impl fmt::Display for ClientTlsError {
 
 impl std::error::Error for ClientTlsError {}
 
-/// TLS towards the endpoints of an upstream. Sessions are resumed by all workers.
+/// Client TLS of an upstream. All workers share its sessions.
 #[derive(Debug)]
 pub struct ClientTls {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     auto: Arc<ClientConfig>,
-    /// What was read from the files.
+    /// The certificate authorities from the file.
     roots: Arc<RootCertStore>,
     identity: Option<Identity>,
 }
@@ -77,7 +76,7 @@ impl ClientTls {
     ///
     /// # Errors
     ///
-    /// All that cannot be used.
+    /// Every file that cannot be used.
     pub fn load(config: &ClientTlsConfig) -> Result<Self, Vec<ClientTlsError>> {
         let mut errors = Vec::new();
         errors.extend(unfit_processor().map(ClientTlsError::Processor));
@@ -117,12 +116,12 @@ impl ClientTls {
         })
     }
 
-    /// Whether both were made of files with the same contents.
+    /// Whether both were made from files with the same contents.
     pub fn is_same(&self, other: &Self) -> bool {
         self.roots.roots == other.roots.roots && self.identity == other.identity
     }
 
-    /// The handshake on a stream that is connected; also tells which HTTP version was agreed on.
+    /// Performs the handshake on a connected stream; also returns the negotiated HTTP version.
     pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         endpoint: &EndpointConfig,
@@ -170,6 +169,6 @@ fn build(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<Client
         Some((certificates, key)) => builder.with_client_auth_cert(certificates, key)?,
         None => builder.with_no_client_auth(),
     };
-    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
     Ok(config)
 }

@@ -1,40 +1,40 @@
-//! Which of the endpoints that may be used takes the next request.
+//! Load balancing: the choice among usable endpoints.
 
 use std::ops::Range;
 
 use super::local::{Local, mix};
 
-/// How requests are spread over endpoints.
+/// Load balancing algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Balance {
-    /// In turn, by weight, without bursts at heavy ones.
+    /// Weighted round robin, without bursts at heavy endpoints.
     #[default]
     RoundRobin,
-    /// Of two endpoints taken at random by weight, the one with fewer requests in flight for its
-    /// weight. Each worker counts its own requests.
+    /// The less loaded of two random endpoints, relative to their weights. Each worker counts its own
+    /// requests.
     LeastRequests,
-    /// Equal keys to the same endpoint (rendezvous hashing), unless it has more than its share of
-    /// this worker's requests in flight. Requests without a key go in turn.
+    /// Equal keys go to the same endpoint (rendezvous hashing), unless it exceeds its share of this worker's
+    /// requests in flight. Requests without a key use round robin.
     ConsistentHash {
-        /// How much more than its share an endpoint takes, in percent: 125 is a quarter more.
+        /// Maximum load of an endpoint in percent of its share; 125 is a quarter more.
         max_load_percent: u32,
     },
 }
 
-/// The endpoints among which to choose.
+/// The endpoints to choose from.
 #[derive(Debug)]
 pub(super) struct Candidates<'a, W: Fn(usize) -> u64> {
-    /// The endpoints of one zone, or of all.
+    /// The endpoints of one zone, or all endpoints.
     pub range: Range<usize>,
-    /// The weight of each; 0 for one that may not be used.
+    /// The weight of each; 0 for an unusable one.
     pub weight: W,
-    /// All may be used and weigh the same, so that none needs to be looked at.
+    /// All are usable and have the same weight, so that they need not be checked one by one.
     pub uniform: bool,
     pub local: &'a Local,
 }
 
 impl<W: Fn(usize) -> u64> Candidates<'_, W> {
-    /// `hash` is where an endpoint lies for the consistent hash.
+    /// `hash` is the position of an endpoint for the consistent hash.
     pub fn pick(&self, balance: Balance, key: Option<u64>, hash: impl Fn(usize) -> u64) -> Option<usize> {
         match (balance, key) {
             (Balance::LeastRequests, _) => self.least_requests(),
@@ -49,7 +49,7 @@ impl<W: Fn(usize) -> u64> Candidates<'_, W> {
         self.range.clone().map(&self.weight).sum()
     }
 
-    /// Smooth weighted round robin: each gains its weight, the richest pays the sum.
+    /// Smooth weighted round robin: each endpoint gains its weight, and the chosen one loses the sum.
     fn round_robin(&self) -> Option<usize> {
         if self.uniform {
             let turn = self.local.cursor.get();
@@ -81,7 +81,7 @@ impl<W: Fn(usize) -> u64> Candidates<'_, W> {
         let first = self.random(total, None)?;
         let rest = total - self.unit(first);
         let Some(second) = self.random(rest, Some(first)) else { return Some(first) };
-        // Requests in flight for the weight, compared as fractions.
+        // Requests in flight relative to the weight, compared as fractions.
         let load = |index, other| u64::from(self.local.in_flight(index)).saturating_mul(self.unit(other));
         Some(if load(second, first) < load(first, second) { second } else { first })
     }
@@ -90,7 +90,7 @@ impl<W: Fn(usize) -> u64> Candidates<'_, W> {
         if self.uniform { 1 } else { (self.weight)(index) }
     }
 
-    /// One at random by weight; `total` is the sum of the weights without that of `except`.
+    /// A random endpoint by weight; `total` is the sum of the weights without that of `except`.
     fn random(&self, total: u64, except: Option<usize>) -> Option<usize> {
         if total == 0 {
             return None;
@@ -108,13 +108,13 @@ impl<W: Fn(usize) -> u64> Candidates<'_, W> {
         })
     }
 
-    /// Weighted rendezvous hashing with bounded load: the best score, or if that endpoint has no room,
-    /// the best among those that have.
+    /// Weighted rendezvous hashing with bounded load: the endpoint with the best score, or if it is full, the
+    /// best of those that are not.
     fn consistent_hash(&self, key: u64, max_load_percent: u32, hash: impl Fn(usize) -> u64) -> Option<usize> {
         let key = mix(key);
         let score = |index| {
             let hash = mix(hash(index) ^ key);
-            // Among equal weights the logarithm changes no order.
+            // With equal weights the logarithm does not change the order.
             if self.uniform { uniform(hash) } else { score(hash, (self.weight)(index)) }
         };
         let best = |may: &dyn Fn(usize) -> bool| {
@@ -123,7 +123,7 @@ impl<W: Fn(usize) -> u64> Candidates<'_, W> {
         };
         let (first, _) = best(&|_| true)?;
         let in_flight: u64 = self.range.clone().map(|index| u64::from(self.local.in_flight(index))).sum();
-        // With at least its exact share each, at least one has room for one more.
+        // The bound is at least the exact share of each, so at least one endpoint accepts one more request.
         let load = (in_flight + 1).saturating_mul(u64::from(max_load_percent.max(100)));
         let total = self.range.clone().map(|index| self.unit(index)).sum::<u64>().saturating_mul(100).max(1);
         let has_room = |index| {
@@ -134,14 +134,14 @@ impl<W: Fn(usize) -> u64> Candidates<'_, W> {
     }
 }
 
-/// A hash as a number between 0 and 1, neither included.
-#[expect(clippy::cast_precision_loss, reason = "the low bits decide nothing")]
+/// A hash as a number between 0 and 1, both excluded.
+#[expect(clippy::cast_precision_loss, reason = "the low bits do not matter")]
 fn uniform(hash: u64) -> f64 {
     ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64
 }
 
-/// A score such that each endpoint wins a share of the keys that is its share of the weights.
-#[expect(clippy::cast_precision_loss, reason = "the low bits decide nothing")]
+/// A score with which each endpoint wins a share of the keys equal to its share of the weights.
+#[expect(clippy::cast_precision_loss, reason = "the low bits do not matter")]
 fn score(hash: u64, weight: u64) -> f64 {
     weight as f64 / -uniform(hash).ln()
 }
@@ -150,8 +150,8 @@ fn signed(weight: u64) -> i64 {
     i64::try_from(weight).unwrap_or(i64::MAX)
 }
 
-/// The key of a header, a cookie or a client's address for [`Balance::ConsistentHash`]: FNV-1a, the
-/// same in every process.
+/// Hash of a header, cookie or client address for [`Balance::ConsistentHash`]: FNV-1a, equal in every
+/// process.
 pub fn hash_key(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -186,7 +186,7 @@ mod tests {
     const HASH: Balance = Balance::ConsistentHash { max_load_percent: 125 };
 
     #[test]
-    fn turns_follow_the_weights_without_bursts() {
+    fn round_robin_follows_weights_without_bursts() {
         let table: [(&[u64], &[usize]); 5] = [
             (&[1, 1, 1], &[0, 1, 2, 0, 1, 2]),
             (&[5, 1, 1], &[0, 0, 1, 0, 2, 0, 0]),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn none_that_may_be_used_is_none() {
+    fn no_usable_endpoint_gives_none() {
         for balance in [Balance::RoundRobin, Balance::LeastRequests, HASH] {
             for weights in [&[][..], &[0], &[0, 0]] {
                 assert_eq!(pick(balance, weights, &local(2), Some(1)), None, "{balance:?} {weights:?}");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn every_algorithm_keeps_to_the_weights() {
+    fn every_algorithm_follows_the_weights() {
         for (balance, weights) in [
             (Balance::RoundRobin, [1, 2, 5, 0]),
             (Balance::LeastRequests, [1, 2, 5, 0]),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_less_busy_of_two_takes_the_request() {
+    fn less_loaded_of_two_is_picked() {
         for (weights, busy, expected) in [
             (&[1, 1][..], &[1, 0][..], 1),
             (&[1, 1], &[3, 4], 0),
@@ -254,17 +254,17 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_endpoint_gets_little_of_the_load_of_many() {
+    fn loaded_endpoint_gets_few_requests() {
         let local = local(10);
         local.in_flight[3].set(1000);
         for _ in 0..1000 {
-            // The two are never the same, so that there is always one that is less busy.
+            // The two are always different, so that a less loaded one is always found.
             assert_ne!(pick(Balance::LeastRequests, &[1; 10], &local, None), Some(3));
         }
     }
 
     #[test]
-    fn an_endpoint_that_leaves_moves_only_its_own_keys() {
+    fn removed_endpoint_moves_only_its_own_keys() {
         let local = local(5);
         let mut moved = 0;
         for key in 0..2000 {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_the_same_in_every_process() {
+    fn hashes_are_the_same_in_every_process() {
         assert_eq!(hash_key(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(hash_key(b"a"), 0xaf63_dc4c_8601_ec8c);
     }

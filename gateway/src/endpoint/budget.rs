@@ -1,18 +1,18 @@
-//! How many retries an upstream may be sent.
+//! Retry budget of an upstream.
 
 use std::cell::Cell;
 
 use super::moment::Moment;
 
-/// Buckets of the sliding window; each lasts a second.
+/// Buckets of the sliding window, one second each.
 const SECONDS: usize = 10;
 
-/// How many requests may be sent again.
+/// Retry budget settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetSettings {
-    /// Retries as a share of the requests of the last ten seconds, in percent.
+    /// Maximum retries in percent of the requests of the last ten seconds.
     pub percent: u32,
-    /// Retries a second that are allowed however few requests there are, for the whole process.
+    /// Retries per second that are always allowed, for the whole process.
     pub min_per_second: u32,
 }
 
@@ -24,20 +24,20 @@ impl Default for BudgetSettings {
 
 /// The retry budget of one worker.
 ///
-/// Each worker counts its own requests, so that the share holds for all of them together; the least
-/// number of retries is divided among the workers, one a second at least for each if there is any.
+/// Each worker counts its own requests, so that the percentage holds for the sum. The minimum is divided
+/// among the workers, with at least one per second each unless it is 0.
 #[derive(Debug)]
 pub struct Budget {
     percent: u64,
     least: u64,
-    /// The second to which the newest bucket belongs.
+    /// The second of the newest bucket.
     second: Cell<u64>,
     requests: [Cell<u32>; SECONDS],
     retries: [Cell<u32>; SECONDS],
 }
 
 impl Budget {
-    /// The budget of one of so many workers.
+    /// The budget of one of `workers` workers.
     pub fn new(settings: &BudgetSettings, workers: usize) -> Self {
         let workers = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
         Self {
@@ -49,7 +49,7 @@ impl Budget {
         }
     }
 
-    /// The bucket of `now`, after those that lie too far back are emptied.
+    /// The bucket of `now`; expired buckets are cleared first.
     fn bucket(&self, now: Moment) -> usize {
         let second = now.millis() / 1000;
         let last = self.second.get();
@@ -65,13 +65,13 @@ impl Budget {
         index(self.second.get())
     }
 
-    /// A request came, which is not itself a retry.
+    /// Counts a request that is not a retry.
     pub fn request(&self, now: Moment) {
         let bucket = &self.requests[self.bucket(now)];
         bucket.set(bucket.get().saturating_add(1));
     }
 
-    /// Whether a request may be sent again; if so, the retry is counted.
+    /// Whether a retry is allowed; if so, it is counted.
     pub fn try_retry(&self, now: Moment) -> bool {
         let bucket = self.bucket(now);
         let sum = |cells: &[Cell<u32>]| cells.iter().map(|cell| u64::from(cell.get())).sum::<u64>();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_the_requests_may_be_sent_again() {
+    fn retries_are_limited_to_a_percentage() {
         let budget = Budget::new(&BudgetSettings { percent: 20, min_per_second: 0 }, 4);
         assert_eq!(retries(&budget, 0), 0);
         requests(&budget, 500, 100);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn few_requests_have_a_least_number() {
+    fn minimum_applies_with_few_requests() {
         for (least, workers, expected) in [(10, 1, 100), (10, 4, 30), (1, 4, 10), (0, 4, 0)] {
             let budget = Budget::new(&BudgetSettings { percent: 20, min_per_second: least }, workers);
             assert_eq!(retries(&budget, 123), expected, "{least} of {workers} workers");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_or_goes_back_does_no_harm() {
+    fn clock_that_stops_or_goes_back_is_tolerated() {
         let budget = Budget::new(&BudgetSettings { percent: 100, min_per_second: 0 }, 1);
         requests(&budget, 5_000, 3);
         requests(&budget, 4_000, 3);

@@ -1,4 +1,4 @@
-//! How many requests an upstream may have in flight, and how many may wait.
+//! Circuit breaker: limits of requests in flight and of waiting requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The limits of an upstream.
+/// Circuit breaker settings of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CircuitSettings {
     /// Requests in flight, over all workers.
     pub max_requests: usize,
-    /// Requests that wait for one in flight to end, over all workers.
+    /// Maximum requests in the queue, over all workers.
     pub max_pending: usize,
-    /// How long a request waits.
+    /// Maximum time in the queue.
     pub pending_timeout: Duration,
 }
 
-/// Holds the limits for all workers together.
+/// The circuit breaker, shared by all workers.
 ///
-/// The limits are exact: shares per worker would refuse requests on a worker with many connections
-/// while others are idle, which matters most where limits are small. An upstream with limits pays
-/// two atomic operations a request; one without has no `Circuit`.
+/// The limits are exact: shares per worker would refuse requests on a worker with many connections while
+/// others are idle, which matters most for small limits. An upstream with limits costs two atomic operations
+/// per request; one without has no `Circuit`.
 #[derive(Debug)]
 pub struct Circuit {
     settings: CircuitSettings,
@@ -30,24 +30,26 @@ pub struct Circuit {
     pending: AtomicUsize,
 }
 
-/// The right to one request in flight; it ends when dropped.
+/// Permission for one request in flight; released when dropped.
 #[derive(Debug)]
 pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// A request was not let through.
+/// A request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CircuitError {
-    /// As many requests wait as may.
+    /// The queue is full.
     QueueFull,
-    /// No request in flight ended in time.
+    /// No request in flight ended before the timeout.
     QueueTimeout,
 }
 
 impl fmt::Display for CircuitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::QueueFull => "the upstream has as many requests in flight and waiting as it may",
-            Self::QueueTimeout => "the upstream had no room for the request in time",
+            Self::QueueFull => {
+                "the upstream's limits of requests in flight and of waiting requests are reached"
+            }
+            Self::QueueTimeout => "the request timed out in the queue of the upstream",
         })
     }
 }
@@ -55,7 +57,7 @@ impl fmt::Display for CircuitError {
 impl std::error::Error for CircuitError {}
 
 impl Circuit {
-    /// Nothing is in flight yet.
+    /// A circuit breaker with no requests.
     pub fn new(settings: CircuitSettings) -> Self {
         let permits = settings.max_requests.min(Semaphore::MAX_PERMITS);
         Self { free: Arc::new(Semaphore::new(permits)), pending: AtomicUsize::new(0), settings }
@@ -66,22 +68,22 @@ impl Circuit {
         &self.settings
     }
 
-    /// Requests in flight and requests that wait.
+    /// Requests in flight, and waiting requests.
     pub fn load(&self) -> (usize, usize) {
         let free = self.free.available_permits();
         (self.settings.max_requests.saturating_sub(free), self.pending.load(Ordering::Relaxed))
     }
 
-    /// Lets a request through at once if there is room.
+    /// Admits a request if no wait is needed.
     pub fn try_enter(&self) -> Option<Permit> {
         Arc::clone(&self.free).try_acquire_owned().ok().map(Permit)
     }
 
-    /// Lets a request through, first come first served.
+    /// Admits a request, first come first served.
     ///
     /// # Errors
     ///
-    /// [`CircuitError`] if the queue is full or the wait too long.
+    /// [`CircuitError`] if the queue is full or the wait times out.
     pub async fn enter(&self) -> Result<Permit, CircuitError> {
         if let Some(permit) = self.try_enter() {
             return Ok(permit);
@@ -96,7 +98,7 @@ impl Circuit {
     }
 }
 
-/// A place in the queue; it ends when dropped, also when the request is given up.
+/// A place in the queue; released when dropped, also when the request is cancelled.
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_waits_and_what_may_not_wait_is_refused() {
+    async fn excess_requests_wait_and_are_refused_when_the_queue_is_full() {
         let circuit = circuit(2, 1, 5_000);
         let first = circuit.enter().await.expect("room");
         let _second = circuit.enter().await.expect("room");
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn waiting_has_an_end_and_leaves_no_trace() {
+    async fn wait_times_out_and_frees_its_place() {
         let circuit = circuit(1, 1, 20);
         let held = circuit.enter().await.expect("room");
         assert_eq!(circuit.enter().await.err(), Some(CircuitError::QueueTimeout));
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_gets_free_wakes_another_thread() {
+    fn released_permit_wakes_another_thread() {
         let circuit = circuit(1, 8, 10_000);
         let threads: Vec<_> = (0..4)
             .map(|_| {

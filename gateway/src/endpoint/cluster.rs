@@ -15,39 +15,39 @@ use super::moment::Moment;
 use super::state::{EndpointState, FULL, window};
 use super::zones;
 
-/// What the settings say of an upstream.
+/// Settings of an upstream.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
     /// The upstream's name.
     pub name: String,
-    /// Its servers.
+    /// Its endpoints.
     pub endpoints: Vec<EndpointConfig>,
-    /// How requests are spread over them.
+    /// Load balancing algorithm.
     pub balance: Balance,
-    /// When a server is passed over.
+    /// Ejection settings.
     pub health: HealthSettings,
-    /// How many requests it may have in flight; without it, any number.
+    /// Circuit breaker; without it the number of requests in flight is not limited.
     pub circuit: Option<CircuitSettings>,
-    /// How many requests may be sent again.
+    /// Retry budget.
     pub budget: BudgetSettings,
 }
 
-/// An upstream with its endpoints, immutable but for their health.
+/// An upstream with its endpoints; immutable except for their health.
 #[derive(Debug)]
 pub struct Cluster {
     /// The upstream's name.
     pub name: String,
     /// The endpoints, in the order of their priority.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// The limits for all workers together.
+    /// The circuit breaker, shared by all workers.
     pub circuit: Option<Arc<Circuit>>,
     balance: Balance,
     health: HealthSettings,
     budget: BudgetSettings,
     zones: Vec<Zone>,
-    /// From when on all endpoints are in service with their full weight, as far as is known now.
+    /// The moment from which all endpoints are in service with full weight, as far as is known now.
     calm_from: AtomicU64,
-    /// Held while endpoints are taken out, so that two workers do not take out one too many.
+    /// Locked during an ejection, so that two workers do not exceed the limit together.
     ejecting: Mutex<()>,
 }
 
@@ -62,25 +62,25 @@ struct Zone {
 /// The endpoint chosen for a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Pick<'a> {
-    /// Its place in this cluster, for [`Local`] and [`Cluster::report`].
+    /// Its index in this cluster, for [`Local`] and [`Cluster::report`].
     pub index: usize,
     /// The endpoint.
     pub endpoint: &'a Arc<Endpoint>,
 }
 
-/// An endpoint was taken out of service.
+/// An ejection of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ejection {
-    /// For how long.
+    /// Its duration.
     pub time: Duration,
 }
 
 impl Cluster {
-    /// Makes a cluster of its settings.
+    /// Makes a cluster from its settings.
     ///
-    /// Endpoints that `previous` has too keep their number, so that connections to them stay in use,
-    /// and their health; new ones begin with a slow start. The caller passes no `previous` if what
-    /// belongs to the connection beside the endpoint (certificates, PROXY protocol) has changed.
+    /// Endpoints that also exist in `previous` keep their id, so that their connections are reused, and their
+    /// health; new ones begin with a slow start. The caller passes no `previous` if other connection settings
+    /// (certificates, PROXY protocol) have changed.
     pub fn new(config: ClusterConfig, previous: Option<&Self>, now: Moment) -> Self {
         let mut configs = config.endpoints;
         configs.sort_by_key(|endpoint| endpoint.priority);
@@ -116,10 +116,10 @@ impl Cluster {
         cluster
     }
 
-    /// The part of worker number `worker` of so many.
+    /// The part of worker number `worker` of `workers`.
     pub fn local(&self, worker: usize, workers: usize) -> Local {
         let local = Local::new(self.endpoints.len(), &self.budget, worker, workers);
-        // Where weights differ, workers begin at different points of the same sequence.
+        // With different weights, workers begin at different points of the same sequence.
         for _ in 0..worker % self.endpoints.len().max(1) {
             self.pick(&local, None, &[], Moment::NEVER);
         }
@@ -127,11 +127,11 @@ impl Cluster {
         local
     }
 
-    /// The endpoint for a request, if the upstream has any with a weight.
+    /// The endpoint for a request; `None` if every weight is 0.
     ///
-    /// `key` is for the consistent hash; `tried` are endpoints that failed this request. Those in
-    /// service that were not tried come first, in the zone in turn and then in the others; then those
-    /// in service that were tried; then, since a try is better than a refusal, all.
+    /// `key` is for the consistent hash; `tried` are endpoints that failed this request. The order of
+    /// preference: endpoints in service that were not tried, in the chosen zone and then in the others;
+    /// endpoints in service that were tried; all endpoints, since an attempt is better than a refusal.
     pub fn pick(
         &self,
         local: &Local,
@@ -184,7 +184,7 @@ impl Cluster {
         Some(Pick { index, endpoint: &self.endpoints[index] })
     }
 
-    /// Takes note of how an attempt ended; tells if that ejects the endpoint.
+    /// Records the outcome of an attempt; returns the ejection if it causes one.
     ///
     /// `index` is that of the [`Pick`]. A success at a healthy endpoint writes to no shared memory.
     pub fn report(&self, local: &Local, index: usize, outcome: Outcome, now: Moment) -> Option<Ejection> {
@@ -225,7 +225,7 @@ impl Cluster {
         Some(Ejection { time })
     }
 
-    /// Takes over what active probes found of an endpoint; tells whether it is news.
+    /// Applies the result of active probes to an endpoint; returns whether it changed the state.
     pub fn probed(&self, id: EndpointId, up: bool, now: Moment) -> bool {
         let _guard = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         let endpoint = self.endpoints.iter().find(|endpoint| endpoint.id == id);
@@ -234,7 +234,7 @@ impl Cluster {
         news
     }
 
-    /// Endpoints in service, of how many.
+    /// The number of endpoints in service, and of all endpoints.
     pub fn in_service(&self, now: Moment) -> (usize, usize) {
         let count = self.endpoints.iter().filter(|endpoint| endpoint.state.in_service(now)).count();
         (count, self.endpoints.len())

@@ -1,20 +1,20 @@
-//! When an endpoint is ejected, and for how long.
+//! Ejection rules and ejection times.
 
 use std::time::Duration;
 
 use super::statuses::Statuses;
 
-/// How one attempt at an endpoint ended. What the client did (it went away, its body was too long)
-/// is no outcome of the endpoint and is not reported.
+/// The outcome of one attempt at an endpoint. Faults of the client (it disconnected, its body was too long)
+/// are not reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// A final response with this status arrived.
+    /// A final response with this status.
     Status(u16),
-    /// No connection: the name did not resolve, the connection was refused, the TLS handshake failed.
+    /// No connection: name resolution, TCP connect or TLS handshake failed.
     ConnectFailed,
-    /// The connection broke before the end of the response, or what came was not HTTP.
+    /// The connection broke before the end of the response, or the response was not HTTP.
     Reset,
-    /// The connection or the response did not come in time.
+    /// A timeout while connecting or waiting for the response.
     TimedOut,
 }
 
@@ -29,35 +29,35 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// Ejects an endpoint by the share of its attempts that fail.
+/// Ejection by the percentage of failed attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureShare {
-    /// The share of failures that ejects, in percent.
+    /// The percentage of failures that ejects.
     pub percent: u32,
-    /// The number of attempts below which nothing is decided.
+    /// Minimum number of attempts for a decision.
     pub min_requests: u32,
     /// The time over which attempts are counted.
     pub window: Duration,
 }
 
-/// How outcomes decide on an endpoint.
+/// Ejection settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthSettings {
-    /// Statuses that count as errors of the endpoint.
+    /// Statuses that count as errors.
     pub error_statuses: Statuses,
-    /// Ejects after so many connect failures in a row; 0 for never.
+    /// Consecutive connect failures that eject; 0 turns the rule off.
     pub consecutive_failures: u32,
-    /// Ejects after so many connect failures, resets, timeouts or error statuses in a row; 0 for never.
+    /// Consecutive connect failures, resets, timeouts or error statuses that eject; 0 turns the rule off.
     pub consecutive_errors: u32,
-    /// Ejects by the share of failures and error statuses.
+    /// Ejection by the percentage of failures and error statuses.
     pub failure_share: Option<FailureShare>,
-    /// How long the first ejection lasts; each further one lasts twice as long.
+    /// Duration of the first ejection; each further one lasts twice as long.
     pub ejection_time: Duration,
-    /// The longest ejection. After so long in service the next ejection is a first one again.
+    /// Maximum duration of an ejection. After this time in service the count of ejections restarts.
     pub max_ejection_time: Duration,
-    /// How much of an upstream outcomes may eject at a time, in percent; one endpoint always.
+    /// Maximum percentage of ejected endpoints of an upstream; one endpoint may always be ejected.
     pub max_ejected_percent: u32,
-    /// How long an endpoint that comes back takes to get its full weight.
+    /// Time over which a returning endpoint gets its full weight.
     pub slow_start: Duration,
 }
 
@@ -76,11 +76,11 @@ impl Default for HealthSettings {
     }
 }
 
-/// What an outcome says of the endpoint.
+/// Classification of an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Good,
-    /// It was reached, and answered with an error, broke off or was too slow.
+    /// It was reached, and answered with an error, broke the connection or was too slow.
     Error,
     /// It was not reached.
     Failure,
@@ -96,19 +96,19 @@ impl HealthSettings {
         }
     }
 
-    /// Whether so many in a row eject.
+    /// Whether these consecutive counts eject.
     pub(super) fn too_many(&self, failures: u32, errors: u32) -> bool {
         let reached = |count, limit| limit != 0 && count >= limit;
         reached(failures, self.consecutive_failures) || reached(errors, self.consecutive_errors)
     }
 
-    /// How long an ejection lasts that follows `earlier` others.
+    /// Duration of an ejection after `earlier` others.
     pub(super) fn time(&self, earlier: u32) -> Duration {
         let factor = 1u32.checked_shl(earlier).unwrap_or(u32::MAX);
         self.ejection_time.saturating_mul(factor).min(self.max_ejection_time)
     }
 
-    /// How many of so many endpoints may be ejected at a time.
+    /// Maximum number of ejected endpoints out of `endpoints`.
     pub(super) fn may_be_ejected(&self, endpoints: usize) -> usize {
         let percent = usize::try_from(self.max_ejected_percent.min(100)).unwrap_or(100);
         (endpoints * percent / 100).max(1)
@@ -122,7 +122,7 @@ mod tests {
     use super::{HealthSettings, Outcome, Statuses, Verdict};
 
     #[test]
-    fn outcomes_by_setting() {
+    fn outcomes_are_classified_by_the_settings() {
         let settings = HealthSettings { error_statuses: Statuses::new([(502, 504)]), ..Default::default() };
         let table = [
             (Outcome::Status(200), Verdict::Good),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn each_ejection_is_twice_as_long() {
+    fn ejection_time_doubles() {
         let settings = HealthSettings::default();
         for (earlier, seconds) in [(0, 5), (1, 10), (2, 20), (5, 160), (6, 300), (31, 300), (200, 300)] {
             assert_eq!(settings.time(earlier), Duration::from_secs(seconds), "{earlier}");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_an_upstream_stays() {
+    fn ejected_share_is_limited() {
         let limit = |percent, endpoints| {
             HealthSettings { max_ejected_percent: percent, ..Default::default() }.may_be_ejected(endpoints)
         };
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_turns_a_rule_off() {
+    fn zero_disables_a_rule() {
         let settings =
             HealthSettings { consecutive_failures: 0, consecutive_errors: 0, ..Default::default() };
         assert!(!settings.too_many(1000, 1000));

@@ -1,4 +1,4 @@
-//! What an endpoint is.
+//! Identity and settings of an endpoint.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ use super::balance::hash_key;
 use super::moment::Moment;
 use super::state::EndpointState;
 
-/// The number of an endpoint in this process. No two endpoints ever have the same one, so that a
-/// connection kept under it belongs to the endpoint for which it was made.
+/// The id of an endpoint in this process. Ids are never reused, so that a pooled connection belongs to the
+/// endpoint for which it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId(u64);
 
@@ -22,7 +22,7 @@ impl EndpointId {
     }
 }
 
-/// Whether requests go in the clear or over TLS.
+/// HTTP in the clear or over TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// In the clear.
@@ -42,10 +42,10 @@ pub enum Protocol {
     Auto,
 }
 
-/// Where an endpoint is reached.
+/// Address of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// A name or an IP address, and a port. IPv6 addresses stand without brackets.
+    /// A name or an IP address, and a port. IPv6 addresses have no brackets.
     Host {
         /// The name or IP address.
         host: String,
@@ -68,20 +68,20 @@ impl fmt::Display for Address {
     }
 }
 
-/// What the settings say of an endpoint.
+/// Settings of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointConfig {
-    /// In the clear or over TLS.
+    /// HTTP in the clear or over TLS.
     pub scheme: Scheme,
-    /// Where it is reached.
+    /// Its address.
     pub address: Address,
-    /// The name sent as SNI and verified in the certificate; without it, the host of the address.
+    /// The name for SNI and certificate verification; default: the host of the address.
     pub server_name: Option<String>,
     /// The HTTP version.
     pub protocol: Protocol,
-    /// Its share of the requests, relative to the others; with 0 it gets none.
+    /// Its weight relative to the other endpoints; 0 for no requests.
     pub weight: u32,
-    /// Its zone: requests go to the lowest number that has enough healthy endpoints.
+    /// Its zone: requests go to the lowest number with enough healthy endpoints.
     pub priority: u8,
 }
 
@@ -98,8 +98,7 @@ impl EndpointConfig {
         }
     }
 
-    /// What a request to it names as its host, with the port if it is not the scheme's
-    /// (RFC 9110 section 7.2).
+    /// The host in its requests, with the port if it is not the scheme's default (RFC 9110 section 7.2).
     pub fn authority(&self) -> String {
         let standard = if self.scheme == Scheme::Https { 443 } else { 80 };
         match &self.address {
@@ -115,7 +114,7 @@ impl EndpointConfig {
         }
     }
 
-    /// Whether a connection made for the one serves the other too.
+    /// Whether both can share connections.
     pub(super) fn same_connection(&self, other: &Self) -> bool {
         self.scheme == other.scheme
             && self.address == other.address
@@ -127,20 +126,20 @@ impl EndpointConfig {
 /// One server of an upstream.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Its number in this process.
+    /// Its id in this process.
     pub id: EndpointId,
-    /// What the settings say of it.
+    /// Its settings.
     pub config: EndpointConfig,
     /// The address as text: `host:port` or `unix:/path`.
     pub name: String,
-    /// What all workers know of its health.
+    /// Its health, shared by all workers.
     pub state: Arc<EndpointState>,
-    /// Where the consistent hash has it; the same in every process with the same settings.
+    /// Its position for the consistent hash; equal in every process with the same settings.
     pub(super) hash: u64,
 }
 
 impl Endpoint {
-    /// A server of no upstream, to which the gateway has a connection for itself.
+    /// An endpoint outside an upstream, for the gateway's own connections.
     pub fn alone(config: EndpointConfig) -> Self {
         let name = config.address.to_string();
         let state = Arc::new(EndpointState::new(Moment::START));

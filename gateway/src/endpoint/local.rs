@@ -1,4 +1,4 @@
-//! What one worker knows of an upstream.
+//! State of an upstream in one worker.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -6,20 +6,21 @@ use std::rc::Rc;
 
 use super::budget::{Budget, BudgetSettings};
 
-/// The worker's own part of balancing one [`Cluster`](super::Cluster); made by
+/// The worker's state for balancing one [`Cluster`](super::Cluster); made by
 /// [`Cluster::local`](super::Cluster::local).
 #[derive(Debug)]
 pub struct Local {
-    /// The next in turn where all weights are equal.
+    /// The next endpoint where all weights are equal.
     pub(super) cursor: Cell<usize>,
-    /// For each endpoint, the credit of the smooth weighted round robin.
+    /// For each endpoint, its credit in the smooth weighted round robin.
     pub(super) credit: Vec<Cell<i64>>,
     /// For each endpoint, this worker's requests in flight.
     pub(super) in_flight: Vec<Cell<u32>>,
-    /// For each endpoint, successes in the window with this number, not told to the others yet.
+    /// For each endpoint, the number of a window and this worker's successes in it that are not yet in the
+    /// shared state.
     pub(super) successes: Vec<Cell<(u64, u32)>>,
     random: Cell<u64>,
-    /// Retries this worker may send.
+    /// Retry budget of this worker.
     pub budget: Budget,
 }
 
@@ -49,7 +50,7 @@ impl Local {
         self.in_flight.get(index).map_or(0, Cell::get)
     }
 
-    /// A number below `end`, from a generator that is fast and no secret (splitmix64).
+    /// A random number below `end`, fast and not cryptographic (splitmix64).
     pub(super) fn random(&self, end: u64) -> u64 {
         let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.random.set(state);
@@ -57,7 +58,7 @@ impl Local {
     }
 }
 
-/// Spreads the bits of a number over all of its bits (the finaliser of splitmix64).
+/// Mixes the bits of a number (the finaliser of splitmix64).
 pub(super) fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,12 +1,11 @@
-//! The servers behind the gateway: which there are, how well each does, and which one takes the
-//! next request.
+//! Endpoints of upstreams: identity, health and load balancing.
 //!
-//! A [`Cluster`] is the immutable list of one upstream. What all workers know of an endpoint is its
-//! [`EndpointState`]: atomics that are written only when something goes wrong or comes back. What one
-//! worker knows is its [`Local`]: cells that no other thread sees. A request to a healthy endpoint
-//! that succeeds therefore writes no memory that workers share.
+//! A [`Cluster`] is the immutable list of one upstream. The state that all workers share about an endpoint is
+//! its [`EndpointState`]: atomics that are written only on failures and recoveries. The state of one worker
+//! is its [`Local`]: cells that no other thread accesses. A successful request to a healthy endpoint
+//! therefore writes no shared memory.
 //!
-//! Every function takes the time as a [`Moment`], so that tests choose it.
+//! Every function takes the time as a [`Moment`], so that tests can set it.
 
 mod balance;
 mod budget;

@@ -10,17 +10,17 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub struct Moment(u64);
 
 impl Moment {
-    /// The beginning; also stands for "never".
+    /// The beginning; also means "never happened".
     pub const START: Self = Self(0);
-    /// A moment that does not come.
+    /// A moment that is never reached.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The present, from the monotonic clock.
+    /// The current time, from the monotonic clock.
     pub fn now() -> Self {
         Self::from(Instant::now())
     }
 
-    /// So many milliseconds after the beginning.
+    /// The moment `millis` milliseconds after the beginning.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
@@ -35,7 +35,7 @@ impl Moment {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment so much later, at most [`Moment::NEVER`].
+    /// The moment `duration` later, at most [`Moment::NEVER`].
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
@@ -48,7 +48,7 @@ impl From<Instant> for Moment {
     }
 }
 
-/// A duration in whole milliseconds, at most what 64 bits hold.
+/// A duration in whole milliseconds, at most `u64::MAX`.
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

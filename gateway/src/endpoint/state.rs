@@ -1,4 +1,4 @@
-//! What all workers know of an endpoint.
+//! Health of an endpoint, shared by all workers.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -9,41 +9,41 @@ use super::moment::{Moment, millis};
 
 /// Full weight of an endpoint, in thousandths.
 pub(super) const FULL: u64 = 1000;
-/// Weight with which an endpoint begins its slow start, in thousandths.
-const SLOWEST: u64 = 100;
+/// Initial weight of the slow start, in thousandths.
+const INITIAL_WEIGHT: u64 = 100;
 
 /// The health of an endpoint, shared by all workers.
 ///
-/// A request that succeeds reads two of these words and writes none, unless failures came before it.
+/// A successful request reads two of these words and writes none, unless failures came before it.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct EndpointState {
-    /// Until when outcomes have it ejected.
+    /// End of the ejection.
     ejected_until: AtomicU64,
-    /// Since when probes find it up; [`Moment::NEVER`] while they find it down.
+    /// Start of the time in which probes succeed; [`Moment::NEVER`] while they fail.
     up_since: AtomicU64,
-    /// Connect failures, resets and timeouts in a row.
+    /// Consecutive connect failures, resets and timeouts.
     failures: AtomicU32,
-    /// Failures and error statuses in a row.
+    /// Consecutive failures and error statuses.
     errors: AtomicU32,
-    /// Ejections in a row.
+    /// Consecutive ejections.
     ejections: AtomicU32,
-    /// Attempts, and those that failed, in the window with this number.
+    /// A window's number, with its attempts and failed attempts.
     window: AtomicU64,
     window_requests: AtomicU32,
     window_failed: AtomicU32,
 }
 
-/// How an endpoint stands.
+/// Health of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It takes its share of the requests.
+    /// In service with full weight.
     Healthy,
-    /// It came back lately and takes less than its share; the weight in thousandths.
+    /// In slow start; the weight in thousandths.
     SlowStart(u64),
-    /// Outcomes of requests ejected it until then.
+    /// Ejected until this moment.
     Ejected(Moment),
-    /// Probes find it down.
+    /// Down according to probes.
     Down,
 }
 
@@ -66,12 +66,12 @@ impl EndpointState {
         Moment::from_millis(self.ejected_until.load(Relaxed))
     }
 
-    /// Since when it takes requests; in the future while it takes none.
+    /// The moment from which it is in service; in the future while it is not.
     pub(super) fn in_service_since(&self) -> Moment {
         self.ejected_until().max(Moment::from_millis(self.up_since.load(Relaxed)))
     }
 
-    /// Whether it takes requests.
+    /// Whether it is in service.
     pub fn in_service(&self, now: Moment) -> bool {
         self.in_service_since() <= now
     }
@@ -80,7 +80,7 @@ impl EndpointState {
         self.ejected_until() > now
     }
 
-    /// How much of its weight counts now, in thousandths: 0 out of service, all after the slow start.
+    /// Its effective weight in thousandths: 0 out of service, 1000 after the slow start.
     pub(super) fn share(&self, slow_start: Duration, now: Moment) -> u64 {
         let since = self.in_service_since();
         if since > now {
@@ -90,10 +90,10 @@ impl EndpointState {
             return FULL;
         }
         let elapsed = millis(now.since(since));
-        (elapsed.saturating_mul(FULL) / millis(slow_start).max(1)).clamp(SLOWEST, FULL)
+        (elapsed.saturating_mul(FULL) / millis(slow_start).max(1)).clamp(INITIAL_WEIGHT, FULL)
     }
 
-    /// How it stands, for people and metrics.
+    /// Its health, for people and metrics.
     pub fn standing(&self, slow_start: Duration, now: Moment) -> Standing {
         if self.up_since.load(Relaxed) == Moment::NEVER.millis() {
             return Standing::Down;
@@ -105,7 +105,7 @@ impl EndpointState {
         }
     }
 
-    /// An attempt succeeded. What was under way when the endpoint was ejected does not count.
+    /// Records a success. Attempts that began before the ejection do not count.
     pub(super) fn succeeded(&self, now: Moment) {
         if (self.errors.load(Relaxed) != 0 || self.failures.load(Relaxed) != 0) && self.in_service(now) {
             self.failures.store(0, Relaxed);
@@ -113,21 +113,21 @@ impl EndpointState {
         }
     }
 
-    /// An attempt failed. Tells whether so many did in a row that it is to be ejected.
+    /// Records a failure. Returns whether the number of consecutive failures ejects it.
     pub(super) fn failed(&self, verdict: Verdict, settings: &HealthSettings) -> bool {
         let errors = add(&self.errors);
         let failures = if verdict == Verdict::Failure {
             add(&self.failures)
         } else {
-            // It answers, so that failures to do so are no longer in a row.
+            // It answered, so the connect failures are no longer consecutive.
             self.failures.store(0, Relaxed);
             0
         };
         settings.too_many(failures, errors)
     }
 
-    /// Counts a failure, and the successes a worker saw since it last told. Tells whether the share of
-    /// failures is such that it is to be ejected.
+    /// Counts a failure, and the successes of a worker since its last report. Returns whether the percentage
+    /// of failures ejects it.
     pub(super) fn failed_in_window(&self, rule: &FailureShare, successes: u32, now: Moment) -> bool {
         let window = window(rule, now);
         if self.window.swap(window, Relaxed) != window {
@@ -140,9 +140,9 @@ impl EndpointState {
         requests >= u64::from(rule.min_requests) && failed * 100 >= requests * u64::from(rule.percent)
     }
 
-    /// Takes it out of service and tells for how long.
+    /// Ejects it and returns the duration.
     ///
-    /// It comes back on probation: the first failure ejects it again, the first success clears it.
+    /// It returns on probation: the first failure ejects it again, the first success ends the probation.
     pub(super) fn eject(&self, settings: &HealthSettings, now: Moment) -> Duration {
         let last_end = self.ejected_until();
         let first = last_end == Moment::START || now.since(last_end) >= settings.max_ejection_time;
@@ -157,7 +157,7 @@ impl EndpointState {
         time
     }
 
-    /// Takes over what probes found; tells whether it is news.
+    /// Applies the result of probes; returns whether it changed the state.
     pub(super) fn probed(&self, up: bool, now: Moment) -> bool {
         let was_up = self.up_since.load(Relaxed) != Moment::NEVER.millis();
         if up != was_up {
@@ -168,12 +168,12 @@ impl EndpointState {
     }
 }
 
-/// The number of the window in which `now` lies.
+/// The number of the window that contains `now`.
 pub(super) fn window(rule: &FailureShare, now: Moment) -> u64 {
     now.millis() / millis(rule.window).max(1)
 }
 
-/// One more, without wrapping.
+/// Increments without wrapping.
 fn add(counter: &AtomicU32) -> u32 {
     counter.fetch_add(1, Relaxed).saturating_add(1)
 }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_are_counted_by_kind() {
+    fn consecutive_failures_are_counted_by_kind() {
         use Verdict::{Error, Failure, Good};
         let settings =
             HealthSettings { consecutive_failures: 2, consecutive_errors: 4, ..HealthSettings::default() };
@@ -218,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_comes_back_slowly_and_on_probation() {
+    fn endpoint_returns_with_slow_start_and_probation() {
         let settings = HealthSettings::default();
         let slow = Duration::from_secs(10);
         let state = EndpointState::new(Moment::START);
         assert_eq!(state.share(slow, at(0)), 1000);
         assert_eq!(state.eject(&settings, at(100)), Duration::from_secs(5));
         assert_eq!(state.standing(slow, at(104)), Standing::Ejected(at(105)));
-        // A success from before the ejection changes nothing.
+        // A success from before the ejection is ignored.
         state.succeeded(at(104));
         for (second, share) in [(104, 0), (105, 100), (106, 100), (110, 500), (115, 1000), (999, 1000)] {
             assert_eq!(state.share(slow, at(second)), share, "{second}");
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_take_out_and_bring_back() {
+    fn probes_mark_down_and_up() {
         let state = EndpointState::new(Moment::START);
         let slow = Duration::from_secs(10);
         assert!(!state.probed(true, at(1)));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_failures_ejects() {
+    fn failure_percentage_ejects() {
         let rule = FailureShare { percent: 50, min_requests: 10, window: Duration::from_secs(10) };
         // For each failure: the second, the successes before it, and whether it ejects.
         let table: [&[(u64, u32, bool)]; 4] = [

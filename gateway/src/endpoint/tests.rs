@@ -1,4 +1,4 @@
-//! Clusters as a worker sees them.
+//! Clusters as used by a worker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn at(seconds: u64) -> Moment {
     Moment::from_millis(seconds * 1000)
 }
 
-/// How often each endpoint is picked in so many requests.
+/// How often each endpoint is picked in `requests` requests.
 fn picks(cluster: &Cluster, local: &Local, now: Moment, requests: usize) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for _ in 0..requests {
@@ -59,7 +59,7 @@ fn id(cluster: &Cluster, name: &str) -> EndpointId {
 }
 
 #[test]
-fn a_server_that_answers_500_to_everything_is_passed_over() {
+fn endpoint_that_always_answers_500_is_ejected() {
     let (cluster, local) = cluster(three());
     let mut errors = 0;
     for request in 0..3000u64 {
@@ -71,7 +71,7 @@ fn a_server_that_answers_500_to_everything_is_passed_over() {
     }
     assert_eq!(errors, 5, "five in a row eject it");
     assert_eq!(cluster.in_service(at(12)), (2, 3));
-    // Back after five seconds, with a tenth of its weight; the first error ejects it for twice as long.
+    // Back after five seconds with a tenth of its weight; the first error ejects it for twice as long.
     let mut errors = 0;
     for request in 0..3000u64 {
         let now = Moment::from_millis(15_100 + request);
@@ -109,7 +109,7 @@ fn every_kind_of_failure_ejects() {
 }
 
 #[test]
-fn half_of_the_answers_being_errors_ejects_by_share() {
+fn half_of_the_responses_being_errors_ejects_by_percentage() {
     let mut config = three();
     config.health.failure_share =
         Some(FailureShare { percent: 40, min_requests: 20, window: Duration::from_secs(10) });
@@ -125,7 +125,7 @@ fn half_of_the_answers_being_errors_ejects_by_share() {
 }
 
 #[test]
-fn a_part_of_an_upstream_is_never_ejected() {
+fn ejections_stop_at_the_limit() {
     for (percent, ejected) in [(0, 1), (50, 1), (67, 2), (100, 3)] {
         let mut config = three();
         config.health.max_ejected_percent = percent;
@@ -136,14 +136,14 @@ fn a_part_of_an_upstream_is_never_ejected() {
             }
         }
         assert_eq!(cluster.in_service(at(2)), (3 - ejected, 3), "{percent} %");
-        // With none left, all are tried.
+        // If all are ejected, all are tried.
         let used = picks(&cluster, &local, at(2), 30).len();
         assert_eq!(used, if ejected == 3 { 3 } else { 3 - ejected }, "{percent} %");
     }
 }
 
 #[test]
-fn workers_that_eject_at_once_keep_to_the_limit() {
+fn concurrent_ejections_keep_the_limit() {
     let mut config = config((0..20).map(|number| endpoint(&format!("e{number}"), 1, 0)).collect());
     config.health.max_ejected_percent = 50;
     let cluster = Arc::new(Cluster::new(config, None, Moment::START));
@@ -167,7 +167,7 @@ fn workers_that_eject_at_once_keep_to_the_limit() {
 }
 
 #[test]
-fn what_was_tried_comes_last() {
+fn tried_endpoints_come_last() {
     let (cluster, local) = cluster(three());
     let (a, b, c) = (id(&cluster, "a"), id(&cluster, "b"), id(&cluster, "c"));
     for _ in 0..3 {
@@ -176,7 +176,7 @@ fn what_was_tried_comes_last() {
     let table: [(&[EndpointId], u64, &[&str]); 7] = [
         (&[], 2, &["a:80", "b:80"]),
         (&[a], 2, &["b:80"]),
-        // One in service that was tried is better than one that is ejected.
+        // A tried endpoint in service is better than an ejected one.
         (&[a, b], 2, &["a:80", "b:80"]),
         (&[a, b, c], 2, &["a:80", "b:80"]),
         (&[a, b], 100, &["c:80"]),
@@ -210,7 +210,7 @@ fn an_upstream_without_weight_has_no_endpoint() {
 }
 
 #[test]
-fn zones_take_over_by_what_is_missing() {
+fn next_zone_takes_the_missing_share() {
     let near: Vec<_> = (0..4).map(|number| endpoint(&format!("near{number}"), 1, 0)).collect();
     let far = vec![endpoint("far", 1, 1)];
     let (cluster, local) = cluster(config([far, near].concat()));
@@ -225,7 +225,7 @@ fn zones_take_over_by_what_is_missing() {
     take_out("near0");
     assert_eq!(near_share(at(1)), 10_000, "three of four are enough");
     take_out("near1");
-    // Half of the weight at 1/0.7 of its share.
+    // Half of the weight is 1/0.7 of its share.
     assert!(near_share(at(1)).abs_diff(7_142) < 250, "{}", near_share(at(1)));
     take_out("near2");
     take_out("near3");
@@ -241,7 +241,7 @@ fn slow_start_grows_to_the_full_share() {
         assert!(cluster.probed(id(&cluster, "a"), false, at(1)));
         assert_eq!(picks(&cluster, &local, at(2), 30).len(), 2);
         assert!(cluster.probed(id(&cluster, "a"), true, at(10)));
-        // A tenth, a half and the whole of the weight of the other two.
+        // A tenth, a half and all of the weight of the other two.
         for (second, expected) in [(10, 476), (15, 2_000), (20, 3_333), (99, 3_333)] {
             let count = picks(&cluster, &local, at(second), 10_000)["a:80"];
             assert!(count.abs_diff(expected) < 200, "{balance:?} {second}: {count}");
@@ -250,7 +250,7 @@ fn slow_start_grows_to_the_full_share() {
 }
 
 #[test]
-fn new_settings_keep_what_is_known() {
+fn new_settings_keep_ids_and_health() {
     let (old, local) = cluster(three());
     for _ in 0..3 {
         old.report(&local, 1, Outcome::ConnectFailed, at(1));
@@ -268,7 +268,7 @@ fn new_settings_keep_what_is_known() {
 }
 
 #[test]
-fn equal_keys_stay_together_until_their_endpoint_is_gone() {
+fn equal_keys_keep_their_endpoint_until_it_is_removed() {
     let balance = Balance::ConsistentHash { max_load_percent: 125 };
     let (cluster, local) = cluster(ClusterConfig { balance, ..three() });
     let pick =
@@ -286,7 +286,7 @@ fn equal_keys_stay_together_until_their_endpoint_is_gone() {
 }
 
 #[test]
-fn workers_begin_at_different_endpoints() {
+fn workers_start_at_different_endpoints() {
     for weights in [[1, 1, 1], [1, 2, 1]] {
         let endpoints = ["a", "b", "c"].iter().zip(weights).map(|(name, weight)| endpoint(name, weight, 0));
         let cluster = Cluster::new(config(endpoints.collect()), None, Moment::START);

@@ -1,22 +1,21 @@
-//! Which zone takes the next request when not all endpoints are in service.
+//! Choice of the zone while some endpoints are out of service.
 
-/// A zone takes all requests as long as this share of its weight is in service; below it, the next
-/// zone takes the part that is missing, in percent.
+/// A zone gets all requests while at least this percentage of its weight is in service; below it, the next
+/// zone gets the missing part.
 const ENOUGH_PERCENT: u64 = 70;
 
 /// Parts into which the requests are divided.
 pub(super) const PARTS: u64 = 10_000;
 
-/// The zone for the `part`th of [`PARTS`] parts of the requests; `None` if no zone has anything in
-/// service.
+/// The zone of part number `part` of [`PARTS`]; `None` if no zone has an endpoint in service.
 ///
-/// For each zone, by priority: the weight in service and the whole weight.
+/// `zones` has for each zone, by priority: the weight in service and the total weight.
 pub(super) fn choose(zones: impl Iterator<Item = (u64, u64)> + Clone, part: u64) -> Option<usize> {
     let capacity = |(in_service, whole): (u64, u64)| {
         (in_service.saturating_mul(PARTS * 100) / (whole.max(1) * ENOUGH_PERCENT)).min(PARTS)
     };
     let total: u64 = zones.clone().map(capacity).sum();
-    // Where all zones together have too little, each takes more in proportion.
+    // If all zones together have too little weight, each takes proportionally more.
     let mut at = part.min(PARTS - 1) * total.min(PARTS) / PARTS;
     zones.map(capacity).position(|capacity| {
         let here = at < capacity;
@@ -30,8 +29,8 @@ mod tests {
     use super::{PARTS, choose};
 
     #[test]
-    fn the_next_zone_takes_what_is_missing() {
-        // For each zone: weight in service and in all; the share of requests in percent.
+    fn next_zone_takes_the_missing_share() {
+        // For each zone: weight in service and total weight; the expected percentage of the requests.
         type Case = (&'static [(u64, u64)], &'static [u64]);
         let table: [Case; 9] = [
             (&[(10, 10), (10, 10)], &[100, 0]),

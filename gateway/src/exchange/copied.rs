@@ -1,11 +1,11 @@
-//! The body of a request that a mirror gets too.
+//! The copy of a request body for a mirror.
 
 use std::cell::RefCell;
 
-/// The longest body that is copied, in bytes.
+/// Maximum length of a copied body, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// A copy of a request body, as far as it has passed.
+/// The copy of a request body, as far as it was received.
 #[derive(Debug)]
 pub struct Copied(RefCell<Option<Vec<u8>>>);
 
@@ -16,12 +16,12 @@ impl Default for Copied {
 }
 
 impl Copied {
-    /// Whether a body of so many bytes is copied.
+    /// Whether a body of this length is copied.
     pub const fn fits(length: u64) -> bool {
         length <= MAX_BYTES
     }
 
-    /// Adds a piece. Once the body is too long nothing of it is kept.
+    /// Appends a piece. If the body becomes too long, the copy is dropped.
     pub fn push(&self, piece: &[u8]) {
         let mut kept = self.0.borrow_mut();
         let Some(body) = &mut *kept else { return };
@@ -32,7 +32,7 @@ impl Copied {
         }
     }
 
-    /// The body, if it has so many bytes and all of them were kept.
+    /// The body, if its length is `bytes` and all of it was copied.
     pub fn whole(self, bytes: u64) -> Option<Vec<u8>> {
         self.0.into_inner().filter(|body| body.len() as u64 == bytes)
     }
@@ -43,16 +43,16 @@ mod tests {
     use super::{Copied, MAX_BYTES};
 
     #[test]
-    fn short_bodies_are_kept_whole() {
+    fn only_complete_short_bodies_are_kept() {
         let most = usize::try_from(MAX_BYTES).expect("small");
-        // The pieces, how much passed in all, and what is kept.
+        // The pieces, the total length, and the length of the copy.
         let table: [(&[usize], u64, Option<usize>); 6] = [
             (&[], 0, Some(0)),
             (&[3, 4], 7, Some(7)),
             (&[most], MAX_BYTES, Some(most)),
             (&[most, 1], MAX_BYTES + 1, None),
             (&[most + 1, 0], MAX_BYTES + 1, None),
-            // The rest passed unseen.
+            // The rest was not copied.
             (&[3], 7, None),
         ];
         for (pieces, bytes, expected) in table {

@@ -1,11 +1,11 @@
-//! What can go wrong with a request on the client's side.
+//! Failures of a request on the client's side.
 
 use http::StatusCode;
 
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
 
-/// A fault of the client, or of the network to it.
+/// A fault of the client, or of the network between client and gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFault {
     /// The body is longer than allowed.
@@ -14,15 +14,15 @@ pub enum ClientFault {
     BodyTimeout,
     /// The body came too slowly.
     BodyRate,
-    /// The body is malformed, or the client went away in the middle of it.
+    /// The body is malformed, or the client disconnected before its end.
     BodyAborted,
-    /// The client went away, or does not take the response.
+    /// The client disconnected, or does not read the response.
     Closed,
-    /// The client sent data before the other protocol was agreed upon.
+    /// The client sent data before the protocol upgrade was accepted.
     SwitchEarly,
-    /// The request for a WebSocket has not exactly one `Sec-WebSocket-Key`.
+    /// The WebSocket handshake does not have exactly one `Sec-WebSocket-Key`.
     NoKey,
-    /// An extended CONNECT for a route that answers without an upstream.
+    /// An extended CONNECT on a route without an upstream.
     NoTunnel,
 }
 
@@ -68,9 +68,9 @@ impl Failure for ClientFault {
             Self::BodyRate => "The request body arrives too slowly.",
             Self::BodyAborted => "The request body is malformed or incomplete.",
             Self::Closed => "The connection was closed.",
-            Self::SwitchEarly => "The client did not wait for the other protocol.",
+            Self::SwitchEarly => "The client sent data before the protocol switch.",
             Self::NoKey => "Exactly one Sec-WebSocket-Key is required.",
-            Self::NoTunnel => "There is no WebSocket here.",
+            Self::NoTunnel => "This path has no WebSocket.",
         }
     }
 
@@ -79,7 +79,7 @@ impl Failure for ClientFault {
     }
 }
 
-/// A request that the settings of its route turn away.
+/// A request that the settings of its route refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PolicyRefusal {
     /// The status.
@@ -88,7 +88,7 @@ pub struct PolicyRefusal {
     pub reason: &'static str,
     /// A short sentence for the client.
     pub public: &'static str,
-    /// After how many seconds the client may try again.
+    /// Seconds after which the client may retry.
     pub retry_after: Option<u64>,
 }
 
@@ -122,10 +122,10 @@ impl Failure for PolicyRefusal {
     }
 }
 
-/// A response that broke off after its head was sent; the client sees that it is not whole.
+/// A response that was aborted after its head was sent; the client sees that it is incomplete.
 #[derive(Debug)]
 pub enum ResponseFault {
-    /// The upstream broke off.
+    /// The upstream aborted it.
     Aborted(crate::http::message::Broken),
     /// The upstream paused for too long.
     Timeout,
@@ -133,14 +133,14 @@ pub enum ResponseFault {
     RequestTimeout,
     /// No byte passed through the tunnel for `stream_timeout`.
     Silence,
-    /// Its body is longer than the route allows.
+    /// The body is longer than the route allows.
     TooLarge,
 }
 
 impl std::fmt::Display for ResponseFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Aborted(broken) => write!(f, "the response broke off: {broken}"),
+            Self::Aborted(broken) => write!(f, "the response was aborted: {broken}"),
             Self::Timeout => f.write_str("the response paused for too long"),
             Self::RequestTimeout => f.write_str("the request took too long"),
             Self::Silence => f.write_str("no byte passed for stream_timeout"),
@@ -171,6 +171,6 @@ impl Failure for ResponseFault {
     }
 
     fn public(&self) -> &'static str {
-        "The service broke off its response."
+        "The service aborted its response."
     }
 }

@@ -1,8 +1,8 @@
-//! Who sent a request.
+//! The identity of a client.
 
 use serde_json::{Map, Value};
 
-/// How a client proved who it is.
+/// How a client was authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// By an API key.
@@ -13,12 +13,12 @@ pub enum Kind {
     Jwt,
     /// By a certificate in the TLS handshake.
     Certificate,
-    /// A service says so.
+    /// By an authorization service.
     ForwardAuth,
 }
 
 impl Kind {
-    /// The word for logs, as it stands in the settings.
+    /// The name for logs, as in the settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ApiKey => "api_key",
@@ -30,10 +30,10 @@ impl Kind {
     }
 }
 
-/// Who sent a request, as the authenticators of its route found. Everything in it was verified.
+/// The identity of a client, as found by the authenticators of the route. Every value was verified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
-    /// How it was proved.
+    /// How the client was authenticated.
     pub kind: Kind,
     /// The name of the authenticator in the settings.
     pub authenticator: String,
@@ -48,7 +48,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// An identity that has nothing but a subject.
+    /// An identity with only a subject.
     pub fn new(kind: Kind, authenticator: &str, subject: String) -> Self {
         Self {
             kind,

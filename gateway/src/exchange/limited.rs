@@ -1,26 +1,26 @@
-//! What the limits of a route say of a request.
+//! Results of a route's limits for a request.
 
 use crate::limit::Standing;
 use crate::limit::concurrency::Permit;
 
-/// What the limits of a route say of a request.
+/// Results of a route's limits for a request.
 #[derive(Debug, Default)]
 pub struct Limited {
-    /// For each limit that was asked, in the order of the route's limits, what it said.
+    /// The result of each applied limit, in the order of the route's limits.
     pub asked: Vec<Asked>,
-    /// By what each counted the request, one behind the other, with the place where each ends.
+    /// The keys under which the request was counted, concatenated, with the offset of each end.
     keys: Vec<u8>,
     ends: Vec<usize>,
-    /// Held until the exchange has ended.
+    /// Released at the end of the exchange.
     pub permits: Vec<Permit>,
 }
 
-/// What a limit said of a request.
+/// The result of a limit for a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
-    /// What the client is told; nothing if the limit could not be asked.
+    /// The state of the limit, for the client; `None` if the limit could not be checked.
     pub standing: Option<Standing>,
-    /// Where it was counted.
+    /// Where the request was counted.
     pub counted: Counted,
 }
 
@@ -36,7 +36,7 @@ pub enum Counted {
 }
 
 impl Limited {
-    /// Notes the key by which limit `number` counts, after those before it; `write` appends it.
+    /// Sets the key of limit `number`, after those of the limits before it; `write` appends it.
     pub fn set_key(&mut self, number: usize, write: impl FnOnce(&mut Vec<u8>)) {
         self.ends.truncate(number);
         self.keys.truncate(self.ends.last().copied().unwrap_or(0));

@@ -1,4 +1,4 @@
-//! One request and its response: their heads, and what logs and metrics will say about them.
+//! One request and its response: their heads, and the values for logs and metrics.
 
 mod copied;
 pub mod fault;
@@ -39,30 +39,30 @@ pub struct Exchange<'s> {
     pub request: &'s mut Request,
     /// The head of the response.
     pub response: &'s mut Response,
-    /// The name of the request.
+    /// The request id.
     pub id: RequestId,
-    /// When the head of the request had been read.
+    /// Time at which the head of the request was complete.
     pub started: Instant,
     time: SystemTime,
-    /// The address of the client in text: the peer, or the client behind trusted proxies.
+    /// The client's address as text: the peer, or the client behind trusted proxies.
     pub client: Cow<'s, str>,
-    /// Where the parameters of the route stand in the canonical path.
+    /// Positions of the route's parameters in the canonical path.
     pub parameters: Parameters,
-    /// Who sent the request, once that is known; later filters, limits and logs see it.
+    /// The client's identity, once known; later filters, limits and logs use it.
     pub identity: Option<Rc<Identity>>,
-    /// The body for a mirror, if the request is copied.
+    /// The copy of the body for a mirror, if the request is mirrored.
     pub copied: Option<Box<Copied>>,
-    /// What limits say of the request, if it met any.
+    /// Results of limits, if any were applied.
     pub limited: Option<Box<Limited>>,
-    /// Its trace, if its route is traced.
+    /// The trace, if the route is traced.
     traced: Option<traced::Traced<'s>>,
-    /// The origin of another site that may read the response (Fetch standard, section 3.3).
+    /// The cross-site origin that may read the response (Fetch standard, section 3.3).
     pub origin: Option<Box<[u8]>>,
-    /// What encodes the body of the response, if it is to be encoded.
+    /// The encoder of the response body, if it is compressed.
     pub encoder: Option<Box<Encoder>>,
-    /// Bytes of the request body.
+    /// Length of the request body in bytes.
     pub received: u64,
-    /// Bytes of the response body.
+    /// Length of the response body in bytes.
     pub sent: u64,
     /// Name and counters of the route.
     route: Option<(&'s str, &'s PerWorker<Requests>)>,
@@ -72,11 +72,11 @@ pub struct Exchange<'s> {
     attempts: u64,
     status: Option<StatusCode>,
     failure: Option<(Source, &'static str)>,
-    /// What the failure says beyond its reason; never shown to the client.
+    /// Details of the failure beyond its reason; never shown to the client.
     detail: Option<String>,
-    /// Whether the head of the request could be read.
+    /// Whether the head of the request could be parsed.
     readable: bool,
-    /// Whether it has been counted and logged.
+    /// Whether the exchange has been counted and logged.
     ended: bool,
 }
 
@@ -120,7 +120,7 @@ impl<'s> Exchange<'s> {
         }
     }
 
-    /// Notes the route.
+    /// Sets the route.
     pub fn set_route(&mut self, name: &'s str, counters: &'s PerWorker<Requests>, log_rates: &'s LogRates) {
         self.route = Some((name, counters));
         self.log_rates = log_rates;
@@ -131,29 +131,29 @@ impl<'s> Exchange<'s> {
         self.route.map(|(name, _)| name)
     }
 
-    /// Notes that the request is about to be sent to an endpoint.
+    /// Sets the endpoint to which the request is about to be sent.
     pub fn set_endpoint(&mut self, upstream: &'s str, endpoint: &'s str) {
         self.upstream = Some(upstream);
         self.endpoint = Some(endpoint);
         self.attempts += 1;
     }
 
-    /// Notes the status of the response.
+    /// Sets the status of the response.
     pub fn set_status(&mut self, status: StatusCode) {
         self.status = Some(status);
     }
 
-    /// Notes that the head of the request is malformed: method and target mean nothing.
+    /// Marks the head of the request as malformed: method and target are meaningless.
     pub fn set_unreadable(&mut self) {
         self.readable = false;
     }
 
-    /// Whether method and target mean something.
+    /// Whether method and target are valid.
     pub fn is_readable(&self) -> bool {
         self.readable
     }
 
-    /// Notes why the request failed. The first failure stays, since others follow from it.
+    /// Records the failure of the request. The first failure is kept, since later ones are consequences.
     pub fn fail(&mut self, failure: &dyn Failure) {
         let first = self.fail_with(failure.origin(), failure.reason());
         if first && failure.origin() != Source::Downstream {
@@ -161,7 +161,7 @@ impl<'s> Exchange<'s> {
         }
     }
 
-    /// Notes a failure by its source and reason; false if there was one before.
+    /// Records a failure by its source and reason; false if one was already recorded.
     pub fn fail_with(&mut self, source: Source, reason: &'static str) -> bool {
         if self.failure.is_some() {
             return false;
@@ -178,7 +178,7 @@ impl<'s> Exchange<'s> {
     }
 }
 
-/// A text without the link to a manual behind it, which libraries add to their errors.
+/// A text without a trailing link to documentation, which libraries add to their errors.
 fn without_links(text: &str) -> &str {
     text.split("https://").next().unwrap_or(text).trim_end_matches([' ', ':', ',', ';', '('])
 }
@@ -186,7 +186,7 @@ fn without_links(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn details_hold_no_links() {
+    fn details_contain_no_links() {
         let table = [
             ("closed without close_notify: https://docs.rs/x#y", "closed without close_notify"),
             ("no connection: refused", "no connection: refused"),

@@ -1,4 +1,4 @@
-//! The other end of a client's connection.
+//! The peer of a client connection.
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -10,38 +10,38 @@ use crate::settings::Listener;
 use crate::settings::network::unmapped;
 use crate::tls::Certificate;
 
-/// What is known of a client's connection.
+/// Properties of a client connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// The listener that accepted it.
     pub listener: Arc<Listener>,
-    /// The address in text, IPv4 in its own form.
+    /// The address as text; IPv4-mapped addresses as IPv4.
     pub text: String,
     /// Whether the connection is encrypted.
     pub tls: bool,
-    /// Whether the peer is a proxy that may speak for clients.
+    /// Whether the peer is a trusted proxy.
     pub trusted: bool,
-    /// What the PROXY header of a connection to an endpoint says.
+    /// The content of the PROXY header for connections to endpoints.
     pub proxied: Proxied,
-    /// The begin of its element in `Forwarded` (RFC 7239 section 4).
+    /// The first parameters of the peer's element in `Forwarded` (RFC 7239 section 4).
     pub forwarded: String,
-    /// Becomes true when the connection is to end, since its listener was removed or changed.
+    /// Set to true when the connection must close because its listener was removed or changed.
     pub ending: Rc<Cell<bool>>,
-    /// The certificate that the client showed, verified in the handshake.
+    /// The client certificate, verified in the handshake.
     pub certificate: Option<Arc<ShownCertificate>>,
 }
 
-/// A certificate that a client showed.
+/// A client certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownCertificate {
-    /// What it says.
+    /// The parsed certificate.
     pub certificate: Certificate,
-    /// The certificate itself (X.690).
+    /// The certificate in DER (X.690).
     pub der: Vec<u8>,
 }
 
 impl Peer {
-    /// The peer at an address; `local` is where it connected to.
+    /// The peer at an address; `local` is the local address of the connection.
     pub fn new(listener: Arc<Listener>, address: SocketAddr, local: Option<SocketAddr>, tls: bool) -> Self {
         let ip = unmapped(address.ip());
         let trusted = listener.trusted_proxies.iter().any(|network| network.contains(ip));
@@ -64,7 +64,7 @@ impl Peer {
         }
     }
 
-    /// `http` or `https`, as the client speaks it.
+    /// The scheme of the client's requests: `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.tls { "https" } else { "http" }
     }

@@ -21,7 +21,7 @@ impl Drop for Exchange<'_> {
 /// Counts and logs an exchange.
 pub(super) fn end(exchange: &mut Exchange<'_>) {
     if exchange.status.is_none() {
-        // Dropped before there was an answer.
+        // Dropped before a response was sent.
         exchange.fail_with(Source::Downstream, "client_closed");
     }
     let worker = exchange.worker;
@@ -45,8 +45,7 @@ pub(super) fn end(exchange: &mut Exchange<'_>) {
     }
 }
 
-/// Whether the request gets a line: failures of the service behind and requests without a response
-/// always do.
+/// Whether the request is logged. Upstream failures and requests without a response always are.
 fn is_logged(exchange: &Exchange<'_>) -> bool {
     let class = counter::class(exchange.status);
     if class == 0 || class == 5 || matches!(exchange.failure, Some((Source::Upstream, _))) {
@@ -101,7 +100,7 @@ fn write(exchange: &Exchange<'_>, ended: &Ended, out: &mut Vec<u8>) {
             KnownField::Duration => {
                 line.seconds(key, u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX));
             }
-            // What few requests have is left out of the others.
+            // Rare fields are omitted if they are empty.
             KnownField::Authenticator => {
                 if let Some(identity) = &exchange.identity {
                     line.text(key, &identity.authenticator);
@@ -143,7 +142,7 @@ fn joined(fields: &Fields, name: &str) -> Option<String> {
     Some(text)
 }
 
-/// What the admin page shows of a request that failed.
+/// A failed request, for the admin page.
 fn failure(exchange: &Exchange<'_>) -> RecentFailure {
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let (source, reason) = exchange.failure.unwrap_or((Source::Downstream, ""));

@@ -1,4 +1,4 @@
-//! The trace of a request: the field that the service gets, and the spans if it is recorded.
+//! The trace of a request: the header for the service, and the spans if it is recorded.
 
 use std::time::SystemTime;
 
@@ -15,12 +15,12 @@ use crate::trace::{Context, Kind, Parent, Recording, RouteTraces, Span, TRACEPAR
 pub(super) struct Traced<'s> {
     route: &'s RouteTraces,
     context: Context,
-    /// What is recorded of it, if it is.
+    /// The recording, if the request is sampled.
     recording: Option<Box<Recording>>,
 }
 
 impl<'s> Exchange<'s> {
-    /// Finds the trace of the request, or begins one, and notes it in the fields for the service.
+    /// Continues the client's trace or begins one, and sets the header for the service.
     pub fn begin_trace(&mut self, route: &'s RouteTraces) {
         let config = &route.tracer.config;
         let (fields, ids) = (&mut self.request.fields, &self.worker.trace_ids);
@@ -29,7 +29,7 @@ impl<'s> Exchange<'s> {
             || Context::new(ids.trace(), config.one_in != 0 && ids.below(config.one_in) == 0),
             |parent| parent.context,
         );
-        // Of a trace that is not known, nothing is passed on.
+        // Without a valid parent no trace state is forwarded.
         if parent.is_none() || !is_state(fields.named(TRACESTATE)) {
             fields.remove_named(TRACESTATE);
         }
@@ -47,7 +47,7 @@ impl<'s> Exchange<'s> {
         self.traced.as_ref().map(|traced| traced.context)
     }
 
-    /// Now, if the request is recorded.
+    /// The current time, if the request is recorded.
     pub fn begin_wait(&self) -> Option<SystemTime> {
         self.traced.as_ref()?.recording.as_ref().map(|_| SystemTime::now())
     }
@@ -77,7 +77,7 @@ impl<'s> Exchange<'s> {
         Some((traced.context, traced.recording.as_deref_mut()?))
     }
 
-    /// Records that the request is about to be sent to an endpoint, and tells it the span.
+    /// Records that the request is about to be sent to an endpoint, and sends the span's id with it.
     pub fn begin_attempt(&mut self, endpoint: &Endpoint) {
         if self.traced.as_ref().is_none_or(|traced| traced.recording.is_none()) {
             return;
@@ -88,7 +88,7 @@ impl<'s> Exchange<'s> {
         let name = known(&request.method);
         let mut attributes = vec![("http.request.method", name.into())];
         let scheme = if endpoint.config.scheme == Scheme::Https { "https" } else { "http" };
-        // Without the query, which may hold secrets.
+        // Without the query, which may contain secrets.
         let url = format!("{scheme}://{}{}", endpoint.config.authority(), request.target.path.as_str());
         attributes.push(("url.full", url.into()));
         match &endpoint.config.address {
@@ -121,14 +121,14 @@ impl<'s> Exchange<'s> {
         }
     }
 
-    /// Records the head of a response, or why there is none.
+    /// Records the status of a response, or the reason why there is none.
     pub fn end_attempt(&mut self, result: Result<StatusCode, &'static str>) {
         if let Some((_, recording)) = self.recording() {
             end_attempt(recording, result);
         }
     }
 
-    /// Records the end of the request, and hands its spans over.
+    /// Records the end of the request, and exports its spans.
     pub(super) fn end_trace(&mut self, ended: &Ended) {
         let Some(traced) = self.traced.take() else { return };
         let Some(mut recording) = traced.recording else { return };
@@ -183,7 +183,7 @@ impl<'s> Exchange<'s> {
         if let Some(route) = self.route() {
             span.set("gateway.route", route);
         }
-        // Always, also where others were too many.
+        // The span of the request is always kept, even if there were too many others.
         recording.spans.push(span);
         let Recording { spans, dropped, .. } = *recording;
         self.worker.traces.push(&traced.route.tracer, spans, dropped);
@@ -209,7 +209,7 @@ fn end_attempt(recording: &mut Recording, result: Result<StatusCode, &'static st
     recording.add(span);
 }
 
-/// A method as the semantic conventions name it.
+/// A method in the form of the semantic conventions.
 fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")

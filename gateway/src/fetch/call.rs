@@ -18,9 +18,9 @@ use crate::http1::head::{Framing, HeadLimits};
 use crate::http1::wire::Wire;
 use crate::proxy_protocol::Proxied;
 
-/// What the head of a response may measure.
+/// Limits of a response head.
 const HEAD: HeadLimits = HeadLimits { max_bytes: 32 << 10, max_fields: 100 };
-/// Interim responses that one response may follow.
+/// Maximum number of interim responses before the final one.
 const MAX_INTERIM: u32 = 8;
 
 /// A request to a service.
@@ -28,15 +28,15 @@ const MAX_INTERIM: u32 = 8;
 pub struct Call<'c> {
     /// The method.
     pub method: Method,
-    /// The request target in place of the URL's path and query.
+    /// The request target; default: path and query of the URL.
     pub target: Option<&'c str>,
-    /// The fields, without those that frame the message, `Host`, `Connection` and `User-Agent`.
+    /// The header fields, without `Host`, `Connection`, `User-Agent` and those that frame the message.
     pub fields: &'c Fields,
     /// The body, if there is one.
     pub body: Option<&'c [u8]>,
-    /// The time for all of it, from the resolution of the name to the last byte of the response.
+    /// Total time, from name resolution to the last byte of the response.
     pub timeout: Duration,
-    /// The longest body of a response in bytes.
+    /// Maximum length of the response body, in bytes.
     pub max_bytes: usize,
 }
 
@@ -45,7 +45,7 @@ pub struct Call<'c> {
 pub struct Reply {
     /// Its status, 200 or above.
     pub status: StatusCode,
-    /// Its fields, with those of the connection.
+    /// Its header fields, including those of the connection.
     pub fields: Fields,
     /// Its body.
     pub body: Vec<u8>,
@@ -56,8 +56,8 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// There is no whole response in time, or it is larger than allowed. A status such as 500 is no
-    /// error here.
+    /// No complete response before the timeout, or a response larger than allowed. A status such as 500 is
+    /// not an error here.
     pub async fn call(&self, call: Call<'_>) -> Result<Reply, FetchError> {
         let deadline = Instant::now() + call.timeout;
         let done = timeout_at(deadline, self.exchange(&call, deadline)).await;
@@ -73,7 +73,7 @@ impl Service {
         let mut interims = 0;
         let mut broke = false;
         let head = poll_fn(|cx| {
-            // A service may answer before it has read all; what breaks shows in the response.
+            // A service may respond before it has read everything; a write failure shows in the response.
             while !broke && !left.is_empty() {
                 match Sink::poll_write(&mut wire, cx, left) {
                     Poll::Ready(Ok(count)) => left = &left[count..],

@@ -1,4 +1,4 @@
-//! Why a call to a service gave no response.
+//! Errors of the gateway's own requests.
 
 use std::fmt;
 
@@ -6,27 +6,27 @@ use super::url::Url;
 use crate::dial::DialError;
 use crate::http::message::Broken;
 
-/// A call gave no response.
+/// A request without a response.
 #[derive(Debug)]
 pub struct FetchError {
-    /// What was called.
+    /// The URL.
     pub url: Url,
-    /// Why there is no response.
+    /// The cause.
     pub cause: Cause,
 }
 
-/// Why there is no response.
+/// The cause of a failed request.
 #[derive(Debug)]
 pub enum Cause {
     /// No connection.
     Dial(DialError),
-    /// The time of the call is over.
+    /// The timeout was reached.
     Timeout,
     /// The connection broke.
     Broken(Broken),
-    /// What came is not HTTP as RFC 9112 has it.
+    /// The response violates RFC 9112.
     Malformed(&'static str),
-    /// The body is longer than so many bytes.
+    /// The body is longer than this number of bytes.
     TooLarge(usize),
 }
 

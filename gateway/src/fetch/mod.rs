@@ -1,7 +1,7 @@
-//! The gateway's own requests: keys of token issuers, questions to an authorization service, traces.
+//! The gateway's own requests: keys of token issuers, authorization services, trace export.
 //!
-//! A call is one request on a connection of its own over HTTP/1.1, bounded in time and size. Redirects
-//! are not followed.
+//! A call is one HTTP/1.1 request on its own connection, limited in time and size. Redirects are not
+//! followed.
 
 mod call;
 mod error;

@@ -1,4 +1,4 @@
-//! A service that the gateway calls for itself.
+//! A service that the gateway itself calls.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use crate::dial::dns::Resolver;
 use crate::dial::{ClientTls, ClientTlsConfig, ClientTlsError, DialSettings, Roots};
 use crate::endpoint::{Endpoint, EndpointConfig, Scheme};
 
-/// A service that the gateway calls for itself; shared by all workers.
+/// A service that the gateway itself calls; shared by all workers.
 #[derive(Debug)]
 pub struct Service {
-    /// What is called.
+    /// The URL.
     pub url: Url,
-    /// What a request names as its host.
+    /// The value of `Host`.
     pub(super) authority: String,
     pub(super) endpoint: Endpoint,
     pub(super) dialing: DialSettings,
 }
 
 impl Service {
-    /// A service. Its certificate must be of an authority in the PEM file `ca`, or without it of one
-    /// that the system trusts.
+    /// A service. Its certificate must be signed by an authority in the PEM file `ca`, by default by one of
+    /// the system's authorities.
     ///
     /// # Errors
     ///
-    /// The authorities cannot be read, or this machine cannot do TLS.
+    /// The authorities cannot be read, or the processor does not support TLS.
     pub fn new(url: Url, ca: Option<PathBuf>, resolver: &Arc<Resolver>) -> Result<Self, Vec<ClientTlsError>> {
         let tls = match url.scheme {
             Scheme::Http => None,

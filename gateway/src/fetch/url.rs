@@ -1,4 +1,4 @@
-//! Addresses of services (RFC 3986) with the scheme `http` or `https`.
+//! URLs of services (RFC 3986) with the scheme `http` or `https`.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use crate::http::host;
 /// A URL of a service, without user information and fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
-    /// In the clear or over TLS.
+    /// HTTP in the clear or over TLS.
     pub scheme: Scheme,
     /// Host and port.
     pub address: Address,
-    /// Path and query as they are sent; the path is never empty.
+    /// Path and query; the path is never empty.
     pub path_and_query: String,
 }
 
 impl Url {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
     ///
@@ -30,7 +30,7 @@ impl Url {
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return Err("it holds user information, which would be shown in messages");
+            return Err("it contains user information, which would be shown in messages");
         }
         let mut name = String::new();
         let port =
@@ -45,7 +45,7 @@ impl Url {
             return Err("it has a fragment, which is not sent");
         }
         if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("its path or query holds characters that must be percent-encoded");
+            return Err("its path or query contains characters that must be percent-encoded");
         }
         let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
         let host = literal.unwrap_or(&name).to_owned();
@@ -56,7 +56,7 @@ impl Url {
 }
 
 impl fmt::Display for Url {
-    /// Without the query, which may hold a secret.
+    /// Without the query, which may contain a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.scheme == Scheme::Https { "https" } else { "http" };
         let path = self.path_and_query.split('?').next().unwrap_or_default();
@@ -69,7 +69,7 @@ mod tests {
     use super::Url;
 
     #[test]
-    fn urls() {
+    fn urls_are_parsed() {
         let table = [
             (
                 "https://id.example.com/.well-known/jwks.json",
@@ -81,14 +81,14 @@ mod tests {
             ("http://127.0.0.1/", Ok("http://127.0.0.1:80/ /")),
             ("ftp://a/", Err("it does not begin with http:// or https://")),
             ("a.example/x", Err("it does not begin with http:// or https://")),
-            ("https://u:p@a/", Err("it holds user information, which would be shown in messages")),
+            ("https://u:p@a/", Err("it contains user information, which would be shown in messages")),
             ("https:///x", Err("its host is missing")),
             ("https://a:0/", Err("its port is 0")),
             ("https://a:99999/", Err("its host or port is malformed")),
             ("https://a b/", Err("its host or port is malformed")),
-            ("https://a/b c", Err("its path or query holds characters that must be percent-encoded")),
-            ("https://a/é", Err("its path or query holds characters that must be percent-encoded")),
-            ("https://a/\r\nX: y", Err("its path or query holds characters that must be percent-encoded")),
+            ("https://a/b c", Err("its path or query contains characters that must be percent-encoded")),
+            ("https://a/é", Err("its path or query contains characters that must be percent-encoded")),
+            ("https://a/\r\nX: y", Err("its path or query contains characters that must be percent-encoded")),
             ("https://a/#x", Err("it has a fragment, which is not sent")),
         ];
         for (text, expected) in table {

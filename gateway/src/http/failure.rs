@@ -1,10 +1,10 @@
-//! What every failure of the gateway can say about itself.
+//! The common interface of all failures.
 
 use http::StatusCode;
 
 use super::name::Name;
 
-/// The side on which something went wrong.
+/// The side that caused a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The client, or the network between it and the gateway.
@@ -14,7 +14,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The word used in logs and metric labels.
+    /// The name in logs and metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Downstream => "downstream",
@@ -27,27 +27,27 @@ impl Source {
 pub trait Failure: std::error::Error {
     /// The side that caused it.
     fn origin(&self) -> Source;
-    /// The status to answer with, should the response not have begun.
+    /// The response status, if no response was begun.
     fn status(&self) -> StatusCode;
-    /// A fixed word for logs and metric labels; the set of all reasons is small.
+    /// A fixed word for logs and metric labels, from a small set.
     fn reason(&self) -> &'static str;
-    /// A short sentence for the client that says nothing about the inside.
+    /// A short sentence for the client, without internal details.
     fn public(&self) -> &'static str;
-    /// Whether the connection is closed after the answer, where that takes no more than its
-    /// requests in order: not in HTTP/2.
+    /// Whether the connection must be closed after the response. Ignored in HTTP/2, where the other streams
+    /// continue.
     fn ends_connection(&self) -> bool {
         false
     }
-    /// A field the response must carry, such as `Allow` with a 405 (RFC 9110 section 15.5.6).
+    /// A field that the response must have, such as `Allow` with a 405 (RFC 9110 section 15.5.6).
     fn field(&self) -> Option<(Name, String)> {
         None
     }
 }
 
-/// A request refused for its form: it is never forwarded.
+/// A malformed request, which is never forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
-    /// The status to answer with, a 4xx or 5xx.
+    /// The response status, a 4xx or 5xx.
     pub status: StatusCode,
     /// A fixed word for logs and metric labels.
     pub reason: &'static str,
@@ -61,7 +61,7 @@ impl Rejection {
         Self { status: StatusCode::BAD_REQUEST, reason, public }
     }
 
-    /// Any other status for the given reason.
+    /// Another status for the given reason.
     pub const fn with(status: StatusCode, reason: &'static str, public: &'static str) -> Self {
         Self { status, reason, public }
     }
@@ -92,7 +92,7 @@ impl Failure for Rejection {
         self.public
     }
 
-    /// Who sends one malformed request may hold another view of where the next one begins.
+    /// After a malformed request, client and gateway may disagree on where the next one begins.
     fn ends_connection(&self) -> bool {
         true
     }

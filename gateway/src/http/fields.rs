@@ -1,7 +1,7 @@
-//! The fields of a message head or trailer section: one buffer and a list of slices in it.
+//! The fields of a header or trailer section: one buffer, and a list of slices in it.
 //!
-//! A codec copies a head into the buffer once and notes where each field stands. Filters change the
-//! list; new values are appended to the buffer. The allocations are kept from message to message.
+//! A codec copies a head into the buffer once and notes the position of each field. Filters change the list;
+//! new values are appended to the buffer. The allocations are reused for the next message.
 
 use super::name::Name;
 use crate::net::append;
@@ -37,11 +37,11 @@ impl Span {
 /// One field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'f> {
-    /// What the gateway calls it.
+    /// Its name as an enum.
     pub known: Name,
-    /// Its name in the sender's spelling.
+    /// Its name as the sender wrote it.
     pub name: &'f [u8],
-    /// Its value without white space at the ends.
+    /// Its value without leading and trailing white space.
     pub value: &'f [u8],
 }
 
@@ -57,7 +57,7 @@ impl Fields {
         self.entries.clear();
     }
 
-    /// Releases allocations above `bytes`, so that a large message does not weigh on an idle
+    /// Releases allocations above `bytes`, so that a large message does not keep memory on an idle
     /// connection.
     pub fn shrink(&mut self, bytes: usize) {
         if self.buffer.capacity() > bytes {
@@ -68,19 +68,19 @@ impl Fields {
         }
     }
 
-    /// Replaces everything with the bytes of a head, in which [`Fields::note`] then finds fields.
+    /// Replaces everything with the bytes of a head; [`Fields::note`] then adds fields in it.
     pub fn adopt(&mut self, head: &[u8]) {
         self.clear();
         self.buffer.extend_from_slice(head);
     }
 
-    /// The adopted bytes, with everything appended since.
+    /// The adopted bytes, with everything that was appended.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer
     }
 
-    /// The buffer, for a codec that appends the pieces of a head and then finds fields in it by
-    /// [`Fields::note`]. What stands in it already must stay.
+    /// The buffer, for a codec that appends the pieces of a head and then adds fields in it with
+    /// [`Fields::note`]. The existing bytes must not change.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
@@ -91,7 +91,7 @@ impl Fields {
         self.entries.reserve(fields);
     }
 
-    /// Adds a field that stands in the adopted bytes. Ranges outside of them give empty slices.
+    /// Adds a field in the adopted bytes. Ranges outside of them give empty slices.
     pub fn note(&mut self, known: Name, name: (usize, usize), value: (usize, usize)) {
         let span = |(start, end): (usize, usize)| Span {
             start: u32::try_from(start).unwrap_or(u32::MAX),
@@ -105,7 +105,7 @@ impl Fields {
         self.push_known(Name::of(name), name, value);
     }
 
-    /// Adds a field whose name is known to the gateway, in lower case.
+    /// Adds a field with a known name, which is written in lower case.
     pub fn add(&mut self, known: Name, value: &[u8]) {
         self.push_known(known, known.as_bytes(), value);
     }
@@ -142,8 +142,8 @@ impl Fields {
         Span { start: u32::try_from(start).unwrap_or(u32::MAX), len: u32::try_from(len).unwrap_or(0) }
     }
 
-    /// Appends all fields as lines of HTTP/1. Fields that stand behind one another in the buffer as
-    /// they are to be written are copied in one piece.
+    /// Appends all fields as lines of HTTP/1. Adjacent fields that are already stored as lines are copied
+    /// together.
     pub fn write_lines(&self, out: &mut Vec<u8>) {
         let mut run = 0..0;
         for entry in &self.entries {
@@ -173,7 +173,7 @@ impl Fields {
         self.add(known, value);
     }
 
-    /// Replaces every field of this name with one; for names the gateway does not know.
+    /// Replaces every field of this name with one; for names without a [`Name`] of their own.
     pub fn set_named(&mut self, name: &[u8], value: &[u8]) {
         self.remove_named(name);
         self.push(name, value);
@@ -190,7 +190,7 @@ impl Fields {
         self.entries.retain(|entry| !entry.name.of(buffer).eq_ignore_ascii_case(name));
     }
 
-    /// Keeps the fields for which `keep` says so.
+    /// Keeps the fields for which `keep` returns true.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
         let buffer = &self.buffer;
         self.entries.retain(|entry| keep(entry.field(buffer)));
@@ -234,7 +234,7 @@ impl Fields {
 }
 
 impl Entry {
-    /// Where the line of the field ends, if it stands in the buffer as it is to be written.
+    /// End of the field's line, if the buffer has the field as a line.
     fn line_end(&self, buffer: &[u8]) -> Option<usize> {
         let name_end = self.name.start as usize + self.name.len as usize;
         let value_start = self.value.start as usize;
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn adopted_and_added_fields_stand_side_by_side() {
+    fn adopted_and_added_fields_are_listed_together() {
         let mut fields = Fields::new();
         fields.adopt(b"Host: a\r\nX: b\r\n");
         fields.note(Name::Host, (0, 4), (6, 7));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_written_as_they_should_be() {
+    fn lines_are_written_for_http1() {
         let mut fields = Fields::new();
         fields.adopt(b"A: 1\r\nB: 2\r\nC:3\r\nD: 4 \r\nE: 5\r\n\r\n");
         for (name, value) in [(0, 3), (6, 9), (12, 14), (17, 20), (24, 27)] {

@@ -1,4 +1,4 @@
-//! How bodies are delimited.
+//! Delimitation of message bodies.
 
 /// How a message body is delimited (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -6,7 +6,7 @@ pub enum Framing {
     /// No body.
     #[default]
     None,
-    /// A body of so many bytes.
+    /// A body of this length in bytes.
     Length(u64),
     /// A body in chunks.
     Chunked,
@@ -15,7 +15,7 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// Whether no byte of a body follows.
+    /// Whether there is no body.
     pub const fn is_empty(self) -> bool {
         matches!(self, Self::None | Self::Length(0))
     }

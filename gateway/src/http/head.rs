@@ -1,10 +1,10 @@
-//! What a message head may measure.
+//! Limits of message heads.
 
-/// The limits of a head.
+/// Limits of a message head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// The longest head in bytes, with the empty line at its end.
+    /// Maximum length in bytes, with the empty line at the end.
     pub max_bytes: usize,
-    /// The most fields.
+    /// Maximum number of fields.
     pub max_fields: usize,
 }

@@ -1,4 +1,4 @@
-//! Heads of messages, whatever protocol carried them.
+//! Heads of messages, for every HTTP version.
 
 use http::{Method, StatusCode, Version};
 
@@ -7,7 +7,7 @@ use super::framing::Framing;
 use super::target::Target;
 use super::websocket::Key;
 
-/// Buffers above this size are given up after a request.
+/// Larger buffers are released after a request.
 const KEPT: usize = 8 << 10;
 
 /// The head of a request.
@@ -15,18 +15,18 @@ const KEPT: usize = 8 << 10;
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// The version in which it came.
+    /// The HTTP version.
     pub version: Version,
-    /// What it is meant for.
+    /// The request target.
     pub target: Target,
-    /// Its fields.
+    /// The header fields.
     pub fields: Fields,
-    /// How its body is delimited; [`Framing::Chunked`] if its length is not known.
+    /// The framing of the body; [`Framing::Chunked`] if its length is unknown.
     pub framing: Framing,
     /// The client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1).
     pub expects_continue: bool,
-    /// The request is an extended CONNECT for WebSocket (RFC 8441), read as the GET that opens one in
-    /// HTTP/1.1. With the key for an upstream of HTTP/1.
+    /// Set for an extended CONNECT for WebSocket (RFC 8441), which is represented as the equivalent HTTP/1.1
+    /// GET. The key is for an HTTP/1 upstream.
     pub connect: Option<Key>,
 }
 
@@ -35,9 +35,9 @@ pub struct Request {
 pub struct Response {
     /// The status.
     pub status: StatusCode,
-    /// Its fields.
+    /// The header fields.
     pub fields: Fields,
-    /// How its body is delimited.
+    /// The framing of the body.
     pub framing: Framing,
 }
 

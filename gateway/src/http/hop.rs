@@ -1,4 +1,4 @@
-//! Which fields may pass the gateway (RFC 9110 section 7.6).
+//! Hop-by-hop fields (RFC 9110 section 7.6).
 
 use super::failure::Rejection;
 use super::fields::Fields;
@@ -7,8 +7,8 @@ use super::token::{is_token, list};
 
 const MALFORMED: Rejection = Rejection::bad("connection_malformed", "The Connection field is malformed.");
 
-/// Names that come too late in a trailer section, since they steer how a message is framed, routed
-/// or trusted (RFC 9110 section 6.5.1), beyond those in [`Name`].
+/// Names that are not allowed in a trailer section because they affect framing, routing or trust (RFC 9110
+/// section 6.5.1), in addition to those in [`Name`].
 const NOT_IN_TRAILERS: [&[u8]; 8] = [
     b"authorization",
     b"cache-control",
@@ -20,22 +20,21 @@ const NOT_IN_TRAILERS: [&[u8]; 8] = [
     b"www-authenticate",
 ];
 
-/// What the hop-by-hop fields of a message say, read before they are removed.
+/// Values of a message's hop-by-hop fields, parsed before they are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HopOptions {
-    /// The sender reads trailers (RFC 9110 section 10.1.4).
+    /// The sender accepts trailers (RFC 9110 section 10.1.4).
     pub takes_trailers: bool,
-    /// The request asks to switch to WebSocket, or the response agrees (RFC 9110 section 7.8).
+    /// The request asks for an upgrade to WebSocket, or the response accepts it (RFC 9110 section 7.8).
     pub websocket: bool,
     /// The sender closes the connection after this message.
     pub close: bool,
-    /// The sender of HTTP/1.0 keeps the connection open.
+    /// The HTTP/1.0 sender keeps the connection open.
     pub keep_alive: bool,
 }
 
-/// Removes the fields that must not pass from one connection to the next, those named by
-/// `Connection` and those that are so by nature (RFC 9110 section 7.6.1), and the fields that frame
-/// the message: the sending codec writes its own.
+/// Removes the hop-by-hop fields (RFC 9110 section 7.6.1), with those named by `Connection`, and the fields
+/// that frame the message: the sending codec writes its own.
 ///
 /// # Errors
 ///
@@ -78,8 +77,8 @@ pub fn strip(fields: &mut Fields) -> Result<HopOptions, Rejection> {
             known => unwanted |= is_of_connection(known),
         }
     }
-    // Only `websocket` is known. Anything else, above all `h2c`, would open a tunnel past all rules
-    // of the gateway and is treated as absent.
+    // Only `websocket` is supported. Any other protocol, above all `h2c`, would open a tunnel past the
+    // gateway's rules and is ignored.
     hop_options.websocket = upgrade && protocols == 1 && websocket;
     if unwanted {
         fields.retain(|field| {
@@ -94,7 +93,7 @@ fn is_of_connection(known: Name) -> bool {
     known.is_hop_by_hop() || matches!(known, Name::ContentLength | Name::Disguised | Name::Proxy)
 }
 
-/// Removes from a trailer section what may only stand in a header section.
+/// Removes fields from a trailer section that are allowed only in a header section.
 pub fn clean_trailers(trailers: &mut Fields) {
     trailers.retain(|field| {
         let forbidden = is_of_connection(field.known)
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_one_connection_do_not_pass() {
+    fn hop_by_hop_fields_are_removed() {
         let mut list = fields(&[
             ("Connection", "X-Secret, close ,"),
             ("connection", "keep-alive"),
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_websocket_is_switched_to() {
+    fn only_websocket_upgrades_are_accepted() {
         let table: [(&[(&str, &str)], bool); 6] = [
             (&[("connection", "Upgrade"), ("upgrade", "WebSocket")], true),
             (&[("connection", "keep-alive, upgrade"), ("upgrade", "websocket")], true),
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn trailers_carry_no_framing_routing_or_trust() {
+    fn trailers_with_framing_routing_or_trust_are_removed() {
         let mut trailers = fields(&[
             ("grpc-status", "0"),
             ("content-length", "1"),

@@ -1,4 +1,4 @@
-//! The host a request is meant for (RFC 9110 section 7.2, RFC 3986 section 3.2).
+//! The host of a request (RFC 9110 section 7.2, RFC 3986 section 3.2).
 
 use std::net::Ipv6Addr;
 
@@ -8,18 +8,17 @@ use super::token::is_unreserved;
 
 const BAD_HOST: Rejection = Rejection::bad("host_malformed", "The Host field is malformed.");
 
-/// The longest host in bytes, as RFC 3986 section 3.2.2 advises.
+/// Maximum length of a host in bytes, as RFC 3986 section 3.2.2 advises.
 const MAX_HOST: usize = 255;
 
-/// Reads an authority: appends its host to `host` and returns its port.
+/// Parses an authority: appends its host to `host` and returns its port.
 ///
-/// The host is written in lower case, without a dot at its end, and with percent-encoded unreserved
-/// characters decoded (RFC 3986 section 6.2.2). IP literals keep their brackets. It may be empty.
+/// The host is normalised: lower case, no trailing dot, percent-encoded unreserved characters decoded (RFC
+/// 3986 section 6.2.2). IP literals keep their brackets. The host may be empty.
 ///
 /// # Errors
 ///
-/// A 400 for user information, for what RFC 3986 does not allow in a host, and for a port above
-/// 65535.
+/// A 400 for user information, for a host that RFC 3986 does not allow, and for a port above 65535.
 pub fn read(authority: &[u8], host: &mut String) -> Result<Option<u16>, Rejection> {
     let (name, port) = split(authority)?;
     let start = host.len();
@@ -31,7 +30,7 @@ pub fn read(authority: &[u8], host: &mut String) -> Result<Option<u16>, Rejectio
         host.push_str(spelled.as_deref().unwrap_or(address));
         host.push(']');
     } else if name.iter().all(|&byte| PLAIN[usize::from(byte)]) {
-        // Nearly all hosts.
+        // The fast path for most hosts.
         let name = name.strip_suffix(b".").filter(|bare| !bare.is_empty()).unwrap_or(name);
         if name.len() > MAX_HOST || name == b"." {
             return Err(BAD_HOST);
@@ -62,7 +61,7 @@ pub fn read(authority: &[u8], host: &mut String) -> Result<Option<u16>, Rejectio
             return Err(BAD_HOST);
         }
     }
-    // The digits of percent-encodings are in upper case in their canonical form.
+    // The canonical form of a percent-encoding has upper-case digits.
     if name.contains(&b'%') {
         lower_outside_encodings(host, start);
     } else {
@@ -122,7 +121,7 @@ fn split(authority: &[u8]) -> Result<(&[u8], Option<u16>), Rejection> {
     Ok((host, port))
 }
 
-/// An address in brackets: IPv6, or an address of a version to come.
+/// An address in brackets: IPv6, or an address of a future IP version.
 fn is_literal(address: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(address) else { return false };
     if text.parse::<Ipv6Addr>().is_ok() {
@@ -143,7 +142,7 @@ mod tests {
     use super::read;
 
     #[test]
-    fn hosts() {
+    fn hosts_are_normalised() {
         let table = [
             ("example.com", Some(("example.com", None))),
             ("EXAMPLE.com:8080", Some(("example.com", Some(8080)))),

@@ -1,4 +1,4 @@
-//! Bodies on their way, whatever protocol carries them.
+//! Message bodies, for every HTTP version.
 
 use std::fmt;
 use std::io;
@@ -7,19 +7,19 @@ use std::task::{Context, Poll};
 use super::failure::Rejection;
 use super::fields::Fields;
 
-/// What a body comes to next.
+/// The state of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// [`Source::body`] is not empty.
     Data,
-    /// All was received; trailers may be there.
+    /// All of it was received; trailers may be available.
     End,
 }
 
-/// A message that breaks off.
+/// An incomplete message.
 #[derive(Debug)]
 pub enum Broken {
-    /// The connection ended within the message.
+    /// The connection was closed before the end of the message.
     Closed,
     /// The connection failed.
     Io(io::Error),
@@ -32,7 +32,7 @@ pub enum Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed => f.write_str("the connection was closed within the message"),
+            Self::Closed => f.write_str("the connection was closed before the end of the message"),
             Self::Io(error) => error.fmt(f),
             Self::Malformed(rejection) => rejection.fmt(f),
             Self::Reset(code) => write!(f, "the stream was reset with code {code}"),
@@ -44,15 +44,15 @@ impl std::error::Error for Broken {}
 
 /// A body that is received.
 pub trait Source {
-    /// Waits until data is there or the body has ended.
+    /// Waits until data is available or the body has ended.
     ///
     /// # Errors
     ///
-    /// The message broke off.
+    /// The message is incomplete.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Progress, Broken>>;
-    /// Data received and not yet used.
+    /// Data that was received and not yet consumed.
     fn body(&self) -> &[u8];
-    /// Marks data as used.
+    /// Marks `count` bytes as consumed.
     fn consume(&mut self, count: usize);
     /// The trailer section, once the body has ended.
     fn trailers(&mut self) -> Option<Fields>;
@@ -60,13 +60,13 @@ pub trait Source {
 
 /// A body that is sent.
 pub trait Sink {
-    /// Takes data and returns how much of it.
+    /// Accepts data and returns how much of it.
     ///
     /// # Errors
     ///
-    /// The connection is broken, or the data is more than was announced.
+    /// The connection is broken, or there is more data than announced.
     fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Broken>>;
-    /// Sends what was taken and still waits.
+    /// Sends all accepted data.
     ///
     /// # Errors
     ///
@@ -76,6 +76,6 @@ pub trait Sink {
     ///
     /// # Errors
     ///
-    /// The connection is broken, or the data is less than was announced.
+    /// The connection is broken, or there is less data than announced.
     fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), Broken>>;
 }

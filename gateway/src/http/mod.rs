@@ -1,5 +1,5 @@
-//! HTTP itself, apart from sockets and settings: what a message must look like, which path it
-//! means and which fields may pass. Everything here is pure.
+//! HTTP semantics without sockets and settings: syntax of messages, canonical paths, hop-by-hop fields. All
+//! functions are pure.
 
 pub mod coding;
 pub mod failure;

@@ -1,17 +1,17 @@
-//! The field names that mean something to the gateway itself.
+//! Field names that the gateway handles itself.
 
-/// Defines the names and the look-up.
+/// Defines the names and their lookup.
 macro_rules! names {
     ($($variant:ident $text:literal,)*) => {
-        /// A field name as the gateway sees it.
+        /// A field name, classified by the gateway.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Name {
             $(#[doc = concat!("`", $text, "`")] $variant,)*
-            /// A name reserved to the gateway, such as any other `x-forwarded-*`, or the spelling
-            /// of a reserved name with `_` for `-`.
+            /// A name reserved for the gateway, such as any other `x-forwarded-*`, or a reserved name written
+            /// with `_` for `-`.
             Reserved,
-            /// `content_length`, `transfer_encoding` and other spellings that a server behind CGI
-            /// reads as a field that frames or steers a message.
+            /// `content_length`, `transfer_encoding` and similar names that a CGI server reads as a framing
+            /// or hop-by-hop field.
             Disguised,
             /// Any other name.
             Other,
@@ -74,10 +74,10 @@ names! {
     WebSocketVersion "sec-websocket-version",
 }
 
-/// Places in the table of names.
+/// Slots of the hash table.
 const PLACES: usize = 256;
 
-/// Where the search for a name begins: few names share a length and their outer letters.
+/// Hash of a name: few names share a length and their first and last letters.
 const fn place(name: &[u8]) -> usize {
     let len = name.len();
     if len == 0 {
@@ -87,8 +87,8 @@ const fn place(name: &[u8]) -> usize {
     (len * 37 + first as usize * 7 + last as usize) % PLACES
 }
 
-/// For each place, the number of a name from 1 on; 0 for none. Names that share a place stand behind
-/// one another.
+/// For each slot, the number of a name from 1 on; 0 for none. Names with the same hash are in consecutive
+/// slots.
 static TABLE: [u8; PLACES] = {
     let mut table = [0; PLACES];
     let mut number = 0;
@@ -106,8 +106,8 @@ static TABLE: [u8; PLACES] = {
     table
 };
 
-/// Whether a name, which is a token, is this one in lower case. Of the bytes of a token only letters
-/// become another letter, digit or `-` by their sixth bit.
+/// Whether a name, which is a token, equals `lower` without regard to case. Setting bit 5 maps no other byte
+/// of a token to a letter, digit or `-`.
 fn is_same(lower: &[u8], name: &[u8]) -> bool {
     lower.len() == name.len() && lower.iter().zip(name).all(|(lower, byte)| byte | 0x20 == *lower)
 }
@@ -136,7 +136,7 @@ impl Name {
         if !name.contains(&b'_') {
             return Self::Other;
         }
-        // Servers behind CGI read `_` as `-` (CVE-2025-64484).
+        // CGI servers read `_` as `-` (CVE-2025-64484).
         let plain: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
         match Self::of(&plain) {
             known if known.is_reserved() => Self::Reserved,
@@ -145,7 +145,7 @@ impl Name {
         }
     }
 
-    /// Whether the field speaks of one connection only (RFC 9110 section 7.6.1).
+    /// Whether the field is hop-by-hop (RFC 9110 section 7.6.1).
     pub const fn is_hop_by_hop(self) -> bool {
         matches!(
             self,
@@ -160,7 +160,7 @@ impl Name {
         )
     }
 
-    /// Whether only the gateway, or a proxy that it trusts, may say this about a request.
+    /// Whether only the gateway or a trusted proxy may set this field.
     pub const fn is_reserved(self) -> bool {
         matches!(
             self,
@@ -184,7 +184,7 @@ mod tests {
     use super::Name;
 
     #[test]
-    fn names_are_found_in_any_case_and_disguise() {
+    fn names_are_found_in_any_case_and_with_underscores() {
         let table: [(&[u8], Name); 14] = [
             (b"Host", Name::Host),
             (b"CONTENT-length", Name::ContentLength),

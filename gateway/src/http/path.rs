@@ -1,13 +1,13 @@
-//! The canonical path: the one form in which a path is matched and forwarded, so that the gateway
-//! and the upstream cannot read two things from one request.
+//! The canonical path: the one form in which a path is matched and forwarded, so that gateway and upstream
+//! cannot interpret a request differently.
 //!
-//! A path is read before its route is known. What servers read in different ways is kept and noted
-//! in [`Traits`]; the route's [`Policy`] then says whether it passes, and in which form.
+//! A path is parsed before its route is known. Constructs that servers interpret differently are kept and
+//! recorded in [`Traits`]; the route's [`Policy`] then decides whether to accept them, and in which form.
 
 use super::failure::Rejection;
 use super::token::is_unreserved;
 
-/// What a route does with the things that servers are known to read in different ways in a path.
+/// A route's handling of path constructs that servers interpret differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Policy {
     /// `%2F`.
@@ -20,41 +20,41 @@ pub struct Policy {
     pub double_slash: DoubleSlash,
 }
 
-/// What is done with something that some servers read as a slash.
+/// Handling of a character that some servers treat as a slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Separator {
     /// The request is refused.
     #[default]
     Reject,
-    /// It is part of its segment, and forwarded in its encoded form.
+    /// It stays part of its segment, and is forwarded in encoded form.
     Keep,
-    /// It is a slash, for routing and forwarding alike.
+    /// It is treated as a slash for routing and forwarding.
     Decode,
 }
 
-/// What is done with parameters in a path.
+/// Handling of path parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Semicolon {
     /// The request is refused.
     #[default]
     Reject,
-    /// They are part of their segment.
+    /// They stay part of their segment.
     Keep,
 }
 
-/// What is done with repeated slashes.
+/// Handling of repeated slashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DoubleSlash {
-    /// They become one.
+    /// They are merged.
     #[default]
     Merge,
-    /// They are forwarded; the route is found as if they were one.
+    /// They are forwarded; routing merges them.
     Keep,
     /// The request is refused.
     Reject,
 }
 
-/// Which of the things that a [`Policy`] decides occur in a path.
+/// Constructs in a path that a [`Policy`] handles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traits {
     /// `%2F`.
@@ -71,29 +71,29 @@ pub struct Traits {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Path {
     text: String,
-    /// The path with its repeated slashes, if it has some.
+    /// The path with its repeated slashes, if it has any.
     unmerged: String,
     traits: Traits,
-    /// Whether `unmerged` is what is forwarded.
+    /// Whether `unmerged` is forwarded.
     keeps_slashes: bool,
 }
 
-/// The path is read in different ways by different servers.
+/// Servers interpret the path differently.
 pub const AMBIGUOUS: Rejection = Rejection::bad("path_ambiguous", "The path is ambiguous.");
 const MALFORMED: Rejection = Rejection::bad("path_malformed", "The path is malformed.");
 
 impl Path {
-    /// Reads a path; allocations are reused.
+    /// Parses a path; allocations are reused.
     ///
-    /// Percent-encoded unreserved characters are decoded and the other encodings are written in
-    /// upper case (RFC 3986 section 6.2.2), dot segments are resolved (section 5.2.4) and repeated
-    /// slashes are merged. Characters that have no place in a path are percent-encoded.
+    /// Percent-encoded unreserved characters are decoded, and the other encodings are written in upper case
+    /// (RFC 3986 section 6.2.2); dot segments are resolved (section 5.2.4) and repeated slashes are merged.
+    /// Characters that are not allowed in a path are percent-encoded.
     ///
     /// # Errors
     ///
-    /// A 400 for a broken percent-encoding, a path that does not begin with a slash, encoded
-    /// control characters, `..` above the root, and for a dot segment that is one only to servers
-    /// that read `%2F`, `%5C` or `;` in their own way, such as `..;` or `..%2F`.
+    /// A 400 for an invalid percent-encoding, a path without a leading slash, encoded control characters,
+    /// `..` above the root, and for a dot segment such as `..;` or `..%2F`, which only servers with their own
+    /// reading of `%2F`, `%5C` or `;` recognise.
     pub fn read(&mut self, raw: &[u8]) -> Result<(), Rejection> {
         self.clear();
         if raw.first() != Some(&b'/') {
@@ -115,7 +115,7 @@ impl Path {
         Ok(())
     }
 
-    /// Forgets the path and keeps the allocations.
+    /// Clears the path and keeps the allocations.
     pub fn clear(&mut self) {
         self.text.clear();
         self.unmerged.clear();
@@ -128,24 +128,23 @@ impl Path {
         *self = Self { text: "*".to_owned(), ..Self::default() };
     }
 
-    /// The form by which a route is found.
+    /// The path used for routing.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The form that is forwarded.
+    /// The path that is forwarded.
     pub fn forwarded(&self) -> &str {
         if self.keeps_slashes { &self.unmerged } else { &self.text }
     }
 
-    /// Applies the policy of the route that was found.
+    /// Applies the policy of the matched route.
     ///
-    /// Returns whether the form by which a route is found has changed, so that it must be found
-    /// again.
+    /// Returns whether the path used for routing changed, so that the route must be matched again.
     ///
     /// # Errors
     ///
-    /// A 400 for what the policy refuses.
+    /// A 400 for a path that the policy rejects.
     pub fn settle(&mut self, policy: Policy) -> Result<bool, Rejection> {
         self.keeps_slashes = false;
         let Traits { encoded_slash, backslash, semicolon, double_slash } = self.traits;
@@ -183,7 +182,7 @@ impl Path {
                 DoubleSlash::Merge => {}
                 DoubleSlash::Reject => return Err(AMBIGUOUS),
                 DoubleSlash::Keep => {
-                    // `/a//../b` is `/b` to those who merge first, `/a/b` to the others.
+                    // `/a//../b` is `/b` for servers that merge slashes first, `/a/b` for others.
                     let mut merged = String::with_capacity(self.text.len());
                     resolve(&self.unmerged, true, &mut merged)?;
                     if merged != self.text {
@@ -240,8 +239,8 @@ impl Path {
     }
 }
 
-/// Whether a path can be forwarded as it is: it holds no dot segment to any server, and is but for
-/// repeated slashes in its canonical form.
+/// Whether a path can be forwarded unchanged: no server finds a dot segment in it, and it is canonical except
+/// for repeated slashes.
 pub fn holds_no_dots(raw: &[u8]) -> bool {
     if is_canonical(raw) {
         return raw.first() == Some(&b'/');
@@ -250,14 +249,13 @@ pub fn holds_no_dots(raw: &[u8]) -> bool {
     path.read(raw).is_ok() && (path.text.as_bytes() == raw || path.unmerged.as_bytes() == raw)
 }
 
-/// Whether a segment holds a dot segment to a server that decodes `%2F` and `%5C` early or drops
-/// parameters.
+/// Whether a segment is a dot segment for a server that decodes `%2F` and `%5C` early or drops parameters.
 fn has_hidden_dots(segment: &str) -> bool {
     let is_dots = |piece: &str| matches!(piece.split(';').next(), Some("." | ".."));
     !matches!(segment, "." | "..") && segment.split("%2F").flat_map(|piece| piece.split("%5C")).any(is_dots)
 }
 
-/// A quick test that recognises the paths that need no work; it may miss some of them.
+/// A fast check for paths that are already canonical; it may miss some of them.
 fn is_canonical(raw: &[u8]) -> bool {
     let mut previous = 0;
     for &byte in raw {
@@ -284,13 +282,13 @@ const PLAIN: [bool; 256] = {
     table
 };
 
-/// What stands in a path segment unencoded (RFC 3986 section 3.3), without `;`.
+/// Characters that need no encoding in a path segment (RFC 3986 section 3.3), without `;`.
 const fn is_plain(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
 }
 
-/// Resolves dot segments and, if `merge` says so, merges repeated slashes.
+/// Resolves dot segments and, if `merge` is set, merges repeated slashes.
 fn resolve(path: &str, merge: bool, out: &mut String) -> Result<(), Rejection> {
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
@@ -308,7 +306,7 @@ fn resolve(path: &str, merge: bool, out: &mut String) -> Result<(), Rejection> {
                 continue;
             }
         }
-        // An empty or dot segment at the end leaves its slash: `/a/.` is `/a/`.
+        // A trailing empty or dot segment leaves its slash: `/a/.` is `/a/`.
         if last {
             out.push('/');
         }
@@ -344,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_become_canonical() {
+    fn paths_are_normalised() {
         let table = [
             ("/", "/"),
             ("/a", "/a"),
@@ -384,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_form_is_stable() {
+    fn normalisation_is_idempotent() {
         for raw in ["/a/./b//c/%7E", "/x/../%25/é", "/..a/", "/a/b/../", "/a%2fb;c\\d"] {
             let once = read(raw).expect(raw);
             let twice = read(once.as_str()).expect(raw);
@@ -393,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_paths_are_refused_whatever_the_route_says() {
+    fn malformed_paths_are_refused_by_every_policy() {
         let table = [
             ("", "path_malformed"),
             ("a", "path_malformed"),
@@ -424,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_decides_what_is_read_in_different_ways() {
+    fn policy_handles_ambiguous_constructs() {
         let reject = Policy::default();
         let keep = Policy {
             encoded_slash: Separator::Keep,
@@ -436,7 +434,7 @@ mod tests {
             Policy { encoded_slash: Separator::Decode, backslash: Separator::Decode, ..Policy::default() };
         let both = Policy { double_slash: DoubleSlash::Keep, ..decode };
         let no_double = Policy { double_slash: DoubleSlash::Reject, ..decode };
-        // The path, the policy, and the forms to find a route by and to forward.
+        // The path, the policy, the path for routing, and the forwarded path.
         let table = [
             ("/a%2fb", reject, None),
             ("/a%5cb", reject, None),

@@ -2,7 +2,7 @@
 
 use super::path::hex;
 
-/// The value of the first parameter of this name, as it stands in the query. Names are compared decoded.
+/// The undecoded value of the first parameter of this name. Names are compared decoded.
 pub fn first<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.find(|(other, _)| decoded(other).eq(name.bytes())).map(|(_, value)| value)

@@ -1,5 +1,5 @@
-//! What a request is meant for: its host, canonical path and query, from the target of the request
-//! (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+//! The target of a request: its host, canonical path and query (RFC 9112 section 3.2, RFC 9113 section
+//! 8.3.1).
 
 use http::StatusCode;
 
@@ -21,16 +21,16 @@ pub enum Form {
     Asterisk,
 }
 
-/// The target of a request, read once and used for matching and forwarding alike.
+/// The target of a request, parsed once and used for both matching and forwarding.
 ///
-/// A value can be read into again and keeps its allocations.
+/// A value can be reused for another request and keeps its allocations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Target {
     /// Its form.
     pub form: Form,
-    /// The host in lower case without port; empty if the request names none.
+    /// The host in lower case, without the port; empty if the request has none.
     pub host: String,
-    /// The port, if the request names one.
+    /// The port, if the request has one.
     pub port: Option<u16>,
     /// The canonical path.
     pub path: Path,
@@ -38,7 +38,7 @@ pub struct Target {
     has_authority: bool,
     query: String,
     has_query: bool,
-    /// Path and query that are forwarded in place of its own; empty if there are none.
+    /// The rewritten path and query; empty if they are not rewritten.
     rewritten: String,
 }
 
@@ -69,13 +69,13 @@ const SCHEME: Rejection = Rejection::bad("scheme", "The scheme of the target is 
 const TARGET: Rejection = Rejection::bad("request_target", "The request target is malformed.");
 
 impl Target {
-    /// Reads the target of an HTTP/1 request. `host` is the value of its `Host` field, of which
-    /// there is at most one; only a request of HTTP/1.0 may have none.
+    /// Parses the target of an HTTP/1 request. `host` is the value of its `Host` field, which occurs at most
+    /// once and is optional only in HTTP/1.0.
     ///
     /// # Errors
     ///
-    /// 400 for a target that is not of a form its method allows, a malformed or missing host, an
-    /// unfit path or query; 501 for `CONNECT` and `TRACE`.
+    /// 400 for a target form that the method does not allow, a malformed or missing host, an invalid path or
+    /// query; 501 for `CONNECT` and `TRACE`.
     pub fn read_http1(
         &mut self,
         method: &[u8],
@@ -89,11 +89,11 @@ impl Target {
         }
         match method {
             b"CONNECT" => {
-                // It would make an open proxy. The form is told apart all the same.
+                // CONNECT would make an open proxy. The form is still validated.
                 let port = host::read(target, &mut self.host).ok().flatten();
                 return Err(if port.is_none() || self.host.is_empty() { TARGET } else { METHOD });
             }
-            // It reflects what the gateway adds.
+            // TRACE would reflect the fields that the gateway adds.
             b"TRACE" => return Err(METHOD),
             _ => {}
         }
@@ -110,7 +110,7 @@ impl Target {
             _ => {
                 let (authority, rest) = absolute(target)?;
                 self.form = Form::Absolute;
-                // What the target says goes before the Host field (RFC 9112 section 3.2.2).
+                // The target takes precedence over the Host field (RFC 9112 section 3.2.2).
                 self.set_authority(Some(authority))?;
                 if self.host.is_empty() {
                     return Err(HOST_MALFORMED);
@@ -131,12 +131,12 @@ impl Target {
         }
     }
 
-    /// Reads the target of an HTTP/2 request.
+    /// Parses the target of an HTTP/2 request.
     ///
     /// # Errors
     ///
-    /// As [`Target::read_http1`]; also 400 if `:authority` and `Host` differ, or a pseudo-header
-    /// field is missing or too many.
+    /// As [`Target::read_http1`]; also 400 if `:authority` and `Host` differ, or a pseudo-header field is
+    /// missing or not allowed.
     pub fn read_http2(&mut self, pseudo: &Pseudo<'_>) -> Result<(), Rejection> {
         self.clear();
         if pseudo.method == b"TRACE" || (pseudo.method == b"CONNECT" && pseudo.protocol.is_none()) {
@@ -167,17 +167,17 @@ impl Target {
         self.origin(path)
     }
 
-    /// The authority as the client wrote it, for the `Host` field of the forwarded request.
+    /// The authority as the client sent it, for the `Host` field of the forwarded request.
     pub fn authority(&self) -> Option<&str> {
         self.has_authority.then_some(self.authority.as_str())
     }
 
-    /// What follows the `?`, as the client wrote it but for percent-encoding where it is needed.
+    /// The query as the client sent it, with percent-encoding added where it is required.
     pub fn query(&self) -> Option<&str> {
         self.has_query.then_some(self.query.as_str())
     }
 
-    /// Forgets the parameters of this name, so that they are not forwarded.
+    /// Removes the parameters of this name, so that they are not forwarded.
     pub fn remove_parameter(&mut self, name: &str) {
         if self.has_query {
             self.query = query::without(&self.query, name);
@@ -185,11 +185,11 @@ impl Target {
         }
     }
 
-    /// Forwards another path and query. Everything else keeps those of the client.
+    /// Rewrites the forwarded path and query. Routing, logs and filters still use the client's.
     ///
     /// # Errors
     ///
-    /// A 400 if the path is not canonical, so that no rewrite makes a way around what was checked.
+    /// A 400 if the path is not canonical, so that a rewrite cannot bypass the path checks.
     pub fn rewrite(&mut self, path_and_query: &[u8]) -> Result<(), Rejection> {
         let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
         if !path::holds_no_dots(path) {
@@ -201,11 +201,11 @@ impl Target {
         Ok(())
     }
 
-    /// Forwards another host, with or without port.
+    /// Rewrites the forwarded host, with or without a port.
     ///
     /// # Errors
     ///
-    /// A 400 if it is none.
+    /// A 400 if the authority is malformed.
     pub fn rewrite_authority(&mut self, authority: &[u8]) -> Result<(), Rejection> {
         host::read(authority, &mut String::new())?;
         let text = std::str::from_utf8(authority).map_err(|_| HOST_MALFORMED)?;
@@ -215,8 +215,7 @@ impl Target {
         Ok(())
     }
 
-    /// Appends the target in origin or asterisk form (RFC 9112 section 3.2.1 and 3.2.4), as it is
-    /// forwarded.
+    /// Appends the forwarded target in origin or asterisk form (RFC 9112 section 3.2.1 and 3.2.4).
     pub fn write_to(&self, out: &mut Vec<u8>) {
         if !self.rewritten.is_empty() {
             append(out, self.rewritten.as_bytes());
@@ -229,7 +228,7 @@ impl Target {
         }
     }
 
-    /// Forgets everything and keeps the allocations.
+    /// Clears everything and keeps the allocations.
     pub fn clear(&mut self) {
         self.form = Form::Origin;
         self.path.clear();
@@ -265,8 +264,8 @@ impl Target {
         self.set_query(query)
     }
 
-    /// What browsers encode in a query is encoded: quotes, angle brackets and what is not ASCII.
-    /// Everything else passes as it is, since servers and signatures read it byte by byte.
+    /// Percent-encodes the characters that browsers encode in a query: quotes, angle brackets and non-ASCII.
+    /// Everything else is unchanged, since servers and signatures use the exact bytes.
     fn set_query(&mut self, query: Option<&[u8]>) -> Result<(), Rejection> {
         let Some(query) = query else { return Ok(()) };
         self.has_query = true;
@@ -281,7 +280,7 @@ impl Target {
     }
 }
 
-/// The authority of an absolute form, and what follows it.
+/// The authority of an absolute form, and the rest.
 fn absolute(target: &[u8]) -> Result<(&[u8], &[u8]), Rejection> {
     let colon = target.iter().position(|&byte| byte == b':').ok_or(TARGET)?;
     let (scheme, rest) = target.split_at(colon);
@@ -307,7 +306,7 @@ fn is_http(scheme: &[u8]) -> bool {
 mod tests {
     use super::{Pseudo, Target};
 
-    /// Host, authority and target as they are forwarded; or the reason.
+    /// Host, authority and target as forwarded; or the reason of the refusal.
     fn shown(target: &Target) -> String {
         let mut forwarded = Vec::new();
         target.write_to(&mut forwarded);
@@ -316,7 +315,7 @@ mod tests {
     }
 
     fn http1(method: &str, target: &str, host: Option<&str>) -> String {
-        // A value that was used before must not show.
+        // A reused value must show nothing of the request before.
         let mut read = Target::default();
         read.read_http1(b"GET", b"http://old:1/old?old", Some(b"old"), false).expect("good");
         match read.read_http1(method.as_bytes(), target.as_bytes(), host.map(str::as_bytes), false) {
@@ -326,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_of_http1() {
+    fn http1_targets_are_parsed() {
         let a = Some("a");
         let table = [
             ("GET", "/x?y=/../z", Some("A.com:80"), "a.com A.com:80 /x?y=/../z"),
@@ -381,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewritten_target_is_forwarded_only_without_dot_segments() {
+    fn rewrite_to_dot_segments_is_refused() {
         let mut target = Target::default();
         target.read_http1(b"GET", b"/x?y", Some(b"A.com:80"), false).expect("good");
         let table = [
@@ -417,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_of_http2() {
+    fn http2_targets_are_parsed() {
         let good = Pseudo {
             method: b"GET",
             scheme: Some(b"https"),

@@ -7,17 +7,17 @@ use sha1_smol::Sha1;
 
 /// The length of a key: 16 bytes in base64.
 const KEY: usize = 24;
-/// The length of its answer: 20 bytes in base64.
+/// Length of `Sec-WebSocket-Accept`: 20 bytes in base64.
 const ACCEPT: usize = 28;
-/// RFC 6455 section 1.3.
+/// The GUID of RFC 6455 section 1.3.
 const SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// A `Sec-WebSocket-Key` of the gateway's own.
+/// A `Sec-WebSocket-Key` that the gateway generates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key([u8; KEY]);
 
 impl Key {
-    /// The key made of a nonce.
+    /// The key for a nonce.
     pub fn new(nonce: [u8; 16]) -> Self {
         Self(encode(&nonce))
     }
@@ -28,7 +28,7 @@ impl Key {
     }
 }
 
-/// The `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2).
+/// The `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2).
 pub fn accept(key: &[u8]) -> [u8; ACCEPT] {
     let mut hash = Sha1::new();
     hash.update(key);
@@ -36,7 +36,7 @@ pub fn accept(key: &[u8]) -> [u8; ACCEPT] {
     encode(&hash.digest().bytes())
 }
 
-/// Base64 of so many bytes as fill the result.
+/// Base64 of as many bytes as fill the result.
 fn encode<const LENGTH: usize>(bytes: &[u8]) -> [u8; LENGTH] {
     let mut text = [b'='; LENGTH];
     let written = STANDARD.encode_slice(bytes, &mut text);
@@ -49,7 +49,7 @@ mod tests {
     use super::{Key, accept};
 
     #[test]
-    fn the_example_of_rfc_6455_section_1_3() {
+    fn example_of_rfc_6455_section_1_3() {
         let key = Key::new(*b"the sample nonce");
         assert_eq!(key.as_bytes(), b"dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(&accept(key.as_bytes()), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");

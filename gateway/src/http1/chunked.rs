@@ -1,13 +1,13 @@
-//! The strict reading of a chunked body (RFC 9112 section 7.1).
+//! A strict parser of chunked bodies (RFC 9112 section 7.1).
 
 use crate::http::Rejection;
 use crate::http::token::is_field_value;
 
-/// A chunked body is not what RFC 9112 asks a sender to write.
+/// The chunked body violates RFC 9112.
 pub const MALFORMED: Rejection = Rejection::bad("chunk_malformed", "The chunked body is malformed.");
-/// A chunk extension is of no use to a gateway, so that a long one is only an attack.
+/// The gateway uses no chunk extensions, so a long one can only be an attack.
 const MAX_EXTENSION: usize = 256;
-/// Enough for bodies of 2^60 bytes, and no overflow.
+/// 15 digits allow bodies of 2^60 bytes without an overflow.
 const MAX_DIGITS: u8 = 15;
 
 /// The state of a chunked body.
@@ -57,12 +57,12 @@ impl Chunked {
         Self { state: START, trailers: Vec::new(), max_trailers }
     }
 
-    /// Whether the end of the body has been seen.
+    /// Whether the body has ended.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// How many of the next bytes are data of the current chunk.
+    /// The number of data bytes left in the current chunk.
     pub fn data_left(&self) -> u64 {
         match self.state {
             State::Data { left } => left,
@@ -70,7 +70,7 @@ impl Chunked {
         }
     }
 
-    /// Marks data of the current chunk as used.
+    /// Marks data of the current chunk as consumed.
     pub fn consume(&mut self, count: u64) {
         if let State::Data { left } = self.state {
             self.state = match left.saturating_sub(count) {
@@ -85,13 +85,13 @@ impl Chunked {
         &self.trailers
     }
 
-    /// Reads what stands around the data and returns the number of bytes read. It stops before data,
-    /// at the end of the body, and at the end of `bytes`.
+    /// Parses chunk framing and returns the number of bytes parsed. It stops before data, at the end of the
+    /// body, and at the end of `bytes`.
     ///
     /// # Errors
     ///
-    /// A 400 if a size is not purely hexadecimal, a line does not end in CR LF, or an extension or
-    /// the trailer section is too long.
+    /// A 400 if a size is not hexadecimal, a line does not end in CR LF, or an extension or the trailer
+    /// section is too long.
     pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
         let mut used = 0;
         for &byte in bytes {
@@ -162,7 +162,7 @@ mod tests {
         (b"2\r\n\r\n\r\n0\r\n\r\n", b"\r\n"),
     ];
 
-    /// Reads a piece; returns the number of bytes used.
+    /// Parses a piece; returns the number of bytes used.
     fn read(chunked: &mut Chunked, piece: &[u8], data: &mut Vec<u8>) -> Result<usize, Rejection> {
         let mut at = 0;
         while at < piece.len() && !chunked.is_done() {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_read_wherever_the_bytes_are_cut() {
+    fn bodies_are_parsed_in_pieces_of_any_size() {
         for (body, expected) in WELL_FORMED {
             let mut bytes = body.to_vec();
             bytes.extend_from_slice(b"GET");

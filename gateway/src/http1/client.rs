@@ -1,4 +1,4 @@
-//! The client's side of HTTP/1: requests written, response heads read.
+//! The client side of HTTP/1: writes requests and parses response heads.
 
 use std::task::{Context, Poll, ready};
 
@@ -15,25 +15,25 @@ use crate::http::target::Target;
 use crate::http::websocket::Key;
 use crate::net::append;
 
-/// Why there is no response head.
+/// Errors while waiting for a response head.
 #[derive(Debug)]
 pub enum NoHead {
-    /// The connection broke; nothing of a response came if the flag is set.
+    /// The connection broke; the flag is set if no byte of a response was received.
     Broken(Broken, bool),
-    /// What came is no response.
+    /// The response head is malformed.
     Malformed(&'static str),
 }
 
-/// How a request is meant for the next hop.
+/// Properties of a request that depend on the next hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Towards {
     /// The connection is encrypted.
     pub tls: bool,
-    /// The request asks to switch to WebSocket.
+    /// The request asks for an upgrade to WebSocket.
     pub websocket: bool,
-    /// The gateway's own key for that, where the client sent none.
+    /// The gateway's WebSocket key, if the client sent none.
     pub key: Option<Key>,
-    /// The client reads trailers, as the field `te` says.
+    /// The client accepts trailers, according to `TE`.
     pub takes_trailers: bool,
 }
 
@@ -53,7 +53,7 @@ pub fn write_head(
     target.write_to(out);
     append(out, b" HTTP/1.1\r\n");
     fields.write_lines(out);
-    // Whoever sends TE names it (RFC 9110 section 10.1.4).
+    // A sender of TE must list it in Connection (RFC 9110 section 10.1.4).
     append(
         out,
         match (towards.websocket, towards.takes_trailers) {
@@ -66,7 +66,7 @@ pub fn write_head(
     if let Some(key) = towards.key.filter(|_| towards.websocket) {
         append_field(out, b"sec-websocket-key", key.as_bytes());
     }
-    // A length of zero says that no body was forgotten, where one is expected (RFC 9110 section 8.6).
+    // An explicit zero length where a body is expected (RFC 9110 section 8.6).
     if framing == Framing::None && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
         append_framing(out, Framing::Length(0));
     } else {
@@ -76,11 +76,11 @@ pub fn write_head(
     output.begin(framing);
 }
 
-/// Waits for the head of a response, and takes it out of the read buffer. The body follows.
+/// Waits for the head of a response and removes it from the read buffer. The body follows.
 ///
 /// # Errors
 ///
-/// The connection broke, or what came is no response.
+/// The connection broke, or the response head is malformed.
 pub fn poll_head(
     wire: &mut Wire,
     cx: &mut Context<'_>,
@@ -105,8 +105,8 @@ pub fn poll_head(
     }
 }
 
-/// Whether the connection may carry another request after this response (RFC 9112 section 9.3), and
-/// for how many seconds the server says that it keeps it.
+/// Whether the connection can be reused after this response (RFC 9112 section 9.3), and the server's
+/// keep-alive timeout in seconds.
 pub fn persistence(head: &Head, fields: &Fields) -> (bool, Option<u64>) {
     let persists = if head.version == Version::HTTP_10 {
         fields.lists(Name::Connection, b"keep-alive")

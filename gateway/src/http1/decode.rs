@@ -1,4 +1,4 @@
-//! The end of a body, found while it is received (RFC 9112 section 6).
+//! Finds the end of a body while it is received (RFC 9112 section 6).
 
 use super::chunked::{Chunked, MALFORMED};
 use super::head::{self, Framing, HeadLimits};
@@ -6,21 +6,21 @@ use super::input::Input;
 use crate::http::Rejection;
 use crate::http::fields::Fields;
 
-/// Follows a body in the read buffer.
+/// The decoder of a body in the read buffer.
 #[derive(Debug)]
 pub enum Decoder {
-    /// Nothing follows, or all of it was used.
+    /// There is no body, or all of it was consumed.
     Done,
-    /// So many bytes follow.
+    /// This number of bytes follows.
     Length(u64),
     /// Chunks follow.
     Chunked(Box<Chunked>),
-    /// Everything up to the end of the connection belongs to the body.
+    /// The body ends with the connection.
     Close,
 }
 
 impl Decoder {
-    /// A body with this framing. A trailer section is limited like a head.
+    /// A decoder for this framing. A trailer section has the limits of a head.
     pub fn of(framing: Framing, limits: &HeadLimits) -> Self {
         match framing {
             Framing::None | Framing::Length(0) => Self::Done,
@@ -35,7 +35,7 @@ impl Decoder {
         matches!(self, Self::Done)
     }
 
-    /// How many bytes at the start of the buffer are body data.
+    /// The number of body bytes at the start of the buffer.
     pub fn data(&self, input: &Input) -> usize {
         let here = input.data().len();
         let bounded = |left: u64| usize::try_from(left).map_or(here, |left| left.min(here));
@@ -47,7 +47,7 @@ impl Decoder {
         }
     }
 
-    /// Marks body data as used.
+    /// Marks body data as consumed.
     pub fn consume(&mut self, input: &mut Input, count: usize) {
         input.consume(count);
         match self {
@@ -62,8 +62,7 @@ impl Decoder {
         }
     }
 
-    /// Reads what stands around the data. The trailer section is returned where the body ends with
-    /// one that is not empty.
+    /// Parses chunk framing. Returns the trailer section at the end of the body, if it is not empty.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Bytes to be sent: heads and small pieces gathered, large pieces written from where they are.
+//! Output of HTTP/1: heads and small pieces are gathered, large pieces are written without a copy.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,18 +11,18 @@ use super::head::Framing;
 use crate::http::fields::Fields;
 use crate::net::append;
 
-/// Pieces up to this size are copied behind what waits, so that they leave in one write.
+/// Pieces up to this size are appended to the buffer, so that they are sent in one write.
 const GATHER: usize = 8 << 10;
-/// What may wait before it must be written.
+/// Maximum number of buffered bytes before a write is required.
 const HIGH_WATER: usize = 16 << 10;
 
-/// The write buffer of a connection and the framing of the message being sent.
+/// The write buffer of a connection, and the framing of the current message.
 #[derive(Debug, Default)]
 pub struct Output {
     bytes: Vec<u8>,
     sent: usize,
     body: Body,
-    /// Bytes that the system took, ever.
+    /// Total number of bytes written to the socket.
     written: u64,
 }
 
@@ -31,18 +31,18 @@ enum Body {
     #[default]
     Done,
     Length(u64),
-    /// Chunks; so many bytes of the current one are still to come.
+    /// Chunks, with the number of bytes left in the current one.
     Chunked(usize),
     Close,
 }
 
 impl Output {
-    /// Where a head is appended.
+    /// The buffer for a head.
     pub fn head(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
-    /// Begins the body behind a head.
+    /// Begins the body after a head.
     pub fn begin(&mut self, framing: Framing) {
         self.body = match framing {
             Framing::None | Framing::Length(0) => Body::Done,
@@ -52,17 +52,17 @@ impl Output {
         };
     }
 
-    /// Whether the body was written as its framing says.
+    /// Whether the body was written completely.
     pub fn is_whole(&self) -> bool {
         self.body == Body::Done
     }
 
-    /// How many bytes the system took, ever.
+    /// Total number of bytes written to the socket.
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// Whether bytes wait to be written.
+    /// Whether there are buffered bytes.
     pub fn is_pending(&self) -> bool {
         self.sent < self.bytes.len()
     }
@@ -75,7 +75,7 @@ impl Output {
         }
     }
 
-    /// Gives the allocation back if nothing waits in it.
+    /// Returns the allocation if the buffer is empty.
     pub fn release(&mut self) -> Option<Vec<u8>> {
         (!self.is_pending() && self.bytes.capacity() > 0).then(|| {
             self.sent = 0;
@@ -85,7 +85,7 @@ impl Output {
         })
     }
 
-    /// Writes all that waits.
+    /// Writes all buffered bytes.
     ///
     /// # Errors
     ///
@@ -111,11 +111,11 @@ impl Output {
         Pin::new(io).poll_flush(cx)
     }
 
-    /// Takes body data and returns how much of it.
+    /// Accepts body data and returns how much of it.
     ///
     /// # Errors
     ///
-    /// The connection is broken, or there is more data than the head announced.
+    /// The connection is broken, or there is more data than announced.
     pub fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,
@@ -166,7 +166,7 @@ impl Output {
         Poll::Ready(Ok(taken))
     }
 
-    /// Writes what waits and then as much of `piece` as the system takes, without copying it.
+    /// Writes the buffer and then as much of `piece` as the socket accepts, without copying it.
     fn poll_through<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,
@@ -197,11 +197,11 @@ impl Output {
         }
     }
 
-    /// Ends the body and writes all that waits. May be called again after `Pending`.
+    /// Ends the body and writes all buffered bytes. May be called again after `Pending`.
     ///
     /// # Errors
     ///
-    /// The connection is broken, or there was less data than the head announced.
+    /// The connection is broken, or there was less data than announced.
     pub fn poll_finish<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,
@@ -268,7 +268,7 @@ pub fn append_number(out: &mut Vec<u8>, mut number: u64) {
     let mut at = digits.len();
     loop {
         at -= 1;
-        // Below ten.
+        // The last digit.
         digits[at] = b'0' + u8::try_from(number % 10).unwrap_or_default();
         number /= 10;
         if number == 0 {

@@ -1,4 +1,4 @@
-//! What request and response heads have in common (RFC 9112 sections 2 and 5).
+//! Common parts of request and response heads (RFC 9112 sections 2 and 5).
 
 use std::mem::MaybeUninit;
 
@@ -11,7 +11,7 @@ use crate::http::token::trim_ows;
 /// Fields parsed without an allocation.
 const INLINE_FIELDS: usize = 128;
 
-/// Gives httparse room for `max` fields.
+/// Calls a parser with room for `max` fields.
 pub(super) fn with_room<'b, T>(
     max: usize,
     parse: impl FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> T,
@@ -24,13 +24,12 @@ pub(super) fn with_room<'b, T>(
     parse(&mut room)
 }
 
-/// Whether a LF stands without a CR before it. httparse takes such a line end; servers differ on it
-/// (RFC 9112 section 2.2).
+/// Whether there is a LF without a CR before it. httparse accepts it; servers differ (RFC 9112 section 2.2).
 pub(super) fn has_bare_lf(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
 }
 
-/// Copies a head into `fields` and notes what httparse found in it.
+/// Copies a head into `fields` and notes the fields that httparse found in it.
 pub(super) fn take_fields(fields: &mut Fields, head: &[u8], found: &[httparse::Header<'_>]) {
     fields.adopt(head);
     let base = head.as_ptr() as usize;
@@ -50,7 +49,7 @@ pub(super) fn take_fields(fields: &mut Fields, head: &[u8], found: &[httparse::H
 /// A length in digits (RFC 9110 section 8.6).
 pub fn content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 18 {
-        // A leading zero is allowed, more than 18 digits in all is nothing that anyone sends.
+        // Leading zeros are allowed; more than 18 digits are not.
         return None;
     }
     value
@@ -60,7 +59,7 @@ pub fn content_length(value: &[u8]) -> Option<u64> {
 
 /// The trailer section of a chunked body, with its empty line.
 ///
-/// Nothing if a line is malformed or there are more than `max_fields`.
+/// `None` if a line is malformed or there are more than `max_fields`.
 pub(super) fn trailers(section: &[u8], max_fields: usize) -> Option<Fields> {
     let mut fields = Fields::new();
     if section == b"\r\n" {

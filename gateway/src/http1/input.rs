@@ -1,9 +1,9 @@
-//! Bytes received and not yet used.
+//! The read buffer of a connection.
 
 /// A read into less room is not worth its system call.
 const MIN_ROOM: usize = 1 << 10;
 
-/// A read buffer. It holds no allocation while it is empty and released.
+/// A read buffer. It has no allocation while it is empty and released.
 #[derive(Debug, Default)]
 pub struct Input {
     bytes: Vec<u8>,
@@ -11,22 +11,22 @@ pub struct Input {
 }
 
 impl Input {
-    /// A buffer that holds these bytes.
+    /// A buffer with these bytes.
     pub fn of(bytes: Vec<u8>) -> Self {
         Self { bytes, start: 0 }
     }
 
-    /// The bytes not yet used.
+    /// The bytes not yet consumed.
     pub fn data(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }
 
-    /// Marks the first `count` bytes as used.
+    /// Marks the first `count` bytes as consumed.
     pub fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.bytes.len());
         if self.start == self.bytes.len() {
@@ -35,7 +35,7 @@ impl Input {
         }
     }
 
-    /// Where further bytes are appended: `room` of them, or as many as fit behind what is held.
+    /// The buffer for further bytes: room for `room` of them, or for as many as fit behind the buffered ones.
     pub fn spare(&mut self, room: usize) -> &mut Vec<u8> {
         if self.is_empty() {
             self.bytes.reserve_exact(room);
@@ -62,7 +62,7 @@ impl Input {
         }
     }
 
-    /// Gives the allocation back if nothing is held in it.
+    /// Returns the allocation if the buffer is empty.
     pub fn release(&mut self) -> Option<Vec<u8>> {
         (self.is_empty() && self.is_allocated()).then(|| std::mem::take(&mut self.bytes))
     }

@@ -1,7 +1,7 @@
-//! The HTTP/1 codec (RFC 9112), the same for clients and upstreams.
+//! The HTTP/1 codec (RFC 9112), for both clients and upstreams.
 //!
-//! A head is parsed once into slices of one buffer; bodies pass through the read buffer of a
-//! connection and are written from there. What is ambiguous is refused, never guessed.
+//! A head is parsed once into slices of one buffer; bodies pass through the read buffer of a connection and
+//! are written from there. Ambiguous messages are refused.
 
 pub mod chunked;
 pub mod client;

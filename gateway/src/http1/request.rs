@@ -1,4 +1,4 @@
-//! Request heads, read strictly (RFC 9112 section 3).
+//! A strict parser of request heads (RFC 9112 section 3).
 
 use http::{Method, StatusCode, Version};
 
@@ -8,7 +8,7 @@ use crate::http::fields::Fields;
 use crate::http::name::Name;
 use crate::http::token;
 
-/// Empty lines before a request line that are let pass (RFC 9112 section 2.2 asks for one).
+/// Maximum number of empty lines before a request line (RFC 9112 section 2.2 asks for one).
 const MAX_EMPTY_LINES: usize = 4;
 
 const LINE: Rejection = Rejection::bad("line_ending", "A line does not end in CR LF.");
@@ -17,7 +17,7 @@ const FIELD: Rejection = Rejection::bad("field_malformed", "A header field is ma
 const LENGTH: Rejection = Rejection::bad("content_length", "Content-Length is malformed.");
 const CODING: Rejection = Rejection::bad("transfer_encoding", "Transfer-Encoding is malformed.");
 const CONFLICT: Rejection =
-    Rejection::bad("framing_conflict", "Transfer-Encoding and Content-Length exclude each other.");
+    Rejection::bad("framing_conflict", "Transfer-Encoding and Content-Length cannot be combined.");
 const HOST: Rejection = Rejection::bad("host_missing", "Exactly one Host field is required.");
 const VERSION: Rejection =
     Rejection::with(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "version", "The HTTP version is not supported.");
@@ -36,14 +36,14 @@ pub const TOO_LARGE: Rejection = Rejection::with(
     "The request head is too large.",
 );
 
-/// A request head. The fields are written to a [`Fields`] beside it.
+/// A request head. The fields are in a separate [`Fields`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The bytes of the head, with its empty line.
     pub length: usize,
     /// The method.
     pub method: Method,
-    /// The place of the request-target in the bytes of the head.
+    /// The range of the request-target in the head.
     pub target: (usize, usize),
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
@@ -51,11 +51,11 @@ pub struct Head {
     pub framing: Framing,
 }
 
-/// Parses a request head at the start of `bytes`. Nothing if more bytes are needed.
+/// Parses a request head at the start of `bytes`. `None` if more bytes are needed.
 ///
 /// # Errors
 ///
-/// 400, 431, 501 or 505 for a head that is not exactly what RFC 9112 asks a sender to write.
+/// 400, 431, 501 or 505 for a head that RFC 9112 does not allow a sender to write.
 pub fn parse(bytes: &[u8], limits: &HeadLimits, fields: &mut Fields) -> Result<Option<Head>, Rejection> {
     let mut skipped = 0;
     while bytes[skipped..].starts_with(b"\r\n") {
@@ -99,7 +99,7 @@ pub fn parse(bytes: &[u8], limits: &HeadLimits, fields: &mut Fields) -> Result<O
     })
 }
 
-/// A head that is not complete is refused at once where it can no longer be well-formed.
+/// Refuses an incomplete head that can no longer become well-formed.
 fn partial(text: &[u8]) -> Result<Option<Head>, Rejection> {
     if head::has_bare_lf(text) {
         return Err(LINE);
@@ -142,7 +142,7 @@ fn has_bare_cr(text: &[u8]) -> bool {
     memchr::memchr_iter(b'\r', text).any(|at| text.get(at + 1).is_some_and(|&next| next != b'\n'))
 }
 
-/// How the body is delimited (RFC 9112 section 6.3). What servers read in two ways is refused.
+/// The framing of the body (RFC 9112 section 6.3). Framing that servers interpret differently is refused.
 fn framing(fields: &Fields, version: Version) -> Result<Framing, Rejection> {
     let http_11 = version == Version::HTTP_11;
     let mut hosts = 0;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn good_heads() {
+    fn well_formed_heads_are_accepted() {
         let table: [(&[u8], Framing); 9] = [
             (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Framing::None),
             (b"GET / HTTP/1.0\r\n\r\n", Framing::None),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_heads() {
+    fn malformed_heads_are_refused() {
         let table: [(&[u8], u16, &str); 36] = [
             (b"GET / HTTP/1.1\nHost: a\n\n", 400, "line_ending"),
             (b"GET / HTTP/1.1\r\nHost: a\n\r\n", 400, "line_ending"),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_grows_too_long_is_refused_by_what_is_too_long() {
+    fn too_long_head_is_refused_with_the_exceeded_limit() {
         let mut long = b"GET /".to_vec();
         long.resize(300, b'a');
         assert_eq!(read(&long).expect_err("too long").status.as_u16(), 414);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_found_wherever_the_bytes_are_cut() {
+    fn head_is_parsed_in_pieces_of_any_size() {
         let bytes = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nbody";
         let end = bytes.len() - 4;
         for cut in 0..end {

@@ -1,4 +1,4 @@
-//! Response heads, read strictly (RFC 9112 section 4).
+//! A strict parser of response heads (RFC 9112 section 4).
 
 use http::{Method, StatusCode, Version};
 
@@ -6,7 +6,7 @@ use super::head::{self, Framing, HeadLimits};
 use crate::http::fields::Fields;
 use crate::http::name::Name;
 
-/// A response head. The fields are written to a [`Fields`] beside it.
+/// A response head. The fields are in a separate [`Fields`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The bytes of the head, with its empty line.
@@ -21,13 +21,13 @@ pub struct Head {
     pub announced: Option<u64>,
 }
 
-/// Parses a response head at the start of `bytes`. Nothing if more bytes are needed.
+/// Parses a response head at the start of `bytes`. `None` if more bytes are needed.
 ///
 /// `method` is the request's: responses to HEAD have no body.
 ///
 /// # Errors
 ///
-/// What is wrong, for the log.
+/// The reason of the refusal, for the log.
 pub fn parse(
     bytes: &[u8],
     method: &Method,
@@ -45,7 +45,7 @@ pub fn parse(
                 }
                 let whole = &bytes[..length];
                 if !whole.starts_with(b"HTTP/") {
-                    return Err("an empty line stands before its status line");
+                    return Err("it has an empty line before its status line");
                 }
                 if head::has_bare_lf(whole) {
                     return Err("a line of its head does not end in CR LF");
@@ -67,8 +67,8 @@ pub fn parse(
     })
 }
 
-/// How the body is delimited (RFC 9112 section 6.3). A length said several times is accepted if it is
-/// the same each time; it is forwarded once.
+/// The framing of the body (RFC 9112 section 6.3). A repeated length is accepted if all values are equal; it
+/// is forwarded once.
 fn framing(
     fields: &Fields,
     status: StatusCode,
@@ -86,7 +86,7 @@ fn framing(
         let value = head::content_length(crate::http::token::trim_ows(value))
             .ok_or("its Content-Length is not a number")?;
         if length.replace(value).is_some_and(|before| before != value) {
-            return Err("it has two lengths");
+            return Err("it has two different lengths");
         }
     }
     if chunked && length.is_some() {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn well_formed_heads() {
+    fn well_formed_heads_are_accepted() {
         let table = [
             ("200 OK\r\nContent-Length: 5\r\n", (200, Framing::Length(5))),
             ("200\r\nContent-Length: 5\r\n", (200, Framing::Length(5))),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_with_two_readings_are_refused() {
+    fn ambiguous_heads_are_refused() {
         for rest in [
             "1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
             "1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n",

@@ -1,4 +1,4 @@
-//! One HTTP/1 connection: its stream, its two buffers, and the bodies on their way.
+//! One HTTP/1 connection: its stream, its two buffers, and the bodies in transfer.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -14,9 +14,9 @@ use crate::http::fields::Fields;
 use crate::http::message::{Broken, Progress, Sink, Source};
 use crate::net::Stream;
 
-/// What is read at a time while the connection carries little.
+/// Initial size of a read.
 pub const PIECE: usize = 8 << 10;
-/// What is read at a time of a large body, so that each read and write moves much.
+/// Size of a read within a large body.
 pub const LARGE_PIECE: usize = 256 << 10;
 
 /// An HTTP/1 connection.
@@ -30,14 +30,14 @@ pub struct Wire {
     limits: HeadLimits,
     /// The size of the next read.
     piece: usize,
-    /// The other end has sent its last byte.
+    /// The peer has closed its sending direction.
     ended: bool,
-    /// It carries bytes without framing.
+    /// It is a tunnel: bytes without framing.
     switched: bool,
 }
 
 impl Wire {
-    /// A connection of which `first` was received already.
+    /// A connection whose bytes `first` were already received.
     pub fn new(stream: Stream, first: Vec<u8>, limits: HeadLimits) -> Self {
         Self {
             stream,
@@ -52,24 +52,24 @@ impl Wire {
         }
     }
 
-    /// The stream, and what was received of it.
+    /// The stream, and the buffered bytes.
     pub fn into_parts(mut self) -> (Stream, Vec<u8>) {
         let received = self.input.data().to_vec();
         self.input.consume(received.len());
         (self.stream, received)
     }
 
-    /// What heads may measure.
+    /// Limits of heads.
     pub fn limits(&self) -> HeadLimits {
         self.limits
     }
 
-    /// The stream below.
+    /// The underlying stream.
     pub fn stream(&self) -> &Stream {
         &self.stream
     }
 
-    /// The bytes received and not yet used.
+    /// The bytes received and not yet consumed.
     pub fn received(&self) -> &[u8] {
         self.input.data()
     }
@@ -84,34 +84,34 @@ impl Wire {
         &mut self.output
     }
 
-    /// How many bytes were written, ever.
+    /// Total number of bytes written.
     pub fn written(&self) -> u64 {
         self.output.written()
     }
 
-    /// Whether a body was sent as its framing says, and nothing waits to be written.
+    /// Whether a body was sent completely and no byte is buffered.
     pub fn is_sent(&self) -> bool {
         self.output.is_whole() && !self.output.is_pending()
     }
 
-    /// Whether the other end has sent its last byte.
+    /// Whether the peer has closed its sending direction.
     pub fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether a received body was used to its end.
+    /// Whether a received body was consumed completely.
     pub fn is_body_used(&self) -> bool {
         self.decoder.is_done()
     }
 
-    /// Uses up a head of so many bytes, behind which a body with this framing follows.
+    /// Consumes a head of `head` bytes, which a body with this framing follows.
     pub fn begin_body(&mut self, head: usize, framing: Framing) {
         self.input.consume(head);
         self.decoder = Decoder::of(framing, &self.limits);
         self.trailers = None;
     }
 
-    /// Throws away what was received of a body.
+    /// Discards the buffered part of a body.
     pub fn discard_body(&mut self) {
         while !self.decoder.is_done() && !self.input.is_empty() {
             let data = self.decoder.data(&self.input);
@@ -128,15 +128,15 @@ impl Wire {
         }
     }
 
-    /// From here on both directions carry bytes without framing, and the end of one is passed on as
-    /// the end of its direction of the connection.
+    /// Turns the connection into a tunnel: bytes without framing; the end of one direction is forwarded as a
+    /// half-close.
     pub fn switch(&mut self) {
         self.switched = true;
         self.decoder = Decoder::Close;
         self.output.begin(Framing::Close);
     }
 
-    /// Receives bytes; the number is zero at the end of the stream.
+    /// Receives bytes; returns their number, which is zero at the end of the stream.
     ///
     /// # Errors
     ///
@@ -146,20 +146,20 @@ impl Wire {
         let room = spare.capacity() - spare.len();
         let count = ready!(pin!(self.stream.read_buf(spare)).poll(cx))?;
         self.ended |= count == 0;
-        // A read that fills its room is part of something large.
+        // A read that fills its room belongs to a large body.
         if count == room {
             self.piece = LARGE_PIECE;
         }
         Poll::Ready(Ok(count))
     }
 
-    /// The connection has come to rest: reads are small again.
+    /// The connection is idle: reads are small again.
     pub fn rest(&mut self) {
         self.piece = PIECE;
     }
 
-    /// Ready when the other end goes away while nothing is expected from it. Bytes that arrive are
-    /// kept, up to `most` of them.
+    /// Ready when the peer disconnects while no data is expected. Up to `most` bytes that arrive are
+    /// buffered.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<()> {
         while !self.ended && self.input.data().len() < most {
             match self.poll_fill(cx) {
@@ -171,7 +171,7 @@ impl Wire {
         if self.ended { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Ends the sending direction.
+    /// Shuts down the sending direction.
     ///
     /// # Errors
     ///

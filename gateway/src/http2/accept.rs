@@ -1,4 +1,4 @@
-//! The requests of a server's connection.
+//! Requests received on a server connection.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -10,30 +10,30 @@ use super::driver::Driver;
 use super::head::{Refusal, RequestHead};
 use super::stream::Stream;
 
-/// The places for requests that a connection keeps when it has none.
+/// Capacity that an idle connection keeps for requests.
 const KEPT: usize = 64;
 
-/// A request, with the stream that it came on.
+/// A request and its stream.
 #[derive(Debug)]
 pub struct Request {
     /// The head.
     pub head: RequestHead,
-    /// The request is to be answered by a refusal, or its stream dropped.
+    /// If set, the request must be refused, or its stream dropped.
     pub refused: Option<Refusal>,
-    /// Where the body comes from and the response goes.
+    /// The stream of the request body and of the response.
     pub stream: Stream,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    /// The next request of a client, or nothing when the connection is over. This also writes what
-    /// the streams send, so it is to be called until then.
+    /// The next request of a client; `None` when the connection has ended. This also writes frames for the
+    /// streams, so it must be called until then.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Request>> {
         loop {
             if let Some(request) = self.take_request() {
                 return Poll::Ready(Some(request));
             }
             let done = self.poll_drive(cx);
-            // Requests that were reset meanwhile are not handed over; their frames are to be written.
+            // Requests that were reset in the meantime are skipped; their frames still must be written.
             if self.core().borrow().accepted.is_empty() {
                 return done.map(|()| None);
             }
@@ -54,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 drop(core);
                 return Some(Request { head, refused, stream: Stream::new(Rc::clone(self.core()), key) });
             }
-            // It was reset meanwhile.
+            // The stream was reset in the meantime.
             core.drop_stream(key);
         }
     }

@@ -1,4 +1,4 @@
-//! A field block on its way to a head or to trailers: limits and the rules of RFC 9113 section 8.
+//! Conversion of a field block to a head or trailers: limits and the rules of RFC 9113 section 8.
 
 use super::head::{Place, Places};
 use super::hpack::{Label, OVERHEAD, Pseudo, Sink};
@@ -8,11 +8,11 @@ use crate::http::fields::Fields;
 use crate::http::name::Name;
 use crate::net::append;
 
-/// The bytes and fields that most heads have, reserved at once.
+/// Capacity for typical heads, reserved at once.
 const USUAL_BYTES: usize = 512;
 const USUAL_FIELDS: usize = 12;
 
-/// What a field block is.
+/// The kind of a field block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Request,
@@ -20,7 +20,7 @@ pub(super) enum Kind {
     Trailers,
 }
 
-/// Takes the fields of one block.
+/// Collects the fields of one block.
 #[derive(Debug)]
 pub(super) struct Block {
     kind: Kind,
@@ -29,7 +29,7 @@ pub(super) struct Block {
     /// The pieces of the cookie, joined (RFC 9113 section 8.2.3).
     cookie: Vec<u8>,
     has_cookie: bool,
-    /// A field that is no pseudo-header field came.
+    /// A regular field was received.
     regular: bool,
     pub content_length: Option<u64>,
     pub malformed: Option<&'static str>,
@@ -55,7 +55,7 @@ impl Block {
         }
     }
 
-    /// Makes room for a head of the usual size.
+    /// Reserves capacity for a typical head.
     pub fn reserve(&mut self) {
         self.fields.reserve(USUAL_BYTES, USUAL_FIELDS);
     }
@@ -64,7 +64,7 @@ impl Block {
         self.malformed.get_or_insert(reason);
     }
 
-    /// Counts a field; says whether it still fits.
+    /// Counts a field; returns whether it is within the limits.
     fn count(&mut self, bytes: usize, fields: usize) -> bool {
         self.too_large |= bytes > self.bytes_left || fields > self.fields_left;
         self.bytes_left = self.bytes_left.saturating_sub(bytes);
@@ -80,18 +80,18 @@ impl Block {
         };
         let place = &mut self.places[pseudo as usize];
         if !wanted {
-            self.fault("a pseudo-header field that does not belong in this message");
+            self.fault("a pseudo-header field that is not allowed in this message");
         } else if self.regular {
-            self.fault("a pseudo-header field behind a field");
+            self.fault("a pseudo-header field after a regular field");
         } else if place.end >= place.start {
-            self.fault("a pseudo-header field twice");
+            self.fault("a repeated pseudo-header field");
         } else {
             let bound = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
             *place = Place { start: bound(start), end: bound(end) };
         }
     }
 
-    /// Checks a field whose name means something to the protocol.
+    /// Checks a field with a meaning in HTTP/2.
     fn check(&mut self, name: Name, value: usize) {
         let bytes = self.fields.bytes().get(value..).unwrap_or_default();
         match name {
@@ -99,11 +99,11 @@ impl Block {
             | Name::KeepAlive
             | Name::ProxyConnection
             | Name::TransferEncoding
-            | Name::Upgrade => self.fault("a field that belongs to one HTTP/1 connection"),
-            Name::Te if bytes != b"trailers" => self.fault("a TE field of another value than trailers"),
+            | Name::Upgrade => self.fault("a connection-specific field of HTTP/1"),
+            Name::Te if bytes != b"trailers" => self.fault("a TE field with a value other than trailers"),
             Name::ContentLength if self.kind != Kind::Trailers => match parse_length(bytes) {
                 Some(length) if self.content_length.is_none() => self.content_length = Some(length),
-                _ => self.fault("a content-length that is malformed or there twice"),
+                _ => self.fault("a malformed or repeated content-length"),
             },
             _ => {}
         }
@@ -151,13 +151,11 @@ impl Sink for Block {
             return;
         }
         if !valid {
-            self.fault("a field value with bytes that no value may have");
+            self.fault("a field value with invalid bytes");
         }
         match label {
             Label::Bad => {
-                self.fault(
-                    "a field name that is empty, has upper-case letters or other bytes that no name may have",
-                );
+                self.fault("a field name that is empty or has upper-case letters or other invalid bytes");
             }
             Label::Pseudo(pseudo) => {
                 if self.count(end - start + OVERHEAD, 0) {
@@ -181,7 +179,7 @@ impl Sink for Block {
     }
 }
 
-/// Digits that make a length (RFC 9110 section 8.6).
+/// Parses a length (RFC 9110 section 8.6).
 fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;

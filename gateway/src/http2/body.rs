@@ -1,4 +1,4 @@
-//! The bodies of a stream, as the proxy moves them.
+//! The bodies of a stream, as a source and a sink for the proxy.
 
 use std::task::{Context, Poll, ready};
 
@@ -9,7 +9,7 @@ use super::stream::{BodyEvent, Stream};
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Progress, Sink, Source};
 
-/// A stream with the piece of its body that is being forwarded.
+/// A stream with the current piece of its body.
 #[derive(Debug)]
 pub struct Body {
     stream: Stream,
@@ -31,17 +31,17 @@ impl Body {
         &self.stream
     }
 
-    /// Notes that the head that was sent ended this side of the stream.
+    /// Records that the sent head ended this side of the stream.
     pub fn set_sent(&mut self) {
         self.sent = true;
     }
 
-    /// Notes that the peer certainly did not look at the request (RFC 9113 section 8.7).
+    /// Records that the peer did not process the request (RFC 9113 section 8.7).
     pub fn set_unprocessed(&mut self) {
         self.unprocessed = true;
     }
 
-    /// Whether the peer certainly did not look at the request.
+    /// Whether the peer did not process the request.
     pub const fn is_unprocessed(&self) -> bool {
         self.unprocessed
     }
@@ -88,7 +88,7 @@ impl Sink for Body {
     }
 
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        // The driver of the connection writes whatever waits.
+        // The driver of the connection writes buffered frames.
         Poll::Ready(Ok(()))
     }
 

@@ -2,24 +2,24 @@
 
 use std::fmt;
 
-/// Why a stream or a connection ended.
+/// An HTTP/2 error code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Code(pub u32);
 
 impl Code {
     /// Not an error.
     pub const NO_ERROR: Self = Self(0x0);
-    /// The peer broke the protocol.
+    /// A protocol violation of the peer.
     pub const PROTOCOL_ERROR: Self = Self(0x1);
-    /// A fault of the endpoint itself.
+    /// An internal error.
     pub const INTERNAL_ERROR: Self = Self(0x2);
-    /// The peer sent more than the flow-control window.
+    /// The peer exceeded the flow-control window.
     pub const FLOW_CONTROL_ERROR: Self = Self(0x3);
     /// A frame for a stream that is closed or half-closed.
     pub const STREAM_CLOSED: Self = Self(0x5);
-    /// A frame of a wrong size.
+    /// A frame with an invalid size.
     pub const FRAME_SIZE_ERROR: Self = Self(0x6);
-    /// The request was not processed; it may be sent again.
+    /// The request was not processed; it may be retried.
     pub const REFUSED_STREAM: Self = Self(0x7);
     /// The stream is no longer needed.
     pub const CANCEL: Self = Self(0x8);
@@ -29,7 +29,7 @@ impl Code {
     pub const CONNECT_ERROR: Self = Self(0xa);
     /// The peer causes excessive load.
     pub const ENHANCE_YOUR_CALM: Self = Self(0xb);
-    /// The request is to be sent again over HTTP/1.1.
+    /// The request must be retried over HTTP/1.1.
     pub const HTTP_1_1_REQUIRED: Self = Self(0xd);
 
     const NAMES: [&str; 14] = [

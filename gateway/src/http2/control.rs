@@ -1,4 +1,4 @@
-//! What others see and decide of a connection.
+//! Observation and control of a connection from outside its driver.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use super::code::Code;
 use super::core::Shared;
 use super::error::Ended;
 
-/// A handle on a connection, apart from its streams.
+/// A handle of a connection, separate from its streams.
 #[derive(Debug, Clone)]
 pub struct Control {
     core: Shared,
@@ -17,30 +17,29 @@ impl Control {
         Self { core }
     }
 
-    /// Ends the connection gracefully: streams that are open go on (RFC 9113 section 6.8). A server
-    /// sends GOAWAY twice, with a round trip between.
+    /// Closes the connection gracefully: open streams continue (RFC 9113 section 6.8). A server sends GOAWAY
+    /// twice, one round trip apart.
     pub fn shutdown(&self) {
         self.core.borrow_mut().shutdown();
     }
 
-    /// Ends the connection now: open streams break off, and the peer is told the last one that was
-    /// taken.
+    /// Closes the connection immediately: open streams are aborted, and GOAWAY names the last accepted one.
     pub fn close(&self, code: Code, reason: &'static str) {
         self.core.borrow_mut().connection_fault(code, reason);
     }
 
-    /// The streams that are open.
+    /// The number of open streams.
     pub fn active(&self) -> usize {
         self.core.borrow().active()
     }
 
-    /// Since when no stream is open; nothing while one is.
+    /// Time since which no stream is open; `None` while one is.
     pub fn idle_since(&self) -> Option<Instant> {
         let core = self.core.borrow();
         (core.active() == 0).then_some(core.idle_since)
     }
 
-    /// How the connection ended, if it did.
+    /// The reason why the connection ended, if it did.
     pub fn ended(&self) -> Option<Ended> {
         self.core.borrow().ended
     }

@@ -1,5 +1,5 @@
-//! The state of a connection, apart from its socket. The driver feeds it what it reads and writes
-//! what it has to say; the handles of streams act on it directly.
+//! The state of a connection without its socket. The driver passes received bytes to it and writes its
+//! output; the handles of streams act on it directly.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ use super::recent::Recent;
 use super::settings::{self, Peer, Settings};
 use super::streams::{Key, Streams};
 
-/// Which end of the connection this is.
+/// The role of this end of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Server,
@@ -28,10 +28,10 @@ pub(super) enum Role {
 
 pub(super) type Shared = Rc<RefCell<Core>>;
 
-/// The window of a new connection (RFC 9113 section 6.9.2).
+/// Initial flow-control window (RFC 9113 section 6.9.2).
 pub(super) const FIRST_WINDOW: u32 = 65_535;
 
-/// A field block that goes on in CONTINUATION frames.
+/// A field block that continues in CONTINUATION frames.
 #[derive(Debug)]
 pub(super) struct Continued {
     pub id: u32,
@@ -42,7 +42,7 @@ pub(super) struct Continued {
     pub frames: usize,
 }
 
-/// Counters of what a peer could flood us with.
+/// Counters for flood detection.
 #[derive(Debug)]
 pub(super) struct Rates {
     pub resets: Rate,
@@ -64,36 +64,36 @@ pub(super) struct Core {
     pub encoder: Encoder,
     pub output: Output,
     pub continued: Option<Box<Continued>>,
-    /// What the peer may still be sent on all streams.
+    /// Send window of the connection.
     pub send_window: i64,
-    /// What the peer may still send on all streams.
+    /// Receive window of the connection.
     pub recv_window: i64,
-    /// Received bytes that were given back, of which the peer was not told.
+    /// Released bytes for which no WINDOW_UPDATE was sent yet.
     pub credit: u32,
-    /// The highest stream of the peer.
+    /// The highest stream id of the peer.
     pub last_id: u32,
-    /// The next stream of our own.
+    /// The next stream id of this side.
     pub next_id: u32,
-    /// Streams that were closed last.
+    /// Recently closed streams.
     pub recent: Recent,
-    /// The last stream that the peer will process, by its GOAWAY.
+    /// The last stream id of the peer's GOAWAY.
     pub goaway: Option<u32>,
-    /// The code of that GOAWAY.
+    /// The error code of that GOAWAY.
     pub goaway_code: Code,
     pub linger: Linger,
     pub drain: Drain,
-    /// Requests that the driver has not handed over.
+    /// Requests that the driver has not returned yet.
     pub accepted: VecDeque<Key>,
-    /// Streams that wait for room on the connection, in their order.
+    /// Streams that wait for capacity of the connection, in order.
     pub waiting: VecDeque<Key>,
-    /// Those that wait until a stream can be opened.
+    /// Tasks that wait to open a stream.
     pub openers: Vec<Waker>,
     pub driver: Option<Waker>,
-    /// The driver is at work and will look at everything before it rests.
+    /// The driver is running and checks everything before it suspends.
     pub driving: bool,
     pub settings_received: bool,
     pub settings_acknowledged: bool,
-    /// The handles that can open streams.
+    /// The number of handles that can open streams.
     pub senders: usize,
     pub ended: Option<Ended>,
     pub rates: Rates,

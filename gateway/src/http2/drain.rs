@@ -1,9 +1,9 @@
-//! The graceful end of a connection (RFC 9113 section 6.8).
+//! Graceful shutdown of a connection (RFC 9113 section 6.8).
 //!
-//! A server first sends GOAWAY with the highest id there is, so that no request is lost that is on
-//! its way, and a PING. Until the answer, requests are taken as before. After it, a client that
-//! still opens streams gets REFUSED_STREAM, which clients retry. When all streams have ended, and a
-//! round trip after the last refusal, the GOAWAY with the last stream follows.
+//! A server first sends GOAWAY with the highest possible stream id, so that no request in transit is lost,
+//! and a PING. Until the PING is answered, new requests are accepted. After it, a client that still opens
+//! streams gets REFUSED_STREAM, which clients retry. When all streams have ended, and one round trip after
+//! the last refusal, the GOAWAY with the last stream id follows.
 
 use super::code::Code;
 use super::core::{Core, Role};
@@ -11,24 +11,25 @@ use super::error::Ended;
 use super::frame;
 use super::linger::LINGER_PING;
 
-/// How far the end has come.
+/// The phase of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drain {
-    /// The connection goes on.
+    /// No shutdown.
     Not,
     /// The first GOAWAY was sent.
     Asked,
-    /// The client has seen it, or had the time. `ping`: a refusal is on its way.
+    /// The client has received it, or the timeout was reached. `ping`: a PING after a refusal is not answered
+    /// yet.
     Refusing { ping: bool },
 }
 
 const HIGHEST_ID: u32 = 0x7fff_ffff;
 
-/// The PINGs of the end are told apart by their data from those of users.
+/// Data of shutdown PINGs, to distinguish them from others.
 const DRAIN_PING: [u8; 8] = *b"draining";
 
 impl Core {
-    /// Begins the end; streams that are open go on.
+    /// Begins the shutdown; open streams continue.
     pub fn shutdown(&mut self) {
         if self.drain != Drain::Not || self.ended.is_some() {
             return;
@@ -40,7 +41,7 @@ impl Core {
                 frame::ping(out, 0, &DRAIN_PING);
                 self.drain = Drain::Asked;
             }
-            // A client opens no more streams; it has nothing to refuse.
+            // A client opens no more streams and has none to refuse.
             Role::Client => {
                 self.drain = Drain::Refusing { ping: false };
                 for opener in self.openers.drain(..) {
@@ -51,7 +52,7 @@ impl Core {
         self.wake_driver();
     }
 
-    /// Refuses a new stream if the end has come so far. The last GOAWAY then waits for a round trip.
+    /// Whether a new stream must be refused in this phase. The last GOAWAY is then delayed by a round trip.
     pub(super) fn refuses(&mut self, id: u32) -> bool {
         let Drain::Refusing { ping } = &mut self.drain else { return false };
         let out = self.output.buffer();
@@ -70,19 +71,19 @@ impl Core {
         }
     }
 
-    /// A PING of the end was answered, or had the time.
+    /// The shutdown PING was answered, or its timeout was reached.
     pub fn drain_round_trip(&mut self) {
         if matches!(self.drain, Drain::Asked | Drain::Refusing { .. }) {
             self.drain = Drain::Refusing { ping: false };
         }
     }
 
-    /// Whether an answer to a PING of the end is awaited.
+    /// Whether the answer to a shutdown PING is outstanding.
     pub fn awaits_drain(&self) -> bool {
         matches!(self.drain, Drain::Asked | Drain::Refusing { ping: true })
     }
 
-    /// Ends the connection where everything is done.
+    /// Closes the connection if the shutdown is complete.
     pub fn finish_if_done(&mut self) {
         if self.ended.is_some() || self.streams.active() > 0 {
             return;
@@ -91,7 +92,7 @@ impl Core {
             Role::Server if self.drain == (Drain::Refusing { ping: false }) => {
                 "the connection was closed gracefully"
             }
-            Role::Client if self.goaway.is_some() => "the peer closes the connection",
+            Role::Client if self.goaway.is_some() => "the peer is closing the connection",
             Role::Client if self.senders == 0 || self.drain != Drain::Not => {
                 "the connection is no longer needed"
             }

@@ -1,4 +1,4 @@
-//! Moves bytes between a socket and the state of its connection.
+//! Transfers bytes between a socket and the state of its connection.
 
 use std::future::Future;
 use std::io;
@@ -17,11 +17,11 @@ use super::error::{Ended, Fault};
 use super::input::Input;
 use super::settings::Settings;
 
-/// How long the end waits for the answer to a PING, and for the peer to read and to close.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout of a shutdown PING, and of the peer's reading and closing at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// So many times the setting of the output may wait for the socket before nothing more is read:
-/// answers to frames do not wait for room.
+/// Reading stops when this multiple of `output_bytes` is buffered: answers to frames do not wait for
+/// capacity.
 const OUTPUT_TIMES: usize = 4;
 
 /// Drives a connection. As a future it ends with the connection; a server polls it by
@@ -33,24 +33,24 @@ pub struct Driver<S> {
     core: Shared,
     phase: Phase,
     timer: Option<Pin<Box<Sleep>>>,
-    /// What was written may still wait in a layer above the socket.
+    /// Written bytes may still be buffered in a layer above the socket.
     unflushed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// The last bytes are written.
+    /// The last bytes are being written.
     Closing,
-    /// The peer has the time to read them: a socket that is closed with bytes unread takes back
-    /// what it sent.
+    /// Waiting for the peer to read them: closing a socket with unread input resets the connection and
+    /// discards what was sent.
     Lingering,
     Done,
 }
 
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
-        self.core.borrow_mut().end(Ended::local(Code::CANCEL, "the connection was given up"));
+        self.core.borrow_mut().end(Ended::local(Code::CANCEL, "the connection was dropped"));
     }
 }
 
@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         &self.core
     }
 
-    /// What others see and decide of the connection.
+    /// A handle for observation and control of the connection.
     pub fn control(&self) -> Control {
         Control::new(Rc::clone(&self.core))
     }
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     core.driving = false;
                     if core.ended.is_some() {
                         self.phase = Phase::Closing;
-                        self.timer = Some(Box::pin(sleep(PATIENCE)));
+                        self.timer = Some(Box::pin(sleep(CLOSE_TIMEOUT)));
                         continue;
                     }
                     if !core.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
@@ -123,14 +123,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// One round: write, read, and write what the frames read call for.
+    /// One round: write, read, and write again in response to the received frames.
     fn poll_open(&mut self, cx: &mut Context<'_>) {
         self.poll_output(cx);
         self.poll_input(cx);
         let mut core = self.core.borrow_mut();
         if core.awaits_drain() {
             if self.timer.is_none() {
-                self.timer = Some(Box::pin(sleep(PATIENCE)));
+                self.timer = Some(Box::pin(sleep(CLOSE_TIMEOUT)));
             }
             drop(core);
             if self.poll_timer(cx).is_ready() {
@@ -144,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         core.finish_if_done();
         let handing_over = !core.accepted.is_empty();
         drop(core);
-        // With requests to hand over, their responses can go in the same write.
+        // If there are requests to return, their responses can go in the same write.
         if !handing_over {
             self.poll_output(cx);
         }
@@ -178,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     let ended = match (core.active(), core.goaway_code) {
                         (0, Code::NO_ERROR) => Ended::peer(Code::NO_ERROR, "the peer closed the connection"),
                         (_, Code::NO_ERROR) => Ended::transport(io::ErrorKind::UnexpectedEof),
-                        (_, error) => Ended::peer(error, "the peer ended the connection for an error"),
+                        (_, error) => Ended::peer(error, "the peer closed the connection with an error"),
                     };
                     core.end(ended);
                     break;
@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.input.rest();
     }
 
-    /// Writes as much as the socket takes.
+    /// Writes as much as the socket accepts.
     fn poll_output(&mut self, cx: &mut Context<'_>) {
         let mut core = self.core.borrow_mut();
         let mut wrote = false;
@@ -222,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Writes what is left and ends the sending side.
+    /// Writes the remaining bytes and closes the sending side.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut core = self.core.borrow_mut();
         while core.output.len() > 0 {
@@ -232,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             core.output.advance(bytes);
             // The last responses may be long, and the client slow.
-            self.timer = Some(Box::pin(sleep(PATIENCE)));
+            self.timer = Some(Box::pin(sleep(CLOSE_TIMEOUT)));
         }
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
@@ -244,6 +244,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         ready!(self.poll_drive(cx));
         let ended = self.core.borrow().ended;
-        Poll::Ready(ended.unwrap_or(Ended::local(Code::NO_ERROR, "the connection is over")))
+        Poll::Ready(ended.unwrap_or(Ended::local(Code::NO_ERROR, "the connection has ended")))
     }
 }

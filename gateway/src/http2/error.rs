@@ -1,31 +1,31 @@
-//! How streams and connections fail.
+//! Errors of streams and connections.
 
 use std::fmt;
 use std::io;
 
 use super::code::Code;
 
-/// Who ended a stream or a connection.
+/// The side that ended a stream or a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     /// The peer, by RST_STREAM or GOAWAY.
     Peer,
-    /// This side, since the peer broke the protocol or a limit, or since the caller asked for it.
+    /// This side: the peer violated the protocol or a limit, or the caller asked for it.
     Local,
-    /// The transport below: an error of the socket, or its end in the middle of the protocol.
+    /// The transport: a socket error, or an unexpected end.
     Transport,
 }
 
-/// Why a stream ended before its message did.
+/// The error of a stream that ended before its message was complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamError {
-    /// Who ended it.
+    /// The side that ended it.
     pub by: By,
     /// The error code sent or received.
     pub code: Code,
-    /// What happened, for the log.
+    /// Description for the log.
     pub reason: &'static str,
-    /// The peer certainly did not process the request: it may be sent again (RFC 9113 section 8.7).
+    /// The peer did not process the request: it may be retried (RFC 9113 section 8.7).
     pub unprocessed: bool,
 }
 
@@ -37,16 +37,16 @@ impl fmt::Display for StreamError {
 
 impl std::error::Error for StreamError {}
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// Who ended it.
+    /// The side that ended it.
     pub by: By,
-    /// The error code sent or received; NO_ERROR for a connection that was simply closed.
+    /// The error code sent or received; NO_ERROR for a normal close.
     pub code: Code,
-    /// What happened, for the log.
+    /// Description for the log.
     pub reason: &'static str,
-    /// The kind of the transport's error, if it was one.
+    /// The kind of the socket error, if it was one.
     pub io: Option<io::ErrorKind>,
 }
 
@@ -81,12 +81,12 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Why no stream was opened. Nothing was sent.
+/// A stream could not be opened. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenError {
-    /// The peer allows no more streams at a time; one may be opened when another has ended.
+    /// The peer's limit of concurrent streams is reached; a stream can be opened when another one ends.
     Full,
-    /// The connection takes no more streams.
+    /// The connection accepts no more streams.
     Closed,
     /// The peer does not allow extended CONNECT (RFC 8441 section 3).
     NoConnectProtocol,
@@ -96,7 +96,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Full => "the upstream allows no more streams on this connection",
-            Self::Closed => "the connection takes no more streams",
+            Self::Closed => "the connection accepts no more streams",
             Self::NoConnectProtocol => "the upstream does not allow extended CONNECT",
         })
     }
@@ -104,12 +104,12 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// What a received frame breaks.
+/// The error caused by a received frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The connection ends with GOAWAY.
+    /// A connection error: GOAWAY is sent.
     Connection(Code, &'static str),
-    /// The stream of this id ends with RST_STREAM.
+    /// A stream error: RST_STREAM is sent for this id.
     Stream(u32, Code, &'static str),
 }
 

@@ -1,17 +1,17 @@
-//! Frame headers and the frames of fixed form (RFC 9113 sections 4.1 and 6).
+//! Frame headers and frames with a fixed format (RFC 9113 sections 4.1 and 6).
 
 use super::code::Code;
 
-/// The bytes of a frame header.
+/// Length of a frame header in bytes.
 pub const HEADER: usize = 9;
 
-/// The most bytes of a frame's payload that we take; SETTINGS_MAX_FRAME_SIZE stays as it is.
+/// Maximum length of a received frame's payload; the default of SETTINGS_MAX_FRAME_SIZE.
 pub const MAX_PAYLOAD: usize = 16_384;
 
-/// What a client sends first (RFC 9113 section 3.4).
+/// The client's connection preface (RFC 9113 section 3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The types of frames.
+/// Frame types.
 pub mod kind {
     /// DATA
     pub const DATA: u8 = 0;
@@ -35,7 +35,7 @@ pub mod kind {
     pub const CONTINUATION: u8 = 9;
 }
 
-/// The flags of frames.
+/// Frame flags.
 pub mod flag {
     /// The last frame that a peer sends on a stream.
     pub const END_STREAM: u8 = 0x1;
@@ -52,7 +52,7 @@ pub mod flag {
 /// A frame header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The bytes of the payload.
+    /// The length of the payload.
     pub len: usize,
     /// The type.
     pub kind: u8,
@@ -63,7 +63,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads a frame header; the reserved bit is ignored.
+    /// Parses a frame header; the reserved bit is ignored.
     pub const fn read(bytes: [u8; HEADER]) -> Self {
         let [high, middle, low, kind, flags, stream @ ..] = bytes;
         Self {
@@ -85,7 +85,7 @@ pub fn header(out: &mut Vec<u8>, len: usize, kind: u8, flags: u8, stream: u32) {
     out.extend_from_slice(&header_bytes(len, kind, flags, stream));
 }
 
-/// A frame header.
+/// The bytes of a frame header.
 pub fn header_bytes(len: usize, kind: u8, flags: u8, stream: u32) -> [u8; HEADER] {
     let [_, high, middle, low] = u32::try_from(len).unwrap_or(0).to_be_bytes();
     let mut head = [high, middle, low, kind, flags, 0, 0, 0, 0];
@@ -127,7 +127,7 @@ pub fn settings(out: &mut Vec<u8>, entries: &[(u16, u32)]) {
     }
 }
 
-/// The payload without its padding (RFC 9113 section 6.1), or nothing if the padding is longer.
+/// The payload without its padding (RFC 9113 section 6.1); `None` if the padding is longer than the payload.
 pub fn unpadded(head: Head, payload: &[u8]) -> Option<&[u8]> {
     if !head.has(flag::PADDED) {
         return Some(payload);
@@ -141,7 +141,7 @@ mod tests {
     use super::{Head, flag, header_bytes, kind, unpadded};
 
     #[test]
-    fn headers_come_back() {
+    fn frame_headers_round_trip() {
         let table = [
             Head { len: 0, kind: kind::SETTINGS, flags: flag::ACK, stream: 0 },
             Head { len: 0x01_0203, kind: 0xab, flags: 0xff, stream: 0x7fff_ffff },
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_within_the_payload() {
+    fn padding_must_fit_the_payload() {
         let table: [(&[u8], Option<&[u8]>); 5] = [
             (&[], None),
             (&[0], Some(&[])),

@@ -1,6 +1,7 @@
-//! Received bytes into frames.
+//! Parser of received bytes into frames.
 //!
-//! DATA is handed on as it comes, also in parts of a frame; other frames wait until they are whole.
+//! DATA is passed on as it arrives, also in parts of a frame; other frames are buffered until they are
+//! complete.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -9,27 +10,27 @@ use super::error::{Fault, frame_size, protocol};
 use super::frame::{HEADER, Head, MAX_PAYLOAD, PREFACE, flag, kind};
 use super::pool::{self, READ};
 
-/// From this size on, a piece of a body is a part of the read buffer and no copy: below it, it would
-/// hold a much larger buffer in memory.
+/// From this size on a piece of a body shares the read buffer instead of a copy; a smaller piece would keep a
+/// much larger buffer in memory.
 const SHARED: usize = 8 * 1024;
 
-/// The room below which the buffer grows before the next read.
-const LEAST_ROOM: usize = 8 * 1024;
+/// Minimum room before a read; with less, the buffer grows.
+const MIN_ROOM: usize = 8 * 1024;
 
-/// What was read and is not yet used.
+/// The read buffer.
 #[derive(Debug)]
 pub(super) struct Input {
     buffer: BytesMut,
-    /// How much of the buffer was used.
+    /// Number of consumed bytes.
     at: usize,
-    /// What is still to come of the client's preface.
+    /// The missing part of the client's preface.
     preface: &'static [u8],
-    /// The peer's SETTINGS are still to come (RFC 9113 section 3.4).
+    /// The peer's first SETTINGS have not arrived yet (RFC 9113 section 3.4).
     first: bool,
     data: Option<Data>,
 }
 
-/// What is still to come of a DATA frame.
+/// The missing part of a DATA frame.
 #[derive(Debug)]
 struct Data {
     id: u32,
@@ -45,17 +46,17 @@ impl Input {
         Self { buffer, at: 0, preface, first: true, data: None }
     }
 
-    /// The buffer with room for a read.
+    /// The buffer, with room for a read.
     pub fn room(&mut self) -> &mut BytesMut {
         if self.buffer.capacity() == 0 {
             self.buffer = pool::take_input();
-        } else if self.buffer.capacity() - self.buffer.len() < LEAST_ROOM {
+        } else if self.buffer.capacity() - self.buffer.len() < MIN_ROOM {
             self.buffer.reserve(READ);
         }
         &mut self.buffer
     }
 
-    /// Nothing more can be read now: memory is released but for what waits.
+    /// No more data is available now: memory is released except for buffered bytes.
     pub fn rest(&mut self) {
         if self.buffer.capacity() == 0 {
             return;
@@ -68,13 +69,13 @@ impl Input {
         }
     }
 
-    /// Forgets what was read.
+    /// Discards the buffer.
     pub fn discard(&mut self) {
         self.buffer.clear();
         self.at = 0;
     }
 
-    /// Hands all whole frames to the connection.
+    /// Passes all complete frames to the connection.
     pub fn process(&mut self, core: &mut Core) -> Result<(), Fault> {
         let done = self.frames(core);
         if self.at == self.buffer.len() {
@@ -110,7 +111,7 @@ impl Input {
                 return Err(protocol("a frame within a field block"));
             }
             if self.first && (head.kind != kind::SETTINGS || head.has(flag::ACK)) {
-                return Err(protocol("a first frame that is not SETTINGS"));
+                return Err(protocol("a first frame other than SETTINGS"));
             }
             if head.kind == kind::DATA {
                 let padded = head.has(flag::PADDED);
@@ -142,14 +143,14 @@ impl Input {
         let len = self.preface.len().min(self.buffer.len() - self.at);
         let (expected, rest) = self.preface.split_at(len);
         if self.buffer.get(self.at..self.at + len) != Some(expected) {
-            return Err(protocol("a connection that does not begin as HTTP/2"));
+            return Err(protocol("a connection without the HTTP/2 preface"));
         }
         self.preface = rest;
         self.at += len;
         Ok(rest.is_empty())
     }
 
-    /// Hands on what is there of a DATA frame; says whether the frame is complete.
+    /// Passes on the received part of a DATA frame; returns whether the frame is complete.
     fn take_data(&mut self, core: &mut Core) -> Result<bool, Fault> {
         let Some(data) = &mut self.data else { return Ok(true) };
         let ready = data.content.min(self.buffer.len() - self.at);

@@ -1,4 +1,4 @@
-//! How streams and the connection end.
+//! End of streams and of the connection.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::state::Half;
 use super::streams::Key;
 
 impl Core {
-    /// Lets the driver write what was appended, and look at the state.
+    /// Wakes the driver to write the output and check the state.
     pub fn wake_driver(&mut self) {
         if !self.driving
             && let Some(driver) = self.driver.take()
@@ -20,12 +20,12 @@ impl Core {
         }
     }
 
-    /// Streams the protocol is not done with.
+    /// The number of streams that are not closed.
     pub fn active(&self) -> usize {
         self.streams.active()
     }
 
-    /// Takes the stream out of the index if the protocol is done with it.
+    /// Removes a closed stream from the index.
     pub fn settle(&mut self, key: Key) {
         let Some(stream) = self.streams.get(key) else { return };
         if !stream.is_closed() {
@@ -48,7 +48,7 @@ impl Core {
         }
     }
 
-    /// A stream left.
+    /// A stream was closed.
     pub fn left(&mut self) {
         if self.streams.active() == 0 {
             self.idle_since = Instant::now();
@@ -61,7 +61,7 @@ impl Core {
         }
     }
 
-    /// Resets a stream, for its user.
+    /// Resets a stream at the caller's request.
     pub fn reset(&mut self, key: Key, code: Code, reason: &'static str) {
         let Some(stream) = self.streams.get(key) else { return };
         if stream.is_closed() {
@@ -74,7 +74,7 @@ impl Core {
         self.wake_driver();
     }
 
-    /// Resets a stream for what the peer sent, and counts that.
+    /// Resets a stream because of a peer's fault, and counts it.
     pub fn stream_fault(&mut self, id: u32, code: Code, reason: &'static str) -> Result<(), Fault> {
         if let Some(key) = self.streams.find(id) {
             self.reset(key, code, reason);
@@ -82,12 +82,12 @@ impl Core {
             frame::rst_stream(self.output.buffer(), id, code);
         }
         if self.rates.faults.exceeds(self.settings.floods.interval) {
-            return Err(calm("too many streams were reset for what the peer sent"));
+            return Err(calm("too many streams were reset because of the peer's faults"));
         }
         Ok(())
     }
 
-    /// Ends the connection for what the peer did.
+    /// Ends the connection because of a peer's fault.
     pub fn connection_fault(&mut self, code: Code, reason: &'static str) {
         if self.ended.is_none() {
             frame::goaway(self.output.buffer(), self.last_id, code);
@@ -95,7 +95,7 @@ impl Core {
         }
     }
 
-    /// The connection is over; all streams break off.
+    /// Ends the connection and aborts all streams.
     pub fn end(&mut self, ended: Ended) {
         if self.ended.is_some() {
             return;
@@ -103,7 +103,7 @@ impl Core {
         self.ended = Some(ended);
         let (client, goaway, total) = (self.role == Role::Client, self.goaway, self.output.total());
         for stream in self.streams.iter_mut() {
-            // Nothing of the request was written, or the peer said so.
+            // Nothing of the request was written, or the peer did not process it.
             let unprocessed =
                 client && (stream.begins >= total || goaway.is_some_and(|last| stream.id > last));
             let Ended { by, code, reason, .. } = ended;
@@ -116,14 +116,14 @@ impl Core {
         self.wake_driver();
     }
 
-    /// The socket takes no more.
+    /// Writing to the socket failed.
     pub fn fail_output(&mut self, kind: std::io::ErrorKind) {
         self.end(Ended::transport(kind));
         let left = self.output.len();
         self.output.advance(left);
     }
 
-    /// The user's handle of a stream is gone.
+    /// The handle of a stream was dropped.
     pub fn drop_stream(&mut self, key: Key) {
         if self.begin_linger(key) {
             return;
@@ -136,7 +136,7 @@ impl Core {
         } else {
             Code::CANCEL
         };
-        self.reset(key, code, "the stream was given up");
+        self.reset(key, code, "the stream was dropped");
         if let Some(stream) = self.streams.remove(key) {
             self.give_back(stream.held);
             if stream.queued {

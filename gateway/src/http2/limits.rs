@@ -1,9 +1,9 @@
-//! Limits on how often a peer may do what costs this side work and itself little.
+//! Rate limits for actions that cost this side work and the peer almost nothing.
 
 use std::time::{Duration, Instant};
 
-/// Counts one kind of event. The clock is read only when the limit is reached, so that an event
-/// costs an addition; up to twice the limit can pass in one interval.
+/// Counts one kind of event. The clock is read only when the limit is reached, so that an event costs one
+/// addition; up to twice the limit is possible in one interval.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
     limit: u32,
@@ -12,12 +12,12 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// A counter that allows `limit` events in an interval.
+    /// A counter that allows `limit` events per interval.
     pub const fn new(limit: u32, now: Instant) -> Self {
         Self { limit, count: 0, since: now }
     }
 
-    /// Counts an event; says whether it is one too many.
+    /// Counts an event; returns whether it exceeds the limit.
     pub fn exceeds(&mut self, interval: Duration) -> bool {
         self.exceeds_at(interval, Instant::now)
     }
@@ -36,7 +36,7 @@ impl Rate {
         false
     }
 
-    /// Useful work earns back as many events.
+    /// Subtracts events in return for useful work.
     pub const fn earn(&mut self, events: u32) {
         self.count = self.count.saturating_sub(events);
     }
@@ -49,7 +49,7 @@ mod tests {
     use super::Rate;
 
     #[test]
-    fn events_are_counted_in_an_interval() {
+    fn events_are_counted_per_interval() {
         let start = Instant::now();
         let interval = Duration::from_secs(10);
         let mut rate = Rate::new(2, start);

@@ -1,8 +1,8 @@
 //! Responses that are complete before their request (RFC 9113 section 8.1).
 //!
-//! RST_STREAM with NO_ERROR tells the client to send no more. Clients that read it together with the
-//! response lose the response (curl 7.88), so that it is sent a round trip later: when a PING sent
-//! behind the response was answered. What comes of the request meanwhile is thrown away.
+//! RST_STREAM with NO_ERROR asks the client to stop sending. Clients that read it together with the response
+//! lose the response (curl 7.88), so it is sent one round trip later: after the answer to a PING that follows
+//! the response. Until then the rest of the request is discarded.
 
 use super::code::Code;
 use super::core::{Core, Role};
@@ -13,17 +13,17 @@ use super::streams::Key;
 /// The data of the PING.
 pub(super) const LINGER_PING: [u8; 8] = *b"response";
 
-/// Streams without a user whose client has not read the response yet, by key and id.
+/// Streams without a handle whose client has not read the response yet, by key and id.
 #[derive(Debug, Default)]
 pub(super) struct Linger {
-    /// Those whose response went before the PING.
+    /// Streams whose response was sent before the PING.
     pinged: Vec<(Key, u32)>,
-    /// Those that came later.
+    /// Streams whose response was sent later.
     next: Vec<(Key, u32)>,
 }
 
 impl Core {
-    /// Whether a stream that its user gave up is kept for a round trip.
+    /// Whether a dropped stream is kept for a round trip.
     pub(super) fn begin_linger(&mut self, key: Key) -> bool {
         let Some(stream) = self.streams.get(key) else { return false };
         let early = stream.send == Half::Ended && stream.recv == Half::Open && !stream.malformed;

@@ -1,4 +1,4 @@
-//! Field blocks as messages: which fields a head must have (RFC 9113 section 8.3).
+//! Conversion of field blocks to messages: required pseudo-header fields (RFC 9113 section 8.3).
 
 use super::block::Block;
 use super::head::{Refusal, RequestHead, ResponseHead};
@@ -8,7 +8,7 @@ use crate::http::name::Name;
 use crate::http::token::is_token;
 
 impl Block {
-    /// The head of a request, and whether it is to be refused. `end`: no body follows.
+    /// The head of a request, with the reason if it must be refused. `end`: no body follows.
     pub fn into_request(mut self, end: bool, connect_protocol: bool) -> (RequestHead, Option<Refusal>) {
         self.join_cookie();
         let refusal = if let Some(reason) = self.malformed {
@@ -32,7 +32,7 @@ impl Block {
         let [scheme, path] = [Pseudo::Scheme, Pseudo::Path].map(|pseudo| self.place(pseudo));
         let protocol = self.place(Pseudo::Protocol);
         if protocol.is_some_and(|protocol| method != b"CONNECT" || !connect_protocol || !is_token(protocol)) {
-            return Some("a protocol that is malformed or was not allowed");
+            return Some("a malformed or disallowed :protocol");
         }
         if method == b"CONNECT" && protocol.is_none() {
             if scheme.is_some() || path.is_some() || authority.is_none_or(<[u8]>::is_empty) {
@@ -50,10 +50,10 @@ impl Block {
         let mut hosts = self.fields.all(Name::Host);
         let differs = |host: &[u8]| authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host));
         if hosts.next().is_some_and(differs) || hosts.next().is_some() {
-            return Some("a Host field that differs from the authority, or is there twice");
+            return Some("a repeated Host field, or one that differs from the authority");
         }
         if end && self.content_length.is_some_and(|length| length > 0) {
-            return Some("a content-length of a request without a body");
+            return Some("a content-length in a request without a body");
         }
         None
     }
@@ -62,7 +62,7 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// Why it is refused. `no_body`: the request was HEAD.
+    /// The reason of the refusal. `no_body`: the request was HEAD.
     pub fn into_response(mut self, end: bool, no_body: bool) -> Result<ResponseHead, Refusal> {
         self.join_cookie();
         if let Some(reason) = self.malformed {
@@ -79,7 +79,7 @@ impl Block {
         }
         let bodiless = no_body || matches!(status, 204 | 304);
         if end && !bodiless && self.content_length.is_some_and(|length| length > 0) {
-            return Err(Refusal::Malformed("a content-length of a response without a body"));
+            return Err(Refusal::Malformed("a content-length in a response without a body"));
         }
         Ok(ResponseHead { status, fields: self.fields, content_length: self.content_length, end })
     }
@@ -88,7 +88,7 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// Why they are refused.
+    /// The reason of the refusal.
     pub fn into_trailers(mut self) -> Result<Fields, Refusal> {
         self.join_cookie();
         match (self.malformed, self.too_large) {

@@ -1,12 +1,12 @@
-//! HTTP/2 (RFC 9113), for both ends of a connection.
+//! HTTP/2 (RFC 9113), for servers and clients.
 //!
-//! A [`Driver`] owns the socket; everything else of a connection is one value that the driver and
-//! the handles of streams share within a thread. A handle writes frames straight into the output of
-//! the connection, and the driver sends them all in one write. Received heads are decoded straight
-//! into [`crate::http::fields::Fields`]. A connection at rest holds no buffers.
+//! A [`Driver`] owns the socket; the rest of a connection is one value that the driver and the handles of
+//! streams share within a thread. A handle writes frames directly into the output of the connection, and the
+//! driver sends them all in one write. Received heads are decoded directly into
+//! [`crate::http::fields::Fields`]. An idle connection has no buffers.
 //!
-//! A message that breaks the protocol ends its stream, and a head that is too large is answered on its
-//! stream; only what makes the connection itself unusable ends it.
+//! A malformed message ends its stream, and a head that is too large is answered on its stream; only faults
+//! that make the connection unusable end it.
 
 mod accept;
 mod block;
@@ -54,7 +54,7 @@ pub use pool::{fields, recycle};
 pub use settings::{Floods, Settings};
 pub use stream::{BodyEvent, Sender, Stream};
 
-/// Serves a client. `already_read` are the bytes that were read before, with the preface.
+/// Serves a client. `already_read`: bytes that were already read, with the preface.
 pub fn serve<S>(io: S, already_read: &[u8], settings: Rc<Settings>) -> Driver<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -62,7 +62,7 @@ where
     Driver::new(io, core::Role::Server, already_read, settings)
 }
 
-/// Opens HTTP/2 on a connection to a server that is known to speak it.
+/// Opens HTTP/2 on a connection to a server that supports it.
 pub fn connect<S>(io: S, settings: Rc<Settings>) -> (Driver<S>, Sender)
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -1,19 +1,19 @@
-//! Frames that wait for the socket: one buffer, so that many go in one write.
+//! Output frames: one buffer, so that many frames are sent in one write.
 
 use super::frame::{self, HEADER, flag, kind};
 use super::pool;
 
-/// The bytes to be written.
+/// The output buffer.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     bytes: Vec<u8>,
     sent: usize,
-    /// The bytes written since the connection began.
+    /// Total bytes written on the connection.
     total: u64,
 }
 
 impl Output {
-    /// Where frames are appended.
+    /// The buffer for new frames.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
             self.bytes = pool::take_output();
@@ -21,12 +21,12 @@ impl Output {
         &mut self.bytes
     }
 
-    /// What was not written yet.
+    /// The bytes not written yet.
     pub fn pending(&self) -> &[u8] {
         self.bytes.get(self.sent..).unwrap_or_default()
     }
 
-    /// The bytes written since the connection began.
+    /// Total bytes written on the connection.
     pub const fn total(&self) -> u64 {
         self.total
     }
@@ -35,7 +35,7 @@ impl Output {
         self.bytes.len() - self.sent
     }
 
-    /// So many bytes were written. An empty buffer goes back to the pool.
+    /// Records that `bytes` bytes were written. An empty buffer is returned to the pool.
     pub fn advance(&mut self, bytes: usize) {
         self.sent += bytes;
         self.total += u64::try_from(bytes).unwrap_or(0);
@@ -45,8 +45,8 @@ impl Output {
         }
     }
 
-    /// Appends a field block as HEADERS and, where it is longer than a frame of the peer, as
-    /// CONTINUATION frames.
+    /// Appends a field block as HEADERS and, if it is longer than the peer's maximum frame, CONTINUATION
+    /// frames.
     pub fn headers(&mut self, id: u32, end: bool, frame_bytes: usize, encode: impl FnOnce(&mut Vec<u8>)) {
         let out = self.buffer();
         let start = out.len();
@@ -79,7 +79,7 @@ mod tests {
     use crate::http2::frame::{HEADER, Head};
 
     #[test]
-    fn a_long_block_is_continued() {
+    fn long_block_uses_continuation_frames() {
         let mut output = Output::default();
         output.headers(3, true, 4, |out| out.extend_from_slice(b"abcdefghij"));
         let mut rest = output.pending();

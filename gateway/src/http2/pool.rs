@@ -1,4 +1,4 @@
-//! Buffers that the connections of a thread share: a connection at rest holds none.
+//! Buffers shared by the connections of a thread: an idle connection has none.
 
 use std::cell::RefCell;
 
@@ -6,18 +6,18 @@ use bytes::BytesMut;
 
 use crate::http::fields::Fields;
 
-/// The bytes read at once.
+/// Size of a read, in bytes.
 pub(super) const READ: usize = 32 * 1024;
 
-/// The most buffers of a kind that wait for their next use.
+/// Maximum number of pooled buffers of a kind.
 const KEPT: usize = 8;
 
-/// Output buffers above this size are released.
+/// Larger output buffers are released.
 const LARGEST: usize = 128 * 1024;
 
 const FIRST_OUTPUT: usize = 4096;
 
-/// The most fields that wait for their next use, and the largest.
+/// Maximum number and size of pooled field lists.
 const KEPT_FIELDS: usize = 64;
 const LARGEST_FIELDS: usize = 4096;
 
@@ -27,12 +27,12 @@ thread_local! {
     static OUTPUT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Fields without any, in memory that was given back by [`recycle`] where there is some.
+/// An empty field list, with memory from [`recycle`] if available.
 pub fn fields() -> Fields {
     FIELDS.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-/// Takes back fields that are no longer needed, so that the next head needs no new memory.
+/// Returns a field list to the pool.
 pub fn recycle(mut fields: Fields) {
     fields.clear();
     fields.shrink(LARGEST_FIELDS);
@@ -48,10 +48,10 @@ pub(super) fn take_input() -> BytesMut {
     INPUT.with_borrow_mut(Vec::pop).unwrap_or_else(|| BytesMut::with_capacity(READ))
 }
 
-/// Takes back a buffer that nothing is in.
+/// Returns an empty buffer to the pool.
 pub(super) fn give_input(mut buffer: BytesMut) {
     buffer.clear();
-    // Without this, a buffer whose parts live on elsewhere would be kept as a small rest.
+    // Without this check, a buffer that is still shared elsewhere would be kept as a small rest.
     if !buffer.try_reclaim(READ) {
         return;
     }
@@ -67,7 +67,7 @@ pub(super) fn take_output() -> Vec<u8> {
     OUTPUT.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(FIRST_OUTPUT))
 }
 
-/// Takes back a buffer for frames.
+/// Returns an output buffer to the pool.
 pub(super) fn give_output(mut buffer: Vec<u8>) {
     buffer.clear();
     OUTPUT.with_borrow_mut(|pool| {

@@ -1,4 +1,4 @@
-//! What received frames do, but for DATA and field blocks.
+//! Handling of received frames, except DATA and field blocks.
 
 use super::code::Code;
 use super::core::{Core, Role};
@@ -9,7 +9,7 @@ use super::state::Half;
 const MAX_WINDOW: i64 = 0x7fff_ffff;
 
 impl Core {
-    /// Takes a whole frame other than DATA.
+    /// Handles a complete frame other than DATA.
     pub fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
         let done = self.dispatch(head, payload);
         if let Err(Fault::Stream(id, code, reason)) = done {
@@ -41,7 +41,7 @@ impl Core {
         Ok(())
     }
 
-    /// Whether no peer has opened this stream yet (RFC 9113 section 5.1).
+    /// Whether this stream was never opened (RFC 9113 section 5.1).
     pub fn is_idle(&self, id: u32) -> bool {
         let own = (id % 2 == 1) == (self.role == Role::Client);
         if own { id >= self.next_id } else { id > self.last_id }
@@ -134,7 +134,7 @@ impl Core {
         };
         let code = Code(u32::from_be_bytes(bytes));
         let Some(key) = self.streams.find(head.stream) else {
-            // Its end crossed ours.
+            // Both sides ended the stream at the same time.
             return self.ignored();
         };
         let Some(stream) = self.streams.get(key) else { return Ok(()) };
@@ -178,13 +178,13 @@ impl Core {
         };
         let last = u32::from_be_bytes(*last) & 0x7fff_ffff;
         let code = Code(u32::from_be_bytes(*behind.first_chunk().unwrap_or(&[0; 4])));
-        // A later GOAWAY may only lower the last stream.
+        // A later GOAWAY may only lower the last stream id.
         let last = self.goaway.map_or(last, |before| before.min(last));
         self.goaway = Some(last);
         self.goaway_code = code;
         if self.role == Role::Client {
             for stream in self.streams.iter_mut().filter(|stream| stream.id > last) {
-                let reason = "the peer closes the connection and did not process the request";
+                let reason = "the peer is closing the connection and did not process the request";
                 stream.fail(StreamError { by: By::Peer, code, reason, unprocessed: true });
             }
             self.streams.forget_closed();

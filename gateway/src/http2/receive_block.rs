@@ -38,14 +38,14 @@ impl Core {
     pub(super) fn continuation(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
         let settings = &self.settings;
         let Some(continued) = self.continued.as_mut().filter(|continued| continued.id == head.stream) else {
-            return Err(protocol("a CONTINUATION frame that continues nothing"));
+            return Err(protocol("a CONTINUATION frame outside a field block"));
         };
         continued.frames += 1;
         if continued.frames > settings.continuations {
             return Err(calm("too many CONTINUATION frames"));
         }
         if continued.block.len() + payload.len() > settings.field_block_bytes {
-            return Err(calm("a field block of too many bytes"));
+            return Err(calm("a field block with too many bytes"));
         }
         continued.block.extend_from_slice(payload);
         if head.has(flag::END_HEADERS)
@@ -56,7 +56,7 @@ impl Core {
         Ok(())
     }
 
-    /// A whole field block. It is always decoded, so that the table stays right.
+    /// A complete field block. It is always decoded, to keep the dynamic table in sync.
     fn block(&mut self, id: u32, end: bool, own_parent: bool, bytes: &[u8]) -> Result<(), Fault> {
         if let Some(key) = self.streams.find(id) {
             let done = self.block_on_stream(key, id, end, bytes);
@@ -74,7 +74,7 @@ impl Core {
         }
         if id <= self.last_id {
             return match self.recent.past(id) {
-                Past::Never => Err(protocol("a stream with a lower number than the one before")),
+                Past::Never => Err(protocol("a stream id lower than an earlier one")),
                 Past::Closed => {
                     Err(Fault::Connection(Code::STREAM_CLOSED, "a HEADERS frame on a closed stream"))
                 }
@@ -105,11 +105,11 @@ impl Core {
             self.recent.push(id, true);
             return Ok(());
         }
-        // Handles of streams that the peer has reset count as well, so that the work it causes is
-        // bounded; twice, since a client may reset all and open as many again.
+        // Streams that the peer has reset but whose handles still exist count as well, to bound the work that
+        // a peer causes; the factor is two, since a client may reset all streams and open as many again.
         if self.streams.active() >= limit || self.streams.alive() >= limit.saturating_mul(2) {
             self.recent.push(id, true);
-            let reason = "more streams at a time than SETTINGS_MAX_CONCURRENT_STREAMS";
+            let reason = "more concurrent streams than SETTINGS_MAX_CONCURRENT_STREAMS";
             if self.settings_acknowledged {
                 return Err(Fault::Stream(id, Code::REFUSED_STREAM, reason));
             }
@@ -139,7 +139,7 @@ impl Core {
         Ok(())
     }
 
-    /// A block on a stream that is open: trailers or, at a client, a response.
+    /// A block on an open stream: trailers or, at a client, a response.
     fn block_on_stream(&mut self, key: Key, id: u32, end: bool, bytes: &[u8]) -> Result<(), Fault> {
         let Some(stream) = self.streams.get(key) else { return Ok(()) };
         let (recv, answered, no_body) = (stream.recv, stream.answered, stream.no_body);
@@ -155,7 +155,7 @@ impl Core {
                 stream.answered = true;
                 let bodiless = no_body || matches!(head.status, 204 | 304);
                 stream.expected = match head.content_length {
-                    // What follows is a tunnel (RFC 9110 section 9.3.6).
+                    // A tunnel follows (RFC 9110 section 9.3.6).
                     _ if stream.connect && matches!(head.status, 200..300) => None,
                     _ if bodiless => Some(0),
                     length => length,
@@ -177,17 +177,17 @@ impl Core {
         self.received_end(id)
     }
 
-    /// Interim responses wait in memory until they are read.
+    /// Limits the number of interim responses buffered in memory.
     fn bounded_interim(&mut self, key: Key, id: u32) -> Result<(), Fault> {
         let waiting = self.streams.get(key).map_or(0, |stream| stream.heads.len());
-        if waiting > MOST_HEADS {
+        if waiting > MAX_HEADS {
             return Err(Fault::Stream(id, Code::ENHANCE_YOUR_CALM, "too many interim responses"));
         }
         Ok(())
     }
 }
 
-const MOST_HEADS: usize = 16;
+const MAX_HEADS: usize = 16;
 
 const OWN_PARENT: fn(u32) -> Fault =
     |id| Fault::Stream(id, Code::PROTOCOL_ERROR, "a stream that depends on itself");

@@ -1,4 +1,4 @@
-//! DATA: flow control of what is received (RFC 9113 sections 5.2 and 6.1).
+//! DATA: receive-side flow control (RFC 9113 sections 5.2 and 6.1).
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use super::state::Half;
 use super::streams::Key;
 
 impl Core {
-    /// A DATA frame begins. `padding` counts the byte of its length too.
+    /// Start of a DATA frame. `padding` includes its length byte.
     pub fn data(&mut self, head: Head, padding: usize) -> Result<(), Fault> {
         let id = head.stream;
         if id == 0 || self.is_idle(id) {
@@ -70,7 +70,7 @@ impl Core {
         Ok(())
     }
 
-    /// The last byte of a DATA frame that ends its stream has come.
+    /// The last byte of a DATA frame with END_STREAM was received.
     pub fn data_end(&mut self, id: u32) -> Result<(), Fault> {
         match self.received_end(id) {
             Err(Fault::Stream(id, code, reason)) => self.stream_fault(id, code, reason),
@@ -78,8 +78,7 @@ impl Core {
         }
     }
 
-    /// A piece of the content of a DATA frame. The stream may have been closed since the frame
-    /// began.
+    /// A piece of the content of a DATA frame. The stream may have been closed in the meantime.
     pub fn data_piece(&mut self, id: u32, piece: Bytes) {
         let len = u32::try_from(piece.len()).unwrap_or(0);
         if let Some(key) = self.streams.find(id)
@@ -95,7 +94,7 @@ impl Core {
         }
     }
 
-    /// The user forwarded or threw away received bytes: the peer may send as many more.
+    /// The caller consumed received bytes: the peer may send as many more.
     pub fn release(&mut self, key: Key, bytes: usize) {
         let window = self.settings.stream_window;
         let Some(stream) = self.streams.get(key) else { return };
@@ -111,7 +110,7 @@ impl Core {
         self.give_back(bytes);
     }
 
-    /// Bytes no longer count against the connection's window.
+    /// Returns bytes to the connection's receive window.
     pub fn give_back(&mut self, bytes: u32) {
         self.credit += bytes;
         if self.credit >= self.settings.connection_window.max(FIRST_WINDOW) / 2 && self.ended.is_none() {

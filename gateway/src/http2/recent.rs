@@ -1,28 +1,28 @@
-//! The streams that were closed last: what still comes for them is told apart from a fault.
+//! Recently closed streams, to distinguish late frames from faults.
 
 const KEPT: usize = 32;
 
 /// How a stream was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Past {
-    /// Both sides ended it, or the peer reset it: the peer must not send on it.
+    /// Both sides ended it, or the peer reset it: further frames are a fault.
     Closed,
-    /// This side reset it: the peer may not have known (RFC 9113 section 5.1).
+    /// This side reset it: late frames are allowed (RFC 9113 section 5.1).
     Reset,
-    /// It was closed long ago.
+    /// It was closed too long ago to tell.
     Forgotten,
     /// It was never opened.
     Never,
 }
 
-/// A ring of ids; 0 is no stream.
+/// A ring of ids; 0 marks an empty slot.
 #[derive(Debug)]
 pub(super) struct Recent {
     ids: [u32; KEPT],
     next: usize,
 }
 
-/// Stands beside the id of a stream that this side reset.
+/// Flag of the id of a stream that this side reset.
 const RESET: u32 = 0x8000_0000;
 
 impl Recent {
@@ -30,7 +30,7 @@ impl Recent {
         Self { ids: [0; KEPT], next: 0 }
     }
 
-    /// A stream was closed.
+    /// Records a closed stream.
     pub fn push(&mut self, id: u32, reset: bool) {
         let id = if reset { id | RESET } else { id };
         if let Some(place) = self.ids.get_mut(self.next % KEPT) {
@@ -39,7 +39,7 @@ impl Recent {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// What is known of a stream that is not open, with an id up to the last one.
+    /// The state of a stream that is not open, with an id up to the last one.
     pub fn past(&self, id: u32) -> Past {
         if self.ids.contains(&id) {
             Past::Closed
@@ -58,7 +58,7 @@ mod tests {
     use super::{Past, Recent};
 
     #[test]
-    fn closed_streams_are_remembered_for_a_while() {
+    fn recently_closed_streams_are_remembered() {
         let mut recent = Recent::new();
         recent.push(1, false);
         recent.push(3, true);

@@ -1,4 +1,4 @@
-//! Opening streams towards a server.
+//! Opens streams to a server.
 
 use std::task::{Context, Poll};
 
@@ -11,10 +11,10 @@ use super::state;
 use super::stream::{Sender, Stream};
 use crate::http::fields::Fields;
 
-/// What a server is taken to allow before its settings have come.
+/// Assumed limit of concurrent streams until the server's settings arrive.
 const FIRST_STREAMS: u32 = 100;
 
-/// Stream ids end here (RFC 9113 section 5.1.1).
+/// Maximum stream id (RFC 9113 section 5.1.1).
 const LAST_ID: u32 = 0x7fff_ffff;
 
 impl Core {
@@ -36,7 +36,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// Why no stream was opened; nothing was sent.
+    /// [`OpenError`]; nothing was sent.
     pub fn open(&self, line: &RequestLine<'_>, fields: &Fields, end: bool) -> Result<Stream, OpenError> {
         let mut core = self.core().borrow_mut();
         core.may_open()?;
@@ -57,7 +57,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`OpenError::Closed`] when the connection takes no more streams.
+    /// [`OpenError::Closed`] if the connection accepts no more streams.
     pub fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), OpenError>> {
         let mut core = self.core().borrow_mut();
         match core.may_open() {
@@ -72,30 +72,29 @@ impl Sender {
         }
     }
 
-    /// Whether the connection takes more streams, now or when others have ended.
+    /// Whether the connection accepts more streams, now or after others have ended.
     pub fn is_usable(&self) -> bool {
         self.core().borrow().may_open() != Err(OpenError::Closed)
     }
 
-    /// The streams that are open.
+    /// The number of open streams.
     pub fn active(&self) -> usize {
         self.core().borrow().active()
     }
 
-    /// The most streams at a time that the server allows; nothing before it has said so.
+    /// The server's limit of concurrent streams; `None` until its settings arrive.
     pub fn concurrent_streams(&self) -> Option<u32> {
         let core = self.core().borrow();
         core.settings_received.then_some(core.peer.concurrent_streams)
     }
 
-    /// Whether the server allows extended CONNECT (RFC 8441 section 3); nothing before its settings
-    /// have come.
+    /// Whether the server allows extended CONNECT (RFC 8441 section 3); `None` until its settings arrive.
     pub fn connect_protocol(&self) -> Option<bool> {
         let core = self.core().borrow();
         core.settings_received.then_some(core.peer.connect_protocol)
     }
 
-    /// What others see and decide of the connection.
+    /// A handle for observation and control of the connection.
     pub fn control(&self) -> Control {
         Control::new(std::rc::Rc::clone(self.core()))
     }

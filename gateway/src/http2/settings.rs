@@ -1,61 +1,58 @@
-//! Settings: our own, and what the peer said (RFC 9113 section 6.5).
+//! Local settings, and the peer's settings (RFC 9113 section 6.5).
 
 use std::time::Duration;
 
 use super::code::Code;
 use super::error::{Fault, frame_size, protocol};
 
-/// What a connection allows its peer, and how it treats it.
+/// Settings of a connection: limits for the peer, and flood protection.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The most bytes of a header list, each field counted with 32 more (RFC 9113 section 6.5.2).
-    /// Announced to the peer; a longer request is answered with 431 on its stream.
+    /// Maximum size of a header list in bytes, with 32 added per field (RFC 9113 section 6.5.2). Announced to
+    /// the peer; a longer request is answered with 431 on its stream.
     pub header_list_bytes: usize,
-    /// The most fields of a head, after the pieces of the cookie were joined.
+    /// Maximum number of fields in a head, after cookie fields were joined.
     pub fields: usize,
-    /// The most bytes of a compressed field block. A longer one ends the connection, since it is
-    /// held in memory until it is complete.
+    /// Maximum size of a compressed field block in bytes. A longer one ends the connection, since it is
+    /// buffered until it is complete.
     pub field_block_bytes: usize,
-    /// The most CONTINUATION frames of a field block.
+    /// Maximum number of CONTINUATION frames of a field block.
     pub continuations: usize,
-    /// The most bytes of the table that the peer compresses its fields with.
+    /// Size of the peer's compression table in bytes.
     pub header_table_bytes: usize,
-    /// The most streams at a time that the peer may open.
+    /// Maximum number of concurrent streams that the peer may open.
     pub concurrent_streams: u32,
-    /// The bytes of a message body that the peer may send before the first are forwarded, up to
-    /// 2^31-1.
+    /// Receive window of a stream in bytes, up to 2^31-1.
     pub stream_window: u32,
-    /// The same for all streams together, from 65535 to 2^31-1.
+    /// Receive window of the connection in bytes, from 65535 to 2^31-1.
     pub connection_window: u32,
-    /// The most bytes of frames that wait for the socket before bodies have to wait.
+    /// Maximum number of buffered output bytes; beyond it bodies wait.
     pub output_bytes: usize,
-    /// Whether requests may switch to another protocol by extended CONNECT (RFC 8441). A server
-    /// announces it.
+    /// Whether extended CONNECT is allowed (RFC 8441). A server announces it.
     pub connect_protocol: bool,
-    /// The limits against floods.
+    /// Flood protection.
     pub floods: Floods,
 }
 
-/// How often something may happen within [`Floods::interval`]; one more ends the connection with
-/// ENHANCE_YOUR_CALM.
+/// Maximum number of events within [`Floods::interval`]; one more ends the connection with ENHANCE_YOUR_CALM.
 #[derive(Debug, Clone)]
 pub struct Floods {
-    /// The time over which events are counted.
+    /// The interval in which events are counted.
     pub interval: Duration,
-    /// Streams that the peer resets before their response has ended (CVE-2023-44487), less those
-    /// that ended well.
+    /// Streams that the peer resets before their response has ended (CVE-2023-44487), minus those that ended
+    /// normally.
     pub resets: u32,
-    /// Streams that have to be reset for what the peer sent (CVE-2025-8671).
+    /// Streams that must be reset because of the peer's faults (CVE-2025-8671).
     pub faults: u32,
     /// SETTINGS frames.
     pub settings: u32,
-    /// PING frames, less one for each 1024 bytes of data sent.
+    /// PING frames, minus one per 1024 bytes of data sent.
     pub pings: u32,
     /// DATA frames without data (CVE-2019-9518).
     pub empty_data: u32,
-    /// WINDOW_UPDATE frames, less one for each 64 bytes of data sent.
+    /// WINDOW_UPDATE frames, minus one per 64 bytes of data sent.
     pub window_updates: u32,
-    /// PRIORITY frames and frames of unknown types, less one for each stream that ended well.
+    /// PRIORITY frames and frames of unknown types, minus one per stream that ended normally.
     pub ignored: u32,
 }
 
@@ -107,7 +104,7 @@ pub(super) const MAX_HEADER_LIST_SIZE: u16 = 6;
 /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 section 3)
 pub(super) const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 
-/// What the peer announced.
+/// The peer's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Peer {
     pub concurrent_streams: u32,
@@ -127,11 +124,11 @@ impl Peer {
         }
     }
 
-    /// Takes the payload of a SETTINGS frame. Says whether the table size was among the settings.
+    /// Applies the payload of a SETTINGS frame. Returns whether it has the table size.
     pub fn apply(&mut self, payload: &[u8], from_server: bool) -> Result<bool, Fault> {
         let (entries, rest) = payload.as_chunks::<6>();
         if !rest.is_empty() {
-            return Err(frame_size("a SETTINGS frame of a length that is no multiple of 6"));
+            return Err(frame_size("a SETTINGS frame with a length that is not a multiple of 6"));
         }
         let mut table = false;
         for &[high, low, a, b, c, d] in entries {
@@ -153,9 +150,7 @@ impl Peer {
                 }
                 MAX_FRAME_SIZE => self.frame_bytes = usize::try_from(value).unwrap_or(16_384),
                 ENABLE_CONNECT_PROTOCOL if value > 1 || (value == 0 && self.connect_protocol) => {
-                    return Err(protocol(
-                        "SETTINGS_ENABLE_CONNECT_PROTOCOL is not 0 or 1, or was taken back",
-                    ));
+                    return Err(protocol("SETTINGS_ENABLE_CONNECT_PROTOCOL is not 0 or 1, or was revoked"));
                 }
                 ENABLE_CONNECT_PROTOCOL => self.connect_protocol = value == 1,
                 _ => {}
@@ -175,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn values_have_bounds() {
+    fn values_are_validated() {
         let table = [
             (1, 0, None),
             (2, 0, None),

@@ -1,4 +1,4 @@
-//! What is known of a stream.
+//! The state of a stream.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -9,66 +9,66 @@ use super::error::StreamError;
 use super::head::{Refusal, RequestHead, ResponseHead};
 use crate::http::fields::Fields;
 
-/// Pieces of a body below this size are gathered while others wait before them.
+/// Smaller pieces of a body are merged if there are unread pieces before them.
 const SMALL: usize = 1024;
 
-/// One direction of a stream.
+/// The state of one direction of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
-    /// More may come.
+    /// More data may follow.
     Open,
     /// END_STREAM was sent or received.
     Ended,
-    /// It broke off.
+    /// It was aborted.
     Failed,
 }
 
-/// A stream. It lives as long as the handle of its user, also when the protocol is done with it.
+/// A stream. It exists as long as its handle, even after it was closed in the protocol.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub id: u32,
     pub send: Half,
     pub recv: Half,
-    /// Why it broke off.
+    /// The error that aborted it.
     pub error: Option<StreamError>,
     /// A final response head was sent or received.
     pub answered: bool,
-    /// The request is malformed: the stream ends with PROTOCOL_ERROR, whatever is answered.
+    /// The request is malformed: the stream ends with PROTOCOL_ERROR after any response.
     pub malformed: bool,
-    /// What is received is thrown away.
+    /// Received data is discarded.
     pub discard: bool,
     /// The response has no body, since the request was HEAD.
     pub no_body: bool,
     /// The request was an extended CONNECT (RFC 8441).
     pub connect: bool,
-    /// The bytes of the body that the content-length still promises.
+    /// The number of body bytes still to come according to content-length.
     pub expected: Option<u64>,
     /// May be negative (RFC 9113 section 6.9.2).
     pub send_window: i64,
     pub recv_window: i64,
-    /// Received bytes that the user has not given back.
+    /// Received bytes that were not released yet.
     pub held: u32,
-    /// Bytes given back that the peer was not told of.
+    /// Released bytes for which no WINDOW_UPDATE was sent yet.
     pub credit: u32,
-    /// Bytes it may send though others wait as well.
+    /// Bytes it may send although other streams wait as well.
     pub allowance: usize,
-    /// It stands in the list of those that wait for room.
+    /// It is in the list of streams that wait for capacity.
     pub queued: bool,
-    /// The request, until it is handed over.
+    /// The request, until it is returned to the server.
     pub request: Option<(RequestHead, Option<Refusal>)>,
     pub heads: VecDeque<ResponseHead>,
     pub body: VecDeque<Bytes>,
-    /// Small pieces behind those of the body, gathered: a peer that sends single bytes would
-    /// otherwise hold far more memory than its window says.
+    /// Merged small pieces after those of the body: without merging, a peer that sends single bytes would use
+    /// far more memory than its window.
     pub tail: Vec<u8>,
-    /// The user's handle is gone, but the peer has the time of a round trip to read the response.
+    /// The handle was dropped, but the stream is kept for a round trip so that the peer reads the response.
     pub lingering: bool,
-    /// Where its first frame stands among all bytes sent.
+    /// Offset of its first frame in the total output.
     pub begins: u64,
     pub trailers: Option<Box<Fields>>,
-    /// Wakes who waits for what is received.
+    /// Woken when data is received.
     pub reader: Option<Waker>,
-    /// Wakes who waits for room to send.
+    /// Woken when there is room to send.
     pub writer: Option<Waker>,
 }
 
@@ -103,7 +103,7 @@ impl Stream {
         }
     }
 
-    /// Whether the protocol is done with it.
+    /// Whether it is closed in the protocol.
     pub fn is_closed(&self) -> bool {
         self.send != Half::Open && self.recv != Half::Open
     }
@@ -120,7 +120,7 @@ impl Stream {
         }
     }
 
-    /// A piece of the body was received.
+    /// Appends a received piece of the body.
     pub fn push(&mut self, piece: Bytes) {
         if piece.len() < SMALL && !self.body.is_empty() {
             self.tail.extend_from_slice(&piece);
@@ -141,7 +141,7 @@ impl Stream {
         piece
     }
 
-    /// Breaks off what is still open.
+    /// Aborts the directions that are still open.
     pub fn fail(&mut self, error: StreamError) {
         if self.is_closed() {
             return;

@@ -1,4 +1,4 @@
-//! A stream as its user sees it.
+//! The handle of a stream.
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -13,20 +13,19 @@ use super::state::{self, Half};
 use super::streams::Key;
 use crate::http::fields::Fields;
 
-/// A request with its response. Dropped before both are complete, it is reset.
+/// A request with its response. If dropped before both are complete, the stream is reset.
 #[derive(Debug)]
 pub struct Stream {
     core: Shared,
     key: Key,
 }
 
-/// What comes of a body.
+/// An event of a received body.
 #[derive(Debug)]
 pub enum BodyEvent {
-    /// A piece. The peer may send as many bytes more when they were given back by
-    /// [`Stream::release`].
+    /// A piece of data. [`Stream::release`] allows the peer to send as many bytes more.
     Data(Bytes),
-    /// The trailers; only the end follows.
+    /// The trailers; only [`BodyEvent::End`] follows.
     Trailers(Fields),
     /// The message is complete.
     End,
@@ -41,7 +40,7 @@ impl Stream {
         self.core.borrow_mut().streams.get(self.key).map(act)
     }
 
-    /// The number of the stream.
+    /// The id of the stream.
     pub fn id(&self) -> u32 {
         self.with(|stream| stream.id).unwrap_or_default()
     }
@@ -50,7 +49,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// Why the stream broke off.
+    /// The error of the stream.
     pub fn poll_head(&self, cx: &Context<'_>) -> Poll<Result<ResponseHead, StreamError>> {
         self.with(|stream| match (stream.heads.pop_front(), stream.error) {
             (Some(head), _) => Poll::Ready(Ok(head)),
@@ -60,11 +59,11 @@ impl Stream {
         .unwrap_or(Poll::Pending)
     }
 
-    /// The next piece of the body that the peer sends.
+    /// The next event of the received body.
     ///
     /// # Errors
     ///
-    /// Why the stream broke off.
+    /// The error of the stream.
     pub fn poll_body(&self, cx: &Context<'_>) -> Poll<Result<BodyEvent, StreamError>> {
         self.with(|stream| {
             if let Some(piece) = stream.pop() {
@@ -83,21 +82,20 @@ impl Stream {
         .unwrap_or(Poll::Pending)
     }
 
-    /// Whether the peer has ended its side and nothing of it is left to read. A short body may have
-    /// come with its head.
+    /// Whether the peer has ended its side and everything was read. A short body may have arrived with its
+    /// head.
     pub fn is_received(&self) -> bool {
         self.with(|stream| stream.recv == Half::Ended && stream.body.is_empty() && stream.trailers.is_none())
             .unwrap_or(true)
     }
 
-    /// Gives back bytes of the body that were forwarded or thrown away, so that the peer may send
-    /// more.
+    /// Releases consumed bytes of the body, so that the peer may send more.
     pub fn release(&self, bytes: usize) {
         self.core.borrow_mut().release(self.key, bytes);
     }
 
-    /// Waits until the stream breaks off. It takes the place of a waiting [`Stream::poll_head`] or
-    /// [`Stream::poll_body`] of another task.
+    /// Waits until the stream fails. It replaces a waiting [`Stream::poll_head`] or [`Stream::poll_body`] of
+    /// another task.
     pub fn poll_reset(&self, cx: &Context<'_>) -> Poll<StreamError> {
         self.with(|stream| stream.error.map_or_else(|| wait(stream, cx), Poll::Ready))
             .unwrap_or(Poll::Pending)
@@ -107,7 +105,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// Why the stream broke off, or that it was answered already.
+    /// The stream failed, or the final head was already sent.
     pub fn send_head(&self, status: u16, fields: &Fields, end: bool) -> Result<(), StreamError> {
         self.core.borrow_mut().send_response(self.key, status, fields, end)
     }
@@ -116,7 +114,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// As [`Stream::send_head`].
+    /// As for [`Stream::send_head`].
     pub fn send_interim(&self, status: u16, fields: &Fields) -> Result<(), StreamError> {
         self.core.borrow_mut().send_response(self.key, status, fields, false)
     }
@@ -125,24 +123,24 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// Why the stream broke off, or that it was ended already.
+    /// The stream failed, or this side was already ended.
     pub fn send_trailers(&self, fields: &Fields) -> Result<(), StreamError> {
         self.core.borrow_mut().send_trailers(self.key, fields)
     }
 
-    /// Sends as much of a body as the windows of the peer and the output of the connection take, and
-    /// says how much; `end` ends this side of the stream after all of it.
+    /// Sends as much of a body as the flow-control windows and the output buffer allow, and returns how much;
+    /// `end` ends this side of the stream after the last byte.
     ///
     /// # Errors
     ///
-    /// Why the stream broke off, or that it was ended already.
+    /// The stream failed, or this side was already ended.
     pub fn poll_send(&self, cx: &Context<'_>, data: &[u8], end: bool) -> Poll<Result<usize, StreamError>> {
         self.core.borrow_mut().poll_send(self.key, cx, data, end)
     }
 
     /// Resets the stream.
     pub fn reset(&self, code: Code) {
-        self.core.borrow_mut().reset(self.key, code, "the stream was given up");
+        self.core.borrow_mut().reset(self.key, code, "the stream was dropped");
     }
 }
 

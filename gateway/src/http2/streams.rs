@@ -1,23 +1,23 @@
-//! The streams of a connection, found by key or by their id.
+//! The streams of a connection, by key or id.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::state::Stream;
 
-/// The places for streams that a connection keeps when it has none.
+/// Capacity that an idle connection keeps for streams.
 const KEPT: usize = 32;
 
-/// All streams whose handles live.
+/// All streams that have a handle.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     slots: Vec<Option<Box<Stream>>>,
     free: Vec<u32>,
-    /// The streams that the protocol is not done with.
+    /// Streams that are not closed in the protocol.
     index: HashMap<u32, u32, BuildHasherDefault<IdHasher>>,
 }
 
-/// Where a stream stands.
+/// Index of a stream.
 pub(super) type Key = u32;
 
 impl Streams {
@@ -40,17 +40,17 @@ impl Streams {
         self.slots.get_mut(key as usize)?.as_deref_mut()
     }
 
-    /// The key of a stream that the protocol is not done with.
+    /// The key of a stream that is not closed.
     pub fn find(&self, id: u32) -> Option<Key> {
         self.index.get(&id).copied()
     }
 
-    /// The protocol is done with the stream; its user may still read.
+    /// Marks a stream as closed in the protocol; it can still be read.
     pub fn close(&mut self, id: u32) -> bool {
         self.index.remove(&id).is_some()
     }
 
-    /// The user's handle is gone.
+    /// Removes a stream after its handle was dropped.
     pub fn remove(&mut self, key: Key) -> Option<Box<Stream>> {
         let stream = self.slots.get_mut(key as usize)?.take()?;
         self.index.remove(&stream.id);
@@ -65,12 +65,12 @@ impl Streams {
         Some(stream)
     }
 
-    /// The streams that the protocol is not done with.
+    /// The number of streams that are not closed.
     pub fn active(&self) -> usize {
         self.index.len()
     }
 
-    /// All streams whose handles live.
+    /// The number of streams with a handle.
     pub fn alive(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -79,7 +79,7 @@ impl Streams {
         self.slots.iter_mut().flatten().map(Box::as_mut)
     }
 
-    /// Drops the ids of streams that are closed now.
+    /// Removes the ids of closed streams.
     pub fn forget_closed(&mut self) {
         let slots = &self.slots;
         let open = |key: Key| {
@@ -89,8 +89,8 @@ impl Streams {
     }
 }
 
-/// Spreads ids by one multiplication: they are counted up by the peer, and a peer that chooses them
-/// can only fill its own few streams.
+/// Hashes ids by one multiplication: the peer counts ids up, and a peer that chooses them otherwise can only
+/// fill its own few streams.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct IdHasher(u64);
 

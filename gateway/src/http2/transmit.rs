@@ -1,4 +1,4 @@
-//! What streams send: heads, bodies and trailers.
+//! Sending of heads, bodies and trailers.
 
 use std::task::{Context, Poll};
 
@@ -14,21 +14,21 @@ use crate::http::fields::Fields;
 use crate::http::name::Name;
 use crate::http1::encode::append_number;
 
-/// The most bytes of a DATA frame, also where the peer takes more, so that streams take turns.
-const MOST_DATA: usize = 16_384;
+/// Maximum size of a DATA frame, even if the peer allows more, so that streams alternate.
+const MAX_DATA: usize = 16_384;
 
-/// What a stream may send at least when its turn comes.
-const LEAST_SHARE: usize = 1024;
+/// Minimum number of bytes that a waiting stream may send.
+const MIN_SHARE: usize = 1024;
 
 const fn local(code: Code, reason: &'static str) -> StreamError {
     StreamError { by: By::Local, code, reason, unprocessed: false }
 }
 
-const GONE: StreamError = local(Code::INTERNAL_ERROR, "the stream is gone");
-const ENDED: StreamError = local(Code::INTERNAL_ERROR, "the stream was ended by this side before");
+const GONE: StreamError = local(Code::INTERNAL_ERROR, "the stream no longer exists");
+const ENDED: StreamError = local(Code::INTERNAL_ERROR, "this side of the stream was already ended");
 
 impl Stream {
-    /// Whether it takes more to send.
+    /// Whether data can be sent.
     fn sendable(&self) -> Result<(), StreamError> {
         match self.send {
             Half::Open => Ok(()),
@@ -121,7 +121,7 @@ impl Core {
         self.wake_driver();
     }
 
-    /// Sends as much of a body as windows and the output take; `end` after all of it.
+    /// Sends as much of a body as the windows and the output allow; `end` follows the last byte.
     pub fn poll_send(
         &mut self,
         key: Key,
@@ -131,7 +131,7 @@ impl Core {
     ) -> Poll<Result<usize, StreamError>> {
         let room = self.room();
         let connection = usize::try_from(self.send_window).unwrap_or(0);
-        let most = self.peer.frame_bytes.min(MOST_DATA);
+        let most = self.peer.frame_bytes.min(MAX_DATA);
         let Some(stream) = self.streams.get(key) else { return Poll::Ready(Err(GONE)) };
         stream.sendable()?;
         let (id, window) = (stream.id, usize::try_from(stream.send_window).unwrap_or(0));
@@ -165,19 +165,19 @@ impl Core {
                 break;
             }
         }
-        // Clients answer data by WINDOW_UPDATE and, to find out the bandwidth, by PING (gRPC).
+        // Clients respond to data with WINDOW_UPDATE and, to measure the bandwidth, PING (gRPC).
         self.rates.window_updates.earn(u32::try_from(len / 64 + 1).unwrap_or(1));
         self.rates.pings.earn(u32::try_from(len / 1024 + 1).unwrap_or(1));
         self.sent(key, end);
         Poll::Ready(Ok(len))
     }
 
-    /// What all streams together may add to the output.
+    /// Room in the output buffer for all streams together.
     fn room(&self) -> usize {
         self.settings.output_bytes.saturating_sub(self.output.len())
     }
 
-    /// Lets those that wait for room go on, each with an equal share.
+    /// Wakes streams that wait for capacity, with an equal share each.
     pub fn wake_waiting(&mut self) {
         if self.waiting.is_empty() {
             return;
@@ -186,7 +186,7 @@ impl Core {
         if room == 0 {
             return;
         }
-        let share = (room / self.waiting.len()).max(LEAST_SHARE);
+        let share = (room / self.waiting.len()).max(MIN_SHARE);
         while let Some(key) = self.waiting.pop_front() {
             if let Some(stream) = self.streams.get(key) {
                 stream.queued = false;
@@ -198,7 +198,7 @@ impl Core {
     }
 }
 
-/// Writes the fields, but for those that HTTP/2 does not have (RFC 9113 section 8.2.2).
+/// Writes the fields, except those that HTTP/2 forbids (RFC 9113 section 8.2.2).
 fn write_fields(out: &mut Vec<u8>, fields: &Fields, without_host: bool) {
     for field in fields.iter() {
         match field.known {

@@ -1,8 +1,8 @@
-//! Algorithms of signatures (RFC 7518 section 3.1, RFC 8037, RFC 9864).
+//! Signature algorithms (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 
-/// An algorithm of signatures with a public key.
+/// A signature algorithm with a public key.
 ///
-/// Not offered: HMAC, since whoever verifies could sign; ES512, since the cryptography library has no
+/// Not supported: HMAC, because every verifier could sign; ES512, because the cryptography library has no
 /// P-521; Ed448 and ES256K for the same reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -22,14 +22,14 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
-    /// Ed25519 under its old name.
+    /// Ed25519 under its name of RFC 8037.
     EdDsa,
-    /// Ed25519 under its own name (RFC 9864).
+    /// Ed25519 under its name of RFC 9864.
     Ed25519,
 }
 
 impl Algorithm {
-    /// All of them with their names.
+    /// All algorithms with their names.
     pub const ALL: [(&'static str, Self); 10] = [
         ("RS256", Self::Rs256),
         ("RS384", Self::Rs384),
@@ -43,7 +43,7 @@ impl Algorithm {
         ("Ed25519", Self::Ed25519),
     ];
 
-    /// The algorithm of this name, which is case-sensitive (RFC 7515 section 4.1.1).
+    /// The algorithm of this case-sensitive name (RFC 7515 section 4.1.1).
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
     }

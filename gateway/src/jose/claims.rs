@@ -1,4 +1,4 @@
-//! What the claims of a token must say (RFC 7519 section 4.1).
+//! Validation of the claims of a token (RFC 7519 section 4.1).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,34 +11,34 @@ use super::token::{Token, TokenError};
 /// The claims of a token.
 pub type Claims = Map<String, Value>;
 
-/// What a token must say.
+/// Requirements for a token.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// The algorithms that are accepted.
+    /// Accepted algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// The issuers that are accepted; empty for any.
+    /// Accepted issuers; empty for any.
     pub issuers: Vec<String>,
-    /// The audiences of which one must be named; empty if the token must name none.
+    /// Accepted audiences, one of which the token must name; empty if it must name none.
     pub audiences: Vec<String>,
-    /// The types that are accepted, in lower case; empty for any.
+    /// Accepted types, in lower case; empty for any.
     pub kinds: Vec<String>,
-    /// By how much clocks may differ.
+    /// Maximum clock difference.
     pub leeway: Duration,
-    /// Tokens without `exp` are accepted.
+    /// Whether tokens without `exp` are accepted.
     pub endless: bool,
 }
 
 impl Rules {
-    /// Checks all but the signature, at a time in seconds since 1970. Tells until when the token holds,
-    /// leeway included.
+    /// Checks everything except the signature, at a time in seconds since 1970. Returns the time until which
+    /// the token is valid, leeway included.
     ///
     /// # Errors
     ///
-    /// Why the token is refused.
+    /// The reason of the refusal.
     pub fn check(&self, token: &Token<'_>, now: f64) -> Result<f64, TokenError> {
         if !self.kinds.is_empty() {
             let kind = token.kind.as_deref().unwrap_or_default().to_ascii_lowercase();
-            // The prefix may be left out (RFC 7515 section 4.1.9).
+            // The prefix is optional (RFC 7515 section 4.1.9).
             let kind = kind.strip_prefix("application/").unwrap_or(&kind);
             if !self.kinds.iter().any(|known| known == kind) {
                 return Err(TokenError::Kind);
@@ -51,7 +51,7 @@ impl Rules {
                 return Err(TokenError::Issuer);
             }
         }
-        // Whoever is not named in the audience must refuse the token (RFC 7519 section 4.1.3).
+        // A recipient that is not in the audience must refuse the token (RFC 7519 section 4.1.3).
         let named = match claims.get("aud") {
             None => self.audiences.is_empty(),
             Some(Value::String(audience)) => self.audiences.contains(audience),
@@ -77,7 +77,7 @@ impl Rules {
     }
 }
 
-/// A time in seconds since 1970, which may have a fraction (RFC 7519 section 2, `NumericDate`).
+/// A time in seconds since 1970, possibly with a fraction (RFC 7519 section 2, `NumericDate`).
 fn date(claims: &Claims, name: &str) -> Result<Option<f64>, TokenError> {
     match claims.get(name) {
         None => Ok(None),
@@ -85,9 +85,9 @@ fn date(claims: &Claims, name: &str) -> Result<Option<f64>, TokenError> {
     }
 }
 
-/// The values of a claim as texts, by its name or by a pointer such as `/realm_access/roles` (RFC 6901).
-/// A list has its elements; `scope` and `scp` are lists of words (RFC 8693 section 4.2). Objects and null
-/// have no values.
+/// The values of a claim as text, by its name or by a JSON pointer such as `/realm_access/roles` (RFC 6901).
+/// A list gives its elements; `scope` and `scp` are lists of words (RFC 8693 section 4.2). Objects and null
+/// give none.
 pub fn values<'c>(claims: &'c Claims, name: &str) -> Vec<Cow<'c, str>> {
     let found = if name.starts_with('/') { pointed(claims, name) } else { claims.get(name) };
     match found {
@@ -114,6 +114,6 @@ fn pointed<'c>(claims: &'c Claims, pointer: &str) -> Option<&'c Value> {
         Some((first, _)) => (first, &pointer[1 + first.len()..]),
         None => (&pointer[1..], ""),
     };
-    // In this order (RFC 6901 section 4).
+    // The order matters (RFC 6901 section 4).
     claims.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
 }

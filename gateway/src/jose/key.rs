@@ -11,9 +11,9 @@ use super::token::base64url;
 
 /// A public key that verifies signatures.
 pub struct Key {
-    /// Its name among the keys of its set.
+    /// Its `kid`.
     pub id: Option<String>,
-    /// The only algorithm it is for, if the set says so.
+    /// Its `alg`, if set.
     algorithm: Option<Algorithm>,
     public: Public,
 }
@@ -32,12 +32,12 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// Reads a member of a key set. Nothing if the key is not for signatures, or of a kind, curve or
-    /// algorithm that is not known here; such keys may stand in a set (RFC 7517 section 5).
+    /// Parses a member of a key set. `None` if the key is not for signatures, or has an unsupported type,
+    /// curve or algorithm; a set may contain such keys (RFC 7517 section 5).
     ///
     /// # Errors
     ///
-    /// The key is of a known kind and malformed, or too short.
+    /// The key is of a supported type, but malformed or too short.
     pub fn read(value: &Value) -> Result<Option<Self>, String> {
         let jwk = value.as_object().ok_or("a key is not an object")?;
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
@@ -79,7 +79,7 @@ impl Key {
         Ok(Some(Self { id, algorithm, public }))
     }
 
-    /// Whether signatures of this algorithm can be verified with it.
+    /// Whether it can verify signatures of this algorithm.
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         use Algorithm::{Ed25519, EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         self.algorithm.is_none_or(|only| only == algorithm)
@@ -92,7 +92,7 @@ impl Key {
             )
     }
 
-    /// Whether the signature is this key's over the message.
+    /// Whether the signature over the message is valid.
     pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         if !self.fits(algorithm) {
             return false;
@@ -125,8 +125,8 @@ fn member(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, String> {
     base64url(text.as_bytes()).ok_or_else(|| format!("'{name}' is not base64url"))
 }
 
-/// A point of a curve, uncompressed (SEC 1 section 2.3.3). Both coordinates have their full length
-/// (RFC 7518 section 6.2.1.2).
+/// An uncompressed point of a curve (SEC 1 section 2.3.3). Both coordinates must have their full length (RFC
+/// 7518 section 6.2.1.2).
 fn point(jwk: &Map<String, Value>, length: usize) -> Result<Vec<u8>, String> {
     let (x, y) = (member(jwk, "x")?, member(jwk, "y")?);
     if x.len() != length || y.len() != length {
@@ -144,11 +144,11 @@ fn rsa_key(jwk: &Map<String, Value>) -> Result<rsa::VerifyingKey, String> {
     })
 }
 
-/// A positive INTEGER of DER.
+/// A positive INTEGER in DER.
 fn integer(number: &[u8]) -> Vec<u8> {
     let start = number.iter().position(|&byte| byte != 0).unwrap_or(number.len());
     let digits = &number[start..];
-    // A leading one bit would be a sign.
+    // A leading one bit would be read as a sign.
     let sign: &[u8] = if digits.first().is_none_or(|&first| first >= 0x80) { &[0] } else { &[] };
     element(0x02, &[sign, digits].concat())
 }
@@ -161,7 +161,7 @@ fn element(tag: u8, value: &[u8]) -> Vec<u8> {
     if let [short @ 0..=0x7f] = digits {
         der.push(*short);
     } else {
-        // At most eight digits.
+        // The length has at most eight bytes.
         der.push(0x80 | u8::try_from(digits.len()).unwrap_or_default());
         der.extend_from_slice(digits);
     }

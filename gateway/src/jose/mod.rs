@@ -1,5 +1,5 @@
-//! Signed tokens: JSON Web Signatures in the compact form (RFC 7515), their claims (RFC 7519), and the
-//! keys that verify them (RFC 7517), from a file or by URL.
+//! Signed tokens: JSON Web Signatures in the compact form (RFC 7515), their claims (RFC 7519), and
+//! verification keys (RFC 7517) from a file or a URL.
 
 mod algorithm;
 mod claims;

@@ -1,8 +1,9 @@
-//! The keys of an issuer by URL: fetched, cached, rotated, and served stale through an outage.
+//! Key sets from a URL: fetched, cached, refreshed, and served stale during an outage.
 //!
-//! One fetch runs at a time for all workers, and two begin at least `min_refresh_interval` apart, however
-//! many tokens name unknown keys. Whether a key is known is decided by a fetch that began after the
-//! token came: so a token is never refused for a key that was published before it was sent.
+//! One fetch runs at a time for all workers, and at least `min_refresh_interval` passes between the starts of
+//! two fetches, regardless of how many tokens name unknown keys. A key is considered unknown only after a
+//! fetch that began after the token arrived: a token is never refused for a key that was published before the
+//! token was sent.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,43 +20,43 @@ use crate::fetch::{Call, Service};
 use crate::http::fields::Fields;
 use crate::observe::stderr::say;
 
-/// How the keys of an issuer are fetched.
+/// Fetch settings of a key set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteSettings {
-    /// The name in messages.
+    /// The authenticator's name for messages.
     pub name: String,
-    /// The age at which keys are fetched anew, beside requests that go on with the old ones.
+    /// Age at which the keys are fetched again; requests use the old keys in the meantime.
     pub refresh_interval: Duration,
-    /// The shortest time from the begin of one fetch to that of the next.
+    /// Minimum time between the starts of two fetches.
     pub min_refresh_interval: Duration,
-    /// The age from which keys are used no more.
+    /// Age from which the keys are no longer used.
     pub max_age: Duration,
-    /// The time for one fetch.
+    /// Timeout of a fetch.
     pub timeout: Duration,
-    /// The largest key set in bytes.
+    /// Maximum size of a key set in bytes.
     pub max_bytes: usize,
-    /// The most requests that wait for a fetch at a time.
+    /// Maximum number of requests that wait for a fetch.
     pub max_waiting: usize,
 }
 
-/// The keys of an issuer by URL; shared by all workers.
+/// A key set from a URL; shared by all workers.
 pub struct Remote {
     settings: RemoteSettings,
     service: Service,
     held: ArcSwap<Held>,
     progress: Mutex<Progress>,
-    /// The last fetch that ended.
+    /// The last completed fetch.
     ended: watch::Sender<Ended>,
     /// The requests that wait for a fetch.
     room: Arc<Room>,
 }
 
-/// Keys with their age.
+/// Cached keys.
 #[derive(Debug, Default)]
 pub struct Held {
     /// The keys.
     pub keys: KeySet,
-    /// Another number for every change of the keys.
+    /// Changes with every change of the keys.
     pub generation: u64,
     json: Vec<u8>,
     fetched: Option<Instant>,
@@ -64,7 +65,7 @@ pub struct Held {
 #[derive(Debug, Default)]
 struct Progress {
     running: bool,
-    /// How many fetches have begun.
+    /// The number of started fetches.
     begun: u64,
     last: Option<Instant>,
     failing: bool,
@@ -72,15 +73,15 @@ struct Progress {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Ended {
-    /// Which fetch it was, counted from 1.
+    /// The number of the fetch, counted from 1.
     number: u64,
     well: bool,
 }
 
-/// Why it is not known whether there is a key.
+/// Reasons why the keys are unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsettled {
-    /// The keys could not be fetched.
+    /// The fetch failed.
     Failed,
     /// Too many requests wait for a fetch.
     Crowded,
@@ -93,7 +94,7 @@ impl fmt::Debug for Remote {
 }
 
 impl Remote {
-    /// Keys of which none have been fetched.
+    /// A key set that was not fetched yet.
     pub fn new(service: Service, settings: RemoteSettings) -> Arc<Self> {
         let room = Room::new(settings.max_waiting);
         Arc::new(Self {
@@ -111,12 +112,12 @@ impl Remote {
         &self.settings
     }
 
-    /// The service that has the keys.
+    /// The service that publishes the keys.
     pub fn service(&self) -> &Service {
         &self.service
     }
 
-    /// The keys, unless there are none or they are too old. Keys that are due are fetched anew beside.
+    /// The keys; `None` if there are none or they are too old. Starts a refresh if it is due.
     pub fn keys(self: &Arc<Self>) -> Option<Guard<Arc<Held>>> {
         let held = self.held.load();
         if held.fetched?.elapsed() >= self.settings.refresh_interval {
@@ -129,29 +130,30 @@ impl Remote {
         (held.fetched?.elapsed() < self.settings.max_age).then_some(held)
     }
 
-    /// Begins a fetch on the runtime of the caller, unless one runs or the last began a short time ago.
+    /// Starts a fetch on the caller's runtime, unless one is running or the last one started a short time
+    /// ago.
     pub fn refresh(self: &Arc<Self>) {
         let _ = self.begin();
     }
 
-    /// Waits until `known` is true of the keys, or a fetch that began from now on has ended, in a place of this
-    /// client.
+    /// Waits, in one of the client's places, until `known` is true for the keys, or a fetch that starts from
+    /// now on has ended.
     ///
     /// # Errors
     ///
-    /// That fetch failed, or too many requests wait.
+    /// The fetch failed, or too many requests wait.
     pub fn renewed(
         self: &Arc<Self>,
         client: Client,
         known: impl Fn(&KeySet) -> bool + Send + 'static,
     ) -> impl Future<Output = Result<(), Unsettled>> + Send + 'static {
         let remote = Arc::clone(self);
-        // From now on, not from when it is first polled.
+        // From now on, not from the first poll.
         let arrived = remote.progress().begun;
         async move {
             let mut place = remote.room.enter(client).ok_or(Unsettled::Crowded)?;
             tokio::select! {
-                // First: a fetch that has ended settles it.
+                // Polled first, since a completed fetch decides.
                 biased;
                 settled = remote.settled(arrived, known) => settled,
                 _ = &mut place.lost => Err(Unsettled::Crowded),
@@ -159,7 +161,7 @@ impl Remote {
         }
     }
 
-    /// Waits until `known` is true of the keys, or a fetch after number `arrived` has ended.
+    /// Waits until `known` is true for the keys, or a fetch after number `arrived` has ended.
     async fn settled(
         self: &Arc<Self>,
         arrived: u64,
@@ -175,7 +177,7 @@ impl Remote {
                 return if last.well { Ok(()) } else { Err(Unsettled::Failed) };
             }
             match self.begin() {
-                // The sender lives as long as this does.
+                // The sender lives as long as `self`.
                 None => drop(ended.changed().await),
                 Some(earliest) => sleep_until(earliest).await,
             }
@@ -186,7 +188,7 @@ impl Remote {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a fetch unless one runs; tells from when on one may begin, if that is later.
+    /// Starts a fetch unless one is running; returns the earliest time for the next one, if that is later.
     fn begin(self: &Arc<Self>) -> Option<Instant> {
         let mut progress = self.progress();
         if progress.running {
@@ -225,7 +227,7 @@ impl Remote {
     }
 }
 
-/// A fetch, ended when it is dropped, also with the runtime on which it runs.
+/// A running fetch; it ends when dropped, also together with its runtime.
 struct Running {
     remote: Arc<Remote>,
     number: u64,
@@ -241,11 +243,11 @@ impl Running {
         match result {
             Err(error) if !failed_before => {
                 say(format_args!(
-                    "authenticator '{name}': the keys are not fetched, those at hand are used: {error}"
+                    "authenticator '{name}': the keys cannot be fetched, the cached ones are used: {error}"
                 ));
             }
             Ok(()) if failed_before => {
-                say(format_args!("authenticator '{name}': the keys are fetched again"));
+                say(format_args!("authenticator '{name}': the keys were fetched again"));
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
-//! Places for requests that wait, of which every client gets its share.
+//! Waiting places, shared fairly among clients.
 //!
-//! A flood comes from few addresses. Where all places are taken, a request of a client with few of them takes the
-//! place of the latest request of the client with the most: so a flood cannot keep others from waiting.
+//! A flood comes from few addresses. If all places are taken, a request of a client with few places evicts
+//! the latest request of the client with the most places: a flood cannot keep others from waiting.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot::{Receiver, Sender, channel};
 
-/// Who waits: an address, of IPv6 the first 64 bits; nothing for a client without an address.
+/// A client: its address, for IPv6 the first 64 bits; `None` for a client without an address.
 pub type Client = Option<IpAddr>;
 
-/// The client of an address in text.
+/// The client of an address as text.
 pub fn client(text: &str) -> Client {
     Some(match text.parse().ok()? {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
@@ -20,7 +20,7 @@ pub fn client(text: &str) -> Client {
     })
 }
 
-/// A number of places.
+/// A fixed number of places.
 #[derive(Debug)]
 pub struct Room {
     places: usize,
@@ -35,23 +35,23 @@ struct Waiting {
     clients: HashMap<Client, Vec<(u64, Sender<()>)>>,
 }
 
-/// A place, free again when this is dropped.
+/// A place; released when dropped.
 #[derive(Debug)]
 pub struct Place {
     room: Arc<Room>,
     client: Client,
     number: u64,
-    /// Ends where another request has taken the place.
+    /// Closed when another request has taken the place.
     pub lost: Receiver<()>,
 }
 
 impl Room {
-    /// So many places, all free.
+    /// A room with `places` free places.
     pub fn new(places: usize) -> Arc<Self> {
         Arc::new(Self { places, waiting: Mutex::default() })
     }
 
-    /// Takes a place; none if the client has its share.
+    /// Takes a place; `None` if the client has used its share.
     pub fn enter(self: &Arc<Self>, client: Client) -> Option<Place> {
         let mut waiting = self.waiting();
         if waiting.count >= self.places && !waiting.make_room(client) {
@@ -71,7 +71,7 @@ impl Room {
 }
 
 impl Waiting {
-    /// Frees a place of the client with the most, if it has at least two more than this one.
+    /// Evicts a request of the client with the most places, if it has at least two more than this client.
     fn make_room(&mut self, client: Client) -> bool {
         let own = self.clients.get(&client).map_or(0, Vec::len);
         let most = self.clients.values_mut().max_by_key(|places| places.len());
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_keeps_no_other_client_out() {
+    fn flood_does_not_block_other_clients() {
         let (flood, one, other) = (client("192.0.2.1"), client("192.0.2.2"), client("2001:db8::1"));
         let room = Room::new(4);
         let mut held: Vec<Place> = (0..4).map(|_| room.enter(flood).expect("a place")).collect();
@@ -113,7 +113,7 @@ mod tests {
         // Of the same /64.
         let mut second = room.enter(client("2001:db8::ffff")).expect("a place of the flood");
         assert_eq!(held.iter_mut().map(is_lost).collect::<Vec<_>>(), [false, false, true, true]);
-        // Each has its share.
+        // Each client gets its share.
         for client in [flood, one, other] {
             assert!(room.enter(client).is_none(), "{client:?}");
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_without_an_address_are_one() {
+    fn clients_without_an_address_share_places() {
         assert_eq!(client("unix"), client("unknown"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
     }

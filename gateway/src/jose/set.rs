@@ -1,37 +1,38 @@
-//! Sets of keys (RFC 7517 section 5).
+//! Key sets (RFC 7517 section 5).
 
 use serde_json::Value;
 
 use super::algorithm::Algorithm;
 use super::key::Key;
 
-/// The most keys of a set that are used.
+/// Maximum number of keys in a set.
 const MAX_KEYS: usize = 256;
-/// The most keys that are tried for one token. Only tokens or keys without `kid` fit several keys.
+/// Maximum number of keys tried for one token. Only without `kid` in the token or the keys can several keys
+/// match.
 const MAX_TRIED: usize = 8;
 
-/// Keys of one issuer.
+/// The keys of one issuer.
 #[derive(Debug, Default)]
 pub struct KeySet(Vec<Key>);
 
-/// What a set knows of the signature of a token.
+/// Result of verifying the signature of a token with a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
-    /// The signature is of one of the keys.
+    /// The signature is valid for one of the keys.
     Verified,
-    /// A key that the token may mean is there, and the signature is not of it.
+    /// A key matches the token, but the signature is invalid.
     Wrong,
-    /// There is no key that the token may mean.
+    /// No key matches the token.
     Unknown,
 }
 
 impl KeySet {
-    /// Reads a set. Keys that are not for signatures, of an unknown kind, malformed or too short are
-    /// left out, as long as one can be used: an issuer may keep keys for others.
+    /// Parses a key set. Keys that are not for signatures, of an unsupported type, malformed or too short are
+    /// skipped if at least one is usable: an issuer may publish keys for other uses.
     ///
     /// # Errors
     ///
-    /// It is no key set, or holds no key that can be used.
+    /// It is not a key set, or has no usable key.
     pub fn read(json: &[u8]) -> Result<Self, String> {
         let set: Value = serde_json::from_slice(json).map_err(|error| format!("it is not JSON: {error}"))?;
         let members = set.get("keys").and_then(Value::as_array).ok_or("it has no list 'keys'")?;
@@ -46,14 +47,14 @@ impl KeySet {
             }
         }
         if keys.is_empty() {
-            let none = || "it holds no public key for signatures (RSA, P-256, P-384 or Ed25519)".to_owned();
+            let none = || "it has no public key for signatures (RSA, P-256, P-384 or Ed25519)".to_owned();
             return Err(wrong.unwrap_or_else(none));
         }
         Ok(Self(keys))
     }
 
-    /// Looks for a key with this name that made the signature. A key without a name may be meant by
-    /// any token, and any key by a token without one.
+    /// Verifies the signature with the keys of this name. A key without a name matches every token, and a
+    /// token without one matches every key.
     pub fn verify(
         &self,
         kid: Option<&str>,
@@ -102,7 +103,7 @@ mod tests {
 
     /// RFC 7515 appendices A.2 and A.3, RFC 8037 appendix A.4.
     #[test]
-    fn the_examples_of_the_rfcs_are_verified() {
+    fn rfc_examples_are_verified() {
         let table = [
             (RSA, Algorithm::Rs256, format!("eyJhbGciOiJSUzI1NiJ9.{JOE}"), RSA_SIGNATURE),
             (EC, Algorithm::Es256, format!("eyJhbGciOiJFUzI1NiJ9.{JOE}"), EC_SIGNATURE),
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_without_a_key_that_can_be_used_are_refused() {
+    fn sets_without_a_usable_key_are_refused() {
         for set in [
             "",
             "[]",

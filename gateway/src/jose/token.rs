@@ -6,52 +6,52 @@ use serde_json::{Map, Value};
 
 use super::algorithm::Algorithm;
 
-/// A token as it came, nothing of it believed.
+/// A parsed token, not yet verified.
 #[derive(Debug)]
 pub struct Token<'t> {
-    /// The algorithm that it names.
+    /// Its algorithm.
     pub algorithm: Algorithm,
-    /// The name of the key that it names.
+    /// The id of its key.
     pub kid: Option<String>,
     /// Its type, such as `JWT` or `at+jwt`.
     pub kind: Option<String>,
-    /// What it says.
+    /// Its claims.
     pub claims: Map<String, Value>,
-    /// What is signed.
+    /// The signed bytes.
     pub signed: &'t [u8],
     /// The signature.
     pub signature: Vec<u8>,
 }
 
-/// Why a token is refused.
+/// Reasons to refuse a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
     /// It is not three parts of base64url, or their JSON is malformed.
     Malformed,
-    /// Its algorithm is not one of those in the settings.
+    /// Its algorithm is not accepted.
     Algorithm,
-    /// It asks for an extension that must be understood (`crit`); none is.
+    /// It requires an extension (`crit`); none is supported.
     Critical,
-    /// It is of another type.
+    /// Its type is not accepted.
     Kind,
-    /// It is of another issuer.
+    /// Its issuer is not accepted.
     Issuer,
-    /// It is for others.
+    /// It is for another audience.
     Audience,
     /// It has expired.
     Expired,
-    /// It does not say until when it holds.
+    /// It has no expiry.
     NoExpiry,
-    /// It does not hold yet.
+    /// It is not valid yet.
     NotYet,
-    /// The signature is not of the key.
+    /// The signature is invalid.
     Signature,
-    /// No key has its name.
+    /// There is no key with its key id.
     UnknownKey,
 }
 
 impl TokenError {
-    /// A word for logs and metrics.
+    /// The name in logs and metrics.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Malformed => "token_malformed",
@@ -86,17 +86,17 @@ impl TokenError {
     }
 }
 
-/// Decodes base64url without padding; strictly, so that a value has one spelling.
+/// Decodes base64url without padding, strictly, so that each value has only one encoding.
 pub(super) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 impl<'t> Token<'t> {
-    /// Reads a token, without looking at its signature.
+    /// Parses a token without verifying its signature.
     ///
     /// # Errors
     ///
-    /// It is malformed, or its algorithm is not one of `allowed`.
+    /// It is malformed, or its algorithm is not in `allowed`.
     pub fn read(text: &'t [u8], allowed: &[Algorithm]) -> Result<Self, TokenError> {
         let mut parts = text.split(|&byte| byte == b'.');
         let (Some(header), Some(claims), Some(signature), None) =

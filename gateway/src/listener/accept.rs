@@ -16,7 +16,7 @@ use crate::observe::stderr;
 use crate::snapshot::{Current, Listener};
 use crate::worker::Worker;
 
-/// The pause after the system could not give a connection, above all for want of file descriptors.
+/// Pause after accept failed, usually for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A listener on one worker.
@@ -24,16 +24,16 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Acceptor {
     worker: Rc<Worker>,
     current: Rc<Current>,
-    /// The listener of the snapshot in force.
+    /// The listener in the current snapshot.
     listener: RefCell<Listener>,
-    /// Becomes true when the connections opened under the settings in force are to end.
+    /// Set to true when the connections with the current settings must close.
     ending: RefCell<Rc<Cell<bool>>>,
     /// Open connections.
     open: Cell<usize>,
-    /// Told when a connection ends or the limit changes.
+    /// Notified when a connection ends or the limit changes.
     has_room: Notify,
     is_closed: Cell<bool>,
-    /// Told when the listener is closed.
+    /// Notified when the listener is closed.
     closed: Notify,
 }
 
@@ -55,7 +55,7 @@ impl Drop for Counted {
 }
 
 impl Acceptor {
-    /// A listener that accepts nothing yet.
+    /// A listener that is not accepting yet.
     pub fn new(worker: &Rc<Worker>, current: &Rc<Current>, listener: Listener) -> Rc<Self> {
         Rc::new(Self {
             worker: Rc::clone(worker),
@@ -69,8 +69,8 @@ impl Acceptor {
         })
     }
 
-    /// Puts other settings in force for the connections accepted from now on. Those that are open end
-    /// after their request in flight, if what they were opened with has changed.
+    /// Changes the settings for new connections. Open ones close after their request in flight if settings
+    /// that were fixed at their start have changed.
     pub fn change(&self, listener: Listener) {
         let suits = {
             let before = self.listener.borrow();
@@ -98,19 +98,18 @@ impl Acceptor {
         self.closed.notify_waiters();
     }
 
-    /// Stops accepting, and ends the connections after their requests in flight.
+    /// Stops accepting, and closes the connections after their requests in flight.
     pub fn remove(&self) {
         self.close();
         self.end_connections();
     }
 
-    /// The most connections of this worker at a time.
+    /// Maximum number of connections of this worker.
     fn most(&self) -> usize {
         self.listener.borrow().settings.max_connections.div_ceil(self.worker.workers)
     }
 
-    /// Accepts until the listener is closed. At the limit further connections wait in the system's
-    /// queue.
+    /// Accepts until the listener is closed. At the limit further connections wait in the system's queue.
     ///
     /// # Errors
     ///
@@ -139,7 +138,7 @@ impl Acceptor {
                     self.spawn(stream, peer);
                 }
                 Err(error) => {
-                    // It would be said again at every attempt until it passes.
+                    // Logged once, not at every attempt.
                     if !std::mem::replace(&mut failing, true) {
                         let name = &self.listener.borrow().settings.name;
                         stderr::say(format_args!("listener '{name}' cannot accept: {error}"));
@@ -151,7 +150,7 @@ impl Acceptor {
         self.empty(socket)
     }
 
-    /// Takes what the system has accepted already: closing the socket would reset it.
+    /// Accepts the connections in the system's queue: closing the socket would reset them.
     fn empty(self: &Rc<Self>, socket: TcpListener) -> std::io::Result<()> {
         let socket = socket.into_std()?;
         while let Ok((stream, peer)) = socket.accept() {
@@ -164,7 +163,7 @@ impl Acceptor {
     fn spawn(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
         let Listener { settings, tls, clients, counters } = self.listener.borrow().clone();
         let client = match clients.as_ref().map(|clients| clients.enter(peer.ip())) {
-            // The client has as many connections as it may: this one is closed.
+            // The client has reached its connection limit: this connection is closed.
             Some(None) => return,
             entered => entered.flatten(),
         };

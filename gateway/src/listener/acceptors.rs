@@ -1,4 +1,4 @@
-//! The listeners of one worker, and how they follow the settings.
+//! The listeners of one worker, updated on reload.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,14 +14,14 @@ use super::sockets::SocketKey;
 use crate::snapshot::{Current, Snapshot};
 use crate::worker::Worker;
 
-/// Settings to be put in force on a worker.
+/// New settings for a worker.
 #[derive(Debug)]
 pub struct Update {
     /// The settings.
     pub snapshot: Arc<Snapshot>,
-    /// Sockets that the worker does not have yet.
+    /// Sockets that are new to the worker.
     pub sockets: Vec<(SocketKey, TcpListener)>,
-    /// Told when they are in force.
+    /// Notified when the settings are in force.
     pub done: Sender<()>,
 }
 
@@ -68,11 +68,11 @@ impl Acceptors {
                 self.tasks.push(tokio::task::spawn_local(Rc::clone(acceptor).run(socket)));
             }
         }
-        // Where the thread that reloads is gone, nobody waits.
+        // If the reload thread has ended, the receiver is gone.
         let _ = update.done.send(());
     }
 
-    /// Stops accepting; ends when what the system has accepted already is taken.
+    /// Stops accepting; completes when the system's queue is empty.
     ///
     /// # Errors
     ///

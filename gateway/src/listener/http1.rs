@@ -29,12 +29,10 @@ const TOO_SLOW: Rejection = Rejection::with(
     "header_timeout",
     "The request head did not arrive in time.",
 );
-/// How long a connection without a request stays open when the gateway stops: a request may be on
-/// its way.
+/// How long an idle connection stays open when the gateway stops: a request may be in transit.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(2);
-/// How much, and for how long, is read and thrown away after the last response. Were the socket
-/// closed with bytes unread, the client's system might throw the response away (RFC 9112
-/// section 9.6).
+/// Limits for reading and discarding input after the last response. If the socket were closed with unread
+/// bytes, the client's TCP stack might discard the response (RFC 9112 section 9.6).
 const LINGER_BYTES: usize = 256 << 10;
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -48,16 +46,16 @@ struct Client {
     persists: bool,
     /// The gateway closes the connection after this exchange.
     close: bool,
-    /// The response that was begun last ends with the connection.
+    /// The current response ends with the connection.
     until_close: bool,
     aborted: bool,
-    /// The longest request-target in bytes.
+    /// Maximum length of a request-target in bytes.
     max_target: usize,
     worker: Rc<Worker>,
     peer: Rc<Peer>,
 }
 
-/// What comes next on a connection.
+/// The next event on a connection.
 enum Next {
     Request(Box<Request>),
     Refused(Box<Request>, Rejection),
@@ -65,8 +63,8 @@ enum Next {
     End,
 }
 
-/// Serves a connection until its end. `first` was received already. A connection that turns out to
-/// speak HTTP/2 is given back with what was received.
+/// Serves a connection until its end. `first` was already received. If the client uses HTTP/2, the connection
+/// is returned with its received bytes.
 pub async fn serve(
     worker: Rc<Worker>,
     current: &Current,
@@ -96,7 +94,7 @@ pub async fn serve(
             Next::Http2 => return Some(client.wire.into_parts()),
             Next::Request(_) | Next::Refused(..) => {}
         }
-        // On the heap for as long as it lasts, so that an idle connection is small.
+        // On the heap while it lasts, so that an idle connection is small.
         Box::pin(client.exchange(current, &peer, next)).await;
         if !client.rest() {
             break;
@@ -110,18 +108,18 @@ pub async fn serve(
     None
 }
 
-/// What was found at the start of the received bytes.
+/// The protocol of the received bytes.
 enum Found {
     Head,
     Http2,
     End,
 }
 
-/// What a client that speaks HTTP/2 sends first (RFC 9113 section 3.4). HTTP/1 differs from it early:
-/// no request line begins with `PRI *`.
+/// The client's HTTP/2 connection preface (RFC 9113 section 3.4). It differs from HTTP/1 early: no request
+/// line begins with `PRI *`.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Whether the bytes are the preface of HTTP/2, whole or in part.
+/// Whether the bytes are the HTTP/2 preface; `None` if they are a part of it.
 fn preface(received: &[u8]) -> Option<bool> {
     let known = received.len().min(PREFACE.len());
     (received[..known] == PREFACE[..known]).then_some(known == PREFACE.len())
@@ -188,7 +186,7 @@ impl Client {
         }
     }
 
-    /// Receives bytes. While nothing is there, no buffer is held.
+    /// Receives bytes. No buffer is allocated while there is no data.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.wire.input().is_allocated() {
             if self.wire.stream().waits_without_buffer() {
@@ -207,7 +205,7 @@ impl Client {
         received
     }
 
-    /// Reads a head out of what was received; false if more is needed.
+    /// Parses a received head; false if more bytes are needed.
     fn parse(&mut self, request: &mut Request) -> Result<bool, Rejection> {
         let limits = self.wire.limits();
         let Some(head) = request::parse(self.wire.received(), &limits, &mut request.fields)? else {
@@ -259,7 +257,7 @@ impl Client {
         worker.heads.give(request, response);
     }
 
-    /// Gives buffers back after an exchange; false if the connection ends.
+    /// Releases buffers after an exchange; false if the connection ends.
     fn rest(&mut self) -> bool {
         if self.aborted {
             return false;
@@ -271,7 +269,7 @@ impl Client {
         !self.close && self.persists && self.wire.is_body_used() && self.wire.is_sent()
     }
 
-    /// Ends the connection in the middle of a response, of which the client gets what there is.
+    /// Closes the connection in the middle of a response, after its received part was sent.
     async fn break_off(&mut self) {
         self.deadlines.set(For::Client, LINGER);
         poll_fn(|cx| {
@@ -285,7 +283,7 @@ impl Client {
         }
     }
 
-    /// Ends the connection without losing the response.
+    /// Closes the connection without losing the response.
     async fn end(&mut self) {
         let unread = !self.wire.is_body_used() || !self.wire.received().is_empty() || self.close;
         self.deadlines.set(For::Client, LINGER);
@@ -361,7 +359,7 @@ impl Downstream for Client {
 
     fn send_head(&mut self, response: &mut Response, framing: Framing, has_body: bool) {
         let switching = response.status == StatusCode::SWITCHING_PROTOCOLS;
-        // What is left of the request body would be taken for the next request.
+        // The rest of the request body would be taken for the next request.
         self.until_close = framing == Framing::Close && has_body;
         self.close |= !self.persists
             || !self.wire.is_body_used()
@@ -405,7 +403,7 @@ impl Downstream for Client {
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Further requests may wait, but not too many.
+        // Limits the pipelined requests that are buffered.
         let most = self.wire.limits().max_bytes;
         self.wire.poll_gone(cx, most)
     }

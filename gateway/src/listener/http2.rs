@@ -1,4 +1,4 @@
-//! A client's HTTP/2 connection: many exchanges at a time, each on a stream.
+//! A client's HTTP/2 connection: concurrent exchanges, each on a stream.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -27,11 +27,11 @@ use crate::worker::watch::{Deadlines, For};
 
 const METHOD: Rejection = Rejection::bad("method", "The method is malformed.");
 const PROTOCOL: Rejection =
-    Rejection::with(StatusCode::NOT_IMPLEMENTED, "protocol", "Of protocols only websocket is supported.");
+    Rejection::with(StatusCode::NOT_IMPLEMENTED, "protocol", "The only protocol supported is websocket.");
 const CONNECT_LENGTH: Rejection =
     Rejection::bad("connect_length", "A CONNECT request has no body, so no Content-Length.");
 
-/// Serves a connection until its end. `first` was received already.
+/// Serves a connection until its end. `first` was already received.
 pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, peer: Rc<Peer>, stream: Stream, first: Vec<u8>) {
     let mut driver = http2::serve(stream, &first, Rc::new(settings(&peer.listener)));
     let control = driver.control();
@@ -134,12 +134,11 @@ async fn serve_stream(
     if malformed {
         client.body.stream().reset(Code::PROTOCOL_ERROR);
     }
-    // Where the response is whole and the request is not, the codec resets the stream after a round trip, so that
-    // the client has seen the response (RFC 9113 section 8.1).
+    // If the response is complete and the request is not, the codec resets the stream after a round trip, so
+    // that the client receives the response (RFC 9113 section 8.1).
 }
 
-/// Reads a head into a request. `ended` tells that no body follows; `nonce` is for the key of a
-/// WebSocket.
+/// Converts a head to a request. `ended`: no body follows; `nonce` is for the key of a WebSocket.
 fn read(
     request: &mut Request,
     mut head: RequestHead,
@@ -148,7 +147,7 @@ fn read(
     nonce: impl FnOnce() -> [u8; 16],
 ) -> Result<(), Rejection> {
     let read = read_line(request, &head, ended, max_target, nonce);
-    // Also those of a request that is refused: they say whether it is of gRPC.
+    // Also those of a refused request: they show whether it is gRPC.
     http2::recycle(std::mem::replace(&mut request.fields, std::mem::take(&mut head.fields)));
     read?;
     if request.connect.is_some() {
@@ -161,7 +160,7 @@ fn read(
     Ok(())
 }
 
-/// Reads what HTTP/1 has in the request line and Host, and how the body is delimited.
+/// Reads the equivalents of HTTP/1's request line and Host, and the framing of the body.
 fn read_line(
     request: &mut Request,
     head: &RequestHead,
@@ -194,7 +193,7 @@ fn read_line(
         if head.content_length().is_some() {
             return Err(CONNECT_LENGTH);
         }
-        // Routes, filters and upstreams see it as what it is in HTTP/1.1.
+        // Routes, filters and upstreams treat it as the equivalent HTTP/1.1 request.
         request.method = Method::GET;
         request.framing = Framing::None;
         request.connect = Some(Key::new(nonce()));
@@ -251,14 +250,14 @@ impl Downstream for Client {
             response.fields.add(Name::Date, &self.worker.clock.http_date());
         }
         let end = !has_body || framing.is_empty();
-        // A stream that is broken shows when the body is written.
+        // A broken stream shows when the body is written.
         if self.body.stream().send_head(response.status.as_u16(), &response.fields, end).is_ok() && end {
             self.body.set_sent();
         }
     }
 
     fn send_interim(&mut self, status: StatusCode, fields: &Fields) {
-        // As above.
+        // As for the head.
         let _ = self.body.stream().send_interim(status.as_u16(), fields);
     }
 
@@ -281,7 +280,7 @@ impl Downstream for Client {
     }
 
     fn is_early(&self) -> bool {
-        // What a stream carries is of this request, whatever becomes of it.
+        // The bytes of a stream always belong to its request.
         false
     }
 

@@ -1,4 +1,4 @@
-//! Where connections come in: sockets, TLS, and the life of a connection.
+//! Client connections: sockets, TLS, HTTP.
 
 mod accept;
 pub mod acceptors;

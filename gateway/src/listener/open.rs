@@ -1,4 +1,4 @@
-//! A connection from its first byte to where HTTP begins.
+//! A connection from its first byte to the start of HTTP.
 
 use std::cell::Cell;
 use std::io;
@@ -22,25 +22,25 @@ use crate::snapshot::Current;
 use crate::tls::peer_certificate;
 use crate::worker::Worker;
 
-/// When the system begins to ask a silent peer whether it is still there.
+/// Idle time after which TCP keepalive probes are sent.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// An accepted connection.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Its bytes.
+    /// Its stream.
     pub stream: TcpStream,
-    /// The other end.
+    /// The peer's address.
     pub address: SocketAddr,
     /// The listener.
     pub listener: Arc<Listener>,
-    /// TLS, if the listener speaks it.
+    /// TLS, if the listener uses it.
     pub tls: Option<Arc<ServerConfig>>,
-    /// Becomes true when the connection is to end before the gateway stops.
+    /// Set to true when the connection must close before the gateway stops.
     pub ending: Rc<Cell<bool>>,
 }
 
-/// Serves a connection until its end. Faults of the client end it without a message.
+/// Serves a connection until its end. Faults of the client close it without a message.
 pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, accepted: Accepted) {
     let Accepted { mut stream, address, listener, tls, ending } = accepted;
     if prepare(&stream).is_err() {
@@ -86,11 +86,11 @@ pub async fn serve(worker: Rc<Worker>, current: Rc<Current>, accepted: Accepted)
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    // So that a tunnel to a vanished client ends some day.
+    // Closes tunnels to clients that vanished.
     SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
-/// Reads the PROXY header, and not a byte behind it.
+/// Reads the PROXY header and no byte after it.
 async fn read_proxy_header(stream: &mut TcpStream) -> io::Result<Proxied> {
     let invalid = |reason| io::Error::new(io::ErrorKind::InvalidData, reason);
     let mut peeked = vec![0; MAX_HEADER];
@@ -108,7 +108,7 @@ async fn read_proxy_header(stream: &mut TcpStream) -> io::Result<Proxied> {
             Parsed::NeedMore => {}
         }
         if count == known {
-            // What was peeked stays in the socket, so that it does not tell when more arrives.
+            // Peeked bytes stay in the socket, so that it does not report new data.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         known = count;

@@ -1,20 +1,20 @@
-//! Listening sockets, one for each thread.
+//! Listening sockets, one per thread.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-/// Connections that may wait to be accepted. The system lowers it to its own limit.
+/// Maximum length of the accept queue. The system reduces it to its own limit.
 const BACKLOG: i32 = 4096;
 
-/// Binds `count` sockets to one address, among which the system spreads connections.
+/// Binds `count` sockets to one address; the system distributes connections among them.
 ///
-/// With port 0 the system chooses one port for all.
+/// With port 0 the system chooses one port for all of them.
 ///
 /// # Errors
 ///
-/// What the system says, such as that the address is in use.
+/// The system's error, such as an address in use.
 pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     let mut address = address;
     let mut sockets = Vec::with_capacity(count);

@@ -9,8 +9,8 @@ use super::socket;
 use crate::observe::stderr::say;
 use crate::settings::Listener;
 
-/// What a listening socket is known by while the settings change: its address, and the name of its
-/// listener where the system chose the port.
+/// Identity of a listening socket across reloads: its address, and the name of its listener if the system
+/// chose the port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketKey {
     address: SocketAddr,
@@ -28,11 +28,11 @@ impl SocketKey {
 /// An address could not be bound.
 #[derive(Debug)]
 pub struct BindError {
-    /// What listens there, such as `listener 'web'`.
+    /// The name of the listener, such as `listener 'web'`.
     pub name: String,
     /// The address.
     pub address: SocketAddr,
-    /// Why not.
+    /// The error.
     pub error: io::Error,
 }
 
@@ -49,29 +49,30 @@ impl std::error::Error for BindError {
     }
 }
 
-/// Sockets of each listener, one for each worker.
+/// The sockets of each listener, one per worker.
 pub type Opened = HashMap<SocketKey, Vec<TcpListener>>;
 
-/// The sockets of all listeners. The workers have the same ones; a socket is closed when neither has it.
+/// The sockets of all listeners. The workers have the same ones; a socket is closed when both sides have
+/// dropped it.
 #[derive(Debug)]
 pub struct Sockets {
     threads: usize,
     open: Opened,
-    /// Those of the gateway before, until they are opened here.
+    /// Sockets inherited from the previous gateway that are not in use yet.
     inherited: HashMap<SocketAddr, Vec<TcpListener>>,
 }
 
 impl Sockets {
-    /// No sockets yet, for so many workers.
+    /// No sockets yet, for `threads` workers.
     pub fn new(threads: usize) -> Self {
         Self { threads, open: Opened::new(), inherited: HashMap::new() }
     }
 
-    /// Takes sockets of a gateway before over; the listeners with their addresses get them.
+    /// Inherits the sockets of the previous gateway; listeners with the same addresses get them.
     ///
     /// # Errors
     ///
-    /// Something is no socket.
+    /// A descriptor is not a socket.
     pub fn inherit(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
         for socket in sockets {
             self.inherited.entry(socket.local_addr()?).or_default().push(socket);
@@ -79,7 +80,7 @@ impl Sockets {
         Ok(())
     }
 
-    /// Sockets at an address: those of the gateway before, or `count` new ones.
+    /// The sockets of an address: inherited ones, or `count` new ones.
     ///
     /// # Errors
     ///
@@ -99,20 +100,20 @@ impl Sockets {
         }
     }
 
-    /// All of them, for a gateway that takes over.
+    /// Clones of all sockets, for the next gateway.
     ///
     /// # Errors
     ///
-    /// Want of file descriptors.
+    /// No file descriptors are available.
     pub fn clones(&self) -> io::Result<Vec<TcpListener>> {
         self.open.values().flatten().map(TcpListener::try_clone).collect()
     }
 
-    /// Opens sockets for the listeners that have none yet.
+    /// Opens sockets for listeners that have none yet.
     ///
     /// # Errors
     ///
-    /// An address cannot be bound. Nothing is open then that was not before.
+    /// An address cannot be bound. No new socket stays open.
     pub fn open(&mut self, listeners: &[Listener]) -> Result<Opened, BindError> {
         let mut opened = Opened::new();
         for listener in listeners {
@@ -125,12 +126,12 @@ impl Sockets {
         Ok(opened)
     }
 
-    /// Takes sockets over, and closes those of other listeners than these on this side. Gives each worker
-    /// those that are new to it.
+    /// Keeps the sockets of these listeners, and closes this side of the others. Gives each worker the
+    /// sockets that are new to it.
     ///
     /// # Errors
     ///
-    /// Want of file descriptors.
+    /// No file descriptors are available.
     pub fn keep(
         &mut self,
         opened: Opened,
@@ -138,7 +139,7 @@ impl Sockets {
     ) -> io::Result<Vec<Vec<(SocketKey, TcpListener)>>> {
         let mut workers: Vec<Vec<_>> = (0..self.threads).map(|_| Vec::new()).collect();
         for (key, sockets) in &opened {
-            // One socket may have to do for several workers, and one worker may have several sockets.
+            // Several workers may share a socket, and one worker may have several.
             for number in 0..sockets.len().max(self.threads) {
                 let socket = sockets[number % sockets.len()].try_clone()?;
                 workers[number % self.threads].push((key.clone(), socket));
@@ -150,13 +151,13 @@ impl Sockets {
         Ok(workers)
     }
 
-    /// Closes all of them on this side.
+    /// Closes this side of all sockets.
     pub fn close(&mut self) {
         self.open.clear();
     }
 }
 
-/// Binds sockets and says where they listen.
+/// Binds sockets and logs their address.
 ///
 /// # Errors
 ///

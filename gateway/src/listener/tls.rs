@@ -3,11 +3,11 @@
 use crate::settings::{self, Place};
 use crate::tls::{CertificateFiles, ClientAuth, ServerTls, ServerTlsConfig, Subject};
 
-/// Reads the files of a listener; with what it had before, sessions go on being resumed.
+/// Reads the files of a listener. With the `previous` TLS, its sessions can still be resumed.
 ///
 /// # Errors
 ///
-/// All that cannot be used, each with the place where the settings name it.
+/// Every file that cannot be used, with its place in the settings.
 pub fn load(
     listener: &settings::Listener,
     tls: &settings::Tls,
@@ -19,7 +19,7 @@ pub fn load(
 }
 
 fn config(listener: &settings::Listener, tls: &settings::Tls) -> ServerTlsConfig {
-    // The first certificate is the default of the TLS module.
+    // The first certificate is the default in the TLS module.
     let mut certificates: Vec<_> = tls
         .certificates
         .iter()

@@ -1,8 +1,8 @@
 //! Appends short pieces to a buffer.
 
 /// Appends `piece`. Up to 64 bytes are copied as one or two chunks of a fixed size, without a call of
-/// `memcpy`: musl's has a fixed cost of about 25 ns on x86-64, where a head and a log line are made of
-/// about 60 pieces.
+/// `memcpy`: musl's has a fixed cost of about 25 ns on x86-64, and a head with its log line has about 60
+/// pieces.
 pub fn append(out: &mut Vec<u8>, piece: &[u8]) {
     match piece.len() {
         0 => {}
@@ -30,7 +30,7 @@ mod tests {
     use super::append;
 
     #[test]
-    fn pieces_of_every_length_are_appended_whole() {
+    fn pieces_of_every_length_are_appended() {
         let bytes: Vec<u8> = (0..=130).collect();
         for length in 0..bytes.len() {
             let mut out = b"before".to_vec();

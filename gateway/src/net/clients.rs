@@ -1,11 +1,11 @@
-//! How many connections each client has.
+//! Connections counted by client.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The connections of a listener by client address, over all workers. It is locked once for each
-/// connection, and only where a limit is set.
+/// The connections of a listener by client address, over all workers. Locked once per connection, and only if
+/// a limit is set.
 #[derive(Debug)]
 pub struct Clients {
     most: usize,
@@ -20,12 +20,12 @@ pub struct Counted {
 }
 
 impl Clients {
-    /// At most so many connections for each client.
+    /// Allows at most `most` connections per client.
     pub fn new(most: usize) -> Self {
         Self { most, connections: Mutex::default() }
     }
 
-    /// Counts a connection, unless the client has as many as it may.
+    /// Counts a connection; `None` if the client has reached the limit.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         let count = connections.entry(address).or_default();
@@ -56,7 +56,7 @@ mod tests {
     use super::Clients;
 
     #[test]
-    fn a_client_has_a_limit_of_its_own() {
+    fn limit_is_counted_per_client() {
         let clients = Arc::new(Clients::new(2));
         let one = "192.0.2.1".parse().expect("an address");
         let held = (clients.enter(one), clients.enter(one));

@@ -1,4 +1,4 @@
-//! Streams of bytes, whatever carries them, and buffers of bytes.
+//! Byte streams over all transports, and byte buffers.
 
 mod append;
 pub mod clients;

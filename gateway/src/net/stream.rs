@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
-/// The bytes of a connection in the clear.
+/// The byte stream of a connection, after decryption.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP without TLS.
@@ -25,7 +25,7 @@ pub enum Stream {
     TlsUnix(Box<TlsStream<UnixStream>>),
 }
 
-/// Calls a method of the stream within.
+/// Calls a method of the inner stream.
 macro_rules! delegate {
     ($stream:expr, $inner:ident => $call:expr) => {
         match $stream {
@@ -38,8 +38,8 @@ macro_rules! delegate {
 }
 
 impl Stream {
-    /// Ready once the other end has sent something, without a buffer to put it in. A TLS stream is
-    /// always ready, since only reading shows what it holds.
+    /// Ready when the peer has sent data; needs no buffer. A TLS stream is always ready, since only a read
+    /// shows whether it has data.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
@@ -53,8 +53,8 @@ impl Stream {
         !matches!(self, Self::Tls(_) | Self::TlsUnix(_))
     }
 
-    /// Whether the system holds bytes or an end of the connection that nobody has read: an idle
-    /// connection must not be used again then.
+    /// Whether the system has unread bytes or an unread end of the connection: an idle connection must then
+    /// not be reused.
     pub fn has_unread(&self) -> bool {
         found(match self {
             Self::Tcp(stream) => peek(stream),
@@ -64,7 +64,7 @@ impl Stream {
         })
     }
 
-    /// The same as far as the runtime was told, without a system call where it was told nothing.
+    /// Like [`Stream::has_unread`], but without a system call if the runtime has no event.
     pub fn has_unread_event(&self) -> bool {
         fn tcp(stream: &TcpStream) -> io::Result<usize> {
             stream.try_io(Interest::READABLE, || peek(stream))
@@ -80,11 +80,12 @@ impl Stream {
         })
     }
 
-    /// Closes the connection with a reset when it is dropped: the only sign that a message broke off
-    /// where it ends with the connection (RFC 9112 section 8). Over TLS it is the missing close_notify.
+    /// Closes the connection with a reset when it is dropped: the only sign that a message is incomplete if
+    /// its end is the end of the connection (RFC 9112 section 8). Over TLS the sign is the missing
+    /// close_notify.
     pub fn reset_at_end(&self) {
         if let Self::Tcp(stream) = self {
-            // Without it the connection ends as others do.
+            // If this fails, the connection closes normally.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
     }
@@ -94,7 +95,7 @@ fn peek(stream: &impl AsFd) -> io::Result<usize> {
     SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
 }
 
-/// Whether a look at what is unread found bytes, an end or a failure.
+/// Whether a peek found bytes, an end or an error.
 fn found(peeked: io::Result<usize>) -> bool {
     !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

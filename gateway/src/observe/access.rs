@@ -1,8 +1,8 @@
-//! The access log: one line for each request that is logged, on standard output or in a file.
+//! The access log: one line per logged request, on standard output or in a file.
 //!
-//! A worker gathers its lines in a buffer and hands it over when it is full or a tenth of a second
-//! old. Writing can block, and a worker must not: one thread writes for all of them, and buffers are
-//! dropped and their lines counted if it does not keep up.
+//! A worker collects lines in a buffer and hands it over when it is full or a tenth of a second old. Writing
+//! can block, and a worker must not: one thread writes for all workers. If it does not keep up, buffers are
+//! dropped and their lines counted.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{File, OpenOptions};
@@ -16,32 +16,32 @@ use std::time::Duration;
 use super::log_settings::{LogFormat, LogRates, LogSettings};
 use super::stderr::say;
 
-/// How many buffers may wait for a slow reader of the log.
+/// Maximum number of buffers that wait for the writing thread.
 const WAITING_BUFFERS: usize = 64;
-/// When a buffer is handed over, in bytes.
+/// Buffer size at which it is handed over, in bytes.
 const BATCH: usize = 64 << 10;
-/// Room behind a full buffer for its last line.
+/// Extra capacity of a buffer for the line that fills it.
 const LAST_LINE: usize = 16 << 10;
-/// How long the end of the process waits for a slow reader.
+/// How long the shutdown waits for the writing thread.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// What workers and the writing thread share.
+/// State shared by the workers and the writing thread.
 #[derive(Debug)]
 struct Shared {
     dropped: AtomicU64,
-    /// The file is to be opened anew.
+    /// The file must be reopened.
     reopen: AtomicBool,
-    /// Written buffers, to be used again.
+    /// Empty buffers for reuse.
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug)]
 enum Message {
-    /// Lines, and how many there are.
+    /// Lines, and their number.
     Lines(Vec<u8>, u64),
-    /// To be acknowledged when everything before it is written.
+    /// Must be acknowledged when all earlier messages are written.
     Flush(SyncSender<()>),
-    /// Something in [`Shared`] has changed.
+    /// A flag in [`Shared`] has changed.
     Wake,
 }
 
@@ -52,7 +52,7 @@ pub struct AccessLog {
     waiting: Arc<Mutex<Option<Receiver<Message>>>>,
     shared: Arc<Shared>,
     format: Arc<LogFormat>,
-    /// Of requests without a route.
+    /// Sampling rates of requests without a route.
     rates: LogRates,
     file: Option<PathBuf>,
 }
@@ -66,7 +66,7 @@ pub struct WorkerLog {
 }
 
 impl AccessLog {
-    /// A log that nothing writes out yet; one that is not enabled takes no lines.
+    /// A log whose writing thread is not started yet; a disabled log accepts no lines.
     pub fn new(settings: impl Into<LogSettings>) -> Self {
         let settings = settings.into();
         let shared =
@@ -107,7 +107,7 @@ impl AccessLog {
         Ok(())
     }
 
-    /// Lines that were lost, since they were taken too slowly or not at all.
+    /// The number of lost lines, which were written too slowly or not at all.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
@@ -117,18 +117,18 @@ impl AccessLog {
         WorkerLog { log: self.clone(), buffer: RefCell::default(), lines: Cell::new(0) }
     }
 
-    /// Opens the file anew, for a rotation that has renamed it. Tells whether there is a file.
+    /// Reopens the file after log rotation has renamed it. Returns whether there is a file.
     pub fn reopen(&self) -> bool {
         if let (Some(messages), Some(_)) = (&self.messages, &self.file) {
             self.shared.reopen.store(true, Ordering::Relaxed);
-            // If too many wait, the next one that is read shows it.
+            // If the channel is full, the writing thread sees the flag with the next message.
             let _ = messages.try_send(Message::Wake);
             return true;
         }
         false
     }
 
-    /// Waits until everything handed over so far is written, but not long.
+    /// Waits until everything handed over so far is written, with a short timeout.
     pub fn flush(&self) {
         if let Some(messages) = &self.messages {
             let (done, written) = sync_channel(1);
@@ -140,22 +140,22 @@ impl AccessLog {
 }
 
 impl WorkerLog {
-    /// Whether lines are wanted at all.
+    /// Whether the log is enabled.
     pub fn is_enabled(&self) -> bool {
         self.log.messages.is_some()
     }
 
-    /// What a line holds.
+    /// The format of a line.
     pub fn format(&self) -> &LogFormat {
         &self.log.format
     }
 
-    /// How much is logged of requests without a route.
+    /// Sampling rates of requests without a route.
     pub fn unrouted_rates(&self) -> &LogRates {
         &self.log.rates
     }
 
-    /// Writes one line into the buffer.
+    /// Appends a line to the buffer.
     pub fn line(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let full = {
             let mut buffer = self.buffer.borrow_mut();
@@ -168,7 +168,7 @@ impl WorkerLog {
         }
     }
 
-    /// Hands the gathered lines to the writing thread.
+    /// Hands the buffer to the writing thread.
     pub fn hand_over(&self) {
         let Some(messages) = &self.log.messages else {
             return;
@@ -178,7 +178,7 @@ impl WorkerLog {
             return;
         }
         let next = self.log.shared.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        // Of its final size at once: growing would ask the system for memory again and again.
+        // Allocated with its final capacity, to avoid repeated growth.
         let next = next.unwrap_or_else(|| Vec::with_capacity(BATCH + LAST_LINE));
         let full = self.buffer.replace(next);
         if messages.try_send(Message::Lines(full, lines)).is_err() {
@@ -193,7 +193,7 @@ impl Drop for WorkerLog {
     }
 }
 
-/// Where the lines go.
+/// The output of the lines.
 enum Out {
     Stdout,
     File {
@@ -208,7 +208,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// Writes lines until every sender is gone.
+/// Writes lines until all senders are dropped.
 fn write(waiting: &Receiver<Message>, shared: &Shared, mut out: Out) {
     while let Ok(message) = waiting.recv() {
         if shared.reopen.swap(false, Ordering::Relaxed) {
@@ -219,7 +219,7 @@ fn write(waiting: &Receiver<Message>, shared: &Shared, mut out: Out) {
                 if !out.write(&lines) {
                     shared.dropped.fetch_add(count, Ordering::Relaxed);
                     if matches!(out, Out::Stdout) {
-                        // No reader is left; the senders count what is lost from here on.
+                        // Standard output is closed; the senders count lost lines from here on.
                         return;
                     }
                 }
@@ -230,7 +230,7 @@ fn write(waiting: &Receiver<Message>, shared: &Shared, mut out: Out) {
                 }
             }
             Message::Flush(done) => {
-                // The receiver may have given up.
+                // The receiver may have timed out.
                 let _ = done.try_send(());
             }
             Message::Wake => {}
@@ -239,7 +239,7 @@ fn write(waiting: &Receiver<Message>, shared: &Shared, mut out: Out) {
 }
 
 impl Out {
-    /// Opens the file anew. One that cannot be opened leaves the one before it in use.
+    /// Reopens the file. If that fails, the old file stays in use.
     fn reopen(&mut self) {
         let Self::File { path, file, .. } = self else { return };
         match open(path) {
@@ -247,7 +247,7 @@ impl Out {
             Err(error) => {
                 let path = path.display();
                 say(format_args!(
-                    "the access log {path} cannot be opened anew: {error}; the file opened before is still in use"
+                    "the access log {path} cannot be reopened: {error}; the old file stays in use"
                 ));
             }
         }
@@ -265,7 +265,10 @@ impl Out {
                 if let Err(error) = &written
                     && !*failing
                 {
-                    say(format_args!("the access log {} loses lines: {error}", path.display()));
+                    say(format_args!(
+                        "the access log {} cannot be written, lines are lost: {error}",
+                        path.display()
+                    ));
                 }
                 *failing = written.is_err();
                 !*failing

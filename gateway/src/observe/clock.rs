@@ -1,4 +1,4 @@
-//! Times as RFC 3339 writes them.
+//! Formats times (RFC 3339, HTTP dates).
 
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,18 +6,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A time to the millisecond, such as `2026-01-31T12:00:00.000Z`.
 pub type Text = [u8; 24];
 
-/// Writes times for one worker. A second is formatted once.
+/// Formats times for one worker. Each second is formatted once.
 #[derive(Debug, Default)]
 pub struct WallClock {
     last: Cell<Option<(u64, Text)>>,
     last_date: Cell<Option<(u64, Date)>>,
 }
 
-/// A time as HTTP writes it (RFC 9110 section 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// A time in the format of HTTP (RFC 9110 section 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub type Date = [u8; 29];
 
 impl WallClock {
-    /// The given time in UTC. Times before 1970 or after 9999 are shown as the beginning of 1970.
+    /// The given time in UTC. Times before 1970 or after 9999 give the start of 1970.
     pub fn text(&self, time: SystemTime) -> Text {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let second = since.as_secs();
@@ -31,14 +31,14 @@ impl WallClock {
         };
         let mut millis = since.subsec_millis();
         for place in [22, 21, 20] {
-            // Below ten.
+            // The last digit.
             text[place] = b'0' + u8::try_from(millis % 10).unwrap_or_default();
             millis /= 10;
         }
         text
     }
 
-    /// The time now as HTTP writes it.
+    /// The current time in the format of HTTP.
     pub fn http_date(&self) -> Date {
         let now = SystemTime::now();
         let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -55,7 +55,7 @@ impl WallClock {
 
 /// The given time in UTC to the millisecond, such as `2026-01-31T12:00:00.000Z`.
 ///
-/// Times before 1970 are shown as its beginning.
+/// Times before 1970 give the start of 1970.
 pub fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs();
@@ -70,8 +70,8 @@ pub fn rfc3339(time: SystemTime) -> String {
     )
 }
 
-/// Year, month and day of a number of days since 1970-01-01 in the Gregorian calendar; the years
-/// are counted from March, so that the leap day is the last.
+/// Year, month and day of a number of days since 1970-01-01 in the Gregorian calendar. Years are counted from
+/// March, so that the leap day is the last day.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
@@ -92,7 +92,7 @@ mod tests {
     use super::{WallClock, rfc3339};
 
     #[test]
-    fn times() {
+    fn times_are_formatted() {
         let table = [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_400_123, "2000-02-29T00:00:00.123Z"),

@@ -1,4 +1,4 @@
-//! Counters that one worker writes and every thread may read.
+//! Counters with one writing worker and any number of readers.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,10 @@ use http::StatusCode;
 
 use super::durations::Durations;
 
-/// Classes of status; `none` is a request without an answer.
+/// Status classes; `none` is a request without a response.
 pub const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// A counter with one writer. It needs no atomic addition, so that no cache line is fought over.
+/// A counter with one writer. It needs no atomic addition, so that cores do not compete for a cache line.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -27,7 +27,7 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 
-    /// Adds to a counter that several threads write, which is slower.
+    /// Adds to a counter with several writers, which is slower.
     pub fn add_shared(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
@@ -38,11 +38,11 @@ impl Counter {
     }
 }
 
-/// A counter for each worker, apart from each other in memory. A clone is the same counters.
+/// One counter per worker, on separate cache lines. A clone refers to the same counters.
 #[derive(Debug)]
 pub struct PerWorker<T>(Arc<[Apart<T>]>);
 
-/// Counters that are dropped with their last [`PerWorker`].
+/// A weak reference to counters, which are dropped with their last [`PerWorker`].
 #[derive(Debug)]
 pub struct WeakPerWorker<T>(Weak<[Apart<T>]>);
 
@@ -53,7 +53,7 @@ impl<T> Clone for PerWorker<T> {
 }
 
 impl<T> WeakPerWorker<T> {
-    /// The counters, if they are in use.
+    /// The counters, if they still exist.
     pub fn upgrade(&self) -> Option<PerWorker<T>> {
         self.0.upgrade().map(PerWorker)
     }
@@ -64,7 +64,7 @@ impl<T> WeakPerWorker<T> {
     }
 }
 
-/// On cache lines of its own; two, since processors fetch them in pairs.
+/// A value on its own cache lines; two, since processors fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Apart<T>(T);
@@ -80,7 +80,7 @@ impl<T: Default> PerWorker<T> {
         &self.0[worker.min(self.0.len() - 1)].0
     }
 
-    /// A reference that does not keep the counters.
+    /// A weak reference.
     pub fn downgrade(&self) -> WeakPerWorker<T> {
         WeakPerWorker(Arc::downgrade(&self.0))
     }
@@ -91,8 +91,8 @@ impl<T: Default> PerWorker<T> {
     }
 }
 
-/// What is counted of the requests of one route. With many routes each line of the cache counts: what most
-/// requests write stands in the first two.
+/// Counters of the requests of one route. With many routes cache lines matter: the fields that most requests
+/// write are in the first two.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Requests {
@@ -100,13 +100,13 @@ pub struct Requests {
     pub received: Counter,
     /// Bytes of response bodies.
     pub sent: Counter,
-    /// By class of status, as in [`CLASSES`].
+    /// By status class, as in [`CLASSES`].
     pub classes: [Counter; CLASSES.len()],
     /// From the head of the request to the end of the response.
     pub durations: Durations,
 }
 
-/// A request that has ended, as the counters see it.
+/// The values of a completed request that are counted.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
     /// The status sent, if one was.
@@ -129,14 +129,14 @@ impl Requests {
     }
 }
 
-/// The place of a status in [`CLASSES`].
+/// The index of a status in [`CLASSES`].
 pub fn class(status: Option<StatusCode>) -> usize {
     let class = status.map_or(0, |status| usize::from(status.as_u16() / 100));
-    // There is none above 5xx to be sent.
+    // The gateway sends no status above 5xx.
     if class < CLASSES.len() { class } else { 0 }
 }
 
-/// What is counted of the connections of one listener.
+/// Counters of the connections of one listener.
 #[derive(Debug, Default)]
 pub struct Connections {
     /// Accepted.
@@ -145,7 +145,7 @@ pub struct Connections {
     pub closed: Counter,
 }
 
-/// What is counted of the questions to one store.
+/// Counters of the requests to one store.
 #[derive(Debug, Default)]
 pub struct StoreRequests {
     /// Answered.
@@ -154,56 +154,56 @@ pub struct StoreRequests {
     pub timeout: Counter,
     /// Not sent, or the connection broke.
     pub unavailable: Counter,
-    /// Refused by the server.
+    /// The server replied with an error.
     pub refused: Counter,
 }
 
-/// What became of the spans of traces.
+/// Counters of trace spans.
 #[derive(Debug, Default)]
 pub struct Traces {
-    /// The collector has them.
+    /// Accepted by the collector.
     pub exported: Counter,
-    /// They are lost: too many waited, or the collector did not take them.
+    /// Lost: too many were queued, or the collector did not accept them.
     pub dropped: Counter,
 }
 
-/// What is counted of one upstream.
+/// Counters of one upstream.
 #[derive(Debug, Default)]
 pub struct Attempts {
     /// Connections opened.
     pub connections: Counter,
-    /// Requests sent on a connection that was open already.
+    /// Requests sent on a reused connection.
     pub reused: Counter,
-    /// Requests sent again.
+    /// Retried requests.
     pub retries: Counter,
     /// From the choice of an endpoint to the head of its response, or to the failure.
     pub durations: Durations,
-    /// Copies of requests that were answered.
+    /// Mirrored requests with a response.
     pub mirrors_answered: Counter,
-    /// Copies that got no response.
+    /// Mirrored requests without a response.
     pub mirrors_failed: Counter,
-    /// Copies that were not sent: the body was too long or not whole, or too many were in flight.
+    /// Mirrored requests that were not sent: the body was too long or incomplete, or too many were in flight.
     pub mirrors_skipped: Counter,
 }
 
-/// What is counted of the requests sent to one endpoint.
+/// Counters of the requests sent to one endpoint.
 #[derive(Debug, Default)]
 pub struct Tries {
-    /// By class of status, as in [`CLASSES`]; `none` is a failure of the endpoint.
+    /// By status class, as in [`CLASSES`]; `none` is a failure of the endpoint.
     pub classes: [Counter; CLASSES.len()],
-    /// Given up before there was a response, for a reason that is not the endpoint's.
+    /// Cancelled before there was a response, for a reason other than the endpoint.
     pub canceled: Counter,
-    /// Begun.
+    /// Started.
     pub began: Counter,
-    /// Ended: failed, given up, or with the whole response sent.
+    /// Ended: failed, cancelled, or with the complete response sent.
     pub ended: Counter,
     /// The sum of the durations until the head of the response, in microseconds.
     pub micros: Counter,
-    /// How often outcomes had the endpoint passed over. Written by all workers.
+    /// Ejections of the endpoint. Written by all workers.
     pub ejections: Counter,
 }
 
-/// A request that was sent to an endpoint, counted as ended when dropped.
+/// A request sent to an endpoint, counted as ended when dropped.
 #[derive(Debug)]
 pub struct Try<'c> {
     counters: &'c Tries,
@@ -218,12 +218,12 @@ impl<'c> Try<'c> {
         Self { counters, began: Instant::now(), counted: Cell::new(false) }
     }
 
-    /// When it began.
+    /// When it started.
     pub fn began(&self) -> Instant {
         self.began
     }
 
-    /// Counts what came back: a status, or a failure of the endpoint. Tells how long it took.
+    /// Counts the result: a status, or a failure of the endpoint. Returns the duration.
     pub fn came_back(&self, status: Option<StatusCode>) -> Duration {
         let duration = self.began.elapsed();
         self.counters.classes[class(status)].add(1);
@@ -242,10 +242,10 @@ impl Drop for Try<'_> {
     }
 }
 
-/// What is counted of a worker as a whole.
+/// Counters of all requests of a worker.
 #[derive(Debug, Default)]
 pub struct InFlight {
-    /// Requests whose head came in.
+    /// Requests with a complete head.
     pub began: Counter,
     /// Requests whose response has ended.
     pub ended: Counter,
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_of_status() {
+    fn statuses_are_counted_by_class() {
         let table = [(None, "none"), (Some(101), "1xx"), (Some(599), "5xx"), (Some(999), "none")];
         for (status, expected) in table {
             let status = status.map(|status| StatusCode::from_u16(status).expect("a status"));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_try_that_is_given_up_is_no_failure_of_the_endpoint() {
+    fn cancelled_request_is_not_a_failure_of_the_endpoint() {
         let counters = Tries::default();
         let [first, second] = [Try::begin(&counters), Try::begin(&counters)];
         first.came_back(None);

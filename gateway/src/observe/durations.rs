@@ -1,7 +1,8 @@
-//! Histograms of durations: classic buckets for every format, and native ones for those who ask.
+//! Histograms of durations: classic buckets in every format, and native buckets for clients that ask for
+//! them.
 //!
-//! The native buckets are those of schema 2 of Prometheus: each is wider than the one before it by the
-//! factor 2^(1/4), so that a quantile is known to 19 %.
+//! The native buckets have schema 2 of Prometheus: each is wider than the one before it by the factor
+//! 2^(1/4), so that the error of a quantile is at most 19 %.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -21,39 +22,38 @@ pub const SCHEMA: i32 = 2;
 pub const ZERO_THRESHOLD: f64 = 1.0 / 8192.0;
 /// The index of the first native bucket, which begins at the zero threshold.
 pub const FIRST_INDEX: i32 = 4 * -13 + 1;
-/// Up to 2^12 seconds, a little more than an hour; what takes longer is in the last one.
+/// Up to 2^12 seconds, a little more than an hour; longer durations are in the last bucket.
 const NATIVE: usize = 4 * (13 + 12);
 /// The fractions of 2^(1/4), 2^(2/4) and 2^(3/4) as the 52 bits of a double.
 const QUARTERS: [u64; 3] = [0x3_06FE_0A31_B715, 0x6_A09E_667F_3BCD, 0xA_E89F_995A_D3AD];
 
-/// The zero bucket and the native buckets, which are made when the first duration comes: most of
-/// 10,000 routes may rest.
+/// The zero bucket and the native buckets, allocated on first use: most of 10,000 routes may be idle.
 #[derive(Debug)]
 struct Native([Counter; NATIVE + 1]);
 
-/// Durations as one worker counts them. Short ones write into the same line of the cache.
+/// Durations counted by one worker. Short ones share a cache line.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Durations {
     native: OnceLock<Box<Native>>,
     /// Their sum in microseconds.
     pub micros: Counter,
-    /// All.
+    /// Their number.
     pub count: Counter,
-    /// Each bucket without the ones before it.
+    /// Each bucket without the lower ones.
     classic: [Counter; BUCKETS.len()],
 }
 
-/// Durations of all workers together.
+/// Durations of all workers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Histogram {
-    /// All.
+    /// Their number.
     pub count: u64,
     /// Their sum in seconds.
     pub sum: f64,
-    /// How many were as long as each bound of [`BUCKETS`] at the most.
+    /// For each bound of [`BUCKETS`], the number of durations up to it.
     pub classic: [u64; BUCKETS.len()],
-    /// The zero bucket, and behind it the native buckets from [`FIRST_INDEX`] on.
+    /// The zero bucket, followed by the native buckets from [`FIRST_INDEX`] on.
     pub native: Vec<u64>,
 }
 
@@ -72,14 +72,14 @@ impl Durations {
 }
 
 impl Histogram {
-    /// The sum over all workers of what `durations` chooses.
+    /// The sum over all workers of the durations that `durations` selects.
     pub fn of<T: Default>(counters: &PerWorker<T>, durations: impl Fn(&T) -> &Durations) -> Self {
         let mut native = vec![0; NATIVE + 1];
         for (place, sum) in native.iter_mut().enumerate() {
             let bucket = |one: &T| durations(one).native.get().map_or(0, |native| native.0[place].get());
             *sum = counters.sum(bucket);
         }
-        // A request may end between two loads: the count is that of the buckets.
+        // A request may end between two loads, so the count is computed from the buckets.
         let count = native.iter().sum();
         let mut below = 0;
         let classic = std::array::from_fn(|bucket| {
@@ -91,9 +91,9 @@ impl Histogram {
     }
 }
 
-/// The place of a duration in [`Native`].
+/// The index of a duration in [`Native`].
 fn place(duration: Duration) -> usize {
-    // Of a positive double: 11 bits of exponent above 52 bits of fraction.
+    // A positive double has 11 bits of exponent above 52 bits of fraction.
     let bits = duration.as_secs_f64().to_bits();
     let fraction = bits & ((1 << 52) - 1);
     let exponent = (bits >> 52).cast_signed() - 1023;
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn native_buckets() {
+    fn durations_are_counted_in_native_buckets() {
         // A duration in seconds, and the upper bound of its bucket as a power of two.
         let table = [
             (0.0, None),

@@ -1,4 +1,4 @@
-//! Metrics on their way to Prometheus: families with their samples, in one of its three formats.
+//! Metrics for Prometheus: families with samples, in one of three formats.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::durations::{BUCKETS, FIRST_INDEX, Histogram, SCHEMA, ZERO_THRESHOLD};
 use super::format::Format;
 use super::protobuf::{Message, append_varint};
 
-/// Metric families one after another.
+/// Metric families.
 #[derive(Debug, Default)]
 pub struct Exposition(Vec<Family>);
 
@@ -17,7 +17,7 @@ pub struct Family {
     pub name: &'static str,
     /// `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
-    /// What it means.
+    /// Its help text.
     pub help: &'static str,
     /// Its samples.
     pub samples: Vec<Sample>,
@@ -33,23 +33,23 @@ pub struct Sample {
 
 #[derive(Debug)]
 enum Value {
-    /// A number as it is written.
+    /// A formatted number.
     Number(String),
     Histogram(Box<Histogram>),
 }
 
 impl Exposition {
-    /// Begins a family; the next samples belong to it.
+    /// Begins a family; the following samples belong to it.
     pub fn family(&mut self, name: &'static str, kind: &'static str, help: &'static str) {
         self.0.push(Family { name, kind, help, samples: Vec::new() });
     }
 
-    /// Adds a sample to the family that was begun last.
+    /// Adds a sample to the current family.
     pub fn sample(&mut self, labels: &[(&'static str, &str)], value: impl std::fmt::Display) {
         self.add(labels, Value::Number(value.to_string()));
     }
 
-    /// Adds a histogram to the family that was begun last.
+    /// Adds a histogram to the current family.
     pub fn histogram(&mut self, labels: &[(&'static str, &str)], histogram: Histogram) {
         self.add(labels, Value::Histogram(Box::new(histogram)));
     }
@@ -66,7 +66,7 @@ impl Exposition {
         &self.0
     }
 
-    /// Everything in a format.
+    /// All families in a format.
     pub fn finish(self, format: Format) -> Vec<u8> {
         match format {
             Format::Text => self.text(false).into_bytes(),
@@ -99,7 +99,7 @@ impl Exposition {
         let mut out = Vec::new();
         for family in &self.0 {
             let mut message = Message::default();
-            // The numbers of `MetricType`.
+            // The values of `MetricType`.
             let kind = match family.kind {
                 "counter" => 0,
                 "gauge" => 1,
@@ -168,7 +168,8 @@ fn line(
 
 fn buckets(out: &mut String, name: &str, labels: &[(&'static str, String)], histogram: &Histogram) {
     for (bound, count) in BUCKETS.iter().zip(histogram.classic) {
-        // As OpenMetrics demands it, such as `1.0`; the same in both formats, so that series stay.
+        // The format of OpenMetrics, such as `1.0`, is used in both formats, so that series keep their
+        // labels.
         line(out, (name, "_bucket"), labels, Some(&format!("{bound:?}")), &count.to_string());
     }
     let count = histogram.count.to_string();
@@ -188,11 +189,11 @@ fn native(message: &mut Message, histogram: &Histogram) {
     message.sint(5, i64::from(SCHEMA)).double(6, ZERO_THRESHOLD);
     let Some((zero, counts)) = histogram.native.split_first() else { return };
     message.uint(7, *zero);
-    // From the first bucket that counted something to the last: one span.
+    // One span, from the first non-empty bucket to the last.
     let first = counts.iter().position(|count| *count > 0);
     let last = counts.iter().rposition(|count| *count > 0);
     let (Some(first), Some(last)) = (first, last) else {
-        // A span of no buckets tells a native histogram from a classic one.
+        // An empty span marks a native histogram without observations.
         message.message(12, |span| {
             span.sint(1, 0).uint(2, 0);
         });

@@ -1,4 +1,4 @@
-//! Which format of metrics a client asks for by `Accept` (RFC 9110 section 12.5.1).
+//! Negotiates the format of metrics by `Accept` (RFC 9110 section 12.5.1).
 
 /// A format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,8 @@ impl Format {
         }
     }
 
-    /// The format that the values of `Accept` prefer; the first of those with the highest quality, and
-    /// the text format if none is known.
+    /// The preferred format of the values of `Accept`: the first one with the highest quality; the text
+    /// format if none is supported.
     pub fn negotiate<'v>(accept: impl Iterator<Item = &'v [u8]>) -> Self {
         let mut best = (Self::Text, 0);
         for value in accept {

@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::http1::encode::append_number;
 use crate::net::append;
 
-/// How a line is written.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Style {
     /// A JSON object (RFC 8259).
@@ -15,7 +15,7 @@ pub enum Style {
     Logfmt,
 }
 
-/// A key as it stands in a line, behind what separates it from the field before it.
+/// A key as written in a line, with the preceding separator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key(Box<[u8]>);
 
@@ -35,7 +35,7 @@ impl Style {
     }
 }
 
-/// Writes the fields of a record one after another at the end of a buffer.
+/// Writes the fields of a record to the end of a buffer.
 #[derive(Debug)]
 pub struct Line<'b> {
     out: &'b mut Vec<u8>,
@@ -57,7 +57,7 @@ impl<'b> Line<'b> {
         append(self.out, &key.0[from..]);
     }
 
-    /// Adds a text in which nothing needs an escape or, in logfmt, quotes.
+    /// Adds a text that needs no escapes or quotes.
     pub fn plain(&mut self, key: &Key, value: &[u8]) {
         self.key(key);
         if self.style == Style::Logfmt {
@@ -83,7 +83,7 @@ impl<'b> Line<'b> {
         append_quoted(self.out, value);
     }
 
-    /// Adds a text; without one `null`, or nothing in logfmt.
+    /// Adds a text; without one `null` in JSON, nothing in logfmt.
     pub fn optional(&mut self, key: &Key, value: Option<&str>) {
         if let Some(value) = value {
             return self.text(key, value);
@@ -107,7 +107,7 @@ impl<'b> Line<'b> {
         let mut digits = *b".000000";
         let mut rest = micros % 1_000_000;
         for digit in digits[1..].iter_mut().rev() {
-            // Below ten.
+            // The last digit.
             *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
             rest /= 10;
         }
@@ -127,7 +127,7 @@ pub fn append_quoted(out: &mut Vec<u8>, value: &str) {
         match c {
             '"' => append(out, b"\\\""),
             '\\' => append(out, b"\\\\"),
-            // Line and paragraph separators end a line for some readers.
+            // Some readers treat line and paragraph separators as line ends.
             c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
                 let mut units = [0; 2];
                 for unit in c.encode_utf16(&mut units) {
@@ -159,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn json() {
+    fn json_lines_are_written() {
         let expected = "{\"a\":\"q\\\"\\\\\\u000a\\u007fé\\u2028\",\"b\":null,\"c\":70,\"d\":10.250000,\
                         \"e\":\"plain\",\"f\":\"a =b\",\"g\":\"\"}\n";
         assert_eq!(written(Style::Json), expected);
     }
 
     #[test]
-    fn logfmt() {
+    fn logfmt_lines_are_written() {
         let expected =
             "a=\"q\\\"\\\\\\u000a\\u007fé\\u2028\" b= c=70 d=10.250000 e=plain f=\"a =b\" g=\"\"\n";
         assert_eq!(written(Style::Logfmt), expected);

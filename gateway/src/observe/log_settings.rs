@@ -1,37 +1,37 @@
-//! What the access log holds, of which requests, and where it goes.
+//! Settings of the access log.
 
 use std::path::PathBuf;
 
 use super::counter::CLASSES;
 use super::line::{Key, Style};
 
-/// What the access log holds, of which requests, and where it goes.
+/// Settings of the access log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Whether there is a log.
+    /// Whether the log is enabled.
     pub enabled: bool,
-    /// How lines are written.
+    /// The format of lines.
     pub style: Style,
     /// The fields of a line.
     pub fields: Vec<LogField>,
-    /// The file that takes the lines; without it, standard output.
+    /// The log file; default: standard output.
     pub file: Option<PathBuf>,
-    /// Which requests are logged; the first rule that fits counts, and without one every request is.
+    /// Sampling rules; the first match applies. Without a match every request is logged.
     pub rules: Vec<SampleRule>,
 }
 
-/// Logs a part of some requests.
+/// A sampling rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleRule {
     /// The names of the routes; empty for all.
     pub routes: Vec<String>,
-    /// The places of the classes of status in [`CLASSES`]; empty for all.
+    /// The indexes of status classes in [`CLASSES`]; empty for all.
     pub classes: Vec<usize>,
-    /// One request of so many is logged; with 0 none.
+    /// One of this number of requests is logged; 0 for none.
     pub one_in: u32,
 }
 
-/// For each class of status in [`CLASSES`], of how many requests one is logged.
+/// For each status class in [`CLASSES`], one of this number of requests is logged.
 pub type LogRates = [u32; CLASSES.len()];
 
 /// A field of a line.
@@ -62,34 +62,34 @@ macro_rules! fields {
 }
 
 fields! {
-    Time "time" "when the head of the request had been read, RFC 3339 in UTC",
+    Time "time" "the time at which the head of the request was complete, RFC 3339 in UTC",
     RequestId "request_id" "the value of `X-Request-ID`",
-    TraceId "trace_id" "the trace of the request, where requests are traced",
+    TraceId "trace_id" "the trace id, if the request is traced",
     Listener "listener" "the listener",
-    Client "client" "the address of the client, behind trusted proxies too",
+    Client "client" "the address of the client, also behind trusted proxies",
     Protocol "protocol" "`HTTP/1.0`, `HTTP/1.1` or `HTTP/2`",
     Method "method" "the method",
     Host "host" "the host",
-    Path "path" "the path without the query, which may hold secrets",
-    Route "route" "the route, if one took the request",
+    Path "path" "the path without the query, which may contain secrets",
+    Route "route" "the route, if one matched",
     Upstream "upstream" "the upstream of the last attempt",
     Endpoint "endpoint" "the endpoint of the last attempt",
     Attempts "attempts" "how often the request was sent to an endpoint",
     Status "status" "the status; 0 if there was no response",
     ReceivedBytes "received_bytes" "bytes of the request body",
     SentBytes "sent_bytes" "bytes of the response body",
-    Duration "duration_seconds" "from the head of the request to the end of the response",
-    Authenticator "authenticator" "the authenticator that knows the client, if one does",
-    Subject "subject" "the client that it knows",
+    Duration "duration_seconds" "the time from the head of the request to the end of the response",
+    Authenticator "authenticator" "the authenticator that identified the client, if one did",
+    Subject "subject" "the client's identity",
     FailedAt "failed_at" "`downstream` or `upstream`, of a request that failed",
-    Failure "failure" "why it failed, a fixed word",
-    Detail "detail" "what else is known of a failure at the upstream",
+    Failure "failure" "the reason of the failure, a fixed word",
+    Detail "detail" "details of a failure at the upstream",
 }
 
 /// The fields with their keys.
 #[derive(Debug, Default)]
 pub struct LogFormat {
-    /// How lines are written.
+    /// The format of lines.
     pub style: Style,
     /// The fields with their keys.
     pub fields: Vec<(Key, LogField)>,
@@ -123,7 +123,7 @@ impl LogSettings {
         LogFormat { style: self.style, fields }
     }
 
-    /// How much is logged of the requests of a route; requests without a route have no name.
+    /// The sampling rates of a route; requests without a route have an empty name.
     pub fn rates(&self, route: &str) -> LogRates {
         std::array::from_fn(|class| {
             let fits = |rule: &&SampleRule| {
@@ -135,7 +135,7 @@ impl LogSettings {
     }
 }
 
-/// Whether a header holds what proves who a client is, and so is never logged.
+/// Whether a header may contain credentials and must never be logged.
 pub fn is_credential(header: &str) -> bool {
     const PARTS: [&str; 9] = [
         "authorization",
@@ -157,7 +157,7 @@ mod tests {
     use super::{KnownField, LogSettings, SampleRule, is_credential};
 
     #[test]
-    fn the_first_rule_that_fits_counts() {
+    fn first_matching_rule_applies() {
         let rule = |routes: &[&str], classes: &[usize], one_in| SampleRule {
             routes: routes.iter().map(|&name| name.to_owned()).collect(),
             classes: classes.to_vec(),
@@ -173,10 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn the_document_has_every_field() {
+    fn document_lists_every_field() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/observability.md");
         let text = std::fs::read_to_string(path).expect("the document");
-        let (before, rest) = text.split_once("<!-- log fields -->\n").expect("the begin of the table");
+        let (before, rest) = text.split_once("<!-- log fields -->\n").expect("the start of the table");
         let (table, after) = rest.split_once("<!-- /log fields -->").expect("its end");
         let mut rows = "| field | value |\n|---|---|\n".to_owned();
         for (name, _, meaning) in KnownField::ALL {
@@ -188,11 +188,11 @@ mod tests {
             return;
         }
         let command = "UPDATE_DOCS=1 cargo test -p gateway --lib observe::log_settings";
-        assert_eq!(table, rows, "the table of docs/observability.md is old; run {command}");
+        assert_eq!(table, rows, "the table of docs/observability.md is out of date; run {command}");
     }
 
     #[test]
-    fn credentials_by_name() {
+    fn credential_headers_are_recognised() {
         for (name, expected) in [
             ("Authorization", true),
             ("proxy-authorization", true),

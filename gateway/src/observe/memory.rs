@@ -1,4 +1,4 @@
-//! The memory of the process against a bound, so that the system does not kill it.
+//! Compares the memory of the process with a limit, to avoid that the system kills it.
 
 use std::fs;
 use std::path::{Component, Path};
@@ -6,29 +6,29 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::process::resident;
 
-/// The part of the cgroup's limit that is the bound without a setting, in percent.
+/// The default limit in percent of the cgroup's limit.
 const PART: u64 = 80;
 
-/// How much memory the process may use.
+/// The memory limit of the process.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// In bytes; 0 for no bound.
+    /// In bytes; 0 for no limit.
     most: AtomicU64,
     is_short: AtomicBool,
 }
 
 impl Memory {
-    /// Sets the bound in bytes; with 0 there is none.
+    /// Sets the limit in bytes; 0 for none.
     pub fn set(&self, most: u64) {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// The bound in bytes; 0 for none.
+    /// The limit in bytes; 0 for none.
     pub fn most(&self) -> u64 {
         self.most.load(Ordering::Relaxed)
     }
 
-    /// Compares what the process uses with the bound; to be called several times a second.
+    /// Compares the memory in use with the limit; must be called several times per second.
     pub fn look(&self) {
         let most = self.most();
         let is_short = most > 0
@@ -39,19 +39,19 @@ impl Memory {
         self.is_short.store(is_short, Ordering::Relaxed);
     }
 
-    /// Whether it used more than that at the last look.
+    /// Whether the limit was exceeded at the last check.
     pub fn is_short(&self) -> bool {
         self.is_short.load(Ordering::Relaxed)
     }
 }
 
-/// The bound without a setting: a part of the smallest limit of the cgroups of this process; 0 without one.
+/// The default limit: a percentage of the smallest limit of the process's cgroups; 0 without one.
 pub fn of_cgroup() -> u64 {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     limit(Path::new("/sys/fs/cgroup"), &groups).map_or(0, |limit| limit / 100 * PART)
 }
 
-/// The smallest limit of the groups in `/proc/self/cgroup` and those above them, in version 2 or 1.
+/// The smallest limit of the groups in `/proc/self/cgroup` and their parents, in version 2 or 1.
 fn limit(root: &Path, groups: &str) -> Option<u64> {
     let limits = groups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':');
@@ -63,7 +63,7 @@ fn limit(root: &Path, groups: &str) -> Option<u64> {
             }
             _ => return Vec::new(),
         };
-        // In a container the path may be that of the machine, of which only the root is seen.
+        // In a container the path may be the host's, of which only the root is visible.
         let names: Vec<_> =
             Path::new(path).components().filter(|part| matches!(part, Component::Normal(_))).collect();
         (0..=names.len())
@@ -73,7 +73,7 @@ fn limit(root: &Path, groups: &str) -> Option<u64> {
             })
             .collect()
     });
-    // Version 1 says a number near 2^63 where there is no limit.
+    // Version 1 has a number near 2^63 for no limit.
     limits.filter(|&limit| limit < 1 << 62).min()
 }
 
@@ -82,7 +82,7 @@ mod tests {
     use super::{Memory, limit};
 
     #[test]
-    fn the_smallest_limit_of_a_cgroup_counts() {
+    fn smallest_cgroup_limit_is_used() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |path: &str, text: &str| {
             let path = folder.path().join(path);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_short_above_its_bound() {
+    fn memory_is_short_above_the_limit() {
         let memory = Memory::default();
         for (most, expected) in [(0, false), (4096, true), (1 << 50, false)] {
             memory.set(most);

@@ -1,8 +1,8 @@
 //! All counters of the process, by the names in the settings.
 //!
-//! Every label value comes from the settings or from a fixed list of words, never from a request,
-//! so that the number of series is bounded. Counters are found by name when a snapshot is made, so
-//! that they outlive it.
+//! Every label value is from the settings or from a fixed list of words, never from a request, so that the
+//! number of series is bounded. Snapshots look up counters by name when they are compiled, so counters
+//! survive a reload.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,11 +20,11 @@ use super::recent::RecentFailures;
 use super::reloads::Reloads;
 use crate::http::Source;
 
-/// Counters by what they count. Snapshots own them: a scrape that is under way keeps no series.
+/// Counters by key. Snapshots own them: a concurrent scrape does not keep a series alive.
 type ByKey<K, T> = Mutex<BTreeMap<K, WeakPerWorker<T>>>;
 type ByName<T> = ByKey<String, T>;
 
-/// One of the counters.
+/// Reads one counter.
 type Value<T> = fn(&T) -> u64;
 
 /// All counters.
@@ -34,26 +34,26 @@ pub struct Metrics {
     routes: ByName<Requests>,
     listeners: ByName<Connections>,
     upstreams: ByName<Attempts>,
-    /// By the names of upstream and endpoint.
+    /// By upstream and endpoint name.
     endpoints: ByKey<(String, String), Tries>,
     stores: ByName<StoreRequests>,
-    /// Requests that found no route.
+    /// Requests without a route.
     unrouted: PerWorker<Requests>,
     in_flight: PerWorker<InFlight>,
     traces: PerWorker<Traces>,
     log: AccessLog,
-    /// How the reloads of the settings went.
+    /// Results of settings reloads.
     pub reloads: Reloads,
-    /// The memory of the process and its bound.
+    /// The memory of the process and its limit.
     pub memory: Memory,
-    /// The requests that failed last.
+    /// The latest failed requests.
     pub recent: RecentFailures,
-    /// Failures by source and reason; both are fixed words. Only failing requests take the lock.
+    /// Failures by source and reason; both are fixed words. Only failing requests lock it.
     failures: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
 impl Metrics {
-    /// Counters for so many workers, all at zero.
+    /// Counters for `workers` workers, all zero.
     pub fn new(workers: usize, log: AccessLog) -> Self {
         Self {
             workers,
@@ -108,12 +108,12 @@ impl Metrics {
         self.named(&self.stores, name.to_owned())
     }
 
-    /// The counters of requests that find no route.
+    /// The counters of requests without a route.
     pub fn unrouted(&self) -> PerWorker<Requests> {
         self.unrouted.clone()
     }
 
-    /// The counters of requests that have not ended.
+    /// The counters of requests in flight.
     pub fn in_flight(&self) -> PerWorker<InFlight> {
         self.in_flight.clone()
     }
@@ -123,7 +123,7 @@ impl Metrics {
         self.traces.clone()
     }
 
-    /// Drops the counters of names that are in no snapshot any more.
+    /// Drops the counters of names that are in no snapshot.
     pub fn drop_unused(&self) {
         fn unused<K: Ord, T>(all: &ByKey<K, T>) {
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,17 +147,17 @@ impl Metrics {
         self.log.dropped()
     }
 
-    /// All families but those of the endpoints' health, which are not counted.
+    /// All families except those of the endpoints' health, which are not counters.
     pub fn expose(&self) -> Exposition {
         let mut out = Exposition::default();
-        out.family("gateway_build_info", "gauge", "The version that runs.");
+        out.family("gateway_build_info", "gauge", "The running version.");
         out.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
         self.requests(&mut out);
-        out.family("gateway_requests_in_flight", "gauge", "Requests not ended.");
+        out.family("gateway_requests_in_flight", "gauge", "Requests in flight.");
         let began = self.in_flight.sum(|one| one.began.get());
         let ended = self.in_flight.sum(|one| one.ended.get());
         out.sample(&[], began.saturating_sub(ended));
-        out.family("gateway_failures_total", "counter", "Requests that failed, by where and why.");
+        out.family("gateway_failures_total", "counter", "Failed requests, by side and reason.");
         for ((source, reason), count) in &*self.failures.lock().unwrap_or_else(PoisonError::into_inner) {
             out.sample(&[("source", source), ("reason", reason)], *count);
         }
@@ -165,9 +165,9 @@ impl Metrics {
         self.upstreams(&mut out);
         self.endpoints(&mut out);
         self.stores(&mut out);
-        out.family("gateway_log_lines_dropped_total", "counter", "Lines of the access log that were lost.");
+        out.family("gateway_log_lines_dropped_total", "counter", "Lost lines of the access log.");
         out.sample(&[], self.log.dropped());
-        out.family("gateway_trace_spans_total", "counter", "Spans of traces, by what became of them.");
+        out.family("gateway_trace_spans_total", "counter", "Trace spans, by result.");
         out.sample(&[("result", "exported")], self.traces.sum(|one| one.exported.get()));
         out.sample(&[("result", "dropped")], self.traces.sum(|one| one.dropped.get()));
         self.reloads.render(&mut out);
@@ -175,7 +175,7 @@ impl Metrics {
         out.family(
             "gateway_memory_max_bytes",
             "gauge",
-            "Memory in use above which requests are refused; 0 for no bound.",
+            "Memory in use above which requests are refused; 0 for no limit.",
         );
         out.sample(&[], self.memory.most());
         out
@@ -185,7 +185,7 @@ impl Metrics {
         let mut routes = entries(&self.routes);
         // Requests without a route.
         routes.push((String::new(), self.unrouted()));
-        out.family("gateway_requests_total", "counter", "Requests ended, by class of status.");
+        out.family("gateway_requests_total", "counter", "Completed requests, by status class.");
         for (route, counters) in &routes {
             for (number, class) in CLASSES.iter().enumerate() {
                 let count = counters.sum(|one| one.classes[number].get());
@@ -240,12 +240,10 @@ impl Metrics {
             ("gateway_upstream_connections_total", "Connections opened to an upstream.", |one| {
                 one.connections.get()
             }),
-            (
-                "gateway_upstream_connections_reused_total",
-                "Requests sent on a connection already open.",
-                |one| one.reused.get(),
-            ),
-            ("gateway_upstream_retries_total", "Requests sent to an upstream again.", |one| {
+            ("gateway_upstream_connections_reused_total", "Requests sent on a reused connection.", |one| {
+                one.reused.get()
+            }),
+            ("gateway_upstream_retries_total", "Retries of requests to an upstream.", |one| {
                 one.retries.get()
             }),
         ];
@@ -255,7 +253,7 @@ impl Metrics {
                 out.sample(&[("upstream", name)], counters.sum(value));
             }
         }
-        out.family("gateway_mirrored_requests_total", "counter", "Copies of requests for a mirror.");
+        out.family("gateway_mirrored_requests_total", "counter", "Requests copied to a mirror, by result.");
         let results: [(&str, Value<Attempts>); 3] = [
             ("answered", |one| one.mirrors_answered.get()),
             ("failed", |one| one.mirrors_failed.get()),
@@ -269,7 +267,7 @@ impl Metrics {
     }
 
     fn stores(&self, out: &mut Exposition) {
-        out.family("gateway_store_requests_total", "counter", "Questions of limits to a store, by result.");
+        out.family("gateway_store_requests_total", "counter", "Requests of limits to a store, by result.");
         let results: [(&str, Value<StoreRequests>); 4] = [
             ("answered", |one| one.answered.get()),
             ("timeout", |one| one.timeout.get()),
@@ -288,7 +286,7 @@ impl Metrics {
         out.family(
             "gateway_endpoint_requests_total",
             "counter",
-            "Requests sent to an endpoint, by class of status; none is a failure, canceled a client that left.",
+            "Requests sent to an endpoint, by status class; none: a failure, canceled: the client disconnected.",
         );
         for ((upstream, endpoint), counters) in &endpoints {
             let labels =
@@ -298,21 +296,13 @@ impl Metrics {
             }
             out.sample(&labels("canceled"), counters.sum(|one| one.canceled.get()));
         }
-        out.family(
-            "gateway_endpoint_requests_in_flight",
-            "gauge",
-            "Requests sent to an endpoint and not ended.",
-        );
+        out.family("gateway_endpoint_requests_in_flight", "gauge", "Requests in flight to an endpoint.");
         for ((upstream, endpoint), counters) in &endpoints {
             let ended = counters.sum(|one| one.ended.get());
             let open = counters.sum(|one| one.began.get()).saturating_sub(ended);
             out.sample(&[("upstream", upstream), ("endpoint", endpoint)], open);
         }
-        out.family(
-            "gateway_endpoint_ejections_total",
-            "counter",
-            "How often outcomes had an endpoint passed over.",
-        );
+        out.family("gateway_endpoint_ejections_total", "counter", "Ejections of an endpoint.");
         for ((upstream, endpoint), counters) in &endpoints {
             let ejections = counters.sum(|one| one.ejections.get());
             out.sample(&[("upstream", upstream), ("endpoint", endpoint)], ejections);
@@ -337,11 +327,11 @@ mod tests {
     use crate::observe::format::Format;
 
     #[test]
-    fn a_series_ends_with_the_last_snapshot_that_has_its_name() {
+    fn series_ends_with_the_last_snapshot_that_names_it() {
         let metrics = Metrics::new(1, AccessLog::new(false));
         let (first, second) = (metrics.route("a"), metrics.route("a"));
         drop(first);
-        // What a scrape holds while it is under way.
+        // A reference held by a concurrent scrape.
         let scraped = super::entries(&metrics.routes);
         drop(second);
         metrics.drop_unused();

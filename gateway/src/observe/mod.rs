@@ -1,4 +1,4 @@
-//! What the gateway tells about itself: metrics and logs.
+//! Metrics, logs and request ids.
 
 pub mod access;
 pub mod clock;

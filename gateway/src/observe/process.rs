@@ -1,13 +1,13 @@
-//! What the system says of this process (proc(5)), with the names that client libraries use.
+//! Metrics of the process from proc(5), with the names that Prometheus client libraries use.
 
 use std::fs;
 
 use super::exposition::Exposition;
 
-/// Clock ticks of `/proc` in a second: `USER_HZ` is 100 on every platform of Linux that Rust has.
+/// Clock ticks of `/proc` per second: `USER_HZ` is 100 on every Linux platform that Rust supports.
 const TICKS: f64 = 100.0;
 
-/// Adds the families; those that the system does not tell are left out.
+/// Adds the families; those that the system does not provide are omitted.
 pub fn render(out: &mut Exposition) {
     let Some(stat) = fs::read_to_string("/proc/self/stat").ok().and_then(|text| fields(&text)) else {
         return;
@@ -24,11 +24,11 @@ pub fn render(out: &mut Exposition) {
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         out.family("process_open_fds", "gauge", "Open file descriptors.");
-        // Without the one that lists them.
+        // Without the descriptor of this directory.
         out.sample(&[], open.count().saturating_sub(1));
     }
     if let Some(most) = fs::read_to_string("/proc/self/limits").ok().and_then(|text| max_fds(&text)) {
-        out.family("process_max_fds", "gauge", "The most file descriptors that may be open.");
+        out.family("process_max_fds", "gauge", "Maximum number of open file descriptors.");
         out.sample(&[], most);
     }
 }
@@ -38,7 +38,7 @@ struct Stat {
     start_ticks: f64,
 }
 
-/// The fields of `/proc/self/stat` behind the name, which may hold blanks and brackets.
+/// The fields of `/proc/self/stat` after the name, which may contain spaces and brackets.
 fn fields(stat: &str) -> Option<Stat> {
     let rest: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     // Numbered from 3 in proc(5).
@@ -67,7 +67,7 @@ mod tests {
     use super::{boot_time, fields, max_fds, resident};
 
     #[test]
-    fn the_files_of_proc_are_read() {
+    fn proc_files_are_parsed() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 120 0 0 0 250 50 0 0 20 0 4 0 12345 1 2 3";
         let stat = fields(stat).expect("fields");
         assert_eq!((stat.cpu_ticks, stat.start_ticks), (300.0, 12_345.0));

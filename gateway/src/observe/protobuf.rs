@@ -1,6 +1,6 @@
-//! The wire format of protocol buffers, as far as it is written here.
+//! A writer of the protocol buffers wire format.
 
-/// A message that is being written.
+/// A message under construction.
 #[derive(Debug, Default)]
 pub struct Message(Vec<u8>);
 
@@ -9,7 +9,7 @@ const FIXED64: u32 = 1;
 const LENGTH: u32 = 2;
 const FIXED32: u32 = 5;
 
-/// Appends a number in as few bytes as it takes, seven bits in each.
+/// Appends a varint: seven bits per byte.
 pub fn append_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
@@ -23,7 +23,7 @@ impl Message {
         append_varint(&mut self.0, u64::from(field << 3 | kind));
     }
 
-    /// Adds an unsigned number, an enumeration or a switch.
+    /// Adds an unsigned number, an enumeration or a bool.
     pub fn uint(&mut self, field: u32, value: u64) -> &mut Self {
         self.tag(field, VARINT);
         append_varint(&mut self.0, value);
@@ -54,7 +54,7 @@ impl Message {
         self.fixed64(field, value.to_bits())
     }
 
-    /// Adds bytes, a text or a message that was written before.
+    /// Adds bytes, a string or an encoded message.
     pub fn bytes(&mut self, field: u32, value: &[u8]) -> &mut Self {
         self.tag(field, LENGTH);
         append_varint(&mut self.0, value.len() as u64);
@@ -80,7 +80,7 @@ mod tests {
     use super::Message;
 
     #[test]
-    fn fields_are_written_as_the_encoding_says() {
+    fn fields_are_encoded() {
         // The examples of protobuf.dev/programming-guides/encoding.
         let mut message = Message::default();
         message.uint(1, 150).bytes(2, b"testing").message(3, |inner| {

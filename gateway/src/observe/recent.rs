@@ -1,24 +1,24 @@
-//! The requests that failed last, for the admin page.
+//! The latest failed requests, for the admin page.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-/// How many are kept.
+/// Maximum number of failures kept.
 const KEPT: usize = 50;
 
-/// A request that failed.
+/// A failed request.
 #[derive(Debug, Clone)]
 pub struct RecentFailure {
-    /// When its head had been read.
+    /// Time at which its head was complete.
     pub time: SystemTime,
-    /// Its name.
+    /// Its id.
     pub request_id: String,
     /// The method.
     pub method: String,
     /// The path without the query.
     pub path: String,
-    /// The route; empty if none took it.
+    /// The route; empty if none matched.
     pub route: String,
     /// The endpoint of the last attempt; empty if there was none.
     pub endpoint: String,
@@ -26,18 +26,18 @@ pub struct RecentFailure {
     pub status: u16,
     /// The side that failed.
     pub failed_at: &'static str,
-    /// Why, a fixed word.
+    /// The reason, a fixed word.
     pub failure: &'static str,
-    /// What else is known.
+    /// Further details.
     pub detail: String,
 }
 
-/// The requests that failed last.
+/// The latest failed requests.
 #[derive(Debug, Default)]
 pub struct RecentFailures(Mutex<VecDeque<RecentFailure>>);
 
 impl RecentFailures {
-    /// Keeps a failure, unless another thread is doing so at this moment: a worker does not wait here.
+    /// Adds a failure, unless another thread holds the lock: a worker does not wait here.
     pub fn add(&self, failure: impl FnOnce() -> RecentFailure) {
         if let Ok(mut kept) = self.0.try_lock() {
             kept.truncate(KEPT - 1);

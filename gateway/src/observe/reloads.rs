@@ -1,4 +1,4 @@
-//! What became of the reloads of the settings.
+//! Results of settings reloads.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,20 +14,20 @@ const TIME: &str = "gateway_config_last_reload_duration_seconds";
 #[derive(Debug)]
 pub struct Reloads(Mutex<ReloadHistory>);
 
-/// How the reloads went until now.
+/// The results so far.
 #[derive(Debug, Clone)]
 pub struct ReloadHistory {
-    /// Those that put settings in force.
+    /// Successful reloads.
     pub succeeded: u64,
-    /// Those that left the settings from before in force.
+    /// Failed reloads; the previous settings stayed in force.
     pub failed: u64,
-    /// When the settings in force were put in force.
+    /// Time of the last successful reload.
     pub last_success: SystemTime,
-    /// When settings were last read.
+    /// Time of the last reload.
     pub last: SystemTime,
     /// How long the last reload took.
     pub duration: Duration,
-    /// Why the last reload failed, one problem in a line; empty if it did not fail.
+    /// The problems of the last reload, one per line; empty if it succeeded.
     pub problems: Vec<String>,
 }
 
@@ -46,12 +46,12 @@ impl Default for Reloads {
 }
 
 impl Reloads {
-    /// How they went until now.
+    /// The results so far.
     pub fn history(&self) -> ReloadHistory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes note of a reload that took so long; it failed if there are problems.
+    /// Records a reload; it failed if there are problems.
     pub fn ended(&self, duration: Duration, problems: Vec<String>) {
         let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         history.last = SystemTime::now();
@@ -73,10 +73,10 @@ impl Reloads {
         out.sample(&[("result", "failure")], history.failed);
         out.family(GOOD, "gauge", "Whether the last reload of the settings succeeded; 1 before the first.");
         out.sample(&[], u8::from(history.problems.is_empty()));
-        out.family(WHEN, "gauge", "When the settings in force were put in force.");
+        out.family(WHEN, "gauge", "Time of the last successful reload, since 1970.");
         let since = history.last_success.duration_since(UNIX_EPOCH).unwrap_or_default();
         out.sample(&[], since.as_secs());
-        out.family(TIME, "gauge", "How long the last reload of the settings took.");
+        out.family(TIME, "gauge", "Duration of the last reload of the settings.");
         out.sample(&[], history.duration.as_secs_f64());
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     use crate::observe::format::Format;
 
     #[test]
-    fn reloads_are_counted_and_the_last_one_is_told() {
+    fn reloads_are_counted_and_the_last_one_is_reported() {
         let reloads = Reloads::default();
         let has = |line: &str| {
             let mut out = Exposition::default();

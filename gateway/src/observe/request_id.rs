@@ -1,32 +1,32 @@
-//! Names for requests, so that the logs of two services can be laid side by side.
+//! Request ids, which correlate the logs of several services.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// A name: 32 hexadecimal digits.
+/// A request id: 32 hexadecimal digits.
 pub type RequestId = [u8; 32];
 
-/// Makes the names of one worker, unique within the process and, by a random part, among processes.
+/// Generates the ids of one worker, unique within the process and, by a random part, among processes.
 ///
-/// The names are no secrets and must not be used as such.
+/// The ids are not secrets.
 #[derive(Debug)]
 pub struct RequestIds {
-    /// The first half of each name, in digits.
+    /// The first half of each id, in digits.
     random: [u8; 16],
     next: Cell<u64>,
 }
 
 impl RequestIds {
-    /// The names of a worker.
+    /// The generator of a worker.
     pub fn new(worker: usize) -> Self {
-        // The only randomness of the standard library: the keys of its hash maps.
+        // The only source of randomness in the standard library: the keys of its hash maps.
         let mut hasher = RandomState::new().build_hasher();
         hasher.write_u32(std::process::id());
         hasher.write_usize(worker);
         Self { random: digits(hasher.finish()), next: Cell::new(1) }
     }
 
-    /// The next name.
+    /// The next id.
     pub fn next(&self) -> RequestId {
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
@@ -52,7 +52,7 @@ mod tests {
     use super::RequestIds;
 
     #[test]
-    fn names_differ() {
+    fn ids_are_unique() {
         let (one, other) = (RequestIds::new(0), RequestIds::new(1));
         let names = [one.next(), one.next(), other.next()];
         assert!(names.iter().flatten().all(u8::is_ascii_hexdigit));

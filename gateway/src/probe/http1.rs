@@ -1,21 +1,20 @@
-//! One GET over HTTP/1.1, of which only the status counts.
+//! One GET over HTTP/1.1; only the status is used.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// How much of a response is read at most, in bytes.
+/// Maximum length of a response that is read, in bytes.
 const MAX_RESPONSE: usize = 64 << 10;
-/// How long the rest of a response is waited for, so that the server does not see its connection
-/// break.
-const REST: Duration = Duration::from_millis(500);
+/// How long to read the rest of a response, so that the server does not see a connection reset.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Sends the request and gives the status of the final response.
+/// Sends the request and returns the status of the final response.
 ///
 /// # Errors
 ///
-/// If the connection breaks, or what comes is not HTTP/1.1.
+/// The connection breaks, or the response is not HTTP/1.1.
 pub(super) async fn get<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     path: &str,
@@ -45,7 +44,7 @@ pub(super) async fn get<S: AsyncRead + AsyncWrite + Unpin>(
             && stream.read_buf(&mut response).await.is_ok_and(|count| count > 0)
         {}
     };
-    let _ = tokio::time::timeout(REST, rest).await;
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, rest).await;
     Ok(status)
 }
 
@@ -56,7 +55,7 @@ enum Status {
     Malformed,
 }
 
-/// The status of the first response that is not an interim one (RFC 9110 section 15.2).
+/// The status of the first response that is not interim (RFC 9110 section 15.2).
 fn status(mut bytes: &[u8]) -> Status {
     loop {
         let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else { return Status::NeedMore };
@@ -79,7 +78,7 @@ mod tests {
     use super::{Status, status};
 
     #[test]
-    fn statuses() {
+    fn statuses_are_parsed() {
         let table = [
             ("HTTP/1.1 200 OK\r\n", Status::Final(200)),
             ("HTTP/1.1 204\r\n", Status::Final(204)),

@@ -1,4 +1,4 @@
-//! One GET over HTTP/2, of which only the status counts.
+//! One GET over HTTP/2; only the status is used.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,11 +13,11 @@ use crate::http::fields::Fields;
 use crate::http2::{self, RequestLine, Settings};
 use crate::net::Stream;
 
-/// Sends the request and gives the status of the final response, before the deadline.
+/// Sends the request and returns the status of the final response, before the deadline.
 ///
 /// # Errors
 ///
-/// If the connection breaks, or what comes is not HTTP/2.
+/// The connection breaks, or the response is not HTTP/2.
 pub(super) async fn get(
     stream: Stream,
     scheme: Scheme,
@@ -26,7 +26,7 @@ pub(super) async fn get(
     deadline: Instant,
 ) -> io::Result<u16> {
     let (path, host) = (path.to_owned(), host.to_owned());
-    // A connection of HTTP/2 stays on its thread, and the tasks of probes do not.
+    // An HTTP/2 connection must stay on its thread; probe tasks need not.
     let ask = move || {
         Handle::current()
             .block_on(async { timeout_at(deadline, ask(stream, scheme, &path, &host)).await })

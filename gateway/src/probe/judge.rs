@@ -1,16 +1,16 @@
-//! When results of probes change what is thought of an endpoint.
+//! Thresholds: when probe results change the state of an endpoint.
 
-/// What probes have shown of one endpoint.
+/// Probe results of one endpoint.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
-    /// Nothing until the first result, which decides alone.
+    /// `None` until the first result, which decides alone.
     up: Option<bool>,
-    /// Results in a row that contradict `up`.
+    /// Consecutive results that contradict `up`.
     against: u32,
 }
 
 impl Judge {
-    /// Takes a result; gives what is thought from now on if that is news.
+    /// Applies a result; returns the new state if it changed.
     pub fn take(&mut self, success: bool, healthy_threshold: u32, unhealthy_threshold: u32) -> Option<bool> {
         if self.up == Some(success) {
             self.against = 0;
@@ -32,8 +32,8 @@ mod tests {
     use super::Judge;
 
     #[test]
-    fn thresholds() {
-        // Results and news as letters: up, down, no news.
+    fn state_changes_at_the_thresholds() {
+        // Results and changes as letters: up, down, no change.
         let table = [
             ("uuu", "u--"),
             ("ddd", "d--"),

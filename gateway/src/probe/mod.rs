@@ -1,4 +1,4 @@
-//! Active probes: asks each endpoint from time to time whether it is well.
+//! Active health checks: periodic probes of each endpoint.
 
 mod http1;
 mod http2;
@@ -11,33 +11,33 @@ use crate::endpoint::Statuses;
 
 pub use run::{Change, ProbeTarget, run};
 
-/// What is asked.
+/// The kind of probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeKind {
-    /// A GET over the protocol that the endpoint speaks.
+    /// A GET with the endpoint's HTTP version.
     Http {
-        /// The path, with its query if any.
+        /// The path and query.
         path: String,
-        /// The Host field; without it, the endpoint's server name or address.
+        /// The Host field; default: the endpoint's server name or address.
         host: Option<String>,
         /// The statuses of a healthy endpoint.
         expected: Statuses,
     },
-    /// A connection, with the TLS handshake where the endpoint has TLS.
+    /// A connection, with the TLS handshake if the endpoint uses TLS.
     Connect,
 }
 
-/// How the endpoints of an upstream are probed.
+/// Probe settings of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeSettings {
-    /// What is asked.
+    /// The kind of probe.
     pub kind: ProbeKind,
-    /// The time from the beginning of one probe to that of the next.
+    /// The time from the start of one probe to the start of the next.
     pub interval: Duration,
-    /// The time for one probe, from the name's resolution to the status.
+    /// Timeout of one probe, from name resolution to the status.
     pub timeout: Duration,
-    /// Successes in a row after which an endpoint that is down is up.
+    /// Consecutive successes that mark an endpoint up.
     pub healthy_threshold: u32,
-    /// Failures in a row after which an endpoint that is up is down.
+    /// Consecutive failures that mark an endpoint down.
     pub unhealthy_threshold: u32,
 }

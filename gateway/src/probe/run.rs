@@ -13,7 +13,7 @@ use crate::dial::{DialSettings, Dialed, dial_as};
 use crate::endpoint::{Cluster, Endpoint, Moment, Protocol};
 use crate::proxy_protocol::Proxied;
 
-/// Over how long the first probes are spread.
+/// The first probes are spread over this time.
 const SPREAD: Duration = Duration::from_secs(1);
 
 /// An upstream to be probed.
@@ -23,24 +23,24 @@ pub struct ProbeTarget {
     pub cluster: Arc<Cluster>,
     /// How they are probed.
     pub settings: Arc<ProbeSettings>,
-    /// How connections to them are made.
+    /// Their connection settings.
     pub dial: DialSettings,
 }
 
-/// Probes found an endpoint to be up or down that was not before.
+/// An endpoint changed between up and down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The upstream's name.
     pub upstream: String,
     /// The endpoint's address.
     pub endpoint: String,
-    /// Why it is down; nothing if it is up.
+    /// Why it is down; `None` if it is up.
     pub down: Option<String>,
 }
 
-/// Probes until dropped, one task for each endpoint on the runtime of the caller.
+/// Probes until dropped, with one task per endpoint on the caller's runtime.
 ///
-/// The first result of an endpoint decides at once; until then it is thought to be up.
+/// The first result of an endpoint decides at once; until then it is considered up.
 pub async fn run(targets: Vec<ProbeTarget>, on_change: Arc<dyn Fn(&Change) + Send + Sync>) {
     let mut tasks = JoinSet::new();
     let count: usize = targets.iter().map(|target| target.cluster.endpoints.len()).sum();
@@ -79,7 +79,7 @@ async fn watch(
     }
 }
 
-/// One probe; the error says why it failed.
+/// One probe; the error is the reason for its failure.
 async fn probe(endpoint: &Endpoint, settings: &ProbeSettings, dial: &DialSettings) -> Result<(), String> {
     let deadline = Instant::now() + settings.timeout;
     let dialed = dial_as(endpoint, endpoint.config.protocol, dial, &Proxied::Local, deadline).await;

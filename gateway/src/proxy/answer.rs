@@ -1,4 +1,4 @@
-//! Responses that the gateway makes itself.
+//! Responses that the gateway generates.
 
 use std::future::poll_fn;
 use std::task::ready;
@@ -17,7 +17,7 @@ use crate::http::{Failure, Source};
 use crate::http1::head::Framing;
 use crate::worker::watch::For;
 
-/// A short plain answer to a request that failed. The cause goes to the log, not to the client.
+/// Sends a short plain-text response for a failed request. The cause is logged, not sent to the client.
 pub async fn failure<D: Downstream>(
     exchange: &mut Exchange<'_>,
     down: &mut D,
@@ -46,7 +46,7 @@ pub async fn failure<D: Downstream>(
     send(exchange, down, filters, answer).await;
 }
 
-/// A page of the gateway's own.
+/// A response with a page of the gateway.
 pub fn page(status: StatusCode, kind: &str, body: Bytes) -> Answer {
     let mut answer = Answer { status, body, ..Answer::default() };
     answer.fields.add(Name::ContentType, kind.as_bytes());
@@ -54,7 +54,7 @@ pub fn page(status: StatusCode, kind: &str, body: Bytes) -> Answer {
     answer
 }
 
-/// Sends a response with a body that is known.
+/// Sends a response with a known body.
 pub async fn send<D: Downstream>(
     exchange: &mut Exchange<'_>,
     down: &mut D,
@@ -62,7 +62,7 @@ pub async fn send<D: Downstream>(
     answer: Answer,
 ) {
     if exchange.request.connect.is_some() && answer.status.is_success() {
-        // It would say that the tunnel is open.
+        // A 2xx would mean that the tunnel is open.
         return Box::pin(self::failure(exchange, down, filters, &ClientFault::NoTunnel)).await;
     }
     let Answer { status, fields, body } = answer;
@@ -78,8 +78,8 @@ pub async fn send<D: Downstream>(
     let bodiless = exchange.request.method == Method::HEAD
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = body.len() as u64;
-    // A 304 speaks of a body that is not this one (RFC 9110 section 8.6); a response of gRPC in HTTP/2
-    // ends with its head.
+    // A 304 describes a different body than this one (RFC 9110 section 8.6); a gRPC response in HTTP/2 ends
+    // with its head.
     let unframed = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         || (exchange.request.version == Version::HTTP_2 && exchange.response.fields.has(Name::GrpcStatus));
     let framing = if unframed { Framing::None } else { Framing::Length(length) };
@@ -92,7 +92,7 @@ pub async fn send<D: Downstream>(
     }
 }
 
-/// Writes a body and ends it, as long as the client takes it.
+/// Writes a body and ends it, while the client reads.
 async fn write<D: Downstream>(exchange: &mut Exchange<'_>, down: &mut D, body: &[u8]) -> Result<(), ()> {
     let limit = exchange.peer.listener.body_timeout;
     let mut at = 0;

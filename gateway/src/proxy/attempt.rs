@@ -16,28 +16,28 @@ use crate::upstream::UpstreamError;
 use crate::upstream::backend::Backend;
 use crate::worker::watch::For;
 
-/// How long the client waits for the upstream's `100 Continue` before it is told to go on, since a
-/// server need not send one (RFC 9110 section 10.1.1).
+/// How long the client waits for the upstream's `100 Continue` before the gateway sends one, since a server
+/// need not send it (RFC 9110 section 10.1.1).
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection to an endpoint with the head of the response that came on it.
+/// A connection to an endpoint, with the head of the response received on it.
 pub(super) struct Received {
     pub backend: Backend,
     pub head: Head,
-    /// Whether the connection may serve another request, and for how many seconds its server says.
+    /// Whether the connection can be reused, and the server's keep-alive timeout in seconds.
     pub persistence: (bool, Option<u64>),
-    /// What the response's fields of the connection say.
+    /// The hop-by-hop options of the response.
     pub hop_options: HopOptions,
 }
 
-/// A request that got no response on one connection.
+/// A failed attempt on one connection.
 pub(super) struct NoResponse {
     pub failed: Failed,
-    /// The endpoint broke off, and nothing of a response came.
+    /// The endpoint closed the connection before any byte of a response.
     pub broke: bool,
-    /// Nothing of the request was sent.
+    /// No byte of the request was sent.
     pub unsent: bool,
-    /// What it says of the endpoint.
+    /// The outcome to report for the endpoint.
     pub outcome: Option<Outcome>,
 }
 
@@ -47,7 +47,7 @@ impl From<Failed> for NoResponse {
     }
 }
 
-/// Whether the request may end in a tunnel.
+/// Whether the request asks for a tunnel.
 pub(super) fn is_switching(exchange: &Exchange<'_>, hop_options: HopOptions) -> bool {
     hop_options.websocket && tunnel::may_open(exchange.request)
 }
@@ -88,8 +88,9 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
             Ok(head) => {
                 let fields = &mut self.exchange.response.fields;
                 let persistence = client::persistence(&head, fields);
-                let hop_options = hop::strip(fields)
-                    .map_err(|_| Failed::from(UpstreamError::Malformed("its Connection field is no list")))?;
+                let hop_options = hop::strip(fields).map_err(|_| {
+                    Failed::from(UpstreamError::Malformed("its Connection field is not a list"))
+                })?;
                 Ok(Received { backend, head, persistence, hop_options })
             }
             Err(ended) => {

@@ -1,4 +1,4 @@
-//! A response that is encoded on its way to the client.
+//! Compression of a response body on the way to the client.
 
 use std::task::{Context, Poll, ready};
 
@@ -6,15 +6,15 @@ use crate::http::coding::Encoder;
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Sink};
 
-/// So many bytes are encoded at a time, in which other requests of the worker wait.
+/// Number of bytes that are encoded at a time; other requests of the worker wait meanwhile.
 const PIECE: usize = 16 << 10;
 
-/// Encodes what is written and passes it on. What was written goes out with each flush, so that a stream
-/// of events is not held back.
+/// Encodes what is written and passes it on. Each flush sends everything written so far, so that a stream of
+/// events is not delayed.
 pub(super) struct Encoded<'a, D> {
     pub down: &'a mut D,
     pub encoder: &'a mut Encoder,
-    /// Bytes that were passed on.
+    /// Number of bytes passed on.
     pub sent: &'a mut u64,
 }
 

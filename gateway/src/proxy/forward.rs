@@ -1,4 +1,4 @@
-//! The way of a request to an upstream, and of the response back to the client.
+//! Forwards a request to an upstream, and the response to the client.
 
 use std::task::{Context, Poll};
 
@@ -20,33 +20,33 @@ use crate::upstream::backend::Backend;
 use crate::upstream::{Upstream, UpstreamError};
 use crate::worker::watch::For;
 
-/// The parts of an exchange that is being forwarded.
+/// The state of an exchange that is being forwarded.
 pub(super) struct Forwarding<'a, 's, D> {
     pub exchange: &'a mut Exchange<'s>,
     pub route: &'s Route,
     pub upstream: &'s Upstream,
-    /// The client's side.
+    /// The client side.
     pub down: &'a mut D,
-    /// What the request's fields of the connection say.
+    /// The hop-by-hop options of the request.
     pub hop_options: HopOptions,
-    /// The request body on its way to the upstream.
+    /// The transfer of the request body to the upstream.
     pub upload: Pump,
-    /// What of it may be sent once more.
+    /// The copy of the request body for a retry.
     pub kept: Kept,
-    /// The body of the response is dropped: the client asked with HEAD, the upstream was asked with GET.
+    /// The response body is dropped: the client sent HEAD, the upstream received GET.
     pub bodiless: bool,
 }
 
-/// Why a request body went no further.
+/// The reason why a request body was not forwarded completely.
 pub(super) enum Stopped {
     /// A filter refused a piece of it.
     Refused(Box<dyn Failure>),
-    /// The client or the upstream broke off.
+    /// The client or the upstream broke the connection.
     Broken(Fault),
 }
 
 impl<D: Downstream> Forwarding<'_, '_, D> {
-    /// Moves the request body on, past the filters that see it.
+    /// Forwards the next part of the request body, through the filters that inspect it.
     pub(super) fn poll_upload(
         &mut self,
         cx: &mut Context<'_>,
@@ -54,7 +54,7 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
     ) -> Poll<Result<(), Stopped>> {
         let Self { exchange, route, down, upload, kept, .. } = self;
         let mut refused = None;
-        // Only such an endpoint says that it did not look at a request of which it took the body.
+        // Only an HTTP/2 endpoint can report that it did not process a request whose body it received.
         let keeps = matches!(backend, Backend::Http2(_));
         let (again, at) = kept.take();
         let mut source = Again { bytes: &again, at, rest: *down };
@@ -87,7 +87,7 @@ pub(super) async fn forward<'s, D: Downstream>(
         return Err(UpstreamError::Malformed("no upstream of the route has a weight").into());
     };
     if let Some(limit) = grpc::limit(exchange.request, route.request_timeout) {
-        // A filter that waited may have begun the time of the request.
+        // A filter that waited may have started the request timeout already.
         down.deadlines().set_once(For::Request, limit);
     }
     finish_request(exchange, upstream, hop_options);
@@ -120,12 +120,13 @@ pub(super) async fn forward<'s, D: Downstream>(
     outcome
 }
 
-/// Adds what only the gateway can say.
+/// Adds the fields that only the gateway can set.
 fn finish_request(exchange: &mut Exchange<'_>, upstream: &Upstream, hop_options: HopOptions) {
     let request = &mut *exchange.request;
     let fields = &mut request.fields;
     match request.target.authority().map(str::as_bytes) {
-        // In HTTP/1 a client may name no host, or an empty one. The upstream must get one (RFC 9113 section 8.3.1).
+        // In HTTP/1 a client may send no host, or an empty one. The upstream requires one (RFC 9113 section
+        // 8.3.1).
         None | Some([] | [b':', ..]) => fields.set(Name::Host, upstream.host().as_bytes()),
         Some(authority) if fields.get(Name::Host) != Some(authority) => fields.set(Name::Host, authority),
         Some(_) => {}

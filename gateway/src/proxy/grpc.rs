@@ -1,4 +1,4 @@
-//! What gRPC asks of a gateway: its own failures as a status of gRPC, and deadlines.
+//! gRPC: failures of the gateway as a gRPC status, and deadlines.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::http::fields::Fields;
 use crate::http::name::Name;
 use crate::http1::encode::append_number;
 
-/// Whether the client speaks gRPC. A malformed request of HTTP/1 is answered in HTTP.
+/// Whether the client uses gRPC. A malformed HTTP/1 request gets a plain HTTP response.
 pub fn asks(exchange: &Exchange<'_>) -> bool {
     let request = &exchange.request;
-    // The 200 of gRPC would say that the tunnel is open.
+    // With gRPC's status 200 the tunnel would be open.
     request.connect.is_none()
         && (exchange.is_readable() || request.version == Version::HTTP_2)
         && is_grpc(&request.fields)
 }
 
-/// Whether a message is one of gRPC: `application/grpc`, alone, with a suffix such as `+proto`, or
-/// with parameters. gRPC-Web is not.
+/// Whether a message is gRPC: `application/grpc`, alone, with a suffix such as `+proto`, or with parameters.
+/// gRPC-Web is not.
 fn is_grpc(fields: &Fields) -> bool {
     const KIND: &[u8] = b"application/grpc";
     fields.get(Name::ContentType).is_some_and(|kind| {
@@ -30,7 +30,7 @@ fn is_grpc(fields: &Fields) -> bool {
     })
 }
 
-/// A failure of the gateway as a response without a body, in which the trailers are the head.
+/// A failure as a response without a body, whose head has the trailers (Trailers-Only).
 pub fn answer(failure: &dyn Failure) -> Answer {
     let mut answer = Answer { status: StatusCode::OK, ..Answer::default() };
     let fields = &mut answer.fields;
@@ -43,11 +43,11 @@ pub fn answer(failure: &dyn Failure) -> Answer {
     answer
 }
 
-/// The code of gRPC for a status with which the gateway itself would answer.
+/// The gRPC status code for an HTTP status of the gateway.
 ///
-/// Clients read a plain HTTP response by a table of their own, which knows less (gRPC's
-/// `http-grpc-status-mapping`): this one tells apart a limit (which a client does not try again at
-/// once), a deadline, and a service that cannot be reached.
+/// It is more precise than the mapping that clients apply to plain HTTP responses (gRPC's
+/// `http-grpc-status-mapping`): it distinguishes a limit (which a client does not retry at once), a deadline,
+/// and an unreachable service.
 fn code(status: StatusCode) -> u8 {
     const UNKNOWN: u8 = 2;
     const DEADLINE_EXCEEDED: u8 = 4;
@@ -60,18 +60,18 @@ fn code(status: StatusCode) -> u8 {
     match status.as_u16() {
         401 => UNAUTHENTICATED,
         403 => PERMISSION_DENIED,
-        // No such service or method, or not with this method of HTTP.
+        // Unknown service or method, or a wrong HTTP method.
         404 | 405 | 501 => UNIMPLEMENTED,
         408 | 504 => DEADLINE_EXCEEDED,
         413 | 414 | 429 | 431 => RESOURCE_EXHAUSTED,
         502 | 503 => UNAVAILABLE,
-        // What is refused for its form was never written by the application.
+        // A malformed request cannot be the application's doing.
         400..=499 | 500 | 505 => INTERNAL,
         _ => UNKNOWN,
     }
 }
 
-/// Percent-encodes what is not printable ASCII, and `%` (gRPC over HTTP/2, `Status-Message`).
+/// Percent-encodes everything except printable ASCII, and `%` (gRPC over HTTP/2, `Status-Message`).
 fn append_message(out: &mut Vec<u8>, text: &str) {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -83,10 +83,10 @@ fn append_message(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(encoded.as_bytes());
 }
 
-/// The longest time for a request: the route's, or the client's deadline if that is shorter.
+/// The timeout of a request: the route's, or the client's deadline if that is shorter.
 ///
-/// The time of a deadline begins here when the head of the request has come in, thus later than for
-/// the client, and its text is never rounded down: so the client is the first to give up.
+/// The deadline starts when the head of the request was received, later than at the client, and is never
+/// rounded down: the client times out first.
 pub fn limit(request: &Request, route: Option<Duration>) -> Option<Duration> {
     if request.version != Version::HTTP_2 || request.method != Method::POST {
         return route;
@@ -98,7 +98,7 @@ pub fn limit(request: &Request, route: Option<Duration>) -> Option<Duration> {
     Some(route.map_or(deadline, |route| route.min(deadline)))
 }
 
-/// Reads `grpc-timeout`: at most eight digits and a unit. What is malformed is left to the upstream.
+/// Parses `grpc-timeout`: at most eight digits and a unit. Malformed values are left to the upstream.
 fn timeout(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
@@ -110,7 +110,7 @@ fn timeout(value: &[u8]) -> Option<Duration> {
         b'M' => Duration::from_secs(number * 60),
         b'S' => Duration::from_secs(number),
         b'm' => Duration::from_millis(number),
-        // Deadlines are kept in milliseconds.
+        // Deadlines have millisecond resolution.
         b'u' => Duration::from_millis(number.div_ceil(1_000)),
         b'n' => Duration::from_millis(number.div_ceil(1_000_000)),
         _ => return None,
@@ -128,7 +128,7 @@ mod tests {
     use crate::http::fields::Fields;
 
     #[test]
-    fn kinds_of_messages() {
+    fn grpc_messages_are_recognised() {
         let table = [
             (Some("application/grpc"), true),
             (Some("Application/gRPC+proto"), true),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_have_their_codes() {
+    fn statuses_are_mapped_to_codes() {
         let table = [
             (400, 13),
             (401, 16),
@@ -174,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_encoded() {
+    fn messages_are_percent_encoded() {
         let mut out = Vec::new();
         append_message(&mut out, "100 % é\n~");
         assert_eq!(out, b"100 %25 %C3%A9%0A~");
     }
 
     #[test]
-    fn timeouts_are_never_read_shorter() {
+    fn timeouts_are_never_rounded_down() {
         let table = [
             ("1H", Some(3_600_000)),
             ("2M", Some(120_000)),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_shortens_the_time_of_a_route() {
+    fn deadline_shortens_the_route_timeout() {
         let second = Duration::from_secs;
         let table = [
             (Version::HTTP_2, "5S", None, Some(second(5))),

@@ -1,31 +1,31 @@
-//! The beginning of a request body, kept for an endpoint that did not look at the request.
+//! The start of a request body, buffered for a retry after an endpoint did not process the request.
 //!
-//! An HTTP/2 endpoint may refuse a stream, or close its connection below it, after the body was sent
-//! (RFC 9113 section 8.7): the request may be sent again, whatever its method, if its body is still there.
+//! An HTTP/2 endpoint may refuse a stream, or close its connection below it, after the body was sent (RFC
+//! 9113 section 8.7): the request can be retried with any method, if its body is still available.
 
 use std::task::{Context, Poll};
 
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Progress, Source};
 
-/// The longest body that is kept, in bytes.
-const MOST: usize = 64 << 10;
+/// Maximum length of a buffered body, in bytes.
+const MAX_BYTES: usize = 64 << 10;
 
-/// The bytes of a body that were given to an endpoint.
+/// The bytes of a body that were sent to an endpoint.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     bytes: Vec<u8>,
-    /// Some bytes were not kept.
+    /// Some bytes were not buffered.
     lacks: bool,
-    /// What is to be sent once more, and how much of it was.
+    /// The bytes to send again, and the number already sent again.
     again: Vec<u8>,
     at: usize,
 }
 
 impl Kept {
-    /// Keeps a piece, or forgets all that cannot be sent once more.
+    /// Buffers a piece, or drops everything that cannot be sent again.
     pub fn push(&mut self, piece: &[u8], wanted: bool) {
-        self.lacks |= !wanted || self.bytes.len() + piece.len() > MOST;
+        self.lacks |= !wanted || self.bytes.len() + piece.len() > MAX_BYTES;
         if self.lacks {
             self.bytes = Vec::new();
         } else {
@@ -33,12 +33,12 @@ impl Kept {
         }
     }
 
-    /// Whether the first `sent` bytes can be sent once more.
+    /// Whether the first `sent` bytes can be sent again.
     pub fn has(&self, sent: u64) -> bool {
         sent == 0 || (!self.lacks && usize::try_from(sent).is_ok_and(|sent| sent <= self.bytes.len()))
     }
 
-    /// Has the first `sent` bytes sent once more, before what the client still has to send.
+    /// Sends the first `sent` bytes again, before the rest of the client's body.
     pub fn rewind(&mut self, sent: u64) {
         let sent = usize::try_from(sent).unwrap_or_default().min(self.bytes.len());
         self.again.clear();
@@ -46,19 +46,19 @@ impl Kept {
         self.at = 0;
     }
 
-    /// Takes what is to be sent once more out, for the time of a [`Again`].
+    /// Takes the bytes to send again out, for an [`Again`].
     pub fn take(&mut self) -> (Vec<u8>, usize) {
         (std::mem::take(&mut self.again), self.at)
     }
 
-    /// Puts it back.
+    /// Returns them.
     pub fn put(&mut self, again: Vec<u8>, at: usize) {
         self.again = again;
         self.at = at;
     }
 }
 
-/// A body whose beginning comes from memory.
+/// A body that begins with buffered bytes.
 pub(super) struct Again<'a, S> {
     pub bytes: &'a [u8],
     pub at: usize,
@@ -92,7 +92,7 @@ mod tests {
     use super::Kept;
 
     #[test]
-    fn a_body_is_there_again_only_as_a_whole() {
+    fn body_is_available_again_only_if_complete() {
         let mut kept = Kept::default();
         assert!(kept.has(0));
         kept.push(b"hello", true);

@@ -1,4 +1,4 @@
-//! The refusal of requests for want of memory.
+//! Refuses requests when memory is short.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use http::StatusCode;
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
 
-/// The gateway uses as much memory as it may.
+/// The memory limit is exceeded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LacksMemory;
 

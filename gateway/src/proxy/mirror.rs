@@ -1,4 +1,4 @@
-//! Copies of requests for a mirror. The client's exchange neither waits for them nor fails by them.
+//! Mirrored requests. The client's exchange neither waits for them nor fails with them.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -23,12 +23,12 @@ use crate::upstream::backend::Backend;
 use crate::upstream::{Upstream, UpstreamError};
 use crate::worker::Worker;
 
-/// Copies of one worker that are on their way; further ones are not sent.
-const MOST: usize = 64;
-/// What is read of a response before its connection is closed instead.
-const MOST_BYTES: usize = 1 << 20;
+/// Maximum number of mirrored requests in flight per worker; further ones are not sent.
+const MAX_IN_FLIGHT: usize = 64;
+/// Maximum number of response bytes that are read; with more the connection is closed.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// Sends a copy of the request, if one is to be sent and all of its body has passed.
+/// Sends a copy of the request, if it is mirrored and its body was copied completely.
 pub fn begin(
     exchange: &mut Exchange<'_>,
     route: &Route,
@@ -39,7 +39,7 @@ pub fn begin(
     let (Some(copied), Some(upstream)) = (exchange.copied.take(), &forward.mirror) else { return };
     let counters = upstream.counters.of(exchange.worker.index);
     let body = copied.whole(upload.bytes).filter(|_| upload.is_done());
-    // A tunnel cannot be copied.
+    // A tunnel cannot be mirrored.
     let is_tunnel = hop_options.websocket || exchange.request.method == Method::CONNECT;
     let copy =
         body.filter(|_| !is_tunnel).and_then(|body| Copy::of(exchange, route, upstream, hop_options, body));
@@ -50,7 +50,7 @@ pub fn begin(
     tokio::task::spawn_local(copy.run());
 }
 
-/// A request on its way to a mirror.
+/// A mirrored request.
 struct Copy {
     worker: Rc<Worker>,
     upstream: Arc<Upstream>,
@@ -63,13 +63,13 @@ struct Copy {
     _slot: Slot,
 }
 
-/// One of the copies that may be on their way.
+/// One of the mirrored requests in flight.
 struct Slot(Rc<Worker>);
 
 impl Slot {
     fn take(worker: &Rc<Worker>) -> Option<Self> {
         let taken = &worker.mirrors;
-        (taken.get() < MOST).then(|| taken.set(taken.get() + 1))?;
+        (taken.get() < MAX_IN_FLIGHT).then(|| taken.set(taken.get() + 1))?;
         Some(Self(Rc::clone(worker)))
     }
 }
@@ -81,20 +81,20 @@ impl Drop for Slot {
     }
 }
 
-/// How a copy ended.
+/// The end of a mirrored request.
 enum End {
     Answered(StatusCode),
-    /// What it says of the endpoint, if it says anything.
+    /// It failed, with the outcome to report for the endpoint, if any.
     Failed(Option<Outcome>),
     /// It was not sent.
     Skipped,
 }
 
-/// Why there was no response.
+/// The reason why there was no response.
 enum Failed {
-    /// The connection broke, and nothing of a response came.
+    /// The connection broke before any byte of a response.
     Silent,
-    /// The response broke off, or it is malformed.
+    /// The response was aborted or is malformed.
     Broken,
 }
 
@@ -185,7 +185,7 @@ impl Copy {
             counters.reused.add(1);
             match self.exchange(open).await {
                 Ok(status) => return End::Answered(status),
-                // The connection may have been closed while it was idle, which says nothing.
+                // The connection may have been closed while it was idle.
                 Err(Failed::Silent) if repeatable => self.body.rewind(),
                 Err(Failed::Silent) => return End::Failed(None),
                 Err(Failed::Broken) => return End::Failed(Some(Outcome::Reset)),
@@ -203,7 +203,7 @@ impl Copy {
         }
     }
 
-    /// Sends the copy on one connection and throws the response away.
+    /// Sends the copy on one connection and discards the response.
     async fn exchange(&mut self, mut backend: Backend) -> Result<StatusCode, Failed> {
         let (upstream, worker) = (&self.upstream, &self.worker);
         if let Backend::Http1(wire) = &mut backend {
@@ -215,8 +215,8 @@ impl Copy {
         let mut upload = if self.request.framing.is_empty() { Pump::done() } else { Pump::new(false) };
         let mut fields = Fields::new();
         let head = poll_fn(|cx| {
-            // Whatever fails here shows where the response is awaited; a server may answer before it
-            // has read all.
+            // A failure here shows when the response is read; a server may respond before it has read
+            // everything.
             if upload.poll(cx, body, &mut backend, |_, _| Ok(())).is_ready() {
                 let _ = Sink::poll_flush(&mut backend, cx);
             }
@@ -234,12 +234,12 @@ impl Copy {
             NoHead::Broken(_, false) | NoHead::Malformed(_) => Failed::Broken,
         })?;
         let (persists, hint) = persistence(&head, &fields);
-        let mut rest = Discard(MOST_BYTES);
+        let mut rest = Discard(MAX_RESPONSE_BYTES);
         let mut download = Pump::new(false);
         let read = poll_fn(|cx| download.poll(cx, &mut backend, &mut rest, |_, _| Ok(()))).await;
         match read {
             Err(Fault::Source(_)) => return Err(Failed::Broken),
-            // Longer than what is read: the connection is closed.
+            // Longer than the limit: the connection is closed.
             Err(Fault::Sink) => return Ok(head.status),
             Ok(()) => {}
         }

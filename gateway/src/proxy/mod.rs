@@ -1,4 +1,4 @@
-//! The way of a request: form, route, filters, upstream, and back.
+//! The request path: checks, route, filters, upstream, response.
 
 pub mod answer;
 mod attempt;
@@ -31,16 +31,16 @@ use crate::worker::watch::For;
 use downstream::Downstream;
 use memory::LacksMemory;
 
-/// Why a request was not answered as it asked.
+/// The reason why a request failed.
 enum Failed {
-    /// No response has begun: the client is told.
+    /// No response was begun: the client gets an error response.
     Told(Box<dyn Failure>),
-    /// The response has begun, or the client is gone: it is broken off.
+    /// The response was begun, or the client disconnected: the exchange is aborted.
     BrokenOff(Box<dyn Failure>),
 }
 
 impl Failed {
-    /// Why.
+    /// The reason.
     fn reason(&self) -> &'static str {
         match self {
             Self::Told(failure) | Self::BrokenOff(failure) => failure.reason(),
@@ -78,7 +78,7 @@ async fn unrouted<'s, D: Downstream>(
     answer::failure(exchange, down, &[], failure).await;
 }
 
-/// Answers a request whose head was read.
+/// Handles a request whose head was read.
 pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'s Snapshot, down: &mut D) {
     exchange.client = forwarded::client(&exchange.request.fields, exchange.peer);
     let route = match snapshot.find(exchange.request) {
@@ -93,7 +93,7 @@ pub async fn handle<'s, D: Downstream>(exchange: &mut Exchange<'s>, snapshot: &'
         exchange.begin_trace(traces);
     }
     let done = run(exchange, route, down).await;
-    // Of this request; the connection may carry another.
+    // The deadline belongs to this request; the connection may carry another one.
     down.deadlines().unset(For::Request);
     let failed = match done {
         Ok(()) => return,
@@ -164,7 +164,7 @@ async fn run<'s, D: Downstream>(
     }
 }
 
-/// Refuses what the client expects and the gateway does not know (RFC 9110 section 10.1.1).
+/// Refuses expectations that the gateway does not support (RFC 9110 section 10.1.1).
 fn expectations(request: &Request) -> Result<(), Rejection> {
     const UNKNOWN: Rejection = Rejection::with(
         StatusCode::EXPECTATION_FAILED,
@@ -179,8 +179,8 @@ fn expectations(request: &Request) -> Result<(), Rejection> {
     if knows_all { Ok(()) } else { Err(UNKNOWN) }
 }
 
-/// Counts a hop of an `OPTIONS` request that says how many it may take. The gateway answers where it
-/// is the last (RFC 9110 section 7.6.2).
+/// Decrements `Max-Forwards` of an `OPTIONS` request. The gateway responds itself if it is 0 (RFC 9110
+/// section 7.6.2).
 fn max_forwards(fields: &mut Fields) -> Result<Option<Answer>, Rejection> {
     const NAME: &[u8] = b"max-forwards";
     const MALFORMED: Rejection = Rejection::bad("max_forwards", "The Max-Forwards field is malformed.");

@@ -1,4 +1,4 @@
-//! One direction of an exchange: a body copied from where it is received to where it is sent.
+//! One direction of an exchange: copies a body from its source to its sink.
 
 use std::task::{Context, Poll, ready};
 
@@ -6,18 +6,18 @@ use crate::http::fields::Fields;
 use crate::http::hop;
 use crate::http::message::{Broken, Progress, Sink, Source};
 
-/// How far a body has come.
+/// The progress of a body.
 #[derive(Debug)]
 pub struct Pump {
     state: State,
-    /// What was taken from the source so far.
+    /// Number of bytes consumed from the source.
     pub bytes: u64,
-    /// What was shown to the observer so far.
+    /// Number of bytes passed to the observer.
     shown: u64,
-    /// Whose turn it is while nothing moves.
+    /// The side that the transfer waits for.
     pub waits: Waits,
     trailers: Option<Fields>,
-    /// The receiver takes no trailers.
+    /// The receiver accepts no trailers.
     drops_trailers: bool,
 }
 
@@ -28,26 +28,26 @@ enum State {
     Done,
 }
 
-/// Whose turn it is.
+/// The side that a transfer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waits {
     /// The sender of the body.
     Source,
-    /// Its receiver.
+    /// The receiver of the body.
     Sink,
 }
 
-/// Which side broke.
+/// The side that broke.
 #[derive(Debug)]
 pub enum Fault {
     /// The sender of the body.
     Source(Broken),
-    /// Its receiver.
+    /// The receiver of the body.
     Sink,
 }
 
 impl Pump {
-    /// A body from its beginning.
+    /// The transfer of a body from its start.
     pub fn new(takes_trailers: bool) -> Self {
         Self {
             state: State::Copy,
@@ -59,17 +59,18 @@ impl Pump {
         }
     }
 
-    /// A body that is not there.
+    /// The completed transfer of an empty body.
     pub fn done() -> Self {
         Self { state: State::Done, ..Self::new(false) }
     }
 
-    /// Whether all was sent.
+    /// Whether the transfer is complete.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// Begins again, with a source that gives the same bytes once more. They are not shown again.
+    /// Starts again, with a source that returns the same bytes again. They are not passed to the observer
+    /// again.
     pub fn rewind(&mut self) {
         self.bytes = 0;
         self.state = State::Copy;
@@ -81,11 +82,11 @@ impl Pump {
         self.trailers.is_some()
     }
 
-    /// Moves the body on. `observe` sees each piece before it is sent, and may refuse it.
+    /// Continues the transfer. `observe` gets each piece before it is sent, and may refuse it.
     ///
     /// # Errors
     ///
-    /// One side broke, or the piece was refused with the given fault.
+    /// One side broke, or `observe` refused a piece.
     pub fn poll<A: Source, B: Sink>(
         &mut self,
         cx: &mut Context<'_>,
@@ -105,7 +106,7 @@ impl Pump {
                     }
                     Poll::Ready(Err(broken)) => return Poll::Ready(Err(Fault::Source(broken))),
                     Poll::Pending => {
-                        // What was taken must not wait for what comes next.
+                        // Sent data must not wait for data that follows.
                         if sink.poll_flush(cx).map_err(|_| Fault::Sink)?.is_pending() {
                             self.waits = Waits::Sink;
                         }
@@ -113,7 +114,8 @@ impl Pump {
                     }
                 }
             }
-            // Data may have come with the head, or while a connection was made: each byte is shown once.
+            // Data may have arrived with the head, or while a connection was opened: each byte is observed
+            // once.
             let body = source.body();
             let before = usize::try_from(self.shown - self.bytes).unwrap_or(usize::MAX);
             if let Some(piece) = body.get(before..).filter(|piece| !piece.is_empty()) {

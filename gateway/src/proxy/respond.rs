@@ -1,4 +1,4 @@
-//! The response of an upstream is sent to the client.
+//! Sends the response of an upstream to the client.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -23,8 +23,8 @@ use crate::http1::head::Framing;
 use crate::upstream::backend::Backend;
 use crate::worker::watch::For;
 
-/// So many bytes of a body that the client does not want are read at the most.
-const DROPPED: usize = 64 << 10;
+/// Maximum number of bytes read from a dropped body.
+const MAX_DROPPED: usize = 64 << 10;
 
 impl<D: Downstream> Forwarding<'_, '_, D> {
     /// Sends the response to the client.
@@ -88,8 +88,8 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         Ok(())
     }
 
-    /// Ends a response to HEAD. What has come of the body is thrown away; the connection serves another
-    /// request if that is all.
+    /// Ends a response to HEAD. The received part of the body is discarded; the connection is reused if that
+    /// is all.
     async fn drop_body(&mut self, backend: &mut Backend, download: &mut Pump) -> Result<(), Failed> {
         let limit = self.exchange.peer.listener.body_timeout;
         self.down.deadlines().set(For::Client, limit);
@@ -103,14 +103,14 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
         .await;
         ended.map_err(|_| Failed::BrokenOff(Box::new(ClientFault::Closed)))?;
         poll_fn(|cx| {
-            let _ = download.poll(cx, backend, &mut Discard(DROPPED), |_, _| Ok(()));
+            let _ = download.poll(cx, backend, &mut Discard(MAX_DROPPED), |_, _| Ok(()));
             Poll::Ready(())
         })
         .await;
         Ok(())
     }
 
-    /// Moves both bodies on until the response has ended.
+    /// Transfers both bodies until the response has ended.
     async fn transfer(
         &mut self,
         backend: &mut Backend,
@@ -126,7 +126,7 @@ impl<D: Downstream> Forwarding<'_, '_, D> {
                 match self.poll_upload(cx, backend) {
                     Poll::Pending => {}
                     Poll::Ready(Err(Stopped::Refused(failure))) => return broken_off(failure),
-                    // A request body that breaks off changes nothing in a response that has begun.
+                    // A failure of the request body does not change a response that was begun.
                     Poll::Ready(_) => uploading = false,
                 }
             }

@@ -1,4 +1,4 @@
-//! A request is sent until there is a response, again where that is safe.
+//! Sends a request until there is a response, with retries where they are safe.
 
 use super::Failed;
 use super::attempt::{NoResponse, Received};
@@ -11,7 +11,7 @@ use crate::observe::counter::Try;
 use crate::upstream::UpstreamError;
 use crate::upstream::backend::Backend;
 
-/// A response, and what is held until it has been sent to the client.
+/// A response, and the guards held until it was sent to the client.
 pub(super) struct Answered<'s> {
     pub pick: Pick<'s>,
     pub received: Received,
@@ -21,11 +21,10 @@ pub(super) struct Answered<'s> {
 }
 
 impl<'s, D: Downstream> Forwarding<'_, 's, D> {
-    /// Sends the request until a response head is there.
+    /// Sends the request until a response head was received.
     ///
-    /// It is sent again, to another endpoint if there is one, when nothing of it was sent, or when
-    /// the connection broke without an answer, the method is idempotent and there is no body (RFC 9110
-    /// section 9.2.2).
+    /// It is retried, at another endpoint if there is one, if no byte of it was sent; or if the connection
+    /// broke without a response, the method is idempotent and there is no body (RFC 9110 section 9.2.2).
     pub(super) async fn send(&mut self) -> Result<Answered<'s>, Failed> {
         let upstream = self.upstream;
         let worker = self.exchange.worker;
@@ -100,7 +99,8 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
                     }
                     let whole = self.kept.has(self.upload.bytes) && !self.upload.has_trailers();
                     let again = (unsent && whole) || (broke && repeatable);
-                    // Where nothing was sent, a retry is no load on a service, so the budget does not count it.
+                    // If no byte was sent, a retry adds no load to the service, so the budget does not count
+                    // it.
                     let may =
                         |left| reused || (left > 0 && (unsent || local.budget.try_retry(Moment::now())));
                     if !again || !may(attempts_left) {
@@ -109,11 +109,12 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
                     if self.upload.bytes > 0 {
                         self.kept.rewind(self.upload.bytes);
                         self.upload.rewind();
-                        // The client was told to go on.
+                        // The client was already told to continue.
                         self.exchange.request.expects_continue = false;
                     }
                     if reused {
-                        // One dead connection makes the others doubtful: all may be of one restart.
+                        // If one reused connection is dead, others may be too: the endpoint may have
+                        // restarted.
                         reusing = false;
                     } else {
                         attempts_left -= 1;
@@ -128,7 +129,7 @@ impl<'s, D: Downstream> Forwarding<'_, 's, D> {
     /// Opens a connection to an endpoint.
     async fn connect(&mut self, endpoint: &Endpoint) -> Result<Backend, NoResponse> {
         let Self { exchange, upstream, down, .. } = self;
-        // On the heap: it is large, and most requests find a connection.
+        // On the heap: it is large, and most requests reuse a connection.
         let dial = Box::pin(upstream.dial(exchange.worker, endpoint, exchange.peer));
         wait::end(dial, *down).await?.map_err(|error| {
             let outcome = Some(Outcome::ConnectFailed);

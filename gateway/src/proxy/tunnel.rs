@@ -1,8 +1,7 @@
-//! WebSocket: how a request for one is agreed upon over each pair of protocols, and the tunnel that
-//! follows.
+//! WebSocket: the handshake for each pair of HTTP versions, and the tunnel that follows.
 //!
-//! HTTP/1.1 switches a connection (RFC 6455 section 4), HTTP/2 opens a stream by extended CONNECT
-//! (RFC 8441). The request is a GET for routes and filters in both.
+//! HTTP/1.1 upgrades a connection (RFC 6455 section 4), HTTP/2 opens a stream with extended CONNECT (RFC
+//! 8441). For routes and filters the request is a GET in both.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -22,7 +21,7 @@ use crate::upstream::backend::Backend;
 use crate::upstream::{Upstream, UpstreamError};
 use crate::worker::watch::For;
 
-/// How long one direction may pause after the other has ended.
+/// How long one direction may be idle after the other has ended.
 const HALF_CLOSED: Duration = Duration::from_secs(5);
 
 /// Whether a request that asks for a WebSocket may open one.
@@ -31,12 +30,11 @@ pub(super) fn may_open(request: &Request) -> bool {
     is_client_able && request.method == Method::GET && request.framing.is_empty()
 }
 
-/// Waits until it is known that the endpoint takes extended CONNECT, if it needs to.
+/// Waits until the endpoint's support for extended CONNECT is known, if it is needed.
 ///
 /// # Errors
 ///
-/// It does not, or did not say so in time; or the request has no key that could be answered in its
-/// place.
+/// The endpoint does not support it, or did not announce it in time; or the request has no valid key.
 pub(super) async fn ready<D: Downstream>(
     exchange: &Exchange<'_>,
     upstream: &Upstream,
@@ -51,7 +49,7 @@ pub(super) async fn ready<D: Downstream>(
     down.deadlines().set(For::Upstream, upstream.settings.response_timeout);
     poll_fn(|cx| {
         down.deadlines().register(cx);
-        // A connection that has ended shows when the stream is opened.
+        // An ended connection fails when the stream is opened.
         if sender.poll_ready(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -71,12 +69,12 @@ pub(super) async fn ready<D: Downstream>(
     if sender.connect_protocol() == Some(false) { Err(UpstreamError::NoWebSocket.into()) } else { Ok(()) }
 }
 
-/// Whether the endpoint agrees to the WebSocket that it was asked for. The head of the response is
-/// then made the one that the client's protocol has for it. `upgraded`: it named the protocol.
+/// Checks whether the endpoint accepts the WebSocket. If so, the head of the response is converted to the
+/// client's HTTP version. `upgraded`: the response named the protocol.
 ///
 /// # Errors
 ///
-/// What it says is neither a refusal nor the handshake.
+/// The response is neither a refusal nor a valid handshake.
 pub(super) fn agreed(
     exchange: &mut Exchange<'_>,
     backend: &Backend,
@@ -99,7 +97,7 @@ pub(super) fn agreed(
             }
         }
         Backend::Http1(_) if request.connect.is_some() && response.status.is_success() => {
-            // To the client it would say that the tunnel is open.
+            // For the client a 2xx would mean that the tunnel is open.
             return Err(UpstreamError::Malformed("it succeeds without switching to websocket"));
         }
         Backend::Http2(_) if response.status.is_success() => {}
@@ -122,7 +120,7 @@ pub(super) fn agreed(
     Ok(true)
 }
 
-/// Joins client and upstream until both directions have ended.
+/// Connects client and upstream until both directions have ended.
 pub(super) async fn join<D: Downstream>(
     exchange: &mut Exchange<'_>,
     down: &mut D,
@@ -157,7 +155,7 @@ pub(super) async fn join<D: Downstream>(
             _ => None,
         };
         if let Some(broken) = broken {
-            // Who has said everything need not listen any more.
+            // A side that has ended its direction may disconnect.
             return Poll::Ready(if half_closed { Ok(()) } else { Err(broken) });
         }
         if up.is_done() && back.is_done() {

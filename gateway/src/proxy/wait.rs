@@ -1,4 +1,4 @@
-//! Waits for what is not of the exchange: for as long as the client is there and the request has time.
+//! Waits with the client's connection and the request timeout in view.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use crate::snapshot::Route;
 use crate::upstream::UpstreamError;
 use crate::worker::watch::For;
 
-/// Begins the time of the request, which otherwise begins when it is forwarded.
+/// Starts the request timeout, which otherwise starts when the request is forwarded.
 pub(super) fn begin<D: Downstream>(exchange: &Exchange<'_>, route: &Route, down: &D) {
     if let Some(limit) = grpc::limit(exchange.request, route.request_timeout) {
         down.deadlines().set_once(For::Request, limit);
     }
 }
 
-/// Waits until `what` is there: the decision of a filter, a connection, a place.
+/// Waits for `what`: the decision of a filter, a connection, a place in a queue.
 pub(super) async fn end<D: Downstream, F: Future + Unpin>(
     mut what: F,
     down: &mut D,

@@ -21,26 +21,26 @@ use crate::upstream::UpstreamError;
 use crate::upstream::backend::Backend;
 use crate::worker::watch::For;
 
-/// Interim responses that one response may follow.
+/// Maximum number of interim responses before the final one.
 const MAX_INTERIM: u32 = 32;
 
-/// What is known while the head of a response is awaited.
+/// State of the wait for the head of a response.
 #[derive(Default)]
 pub(super) struct Waiting {
     /// The body waits for `100 Continue`.
     held: bool,
-    /// The body is a stream of gRPC, which may pause.
+    /// The body is a gRPC stream, which may pause.
     streams: bool,
-    /// The client was told to go on.
+    /// The client was told to continue.
     continued: bool,
     interims: u32,
-    /// The endpoint takes no more of the body; it may have answered already.
+    /// The endpoint reads no more of the body; it may have responded already.
     upload_broke: bool,
-    /// How much of the body was sent when a deadline was last set.
+    /// Number of body bytes sent when the deadline was last set.
     moved: u64,
 }
 
-/// What came is no response that can be forwarded.
+/// The upstream's response is malformed and cannot be forwarded.
 fn malformed(what: &'static str) -> NoResponse {
     let failed = UpstreamError::Malformed(what).into();
     NoResponse { failed, broke: false, unsent: false, outcome: Some(Outcome::Reset) }
@@ -51,13 +51,13 @@ fn client_closed() -> Failed {
 }
 
 impl Waiting {
-    /// Nothing has come yet. A body that is `held` waits for `100 Continue`; one that `streams` may
-    /// pause for as long as the listener lets streams pause.
+    /// The state before anything was received. A `held` body waits for `100 Continue`; a body that `streams`
+    /// may pause for the listener's stream timeout.
     pub fn new(held: bool, streams: bool) -> Self {
         Self { held, streams, ..Self::default() }
     }
 
-    /// Moves the request body on and looks for the head of the final response.
+    /// Continues the transfer of the request body and checks for the head of the final response.
     pub fn poll<D: Downstream>(
         &mut self,
         cx: &mut Context<'_>,
@@ -85,7 +85,7 @@ impl Waiting {
                     if is_switching(exchange, forwarding.hop_options) {
                         return Poll::Ready(Ok(head));
                     }
-                    return Poll::Ready(Err(malformed("it switches protocols unasked")));
+                    return Poll::Ready(Err(malformed("it switches protocols without a request to do so")));
                 }
                 Poll::Ready(Ok(head)) if head.status.is_informational() => {
                     self.interims += 1;
@@ -113,7 +113,7 @@ impl Waiting {
         }
     }
 
-    /// Lets the body go, and tells a client that waits for it, once.
+    /// Releases the body, and sends `100 Continue` once to a client that waits for it.
     fn go_on<D: Downstream>(&mut self, forwarding: &mut Forwarding<'_, '_, D>) {
         self.held = false;
         let waits = forwarding.exchange.request.expects_continue;
@@ -128,10 +128,10 @@ impl Waiting {
         forwarding: &mut Forwarding<'_, '_, D>,
         backend: &mut Backend,
     ) -> Result<(), Failed> {
-        // A client may go on without having waited (RFC 9110 section 10.1.1).
+        // A client may send the body without waiting (RFC 9110 section 10.1.1).
         self.held = self.held && forwarding.down.poll_body(cx).is_pending();
         if forwarding.upload.is_done() || self.held {
-            // Broken connections show where the response is awaited.
+            // A broken connection shows when the response is read.
             self.upload_broke |= matches!(Sink::poll_flush(backend, cx), Poll::Ready(Err(_)));
             return Ok(());
         }
@@ -154,7 +154,7 @@ impl Waiting {
         }
     }
 
-    /// Looks at the deadlines and at the client; a failure ends the attempt.
+    /// Checks the deadlines and the client; a failure ends the attempt.
     fn check<D: Downstream>(
         &mut self,
         cx: &mut Context<'_>,
@@ -174,7 +174,7 @@ impl Waiting {
             return Some(Failed::from(UpstreamError::RequestTimeout).into());
         }
         if deadlines.has_passed(For::Upstream) {
-            // A try that has a time of its own may be followed by another.
+            // An attempt with its own timeout may be followed by another.
             let broke = one_try.is_some();
             let failed = UpstreamError::ResponseTimeout.into();
             return Some(NoResponse { failed, broke, unsent: false, outcome: Some(Outcome::TimedOut) });
@@ -213,7 +213,7 @@ impl Waiting {
     }
 }
 
-/// Whether a body of which so many bytes have come arrives more slowly than the listener allows.
+/// Whether the body's rate, with `bytes` received, is below the listener's minimum.
 fn is_too_slow(exchange: &Exchange<'_>, bytes: u64) -> bool {
     exchange.peer.listener.min_body_rate.is_some_and(|rate| {
         let elapsed = exchange.started.elapsed();

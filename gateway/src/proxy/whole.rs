@@ -1,23 +1,23 @@
-//! Both ends of a body in memory: one that is there as a whole, and one that is thrown away.
+//! In-memory bodies: a complete one as a source, and a discarded one as a sink.
 
 use std::task::{Context, Poll};
 
 use crate::http::fields::Fields;
 use crate::http::message::{Broken, Progress, Sink, Source};
 
-/// A body that is there as a whole.
+/// A complete body in memory.
 pub struct Body {
     bytes: Vec<u8>,
     at: usize,
 }
 
 impl Body {
-    /// All of a body.
+    /// A body of these bytes.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// Sends it from its beginning once more.
+    /// Starts again from the first byte.
     pub fn rewind(&mut self) {
         self.at = 0;
     }
@@ -41,7 +41,7 @@ impl Source for Body {
     }
 }
 
-/// Takes so many bytes at the most and keeps none.
+/// Accepts at most this number of bytes and discards them.
 pub struct Discard(pub usize);
 
 impl Sink for Discard {

@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2, as HAProxy's `proxy-protocol.txt` has it: a proxy tells the
-//! server, before anything else on a connection, who its client is.
+//! The PROXY protocol, versions 1 and 2 (HAProxy's `proxy-protocol.txt`): a proxy sends the client's address
+//! to the server as the first bytes of a connection.
 
 mod v1;
 mod v2;
@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 
 pub use write::write;
 
-/// What a header measures at most, in bytes. The protocol lets version 2 go up to 64 KiB; nothing in
-/// use comes near this bound.
+/// Maximum size of a header, in bytes. The protocol allows up to 64 KiB in version 2; real headers are far
+/// smaller.
 pub const MAX_HEADER: usize = 4096;
 
 /// The version of the protocol.
@@ -22,36 +22,35 @@ pub enum Version {
     V2,
 }
 
-/// Whose connection is proxied.
+/// The origin of a proxied connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proxied {
-    /// Nobody's: the proxy itself made the connection (a probe), or does not know or tell who did.
-    /// The addresses of the connection itself count.
+    /// No client: the proxy opened the connection itself (a health probe) or did not send the address. The
+    /// addresses of the connection apply.
     Local,
-    /// A client's over IP.
+    /// A client over IP.
     Ip {
         /// The client.
         source: SocketAddr,
-        /// Where the client connected to.
+        /// The address the client connected to.
         destination: SocketAddr,
     },
-    /// A client's over a Unix socket, which has no address that would tell more.
+    /// A client over a Unix socket, without a useful address.
     Unix,
 }
 
-/// How far a header is there.
+/// Result of parsing a header prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
-    /// What is there may become a header.
+    /// More bytes are needed.
     NeedMore,
-    /// A header of so many bytes.
+    /// A header of this length.
     Done(usize, Proxied),
-    /// What is there is no header; the connection is to be closed.
+    /// Not a header; the connection must be closed.
     Invalid(&'static str),
 }
 
-/// Reads the header at the beginning of a connection. The bytes are those received so far, all of
-/// them at each call.
+/// Parses the header at the start of a connection. `bytes` are all bytes received so far.
 pub fn parse(bytes: &[u8]) -> Parsed {
     if starts_alike(bytes, v2::SIGNATURE) {
         v2::parse(bytes)
@@ -62,16 +61,16 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
-/// Whether the one begins with the other as far as both go.
+/// Whether `bytes` and `prefix` are equal up to the shorter length.
 fn starts_alike(bytes: &[u8], prefix: &[u8]) -> bool {
     let common = bytes.len().min(prefix.len());
     bytes[..common] == prefix[..common]
 }
 
-/// For fuzzing: parses any bytes, and panics if the answers contradict each other.
+/// Fuzz target: parses any bytes, and panics if the results are inconsistent.
 ///
-/// A header must be found at its own length and no sooner, what follows it must not matter, and what
-/// is written must be read as what it was.
+/// A header must be recognised at exactly its own length, the bytes after it must not matter, and a written
+/// header must be parsed to the same value.
 pub fn fuzz(bytes: &[u8]) {
     let whole = parse(bytes);
     if let Parsed::Done(length, proxied) = &whole {
@@ -103,7 +102,7 @@ fn plain(proxied: Proxied) -> Proxied {
     }
 }
 
-/// IPv4-mapped addresses as IPv4, and nothing but address and port.
+/// Converts IPv4-mapped addresses to IPv4, and drops everything except address and port.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -6,12 +6,12 @@ use super::{Parsed, Proxied};
 
 pub(super) const PREFIX: &[u8] = b"PROXY ";
 
-/// What the line measures at most, with its CRLF.
+/// Maximum length of the line, with its CRLF.
 const MAX_LINE: usize = 107;
 
 const MALFORMED: Parsed = Parsed::Invalid("the PROXY line is malformed");
 
-/// Reads a line that begins with [`PREFIX`] as far as it goes.
+/// Parses a line of which `bytes` and [`PREFIX`] agree up to the shorter length.
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
     let window = &bytes[..bytes.len().min(MAX_LINE)];
     let Some(end) = window.iter().position(|&byte| byte == b'\n') else {
@@ -28,7 +28,7 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
 }
 
 fn line(text: &str) -> Option<Proxied> {
-    // What follows UNKNOWN is to be ignored.
+    // Everything after UNKNOWN must be ignored.
     if text == "UNKNOWN" || text.starts_with("UNKNOWN ") {
         return Some(Proxied::Local);
     }
@@ -46,7 +46,7 @@ fn line(text: &str) -> Option<Proxied> {
     parts.next().is_none().then_some(Proxied::Ip { source, destination })
 }
 
-/// Digits without a leading zero or sign.
+/// Parses digits without a leading zero or sign.
 fn port(text: &str) -> Option<u16> {
     let canonical = text == "0" || !text.starts_with(['0', '+']);
     text.parse().ok().filter(|_| canonical)
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn lines() {
+    fn lines_are_parsed() {
         let longest = format!("PROXY UNKNOWN {}\r\n", "f".repeat(MAX_LINE - 16));
         let full = format!("PROXY TCP6 {0} {0} 65535 65535\r\n", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
         let all_ones = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535";
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line() {
+    fn malformed_lines_are_refused() {
         let malformed = [
             "PROXY TCP4 10.0.0.1 10.0.0.2 1000 80\n",
             "PROXY TCP4 10.0.0.1 10.0.0.2 1000\r\n",

@@ -6,23 +6,24 @@ use super::{MAX_HEADER, Parsed, Proxied, starts_alike};
 
 pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Version 2 and the command for a connection of the proxy's own.
+/// Version 2, and the command for a connection that the proxy opened itself.
 pub(super) const LOCAL: u8 = 0x20;
-/// Version 2 and the command for a connection of a client.
+/// Version 2, and the command for a client's connection.
 pub(super) const PROXY: u8 = 0x21;
 
-/// The type of the field with the CRC-32C of the header, in which the field itself counts as 0.
+/// Type of the field with the CRC-32C of the header, in which the field itself counts as 0.
 const CHECKSUM: u8 = 0x03;
 
 /// Signature, version and command, family and protocol, length.
 const FIXED: usize = 16;
 
-/// Reads a header that begins with [`SIGNATURE`] as far as it goes.
+/// Parses a header of which `bytes` and [`SIGNATURE`] agree up to the shorter length.
 ///
-/// Of the type-length-value fields only the checksum is read: nothing here uses the others, and a sender may add any.
+/// Of the type-length-value fields only the checksum is read: the others are not used here, and a sender may
+/// add any.
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
     debug_assert!(starts_alike(bytes, SIGNATURE));
-    // Each byte is judged as soon as it is there.
+    // Each byte is checked as soon as it is received.
     let Some(&command) = bytes.get(12) else { return Parsed::NeedMore };
     if command >> 4 != 2 {
         return Parsed::Invalid("the PROXY header has an unknown version");
@@ -43,7 +44,7 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     if length > MAX_HEADER {
         return Parsed::Invalid("the PROXY header is too long");
     }
-    // LOCAL and unknown addresses say nothing; whatever they carry is to be skipped.
+    // LOCAL and unknown families carry no address; their data is skipped.
     let says_nothing = command == LOCAL || family == 0;
     if !says_nothing && length < FIXED + addresses {
         return Parsed::Invalid("the PROXY header is shorter than its addresses");
@@ -55,7 +56,7 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     let (addresses, mut fields) = body.split_at(addresses);
     while !fields.is_empty() {
         let Some((kind, value, rest)) = field(fields) else {
-            return Parsed::Invalid("the PROXY header has a field that goes past its end");
+            return Parsed::Invalid("the PROXY header has a field that exceeds its length");
         };
         if kind == CHECKSUM {
             let at = length - rest.len() - value.len();
@@ -69,7 +70,7 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     Parsed::Done(length, proxied(addresses))
 }
 
-/// Two addresses and two ports, by their length.
+/// Parses two addresses and two ports, by their length.
 fn proxied(body: &[u8]) -> Proxied {
     let port = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
     let v4 = |at: usize| <[u8; 4]>::try_from(&body[at..at + 4]).map(Ipv4Addr::from);
@@ -93,7 +94,7 @@ fn proxied(body: &[u8]) -> Proxied {
     }
 }
 
-/// The type and the value of the first field, and the fields after it; none if it goes past their end.
+/// The type and the value of the first field, and the fields after it; `None` if it exceeds their length.
 fn field(fields: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let [kind, high, low, rest @ ..] = fields else { return None };
     let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn headers() {
+    fn headers_are_parsed() {
         let (v6, v6_read) = v6();
         let alpn: &[u8] = &[1, 0, 2, b'h', b'2'];
         let empty: &[u8] = &[0x04, 0, 0, 0xee, 0, 0];
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header() {
+    fn malformed_headers_are_refused() {
         let table = [
             header(0x11, 0x11, &V4),
             header(0x31, 0x11, &V4),
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn checksums() {
+    fn checksums_are_verified() {
         // The check value of CRC-32C, and a buffer of RFC 3720.
         assert_eq!(super::crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(super::crc32c(&[0; 32]), 0x8a91_36aa);

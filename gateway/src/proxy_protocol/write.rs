@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Proxied, Version, canonical, v2};
 
-/// Appends the header that tells a server whose connection this is: at most 107 bytes in version 1
-/// and 52 in version 2, so that a single read of 108 bytes takes it.
+/// Appends the header for a connection: at most 107 bytes in version 1 and 52 in version 2, so that a single
+/// read of 108 bytes is enough.
 ///
-/// A client over a Unix socket is told as nobody, since it has no address that a server could use.
+/// A client over a Unix socket is sent as LOCAL or UNKNOWN, since it has no address that a server could use.
 pub fn write(version: Version, proxied: &Proxied, out: &mut Vec<u8>) {
     let addresses = match proxied {
         Proxied::Ip { source, destination } => Some(of_one_family(*source, *destination)),
@@ -19,7 +19,7 @@ pub fn write(version: Version, proxied: &Proxied, out: &mut Vec<u8>) {
     }
 }
 
-/// A dual-stack socket may see the two in different families.
+/// On a dual-stack socket the two addresses may have different families.
 fn of_one_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, SocketAddr) {
     let (source, destination) = (canonical(source), canonical(destination));
     let as_v6 = |address: SocketAddr| match address.ip() {
@@ -69,9 +69,9 @@ mod tests {
     use crate::proxy_protocol::{Parsed, Proxied, Version, parse};
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_headers_are_parsed_back() {
         let full = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535";
-        // Source, destination, and how both are read.
+        // Source, destination, and both as parsed.
         let table = [
             ("10.0.0.1:1", "10.0.0.2:2", "10.0.0.1:1", "10.0.0.2:2"),
             ("[::ffff:10.0.0.1]:1", "10.0.0.2:2", "10.0.0.1:1", "10.0.0.2:2"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_as_local() {
+    fn unknown_client_is_written_as_local() {
         for proxied in [Proxied::Local, Proxied::Unix] {
             let mut v1 = Vec::new();
             write(Version::V1, &proxied, &mut v1);

@@ -1,4 +1,4 @@
-//! Settings read with everything that they name.
+//! Loads settings and the files that they name.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use crate::prepare::{Findings, Prepared, prepare};
 use crate::settings::{Settings, Source};
 use crate::snapshot::{Process, Snapshot};
 
-/// Settings with what was found in them.
+/// Loaded settings, with findings.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The file; none for the built-in settings.
+    /// The file; `None` for the built-in settings.
     pub file: Option<PathBuf>,
-    /// The settings; with any problem they are not fit for use.
+    /// The settings; with any problem they must not be used.
     pub prepared: Prepared,
-    /// What was found in them and in the files that they name.
+    /// Findings in the settings and in the files that they name.
     pub findings: Findings,
-    /// The process for which they were read.
+    /// The process for which they were loaded.
     pub process: Arc<Process>,
-    /// The files as they were before they were read.
+    /// The state of the files before they were read.
     pub(super) watched: Watched,
 }
 
-/// Reads settings and the files that they name. `previous` is the snapshot in force.
+/// Loads settings and the files that they name. `previous` is the current snapshot.
 pub fn load(
     source: &Source,
     process: impl FnOnce(&Settings) -> Arc<Process>,

@@ -1,7 +1,7 @@
-//! Puts other settings in force while the gateway runs.
+//! Reloads the settings while the gateway runs.
 //!
-//! One thread reads, checks and compiles settings, so that no worker waits for it, and frees snapshots
-//! that no worker uses any more. It also looks at the files, see `watch`.
+//! One thread reads, checks and compiles settings, so that no worker waits for it, and frees snapshots that
+//! no worker uses any more. It also watches the files, see `watch`.
 
 mod load;
 mod probes;
@@ -28,17 +28,17 @@ pub use load::{Loaded, load};
 use probes::Probes;
 use watch::Watched;
 
-/// How long is waited for a worker to take settings over; it does so between two tasks.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for a worker to apply settings, which it does between two tasks.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why settings are read.
+/// The trigger of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// SIGHUP.
     Signal,
     /// A file has changed.
     Files,
-    /// The admin listener was asked to.
+    /// A request to the admin listener.
     Admin,
 }
 
@@ -47,31 +47,31 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Self::Signal => "SIGHUP",
             Self::Files => "a file has changed",
-            Self::Admin => "the admin listener was asked to",
+            Self::Admin => "requested at the admin listener",
         })
     }
 }
 
-/// What became of a reload.
+/// Outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Why the settings from before stay in force, one problem each; empty if the new ones are.
+    /// The problems because of which the previous settings stay in force; empty if the new ones are in force.
     pub problems: Vec<String>,
-    /// What an operator should look at.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
 }
 
 enum Request {
     Reload(Cause, Option<oneshot::Sender<Outcome>>),
-    /// To be answered with all sockets.
+    /// Must be answered with all sockets.
     Sockets(Sender<Vec<TcpListener>>),
-    /// To be answered when no socket is held any more.
+    /// Must be answered when all sockets are closed.
     Stop(oneshot::Sender<()>),
 }
 
-/// Asks for reloads.
+/// Requests reloads.
 #[derive(Debug, Clone)]
 pub struct Reload {
     requests: Sender<Request>,
@@ -79,32 +79,32 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Asks for a reload.
+    /// Requests a reload.
     pub fn ask(&self, cause: Cause) {
-        // Once the gateway drains, settings do not matter any more.
+        // During the drain, settings no longer matter.
         let _ = self.requests.send(Request::Reload(cause, None));
     }
 
-    /// Reloads; nothing if the gateway is ending.
+    /// Reloads; `None` if the gateway is stopping.
     pub async fn reload(&self, cause: Cause) -> Option<Outcome> {
         let (reply, outcome) = oneshot::channel();
         self.requests.send(Request::Reload(cause, Some(reply))).ok()?;
         outcome.await.ok()
     }
 
-    /// The settings in force.
+    /// The current snapshot.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.borrow())
     }
 
-    /// All listening sockets; none if the gateway is ending, or for want of file descriptors.
+    /// All listening sockets; `None` if the gateway is stopping, or without file descriptors.
     pub fn sockets(&self) -> Option<Vec<TcpListener>> {
         let (reply, sockets) = mpsc::channel();
         self.requests.send(Request::Sockets(reply)).ok()?;
         sockets.recv().ok()
     }
 
-    /// Ends the reloads and closes the sockets on this side.
+    /// Stops the reload thread and closes the sockets on this side.
     pub async fn stop(&self) {
         let (reply, stopped) = oneshot::channel();
         if self.requests.send(Request::Stop(reply)).is_ok() {
@@ -113,22 +113,22 @@ impl Reload {
     }
 }
 
-/// What reloads settings.
+/// Everything a reload needs.
 #[derive(Debug)]
 pub struct Reloader {
-    /// What there is once in the process.
+    /// State of the process.
     pub process: Arc<Process>,
-    /// Where the settings come from.
+    /// The source of the settings.
     pub source: Source,
     /// The sockets of the listeners.
     pub sockets: Sockets,
-    /// One for each worker.
+    /// One channel per worker.
     pub workers: Vec<async_mpsc::UnboundedSender<Update>>,
-    /// Where probes run.
+    /// The runtime of the health probes.
     pub runtime: Handle,
 }
 
-/// The settings that hold until the gateway is restarted.
+/// Settings that take effect at a restart only.
 #[derive(Debug)]
 struct Fixed {
     threads: usize,
@@ -139,7 +139,7 @@ struct Fixed {
 }
 
 impl Fixed {
-    /// Those of the settings with which the gateway starts.
+    /// Those of the first settings.
     fn of(settings: &Settings) -> Self {
         let access_log = LogSettings { rules: Vec::new(), ..settings.access_log.clone() };
         Self {
@@ -150,7 +150,7 @@ impl Fixed {
         }
     }
 
-    /// A warning for each that has another value now.
+    /// A warning for each changed value.
     fn changes(&self, settings: &Settings) -> Vec<String> {
         let now = Self::of(settings);
         let mut changes = Vec::new();
@@ -164,7 +164,9 @@ impl Fixed {
             changes.push(stays("admin.address", &self.admin, &now.admin));
         }
         if self.takeover != now.takeover {
-            changes.push("'takeover' has changed, but takes effect when the gateway is restarted".to_owned());
+            changes.push(
+                "'takeover' has changed, but takes effect only after a restart of the gateway".to_owned(),
+            );
         }
         if self.access_log != now.access_log {
             changes.push(
@@ -176,23 +178,23 @@ impl Fixed {
     }
 }
 
-/// The thread that reloads.
+/// The reload thread.
 struct Thread {
     reloader: Reloader,
     fixed: Fixed,
     current: watch_channel::Sender<Arc<Snapshot>>,
-    /// Snapshots from before that may be in use yet.
+    /// Earlier snapshots that may still be in use.
     retired: Vec<Arc<Snapshot>>,
     probes: Probes,
     watched: Watched,
     requests: Receiver<Request>,
 }
 
-/// Puts the first settings in force on the workers, and starts the thread.
+/// Applies the first settings on the workers, and starts the thread.
 ///
 /// # Errors
 ///
-/// The system gave no thread or no socket.
+/// The system provided no thread or no socket.
 pub fn start(reloader: Reloader, loaded: Loaded, opened: Opened) -> io::Result<Reload> {
     let (requester, requests) = mpsc::channel();
     let (settings, snapshot) = loaded.prepared.compile(&reloader.process);
@@ -224,7 +226,7 @@ impl Thread {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            // One reload answers all who have asked for it so far.
+            // One reload answers all pending requests.
             let mut replies = Vec::new();
             let mut reason = None;
             for request in std::iter::once(first).chain(self.requests.try_iter()) {
@@ -254,7 +256,7 @@ impl Thread {
         }
     }
 
-    /// Frees what is not used any more.
+    /// Frees unused snapshots.
     fn free(&mut self) {
         let before = self.retired.len();
         self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
@@ -270,7 +272,7 @@ impl Thread {
             Err((problems, warnings)) => (problems, warnings),
         };
         let outcome = Outcome { problems, warnings, duration: begun.elapsed() };
-        // First: a client that has the answer must find the reload in the metrics.
+        // Counted first: a client that has the response must find the reload in the metrics.
         self.reloader.process.metrics.reloads.ended(outcome.duration, outcome.problems.clone());
         for warning in &outcome.warnings {
             print_line(format_args!("{warning} (warning)"));
@@ -282,16 +284,16 @@ impl Thread {
         match count {
             0 => say(format_args!("settings reloaded in {time:.1?} ({cause})")),
             1 => say(format_args!(
-                "settings not reloaded ({cause}): 1 problem; those from before stay in force"
+                "settings not reloaded ({cause}): 1 problem; the previous settings stay in force"
             )),
             _ => say(format_args!(
-                "settings not reloaded ({cause}): {count} problems; those from before stay in force"
+                "settings not reloaded ({cause}): {count} problems; the previous settings stay in force"
             )),
         }
         outcome
     }
 
-    /// Reads settings and puts them in force; gives the warnings, or the problems with the warnings.
+    /// Reads and applies settings; returns the warnings, or the problems with the warnings.
     fn read(&mut self) -> Result<Vec<String>, (Vec<String>, Vec<String>)> {
         let texts = |found: Vec<Problem>| found.iter().map(ToString::to_string).collect::<Vec<_>>();
         let process = &self.reloader.process;
@@ -300,7 +302,7 @@ impl Thread {
             load(&self.reloader.source, |_| Arc::clone(process), Some(&before));
         let mut warnings = texts(findings.warnings);
         if !findings.problems.is_empty() {
-            // What was not read may also say whether files are to be watched.
+            // Unread settings may also change whether files are watched.
             if !self.watched.is_empty() {
                 self.watched = watched;
             }
@@ -322,7 +324,7 @@ impl Thread {
         Ok(warnings)
     }
 
-    /// Puts a snapshot in force on every worker.
+    /// Applies a snapshot on every worker.
     fn put_in_force(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -337,11 +339,11 @@ impl Thread {
         let (done, all_done) = mpsc::channel();
         for (worker, sockets) in self.reloader.workers.iter().zip(sockets) {
             let update = Update { snapshot: Arc::clone(snapshot), sockets, done: done.clone() };
-            // A worker that has ended ends the process.
+            // The end of a worker also ends the process.
             let _ = worker.send(update);
         }
         drop(done);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WORKER_TIMEOUT;
         while all_done.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
         self.probes.follow(snapshot);
         Ok(())

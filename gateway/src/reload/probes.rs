@@ -1,4 +1,4 @@
-//! The active probes follow the settings.
+//! Starts and stops health probes on reload.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::probe::{self, Change, ProbeTarget};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 
-/// The probes that run.
+/// The running probes.
 #[derive(Debug)]
 pub struct Probes {
     runtime: Handle,
@@ -18,12 +18,12 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// None yet; they are to run there.
+    /// No probes; they will run on `runtime`.
     pub fn new(runtime: Handle) -> Self {
         Self { runtime, running: Vec::new() }
     }
 
-    /// Probes the upstreams of a snapshot. The probes of upstreams that have not changed go on.
+    /// Probes the upstreams of a snapshot. Probes of unchanged upstreams continue.
     pub fn follow(&mut self, snapshot: &Snapshot) {
         let before = std::mem::take(&mut self.running);
         for upstream in &snapshot.upstreams {

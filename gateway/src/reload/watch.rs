@@ -1,33 +1,33 @@
-//! Notices that files have changed, by looking at them at intervals.
+//! Detects changed files by polling.
 //!
-//! A look follows links, as a reader does. So it sees a file that was written in place, one that an
-//! editor renamed into place, and the links of a Kubernetes volume, where `..data` is replaced and the
-//! files themselves stay the same links.
+//! Polling follows links, like a reader. It therefore detects a file that was written in place, a file
+//! renamed into place by an editor, and the links of a Kubernetes volume, where `..data` is replaced and the
+//! files themselves remain the same links.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The time from one look to the next. A change is acted on when two looks find the same, so that a
-/// file is not read while it is being written.
+/// Polling interval. A change is reported when two polls find the same state, so that a file is not read
+/// while it is written.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a change of a file shows in: where it is (device and inode), size, and the times of the last
-/// write and the last change of its state, each in seconds and nanoseconds.
+/// State of a file: device, inode, size, and the times of the last write and the last status change, each in
+/// seconds and nanoseconds.
 type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
-/// Files and how they were when they were last read.
+/// Files and their state when they were last read.
 #[derive(Debug, Default)]
 pub struct Watched {
     files: Vec<PathBuf>,
     read: Vec<Option<FileStamp>>,
-    /// What the last look found, if it differed.
+    /// The state found by the last poll, if it differed.
     changed: Option<Vec<Option<FileStamp>>>,
 }
 
 impl Watched {
-    /// Adds files that are about to be read: what is written after this is a change.
+    /// Adds files that are about to be read: later writes are changes.
     pub fn add(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         for file in files {
             if !self.files.contains(&file) {
@@ -42,9 +42,9 @@ impl Watched {
         self.files.is_empty()
     }
 
-    /// Looks at the files. True once for a change, when it was there at the last look too.
+    /// Polls the files. True once per change, when the last poll found the same state.
     ///
-    /// A file that was there and is missing is being replaced, or reading it would fail anyway.
+    /// A file that is missing now is being replaced, or reading it would fail anyway.
     pub fn look(&mut self) -> bool {
         let now: Vec<_> = self.files.iter().map(|file| stamp(file)).collect();
         let is_missing = self.read.iter().zip(&now).any(|(read, now)| read.is_some() && now.is_none());
@@ -76,7 +76,7 @@ mod tests {
     use super::Watched;
 
     #[test]
-    fn every_way_of_changing_a_file_is_noticed_once() {
+    fn every_kind_of_change_is_reported_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         let write = |name: &str, text: &str| fs::write(path(name), text).expect("a file");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_being_written_is_waited_for() {
+    fn file_is_reported_after_its_last_write() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         fs::write(&file, "1").expect("a file");

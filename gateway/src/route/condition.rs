@@ -1,10 +1,10 @@
-//! Conditions on fields and query parameters.
+//! Conditions on header fields and query parameters.
 
 use crate::http::fields::Fields;
 use crate::http::query;
 use crate::settings::{Condition, Test};
 
-/// Whether the fields hold what is asked of them.
+/// Whether the fields satisfy the conditions.
 pub fn headers_hold(conditions: &[Condition], fields: &Fields) -> bool {
     conditions.iter().all(|condition| {
         let first = fields.named(condition.name.as_bytes()).next();
@@ -16,8 +16,7 @@ pub fn headers_hold(conditions: &[Condition], fields: &Fields) -> bool {
     })
 }
 
-/// Whether the query holds what is asked of it. Names and values are compared decoded, with `+` for
-/// a space.
+/// Whether the query satisfies the conditions. Names and values are compared decoded, with `+` for a space.
 pub fn query_holds(conditions: &[Condition], query: Option<&str>) -> bool {
     conditions.iter().all(|condition| {
         let first = query::first(query.unwrap_or(""), &condition.name);
@@ -44,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_on_fields() {
+    fn field_conditions_are_checked() {
         let mut fields = Fields::new();
         fields.push(b"X-Env", b"beta");
         fields.push(b"x-env", b"other");
@@ -63,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_on_the_query() {
+    fn query_conditions_are_checked() {
         let table = [
             (Some("a=1&b=2"), "b", is("2"), true),
             (Some("a=1&a=2"), "a", is("1"), true),

@@ -1,29 +1,29 @@
-//! Why a route does not take a request.
+//! Explains why a route does not match a request.
 
 use std::fmt;
 
 use super::table::{Lookup, Table};
 use crate::settings::{Condition, PathMatch, Route, Segment, Test};
 
-/// What of a request a route does not take.
+/// A part of a request that does not match a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
-    /// The host; these are the route's.
+    /// The host; the value has the route's hosts.
     Host(Vec<String>),
-    /// The path; this is the route's.
+    /// The path; the value is the route's path.
     Path(PathMatch),
-    /// A field of the request.
+    /// A header field.
     Field(Condition),
-    /// A parameter of the query.
+    /// A query parameter.
     Query(Condition),
-    /// The method; these are the route's.
+    /// The method; the value has the route's methods.
     Method(Vec<String>),
 }
 
-/// All that a route does not take of a request; nothing if it takes it.
+/// All mismatches between a route and a request; empty if the route matches.
 ///
-/// Each part of the route is put into a routing table of its own, so that the table decides here as
-/// it does for requests.
+/// Each part of the route is tested in a routing table of its own, so that the result is the same as for
+/// requests.
 pub fn mismatches(route: &Route, lookup: &Lookup<'_>) -> Vec<Mismatch> {
     let takes = |part: Route| [(&part, ())].into_iter().collect::<Table<()>>().find(lookup).is_ok();
     let mut found = Vec::new();
@@ -56,7 +56,7 @@ impl fmt::Display for Mismatch {
             Self::Path(PathMatch::Prefix(prefix)) => write!(f, "the path is not below {prefix}"),
             Self::Path(PathMatch::Exact(path)) => write!(f, "the path is not {path}"),
             Self::Path(PathMatch::Template(segments)) => {
-                f.write_str("the path does not fit ")?;
+                f.write_str("the path does not match ")?;
                 segments.iter().try_for_each(|segment| match segment {
                     Segment::Literal(text) => write!(f, "/{text}"),
                     Segment::Parameter(name) => write!(f, "/{{{name}}}"),
@@ -89,7 +89,7 @@ mod tests {
     use crate::settings;
 
     #[test]
-    fn every_part_of_a_route_is_named_by_itself() {
+    fn every_mismatch_is_reported() {
         let table = [
             ("", ""),
             ("hosts = ['a.com', '*.b.com']", "the host is not a.com or *.b.com"),
@@ -97,7 +97,7 @@ mod tests {
             ("path = '/api'", ""),
             ("path = '/other'", "the path is not below /other"),
             ("path = { exact = '/api' }", "the path is not /api"),
-            ("path = { template = '/{a}/y/{*b}' }", "the path does not fit /{a}/y/{*b}"),
+            ("path = { template = '/{a}/y/{*b}' }", "the path does not match /{a}/y/{*b}"),
             ("methods = ['PUT', 'POST']", "the method is not PUT or POST"),
             ("methods = ['GET']", ""),
             ("headers = { 'X-Env' = 'beta' }", ""),

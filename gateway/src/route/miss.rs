@@ -1,4 +1,4 @@
-//! No route takes the request.
+//! No route matches the request.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use http::{Method, StatusCode};
 use crate::http::name::Name;
 use crate::http::{Failure, Source};
 
-/// No route takes the request.
+/// No route matches the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Miss {
     /// No route has this host and path.
     NoRoute,
-    /// Routes have this host and path, but not the method; these are the methods they have, sorted.
+    /// Routes match host and path, but not the method; the value has their methods, sorted.
     Method(Vec<Method>),
 }
 
@@ -45,8 +45,8 @@ impl Failure for Miss {
 
     fn public(&self) -> &'static str {
         match self {
-            Self::NoRoute => "There is nothing here.",
-            Self::Method(_) => "The method is not allowed here.",
+            Self::NoRoute => "No route matches this host and path.",
+            Self::Method(_) => "The method is not allowed for this path.",
         }
     }
 

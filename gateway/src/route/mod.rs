@@ -1,7 +1,6 @@
-//! Routes: which one takes a request, and what its path says.
+//! Routes: matching of requests, and path parameters.
 //!
-//! The order of precedence is that of `table`; it is described for operators in
-//! `docs/settings-gateway.md`.
+//! The order of precedence is implemented in `table`; `docs/settings-gateway.md` describes it for operators.
 
 mod condition;
 mod mismatch;

@@ -1,4 +1,4 @@
-//! From a request to its route, with the path policy of the route applied.
+//! Matches a request to its route, and applies the route's path policy.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use crate::http::name::Name;
 use crate::http::target::Target;
 use crate::http::{Failure, Rejection, Source, path};
 
-/// A request that has no route.
+/// A request without a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// No route takes it.
+    /// No route matches.
     Miss(Miss),
-    /// The policy of its route refuses its path.
+    /// The path policy of the route refuses the path.
     Path(Rejection),
 }
 
 impl<T> Table<T> {
-    /// The route of a request. Its policy is applied to the path of the target, which may change by
-    /// it; the parameters of the match stand in the path as it is afterwards.
+    /// The route of a request. Its policy is applied to the path of the target, which may change; the
+    /// parameters refer to the changed path.
     ///
-    /// A decoded path belongs to the route that it leads to, so that no request reaches a path by
-    /// the route of another one. That route must decode the same.
+    /// A decoded path must match the route that decoded it or one that decodes equally, so that no request
+    /// reaches a path with the policy of another route.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ mod tests {
     use crate::settings::{PathMatch, Route};
 
     #[test]
-    fn a_decoded_path_belongs_to_the_route_it_leads_to() {
+    fn decoded_path_is_matched_again() {
         let decode = Policy { encoded_slash: Separator::Decode, ..Policy::default() };
         let keep = Policy { encoded_slash: Separator::Keep, semicolon: Semicolon::Keep, ..Policy::default() };
         let doubled = Policy { double_slash: DoubleSlash::Keep, ..decode };

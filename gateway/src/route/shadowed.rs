@@ -1,4 +1,4 @@
-//! Routes that no request reaches.
+//! Routes that no request matches.
 
 use http::Method;
 
@@ -7,13 +7,13 @@ use crate::http::fields::Fields;
 use crate::http::path::encode;
 use crate::settings::{Condition, PathMatch, Route, Segment, Test};
 
-/// A word that no operator writes.
+/// A path segment that no real route uses.
 const SAMPLE: &str = "x--sample";
 
-/// Routes that no request reaches, by their places, each with the route that takes its requests.
+/// Routes that no request matches, by their index, each with the route that matches its requests.
 ///
-/// Each route is asked for with requests made for it: one for each of its hosts and methods, and
-/// for each kind of path it takes.
+/// Each route is tested with sample requests: one for each of its hosts and methods, and for each kind of its
+/// paths.
 pub fn shadowed(routes: &[Route]) -> Vec<(usize, usize)> {
     let table: Table<usize> = routes.iter().enumerate().map(|(number, route)| (route, number)).collect();
     let mut found = Vec::new();
@@ -120,7 +120,7 @@ mod tests {
     use crate::settings::{PathMatch, Route, Segment};
 
     #[test]
-    fn a_route_whose_requests_all_go_elsewhere_is_shadowed() {
+    fn route_without_matching_requests_is_shadowed() {
         let exact = Route { path: PathMatch::Exact("/a".to_owned()), ..Route::default() };
         let prefix = |host: &[&str], prefix: &str, methods: &[&str]| Route {
             hosts: host.iter().map(|&host| host.to_owned()).collect(),

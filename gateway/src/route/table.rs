@@ -1,4 +1,4 @@
-//! The routing table: from host, path, method, fields and query to a route.
+//! The routing table: maps host, path, method, fields and query to a route.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,18 @@ use crate::http::fields::Fields;
 use crate::http::path::Policy;
 use crate::settings::{Condition, PathMatch, Route, Segment};
 
-/// What of a request finds its route.
+/// The parts of a request that select its route.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup<'a> {
     /// The host in lower case without port; empty if there is none.
     pub host: &'a str,
     /// The canonical path, or `*`.
     pub path: &'a str,
-    /// The query without its `?`.
+    /// The query without the leading `?`.
     pub query: Option<&'a str>,
     /// The method.
     pub method: &'a Method,
-    /// The fields.
+    /// The header fields.
     pub fields: &'a Fields,
 }
 
@@ -36,14 +36,14 @@ pub struct Match<'t, T> {
 }
 
 impl<T> Match<'_, T> {
-    /// The parameter of this name, in the path with which the route was found.
+    /// The parameter of this name, in the path that was matched.
     pub fn parameter<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
         let details = self.entry.details.as_ref()?;
         let place = details.parameters.iter().position(|known| known == name)?;
         self.parameters.get(place, path)
     }
 
-    /// Where the parameters stand in the path, in the order in which the template names them.
+    /// Positions of the parameters in the path, in the order of the template.
     pub fn parameters(&self) -> Parameters {
         self.parameters
     }
@@ -53,18 +53,17 @@ impl<T> Match<'_, T> {
     }
 }
 
-/// Which route takes which request. `T` stands for a route; it is given back as it was put in.
+/// The routing table. `T` is the value of a route.
 ///
-/// The most specific host with a fitting path wins: the exact name, then the longest wildcard,
-/// then routes for any host. Within one host paths are compared segment by segment: a literal goes
-/// before a parameter, a parameter before `{*rest}`, that before a prefix. Of the routes with one
-/// host and path whose conditions hold, the method decides: if it fits none, the answer is 405, and
-/// no less specific path is looked at. If it fits several, the one with the most conditions wins,
-/// then the one that names the method.
+/// The most specific matching host wins: the exact name, then the longest wildcard, then routes for any host.
+/// Within one host paths are compared segment by segment: a literal precedes a parameter, a parameter
+/// precedes `{*rest}`, that precedes a prefix. Among the routes with one host and path whose conditions hold,
+/// the method decides: if it matches none, the response is 405, and no less specific path is tried. If it
+/// matches several, the one with the most conditions wins, then the one that names the method.
 #[derive(Debug)]
 pub struct Table<T> {
     exact: HashMap<Box<str>, Node<Vec<Entry<T>>>>,
-    /// Under the part of the pattern behind `*`, with its dot.
+    /// Keyed by the part of the pattern after `*`, with its dot.
     wildcard: HashMap<Box<str>, Node<Vec<Entry<T>>>>,
     any: Node<Vec<Entry<T>>>,
 }
@@ -78,10 +77,10 @@ impl<T> Default for Table<T> {
 #[derive(Debug, Clone)]
 struct Entry<T> {
     route: T,
-    /// None for any.
+    /// Empty for any.
     methods: Vec<Method>,
     policy: Policy,
-    /// What few routes have. With many routes an entry should be no longer than a line of the cache.
+    /// Rare parts, boxed: with many routes an entry should fit into a cache line.
     details: Option<Box<Details>>,
 }
 
@@ -92,7 +91,7 @@ struct Details {
     parameters: Vec<String>,
 }
 
-/// A table of values, each for the route it stands for.
+/// A table of values, one for each route.
 impl<'r, T: Clone> FromIterator<(&'r Route, T)> for Table<T> {
     fn from_iter<I: IntoIterator<Item = (&'r Route, T)>>(routes: I) -> Self {
         let mut table = Self::default();
@@ -121,7 +120,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// The route for a request.
+    /// The route of a request.
     ///
     /// # Errors
     ///
@@ -134,7 +133,7 @@ impl<T> Table<T> {
             .unwrap_or(Err(Miss::NoRoute))
     }
 
-    /// The paths of the hosts that fit, the most specific first.
+    /// The paths of the matching hosts, the most specific first.
     fn nodes(&self, host: &str) -> impl Iterator<Item = &Node<Vec<Entry<T>>>> {
         let exact = self.exact.get(host);
         let dots = if self.wildcard.is_empty() { "" } else { host };
@@ -143,7 +142,7 @@ impl<T> Table<T> {
     }
 }
 
-/// Keeps the entries in the order in which they are tried.
+/// Inserts an entry at its position in the order of precedence.
 fn insert<T>(entries: &mut Vec<Entry<T>>, entry: Entry<T>) {
     let rank = |entry: &Entry<T>| {
         let conditions = entry.details.as_ref().map_or(0, |has| has.headers.len() + has.query.len());
@@ -154,8 +153,8 @@ fn insert<T>(entries: &mut Vec<Entry<T>>, entry: Entry<T>) {
     entries.insert(place, entry);
 }
 
-/// The entry for the request among those of one host and path; nothing if no conditions hold, so
-/// that a less specific path may take it.
+/// The matching entry among those of one host and path; `None` if no conditions hold, so that a less specific
+/// path may match.
 fn choose<'t, T>(
     entries: &'t [Entry<T>],
     parameters: &Parameters,
@@ -163,7 +162,7 @@ fn choose<'t, T>(
 ) -> Option<Result<Match<'t, T>, Miss>> {
     let mut held = entries.iter().filter(|entry| entry.holds(lookup)).peekable();
     held.peek()?;
-    // Who serves GET serves HEAD (RFC 9110 section 9.3.2).
+    // A route for GET also serves HEAD (RFC 9110 section 9.3.2).
     let fits = |entry: &&Entry<T>| entry.methods.is_empty() || entry.methods.contains(lookup.method);
     let head_as_get =
         |entry: &&Entry<T>| *lookup.method == Method::HEAD && entry.methods.contains(&Method::GET);
@@ -229,7 +228,7 @@ mod tests {
     use crate::route::Miss;
     use crate::settings::{Condition, PathMatch, Route, Segment, Test};
 
-    /// The path as the settings write it, with `$` for an exact one.
+    /// The path as in the settings, with `$` for an exact one.
     fn path(text: &str) -> PathMatch {
         if let Some(exact) = text.strip_suffix('$') {
             return PathMatch::Exact(exact.to_owned());
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_find_their_route() {
+    fn requests_match_their_route() {
         let table = table(&[
             route(&[], "", &[]),                             // 0
             route(&[], "/v1", &["GET"]),                     // 1
@@ -317,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_path_wins() {
+    fn most_specific_path_wins() {
         let table = table(&[
             route(&[], "/users", &[]),              // 0
             route(&[], "/users$", &[]),             // 1
@@ -342,7 +341,7 @@ mod tests {
             ("/users/7/files/x", Ok(5)),
             ("/users/me/x/y", Ok(6)),
             ("/a/b/d", Ok(8)),
-            // The literal `b` leads nowhere, so that the parameter takes it.
+            // The literal `b` has no match, so the parameter is used.
             ("/a/b/c", Ok(7)),
             ("/a/b/e", Err(Miss::NoRoute)),
             ("/a//c", Err(Miss::NoRoute)),
@@ -375,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_come_before_methods() {
+    fn conditions_precede_methods() {
         let with = |text: &str, methods: &[&str], headers: &[(&str, &str)]| Route {
             headers: headers
                 .iter()
@@ -401,7 +400,7 @@ mod tests {
             ("POST", "/v1", &[][..], Err("PUT")),
             ("GET", "/v2", one, Ok(4)),
             ("POST", "/v2", one, Err("GET, HEAD")),
-            // No conditions hold: the shorter prefix takes it.
+            // No conditions hold: the shorter prefix matches.
             ("POST", "/v2", &[("x", "2")][..], Ok(0)),
         ];
         for (method, path, sent, expected) in rows {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::settings::{MAX_PARAMETERS, PathMatch, Segment};
 
-/// Where the parameters of a template stand in a path, in the order of the template.
+/// Positions of the parameters of a template in a path, in the order of the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Parameters {
     spans: [(u32, u32); MAX_PARAMETERS],
@@ -20,25 +20,25 @@ impl Parameters {
         }
     }
 
-    /// The parameter at this place of the template, in the path in which it was found.
+    /// The parameter at this index of the template, in the path that was matched.
     pub fn get<'p>(&self, place: usize, path: &'p str) -> Option<&'p str> {
         let &(start, end) = self.spans[..self.len].get(place)?;
         path.get(start as usize..end as usize)
     }
 }
 
-/// A segment and everything below it. `T` is what is known of each end of a path.
+/// A segment and its descendants. `T` is the value of a complete path.
 #[derive(Debug)]
 pub struct Node<T> {
     /// Boxed, since most segments are the last of their path.
     #[expect(clippy::box_collection, reason = "a pointer in place of the six words of a map")]
     literals: Option<Box<HashMap<Box<str>, Node<T>>>>,
     parameter: Option<Box<Node<T>>>,
-    /// For the path that ends here.
+    /// The value of the path that ends here.
     here: Option<T>,
-    /// For `{*rest}` below this segment.
+    /// The value of `{*rest}` below this segment.
     rest: Option<T>,
-    /// For this path and every path below it.
+    /// The value of this path and every path below it.
     prefix: Option<T>,
 }
 
@@ -49,7 +49,7 @@ impl<T> Default for Node<T> {
 }
 
 impl<T: Default> Node<T> {
-    /// The entry of a path, made if there is none.
+    /// The entry of a path, created if it does not exist.
     pub fn entry(&mut self, path: &PathMatch) -> &mut T {
         match path {
             PathMatch::Prefix(prefix) => self.literal(prefix).prefix.get_or_insert_default(),
@@ -79,14 +79,13 @@ impl<T: Default> Node<T> {
 }
 
 impl<T> Node<T> {
-    /// Goes through the entries that take the path, the most specific first, until `accept` takes
-    /// one.
+    /// Passes the matching entries to `accept`, the most specific first, until it returns a value.
     pub fn find<'t, R>(
         &'t self,
         path: &str,
         accept: &mut impl FnMut(&'t T, &Parameters) -> Option<R>,
     ) -> Option<R> {
-        // `*` of OPTIONS stands for the whole server: only a route for every path takes it.
+        // `*` of OPTIONS means the whole server: only a route for every path matches.
         let rest = if path.starts_with('/') { Some(1) } else { None };
         if rest.is_none() {
             return self.prefix.as_ref().and_then(|entry| accept(entry, &Parameters::default()));
@@ -94,7 +93,7 @@ impl<T> Node<T> {
         self.walk(path, rest, Parameters::default(), accept)
     }
 
-    /// `rest` is where the next segment begins, if the path goes on.
+    /// `rest` is the start of the next segment, if there is one.
     fn walk<'t, R>(
         &'t self,
         path: &str,

@@ -129,7 +129,7 @@ fn claims(table: &mut Reader<'_, '_>) -> Vec<ClaimCondition> {
     conditions.collect()
 }
 
-/// What a claim must hold: the values, and whether all of them.
+/// The required values of a claim, and whether all of them are required.
 struct ClaimKind;
 
 impl Kind for ClaimKind {

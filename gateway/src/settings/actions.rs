@@ -1,4 +1,4 @@
-//! Reads what answers the requests of a route.
+//! Reads the action of a route.
 
 use http::StatusCode;
 use toml::de::DeValue;
@@ -187,7 +187,7 @@ fn field_value(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     good.then(|| text.value.clone())
 }
 
-/// One of these statuses; of none, any from 200 to 599.
+/// One of these statuses; if empty, any from 200 to 599.
 #[derive(Debug, Clone, Copy)]
 struct StatusKind(&'static [u16]);
 
@@ -235,7 +235,7 @@ impl Shown for StatusKind {
     }
 }
 
-/// The name of an upstream of the file.
+/// The name of an upstream in the file.
 pub fn name_of(
     upstreams: &[Upstream],
 ) -> Parsed<impl Fn(&Placed<String>, &Report<'_>) -> Option<String> + '_> {

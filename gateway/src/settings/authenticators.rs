@@ -17,7 +17,7 @@ use crate::http::path::hex;
 use crate::http::token::is_token;
 use crate::jose::Algorithm;
 
-/// Reads all authenticators of the file.
+/// Reads all authenticators in the file.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Authenticator> {
     let tables = root
         .named("authenticators", "ways in which clients prove who they are, for the routes that name them");
@@ -65,7 +65,7 @@ fn authenticator(name: Placed<String>, mut table: Reader<'_, '_>) -> Option<Auth
     Some(Authenticator { name: name.value, place, method, headers })
 }
 
-/// The name of a field, in lower case.
+/// The name of a header field, in lower case.
 fn field(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     if !is_token(text.value.as_bytes()) {
         report.add(&text.span, format!("'{}' is not the name of a field", text.value.escape_debug()));
@@ -82,7 +82,7 @@ fn cookie(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     known.then(|| text.value.clone())
 }
 
-/// Reads `header`, `query` and `cookie`; `otherwise` is what holds without them.
+/// Reads `header`, `query` and `cookie`; `otherwise` describes the default.
 fn places(table: &mut Reader<'_, '_>, otherwise: &'static str) -> Vec<Credential> {
     let name = Parsed { label: "name", pattern: Some(TOKEN), read: field };
     let header = table.get("header", name, otherwise, "the field in which it stands");
@@ -94,7 +94,7 @@ fn places(table: &mut Reader<'_, '_>, otherwise: &'static str) -> Vec<Credential
     places.into_iter().flatten().collect()
 }
 
-/// Takes a list of texts.
+/// Reads a list of texts.
 fn texts(
     table: &mut Reader<'_, '_>,
     key: &'static str,
@@ -152,13 +152,13 @@ fn named_key(mut table: Reader<'_, '_>) -> Option<NamedKey> {
 fn digest(text: &Placed<String>, report: &Report<'_>) -> Option<[u8; 32]> {
     let hash = sha256(&text.value);
     if hash.is_none() {
-        // It is not shown, since it may be the key.
+        // The value is not shown, since it may be the key.
         report.add(&text.span, "'sha256' must be 64 hexadecimal digits; make them with 'gateway hash-key'");
     }
     hash
 }
 
-/// Reads a SHA-256 in 64 hexadecimal digits.
+/// Parses a SHA-256 in 64 hexadecimal digits.
 pub fn sha256(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
     let mut hash = [0; 32];
@@ -339,7 +339,7 @@ fn certificate(mut table: Reader<'_, '_>) -> ClientCertificate {
     ClientCertificate { subject, forward }
 }
 
-/// The method of a question.
+/// The method of a call to the authorization service.
 enum Asked {
     Own(http::Method),
     AsRequested,

@@ -7,7 +7,7 @@ use super::reader::Reader;
 use super::report::{Placed, Report};
 use super::{Basic, FileKind};
 
-/// Reads the table of the authenticator of this name.
+/// Reads the table of the authenticator with this name.
 pub fn read(mut table: Reader<'_, '_>, name: &str) -> Basic {
     let report = table.report;
     let has_users = table.has("file") || table.has("variable");

@@ -1,10 +1,10 @@
-//! The settings that hold when the operator gave none.
+//! The built-in settings, used if there is no settings file.
 
 use http::Method;
 
 use super::{Action, Route, Settings, parse};
 
-/// Listens on every address at port 8080 and answers with a page that says how to go on.
+/// Listens on every address at port 8080 and answers with a page of instructions.
 pub fn built_in() -> Settings {
     let (mut settings, _) = parse(
         "built-in settings",

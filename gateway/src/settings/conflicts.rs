@@ -1,13 +1,13 @@
-//! Routes that can take one request with equal precedence.
+//! Detects routes that match the same request with equal precedence.
 
 use std::collections::HashMap;
 
 use super::{Condition, PathMatch, Route, Segment, Test};
 
-/// Pairs of routes that can take one request with equal precedence, by their places. Each route is
-/// named once at most as the second.
+/// Pairs of routes that match the same request with equal precedence, by their index. Each route is the
+/// second of at most one pair.
 pub fn conflicts(routes: &[Route]) -> Vec<(usize, usize)> {
-    // Only routes with one host and path can be equal.
+    // Only routes with the same host and path can be equal.
     let mut groups: HashMap<(&str, String), Vec<usize>> = HashMap::new();
     let mut found = Vec::new();
     for (number, route) in routes.iter().enumerate() {
@@ -49,7 +49,7 @@ fn equal(one: &Route, other: &Route) -> bool {
         && !exclude_each_other(&one.query, &other.query)
 }
 
-/// Whether no request can fulfil both lists: they ask different things of one name.
+/// Whether no request can satisfy both lists: they have contradicting conditions on one name.
 fn exclude_each_other(one: &[Condition], other: &[Condition]) -> bool {
     let excludes = |first: &Test, second: &Test| match (first, second) {
         (Test::Is(first), Test::Is(second)) => first != second,

@@ -79,7 +79,7 @@ fn values<T>(list: Vec<Placed<T>>) -> Vec<T> {
     list.into_iter().map(|item| item.value).collect()
 }
 
-/// What may stand in `methods`.
+/// The values of `methods`.
 #[derive(PartialEq, Eq)]
 enum Allowed {
     Any,
@@ -108,7 +108,7 @@ fn origin(text: &Placed<String>, report: &Report<'_>) -> Option<Origin> {
         .ok()
 }
 
-/// Reads an origin. Browsers write it in lower case and without the standard port.
+/// Parses an origin. Browsers write it in lower case and without the standard port.
 fn parse(text: &str) -> Result<Origin, &'static str> {
     match text {
         "*" => return Ok(Origin::Any),

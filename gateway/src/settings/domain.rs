@@ -1,9 +1,9 @@
-//! Host names as they can be resolved (RFC 1035 section 2.3.4, RFC 1123 section 2.1).
+//! Validation of host names (RFC 1035 section 2.3.4, RFC 1123 section 2.1).
 
 use std::net::IpAddr;
 
-/// Checks a host name or IP address without brackets, and gives it in lower case. `_` is allowed,
-/// since container engines make such names; so is a dot at the end.
+/// Checks a host name or IP address without brackets, and returns it in lower case. `_` is allowed, since
+/// container engines create such names; a trailing dot is allowed too.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub fn check(name: &str) -> Result<String, &'static str> {
             return Err("a host name holds letters, digits, '-', '_' and '.'");
         }
     }
-    // Resolvers read such a name as an IPv4 address, each in its own way.
+    // Some resolvers interpret such a name as an IPv4 address, in different ways.
     let last = bare.rsplit('.').next().unwrap_or(bare);
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("a host name that ends in a number is no IPv4 address");

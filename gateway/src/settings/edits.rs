@@ -1,4 +1,4 @@
-//! Reads changes to fields.
+//! Reads changes to header fields.
 
 use toml::de::DeValue;
 
@@ -55,7 +55,7 @@ fn fields(
     fields
 }
 
-/// The name of a field that may be changed, in lower case.
+/// The name of a changeable header field, in lower case.
 pub(super) fn name(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     let shown = text.value.escape_debug();
     if !is_token(text.value.as_bytes()) {
@@ -76,7 +76,7 @@ pub(super) fn name(text: &Placed<String>, report: &Report<'_>) -> Option<String>
     None
 }
 
-/// What a field or a parameter must hold: a text, or whether there is one.
+/// The condition on a field or a parameter: a text, or whether it is present.
 #[derive(Debug, Clone, Copy)]
 struct TestKind;
 
@@ -104,7 +104,7 @@ impl Kind for TestKind {
     }
 }
 
-/// Reads what fields or query parameters must hold.
+/// Reads the conditions on fields or query parameters.
 pub fn conditions(
     table: &mut Reader<'_, '_>,
     key: &'static str,

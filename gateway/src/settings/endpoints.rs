@@ -12,7 +12,7 @@ use crate::endpoint::Address;
 const EXAMPLE: &str =
     "write \"host:port\" such as \"10.0.0.1:8080\", or begin with http://, https://, h2c:// or unix:";
 
-/// The longest path of a Unix domain socket in bytes.
+/// Maximum length of a Unix socket's path in bytes.
 const MAX_SOCKET_PATH: usize = 107;
 
 /// Reads `endpoints`: texts, or tables with `url`, `weight` and `priority`.
@@ -64,7 +64,7 @@ fn endpoint(text: &Placed<String>, report: &Report<'_>) -> Option<Endpoint> {
     match parse(&text.value) {
         Ok(endpoint) => Some(endpoint),
         Err(reason) => {
-            // What stands before `@` is a secret.
+            // The part before `@` is a secret.
             if text.value.contains('@') {
                 report.hide(text.span.clone());
             }
@@ -113,7 +113,7 @@ pub(super) fn parse(text: &str) -> Result<Endpoint, &'static str> {
     endpoint(scheme, Address::Host { host: domain::check(host)?, port })
 }
 
-/// Host and port; IPv6 addresses stand in brackets, which are taken off.
+/// Splits host and port; the brackets of an IPv6 address are removed.
 fn split(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or("the bracket is not closed")?;

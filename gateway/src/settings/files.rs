@@ -1,4 +1,4 @@
-//! The files that the settings name: certificates and keys.
+//! Checks the files that the settings name: certificates and keys.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -9,16 +9,16 @@ use crate::tls::{Certificate, pem};
 /// `check` warns of a certificate that expires within this time.
 const SOON: Duration = Duration::from_hours(14 * 24);
 
-/// What was found in the files, each with the place where the settings name the file.
+/// Findings in the files, each with the file's place in the settings.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// What makes the settings unfit for use.
+    /// Errors: the settings cannot be used.
     pub problems: Vec<(Place, String)>,
-    /// What does not, with the name of the warning.
+    /// Warnings, with their names.
     pub warnings: Vec<(Place, &'static str, String)>,
 }
 
-/// Reads all files and looks for mistakes.
+/// Reads and checks all files.
 pub fn check(files: &[(FileKind, NamedFile)], now: SystemTime) -> Findings {
     let mut findings = Findings::default();
     for (kind, file) in files {
@@ -58,7 +58,7 @@ fn outdated(certificate: &[u8], path: &Path, now: SystemTime) -> Option<String> 
     Some(format!("within {days} days a certificate in '{path}' {why}; renew it"))
 }
 
-/// Whether every user of the machine may read a file.
+/// Whether all users of the machine may read a file.
 fn is_readable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
@@ -85,10 +85,10 @@ mod tests {
             (FileKind::Key, "localhost.key", years(0), "", ""),
             (FileKind::Chain, "localhost.crt", years(0), "", "is not valid before 20"),
             (FileKind::Authorities, "ca.crt", years(2000), "", "expired at "),
-            (FileKind::Chain, "none.crt", years(0), "none.crt' holds no certificate: ", ""),
-            (FileKind::Key, "none.key", years(0), "none.key' holds no private key: ", ""),
-            (FileKind::Chain, "localhost.key", years(0), "holds no certificate; name", ""),
-            (FileKind::Key, "localhost.crt", years(0), "holds no private key: ", ""),
+            (FileKind::Chain, "none.crt", years(0), "none.crt' contains no certificate: ", ""),
+            (FileKind::Key, "none.key", years(0), "none.key' contains no private key: ", ""),
+            (FileKind::Chain, "localhost.key", years(0), "contains no certificate; name", ""),
+            (FileKind::Key, "localhost.crt", years(0), "contains no private key: ", ""),
         ];
         for (kind, name, now, problem, warning_text) in table {
             let Findings { problems, warnings } = check(&[(kind, file(name))], now);

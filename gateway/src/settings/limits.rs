@@ -1,4 +1,4 @@
-//! Reads `[limits.NAME]`, and the limits that a route names.
+//! Reads `[limits.NAME]`, and the `limits` of a route.
 
 use std::time;
 
@@ -10,7 +10,7 @@ use crate::http::token::is_token;
 
 const MAX_REQUESTS: u64 = 1_000_000_000;
 
-/// Reads all limits of the file.
+/// Reads all limits in the file.
 pub fn read(root: &mut Reader<'_, '_>, stores: &[Store]) -> Vec<Limit> {
     let report = root.report;
     let tables = root.named("limits", "how many requests of one key pass; routes name them");
@@ -76,7 +76,7 @@ fn limit(name: Placed<String>, mut table: Reader<'_, '_>, stores: &[Store]) -> L
     Limit { name: name.value, place, rule, store, fail }
 }
 
-/// Reads where a limit counts.
+/// Reads the store of a limit.
 fn store(table: &mut Reader<'_, '_>, rule: &LimitRule, stores: &[Store]) -> (Option<String>, StoreFail) {
     const FAIL: [(&str, StoreFail); 3] =
         [("local", StoreFail::Local), ("open", StoreFail::Open), ("closed", StoreFail::Closed)];
@@ -109,7 +109,7 @@ fn store(table: &mut Reader<'_, '_>, rule: &LimitRule, stores: &[Store]) -> (Opt
     (store.map(|store| store.value), fail)
 }
 
-/// The time of a limit.
+/// The period of a limit.
 #[derive(Debug, Clone, Copy)]
 enum Per {
     Time(time::Duration),
@@ -123,7 +123,7 @@ fn amount(table: &mut Reader<'_, '_>) -> Option<Amount> {
     let is_concurrent = table.has("concurrent");
     let (has_requests, has_per, has_burst) = (table.has("requests"), table.has("per"), table.has("burst"));
     if is_concurrent {
-        // What stands beside it is reported below.
+        // Further keys are reported below.
     } else if !has_requests {
         table.lacks("requests", "100, or concurrent = 10");
     } else if !has_per {

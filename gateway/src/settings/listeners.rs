@@ -15,7 +15,7 @@ use crate::tls::MinVersion;
 
 const EXAMPLE: &str = "\"0.0.0.0:8080\"";
 
-/// Reads all listeners of the file.
+/// Reads all listeners in the file.
 pub fn read(root: &mut Reader<'_, '_>, admin: SocketAddr) -> Vec<Listener> {
     let report = root.report;
     if !root.has("listeners") {
@@ -49,7 +49,7 @@ pub fn read(root: &mut Reader<'_, '_>, admin: SocketAddr) -> Vec<Listener> {
     listeners
 }
 
-/// Whether two sockets cannot be told apart by a client that connects to the second.
+/// Whether binding the second address fails or is ambiguous for clients.
 fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     let (one_ip, other_ip) = (one.ip(), other.ip());
     let overlap = one_ip == other_ip || one_ip.is_unspecified() || other_ip.is_unspecified();
@@ -175,7 +175,7 @@ fn protocols(table: &mut Reader<'_, '_>, protocols: &mut Protocols) {
     }
 }
 
-/// Reads `tls`: one pair of files, or a list of them, and what holds for all.
+/// Reads `tls`: one pair of files, or a list of them, and the common keys.
 fn tls_of(mut table: Reader<'_, '_>) -> Option<Tls> {
     let report = table.report;
     let span = table.span.clone();
@@ -256,7 +256,7 @@ fn tls_of(mut table: Reader<'_, '_>) -> Option<Tls> {
     (!tls.certificates.is_empty()).then_some(tls)
 }
 
-/// Reads `proxy_protocol`: "off", or a table with the networks of the peers that send it.
+/// Reads `proxy_protocol`: "off", or a table with the networks of the sending peers.
 fn proxy_protocol(table: &mut Reader<'_, '_>) -> Option<ProxyProtocol> {
     let report = table.report;
     let given = table.either(

@@ -1,4 +1,4 @@
-//! The settings: what an operator writes, read with every mistake found in one go.
+//! The settings: the file is read completely, and all mistakes are reported at once.
 
 mod access;
 mod actions;

@@ -1,4 +1,4 @@
-//! Ranges of IP addresses.
+//! IP networks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,7 +22,7 @@ fn read(text: &Placed<String>, report: &Report<'_>) -> Option<Network> {
     network
 }
 
-/// A range of addresses, written as `10.0.0.0/8` or as a single address.
+/// An IP network, written as `10.0.0.0/8` or as a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: u128,
@@ -30,7 +30,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads a range; `None` if the text is none.
+    /// Parses a network; `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
@@ -49,20 +49,20 @@ impl Network {
         Some(Self { address: number(address) & mask, mask })
     }
 
-    /// Whether every address of a family lies in it.
+    /// Whether it contains every address of a family.
     pub fn is_everything(&self) -> bool {
         let whole = |first: IpAddr, last: IpAddr| self.contains(first) && self.contains(last);
         whole(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into())
             || whole(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from_bits(u128::MAX).into())
     }
 
-    /// Whether the address lies in the range.
+    /// Whether it contains the address.
     pub fn contains(&self, address: IpAddr) -> bool {
         number(address) & self.mask == self.address
     }
 }
 
-/// IPv4 addresses are read as IPv4-mapped ones, since a dual-stack socket reports them so.
+/// IPv4 addresses are converted to IPv4-mapped ones, since a dual-stack socket reports those.
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
@@ -70,7 +70,7 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// The address itself rather than its IPv4-mapped form.
+/// The IPv4 address of an IPv4-mapped one; other addresses are unchanged.
 pub fn unmapped(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),

@@ -19,7 +19,7 @@ const HEADER: ParsedBy<String> = Parsed { label: "name of a header", pattern: No
 const CLASS: ParsedBy<usize> =
     Parsed { label: "`\"1xx\"`, `\"2xx\"`, `\"3xx\"` or `\"4xx\"`", pattern: Some("^[1-4]xx$"), read: class };
 
-/// Reads `access_log`: a switch, or a table that says what is logged.
+/// Reads `access_log`: a switch, or a table.
 pub fn access_log(root: &mut Reader<'_, '_>, routes: &[Route]) -> Option<LogSettings> {
     let given = root.either(
         "access_log",
@@ -84,7 +84,7 @@ fn header(name: &Placed<String>, report: &Report<'_>) -> Option<String> {
     Some(name.value.to_ascii_lowercase())
 }
 
-/// A class without `none` and `5xx`: failures are always logged.
+/// A status class without `none` and `5xx`: failures are always logged.
 fn class(class: &Placed<String>, report: &Report<'_>) -> Option<usize> {
     let place =
         CLASSES.iter().position(|known| *known == class.value).filter(|place| (1..=4).contains(place));

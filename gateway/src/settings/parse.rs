@@ -1,4 +1,4 @@
-//! Reads a settings file as a whole.
+//! Reads a settings file.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,15 +18,15 @@ use super::{
 };
 use crate::observe::log_settings::LogSettings;
 
-/// No settings file is near this; what is larger is not one.
+/// A larger file is not a settings file.
 const MAX_FILE_BYTES: u64 = 4 << 20;
-/// What the admin page shows of the settings, in bytes.
+/// Maximum size of the settings on the admin page, in bytes.
 const MAX_SHOWN_BYTES: usize = 256 << 10;
 
 /// Reads a settings file.
 ///
-/// Next to the problems stand the settings as far as they could be read, so that a caller can look
-/// for more problems; with any problem they are not fit for use.
+/// The result has the settings as far as they could be read, so that the caller can report more problems;
+/// with any problem they must not be used.
 pub fn load(path: &Path) -> (Settings, Vec<Problem>) {
     match text_of(path) {
         Ok(text) => {
@@ -41,7 +41,7 @@ pub fn load(path: &Path) -> (Settings, Vec<Problem>) {
     }
 }
 
-/// The settings in force, for the admin page.
+/// The settings with secrets masked, for the admin page.
 fn shown(file: &str, text: &str) -> String {
     let mut shown = effective(&examine_text(file, text).keys);
     if shown.len() > MAX_SHOWN_BYTES {
@@ -51,22 +51,22 @@ fn shown(file: &str, text: &str) -> String {
     shown
 }
 
-/// What a settings file says, and what was found in it.
+/// A settings file with all findings.
 #[derive(Debug)]
 pub struct Examined {
     /// The settings, as far as they could be read.
     pub settings: Settings,
-    /// What makes them unfit for use.
+    /// Errors: the settings cannot be used.
     pub problems: Vec<Problem>,
-    /// What is legal and likely wrong.
+    /// Warnings about valid but suspicious settings.
     pub warnings: Vec<Problem>,
     /// Every key with its value.
     pub keys: Table,
-    /// The text with its secrets masked, the lines and columns as they are.
+    /// The text with secrets masked; lines and columns are unchanged.
     pub shown: String,
 }
 
-/// Reads a settings file, and keeps what the file says of each key.
+/// Reads a settings file, and records the value of each key.
 pub fn examine(path: &Path) -> Examined {
     match text_of(path) {
         Ok(text) => examine_text(&path.display().to_string(), &text),
@@ -80,7 +80,7 @@ pub fn examine(path: &Path) -> Examined {
     }
 }
 
-/// Every key that a settings file can give.
+/// Every key of a settings file.
 pub fn describe() -> Table {
     let report = Report::new("", "", Mode::Describe);
     let reader = Reader::of(DeTable::new(), 0..0, "the file", &report);
@@ -102,7 +102,7 @@ fn text_of(path: &Path) -> Result<String, Problem> {
     })
 }
 
-/// Reads settings from a text; `file` is named in the problems.
+/// Reads settings from a text; `file` is its name in problems.
 pub fn parse(file: &str, text: &str) -> (Settings, Vec<Problem>) {
     let report = Report::new(file, text, Mode::Read);
     let (mut settings, _) = read_text(text, &report);
@@ -129,7 +129,7 @@ fn read_text<'t>(text: &'t str, report: &Report<'t>) -> (Settings, Table) {
         let reader = Reader::of(root.into_inner(), span, "the file", report);
         table = keys(reader, |reader| read(reader, &mut settings));
     }
-    // What a file says is not known while it is not TOML: only that is reported.
+    // Settings cannot be read from invalid TOML: only the syntax errors are reported.
     errors.sort_by_key(|error| error.span().map(|span| span.start));
     for (number, error) in errors.iter().enumerate() {
         let span = error.span().unwrap_or_default();
@@ -143,7 +143,7 @@ fn read_text<'t>(text: &'t str, report: &Report<'t>) -> (Settings, Table) {
     (settings, table)
 }
 
-/// The keys that a reader was asked for.
+/// The keys that were read.
 fn keys<'t, 'r>(reader: Reader<'t, 'r>, read: impl FnOnce(Reader<'t, 'r>)) -> Table {
     let log = reader.log();
     read(reader);

@@ -1,4 +1,4 @@
-//! Reads the paths of routes: what they match, and what they are rewritten to.
+//! Reads the paths of routes, and path rewrites.
 
 use super::kinds::{Parsed, words};
 use super::reader::{Either, Reader};
@@ -140,7 +140,7 @@ fn prefix(text: &Placed<String>, policy: Policy, report: &Report<'_>) -> Option<
     Some(path.strip_suffix('/').unwrap_or(&path).to_owned())
 }
 
-/// A path that is canonical and passes its own policy, so that there are requests for it.
+/// A canonical path that its own policy accepts, so that a request can match it.
 fn canonical(text: &Placed<String>, policy: Policy, report: &Report<'_>) -> Option<String> {
     let shown = text.value.escape_debug();
     if !text.value.starts_with('/') {
@@ -166,7 +166,7 @@ fn canonical(text: &Placed<String>, policy: Policy, report: &Report<'_>) -> Opti
 
 fn template(text: &Placed<String>, policy: Policy, report: &Report<'_>) -> Option<PathMatch> {
     let mut segments = Vec::new();
-    // The same path with a plain segment for each parameter, to see whether it is canonical.
+    // The same path with a plain segment for each parameter, to check whether it is canonical.
     let mut plain = String::new();
     for part in text.value.split('/').skip(1) {
         let segment = match segment(part) {

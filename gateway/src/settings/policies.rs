@@ -81,7 +81,7 @@ pub fn maintenance(mut table: Reader<'_, '_>) -> Maintenance {
     Maintenance { enabled, retry_after, exempt: values(exempt), body, content_type }
 }
 
-/// A text that can be the value of a field.
+/// A text that is a valid field value.
 pub(super) fn field_value(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
     let is_good = text.value.bytes().all(is_field_value);
     if !is_good {
@@ -183,7 +183,7 @@ fn compression(table: &mut Reader<'_, '_>) -> Option<Compression> {
     Some(compression)
 }
 
-/// The types that are compressed unless the settings name others.
+/// The media types that are compressed by default.
 const TYPES: [&str; 11] = [
     "text/*",
     "application/json",

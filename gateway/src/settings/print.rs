@@ -1,4 +1,4 @@
-//! The effective settings: what a file says, and the defaults of what it does not say.
+//! Prints the effective settings: the keys in the file, and the defaults.
 
 use super::record::{Form, Item, Key, Otherwise, Table};
 use crate::json::{Json, write_text};
@@ -52,7 +52,7 @@ fn section(out: &mut String, heading: &str, path: &str, keys: &Table) {
     table(out, path, keys);
 }
 
-/// A key that stands in one line.
+/// Writes a key on one line.
 fn plain(out: &mut String, key: &Key) {
     let name = quoted(&key.name);
     let written = match (key.form, &key.otherwise) {

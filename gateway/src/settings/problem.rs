@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// A place in a settings file, counted from 1.
+/// A place in a settings file; line and column are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
     /// The line.
     pub line: usize,
     /// The column in characters.
     pub column: usize,
-    /// How many characters of the line the value takes; 0 where that is not known.
+    /// The length of the value in characters of the line; 0 if it is unknown.
     pub length: usize,
 }
 
@@ -32,9 +32,9 @@ impl Place {
 pub struct Problem {
     /// The file.
     pub file: String,
-    /// The place in it, if the mistake has one.
+    /// Its place, if it has one.
     pub place: Option<Place>,
-    /// The name of a warning, for `gateway check --allow`; none for a mistake.
+    /// The name of a warning, for `gateway check --allow`; `None` for an error.
     pub code: Option<&'static str>,
     /// What is wrong and what to do, in one line.
     pub text: String,

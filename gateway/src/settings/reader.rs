@@ -1,8 +1,8 @@
-//! Reads tables key by key; what is wrong with them goes to the report.
+//! Reads tables key by key and reports problems.
 //!
-//! A key is declared where it is read, with its kind, what holds without it, and one line on what it
-//! means. From these calls come the JSON Schema (`gateway schema`), the tables of
-//! docs/settings-gateway.md and `gateway check --print`. To add a key is to add such a call:
+//! A key is declared where it is read, with its kind, its default, and one line of description. These
+//! declarations are the source of the JSON Schema (`gateway schema`), the tables of docs/settings-gateway.md
+//! and `gateway check --print`. A new key needs only such a call:
 //!
 //! ```text
 //! table.set(&mut listener.idle_timeout, "idle_timeout", Duration::Positive, "how long …");
@@ -12,8 +12,8 @@
 //! if let Some(mut tls) = table.table("tls", "none", "…") {}      // read only where it is given
 //! ```
 //!
-//! Every key is asked for on every path, since a reader without a file describes the settings. Run
-//! `UPDATE_DOCS=1 cargo test -p gateway --lib settings::reference` to bring the tables up to date.
+//! Every key must be read on every path, since a reader without a file describes the settings. `UPDATE_DOCS=1
+//! cargo test -p gateway --lib settings::reference` updates the tables.
 
 #![expect(clippy::needless_pass_by_value, reason = "a kind is made where its key is declared")]
 
@@ -25,24 +25,24 @@ use super::record::{Form, Item, Key, Log, Mode, Otherwise, given};
 use super::report::{Placed, Report, Span, is_secret};
 use super::{units, warning};
 
-/// A table whose keys are taken one after another; what is left at the end is unknown.
+/// A table whose keys are read one after another; the rest at the end is unknown.
 #[derive(Debug)]
 pub struct Reader<'t, 'r> {
     table: DeTable<'t>,
-    /// The name of the table as the operator knows it.
+    /// The name of the table for messages.
     name: String,
-    /// Where the table stands.
+    /// Its place.
     pub span: Span,
     known: Vec<&'static str>,
     log: Option<Log>,
-    /// Where the problems go.
+    /// Collects the problems.
     pub report: &'r Report<'t>,
 }
 
-/// A value with a name that the operator chose; none if it is not of its kind.
+/// A value with a name chosen by the operator; `None` if the value is invalid.
 pub type Named<T> = (Placed<String>, Option<Placed<T>>);
 
-/// A value, or a table in its place.
+/// A value or a table.
 #[derive(Debug)]
 pub enum Either<'t, 'r, T> {
     /// A value.
@@ -74,17 +74,17 @@ impl<'t, 'r> Reader<'t, 'r> {
         Self::of(DeTable::new(), self.span.clone(), name, self.report)
     }
 
-    /// What was asked for so far.
+    /// The keys read so far.
     pub fn log(&self) -> Option<Log> {
         self.log.clone()
     }
 
-    /// Whether there is no file, and the settings are only described.
+    /// Whether there is no file, and the keys are only described.
     pub fn describes(&self) -> bool {
         self.report.mode == Mode::Describe
     }
 
-    /// Whether the key is there.
+    /// Whether the key is present.
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
@@ -106,7 +106,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         }
     }
 
-    /// Notes what stands at the key that was recorded last.
+    /// Records the value of the last declared key.
     fn note(&self, item: impl FnOnce() -> Option<Item>) {
         if let Some(log) = &self.log
             && let Some(key) = log.borrow_mut().keys.last_mut()
@@ -120,7 +120,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         self.table.remove(key)
     }
 
-    /// Keeps a secret out of the source lines that problems show.
+    /// Hides a secret in the source lines that problems show.
     fn hide(&self, secret: bool, value: &Value<'t>) {
         if secret {
             self.report.hide(value.span());
@@ -142,7 +142,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         self.record(key, self.described(kind), Form::Value, otherwise, doc);
         let value = self.take(key)?;
         if limits && value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
-            // Nothing would fit it, and it would be read as if it were not there.
+            // An empty list would match nothing, but it would be treated as absent.
             self.report.add(&value.span(), format!("'{key}' is empty; name what fits, or remove it for any"));
         }
         let secret = kind.is_secret();
@@ -152,7 +152,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         kind.read(&slot, &value).map(|read| Placed { value: read, span: value.span() })
     }
 
-    /// Takes a value in place of a default.
+    /// Reads a value; `slot` keeps its default if the key is absent.
     pub fn set<K: Shown>(&mut self, slot: &mut K::Value, key: &'static str, kind: K, doc: &'static str) {
         let default = if self.log.is_some() { kind.show(slot) } else { crate::json::Json::Null };
         if let Some(read) = self.value(key, &kind, Otherwise::Is(default), doc) {
@@ -160,7 +160,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         }
     }
 
-    /// Takes a value; `otherwise` says what holds without it.
+    /// Reads a value; `otherwise` describes the default.
     pub fn get<K: Kind>(
         &mut self,
         key: &'static str,
@@ -171,7 +171,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         self.placed(key, kind, otherwise, doc).map(|read| read.value)
     }
 
-    /// Takes a value with its place; `otherwise` says what holds without it.
+    /// Reads a value with its place; `otherwise` describes the default.
     pub fn placed<K: Kind>(
         &mut self,
         key: &'static str,
@@ -182,7 +182,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         self.value(key, &kind, Otherwise::Words(otherwise), doc)
     }
 
-    /// Takes a value with its place; its absence is a problem.
+    /// Reads a required value with its place.
     pub fn need<K: Kind>(
         &mut self,
         key: &'static str,
@@ -202,7 +202,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         self.report.add(&self.span, format!("{name} lacks '{key}'; add {key} = {example}"));
     }
 
-    /// Notes that exactly one of these keys is given. The caller reports where it is not so.
+    /// Records that exactly one of these keys is required. The caller reports violations.
     pub fn one_of(&mut self, keys: &[&'static str]) {
         if let Some(log) = &self.log {
             log.borrow_mut().one_of = keys.to_vec();
@@ -220,7 +220,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         child
     }
 
-    /// Takes a table; `otherwise` says what holds without it.
+    /// Reads a table; `otherwise` describes the default.
     pub fn table(&mut self, key: &'static str, otherwise: &'static str, doc: &'static str) -> Option<Self> {
         self.record(key, None, Form::Table, Otherwise::Words(otherwise), doc);
         let table = match self.take(key) {
@@ -230,7 +230,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         self.child(None, table)
     }
 
-    /// Takes a table of which every key has a default; without it, an empty one.
+    /// Reads a table in which every key has a default; empty if it is absent.
     pub fn section(&mut self, key: &'static str, doc: &'static str) -> Self {
         self.record(key, None, Form::Table, Otherwise::Words(""), doc);
         let value = self.take(key);
@@ -240,7 +240,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         table
     }
 
-    /// Takes a list of tables, each called `name` in messages.
+    /// Reads a list of tables, each called `name` in messages.
     pub fn tables(
         &mut self,
         key: &'static str,
@@ -261,7 +261,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         items.into_iter().filter_map(|item| self.child(None, Self::new(item, name, self.report))).collect()
     }
 
-    /// Takes a table of tables with names that the operator chooses.
+    /// Reads a table of tables with names chosen by the operator.
     pub fn named(&mut self, key: &'static str, doc: &'static str) -> Vec<(Placed<String>, Self)> {
         self.record(key, None, Form::Named, Otherwise::Words("none"), doc);
         let name = |name: &str| format!("[{key}.{name}]");
@@ -279,8 +279,8 @@ impl<'t, 'r> Reader<'t, 'r> {
         found
     }
 
-    /// Takes a table of values with names that the operator chooses. `secret` says of a name whether
-    /// its value is one.
+    /// Reads a table of values with names chosen by the operator. `secret` decides by the name whether a
+    /// value is secret.
     pub fn values<K: Kind>(
         &mut self,
         key: &'static str,
@@ -309,7 +309,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         found
     }
 
-    /// Takes a value or a table.
+    /// Reads a value or a table.
     pub fn either<K: Kind>(
         &mut self,
         key: &'static str,
@@ -325,7 +325,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         self.child(None, table).map(Either::Table)
     }
 
-    /// Takes a list of values and tables, the latter called `name` in messages.
+    /// Reads a list of values and tables; the tables are called `name` in messages.
     pub fn mixed<K: Kind>(
         &mut self,
         key: &'static str,
@@ -366,7 +366,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         Some(Either::Value(Placed { value: read, span: value.span() }))
     }
 
-    /// The keys not taken so far, with their values.
+    /// The keys that were not read, with their values.
     fn rest(&mut self) -> Vec<(Placed<String>, Value<'t>)> {
         let rest = std::mem::take(&mut self.table).into_iter();
         rest.map(|(key, value)| {
@@ -376,7 +376,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         .collect()
     }
 
-    /// Reports what was not taken.
+    /// Reports keys that were not read.
     pub fn finish(mut self) {
         for (key, value) in self.rest() {
             let name = &self.name;
@@ -396,8 +396,7 @@ pub fn integer(number: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-/// What stands in the file in place of what is expected: the value itself where it is short, since
-/// its kind may be the right one.
+/// A value for messages: the value itself if it is short, otherwise its type.
 pub fn found(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("'{}'", text.escape_debug()),

@@ -1,5 +1,5 @@
-//! What a reader asked for: the keys of each table. From it come the JSON Schema, the tables of
-//! docs/settings-gateway.md and the effective settings.
+//! Records the keys of each table that a reader reads. The records are the source of the JSON Schema, the
+//! tables of docs/settings-gateway.md and the effective settings.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,26 +9,26 @@ use toml::de::DeValue;
 use super::reader::integer;
 use crate::json::Json;
 
-/// What stands in place of a secret.
+/// Shown instead of a secret.
 const MASK: &str = "********";
 
-/// Why a reader reads.
+/// The purpose of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// For the settings only.
+    /// Only the settings.
     Read,
-    /// For the keys and values that a file gives, too.
+    /// Also records the keys and values of a file.
     Record,
-    /// For the keys that a file can give; there is no file.
+    /// Only records the possible keys; there is no file.
     Describe,
 }
 
 /// The keys of a table.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    /// The keys in the order in which they were asked for.
+    /// The keys in the order of their declaration.
     pub keys: Vec<Key>,
-    /// Keys of which exactly one is given.
+    /// Keys of which exactly one is required.
     pub one_of: Vec<&'static str>,
 }
 
@@ -40,23 +40,23 @@ pub type Log = Rc<RefCell<Table>>;
 pub struct Key {
     /// Its name.
     pub name: String,
-    /// What it means.
+    /// Its description.
     pub doc: &'static str,
-    /// The kind of its value, for people; empty for a table.
+    /// The kind of its value as text; empty for a table.
     pub label: String,
-    /// The JSON Schema of a value that is no table.
+    /// The JSON Schema of the value; `None` for a table.
     pub schema: Option<Json>,
-    /// Where tables stand below it.
+    /// The structure of its content.
     pub form: Form,
-    /// What holds without it.
+    /// Its default.
     pub otherwise: Otherwise,
-    /// Whether the file gives it.
+    /// Whether the file has it.
     pub given: bool,
-    /// What the file gives, secrets masked.
+    /// Its values in the file, with secrets masked.
     pub items: Vec<Item>,
 }
 
-/// Where tables and values stand below a key.
+/// The structure of a key's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A value.
@@ -65,9 +65,9 @@ pub enum Form {
     Table,
     /// A list of tables.
     Tables,
-    /// A table of tables with names that the operator chooses.
+    /// A table of tables with names chosen by the operator.
     Named,
-    /// A table of values with names that the operator chooses.
+    /// A table of values with names chosen by the operator.
     Values,
     /// A value or a table.
     Either,
@@ -75,14 +75,14 @@ pub enum Form {
     Mixed,
 }
 
-/// What holds without a key.
+/// Default of a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Otherwise {
-    /// It is needed.
+    /// None: the key is required.
     Needed,
     /// This value.
     Is(Json),
-    /// What the words say, in Markdown.
+    /// A description in Markdown.
     Words(&'static str),
 }
 
@@ -93,9 +93,9 @@ pub enum Item {
     Value(Json),
     /// A table.
     Table(Log),
-    /// A table with the name that the operator chose.
+    /// A table with a name chosen by the operator.
     Named(String, Log),
-    /// A value with the name that the operator chose.
+    /// A value with a name chosen by the operator.
     NamedValue(String, Json),
 }
 
@@ -109,7 +109,7 @@ impl Item {
     }
 }
 
-/// A value as the file gives it; a secret is masked.
+/// A value in the file; a secret is masked.
 pub fn given(value: &DeValue<'_>, secret: bool) -> Json {
     match value {
         DeValue::Array(items) => Json::list(items.iter().map(|item| given(item.get_ref(), secret))),

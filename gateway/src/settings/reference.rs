@@ -1,4 +1,4 @@
-//! Compares docs/settings-gateway.md with what the reader accepts.
+//! Compares docs/settings-gateway.md with the keys that the reader declares.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ fn label(key: &Key) -> String {
     }
 }
 
-/// The page with its tables made anew, and the sections that it has.
+/// The page with updated tables, and the names of its sections.
 fn made(page: &str, sections: &BTreeMap<String, String>) -> (String, Vec<String>) {
     let mut out = String::new();
     let mut named = Vec::new();

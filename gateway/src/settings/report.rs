@@ -1,4 +1,4 @@
-//! The file being read, and what was found in it so far.
+//! The file being read, and its findings.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -8,14 +8,14 @@ use super::problem::{Place, Problem};
 use super::record::Mode;
 use super::{FileKind, NamedFile, Secret};
 
-/// The file being read and the problems found in it so far.
+/// The file being read and its findings.
 #[derive(Debug)]
 pub struct Report<'t> {
     file: &'t str,
     text: &'t str,
-    /// Where each line begins.
+    /// Offsets of the line starts.
     lines: Vec<usize>,
-    /// Why the file is read.
+    /// The purpose of reading.
     pub mode: Mode,
     hidden: RefCell<Vec<Span>>,
     warnings: RefCell<Vec<Problem>>,
@@ -24,7 +24,7 @@ pub struct Report<'t> {
     secrets: RefCell<Vec<Secret>>,
 }
 
-/// A place in the text, in bytes.
+/// A range of the text, in bytes.
 pub type Span = Range<usize>;
 
 /// A value with its place.
@@ -32,7 +32,7 @@ pub type Span = Range<usize>;
 pub struct Placed<T> {
     /// The value.
     pub value: T,
-    /// Where it stands.
+    /// Its range.
     pub span: Span,
 }
 
@@ -56,7 +56,8 @@ impl<'t> Report<'t> {
 
     /// The place of a span.
     pub fn place(&self, span: &Span) -> Place {
-        // Not by the whole text before it, which would be read once for each of many routes.
+        // Looked up by line, since counting from the start of the text would take quadratic time with many
+        // routes.
         let line = self.lines.partition_point(|&begin| begin <= span.start);
         let begin = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let before = self.text.get(begin..span.start).unwrap_or_default();
@@ -75,10 +76,10 @@ impl<'t> Report<'t> {
         self.add_at(Some(self.place(span)), text);
     }
 
-    /// Adds a problem within a text value, this many characters after its begin.
+    /// Adds a problem within a text value, at a character offset.
     pub fn add_within(&self, value: &Placed<String>, offset: usize, text: impl Into<String>) {
         let mut place = self.place(&value.span);
-        // Only where the value stands as it is, the offset leads to the character.
+        // The offset is exact only if the value has no escapes.
         let written = self.text.get(value.span.clone()).unwrap_or_default();
         if written.get(1..written.len().saturating_sub(1)) == Some(value.value.as_str()) {
             place.column += 1 + offset;
@@ -87,7 +88,7 @@ impl<'t> Report<'t> {
         self.add_at(Some(place), text);
     }
 
-    /// Adds a problem of the whole file.
+    /// Adds a problem without a place.
     pub fn add_global(&self, text: impl Into<String>) {
         self.add_at(None, text);
     }
@@ -98,26 +99,26 @@ impl<'t> Report<'t> {
         self.problems.borrow_mut().push(problem);
     }
 
-    /// Adds a warning at a span: what is legal and likely wrong.
+    /// Adds a warning at a span: valid but suspicious.
     pub fn warn(&self, span: &Span, code: &'static str, text: impl Into<String>) {
         let place = Some(self.place(span));
         let warning = Problem { file: self.file.to_owned(), place, code: Some(code), text: text.into() };
         self.warnings.borrow_mut().push(warning);
     }
 
-    /// Keeps a value out of the lines that are shown.
+    /// Hides a value in the shown lines.
     pub fn hide(&self, span: Span) {
         self.hidden.borrow_mut().push(span);
     }
 
-    /// Notes a file that the settings name.
+    /// Records a file that the settings name.
     pub fn file(&self, kind: FileKind, path: &Placed<String>) -> NamedFile {
         let file = NamedFile { path: PathBuf::from(&path.value), place: self.place(&path.span) };
         self.files.borrow_mut().push((kind, file.clone()));
         file
     }
 
-    /// Notes a secret that the settings name.
+    /// Records a secret that the settings name.
     pub fn secret(&self, secret: &Secret) {
         self.secrets.borrow_mut().push(secret.clone());
     }
@@ -127,7 +128,7 @@ impl<'t> Report<'t> {
         self.problems.borrow().len()
     }
 
-    /// Hides what follows `=` in lines that may hold a secret, in a file of which no key is known.
+    /// Hides the text after `=` in lines that may contain a secret, in a file that could not be parsed.
     pub fn hide_secret_lines(&self) {
         for (number, &begin) in self.lines.iter().enumerate() {
             let end = self.lines.get(number + 1).copied().unwrap_or(self.text.len());
@@ -138,7 +139,7 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// What was found.
+    /// The findings.
     pub fn into_found(self) -> Found {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| problem.place);
@@ -156,29 +157,29 @@ impl<'t> Report<'t> {
     }
 }
 
-/// What was found in a file.
+/// The findings in a file.
 #[derive(Debug)]
 pub struct Found {
-    /// The files that it names.
+    /// The named files.
     pub files: Vec<(FileKind, NamedFile)>,
-    /// The secrets that it names.
+    /// The secrets.
     pub secrets: Vec<Secret>,
-    /// All problems in the order of their places.
+    /// All problems, ordered by place.
     pub problems: Vec<Problem>,
-    /// What is legal and likely wrong.
+    /// Warnings.
     pub warnings: Vec<Problem>,
-    /// The text with its secrets masked, the lines and columns as they are.
+    /// The text with secrets masked; lines and columns are unchanged.
     pub shown: String,
 }
 
-/// Whether a key of this name that is not known may have a secret as its value.
+/// Whether an unknown key of this name may have a secret value.
 pub fn is_secret(key: &str) -> bool {
     const WORDS: [&str; 6] = ["auth", "cookie", "credential", "password", "secret", "token"];
     let key = key.to_ascii_lowercase();
     WORDS.iter().any(|word| key.contains(word)) || key.ends_with("api-key") || key.ends_with("api_key")
 }
 
-/// The text with `*` for each character of these spans, line ends kept.
+/// The text with `*` for each character of these spans; line ends are kept.
 fn masked(text: &str, mut spans: Vec<Span>) -> String {
     spans.sort_by_key(|span| span.start);
     let mut spans = spans.into_iter().peekable();

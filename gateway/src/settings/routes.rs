@@ -14,7 +14,7 @@ use super::{
 };
 use crate::http::token;
 
-/// Reads all routes of the file.
+/// Reads all routes in the file.
 pub fn read(
     root: &mut Reader<'_, '_>,
     upstreams: &[Upstream],
@@ -34,7 +34,7 @@ pub fn read(
     routes
 }
 
-/// Reports routes that can take one request with equal precedence, and names given twice.
+/// Reports routes that match the same requests with equal precedence, and repeated names.
 fn compare(routes: &[Route], report: &Report<'_>) {
     let mut names = HashMap::new();
     let conflicts: HashMap<usize, usize> =
@@ -130,7 +130,7 @@ fn route(
     }
     let per_try_timeout = per_try_timeout.map(|timeout| timeout.value);
     table.finish();
-    // A route read in part would only cause more problems that are none.
+    // Checks of a partly read route would only report consequences.
     if report.count() > before {
         return None;
     }
@@ -160,7 +160,7 @@ fn route(
     Some(route)
 }
 
-/// The name of a route that was given none.
+/// A name for a route without one.
 fn describe(route: &Route) -> String {
     let path = match &route.path {
         PathMatch::Prefix(prefix) if prefix.is_empty() => "/".to_owned(),
@@ -217,7 +217,7 @@ fn pattern(text: &Placed<String>, report: &Report<'_>) -> Option<String> {
         Some(name) => ("*.", name),
         None => ("", text.value.as_str()),
     };
-    // An IPv6 address stands in brackets here as it does in requests.
+    // An IPv6 address has brackets, as in requests.
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     let checked = match bare {
         Some(address) if wildcard.is_empty() && address.contains(':') => address
@@ -248,7 +248,7 @@ pub(super) fn method(text: &Placed<String>, report: &Report<'_>) -> Option<Metho
         report.add(&text.span, format!("'{shown}' is not a method; write one such as 'GET'"));
         return None;
     }
-    // Methods are case-sensitive (RFC 9110 section 9.1), so that this would match nothing.
+    // Methods are case-sensitive (RFC 9110 section 9.1), so this would match nothing.
     let upper = text.value.to_ascii_uppercase();
     if upper != text.value {
         report.add(&text.span, format!("'{shown}' is not a method; write '{upper}'"));

@@ -1,9 +1,9 @@
-//! The JSON Schema of a settings file, for editors (draft 7, which Taplo reads).
+//! The JSON Schema of a settings file, for editors (draft 7, which Taplo supports).
 
 use super::record::{Form, Item, Key, Otherwise, Table};
 use crate::json::Json;
 
-/// The schema of what a reader can be given.
+/// The schema of the declared keys.
 pub fn schema(root: &Table) -> Json {
     let mut schema = Json::object([
         ("$schema", Json::text("http://json-schema.org/draft-07/schema#")),

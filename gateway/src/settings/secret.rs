@@ -1,4 +1,4 @@
-//! Secrets in the settings: where their values come from, so that the file holds none.
+//! Secrets in the settings, with values from files or environment variables.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::report::{Placed, Report, Span};
 use super::{FileKind, Place, warning};
 use crate::json::Json;
 
-/// The largest file that is read as one secret.
+/// Maximum size of a file with a secret.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 
-/// Where the value of a secret comes from.
+/// Source of a secret.
 #[derive(Clone, PartialEq, Eq)]
 enum Source {
     /// `{ file = "…" }`
@@ -27,11 +27,11 @@ enum Source {
 
 /// A value that is never printed.
 ///
-/// Clones share one value. Secrets with the same source and value are equal, wherever they stand.
+/// Clones share one value. Secrets with the same source and value are equal, regardless of their place.
 #[derive(Clone)]
 pub struct Secret {
     source: Source,
-    /// Where the settings name it.
+    /// Its place in the settings.
     pub place: Place,
     value: Arc<OnceLock<String>>,
 }
@@ -60,7 +60,7 @@ impl Secret {
     }
 }
 
-/// Where the value comes from, never the value.
+/// The source, never the value.
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
@@ -93,7 +93,7 @@ fn from_file(path: &Path) -> Result<String, String> {
     }
     let bytes = std::fs::read(path).map_err(|error| format!("'{shown}' cannot be read: {error}"))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("'{shown}' is not valid UTF-8"))?;
-    // Editors and `echo` end a file with a line end, which is not part of the secret.
+    // Editors and `echo` end a file with a line ending, which is not part of the secret.
     let value = text.trim_end_matches(['\r', '\n']);
     if value.is_empty() {
         return Err(format!("'{shown}' is empty; write the secret into it"));
@@ -108,7 +108,7 @@ pub struct SecretValue;
 impl Kind for SecretValue {
     type Value = Secret;
 
-    /// No message shows what stands there, since it may be the secret itself.
+    /// No message shows the value, since it may be the secret itself.
     fn read(&self, slot: &Slot<'_, '_>, value: &Value<'_>) -> Option<Secret> {
         let (report, span) = (slot.report, value.span());
         let (source, text) = match value.get_ref() {
@@ -151,7 +151,7 @@ fn wrong<T>(slot: &Slot<'_, '_>, span: &Span) -> Option<T> {
     None
 }
 
-/// The source that a table names; none if it names none, several, or something else.
+/// The source in a table; `None` if it has none, several, or other keys.
 fn source(table: &DeTable<'_>, report: &Report<'_>) -> Option<Source> {
     let mut entries = table.iter();
     let (Some((key, value)), None) = (entries.next(), entries.next()) else { return None };
@@ -195,7 +195,7 @@ mod tests {
     use crate::settings::record::Mode;
     use crate::settings::report::Report;
 
-    /// The secret in `key = TEXT`, and what was found: problems, warnings.
+    /// The secret in `key = TEXT`, with its problems and warnings.
     fn secret(text: &str) -> (Option<Secret>, Vec<String>, Vec<String>) {
         let text = format!("key = {text}");
         let report = Report::new("f", &text, Mode::Read);

@@ -9,7 +9,7 @@ use super::secret::SecretValue;
 use super::{FileKind, Scheme, Store, endpoints};
 use crate::endpoint::Address;
 
-/// Reads all stores of the file.
+/// Reads all stores in the file.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Store> {
     let doc = "Redis or Valkey, in which limits count for several gateways; limits name them";
     root.named("stores", doc).into_iter().map(|(name, table)| store(name, table)).collect()
@@ -31,7 +31,7 @@ fn server(text: &Placed<String>, report: &Report<'_>) -> Option<Address> {
         Ok(endpoint) if endpoint.scheme == Scheme::Http => Some(endpoint.address),
         Ok(_) => None,
         Err(reason) => {
-            // What stands before `@` is a secret.
+            // The part before `@` is a secret.
             let shown = if text.value.contains('@') {
                 report.hide(text.span.clone());
                 String::new()

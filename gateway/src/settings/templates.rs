@@ -1,4 +1,4 @@
-//! Reads templates, and looks whether they fit the place where they stand.
+//! Reads templates and checks them for their use.
 
 use super::kinds::{Kind, Parsed, Slot, Value};
 use super::paths::has_parameter;
@@ -8,27 +8,27 @@ use crate::http::path::Path;
 use crate::http::token::{is_field_value, is_unreserved};
 use crate::json::Json;
 
-/// What a template becomes.
+/// The use of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// The value of a field.
     Field,
-    /// A path, with a query behind `?`.
+    /// A path, with a query after `?`.
     Path,
     /// A host, with or without port.
     Host,
 }
 
-/// Where a template stands.
+/// The context of a template.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
-    /// The path of the route, which names the parameters; none if it could not be read.
+    /// The path of the route, which defines the parameters; `None` if it is invalid.
     pub path: Option<&'a PathMatch>,
-    /// What the template becomes.
+    /// The use of the template.
     pub place: Use,
 }
 
-/// A template in this scope.
+/// A template in this context.
 pub fn template<'a>(
     label: &'static str,
     scope: Scope<'a>,
@@ -37,11 +37,11 @@ pub fn template<'a>(
     Parsed { label, pattern: None, read }
 }
 
-/// The value of a field, which may be empty.
+/// A field value, which may be empty.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldValue<'a>(Scope<'a>);
 
-/// The value of a field in this scope.
+/// A field value in this context.
 pub fn field_value(scope: Scope<'_>) -> FieldValue<'_> {
     FieldValue(scope)
 }
@@ -66,7 +66,7 @@ impl Kind for FieldValue<'_> {
     }
 }
 
-/// Reads a template.
+/// Parses and checks a template.
 pub fn read(text: &Placed<String>, scope: Scope<'_>, report: &Report<'_>) -> Option<Template> {
     let template = match Template::parse(&text.value) {
         Ok(template) => template,
@@ -108,7 +108,7 @@ fn fits(template: &Template, place: Use) -> Result<(), &'static str> {
     }
 }
 
-/// Before `?` only what comes from the canonical path may stand, which holds no dot segments.
+/// Before `?` only variables from the canonical path are allowed, which has no dot segments.
 fn path_fits(template: &Template) -> Result<(), &'static str> {
     match template.parts.first() {
         Some(Part::Text(text)) if text.starts_with('/') => {}
@@ -116,7 +116,7 @@ fn path_fits(template: &Template) -> Result<(), &'static str> {
         _ => return Err("a path begins with '/' or '{path}'"),
     }
     let mut in_query = false;
-    // The path with a plain segment for each variable, to see whether it is canonical.
+    // The path with a plain segment for each variable, to check whether it is canonical.
     let mut plain = String::new();
     for part in &template.parts {
         match part {

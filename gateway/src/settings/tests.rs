@@ -1,4 +1,4 @@
-//! Every key of the settings, and the mistakes one can make with it.
+//! Every key of the settings, and the mistakes with it.
 
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ fn every_key_is_read() {
     assert_eq!(respond.content_type.as_deref(), Some("text/plain; charset=utf-8"));
 }
 
-/// Each is the only mistake of its file, and is told as written here.
+/// Each is the only mistake of its file, and is reported as written here.
 #[test]
 fn mistakes_are_told_with_their_remedy() {
     let listener = [

@@ -1,11 +1,11 @@
-//! Durations and sizes as operators write them.
+//! Durations and sizes as written in settings.
 
 use std::time::Duration;
 
-/// The longest duration accepted: far beyond any use, and safe to add to any instant.
+/// Maximum duration: far beyond any use, and safe to add to any instant.
 const MAX: Duration = Duration::from_hours(24 * 365);
 
-/// Reads a duration such as `30s`, `500ms`, `5m` or `2h`; `0s` is allowed.
+/// Parses a duration such as `30s`, `500ms`, `5m` or `2h`; `0s` is allowed.
 pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let millis = match unit {
@@ -19,7 +19,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     (duration <= MAX).then_some(duration)
 }
 
-/// Reads a size such as `64KiB`, `10MiB`, `1GiB` or `512B`.
+/// Parses a size such as `64KiB`, `10MiB`, `1GiB` or `512B`.
 pub fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let bytes: u64 = match unit {
@@ -32,7 +32,7 @@ pub fn size(text: &str) -> Option<u64> {
     number.checked_mul(bytes)
 }
 
-/// A duration as [`duration`] reads it.
+/// A duration in the format of [`duration`].
 pub fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
@@ -43,7 +43,7 @@ pub fn duration_text(duration: Duration) -> String {
     }
 }
 
-/// A size as [`size`] reads it.
+/// A size in the format of [`size`].
 pub fn size_text(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
@@ -58,7 +58,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit))
 }
 
-/// The candidate nearest to a mistyped word, if one is near enough to be meant.
+/// The candidate nearest to a mistyped word, if one is near enough.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).max(1);
     candidates
@@ -69,7 +69,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The number of characters to insert, remove, replace or swap with a neighbour.
+/// The number of insertions, deletions, replacements and swaps of neighbouring characters.
 fn distance(from: &str, to: &str) -> usize {
     let from: Vec<char> = from.chars().map(|c| c.to_ascii_lowercase()).collect();
     let to: Vec<char> = to.chars().map(|c| c.to_ascii_lowercase()).collect();

@@ -17,7 +17,7 @@ use crate::proxy_protocol::Version;
 
 const EXAMPLE: &str = "[\"10.0.0.1:8080\"]";
 
-/// Reads all upstreams of the file. There may be none, if the routes need none.
+/// Reads all upstreams in the file. There may be none, if the routes need none.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Upstream> {
     if !root.has("upstreams") && !root.has("routes") {
         root.report
@@ -148,8 +148,8 @@ fn host_name(name: &Placed<String>, report: &Report<'_>) -> Option<String> {
     }
 }
 
-/// Reads `certificate` and `key`; one without the other is a problem, both are noted. `otherwise` is
-/// what holds without them, if they are not `required`.
+/// Reads `certificate` and `key`; each requires the other, and both files are recorded. `otherwise` describes
+/// the default, if they are not `required`.
 pub fn certificate(
     table: &mut Reader<'_, '_>,
     required: bool,
@@ -160,7 +160,7 @@ pub fn certificate(
     let report = table.report;
     let needed = required || table.has("certificate") || table.has("key");
     let mut file = |key, example, kind, doc| {
-        // With words it is not needed everywhere, and the schema must not ask for it.
+        // With a description it is not always required, and the schema must not require it.
         if needed && !otherwise.is_empty() && !table.has(key) {
             table.lacks(key, example);
         }

@@ -1,25 +1,25 @@
-//! The names of warnings: what is legal and likely wrong.
+//! The names of warnings about valid but suspicious settings.
 
 /// A certificate has expired, expires soon or is not yet valid.
 pub const CERTIFICATE_VALIDITY: &str = "certificate-validity";
 /// All users of the machine can read a private key or a secret.
 pub const READABLE_SECRET: &str = "readable-secret";
-/// No request reaches a route.
+/// No request matches a route.
 pub const SHADOWED_ROUTE: &str = "shadowed-route";
-/// No route leads to an upstream.
+/// No route uses an upstream.
 pub const UNUSED_UPSTREAM: &str = "unused-upstream";
-/// Something that looks like a credential stands in the file.
+/// The file contains a text that looks like a credential.
 pub const PLAIN_TEXT_CREDENTIAL: &str = "plain-text-credential";
-/// Every client may say that it is another one.
+/// Every client can forge its address.
 pub const TRUSTS_EVERYONE: &str = "trusts-everyone";
-/// A timeout can never pass, since another one that is shorter holds too.
+/// A timeout has no effect, since a shorter one also applies.
 pub const TIMEOUT_ORDER: &str = "timeout-order";
 
 /// Tokens are accepted that may have been issued for another service.
 pub const TOKEN_WITHOUT_AUDIENCE: &str = "token-without-audience";
-/// Credentials come over a connection that others can read.
+/// Credentials are sent over an unencrypted connection.
 pub const CREDENTIALS_WITHOUT_TLS: &str = "credentials-without-tls";
-/// A limit counts for each of several processes.
+/// Each process counts a limit separately.
 pub const LIMIT_PER_PROCESS: &str = "limit-per-process";
 
 /// All of them, for `gateway check --allow`.

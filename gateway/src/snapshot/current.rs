@@ -1,4 +1,4 @@
-//! The snapshot in force on one worker.
+//! The current snapshot of one worker.
 
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::Snapshot;
 
-/// The snapshot in force. The connections of one worker share it.
+/// The current snapshot. The connections of one worker share it.
 #[derive(Debug)]
 pub struct Current(RefCell<Rc<WorkerSnapshot>>);
 
-/// A snapshot as one worker holds it: exchanges count their use of it among themselves, so that no
-/// count is shared by all cores.
+/// A snapshot as held by one worker. Exchanges use its reference count, so that no count is shared by all
+/// cores.
 #[derive(Debug)]
 pub struct WorkerSnapshot(Arc<Snapshot>);
 
@@ -25,7 +25,7 @@ impl Deref for WorkerSnapshot {
 }
 
 impl Current {
-    /// Puts a snapshot in force.
+    /// Starts with a snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Rc<Self> {
         Rc::new(Self(RefCell::new(Rc::new(WorkerSnapshot(snapshot)))))
     }
@@ -35,7 +35,7 @@ impl Current {
         Rc::clone(&self.0.borrow())
     }
 
-    /// Puts another snapshot in force, for exchanges that begin from now on.
+    /// Replaces the snapshot, for exchanges that begin from now on.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
         *self.0.borrow_mut() = Rc::new(WorkerSnapshot(snapshot));
     }
@@ -50,7 +50,7 @@ mod tests {
     use crate::snapshot::{Parts, Process};
 
     #[test]
-    fn an_exchange_keeps_the_snapshot_with_which_it_began() {
+    fn exchange_keeps_its_first_snapshot() {
         let process = Process::new(1, false);
         let snapshot = |listeners: usize| {
             let listener = |number| format!("[[listeners]]\naddress = '127.0.0.1:{number}'\n");

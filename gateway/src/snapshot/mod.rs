@@ -1,5 +1,5 @@
-//! The settings in force, compiled: one immutable value from which everything that a connection or
-//! an exchange needs can be reached. Another snapshot takes its place as a whole.
+//! The compiled settings: one immutable value with everything that a connection or an exchange needs. A
+//! reload replaces it as a whole.
 
 mod current;
 mod process;
@@ -45,57 +45,57 @@ use crate::upstream::Upstream;
 pub use current::{Current, WorkerSnapshot};
 pub use process::Process;
 
-/// Settings in force.
+/// Compiled settings.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Where requests are accepted.
+    /// The listeners.
     pub listeners: Vec<Listener>,
-    /// The services behind the gateway.
+    /// The upstreams.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// The settings as the admin page shows them, secrets masked.
+    /// The settings for the admin page, with secrets masked.
     pub shown: String,
-    /// What opens the admin page to other machines.
+    /// The token for access to the admin page from other machines.
     pub admin_token: Option<settings::Secret>,
     routes: Vec<Arc<Route>>,
-    /// How clients prove who they are.
+    /// The authenticators.
     pub authenticators: Authenticators,
-    /// Where limits count for several gateways.
+    /// Stores of limits shared by several gateways.
     pub stores: Stores,
-    /// Where traces go.
+    /// The trace exporter.
     pub tracer: Option<Arc<Tracer>>,
     /// The traces of requests without a route.
     pub unrouted_traces: Option<RouteTraces>,
-    /// Memory in use above which requests are refused, in bytes; 0 for no bound.
+    /// Memory limit in bytes above which requests are refused; 0 for none.
     pub max_memory: u64,
-    /// How the gateway stops.
+    /// Shutdown settings.
     pub stop: Stop,
     table: Table<Arc<Route>>,
 }
 
-/// How the gateway stops.
+/// Shutdown settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Stop {
-    /// How long it goes on accepting connections.
+    /// How long the gateway still accepts connections.
     pub delay: Duration,
-    /// The longest time for requests in flight after that.
+    /// Maximum time for requests in flight after that.
     pub timeout: Duration,
 }
 
-/// A listener with what it needs.
+/// A listener with its compiled parts.
 #[derive(Debug, Clone)]
 pub struct Listener {
     /// Its settings.
     pub settings: Arc<settings::Listener>,
-    /// TLS, if it speaks it.
+    /// TLS, if it uses it.
     pub tls: Option<Arc<ServerTls>>,
-    /// The connections of each client, if they are limited.
+    /// Connections by client, if they are limited.
     pub clients: Option<Arc<Clients>>,
     /// Its counters.
     pub counters: PerWorker<Connections>,
 }
 
-/// A route with its filters and its action. With many routes each line of the cache counts: what every request
-/// reads stands first.
+/// A route with its filters and its action. With many routes cache lines matter: the fields that every
+/// request reads are first.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Route {
@@ -103,53 +103,53 @@ pub struct Route {
     pub counters: PerWorker<Requests>,
     /// Its name in logs and metrics.
     pub name: String,
-    /// Its filters, in the order in which they see a request.
+    /// Its filters, in the order in which they process a request.
     pub filters: Vec<Box<dyn Filter>>,
-    /// The longest time from the head of a request to the end of its response.
+    /// Maximum time from the head of a request to the end of its response.
     pub request_timeout: Option<Duration>,
-    /// The longest time of one try, instead of the upstream's.
+    /// Timeout of one attempt; overrides the upstream's.
     pub per_try_timeout: Option<Duration>,
-    /// How much is logged of its requests.
+    /// Sampling rates of the access log.
     pub log_rates: LogRates,
     /// Whether a HEAD is forwarded as a GET.
     pub head_by_get: bool,
     /// Whether it answers preflights for its methods (Fetch standard, section 3.3).
     answers_preflights: bool,
-    /// Whether the upstream is told the host of its endpoint in place of the client's.
+    /// Whether the upstream gets the endpoint's host instead of the client's.
     pub endpoint_host: bool,
-    /// Its traces, if its requests are traced.
+    /// Its trace settings, if it is traced.
     pub traces: Option<RouteTraces>,
-    /// Those of its filters that see the data of requests.
+    /// Indexes of its filters that inspect request bodies.
     pub data_filters: Vec<usize>,
-    /// Those of its filters that see the data of responses.
+    /// Indexes of its filters that inspect response bodies.
     pub response_filters: Vec<usize>,
-    /// What answers a request.
+    /// Its action.
     pub action: Action,
 }
 
 /// Parts of a snapshot by their names in the settings.
 type ByName<T> = HashMap<String, Arc<T>>;
 
-/// What settings name, ready for use.
+/// Compiled items that routes refer to by name.
 #[derive(Debug, Default)]
 pub struct Parts {
-    /// How clients prove who they are.
+    /// The authenticators.
     pub authenticators: Authenticators,
-    /// Where limits count for several gateways.
+    /// Stores of limits shared by several gateways.
     pub stores: Stores,
-    /// Where traces go.
+    /// The trace exporter.
     pub tracer: Option<Arc<Tracer>>,
 }
 
-/// Limits by name, and where each counts if not in this process.
+/// Limits by name, with the shared store if there is one.
 type Limited = HashMap<String, (Arc<Limit>, Option<Shared>)>;
 
-/// What answers a request.
+/// The action of a route.
 #[derive(Debug)]
 pub enum Action {
-    /// An upstream.
+    /// Forwards the request to an upstream.
     Forward(Forward),
-    /// A response that sends the client elsewhere.
+    /// Redirects the client.
     Redirect(Redirect),
     /// A fixed response.
     Respond(Answer),
@@ -157,12 +157,12 @@ pub enum Action {
     Welcome,
 }
 
-/// Which upstream a request is forwarded to.
+/// The choice of an upstream.
 #[derive(Debug)]
 pub struct Forward {
-    /// Upstreams, each with the sum of its weight and those before it.
+    /// Upstreams, each with the cumulative weight up to it.
     split: Vec<(u64, Arc<Upstream>)>,
-    /// The upstream that gets copies.
+    /// The mirror.
     pub mirror: Option<Arc<Upstream>>,
 }
 
@@ -187,7 +187,7 @@ impl Forward {
         self.split.iter().zip(before).map(|((sum, upstream), before)| (sum - before, &**upstream))
     }
 
-    /// The upstream for a request; none if no share has a weight.
+    /// The upstream of a request; `None` if every weight is 0.
     pub fn upstream(&self, exchange: &Exchange<'_>) -> Option<&Upstream> {
         let total = self.split.last()?.0;
         let point = if self.split.len() == 1 { 0 } else { exchange.worker.random(total) };
@@ -197,7 +197,7 @@ impl Forward {
 }
 
 impl Snapshot {
-    /// Compiles settings that are free of problems.
+    /// Compiles settings without problems.
     pub fn compile(
         settings: &Settings,
         tls: Vec<Option<ServerTls>>,
@@ -259,12 +259,11 @@ impl Snapshot {
         self.listeners.iter().find(|listener| listener.settings.name == name)
     }
 
-    /// The route that takes a request, with the parameters of its path. The policy of the route is
-    /// applied to the path.
+    /// The route of a request, with its path parameters. The policy of the route is applied to the path.
     ///
     /// # Errors
     ///
-    /// No route takes the request, or the policy refuses its path.
+    /// No route matches, or the policy refuses the path.
     pub fn find(&self, request: &mut Request) -> Result<(&Route, Parameters), Refused> {
         if let Some(asked) = cors::asked_method(&request.method, &request.fields)
             && let Some(found) = self.find_preflight(asked, &mut request.target, &request.fields)
@@ -275,7 +274,7 @@ impl Snapshot {
         Ok((found.route, found.parameters()))
     }
 
-    /// The route that answers a preflight: the one of the request that it asks for, since that may take no
+    /// The route that answers a preflight: the route of the announced request, since that route may not allow
     /// OPTIONS.
     fn find_preflight(
         &self,
@@ -336,7 +335,7 @@ impl Route {
     }
 }
 
-/// The filters of a route in the order of their phases. What a route does not ask for is not there.
+/// The filters of a route in the order of their phases. Unused filters are omitted.
 fn filters(
     route: &settings::Route,
     (authenticators, limits): (&Authenticators, &Limited),
@@ -372,7 +371,7 @@ fn filters(
     add(boxed(SecurityHeaders::compile(policies.security_headers.as_ref())));
     add(boxed(ResponseHeaders::compile(route)));
     if matches!(route.action, settings::Action::Forward(_)) {
-        // Behind all that may say `no-transform`.
+        // After all filters that may set `no-transform`.
         add(boxed(policies.compression.clone().map(Compression)));
     }
     filters.sort_by_key(|filter| filter.phase());
@@ -431,9 +430,9 @@ mod tests {
         respond = { status = 404 }
     ";
 
-    /// The table in the documents is the order of the filters.
+    /// The table in the document has the order of the filters.
     #[test]
-    fn filters_stand_in_the_order_of_the_documents() {
+    fn filters_have_the_order_of_the_document() {
         let documented: Vec<(&str, &str)> = include_str!("../../../docs/gateway.md")
             .lines()
             .skip_while(|line| !line.starts_with("| phase | filter |"))

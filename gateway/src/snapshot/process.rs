@@ -1,4 +1,4 @@
-//! What there is once in the process, whatever snapshot is in force.
+//! State of the process, shared by all snapshots.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use crate::observe::metrics::Metrics;
 use crate::observe::request_id::RequestIds;
 use crate::state::StateStore;
 
-/// What every snapshot of the process uses.
+/// State shared by all snapshots of the process.
 #[derive(Debug)]
 pub struct Process {
     /// The number of worker threads.
     pub threads: usize,
-    /// Its name among other processes, made at its start.
+    /// A random name of this process.
     pub instance: String,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The access log.
     pub log: AccessLog,
-    /// Addresses of names.
+    /// The DNS resolver.
     pub resolver: Arc<Resolver>,
-    /// What limits have counted.
+    /// State of limits.
     pub states: StateStore,
 }
 
 impl Process {
-    /// A process with so many worker threads.
+    /// A process with `threads` worker threads.
     pub fn new(threads: usize, access_log: impl Into<LogSettings>) -> Self {
         let log = AccessLog::new(access_log);
         let metrics = Arc::new(Metrics::new(threads, log.clone()));
@@ -42,7 +42,7 @@ impl Process {
         }
     }
 
-    /// Drops state and counters of what is in no snapshot any more.
+    /// Drops state and counters of items that are in no snapshot.
     pub fn drop_unused(&self) {
         self.states.drop_unused();
         self.metrics.drop_unused();

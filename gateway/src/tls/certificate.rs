@@ -1,4 +1,4 @@
-//! What a certificate says (RFC 5280): validity, names, subject.
+//! Parsed certificates (RFC 5280): validity, names, subject.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,14 +7,14 @@ use std::time::SystemTime;
 use super::der::{Der, INTEGER, OCTET_STRING, OID, SEQUENCE, SET};
 use crate::observe::clock::rfc3339;
 
-/// A certificate as far as the gateway looks at it. Whether it is to be trusted is not decided here.
+/// The parts of a certificate that the gateway uses. Trust is decided elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Before this time it is not valid yet.
+    /// Start of validity.
     pub not_before: SystemTime,
-    /// After this time it is valid no more.
+    /// End of validity.
     pub not_after: SystemTime,
-    /// The subject as RFC 4514 writes it, such as `CN=a.example,O=Example`.
+    /// The subject in the format of RFC 4514, such as `CN=a.example,O=Example`.
     pub subject: String,
     /// DNS names of the subject, in lower case; a wildcard as `*.a.example`.
     pub dns_names: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads a certificate in DER; `None` if it is malformed.
+    /// Parses a certificate in DER; `None` if it is malformed.
     pub fn parse(der: &[u8]) -> Option<Self> {
         let mut certificate = Der(der).inside(SEQUENCE)?.inside(SEQUENCE)?;
         // Version, serial number, algorithm and issuer.
@@ -63,7 +63,7 @@ impl Certificate {
             if extension.value(OID)? != SUBJECT_ALTERNATIVE_NAME {
                 continue;
             }
-            // Whether it is critical.
+            // The critical flag.
             let _ = extension.value(0x01);
             let mut names = extension.inside(OCTET_STRING)?.inside(SEQUENCE)?;
             while let Some((tag, value)) = names.any() {
@@ -80,8 +80,8 @@ impl Certificate {
         Some(())
     }
 
-    /// The workload's identity, if the certificate is one of SPIFFE (X.509-SVID section 2): exactly one
-    /// URI, and it begins with `spiffe://`.
+    /// The SPIFFE ID of the workload, if the certificate has one (X.509-SVID section 2): exactly one URI,
+    /// which begins with `spiffe://`.
     pub fn spiffe_id(&self) -> Option<&str> {
         match &self.uris[..] {
             [uri] if uri.starts_with("spiffe://") => Some(uri),
@@ -89,7 +89,7 @@ impl Certificate {
         }
     }
 
-    /// Why the certificate is not valid at this time, if so.
+    /// The reason why the certificate is not valid at this time, if there is one.
     pub fn invalid_at(&self, now: SystemTime) -> Option<String> {
         if now < self.not_before {
             Some(format!("is not valid before {}", rfc3339(self.not_before)))
@@ -143,7 +143,8 @@ fn attribute(kind: &[u8], tag: u8, value: &[u8]) -> String {
     text.map_or_else(|| format!("{name}=#{}", hex(tag, value)), |text| format!("{name}={}", escaped(text)))
 }
 
-/// RFC 4514 section 2.4; control characters too, so that the text can stand in a header field.
+/// Escapes according to RFC 4514 section 2.4; also control characters, so that the text is allowed in a
+/// header field.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     let last = text.len().saturating_sub(1);
@@ -161,7 +162,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The whole value in DER as hexadecimal digits (RFC 4514 section 2.4); only short ones are met.
+/// The complete DER value in hexadecimal digits (RFC 4514 section 2.4); only short values occur.
 fn hex(tag: u8, value: &[u8]) -> String {
     let length = value.len().to_be_bytes();
     let length: Vec<u8> = if value.len() < 0x80 {
@@ -176,7 +177,7 @@ fn hex(tag: u8, value: &[u8]) -> String {
     })
 }
 
-/// An object identifier with its numbers (X.690 section 8.19).
+/// An object identifier as dotted numbers (X.690 section 8.19).
 fn dotted(oid: &[u8]) -> String {
     let mut numbers = Vec::new();
     let mut number = 0u64;
@@ -195,7 +196,7 @@ fn dotted(oid: &[u8]) -> String {
     numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
 }
 
-/// For fuzzing: reads any bytes as a certificate.
+/// Fuzz target: parses any bytes as a certificate.
 pub fn fuzz(bytes: &[u8]) {
     if let Some(certificate) = Certificate::parse(bytes) {
         let _ = (certificate.spiffe_id(), certificate.invalid_at(SystemTime::UNIX_EPOCH));
@@ -212,11 +213,11 @@ mod tests {
 
     fn localhost() -> Vec<u8> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/localhost.crt");
-        pem::certificates(&path).expect("a good file")[0].to_vec()
+        pem::certificates(&path).expect("a valid file")[0].to_vec()
     }
 
     #[test]
-    fn a_certificate() {
+    fn certificate_is_parsed() {
         let der = localhost();
         let parsed = Certificate::parse(&der).expect("a certificate");
         assert_eq!(parsed.dns_names, ["localhost"]);
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_as_text() {
+    fn subjects_are_written_as_text() {
         for (text, expected) in [
             ("a.example", "a.example"),
             ("Example, Inc.", "Example\\, Inc."),

@@ -1,4 +1,4 @@
-//! Reads DER (X.690) as far as certificates need it.
+//! A DER (X.690) parser for certificates.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,12 +10,12 @@ pub(super) const SET: u8 = 0x31;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// Values one after the other.
+/// A sequence of values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Der<'a>(pub &'a [u8]);
 
 impl<'a> Der<'a> {
-    /// The next value with its tag; `None` at the end and where there is no whole value.
+    /// The next value with its tag; `None` at the end or if the value is incomplete.
     pub fn any(&mut self) -> Option<(u8, &'a [u8])> {
         let (&[tag, length], mut rest) = self.0.split_first_chunk::<2>()?;
         let length = match length {
@@ -42,12 +42,12 @@ impl<'a> Der<'a> {
         })
     }
 
-    /// What is inside the next value, if it has this tag.
+    /// The content of the next value, if it has this tag.
     pub fn inside(&mut self, tag: u8) -> Option<Self> {
         self.value(tag).map(Self)
     }
 
-    /// The next value as a time (RFC 5280 section 4.1.2.5), at the earliest 1970.
+    /// The next value as a time (RFC 5280 section 4.1.2.5), not before 1970.
     pub fn time(&mut self) -> Option<SystemTime> {
         let (tag, text) = self.any()?;
         let text = text.strip_suffix(b"Z")?;
@@ -77,10 +77,10 @@ fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
 }
 
-/// Days from the first of March of the year 0 of the Gregorian calendar.
+/// Days since the first of March of the year 0 in the Gregorian calendar.
 fn days(year: u64, month: u64, day: u64) -> u64 {
-    // Years are counted from March, so that the leap day is the last; 400 years more keep the year 0
-    // without a borrow and are taken off again.
+    // Years are counted from March, so that the leap day is the last day; 400 years are added to avoid a
+    // negative year, and subtracted again.
     let year = year + 400 - u64::from(month <= 2);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     (year * 365 + year / 4 - year / 100 + year / 400 + day_of_year).saturating_sub(146_097)
@@ -93,7 +93,7 @@ mod tests {
     use super::Der;
 
     #[test]
-    fn values() {
+    fn values_are_parsed() {
         let long = [&[0x04, 0x81, 0x80][..], &[7; 128]].concat();
         let table: [(&[u8], Option<usize>); 8] = [
             (&[0x04, 0x00], Some(0)),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn times() {
+    fn times_are_parsed() {
         let table = [
             (0x17, "700101000000Z", Some(0)),
             (0x17, "491231235959Z", Some(2_524_607_999)),

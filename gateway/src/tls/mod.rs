@@ -1,4 +1,4 @@
-//! TLS: certificates, keys and authorities, and the server's side (RFC 8446, RFC 5246).
+//! TLS: certificates, keys and authorities, and the server side (RFC 8446, RFC 5246).
 
 mod certificate;
 mod der;

@@ -1,4 +1,4 @@
-//! Which certificate a client gets (RFC 6066 section 3).
+//! Selects the certificate for a client (RFC 6066 section 3).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
 
-/// A certificate with its key and what it says.
+/// A certificate with its key and its parsed form.
 #[derive(Debug)]
 pub(super) struct Named {
     pub certificate: Certificate,
     pub pair: Arc<CertifiedKey>,
 }
 
-/// Certificates by their names.
+/// Certificates by name.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// By name; a wildcard by what follows its `*`. Where several have a name, all of them.
+    /// By name; a wildcard by the part after its `*`. A name can have several certificates.
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
     wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
     default: Option<Arc<CertifiedKey>>,
@@ -41,8 +41,8 @@ impl Names {
         names
     }
 
-    /// The exact name, then the wildcard in place of its first label, then the default; among several
-    /// the first with a key the client can verify.
+    /// Looks up the exact name, then the wildcard for its first label, then the default; among several the
+    /// first with a key that the client can verify.
     fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let lower = name.map(str::to_ascii_lowercase);
         let found = lower.as_deref().and_then(|name| {

@@ -6,7 +6,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// The certificates of a file, the server's or client's own first.
+/// The certificates of a file; the server's or client's own is the first.
 ///
 /// # Errors
 ///
@@ -15,9 +15,9 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
     let shown = path.display();
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("'{shown}' holds no certificate: {error}; name a PEM file with one"))?;
+        .map_err(|error| format!("'{shown}' contains no certificate: {error}; name a PEM file with one"))?;
     if found.is_empty() {
-        return Err(format!("'{shown}' holds no certificate; name a PEM file with one"));
+        return Err(format!("'{shown}' contains no certificate; name a PEM file with one"));
     }
     Ok(found)
 }
@@ -29,11 +29,11 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 /// What is wrong with the file and what to do, with its path.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| {
-        format!("'{}' holds no private key: {error}; name a PEM file with one", path.display())
+        format!("'{}' contains no private key: {error}; name a PEM file with one", path.display())
     })
 }
 
-/// The certificates of a file as authorities to be trusted.
+/// The certificates of a file as trusted authorities.
 ///
 /// # Errors
 ///
@@ -49,7 +49,10 @@ pub(super) fn as_authorities(
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
         roots.add(certificate.clone()).map_err(|error| {
-            format!("'{}' holds a certificate that is no authority: {error}; remove it", path.display())
+            format!(
+                "'{}' contains a certificate that is not an authority: {error}; remove it",
+                path.display()
+            )
         })?;
     }
     Ok(roots)

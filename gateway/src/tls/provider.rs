@@ -4,21 +4,21 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
 
-/// The one provider of the process.
+/// The provider, one per process.
 pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> =
         LazyLock::new(|| Arc::new(rustls_graviola::default_provider()));
     Arc::clone(&PROVIDER)
 }
 
-/// Instructions that the cryptography needs.
+/// Required processor instructions.
 #[cfg(target_arch = "x86_64")]
 const NEEDED: &str = "AES, PCLMULQDQ, BMI1, BMI2, ADX, AVX and AVX2";
 #[cfg(target_arch = "aarch64")]
 const NEEDED: &str = "NEON, AES, PMULL and SHA2";
 
-/// Why TLS cannot be used on this processor, if so. Without the check the process would abort at the
-/// first handshake.
+/// The reason why TLS cannot be used on this processor, if there is one. Without this check the process would
+/// abort at the first handshake.
 pub fn unfit_processor() -> Option<String> {
     (!processor_is_fit())
         .then(|| format!("TLS cannot be used: this processor lacks one of {NEEDED}; use another machine"))

@@ -1,4 +1,4 @@
-//! The server's side: certificates, client authentication, protocols.
+//! Server TLS: certificates, client authentication, protocols.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,64 +17,64 @@ use super::{pem, provider, unfit_processor};
 /// A certificate with its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The PEM file with the certificate, followed by those that lead to its authority.
+    /// The PEM file with the certificate, followed by its intermediate certificates.
     pub certificate: PathBuf,
     /// The PEM file with its key.
     pub key: PathBuf,
 }
 
-/// Whether clients show a certificate.
+/// Client authentication.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ClientAuth {
-    /// They are not asked to.
+    /// Clients are not asked for a certificate.
     #[default]
     None,
-    /// They may; one that is shown must be of an authority in this PEM file.
+    /// A client certificate is optional; it must be signed by an authority in this PEM file.
     Optional(PathBuf),
-    /// They must, and it must be of an authority in this PEM file.
+    /// A client certificate is required; it must be signed by an authority in this PEM file.
     Required(PathBuf),
 }
 
-/// The oldest TLS version that is spoken.
+/// Minimum TLS version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MinVersion {
-    /// TLS 1.2 (RFC 5246), with forward secrecy and AEAD only.
+    /// TLS 1.2 (RFC 5246), only with forward secrecy and AEAD.
     #[default]
     Tls12,
     /// TLS 1.3 (RFC 8446).
     Tls13,
 }
 
-/// What the settings say of TLS on a listener.
+/// TLS settings of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTlsConfig {
-    /// The certificates; a client gets the one that has the name it asks for.
+    /// The certificates; a client gets the one for the name that it requests.
     pub certificates: Vec<CertificateFiles>,
-    /// Clients that ask for no name or an unknown one get the first certificate; otherwise the
+    /// Whether clients that request no name or an unknown one get the first certificate; otherwise the
     /// handshake fails.
     pub default_to_first: bool,
-    /// Whether clients show a certificate.
+    /// Client authentication.
     pub client_auth: ClientAuth,
-    /// The protocols on offer by ALPN (RFC 7301), the preferred one first.
+    /// The ALPN protocols (RFC 7301), the preferred one first.
     pub alpn: Vec<String>,
-    /// The oldest version that is spoken.
+    /// Minimum TLS version.
     pub min_version: MinVersion,
 }
 
-/// Which setting a problem is about.
+/// The setting that a problem refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// The certificate with this number.
     Certificate(usize),
     /// The key of the certificate with this number.
     Key(usize),
-    /// The authorities of clients.
+    /// The certificate authorities of clients.
     ClientAuthorities,
-    /// All of it.
+    /// The listener as a whole.
     Listener,
 }
 
-/// Something is wrong with the files of a listener.
+/// A problem with the files of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTlsProblem {
     /// The setting.
@@ -92,28 +92,28 @@ impl fmt::Display for ServerTlsProblem {
 /// TLS of a listener, with its files read.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
-    /// For the handshake.
+    /// The rustls configuration.
     pub config: Arc<ServerConfig>,
-    /// What each certificate says, in the order of the settings.
+    /// The parsed certificates, in the order of the settings.
     pub certificates: Vec<Certificate>,
     client_auth: ClientAuth,
-    /// The authorities of clients as they were read.
+    /// The certificate authorities of clients, as read.
     authorities: Vec<CertificateDer<'static>>,
 }
 
 impl ServerTls {
     /// Reads the files.
     ///
-    /// With a `previous` one that asks the same of clients, sessions go on being resumed; its keys for
-    /// tickets are not used otherwise, since a resumed session is not asked for a certificate again.
+    /// With a `previous` value that has the same client authentication, its sessions can be resumed.
+    /// Otherwise its ticket keys are not used, since a resumed session is not asked for a certificate again.
     ///
     /// # Errors
     ///
-    /// All that cannot be used.
+    /// Every file that cannot be used.
     pub fn load(config: &ServerTlsConfig, previous: Option<&Self>) -> Result<Self, Vec<ServerTlsProblem>> {
         let mut problems = Problems::default();
         if let Some(text) = unfit_processor() {
-            // Keys cannot be looked at without.
+            // Without it keys cannot be checked.
             return Err(vec![ServerTlsProblem { subject: Subject::Listener, text }]);
         }
         let loaded: Vec<_> =
@@ -125,7 +125,7 @@ impl ServerTls {
             }
         };
         if config.certificates.is_empty() {
-            let text = "there is no certificate; name one with its key".to_owned();
+            let text = "no certificate is configured; add one with its key".to_owned();
             problems.errors.push(ServerTlsProblem { subject: Subject::Listener, text });
         }
         let (Some(loaded), Some(authorities)) = (loaded.into_iter().collect::<Option<Vec<_>>>(), authorities)
@@ -156,7 +156,7 @@ impl ServerTls {
 }
 
 impl ServerTls {
-    /// Whether both ask the same of clients.
+    /// Whether both have the same client authentication.
     pub fn asks_the_same(&self, other: &Self) -> bool {
         self.asks_clients(&other.client_auth, &other.authorities)
     }
@@ -167,8 +167,7 @@ impl ServerTls {
     }
 }
 
-/// The certificate of the other side of a connection with what it says, if it showed one. It was
-/// verified in the handshake.
+/// The peer's certificate with its parsed form, if it sent one. It was verified in the handshake.
 pub fn peer_certificate(connection: &ServerConnection) -> Option<(Certificate, &[u8])> {
     let der = connection.peer_certificates()?.first()?;
     Some((Certificate::parse(der)?, der))
@@ -190,7 +189,7 @@ fn build(
         .with_protocol_versions(versions)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(names));
-    // The server decides: a client may prefer the weaker of two.
+    // The server's order decides: a client may prefer the weaker of two.
     built.ignore_client_order = true;
     built.alpn_protocols = config.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     built.ticketer = match tickets {
@@ -216,7 +215,7 @@ impl Problems {
         let chain = chain?;
         let shown = files.certificate.display();
         let certificate = Certificate::parse(&chain[0])
-            .ok_or_else(|| format!("'{shown}' holds a malformed certificate; make a new one"));
+            .ok_or_else(|| format!("'{shown}' contains a malformed certificate; make a new one"));
         let certificate = self.note(Subject::Certificate(at), certificate);
         let pair = CertifiedKey::from_der(chain, key?, &provider()).map_err(|error| {
             format!(

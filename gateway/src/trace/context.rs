@@ -1,46 +1,46 @@
-//! W3C Trace Context, level 2: which trace a request belongs to.
+//! W3C Trace Context, level 2.
 
 use crate::http::fields::Fields;
 use crate::http::path::hex;
 
-/// The field with trace, caller and decision.
+/// The field with the trace id, the parent span and the flags.
 pub const TRACEPARENT: &[u8] = b"traceparent";
-/// The field with what the systems on the way add.
+/// The field with vendor-specific values.
 pub const TRACESTATE: &[u8] = b"tracestate";
 
-/// The caller and callees of a trace record it.
+/// The trace is recorded (sampled).
 const SAMPLED: u8 = 1;
-/// The last seven bytes of the trace's name are random.
+/// The last seven bytes of the trace id are random.
 const RANDOM: u8 = 2;
 /// The length of a `traceparent` of version 00.
 const LENGTH: usize = 55;
-/// The most members of `tracestate`.
+/// Maximum number of members in `tracestate`.
 const MAX_MEMBERS: usize = 32;
 
 /// The trace of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context {
-    /// The trace.
+    /// The trace id.
     pub trace: [u8; 16],
     flags: u8,
 }
 
-/// The caller of a request, and the trace to which it belongs.
+/// The parent span of a request, with its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parent {
     /// The trace.
     pub context: Context,
-    /// The span of the caller.
+    /// The span id of the caller.
     pub span: [u8; 8],
 }
 
 impl Context {
-    /// A trace that begins here, with a random name.
+    /// A new trace with a random id.
     pub fn new(trace: [u8; 16], sampled: bool) -> Self {
         Self { trace, flags: if sampled { RANDOM | SAMPLED } else { RANDOM } }
     }
 
-    /// Whether it is recorded.
+    /// Whether it is sampled.
     pub fn is_sampled(self) -> bool {
         self.flags & SAMPLED != 0
     }
@@ -50,7 +50,7 @@ impl Context {
         self.flags
     }
 
-    /// The value of `traceparent` for a request that this span makes.
+    /// The value of `traceparent` for a request with this span as its parent.
     pub fn traceparent(self, span: [u8; 8]) -> [u8; LENGTH] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         write_hex(&mut text[3..35], &self.trace);
@@ -59,7 +59,7 @@ impl Context {
         text
     }
 
-    /// The name of the trace in hexadecimal digits.
+    /// The trace id in hexadecimal digits.
     pub fn trace_text(self) -> [u8; 32] {
         let mut text = [0; 32];
         write_hex(&mut text, &self.trace);
@@ -76,15 +76,15 @@ fn write_hex(out: &mut [u8], bytes: &[u8]) {
 }
 
 impl Parent {
-    /// Reads the caller from the fields of a request; none if there is none, or none that is valid
-    /// (section 3.2 of the specification).
+    /// Parses the parent from the fields of a request; `None` if there is no valid one (section 3.2 of the
+    /// specification).
     pub fn of(fields: &Fields) -> Option<Self> {
         let mut values = fields.named(TRACEPARENT);
         let value = values.next()?;
         if values.next().is_some() { None } else { Self::read(value) }
     }
 
-    /// Reads a `traceparent`. Of a later version the begin is read, as it is of version 00.
+    /// Parses a `traceparent`. A later version is parsed like version 00.
     fn read(value: &[u8]) -> Option<Self> {
         let (known, rest) = value.split_at_checked(LENGTH)?;
         let [version] = bytes(&known[..2])?;
@@ -102,7 +102,7 @@ impl Parent {
     }
 }
 
-/// Bytes in lower-case hexadecimal digits.
+/// Parses lower-case hexadecimal digits.
 fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut out = [0; N];
     for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
@@ -114,8 +114,8 @@ fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     Some(out)
 }
 
-/// Whether these values of `tracestate` are one that may be passed on (section 3.3). Empty members count
-/// for nothing.
+/// Whether these values of `tracestate` are valid and can be forwarded (section 3.3). Empty members are
+/// ignored.
 pub fn is_state<'v>(values: impl Iterator<Item = &'v [u8]>) -> bool {
     let members = values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
     let mut members = members.filter(|member| !member.is_empty());
@@ -144,13 +144,13 @@ mod tests {
     const SPAN: &str = "b7ad6b7169203331";
 
     #[test]
-    fn parents() {
+    fn parents_are_parsed() {
         let long = format!("cc-{TRACE}-{SPAN}-01-what-is-new");
         let table = [
             (format!("00-{TRACE}-{SPAN}-01"), Some(1)),
             (format!("00-{TRACE}-{SPAN}-00"), Some(0)),
             (format!("00-{TRACE}-{SPAN}-03"), Some(3)),
-            // Flags that this version does not know.
+            // Flags that this version does not define.
             (format!("00-{TRACE}-{SPAN}-ff"), Some(3)),
             (format!("00-{TRACE}-{SPAN}-08"), Some(0)),
             (long, Some(1)),
@@ -180,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn new_traces_say_that_their_name_is_random() {
+    fn new_traces_have_the_random_flag() {
         let text = Context::new([0xab; 16], true).traceparent([1; 8]);
         assert_eq!(&text, b"00-abababababababababababababababab-0101010101010101-03");
     }
 
     #[test]
-    fn states() {
+    fn states_are_validated() {
         let many =
             |count: usize| (0..count).map(|number| format!("k{number}=v")).collect::<Vec<_>>().join(",");
         let (key, value) = ("k".repeat(256), "v".repeat(256));

@@ -1,15 +1,15 @@
-//! Names of traces and spans.
+//! Trace and span ids.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
-/// Makes the names of one worker: random, and no secrets (SplitMix64).
+/// Generates the ids of one worker: random, not cryptographic (SplitMix64).
 #[derive(Debug)]
 pub struct Ids(Cell<u64>);
 
 impl Default for Ids {
     fn default() -> Self {
-        // The only randomness of the standard library: the keys of its hash maps.
+        // The only source of randomness in the standard library: the keys of its hash maps.
         Self(Cell::new(RandomState::new().hash_one(std::process::id())))
     }
 }
@@ -29,12 +29,12 @@ impl Ids {
         self.next() % end.max(1)
     }
 
-    /// The name of a span, which is not zero.
+    /// A span id, which is not zero.
     pub fn span(&self) -> [u8; 8] {
         self.next().max(1).to_be_bytes()
     }
 
-    /// The name of a trace, which is not zero.
+    /// A trace id, which is not zero.
     pub fn trace(&self) -> [u8; 16] {
         let number = u128::from(self.next()) << 64 | u128::from(self.next());
         number.max(1).to_be_bytes()
@@ -48,7 +48,7 @@ mod tests {
     use super::Ids;
 
     #[test]
-    fn names_differ() {
+    fn ids_are_unique() {
         let (one, other) = (Ids::default(), Ids::default());
         let names: HashSet<[u8; 16]> = (0..1000).flat_map(|_| [one.trace(), other.trace()]).collect();
         assert_eq!(names.len(), 2000);

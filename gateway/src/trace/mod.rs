@@ -1,10 +1,10 @@
-//! Traces: what a request did and how long, told to a collector in OTLP.
+//! Traces of requests, exported to a collector over OTLP.
 //!
-//! A request belongs to the trace of its caller (W3C Trace Context), or begins one. Whether it is
-//! recorded is decided at its begin: as the caller decided, otherwise one of so many. A request that is
-//! not recorded costs no more than the field that tells the service so.
+//! A request continues its caller's trace (W3C Trace Context), or begins a new one. The sampling decision is
+//! made at its start: the caller's decision, otherwise one of a configured number. An unsampled request costs
+//! only the field for the service.
 //!
-//! Each worker gathers spans and sends them itself, in batches and beside the requests.
+//! Each worker collects spans and sends them itself, in batches and concurrently with requests.
 
 mod context;
 mod ids;

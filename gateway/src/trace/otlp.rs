@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::span::{Span, Value};
 use crate::observe::protobuf::Message;
 
-/// The specification of the attributes' names.
+/// The specification of attribute names.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
-/// The number of a status that says that a span failed.
+/// The status code of a failed span.
 const ERROR: u64 = 2;
-/// Of the flags of a span: it is known whether its parent is of another process, and it is.
+/// Span flags: it is known whether the parent is in another process, and it is.
 const HAS_IS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 
@@ -72,8 +72,8 @@ fn nanos(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The number of spans that a collector says it refused, in an `ExportTraceServiceResponse`: field 1 of the
-/// message in field 1. What is not understood says nothing.
+/// The number of rejected spans in an `ExportTraceServiceResponse`: field 1 of the message in field 1. A
+/// response that cannot be parsed counts as none.
 pub fn rejected(response: &[u8]) -> u64 {
     let partial = fields(response).find_map(|(field, value)| match (field, value) {
         (1, Field::Bytes(bytes)) => Some(bytes),
@@ -91,7 +91,7 @@ enum Field<'b> {
     Bytes(&'b [u8]),
 }
 
-/// The fields of a message with a number or bytes, up to one of another kind.
+/// The fields of a message with numbers or bytes, up to the first of another type.
 fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u64, Field<'_>)> {
     std::iter::from_fn(move || {
         let tag = varint(&mut rest)?;
@@ -127,7 +127,7 @@ mod tests {
     use super::rejected;
 
     #[test]
-    fn refused_spans_are_read() {
+    fn rejected_spans_are_parsed() {
         let table: [(&[u8], u64); 6] = [
             (b"", 0),
             (b"\x0a\x03\x08\xac\x02", 300),

@@ -1,4 +1,4 @@
-//! The spans of one worker on their way to the collector.
+//! The span queue of one worker.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,14 +11,14 @@ use tokio::time::timeout;
 use super::span::Span;
 use super::tracer::Tracer;
 
-/// The spans of one request to the collector, at the most.
+/// Maximum number of spans in a request to the collector.
 const BATCH: usize = 512;
-/// After so long spans are sent, however few there are.
+/// Maximum time that spans wait in the queue.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long the end of the worker waits for the collector.
-const LAST: Duration = Duration::from_secs(2);
+/// How long a worker waits for the collector when it stops.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Spans that wait, and whether some are being sent.
+/// Queued spans, and whether a batch is being sent.
 #[derive(Debug, Default)]
 pub struct Outbox(Rc<Inner>);
 
@@ -26,12 +26,12 @@ pub struct Outbox(Rc<Inner>);
 struct Inner {
     worker: Cell<usize>,
     waiting: RefCell<Waiting>,
-    /// A task sends them.
+    /// A sending task is running.
     sending: Cell<bool>,
-    /// Told when a batch is full.
+    /// Notified when a batch is full.
     full: Notify,
     closing: Cell<bool>,
-    /// Told when the task ends.
+    /// Notified when the task ends.
     sent: Notify,
 }
 
@@ -42,21 +42,21 @@ struct Waiting {
 }
 
 impl Outbox {
-    /// Of the worker with this number.
+    /// The queue of the worker with this number.
     pub fn of(worker: usize) -> Self {
         let outbox = Self::default();
         outbox.0.worker.set(worker);
         outbox
     }
 
-    /// Takes the spans of a request; drops and counts them if too many wait. `dropped`: spans of the request
-    /// that are lost already.
+    /// Queues the spans of a request; drops and counts them if the queue is full. `dropped`: number of spans
+    /// of the request that were already dropped.
     pub fn push(&self, tracer: &Arc<Tracer>, spans: Vec<Span>, dropped: u64) {
         let counters = tracer.counters.of(self.0.worker.get());
         counters.dropped.add(dropped);
         let mut waiting = self.0.waiting.borrow_mut();
         if !waiting.tracer.as_ref().is_some_and(|known| Arc::ptr_eq(known, tracer)) {
-            // The settings have changed: what waits goes where it was to go.
+            // The settings have changed: queued spans still go to the old collector.
             let before = std::mem::replace(
                 &mut *waiting,
                 Waiting { tracer: Some(Arc::clone(tracer)), spans: Vec::new() },
@@ -80,7 +80,7 @@ impl Outbox {
         }
     }
 
-    /// Sends all that waits, for a short time.
+    /// Sends all queued spans, with a short timeout.
     pub async fn close(&self) {
         self.0.closing.set(true);
         self.0.full.notify_one();
@@ -89,7 +89,7 @@ impl Outbox {
                 self.0.sent.notified().await;
             }
         };
-        if timeout(LAST, all).await.is_err() {
+        if timeout(CLOSE_TIMEOUT, all).await.is_err() {
             let waiting = self.0.waiting.take();
             if let Some(tracer) = waiting.tracer {
                 tracer.counters.of(self.0.worker.get()).dropped.add(waiting.spans.len() as u64);
@@ -99,7 +99,7 @@ impl Outbox {
 }
 
 impl Inner {
-    /// Sends batches until nothing waits.
+    /// Sends batches until the queue is empty.
     async fn send(self: Rc<Self>) {
         loop {
             if !self.closing.get() {

@@ -1,20 +1,20 @@
-//! Spans: pieces of work with their begin and end.
+//! Spans: operations with a start and an end.
 
 use std::time::SystemTime;
 
 use super::context::{Context, Parent};
 
-/// The most spans of one request; further ones are counted as dropped.
+/// Maximum number of spans per request; further ones are counted as dropped.
 pub const MAX_SPANS: usize = 64;
 
-/// What kind of work a span is, with its number in OTLP.
+/// The kind of a span, with its number in OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Work inside.
+    /// An internal operation.
     Internal = 1,
-    /// The answer to a caller.
+    /// Handling of an incoming request.
     Server = 2,
-    /// A call.
+    /// An outgoing request.
     Client = 3,
 }
 
@@ -45,26 +45,26 @@ impl From<u64> for Value {
     }
 }
 
-/// A piece of work.
+/// A span.
 #[derive(Debug, Clone)]
 pub struct Span {
     /// The trace.
     pub context: Context,
-    /// Its name in the trace.
+    /// Its id in the trace.
     pub id: [u8; 8],
-    /// The span that began it.
+    /// The parent span.
     pub parent: Option<[u8; 8]>,
-    /// Whether that one is of another process.
+    /// Whether the parent is in another process.
     pub is_remote: bool,
-    /// What it does.
+    /// Its name.
     pub name: String,
-    /// What kind of work it is.
+    /// Its kind.
     pub kind: Kind,
-    /// When it began.
+    /// Start time.
     pub begin: SystemTime,
-    /// When it ended.
+    /// End time.
     pub end: SystemTime,
-    /// What else is known of it.
+    /// Its attributes.
     pub attributes: Vec<(&'static str, Value)>,
     /// Whether it failed.
     pub failed: bool,
@@ -77,18 +77,18 @@ impl Span {
     }
 }
 
-/// The spans of a request that is recorded.
+/// The spans of a sampled request.
 #[derive(Debug)]
 pub struct Recording {
-    /// The span of the request.
+    /// The id of the request's span.
     pub id: [u8; 8],
     /// The caller.
     pub parent: Option<Parent>,
-    /// The spans that have ended.
+    /// The ended spans.
     pub spans: Vec<Span>,
-    /// The attempt at the upstream that has not ended.
+    /// The current attempt at the upstream.
     pub attempt: Option<Span>,
-    /// Spans that were too many.
+    /// Number of dropped spans.
     pub dropped: u64,
 }
 
@@ -98,7 +98,7 @@ impl Recording {
         Self { id, parent, spans: Vec::new(), attempt: None, dropped: 0 }
     }
 
-    /// Adds a span that has ended.
+    /// Adds an ended span.
     pub fn add(&mut self, span: Span) {
         if self.spans.len() < MAX_SPANS {
             self.spans.push(span);

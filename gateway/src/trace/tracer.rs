@@ -1,4 +1,4 @@
-//! Where traces go, and which requests are recorded.
+//! The trace exporter and the sampling decision.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,31 +16,31 @@ use crate::http::fields::Fields;
 use crate::observe::counter::{PerWorker, Traces};
 use crate::observe::stderr::say;
 
-/// The longest response of a collector in bytes.
+/// Maximum length of a collector's response in bytes.
 const MAX_RESPONSE: usize = 64 << 10;
-/// The longest pause before a batch is sent again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often a batch is sent before it is dropped.
+/// Maximum pause before a batch is sent again.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// Maximum number of attempts to send a batch.
 const MAX_SENDS: u32 = 5;
 
-/// What the settings say of traces.
+/// Trace settings.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TracerConfig {
-    /// The collector.
+    /// The collector's URL.
     pub url: Url,
-    /// The authorities of its certificate; without them, those of the system.
+    /// The certificate authorities for the collector; default: the system's.
     pub ca: Option<PathBuf>,
-    /// Fields of the requests to it, which may hold secrets.
+    /// Header fields for the collector, which may contain secrets.
     pub headers: Vec<(String, String)>,
-    /// Of so many requests without a caller's decision, one is recorded; with 0 none.
+    /// One of this number of requests without a caller's decision is sampled; 0 for none.
     pub one_in: u64,
-    /// Whether the trace of the caller and its decision are kept.
+    /// Whether the caller's trace and sampling decision are used.
     pub parent: bool,
-    /// What is known of this process.
+    /// Attributes of this process.
     pub resource: Vec<(String, String)>,
-    /// The longest time of one request to the collector.
+    /// Timeout of one request to the collector.
     pub timeout: Duration,
-    /// The most spans that wait in a worker.
+    /// Maximum number of spans queued per worker.
     pub max_waiting: usize,
 }
 
@@ -50,44 +50,44 @@ impl std::fmt::Debug for TracerConfig {
     }
 }
 
-/// Where traces go, shared by all workers.
+/// The trace exporter, shared by all workers.
 #[derive(Debug)]
 pub struct Tracer {
     /// Its settings.
     pub config: TracerConfig,
-    /// What became of spans.
+    /// Counters of spans.
     pub counters: PerWorker<Traces>,
     service: Service,
     fields: Fields,
-    /// The last batch was not taken.
+    /// The last batch was not accepted.
     failing: AtomicBool,
 }
 
-/// The traces of one route, or of requests without a route.
+/// Trace settings of one route, or of requests without a route.
 #[derive(Debug)]
 pub struct RouteTraces {
-    /// Where they go.
+    /// The exporter.
     pub tracer: Arc<Tracer>,
-    /// The paths of the route, as `http.route` has them.
+    /// The paths of the route, for `http.route`.
     pub pattern: Option<String>,
 }
 
-/// What became of a batch.
+/// The result of sending a batch.
 enum Sent {
-    /// The collector took it, but for so many spans.
+    /// Accepted, except this number of spans.
     Taken(u64),
-    /// It may be sent again, after the pause that the collector names.
+    /// It may be retried, after the pause that the collector requests.
     Later(String, Option<Duration>),
-    /// It must not be sent again.
+    /// It must not be retried.
     Refused(String),
 }
 
 impl Tracer {
-    /// A collector that has got nothing.
+    /// An exporter that has not sent anything yet.
     ///
     /// # Errors
     ///
-    /// The authorities cannot be read, or this machine cannot do TLS.
+    /// The certificate authorities cannot be read, or the processor does not support TLS.
     pub fn new(
         config: TracerConfig,
         resolver: &Arc<Resolver>,
@@ -102,8 +102,8 @@ impl Tracer {
         Ok(Self { config, counters, service, fields, failing: AtomicBool::new(false) })
     }
 
-    /// Sends a batch, again where the collector may take it later (OTLP 1.x, section "OTLP/HTTP"), and counts
-    /// what became of it. `last`: it is sent once.
+    /// Sends a batch, with retries where they are allowed (OTLP 1.x, section "OTLP/HTTP"), and counts the
+    /// result. `last`: no retries.
     pub(super) async fn send(&self, spans: &[Span], worker: usize, last: bool) {
         let body = otlp::request(&self.config.resource, spans);
         let count = spans.len() as u64;
@@ -118,7 +118,7 @@ impl Tracer {
                     counters.exported.add(count - rejected);
                     counters.dropped.add(rejected);
                     if self.failing.swap(false, Ordering::Relaxed) {
-                        say(format_args!("traces: {} takes spans again", self.config.url));
+                        say(format_args!("traces: {} accepts spans again", self.config.url));
                     }
                     return;
                 }
@@ -129,8 +129,8 @@ impl Tracer {
                 Sent::Later(error, named) => {
                     why = error;
                     if number < sends {
-                        tokio::time::sleep(named.unwrap_or(pause).min(LONGEST_PAUSE)).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
+                        tokio::time::sleep(named.unwrap_or(pause).min(MAX_PAUSE)).await;
+                        pause = (pause * 2).min(MAX_PAUSE);
                     }
                 }
             }
@@ -164,7 +164,7 @@ impl Tracer {
     }
 }
 
-/// The pause that a response names, in seconds.
+/// The retry delay of a response.
 fn retry_after(reply: &Reply) -> Option<Duration> {
     let value = reply.fields.named(b"retry-after").next()?;
     std::str::from_utf8(value).ok()?.parse().ok().map(Duration::from_secs)

@@ -1,4 +1,4 @@
-//! The upstream's side of one exchange, whatever protocol it speaks.
+//! The upstream side of one exchange, for every HTTP version.
 
 use std::borrow::Cow;
 use std::task::{Context, Poll, ready};
@@ -21,7 +21,7 @@ use crate::http2::{self, Body, RequestLine, Sender};
 pub enum Backend {
     /// An HTTP/1 connection.
     Http1(Box<Wire>),
-    /// An HTTP/2 connection on which no stream was opened yet.
+    /// An HTTP/2 connection without a stream for this request yet.
     Unopened(Sender),
     /// A stream.
     Http2(Box<Body>),
@@ -32,7 +32,7 @@ impl Backend {
     ///
     /// # Errors
     ///
-    /// Nothing was sent, and the connection takes nothing.
+    /// No byte was sent, and the connection accepts no request.
     pub fn send_head(&mut self, request: &Request, towards: Towards) -> Result<(), Broken> {
         match self {
             Self::Http1(wire) => {
@@ -81,7 +81,7 @@ impl Backend {
     ///
     /// # Errors
     ///
-    /// The connection broke, or what came is no response.
+    /// The connection broke, or the response head is malformed.
     pub fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
@@ -96,7 +96,7 @@ impl Backend {
                 let head = match ready!(body.stream().poll_head(cx)) {
                     Ok(head) => head,
                     Err(error) => {
-                        // A stream that the endpoint certainly did not look at counts as not sent.
+                        // A stream that the endpoint did not process counts as not sent.
                         let broken = Broken::Reset(error.code.0);
                         let silent = error.unprocessed || error.by == http2::By::Transport;
                         if error.unprocessed {
@@ -122,7 +122,7 @@ impl Backend {
         }
     }
 
-    /// How many bytes were written, ever; of a stream, whether it was opened.
+    /// Total number of bytes written; for a stream, whether it was opened.
     pub fn written(&self) -> u64 {
         match self {
             Self::Http1(wire) => wire.written(),

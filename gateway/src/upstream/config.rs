@@ -1,4 +1,4 @@
-//! An upstream made of its settings.
+//! Makes an upstream from its settings.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ pub struct UpstreamProblem {
 }
 
 impl Upstream {
-    /// Makes an upstream, or gives the `previous` one where nothing has changed.
+    /// Makes an upstream, or returns the `previous` one if nothing has changed.
     ///
-    /// A changed one keeps the endpoints that both have, with their health and their connections, unless
-    /// its TLS or its PROXY protocol is another: then no connection fits any more.
+    /// A changed upstream keeps the endpoints that both have, with their health and connections, unless its
+    /// TLS or PROXY protocol settings have changed: then no connection can be reused.
     ///
     /// # Errors
     ///
-    /// The files that its TLS names cannot be used.
+    /// The TLS files cannot be used.
     pub fn compile(
         settings: &settings::Upstream,
         resolver: &Arc<Resolver>,
@@ -45,7 +45,7 @@ impl Upstream {
             if known.settings.without_places() == settings.without_places() {
                 return Ok(Arc::clone(known));
             }
-            // With it go the sessions that can be resumed.
+            // Keeps the resumable TLS sessions.
             tls.clone_from(&known.dialing.tls);
         }
         let known = known.filter(|known| known.dialing.proxy_header == settings.proxy_protocol);
@@ -57,7 +57,7 @@ impl Upstream {
 }
 
 impl Upstream {
-    /// How its endpoints are probed, if they are.
+    /// Probe settings of its endpoints, if they are probed.
     pub fn probe(&self) -> Option<ProbeSettings> {
         let probe = self.settings.probe.as_ref()?;
         Some(ProbeSettings {

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to an upstream.
+//! Failures of requests at the upstream.
 
 use std::fmt;
 
@@ -9,24 +9,24 @@ use crate::endpoint::CircuitError;
 use crate::http::message::Broken;
 use crate::http::{Failure, Source};
 
-/// A request got no usable response from its upstream.
+/// A request without a usable response from its upstream.
 #[derive(Debug)]
 pub enum UpstreamError {
-    /// The endpoint's name could not be resolved or no connection was made.
+    /// Name resolution or connecting failed.
     Connect(DialError),
-    /// No connection was made in time.
+    /// The connect timeout was reached.
     ConnectTimeout,
     /// The connection broke before the head of the response.
     Closed(Broken),
-    /// What came back is not HTTP as RFC 9112 has it.
+    /// The response violates RFC 9112.
     Malformed(&'static str),
-    /// The head of the response did not arrive in time.
+    /// The response timeout was reached.
     ResponseTimeout,
     /// The request took longer than its route allows.
     RequestTimeout,
-    /// The upstream has as many requests as its circuit allows.
+    /// The circuit breaker refused the request.
     Busy(CircuitError),
-    /// The endpoint speaks HTTP/2 and does not allow extended CONNECT (RFC 8441 section 3).
+    /// The endpoint uses HTTP/2 and does not allow extended CONNECT (RFC 8441 section 3).
     NoWebSocket,
 }
 
@@ -35,13 +35,13 @@ impl fmt::Display for UpstreamError {
         match self {
             Self::Connect(error) => error.fmt(f),
             Self::ConnectTimeout => f.write_str("no connection to the upstream in time"),
-            Self::Closed(broken) => write!(f, "the upstream broke off: {broken}"),
+            Self::Closed(broken) => write!(f, "the connection to the upstream broke: {broken}"),
             Self::Malformed(what) => write!(f, "the upstream's response is malformed: {what}"),
             Self::ResponseTimeout => f.write_str("no response from the upstream in time"),
             Self::RequestTimeout => f.write_str("the request took too long"),
             Self::Busy(error) => error.fmt(f),
             Self::NoWebSocket => f.write_str(
-                "the upstream speaks HTTP/2 without SETTINGS_ENABLE_CONNECT_PROTOCOL, which WebSocket needs; \
+                "the upstream uses HTTP/2 without SETTINGS_ENABLE_CONNECT_PROTOCOL, which WebSocket needs; \
                  let it announce that, or set protocol = \"http1\" of the upstream",
             ),
         }
@@ -57,7 +57,7 @@ impl Failure for UpstreamError {
 
     fn status(&self) -> StatusCode {
         match self {
-            // Unlike after a 502 the client may send the request again, whatever it is.
+            // Unlike after a 502, the client may retry any request.
             Self::Connect(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Closed(_) | Self::Malformed(_) | Self::NoWebSocket => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
@@ -82,10 +82,10 @@ impl Failure for UpstreamError {
     fn public(&self) -> &'static str {
         match self {
             Self::Connect(_) | Self::ConnectTimeout => "The service cannot be reached.",
-            Self::Closed(_) | Self::Malformed(_) => "The service gave no valid response.",
+            Self::Closed(_) | Self::Malformed(_) => "The service sent no valid response.",
             Self::ResponseTimeout | Self::RequestTimeout => "The service did not respond in time.",
             Self::Busy(_) => "The service is busy.",
-            Self::NoWebSocket => "The service takes no WebSocket.",
+            Self::NoWebSocket => "The service does not support WebSocket.",
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The services behind the gateway: which endpoint, which connection, and what to do when one
-//! fails.
+//! Upstreams: choice of endpoint and connection, and handling of failures.
 
 pub mod backend;
 mod config;
@@ -25,7 +24,7 @@ use crate::settings::{self, HashKey};
 use crate::worker::{Slot, Worker};
 use backend::Backend;
 
-/// A service behind the gateway.
+/// An upstream.
 #[derive(Debug)]
 pub struct Upstream {
     /// Its settings.
@@ -34,15 +33,15 @@ pub struct Upstream {
     pub counters: PerWorker<Attempts>,
     /// The counters of its endpoints, in the order of the cluster.
     pub tries: Vec<PerWorker<Tries>>,
-    /// What the heads of its responses may measure.
+    /// Limits of response heads.
     pub limits: HeadLimits,
     /// Its endpoints and their health.
     pub cluster: Arc<Cluster>,
-    /// How connections are made.
+    /// Connection settings.
     pub dialing: DialSettings,
-    /// What balancing goes by, where it goes by anything of a request.
+    /// The hash key of a request, if the load balancing uses one.
     key: Option<HashKey>,
-    /// The place of its part in each worker.
+    /// The index of its state in each worker.
     slot: Slot,
 }
 
@@ -64,17 +63,17 @@ impl Upstream {
         Self { settings, counters, tries, limits, cluster, dialing, key, slot: Slot::take() }
     }
 
-    /// The `Host` for a request that names none.
+    /// The `Host` for a request that has none.
     pub fn host(&self) -> String {
         self.cluster.endpoints.first().map(|endpoint| endpoint.config.authority()).unwrap_or_default()
     }
 
-    /// The worker's part of balancing.
+    /// The worker's load balancing state.
     pub fn local(&self, worker: &Worker) -> Rc<Local> {
         worker.locals.get(&self.slot, || self.cluster.local(worker.index, worker.workers))
     }
 
-    /// Whether the request alone decides which of the healthy endpoints it goes to.
+    /// Whether the request alone determines its endpoint among the healthy ones.
     pub fn is_keyed(&self, exchange: &Exchange<'_>) -> bool {
         self.key.as_ref().is_some_and(|key| balancing_key(key, exchange).is_some())
     }
@@ -91,9 +90,9 @@ impl Upstream {
         self.cluster.pick(local, key, tried, now)
     }
 
-    /// A connection that is open already and fit for use: nothing has come on it, since that would be
-    /// taken for the response (RFC 9112 section 9.2). `checked` asks the system once more, for requests
-    /// that must not be sent twice.
+    /// An open connection that can be reused: it has no unread bytes, since they would be taken for the
+    /// response (RFC 9112 section 9.2). `checked` asks the system again, for requests that must not be sent
+    /// twice.
     pub fn reuse(&self, worker: &Worker, endpoint: &Endpoint, checked: bool) -> Option<Backend> {
         if self.dialing.proxy_header.is_some() {
             // Such a connection belongs to one client.
@@ -112,11 +111,10 @@ impl Upstream {
         }
     }
 
-    /// Keeps an HTTP/1 connection for the next request. `hint` is the time in seconds for which the
-    /// server says that it does.
+    /// Keeps an HTTP/1 connection for the next request. `hint` is the server's keep-alive timeout in seconds.
     pub fn keep(&self, worker: &Worker, endpoint: &Endpoint, mut wire: Box<Wire>, hint: Option<u64>) {
         if !wire.received().is_empty() || wire.has_ended() || self.dialing.proxy_header.is_some() {
-            // Bytes that belong to no response, or a connection of one client.
+            // Unread bytes that belong to no response, or a connection of one client.
             return;
         }
         wire.rest();
@@ -126,13 +124,13 @@ impl Upstream {
         if let Some(buffer) = wire.input().release() {
             worker.buffers.give(buffer);
         }
-        // Less the time that a request takes to the server.
+        // Minus the time that a request needs to reach the server.
         let hint = hint.map(|seconds| Duration::from_secs(seconds.saturating_sub(1)));
         let time = hint.map_or(self.settings.idle_timeout, |hint| hint.min(self.settings.idle_timeout));
         worker.pools.put(endpoint.id, wire, self.settings.max_idle, worker.watches.now(), time);
     }
 
-    /// Takes note of how an attempt ended.
+    /// Records the outcome of an attempt.
     pub fn report(&self, local: &Local, index: usize, outcome: Outcome, now: Moment) {
         if let Some(ejection) = self.cluster.report(local, index, outcome, now)
             && let Some(endpoint) = self.cluster.endpoints.get(index)
@@ -141,7 +139,7 @@ impl Upstream {
                 tries.of(0).ejections.add_shared(1);
             }
             crate::observe::stderr::say(format_args!(
-                "upstream '{}': {} is passed over for {:?} after {outcome}",
+                "upstream '{}': {} is ejected for {:?} after {outcome}",
                 self.settings.name, endpoint.name, ejection.time
             ));
         }
@@ -151,7 +149,7 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// No connection was made, or not in time.
+    /// No connection was opened, or not in time.
     pub async fn dial(
         &self,
         worker: &Worker,
@@ -180,7 +178,7 @@ impl Upstream {
     }
 }
 
-/// What the consistent hash goes by.
+/// The key of the consistent hash.
 fn balancing_key(key: &HashKey, exchange: &Exchange<'_>) -> Option<u64> {
     let fields = &exchange.request.fields;
     match key {

@@ -1,18 +1,18 @@
-//! Allocations that wait for their next use, so that an idle connection holds none.
+//! Spare buffers, so that an idle connection has none.
 
 use std::cell::{Cell, RefCell};
 
 use crate::http1::wire::{LARGE_PIECE, PIECE};
 
-/// Larger buffers are given back to the system at once.
-const LARGEST: usize = LARGE_PIECE;
+/// Larger buffers are freed at once.
+const MAX_SIZE: usize = LARGE_PIECE;
 
-/// The spare buffers of one worker. There are as many as were in use at a time since the last but one
+/// The spare buffers of one worker. Their number follows the number in use at a time between two calls of
 /// [`Buffers::trim`].
 #[derive(Debug, Default)]
 pub struct Buffers {
     spare: RefCell<Vec<Vec<u8>>>,
-    /// The fewest spare buffers since the last [`Buffers::trim`]: so many were not needed.
+    /// The minimum number of spare buffers since the last [`Buffers::trim`]: these were not needed.
     unused: Cell<usize>,
 }
 
@@ -25,19 +25,19 @@ impl Buffers {
         buffer
     }
 
-    /// Gives a buffer back.
+    /// Returns a buffer.
     pub fn give(&self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= LARGEST {
+        if buffer.capacity() <= MAX_SIZE {
             buffer.clear();
             self.spare.borrow_mut().push(buffer);
         }
     }
 
-    /// Gives the buffers back to the system that were not used since the last call.
+    /// Frees the buffers that were not used since the last call.
     pub fn trim(&self) {
         let mut spare = self.spare.borrow_mut();
         let unused = self.unused.get().min(spare.len());
-        // The ones used last are at the end.
+        // The most recently used ones are at the end.
         spare.drain(..unused);
         self.unused.set(spare.len());
     }
@@ -71,9 +71,9 @@ mod tests {
     }
 
     #[test]
-    fn a_large_buffer_is_not_kept() {
+    fn large_buffer_is_not_kept() {
         let buffers = Buffers::default();
-        buffers.give(Vec::with_capacity(LARGEST + 1));
+        buffers.give(Vec::with_capacity(MAX_SIZE + 1));
         assert_eq!(spare(&buffers), 0);
     }
 }

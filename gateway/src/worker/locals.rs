@@ -1,4 +1,4 @@
-//! The worker's part of balancing each upstream.
+//! The worker's load balancing state of each upstream.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -6,21 +6,20 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::endpoint::Local;
 
-/// The place of an upstream's part in each worker. It is free again when it is dropped, so that
-/// workers hold no more parts than there are upstreams at a time.
+/// The index of an upstream's state in each worker. It is reused after a drop, so that workers hold no more
+/// states than there are upstreams at a time.
 #[derive(Debug)]
 pub struct Slot {
     place: usize,
-    /// No other slot ever has it.
+    /// A unique number of this slot.
     owner: u64,
 }
 
-/// Places that are free, the next place and the next owner. It is locked where upstreams are made and
-/// dropped only.
+/// Free indexes, the next index and the next owner. Locked only when upstreams are created and dropped.
 static PLACES: Mutex<(Vec<usize>, usize, u64)> = Mutex::new((Vec::new(), 0, 0));
 
 impl Slot {
-    /// A place that no other upstream has.
+    /// An index that no other upstream uses.
     pub fn take() -> Self {
         let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
         places.2 += 1;
@@ -38,15 +37,15 @@ impl Drop for Slot {
     }
 }
 
-/// By the place of the upstream's slot.
+/// Indexed by the upstream's slot.
 #[derive(Debug, Default)]
 pub struct Locals(RefCell<Vec<Option<Owned>>>);
 
-/// A part with the owner of the slot.
+/// A state with the owner of its slot.
 type Owned = (u64, Rc<Local>);
 
 impl Locals {
-    /// The part of an upstream, made when it is first asked for.
+    /// The state of an upstream, created on first use.
     pub fn get(&self, slot: &Slot, make: impl FnOnce() -> Local) -> Rc<Local> {
         let mut locals = self.0.borrow_mut();
         if locals.len() <= slot.place {

@@ -1,4 +1,4 @@
-//! What belongs to one worker thread. Nothing here is shared, so nothing is locked.
+//! State of one worker thread. Nothing here is shared, so there are no locks.
 
 mod buffers;
 mod locals;
@@ -27,12 +27,12 @@ use pools::Pools;
 use spare_heads::SpareHeads;
 use watch::Watches;
 
-/// Log lines wait for a tenth of a second at most, and the memory is looked at as often.
+/// Log lines wait for a tenth of a second at most, and memory is checked at the same interval.
 const TICKS_PER_HAND_OVER: u64 = 2;
-/// Idle connections and spare buffers are looked at every second.
+/// Idle connections and spare buffers are checked every second.
 const TICKS_PER_SWEEP: u64 = 20;
 
-/// Requests in flight that a worker takes however little memory there is.
+/// Number of requests in flight per worker that are accepted even if memory is short.
 const ALWAYS_TAKEN: u64 = 16;
 
 /// One worker thread.
@@ -42,7 +42,7 @@ pub struct Worker {
     pub index: usize,
     /// How many workers there are.
     pub workers: usize,
-    /// Its part of balancing.
+    /// Its load balancing state.
     pub locals: Locals,
     /// The deadlines of its connections.
     pub watches: Rc<Watches>,
@@ -50,34 +50,34 @@ pub struct Worker {
     pub buffers: Buffers,
     /// Its spare heads.
     pub heads: SpareHeads,
-    /// Its part of the access log.
+    /// Its access log buffer.
     pub log: WorkerLog,
-    /// Names for its requests.
+    /// Generates request ids.
     pub ids: RequestIds,
-    /// Writes the times of its log lines.
+    /// Formats the times of its log lines.
     pub clock: WallClock,
     /// Its idle connections to endpoints.
     pub pools: Pools,
     /// Its connections to stores.
     pub stores: redis::Clients,
-    /// Its spans on their way to the collector.
+    /// Its span queue.
     pub traces: trace::Outbox,
-    /// Names of traces and spans.
+    /// Generates trace and span ids.
     pub trace_ids: trace::Ids,
     /// The counters of the process.
     pub metrics: Arc<Metrics>,
-    /// Requests that have not ended.
+    /// Counters of requests in flight.
     pub in_flight: PerWorker<InFlight>,
-    /// Requests that found no route.
+    /// Counters of requests without a route.
     pub unrouted: PerWorker<Requests>,
     ticks: Cell<u64>,
     random: Cell<u64>,
     draining: Cell<bool>,
     connections: Cell<usize>,
-    /// Copies of requests that are on their way to a mirror.
+    /// Number of mirrored requests in flight.
     pub mirrors: Cell<usize>,
     this: Weak<Self>,
-    /// Told when a connection ends.
+    /// Notified when a connection ends.
     pub closed: Notify,
 }
 
@@ -86,7 +86,7 @@ pub struct Worker {
 pub struct Open(Rc<Worker>);
 
 impl Worker {
-    /// Worker `index` of so many, without connections.
+    /// Worker `index` of `workers`, without connections.
     pub fn new((index, workers): (usize, usize), metrics: Arc<Metrics>, log: WorkerLog) -> Rc<Self> {
         Rc::new_cyclic(|this| Self {
             index,
@@ -115,23 +115,23 @@ impl Worker {
         })
     }
 
-    /// The worker for a task that may outlive the exchange; none once the worker has ended.
+    /// The worker, for a task that may outlive the exchange; `None` after the worker has ended.
     pub fn shared(&self) -> Option<Rc<Self>> {
         self.this.upgrade()
     }
 
-    /// Whether connections are to end.
+    /// Whether the worker is draining.
     pub fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
-    /// Ends connections once their requests are answered.
+    /// Starts the drain: connections close after their requests.
     pub fn drain(&self) {
         self.draining.set(true);
         self.watches.wake_all();
     }
 
-    /// A number below `end`, from a generator that is fast and no secret (xorshift64).
+    /// A random number below `end`, fast and not cryptographic (xorshift64).
     pub fn random(&self, end: u64) -> u64 {
         let mut state = self.random.get();
         state ^= state << 13;
@@ -147,7 +147,7 @@ impl Worker {
         (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
     }
 
-    /// What is to be done at intervals.
+    /// Periodic work.
     pub fn tick(&self) {
         let ticks = self.ticks.get().wrapping_add(1);
         self.ticks.set(ticks);
@@ -168,8 +168,8 @@ impl Worker {
         Open(Rc::clone(self))
     }
 
-    /// Whether a request is refused for want of memory. A few are always taken: memory that the system does not get
-    /// back must not end the service.
+    /// Whether a request must be refused because memory is short. A few are always accepted: memory that is
+    /// never returned to the system must not end the service.
     pub fn lacks_memory(&self) -> bool {
         let counts = self.in_flight.of(self.index);
         let in_flight = counts.began.get().saturating_sub(counts.ended.get());

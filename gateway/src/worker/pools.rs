@@ -1,4 +1,4 @@
-//! Connections to endpoints that wait for the next request.
+//! Pools of idle connections to endpoints.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,19 +23,19 @@ struct Pool {
 #[derive(Debug)]
 struct Idle {
     wire: Box<Wire>,
-    /// The worker's clock after which it is not used any more, in milliseconds.
+    /// Expiry on the worker's clock, in milliseconds.
     until: u64,
 }
 
 #[derive(Debug)]
 struct Shared {
     sender: Sender,
-    /// How long it may be without a stream.
+    /// Maximum time without a stream.
     idle: Duration,
 }
 
 impl Pools {
-    /// The HTTP/1 connection used last of those that are still fit. `now` is the worker's clock.
+    /// The most recently used HTTP/1 connection that is still usable. `now` is the worker's clock.
     pub fn take(&self, endpoint: EndpointId, now: u64) -> Option<Box<Wire>> {
         let mut pools = self.0.borrow_mut();
         let idle = &mut pools.get_mut(&endpoint)?.idle;
@@ -47,7 +47,7 @@ impl Pools {
         None
     }
 
-    /// Keeps an HTTP/1 connection for `time`, unless there are `most` already.
+    /// Keeps an HTTP/1 connection for `time`, unless there are already `most`.
     pub fn put(&self, endpoint: EndpointId, wire: Box<Wire>, most: usize, now: u64, time: Duration) {
         let mut pools = self.0.borrow_mut();
         let idle = &mut pools.entry(endpoint).or_default().idle;
@@ -57,7 +57,7 @@ impl Pools {
         }
     }
 
-    /// An HTTP/2 connection with room for a stream: the one with the fewest.
+    /// The HTTP/2 connection with the fewest streams that can open another one.
     pub fn share(&self, endpoint: EndpointId) -> Option<Sender> {
         let pools = self.0.borrow();
         let has_room = |sender: &Sender| {
@@ -68,12 +68,12 @@ impl Pools {
         senders.filter(|sender| has_room(sender)).min_by_key(|sender| sender.active()).cloned()
     }
 
-    /// Keeps an HTTP/2 connection until it was without a stream for `idle`.
+    /// Keeps an HTTP/2 connection until it has had no stream for `idle`.
     pub fn add_shared(&self, endpoint: EndpointId, sender: Sender, idle: Duration) {
         self.0.borrow_mut().entry(endpoint).or_default().shared.push(Shared { sender, idle });
     }
 
-    /// Closes the connections that have been idle for too long or were closed by their endpoints.
+    /// Closes connections that were idle for too long or were closed by their endpoints.
     pub fn sweep(&self, now: u64) {
         self.0.borrow_mut().retain(|_, pool| {
             pool.idle.retain(|one| one.until > now && !one.wire.stream().has_unread());

@@ -1,13 +1,13 @@
-//! Heads that wait for the next request, so that an idle connection holds none.
+//! Spare message heads, so that an idle connection has none.
 
 use std::cell::RefCell;
 
 use crate::http::heads::{Request, Response};
 
-/// How many of each wait at most.
-const MOST: usize = 256;
+/// Maximum number of spare heads of each kind.
+const MAX_SPARE: usize = 256;
 
-/// The spare heads of one worker. They are boxed, so that a head is not copied on its way through an exchange.
+/// The spare heads of one worker. They are boxed, so that passing them on does not copy them.
 #[derive(Debug, Default)]
 #[allow(clippy::vec_box)]
 pub struct SpareHeads {
@@ -27,14 +27,14 @@ impl SpareHeads {
         self.responses.borrow_mut().pop().unwrap_or_default()
     }
 
-    /// Gives heads back.
+    /// Returns heads.
     pub fn give(&self, mut request: Box<Request>, mut response: Box<Response>) {
         let (mut requests, mut responses) = (self.requests.borrow_mut(), self.responses.borrow_mut());
-        if requests.len() < MOST {
+        if requests.len() < MAX_SPARE {
             request.clear();
             requests.push(request);
         }
-        if responses.len() < MOST {
+        if responses.len() < MAX_SPARE {
             response.clear();
             responses.push(response);
         }

@@ -1,8 +1,8 @@
 //! Deadlines of the connections of one worker.
 //!
-//! Setting a deadline writes one cell; nothing is registered with the runtime's timers. One task
-//! looks at all deadlines every [`TICK`] and wakes the tasks that are late. So a deadline passes up
-//! to two ticks after its time, never before it.
+//! Setting a deadline writes one cell; nothing is registered with the runtime's timers. One task checks all
+//! deadlines every [`TICK`] and wakes the tasks whose deadline has passed. A deadline therefore passes up to
+//! two ticks after its time, never before it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// How often deadlines are looked at.
+/// Interval of the check.
 pub const TICK: Duration = Duration::from_millis(50);
 
-/// What a deadline is for.
+/// The purpose of a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum For {
-    /// What the client has to do next.
+    /// The client's next action.
     Client,
-    /// What the upstream has to do next.
+    /// The upstream's next action.
     Upstream,
     /// The whole request.
     Request,
-    /// A second look, such as at the rate of a body.
+    /// A periodic check, such as of a body's rate.
     Check,
 }
 
@@ -46,7 +46,7 @@ pub struct Watches {
     now: Cell<u64>,
     tasks: RefCell<Vec<Option<Rc<Watch>>>>,
     free: RefCell<Vec<usize>>,
-    /// Wakes the ticking task when the first watch is added.
+    /// Notified when the first watch is added.
     added: Notify,
 }
 
@@ -70,7 +70,7 @@ impl Watches {
         })
     }
 
-    /// Milliseconds since the worker began, at the last tick.
+    /// Milliseconds since the worker started, at the last tick.
     pub fn now(&self) -> u64 {
         self.now.get()
     }
@@ -91,7 +91,7 @@ impl Watches {
             watches.len() - 1
         };
         if self.is_single(&watches) {
-            // The clock stood still while there was nothing to watch.
+            // The clock is stopped while there is nothing to watch.
             self.now.set(self.millis());
             self.added.notify_one();
         }
@@ -110,8 +110,7 @@ impl Watches {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(UNSET)
     }
 
-    /// Looks at all deadlines, and calls `each` after every look; `rest` when there is nothing to look
-    /// at for a while.
+    /// Checks all deadlines, and calls `each` after every check; calls `rest` before an idle period.
     pub async fn run(&self, mut each: impl FnMut(), mut rest: impl FnMut()) {
         loop {
             if self.is_empty() {
@@ -142,7 +141,7 @@ impl Watches {
         }
     }
 
-    /// Wakes every task, so that it looks at the state of the worker.
+    /// Wakes every task, so that it checks the state of the worker.
     pub fn wake_all(&self) {
         for watch in self.tasks.borrow().iter().flatten() {
             watch.wake();
@@ -159,7 +158,7 @@ impl Watch {
 }
 
 impl Deadlines {
-    /// Sets a deadline, from now on.
+    /// Sets a deadline, counted from now.
     pub fn set(&self, what: For, after: Duration) {
         let after = u64::try_from(after.as_millis()).unwrap_or(UNSET);
         let tick = u64::try_from(TICK.as_millis()).unwrap_or_default();
@@ -168,7 +167,7 @@ impl Deadlines {
         self.watch.passed[what as usize].set(false);
     }
 
-    /// Sets a deadline unless there is one already.
+    /// Sets a deadline unless there is one.
     pub fn set_once(&self, what: For, after: Duration) {
         if self.watch.deadlines[what as usize].get() == UNSET && !self.watch.passed[what as usize].get() {
             self.set(what, after);
@@ -186,7 +185,7 @@ impl Deadlines {
         self.watch.passed[what as usize].get()
     }
 
-    /// The task to be woken when a deadline passes or the worker's state changes.
+    /// Sets the task to wake when a deadline passes or the worker's state changes.
     pub fn register(&self, cx: &Context<'_>) {
         let mut waker = self.watch.waker.borrow_mut();
         match &mut *waker {
@@ -214,7 +213,7 @@ mod tests {
     use super::{For, Watches};
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_deadline_passes_after_its_time_and_never_before() {
+    async fn deadline_passes_after_its_time() {
         let watches = Watches::new();
         let begun = Instant::now();
         let waits = async {

@@ -71,7 +71,7 @@ fn what_is_sampled_and_what_is_always_logged() {
 }
 
 #[test]
-fn a_file_is_opened_anew_after_a_rotation() {
+fn file_is_reopened_after_a_rotation() {
     let upstream = Upstream::saying("x");
     let folder = tempfile::tempdir().expect("a folder");
     let (log, old) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
@@ -83,7 +83,7 @@ fn a_file_is_opened_anew_after_a_rotation() {
     get(gateway.address, "/second");
     assert_eq!(lines(&old, 2).len(), 2);
     gateway.signal("USR1");
-    gateway.says("SIGUSR1: the file of the access log is opened anew");
+    gateway.says("SIGUSR1: the access log is reopened");
     lines(&log, 0);
     get(gateway.address, "/third");
     assert_eq!(lines(&log, 1), ["{\"path\":\"/third\"}"]);
@@ -95,7 +95,7 @@ fn lines_that_cannot_be_written_are_counted() {
     let upstream = Upstream::saying("x");
     let gateway = Gateway::start(&settings(&upstream, "file = '/dev/full'"));
     get(gateway.address, "/");
-    gateway.says("the access log /dev/full loses lines: No space left on device");
+    gateway.says("the access log /dev/full cannot be written, lines are lost: No space left on device");
     let deadline = Instant::now() + PATIENCE;
     while !get(gateway.admin, "/metrics").body.contains("gateway_log_lines_dropped_total 1\n") {
         assert!(Instant::now() < deadline);

@@ -29,10 +29,10 @@ fn check_finds_every_mistake_in_one_go() {
     let expected = [
         "F:1:1: unknown key 'adress' in the file; ",
         "F:3:11: 'address' must be an IP address with port",
-        "F:4:23: 'none.crt' holds no certificate",
-        "F:4:41: 'none.key' holds no private key",
-        "F:7:23: 'none.crt' holds no certificate",
-        "F:7:41: 'none.key' holds no private key",
+        "F:4:23: 'none.crt' contains no certificate",
+        "F:4:41: 'none.key' contains no private key",
+        "F:7:23: 'none.crt' contains no certificate",
+        "F:7:41: 'none.key' contains no private key",
         "F:9:14: 'x' is not an endpoint",
         "F:10:1: unknown key 'timeout' in [upstreams.app]; ",
         "F:12:12: there is no upstream 'ap'; did you mean 'app'?",
@@ -56,7 +56,7 @@ fn check_warns_of_what_is_rarely_meant() {
     );
     assert_eq!(code, Some(0));
     let expected = [
-        "F:5:12: warning: no route leads to the upstream 'b' [unused-upstream]",
+        "F:5:12: warning: no route uses the upstream 'b' [unused-upstream]",
         "F:7:1: warning: no request reaches the route 'all'; others, such as 'one' in line 11, take them [shadowed-route]",
     ];
     assert_eq!(lines, expected);
@@ -99,7 +99,7 @@ F:3:34: warning: every client may say that it is another one; name the proxies a
 F:6:31: warning: 'per_try_timeout' has no effect: it is longer than 'response_timeout' [timeout-order]
  6 | retries = { per_try_timeout = '40s' }
    |                               ^^^^^
-F:7:12: warning: no route leads to the upstream 'b' [unused-upstream]
+F:7:12: warning: no route uses the upstream 'b' [unused-upstream]
  7 | [upstreams.b]
    |            ^
 F:12:19: warning: 'per_try_timeout' has no effect: it is longer than 'request_timeout' [timeout-order]

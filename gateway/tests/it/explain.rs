@@ -80,7 +80,7 @@ upstream    c, 25 % of the requests, hash
             http://c:1
             http://d:1
             http://e:1
-not taken   rest (F:22): fits too; 'user' goes before it
+not taken   rest (F:22): matches too; 'user' takes precedence
             old (F:26): the path is not /old
             beta (F:30): the field x-env is not \"beta\"
 ";
@@ -144,7 +144,7 @@ fn what_is_no_request_is_told() {
     let misused: [(&[&str], &str); 5] = [
         (&["GET", "ftp://a/"], "'ftp' is not http or https"),
         (&["GET", "a.com/x"], "write http://a.com/x"),
-        (&["GET", "https://a/"], "no listener speaks https"),
+        (&["GET", "https://a/"], "no listener accepts https"),
         (&["GET", "/", "-H", "X"], "write 'Name: value'"),
         (&["GET", "/", "-H", "X: a\r\nY: b"], "is not a field"),
     ];

@@ -139,10 +139,10 @@ fn without_keys_nothing_passes() {
     let gateway = gateway(&upstream, &settings(&issuer, "refresh_interval = '600ms'\nmax_age = '1500ms'"));
     let answer = get(&gateway, "/", &bearer(&one.token("one", 1)));
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
-    gateway.says("authenticator 'users': the keys are not fetched");
+    gateway.says("authenticator 'users': the keys cannot be fetched");
     issuer.publish(&[&one]);
     assert_eq!(get(&gateway, "/", &bearer(&one.token("one", 1))).status, 200);
-    gateway.says("authenticator 'users': the keys are fetched again");
+    gateway.says("authenticator 'users': the keys were fetched again");
     issuer.down.store(true, Ordering::SeqCst);
     let begun = Instant::now();
     let mut passed = 0;

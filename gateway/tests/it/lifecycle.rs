@@ -84,7 +84,7 @@ fn the_drain_timeout_ends_what_does_not_end() {
     client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
     begins.recv_timeout(PATIENCE).expect("the request");
     gateway.signal("TERM");
-    gateway.says("the drain timeout is up");
+    gateway.says("drain timeout reached");
     assert_eq!(gateway.wait().code(), Some(0));
     assert_eq!(client.rest(), b"");
 }
@@ -99,7 +99,7 @@ fn a_second_signal_ends_at_once() {
     gateway.signal("TERM");
     gateway.says("draining");
     gateway.signal("TERM");
-    gateway.says("at once");
+    gateway.says("stopped immediately");
     assert_eq!(gateway.wait().code(), Some(1));
 }
 
@@ -234,7 +234,7 @@ fn the_admin_listener_knows_four_paths() {
         ("GET", "http://t/livez", 200, "live\n"),
         ("HEAD", "/readyz", 200, ""),
         ("HEAD", "/metrics", 200, ""),
-        ("GET", "/", 404, "here are /livez, /readyz, /metrics, /-/ and /-/reload\n"),
+        ("GET", "/", 404, "available paths: /livez, /readyz, /metrics, /-/ and /-/reload\n"),
         ("POST", "/livez", 405, "only GET and HEAD\n"),
         ("DELETE", "/metrics", 405, "only GET and HEAD\n"),
         ("GET", "/-/reload", 405, "only POST\n"),
@@ -287,7 +287,8 @@ fn the_admin_listener_is_bounded_and_strict() {
         assert!(client.head().starts_with(&format!("HTTP/1.1 {status} ")), "{request}");
         if !request.starts_with("HEAD") {
             client.bytes(
-                if status == 404 { "here are /livez, /readyz and /metrics\n" } else { "ready\n" }.len(),
+                if status == 404 { "available paths: /livez, /readyz and /metrics\n" } else { "ready\n" }
+                    .len(),
             );
         }
     }

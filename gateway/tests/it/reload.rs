@@ -128,7 +128,7 @@ fn settings_with_mistakes_leave_those_from_before_in_force() {
         ("]", &["is not valid TOML here"]),
         (
             "[upstreams.b]\nendpoints = ['https://b']\ntls.ca = '/none.pem'\n[[routes]]\npath = '/b'\nupstream = 'b'\n",
-            &["'/none.pem' holds no certificate"],
+            &["'/none.pem' contains no certificate"],
         ),
         ("[[listeners]]\naddress = '203.0.113.7:8080'\n", &["cannot listen on 203.0.113.7:8080"]),
     ];
@@ -139,7 +139,7 @@ fn settings_with_mistakes_leave_those_from_before_in_force() {
         for part in expected {
             assert!(answer.body.contains(part), "{table}: {}", answer.body);
         }
-        assert!(answer.body.ends_with("settings not reloaded; those from before stay in force\n"));
+        assert!(answer.body.ends_with("settings not reloaded; the previous settings stay in force\n"));
         gateway.says(expected[0]);
         assert_eq!(version(&gateway), "1");
         let metrics = get(gateway.admin, "/metrics").body;

@@ -90,7 +90,7 @@ fn a_gateway_that_cannot_start_takes_nothing_over() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot listen on"), "{said}");
-    running.says("no other gateway has taken over");
+    running.says("the takeover by another gateway failed");
     assert_eq!(get(running.address, "/").status, 200);
     assert_eq!(get(running.admin, "/readyz").status, 200);
 }

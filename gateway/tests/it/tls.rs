@@ -108,7 +108,7 @@ fn files_that_are_no_pair_are_found() {
     assert_eq!(check("localhost.crt", "localhost.key"), (Some(0), String::new()));
     let table = [
         ("none.crt", "none.key", ":3:23: '", ":3:"),
-        ("localhost.key", "localhost.crt", "holds no certificate", "holds no private key"),
+        ("localhost.key", "localhost.crt", "contains no certificate", "contains no private key"),
         ("ca.crt", "localhost.key", "cannot be used with", "1 problem"),
     ];
     for (certificate, key, first, second) in table {

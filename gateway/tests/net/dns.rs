@@ -280,7 +280,7 @@ fn addresses_and_this_machine_need_no_server() {
         }
         for name in ["a..example", "ä.example", ""] {
             let text = resolver.resolve(name, deadline).await.expect_err("no name").to_string();
-            assert_eq!(text, "it is no name", "{name}");
+            assert_eq!(text, "it is not a DNS name", "{name}");
         }
     });
 }

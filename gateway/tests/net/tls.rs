@@ -233,12 +233,12 @@ fn all_problems_are_told_at_once() {
     let problems = ServerTls::load(&config, None).expect_err("bad files");
     let told: Vec<_> = problems.iter().map(|problem| (problem.subject, problem.text.as_str())).collect();
     let expected = [
-        (Subject::Certificate(0), "none.crt' holds no certificate: "),
-        (Subject::Key(0), "none.key' holds no private key: "),
-        (Subject::Certificate(1), "localhost.key' holds no certificate"),
-        (Subject::Key(1), "localhost.crt' holds no private key: "),
+        (Subject::Certificate(0), "none.crt' contains no certificate: "),
+        (Subject::Key(0), "none.key' contains no private key: "),
+        (Subject::Certificate(1), "localhost.key' contains no certificate"),
+        (Subject::Key(1), "localhost.crt' contains no private key: "),
         (Subject::Key(2), "DNSaexample10.crt': "),
-        (Subject::ClientAuthorities, "README.md' holds no certificate"),
+        (Subject::ClientAuthorities, "README.md' contains no certificate"),
     ];
     assert_eq!(told.len(), expected.len(), "{told:?}");
     for ((subject, text), (expected, part)) in told.into_iter().zip(expected) {

@@ -36,7 +36,7 @@ fn github(answers: Vec<(&'static str, &'static str)>) -> (String, mpsc::Receiver
     (address, from)
 }
 
-/// What git says in a folder, without anybody's settings.
+/// Output of git in a folder, without the user's settings.
 fn git(dir: &std::path::Path, args: &[&str]) -> String {
     let output = Command::new("git").args(args).current_dir(dir).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -40,7 +40,7 @@ fn workshop(registry: &str, versions: &[&str]) -> (Workshop, Vec<String>) {
     (workshop, digests)
 }
 
-/// What `cargo xtask environments` says of an environment.
+/// The row of an environment in `cargo xtask environments`.
 fn environment(workshop: &Workshop, name: &str) -> Value {
     let rows = workshop.run(&["environments", "--json"]).code(0).json();
     let mut rows = rows["environments"].as_array().unwrap().iter();
@@ -57,12 +57,12 @@ fn wait_for(proxy: &FaultProxy, method: &str, part: &str) {
 }
 
 #[test]
-fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
+fn records_count_only_in_the_repository_of_their_environment() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let (workshop, digests) = workshop(&registry, &["1.0.0", "1.1.0"]);
     let to_production = || workshop.run(&["promote", "1.0.0", "--to", "production"]);
-    // Whoever may push to the images' repository may say there what they like.
+    // Records in the images' repository do not count: others can push there.
     let annotations = json!({
         "xtask.promotion.to": "canary",
         "xtask.promotion.place": format!("{registry}/canary/app:canary"),
@@ -81,7 +81,7 @@ fn having_been_in_an_environment_is_asked_where_that_is_and_nowhere_else() {
     put(&registry, &path, INDEX, list.replace(RECORD, "application/x.note").as_bytes());
     to_production().code(3).says("the image has never been in canary").says("--to canary");
     workshop.run(&["promote", "1.0.0", "--to", "canary"]).code(0);
-    // What was said elsewhere stayed there, and what is said is of its own place.
+    // Records of another repository are not copied, and each record names its own repository.
     let records = |repository: &str| -> Vec<String> {
         let all = listed(&registry, repository, &digests[0]);
         let records = all.iter().filter(|entry| entry["artifactType"] == RECORD);
@@ -167,7 +167,7 @@ fn no_record_rides_into_an_environment_on_an_honest_image() {
 }
 
 #[test]
-fn of_two_promotions_at_once_one_wins_and_the_other_says_so() {
+fn the_second_of_two_simultaneous_promotions_fails() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, _) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
@@ -195,7 +195,7 @@ fn of_two_promotions_at_once_one_wins_and_the_other_says_so() {
 }
 
 #[test]
-fn while_one_promotion_waits_another_wins_and_the_first_says_so() {
+fn a_promotion_that_waits_fails_if_another_one_finishes() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
@@ -218,7 +218,7 @@ fn while_one_promotion_waits_another_wins_and_the_first_says_so() {
 }
 
 #[test]
-fn a_registry_that_drops_what_it_took_is_told_from_another_promotion() {
+fn a_registry_that_loses_a_tag_is_told_apart_from_a_concurrent_promotion() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
@@ -232,7 +232,7 @@ fn a_registry_that_drops_what_it_took_is_told_from_another_promotion() {
 }
 
 #[test]
-fn what_has_run_there_can_be_rolled_back_to_when_its_scan_is_old() {
+fn a_rollback_accepts_an_old_scan() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let (workshop, _) = workshop(&registry, &["1.0.0", "1.1.0"]);
@@ -253,7 +253,7 @@ fn what_has_run_there_can_be_rolled_back_to_when_its_scan_is_old() {
 }
 
 #[test]
-fn what_it_is_taken_from_must_run_there_until_the_end() {
+fn a_promotion_fails_if_its_source_environment_changes() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
@@ -274,7 +274,7 @@ fn what_it_is_taken_from_must_run_there_until_the_end() {
 }
 
 #[test]
-fn a_tag_that_moves_meanwhile_changes_nothing_about_what_is_promoted() {
+fn a_tag_that_moves_during_a_promotion_does_not_change_the_promoted_digest() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);
@@ -320,7 +320,7 @@ fn a_promotion_that_was_killed_before_its_record_is_recorded_by_the_next() {
 }
 
 #[test]
-fn a_tag_that_was_written_by_other_means_has_no_record_until_it_is_promoted() {
+fn a_tag_from_another_tool_has_no_record_before_a_promotion() {
     let Some(live) = Live::crane() else { return };
     let registry = live.registry();
     let (workshop, digests) = workshop(&registry, &["1.0.0"]);
@@ -332,7 +332,7 @@ fn a_tag_that_was_written_by_other_means_has_no_record_until_it_is_promoted() {
 }
 
 #[test]
-fn what_is_pruned_elsewhere_can_still_be_rolled_back_to() {
+fn a_rollback_works_after_a_prune_of_the_source_repository() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let (workshop, digests) = workshop(&registry, &["1.0.0", "1.1.0"]);
@@ -355,7 +355,7 @@ fn what_is_pruned_elsewhere_can_still_be_rolled_back_to() {
     workshop.run(&["promote", "1.0.0", "--to", "production"]).code(1).says("the registry has no such image");
 }
 
-/// What refers to an image and its platforms, but for records: digests.
+/// Digests of the referrers of an image and its platforms, without records.
 fn referrers(registry: &str, repository: &str, digest: &str) -> Vec<String> {
     let all = listed(registry, repository, digest);
     let others = all.iter().filter(|one| !one["artifactType"].as_str().unwrap().contains("xtask.promotion"));
@@ -365,7 +365,7 @@ fn referrers(registry: &str, repository: &str, digest: &str) -> Vec<String> {
 }
 
 #[test]
-fn into_another_repository_goes_all_that_refers_to_it_whenever_it_is_killed() {
+fn a_killed_promotion_to_another_repository_resumes_with_all_referrers() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let kills = std::env::var("XTASK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8_u32);
@@ -418,7 +418,7 @@ fn into_another_repository_goes_all_that_refers_to_it_whenever_it_is_killed() {
 }
 
 #[test]
-fn one_request_in_five_goes_wrong_and_promotions_do_not() {
+fn promotions_succeed_if_one_request_in_five_fails() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), &["1.0.0", "1.1.0"]);

@@ -140,7 +140,7 @@ fn image_and_scan_are_the_same_in_any_environment() {
     let image = ["image", "--engine", "native", "--platform", "all", "--json"];
     let scan = ["scan", "--engine", "builtin", "--json"];
     let digest = hello.run(&image).code(0).json()["digest"].clone();
-    // What differs from run to run: how long it took.
+    // Durations differ between runs.
     let said = |ran: Ran| {
         let mut report = ran.code(0).json();
         for step in report["steps"].as_array_mut().unwrap() {

@@ -104,7 +104,7 @@ fn verify_passes_where_builds_agree_and_explains_where_not() {
     let hello = Hello::new();
     hello.commit();
     hello.run(&native(&["--verify"])).code(0).says("the same bytes from another folder");
-    // What a build script finds out about its folder is what remapping cannot undo.
+    // Remapping cannot undo a path that a build script puts into the binary.
     hello.write("hello/build.rs", "fn main() { println!(\"cargo::rustc-env=WHERE={}\", std::env::var(\"CARGO_MANIFEST_DIR\").unwrap()); }");
     hello.write("hello/src/main.rs", "fn main() { println!(\"{}\", env!(\"WHERE\")); }");
     let ran = hello.run(&native(&["--verify"])).code(1);
@@ -127,7 +127,7 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
 }
 
 #[test]
-fn over_budget_is_exit_3_after_the_whole_report() {
+fn an_image_over_budget_exits_3_after_the_full_report() {
     if !have_targets() {
         return;
     }
@@ -236,7 +236,7 @@ fn a_failing_build_shows_the_command_and_its_last_lines() {
 }
 
 #[test]
-fn where_rustup_cannot_add_the_target_this_machine_is_still_served() {
+fn the_host_target_is_used_if_rustup_cannot_add_the_target() {
     let rustup = support::have_program("rustup", "rustup", &["--version"]);
     if !rustup || !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return;
@@ -292,7 +292,7 @@ fn link_without_musl(from: &std::path::Path, to: &std::path::Path) {
 }
 
 #[test]
-fn the_second_of_two_runs_waits_and_says_so() {
+fn the_second_of_two_runs_waits_with_a_message() {
     if !have_targets() {
         return;
     }
@@ -397,7 +397,7 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn an_output_folder_with_something_else_in_it_is_left_alone() {
+fn a_foreign_output_folder_is_left_unchanged() {
     let hello = Hello::new();
     let ran = hello.run(&native(&["--output", "hello"])).code(2);
     ran.says("is not an image layout");
@@ -405,7 +405,7 @@ fn an_output_folder_with_something_else_in_it_is_left_alone() {
 }
 
 #[test]
-fn no_targets_no_docker_no_git_is_told_by_doctor() {
+fn doctor_reports_missing_targets_docker_and_git() {
     let hello = Hello::new();
     let ran = hello.run(&["doctor", "--json"]).code(0).json();
     let tools: Vec<_> =

@@ -1,4 +1,4 @@
-//! What `cargo xtask image` refuses, and what it must not be led astray by.
+//! Refusals of `cargo xtask image`, and inputs that must not change its result.
 
 use crate::support;
 
@@ -14,7 +14,7 @@ fn plan(hello: &Hello, more: &[&str]) -> Ran {
 }
 
 #[test]
-fn wrong_flags_and_settings_are_told_before_anything_is_built() {
+fn wrong_flags_and_settings_are_reported_before_the_build() {
     let hello = Hello::new();
     hello.commit();
     let head = "package = \"hello\"\n";
@@ -97,7 +97,7 @@ fn settings_of_a_persons_git_do_not_get_into_the_image() {
 }
 
 #[test]
-fn without_git_the_report_says_what_is_missing() {
+fn a_report_without_git_lists_the_missing_data() {
     if !have_targets() {
         return;
     }
@@ -110,7 +110,7 @@ fn without_git_the_report_says_what_is_missing() {
 }
 
 #[test]
-fn without_a_lock_file_the_way_to_one_is_told() {
+fn a_missing_lock_file_is_reported_with_a_hint() {
     let hello = Hello::new();
     fs::remove_file(hello.path().join("Cargo.lock")).unwrap();
     hello.run(&NATIVE).code(2).says("cargo generate-lockfile");
@@ -172,7 +172,7 @@ fn the_environment_does_not_change_the_bytes() {
 }
 
 #[test]
-fn a_layout_of_somebody_else_is_not_swept() {
+fn a_foreign_layout_is_not_removed() {
     if !have_targets() {
         return;
     }
@@ -208,7 +208,7 @@ fn a_blob_that_went_bad_is_written_again() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_swept_by_the_next_even_if_that_fails() {
+fn files_of_a_killed_run_are_removed_by_the_next_even_if_it_fails() {
     let hello = Hello::new();
     hello.commit();
     let blobs = hello.layout().join("blobs/sha256");
@@ -266,7 +266,7 @@ fn verify_copies_links_and_a_lock_file_that_git_ignores() {
 }
 
 #[test]
-fn init_keeps_settings_that_are_there_and_says_so() {
+fn init_keeps_existing_settings_with_a_message() {
     let hello = Hello::new();
     hello.commit();
     let ran = hello.run(&["init", "--package", "nope"]).code(2);

@@ -121,7 +121,7 @@ impl Stage {
     fn job<'a>(&self, command: &'a mut Command, claims: &str) -> &'a mut Command {
         let url = format!("{}/token?api-version=2{claims}", self.sigstore.issuer());
         command.env("ACTIONS_ID_TOKEN_REQUEST_URL", url).env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "test");
-        // What would change what cosign looks at, or how it answers.
+        // Variables that would change the inputs or the output of cosign.
         command.env("COSIGN_OUTPUT", "text").env("COSIGN_INSECURE_IGNORE_SCT", "true")
     }
 
@@ -150,7 +150,7 @@ fn end(entry: &mut Value) {
 }
 
 #[test]
-fn a_job_signs_at_a_private_sigstore_and_nobody_else_counts() {
+fn only_the_job_signed_at_a_private_sigstore_is_trusted() {
     let Some(stage) = Stage::new() else { return };
     let issuer = stage.sigstore.issuer();
     stage.publish("1.0.0", "").code(0);
@@ -235,7 +235,7 @@ fn a_signature_that_was_changed_does_not_count() {
     let subject = &stage.workshop.digest;
     let others = bundles::read(registry, from, subject);
     assert_eq!(others.len(), 3, "the image, its provenance, the list of documents");
-    // What another bundle about the same image has at this place.
+    // The value of another bundle about the same image.
     let other = |bundle: &Value, at: &str| {
         let other = others.iter().find(|other| other["dsseEnvelope"] != bundle["dsseEnvelope"]).unwrap();
         other.pointer(at).unwrap().clone()

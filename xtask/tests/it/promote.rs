@@ -1,4 +1,4 @@
-//! What happens to an image after it is published: signed, verified, promoted, rolled back, pruned.
+//! An image after it is published: signed, verified, promoted, rolled back, pruned.
 
 use crate::support;
 
@@ -67,7 +67,7 @@ fn a_signed_image_is_verified_and_each_check_can_fail() {
 }
 
 #[test]
-fn an_image_without_documents_or_with_wrong_ones_is_told() {
+fn missing_and_wrong_documents_of_an_image_are_reported() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let workshop = Workshop::new(3);
@@ -230,7 +230,7 @@ fn promotion_keeps_the_bytes_and_its_record_and_rolls_back() {
 }
 
 #[test]
-fn where_a_signature_is_wanted_it_goes_along_and_is_verified_on_both_sides() {
+fn required_signatures_are_copied_and_verified_on_both_sides() {
     for live in [Live::docker(), Live::crane()].into_iter().flatten() {
         let registry = live.registry();
         let mut workshop = Workshop::new(1);

@@ -104,7 +104,7 @@ fn forms_of_tags_are_counted_each_on_its_own() {
 }
 
 #[test]
-fn what_refers_keeps_what_it_refers_to() {
+fn subjects_of_kept_referrers_are_kept() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let (workshop, digests) = workshop(&registry, 4);
@@ -136,7 +136,7 @@ fn what_refers_keeps_what_it_refers_to() {
 }
 
 #[test]
-fn tags_that_break_the_rules_stay_and_are_told() {
+fn invalid_tags_are_kept_and_reported() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, _) = workshop(&proxy.registry(), 2);
@@ -153,7 +153,7 @@ fn tags_that_break_the_rules_stay_and_are_told() {
 }
 
 #[test]
-fn what_is_promoted_meanwhile_stays() {
+fn an_image_promoted_during_prune_is_kept() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let (workshop, digests) = workshop(&proxy.registry(), 3);
@@ -197,7 +197,7 @@ fn through_a_registry_that_fails_nothing_kept_is_lost() {
 }
 
 #[test]
-fn a_registry_that_deletes_nothing_says_so_before_anything_is_written() {
+fn prune_fails_before_any_change_if_the_registry_does_not_delete() {
     let Some(live) = Live::docker_with("", false) else { return };
     let (workshop, _) = workshop(&live.registry(), 2);
     let before = live.revisions("owner/app");

@@ -15,7 +15,7 @@ fn registries() -> Vec<Live> {
 }
 
 #[test]
-fn where_there_is_a_referrers_api_it_lists_what_is_attached_once() {
+fn the_referrers_api_lists_each_attachment_once() {
     let Some(live) = support::go_program("referrers-registry").and_then(|path| Live::of_program(&path))
     else {
         return;
@@ -35,7 +35,7 @@ fn where_there_is_a_referrers_api_it_lists_what_is_attached_once() {
 }
 
 #[test]
-fn what_is_published_is_what_the_layout_has_and_a_second_time_sends_nothing() {
+fn publish_sends_the_layout_and_a_second_run_sends_nothing() {
     for live in registries() {
         let registry = live.registry();
         let workshop = Workshop::new(7);
@@ -201,7 +201,7 @@ fn layouts_of_one_platform_each_are_joined_and_then_want_a_scan_of_their_own() {
 }
 
 #[test]
-fn an_image_of_one_platform_is_its_manifest_and_goes_all_the_way() {
+fn an_image_of_one_platform_is_published_as_a_manifest() {
     let Some(live) = Live::docker() else { return };
     if !support::have_targets() {
         return;
@@ -234,7 +234,7 @@ fn an_image_of_one_platform_is_its_manifest_and_goes_all_the_way() {
 }
 
 #[test]
-fn no_tag_goes_to_what_the_registry_has_lost_meanwhile() {
+fn no_tag_is_put_on_a_manifest_that_the_registry_lost() {
     let Some(live) = Live::docker() else { return };
     let workshop = Workshop::new(5);
     for (place, number, what) in [("blobs", 0, "the blob"), ("manifests", 1, "the manifest")] {

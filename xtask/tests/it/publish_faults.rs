@@ -58,7 +58,7 @@ fn poll(registry: &str, repository: &str, stop: &AtomicBool) -> (usize, Vec<Stri
 }
 
 #[test]
-fn one_request_in_five_goes_wrong_and_publishing_does_not() {
+fn publishing_succeeds_if_one_request_in_five_fails() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     proxy.guard(Guard { uses: 12, ..Guard::default() });
@@ -127,7 +127,7 @@ fn one_request_in_five_goes_wrong_and_publishing_does_not() {
         done.len()
     );
     assert!(rate >= 95, "{rate} %");
-    // What was published is what a consumer takes, asked of the registry itself.
+    // The published image as a consumer pulls it, directly from the registry.
     let consumer = Workshop::with(1, 1000);
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {

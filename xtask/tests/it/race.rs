@@ -27,7 +27,7 @@ fn race(fault: Fault) -> (Ran, Ran, [String; 2], Option<String>) {
         }
         thread::sleep(Duration::from_millis(5));
     }
-    // What a registry does at once has been done by then.
+    // The registry has finished its work by then.
     thread::sleep(Duration::from_millis(200));
     let theirs = second.publish(&direct, &["1.0.0", "latest"]);
     let ours = Ran::from_output(child.wait_with_output().unwrap());
@@ -36,7 +36,7 @@ fn race(fault: Fault) -> (Ran, Ran, [String; 2], Option<String>) {
 }
 
 #[test]
-fn of_two_one_ends_well_and_the_other_is_told_of_its_bytes() {
+fn the_second_of_two_publishes_of_a_version_names_the_published_digest() {
     if Live::docker().is_none() {
         return;
     }

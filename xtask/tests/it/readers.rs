@@ -167,7 +167,7 @@ fn clients_of_registries_push_the_very_digest() {
 }
 
 #[test]
-fn buildx_takes_it_as_a_context() {
+fn buildx_accepts_the_layout_as_a_build_context() {
     if !have_program("docker", "docker", &["buildx", "inspect"]) {
         return;
     }

@@ -124,7 +124,7 @@ const PUBLISH: [&str; 6] =
     ["publish", "--plain-http", "--repository", "ghcr.io/User/Image", "--tag", "1.0.0"];
 
 #[test]
-fn each_refusal_is_told_with_its_cure() {
+fn each_refusal_has_its_message_and_hint() {
     let Some(live) = Live::docker() else { return };
     let workshop = Workshop::new(3);
     let mut table = table();
@@ -177,7 +177,7 @@ fn a_rate_limit_in_the_guise_of_a_refusal_is_waited_for() {
 }
 
 #[test]
-fn silence_in_the_middle_of_an_answer_ends_and_is_told() {
+fn a_stalled_answer_times_out_with_an_error() {
     let Some(live) = Live::docker() else { return };
     let workshop = Workshop::new(3);
     let proxy = FaultProxy::start(live.address);

@@ -80,7 +80,7 @@ fn publish(workshop: &Workshop, repository: &str, more: &[&str]) -> Ran {
 }
 
 #[test]
-fn an_image_is_published_again_verified_and_promoted_whatever_the_registrys_habits() {
+fn publish_verify_and_promote_work_with_each_registry_behavior() {
     let workshop = Workshop::new(7);
     workshop.hello.write("xtask/image.toml", "package = \"hello\"\n[[environments]]\nname = \"live\"\n");
     for (what, habits, attaches) in REGISTRIES {

@@ -53,7 +53,7 @@ fn a_release_is_a_commit_and_a_tag_with_changelog_and_version() {
 }
 
 #[test]
-fn what_cannot_be_released_is_refused_and_nothing_changes() {
+fn a_refused_release_changes_nothing() {
     let hello = repository();
     hello.write("new.txt", "");
     hello.run(&["release", "--without-ci"]).code(3).says("?? new.txt");

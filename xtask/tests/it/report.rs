@@ -239,7 +239,7 @@ fn the_runs_of_workflows_on_github_are_a_target() {
 }
 
 #[test]
-fn the_registry_tells_of_signatures_and_environments() {
+fn the_report_reads_signatures_and_environments_from_the_registry() {
     let Some(live) = Live::docker() else { return };
     let workshop = Workshop::new(5);
     if !workshop.key_pair() {

@@ -1,4 +1,4 @@
-//! What is written for other programs, validated with the official schemas of its formats: SARIF 2.1.0,
+//! Documents for other programs, validated with the official schemas of their formats: SARIF 2.1.0,
 //! CycloneDX 1.6, SPDX 2.3.
 
 use crate::support;

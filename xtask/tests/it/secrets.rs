@@ -1,4 +1,4 @@
-//! What is secret is shown to nobody: not in an error, whatever a registry says back, and to no child that
+//! Secrets are not shown: not in an error, with any answer of a registry, and to no child that
 //! has no use for it.
 
 use crate::support;
@@ -15,7 +15,7 @@ use support::{Ran, have_program};
 const TOKEN: &str = "hunter2-password";
 
 #[test]
-fn a_registry_that_says_a_token_back_does_not_get_it_into_a_log() {
+fn a_token_in_a_registrys_answer_is_masked() {
     let Some(live) = Live::docker() else { return };
     let workshop = Workshop::new(3);
     workshop.publish(&format!("{}/user/image", live.registry()), &["1.0.0"]).code(0);
@@ -107,7 +107,7 @@ fn lent(workshop: &Workshop) -> Vec<PathBuf> {
 
 #[cfg(unix)]
 #[test]
-fn what_a_killed_run_leaves_is_for_its_owner_alone_and_goes_with_the_next() {
+fn files_of_a_killed_run_are_private_and_removed_by_the_next() {
     use std::os::unix::fs::PermissionsExt as _;
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
@@ -169,7 +169,7 @@ fn witness(dir: &Path, name: &str) {
 }
 
 #[test]
-fn no_child_sees_a_secret_that_it_has_no_use_for() {
+fn a_child_sees_only_secrets_that_it_needs() {
     let Some(live) = Live::docker() else { return };
     let workshop = Workshop::new(3);
     if !workshop.key_pair() {

@@ -123,7 +123,7 @@ fn ignored() -> u64 {
 }
 
 #[test]
-fn the_children_end_with_it_whichever_signal_it_is() {
+fn children_end_with_the_run_on_each_signal() {
     if !have_targets() {
         return;
     }
@@ -168,7 +168,7 @@ fn a_signal_to_the_whole_group_is_one_signal() {
 }
 
 #[test]
-fn what_a_child_starts_to_clean_up_has_no_signal() {
+fn cleanup_processes_of_a_child_get_no_signal() {
     if !have_targets() {
         return;
     }
@@ -188,7 +188,7 @@ fn what_a_child_starts_to_clean_up_has_no_signal() {
 }
 
 #[test]
-fn what_ignores_the_signal_is_killed_in_the_end_or_by_a_second_signal() {
+fn a_child_that_ignores_the_signal_is_killed() {
     if !have_targets() {
         return;
     }
@@ -209,7 +209,7 @@ fn what_ignores_the_signal_is_killed_in_the_end_or_by_a_second_signal() {
 }
 
 #[test]
-fn what_was_to_be_ignored_is_ignored() {
+fn a_signal_ignored_at_the_start_stays_ignored() {
     if !have_targets() {
         return;
     }

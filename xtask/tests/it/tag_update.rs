@@ -41,7 +41,7 @@ fn moving_tags_only_go_forward() {
 }
 
 #[test]
-fn where_no_tag_tells_the_version_the_image_itself_does() {
+fn the_version_label_is_used_if_no_tag_has_the_version() {
     let Some(live) = Live::docker() else { return };
     let mut workshop = Workshop::new(1);
     let repository = format!("{}/owner/app", live.registry());
@@ -95,7 +95,7 @@ fn an_image_without_a_version_takes_no_tag_from_one_that_has_one() {
     let registry = live.registry();
     let mut workshop = Workshop::new(1);
     let (unlabelled, labelled) = (json!({}), json!({ "org.opencontainers.image.version": "1.3.0" }));
-    // What is there first, and under which tags; then what holds `--tag latest`.
+    // The image in the registry and its tags; then the reason that keeps `latest` where it is.
     for (seed, (what, labels, tags, held)) in [
         ("nothing", &unlabelled, "", ""),
         ("another without one", &unlabelled, "latest", ""),
@@ -134,7 +134,7 @@ fn an_image_without_a_version_takes_no_tag_from_one_that_has_one() {
 }
 
 #[test]
-fn a_list_of_tags_that_lacks_what_is_there_decides_nothing() {
+fn an_incomplete_tag_list_moves_no_tag() {
     let Some(live) = Live::docker() else { return };
     let proxy = FaultProxy::start(live.address);
     let mut workshop = Workshop::new(1);

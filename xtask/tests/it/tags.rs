@@ -31,7 +31,7 @@ fn on(workshop: &Workshop, reference: &str, args: &[&str]) -> Ran {
 }
 
 #[test]
-fn what_runs_in_an_environment_is_promoted_and_never_published() {
+fn an_environment_tag_is_refused_by_publish() {
     let Some(live) = Live::docker() else { return };
     let registry = live.registry();
     let (ours, theirs) = (format!("{registry}/owner/app"), format!("{registry}/owner/live"));
@@ -60,7 +60,7 @@ fn what_runs_in_an_environment_is_promoted_and_never_published() {
 }
 
 #[test]
-fn a_version_is_one_by_the_rules_whoever_names_it() {
+fn the_tag_rules_decide_which_tags_are_versions() {
     let Some(live) = Live::docker() else { return };
     let repository = format!("{}/owner/app", live.registry());
     let mut workshop = workshop(&repository, APP);
@@ -80,7 +80,7 @@ fn a_version_is_one_by_the_rules_whoever_names_it() {
 }
 
 #[test]
-fn lists_of_what_is_attached_are_not_published_over() {
+fn publish_refuses_tags_reserved_for_referrers() {
     let Some(live) = Live::crane() else { return };
     let registry = live.registry();
     let repository = format!("{registry}/owner/app");
@@ -159,7 +159,7 @@ fn a_registry_that_drops_a_tag_is_found_out() {
 }
 
 #[test]
-fn one_version_in_two_spellings_is_one_version() {
+fn two_spellings_of_a_version_are_one_version() {
     let Some(live) = Live::docker() else { return };
     let mut workshop = Workshop::new(1);
     let repository = format!("{}/owner/app", live.registry());
@@ -222,7 +222,7 @@ fn provenance_is_about_the_source_of_the_image() {
 }
 
 #[test]
-fn a_release_is_not_published_as_another_one() {
+fn an_image_is_not_published_as_another_version() {
     let Some(live) = Live::docker() else { return };
     let repository = format!("{}/owner/app", live.registry());
     let mut workshop = workshop(&repository, "");

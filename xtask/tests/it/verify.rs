@@ -1,4 +1,4 @@
-//! What a consumer takes for true of a published image, and what not.
+//! Checks of a published image by a consumer.
 
 use crate::support;
 
@@ -89,7 +89,7 @@ fn a_key_that_signed_something_of_an_image_has_not_signed_the_image() {
 }
 
 #[test]
-fn what_keeps_cosign_from_looking_is_no_missing_signature() {
+fn a_failure_of_cosign_is_not_a_missing_signature() {
     let Some((_live, workshop, repository)) = with_key() else { return };
     publish_signed(&workshop, &repository).code(0);
     workshop.hello.write("garbage.pub", "garbage");
@@ -138,7 +138,7 @@ fn an_image_that_failed_its_scan_is_promoted_nowhere() {
 }
 
 #[test]
-fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
+fn verify_with_a_key_accepts_only_documents_signed_by_it() {
     let Some((_live, workshop, repository)) = with_key() else { return };
     let image = format!("{repository}:1.0.0");
     let verify = |more: &[&str]| workshop.run(&[&["verify", "--json", &image], more].concat());
@@ -168,7 +168,7 @@ fn who_trusts_a_key_takes_only_documents_that_it_has_signed() {
     assert!(check(&report, "scan").1.contains("2024-01-02"), "{report:#}");
     assert_eq!(check(&report, "sbom").1, "1 CycloneDX");
 
-    // Whoever has the key publishes the same bytes again, and the later scan counts.
+    // The owner of the key publishes the same bytes again, and the later scan counts.
     let again = publish_signed(&workshop, &repository).code(0).json();
     assert_eq!(again["digest"], workshop.digest);
     let report = verify(&key).code(0).json();

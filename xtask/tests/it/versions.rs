@@ -43,7 +43,7 @@ impl History {
 fn the_nearest_tag_that_is_a_version_decides() {
     History::new().tag("v0.3.0", 2).version("0.3.1-dev.2+g");
     History::new().tag("0.3.0", 1).version("0.3.1-dev.1+g");
-    // What only looks like a version, a moving tag, a tag of something else.
+    // Tags that only look like a version, a moving tag, a tag of another package.
     let others = ["v1.2.3.4", "v1", "1.2", "v1.2.3_x", "v9"];
     let history = others.iter().fold(History::new().tag("v0.3.0", 2), |history, tag| history.tag(tag, 1));
     history.version("0.3.1-dev.2+g");
@@ -77,7 +77,7 @@ fn gits_settings_change_nothing() {
 }
 
 #[test]
-fn a_tag_here_is_the_crates_version_whatever_the_run_is_for() {
+fn a_version_tag_of_git_must_match_the_crate() {
     let history = History::new().tag("v9.9.9", 0);
     for reference in [None, Some("refs/heads/main"), Some("refs/tags/v9.9.9")] {
         history.run(&["tags"], reference).code(2).says("git's tag is version 9.9.9").says("hello has 0.3.0");
@@ -91,7 +91,7 @@ fn a_tag_here_is_the_crates_version_whatever_the_run_is_for() {
 }
 
 #[test]
-fn a_shallow_clone_says_what_it_lacks() {
+fn a_shallow_clone_is_refused_with_a_hint() {
     let history = History::new().tag("v0.2.0", 2);
     let from = format!("file://{}", history.0.path().display());
     let to = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use crate::support::{Image, Ran, copy, forge, path_without};
 pub type Change = fn(&mut Vec<u8>, &mut u32);
 
 #[test]
-fn an_image_that_is_not_seen_as_a_whole_does_not_pass() {
+fn an_incompletely_scanned_image_does_not_pass() {
     let Some(good) = &control(true) else { return };
     let kept = good.path().join("kept");
     copy(&good.layout(), &kept);

@@ -13,7 +13,7 @@ pub struct Page {
     from: BufReader<ChildStdout>,
     session: Value,
     next: u64,
-    /// What the console and the network said went wrong.
+    /// Errors of the console and the network.
     pub errors: Vec<String>,
     _profile: tempfile::TempDir,
 }

@@ -1,4 +1,4 @@
-//! What the integration tests share: a small workspace that is not this one, and the binary under test.
+//! Shared by the integration tests: a small workspace that is not this one, and the binary under test.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 

@@ -237,7 +237,7 @@ pub fn tagged(registry: &str, repository: &str, tag: &str) -> Option<String> {
     (status == 200).then(|| digest(&body))
 }
 
-/// What a registry's list under the tag `sha256-<hex>` has of this digest.
+/// Entries of the fallback index, the tag `sha256-<hex>`, for this digest.
 pub fn listed(registry: &str, repository: &str, digest: &str) -> Vec<Value> {
     let (_, list) = get(registry, &format!("/v2/{repository}/manifests/sha256-{}", &digest[7..]));
     let list: Value = serde_json::from_slice(&list).unwrap_or_default();

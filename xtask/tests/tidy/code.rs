@@ -113,6 +113,29 @@ fn no_two_modules_import_each_other() {
     assert!(mutual.is_empty(), "{mutual:#?}");
 }
 
+/// Each command is one file or folder in `commands/`, named as on the command line. `SHARED` are parts of several commands,
+/// and the commands of a workspace's settings.
+#[test]
+fn each_command_has_a_file_of_its_name() {
+    const SHARED: [&str; 3] = ["build_flags", "target", "workspace"];
+    let src = root().join("xtask/crates/cargo-image/src");
+    let lib = fs::read_to_string(src.join("lib.rs")).unwrap();
+    let (_, variants) = lib.split_once("enum Command {\n").unwrap();
+    let variants = variants.split('}').next().unwrap().lines().filter_map(|line| line.split_once('('));
+    let mut expected: Vec<_> = variants.map(|(name, _)| name.trim().to_lowercase()).collect();
+    expected.extend(SHARED.map(str::to_owned));
+    expected.sort();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(src.join("commands")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(path.is_file() || path.join("mod.rs").exists(), "{} has no mod.rs", path.display());
+        found.extend((name != "mod").then_some(name));
+    }
+    found.sort();
+    assert_eq!(found, expected, "files in commands/, and the commands in lib.rs");
+}
+
 /// `image-scan/src/lib.rs` lists the modules in order: each imports only modules above it. In `engines`, no engine imports
 /// another one.
 #[test]

@@ -7,7 +7,7 @@ use super::{files, root};
 /// Words that hide what a sentence means. CONTRIBUTING.md has the terms to use.
 #[test]
 fn documents_use_plain_words() {
-    const WORDS: [&str; 12] = [
+    const WORDS: [&str; 20] = [
         "thereof",
         "nobody knows",
         "nobody hears",
@@ -20,6 +20,14 @@ fn documents_use_plain_words() {
         "that which",
         "what came of",
         "goes by the name",
+        "came about",
+        "nobody can",
+        "taken note",
+        "said a secret",
+        "goes nowhere else",
+        "whatever keeps",
+        "came to nothing",
+        "knows of nothing",
     ];
     const FOLDERS: [&str; 6] = ["xtask/src", "xtask/crates", "xtask/tests/it", "gateway", "docs", ".github"];
     const FILES: [&str; 4] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "xtask/image.toml"];
@@ -39,6 +47,33 @@ fn documents_use_plain_words() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// A comment names its subject. It does not begin with a question word, as in 'What is known of a blob'.
+#[test]
+fn comments_begin_with_their_subject() {
+    const FIRST: [&str; 7] = ["What", "Who", "Whose", "Whoever", "Whatever", "Nobody", "How far"];
+    let mut sources = Vec::new();
+    files(&root().join("xtask"), &[".rs"], &mut sources);
+    let mut found = Vec::new();
+    for path in sources {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let continues = at > 0 && lines[at - 1].starts_with("//");
+            let Some(comment) = line.strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!']))
+            else {
+                continue;
+            };
+            let comment = comment.trim_start();
+            let is_first =
+                |word: &&str| comment.strip_prefix(*word).is_some_and(|rest| rest.starts_with(' '));
+            if !continues && FIRST.iter().any(is_first) {
+                found.push(format!("{}:{}: {comment}", path.display(), at + 1));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[test]
 fn the_index_lists_every_document() {
     let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
@@ -51,9 +86,9 @@ fn the_index_lists_every_document() {
     }
 }
 
-/// What both READMEs must say: code between backquotes, lines of code blocks other than diagrams, and numbers.
-fn facts_of(readme: &str) -> Vec<String> {
-    let mut facts = Vec::new();
+/// The content that both READMEs must share: code between backquotes, lines of code blocks other than diagrams, and numbers.
+fn shared_content(readme: &str) -> Vec<String> {
+    let mut content = Vec::new();
     let mut block = None;
     for line in readme.lines() {
         if let Some(language) = line.strip_prefix("```") {
@@ -62,21 +97,21 @@ fn facts_of(readme: &str) -> Vec<String> {
         }
         match block {
             Some("mermaid") => {}
-            Some(_) => facts.push(line.to_owned()),
+            Some(_) => content.push(line.to_owned()),
             None => {
-                facts.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+                content.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
                 let numbers = line.split(|letter: char| !letter.is_ascii_digit());
-                facts.extend(numbers.filter(|number| !number.is_empty()).map(str::to_owned));
+                content.extend(numbers.filter(|number| !number.is_empty()).map(str::to_owned));
             }
         }
     }
-    facts.sort();
-    facts
+    content.sort();
+    content
 }
 
 #[test]
 fn both_readmes_have_the_same_commands_and_numbers() {
-    let read = |name: &str| facts_of(&fs::read_to_string(root().join(name)).unwrap());
+    let read = |name: &str| shared_content(&fs::read_to_string(root().join(name)).unwrap());
     assert_eq!(read("README.md"), read("README.zh-CN.md"));
 }
 

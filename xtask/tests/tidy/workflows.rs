@@ -33,7 +33,7 @@ fn every_step_of_a_workflow_is_one_xtask_command() {
 
 /// Findings are uploaded also if the scan failed, and only jobs that upload have the permission for it.
 #[test]
-fn findings_of_a_scan_are_uploaded_however_it_ended() {
+fn scan_findings_are_uploaded_on_success_and_failure() {
     let mut workflows = Vec::new();
     files(&root().join(".github/workflows"), &[".yml", ".yaml"], &mut workflows);
     let mut scans = 0;

@@ -1,4 +1,4 @@
-//! The way of a request through a snapshot.
+//! Traces a request through a snapshot.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,52 +12,52 @@ use crate::settings::{self, AuthMethod, Balance, KeySource, Settings};
 use crate::snapshot::{Action, Route, Snapshot};
 use crate::upstream::Upstream;
 
-/// What a request would meet.
+/// How the gateway handles a request.
 #[derive(Debug)]
 pub struct Answer<'s> {
     /// The request.
     pub question: &'s Question,
     /// The listener.
     pub listener: Arc<settings::Listener>,
-    /// The address of the client, as logs and limits have it.
+    /// The client's address, as used in logs and limits.
     pub client: String,
-    /// The route with its line in the file.
+    /// The route, with its line in the file.
     pub route: Option<(&'s str, usize)>,
     /// The parameters of its path.
     pub parameters: Vec<(String, String)>,
-    /// The filters: phase, name, and what became of the request.
+    /// The filters: phase, name, and effect on the request.
     pub filters: Vec<(&'static str, &'static str, String)>,
-    /// Who sent the request, as the authenticators found.
+    /// The client's identity, as found by the authenticators.
     pub identity: Option<Rc<Identity>>,
-    /// What answers.
+    /// The action that produces the response.
     pub outcome: String,
     /// The upstreams.
     pub upstreams: Vec<Target>,
-    /// Path and query: the client's, and the upstream's.
+    /// Path and query: as sent by the client, and as forwarded.
     pub path: (String, String),
-    /// The host: the client's, and the upstream's.
+    /// The host: as sent by the client, and as forwarded.
     pub host: (String, String),
-    /// The other routes, the nearest first: name, line, and why they do not take the request.
+    /// The other routes, best match first: name, line, and the reason why they do not match.
     pub others: Vec<(&'s str, usize, String)>,
 }
 
-/// An upstream that a request can go to.
+/// An upstream that may receive the request.
 #[derive(Debug)]
 pub struct Target {
     /// Its name.
     pub name: String,
-    /// Its share of the requests in percent.
+    /// Its share of the requests, in percent.
     pub percent: u64,
-    /// How an endpoint is chosen.
+    /// Its load balancing.
     pub balance: String,
     /// Its endpoints.
     pub endpoints: Vec<String>,
-    /// The endpoint for this request, where that depends on the request only.
+    /// The endpoint for this request, if that depends on the request only.
     pub chosen: Option<String>,
 }
 
 impl<'s> Answer<'s> {
-    /// An answer that knows the listener only.
+    /// An answer with only the listener set.
     pub fn new(listener: &Arc<settings::Listener>, question: &'s Question) -> Self {
         Self {
             question,
@@ -75,7 +75,7 @@ impl<'s> Answer<'s> {
         }
     }
 
-    /// Follows a request whose head was read.
+    /// Traces a request after its head was parsed.
     pub fn find<'e>(&mut self, settings: &'s Settings, snapshot: &'e Snapshot, exchange: &mut Exchange<'e>) {
         self.path.0 = target(exchange);
         exchange.request.target.authority().unwrap_or_default().clone_into(&mut self.host.0);
@@ -129,16 +129,16 @@ impl<'s> Answer<'s> {
         for (route, why) in others {
             let why = match (why.is_empty(), taken) {
                 (false, _) => why.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-                (true, Some((name, _))) => format!("fits too; '{name}' goes before it"),
-                (true, None) => "fits, but its path policy refuses the path".to_owned(),
+                (true, Some((name, _))) => format!("matches too; '{name}' takes precedence"),
+                (true, None) => "matches, but its path policy refuses the path".to_owned(),
             };
             self.others.push((route.name.as_str(), route.place.line, why));
         }
     }
 
-    /// Runs the filters of the route and notes its action.
+    /// Runs the filters of the route and records its action.
     fn follow<'e>(&mut self, route: &'e Route, exchange: &mut Exchange<'e>, asks_network: bool) {
-        // For what a filter computes on another thread.
+        // For filters that compute on another thread.
         let runtime = tokio::runtime::Builder::new_current_thread().build().ok().filter(|_| !asks_network);
         if let Err(refused) = hop::strip(&mut exchange.request.fields) {
             self.refuse(&refused);
@@ -168,7 +168,7 @@ impl<'s> Answer<'s> {
                         self.refuse(&*failure);
                         format!("refuses: {}", failure.reason())
                     }
-                    Verdict::Wait(_) => "decided by a service, which is not asked here".to_owned(),
+                    Verdict::Wait(_) => "decided by a service, which is not called here".to_owned(),
                 }
             } else {
                 "not reached".to_owned()
@@ -206,7 +206,7 @@ impl<'s> Answer<'s> {
     }
 }
 
-/// Whether an authenticator of a route asks a service, or fetches keys.
+/// Whether an authenticator of a route calls a service or fetches keys.
 fn asks_network(settings: &Settings, route: &settings::Route) -> bool {
     let named = route.authentication.iter().flat_map(|authentication| &authentication.any);
     let known = named.filter_map(|name| settings.authenticators.iter().find(|one| one.name == *name));
@@ -217,7 +217,7 @@ fn asks_network(settings: &Settings, route: &settings::Route) -> bool {
     })
 }
 
-/// Who sent the request.
+/// The identity as text.
 fn described(identity: &Identity) -> String {
     let Identity { kind, authenticator, subject, groups, .. } = identity;
     let groups = if groups.is_empty() { String::new() } else { format!(", groups {}", groups.join(", ")) };

@@ -3,11 +3,11 @@
 use super::answer::{Answer, Target};
 use crate::json::Json;
 
-/// So many other routes are told in the text.
-const OTHERS: usize = 10;
+/// Maximum number of other routes in the text.
+const MAX_OTHERS: usize = 10;
 
 impl Answer<'_> {
-    /// For people; `file` is the settings file.
+    /// As text; `file` is the settings file.
     pub fn text(&self, file: &str) -> String {
         let mut out = String::new();
         let mut line = |label: &str, text: &str| out.push_str(&format!("{label:<12}{text}\n"));
@@ -37,17 +37,17 @@ impl Answer<'_> {
                 line("", &format!("{endpoint}{mark}"));
             }
         }
-        for (number, (name, at, why)) in self.others.iter().take(OTHERS).enumerate() {
+        for (number, (name, at, why)) in self.others.iter().take(MAX_OTHERS).enumerate() {
             let label = if number == 0 { "not taken" } else { "" };
             line(label, &format!("{name} ({file}:{at}): {why}"));
         }
-        if let Some(more) = self.others.len().checked_sub(OTHERS).filter(|&more| more > 0) {
+        if let Some(more) = self.others.len().checked_sub(MAX_OTHERS).filter(|&more| more > 0) {
             line("", &format!("and {more} more; --json has all of them"));
         }
         out
     }
 
-    /// For programs.
+    /// As JSON.
     pub fn json(&self, file: &str) -> Json {
         let place = |name: &str, line: usize| {
             vec![("name", Json::text(name)), ("file", Json::text(file)), ("line", Json::Number(line as u64))]

@@ -3,26 +3,26 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// As many servers as `resolv.conf(5)` has.
+/// Maximum number of servers in `resolv.conf(5)`.
 const MAX_SERVERS: usize = 3;
 
-/// Which servers to ask, and for which names.
+/// The servers, and the search list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Config {
     pub servers: Vec<SocketAddr>,
     search: Vec<String>,
     ndots: usize,
-    /// How long to wait for one server.
+    /// Timeout of one query.
     pub timeout: Duration,
-    /// How often to go through the servers.
+    /// Number of passes through the servers.
     pub attempts: u32,
 }
 
 impl Config {
-    /// Reads `resolv.conf`. Lines and options that are unknown have no effect.
+    /// Parses `resolv.conf`. Unknown lines and options are ignored.
     ///
-    /// A server is an address, or `[address]:port` as on OpenBSD. Without a `timeout` option a server
-    /// has one second, since a request that waits has little more.
+    /// A server is an address, or `[address]:port` as on OpenBSD. The default `timeout` is one second, since
+    /// the timeout of a waiting request is rarely longer.
     pub fn parse(text: &str) -> Self {
         let mut config = Self {
             servers: Vec::new(),
@@ -35,7 +35,7 @@ impl Config {
             let mut words = line.split_whitespace();
             match words.next() {
                 Some("nameserver") => config.servers.extend(words.next().and_then(server)),
-                // The last one counts.
+                // The last line wins.
                 Some("search" | "domain") => {
                     config.search = words.map(|word| word.trim_matches('.').to_owned()).collect();
                     config.search.retain(|domain| !domain.is_empty());
@@ -62,7 +62,7 @@ impl Config {
         }
     }
 
-    /// The full names to ask for, in order, for the name as it is written.
+    /// The fully qualified names to query, in order.
     pub fn candidates(&self, name: &str) -> Vec<String> {
         if let Some(full) = name.strip_suffix('.') {
             return vec![full.to_owned()];
@@ -83,7 +83,7 @@ fn server(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?))
 }
 
-/// The addresses that `hosts` has for a name; `localhost` needs no line (RFC 6761 section 6.3).
+/// The addresses of a name in `hosts`; `localhost` needs no line (RFC 6761 section 6.3).
 pub(super) fn hosts(text: &str, name: &str) -> Vec<IpAddr> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let mut found = Vec::new();
@@ -108,7 +108,7 @@ mod tests {
     use super::{Config, hosts};
 
     #[test]
-    fn a_file_as_kubernetes_writes_it() {
+    fn kubernetes_file_is_parsed() {
         let config = Config::parse(
             "# comment\nsearch a.svc.cluster.local svc.cluster.local\nnameserver 10.96.0.10\n\
              nameserver fd00::1\nnameserver [127.0.0.1]:5353\nnameserver 10.0.0.4\nnameserver x\n\
@@ -135,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_means_this_machine() {
+    fn empty_file_means_localhost() {
         let config = Config::parse("");
         assert_eq!(config.servers, ["127.0.0.1:53".parse().expect("an address")]);
         assert_eq!(config.candidates("a.example"), ["a.example"]);
     }
 
     #[test]
-    fn hosts_files() {
+    fn hosts_files_are_parsed() {
         let text = "127.0.0.1 localhost # x.example\n10.0.0.1\ta.example A b\n::1 a.example\n10.0.0.1 a.example\nx y\n";
         let table: [(&str, &[&str]); 5] = [
             ("a.example", &["10.0.0.1", "::1"]),

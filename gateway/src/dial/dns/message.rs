@@ -1,15 +1,15 @@
-//! DNS messages (RFC 1035 section 4): the question for addresses of a name, and its answer.
+//! DNS messages (RFC 1035 section 4): the query for addresses of a name, and its response.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The longest chain of aliases that is followed.
+/// Maximum number of aliases followed.
 const MAX_ALIASES: usize = 16;
 
 const CNAME: u16 = 5;
 const SOA: u16 = 6;
 const INTERNET: u16 = 1;
 
-/// Which addresses are asked for.
+/// The address family of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     V4,
@@ -25,20 +25,21 @@ impl Family {
     }
 }
 
-/// What a server said.
+/// The response of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Addresses, good for so many seconds.
+    /// Addresses and their TTL in seconds.
     Addresses(Vec<IpAddr>, u32),
-    /// The name does not exist or has no such address; good for so many seconds, if it says so.
+    /// The name does not exist or has no such address; with the TTL of this answer in seconds, if the server
+    /// sent one.
     Nothing(Option<u32>),
-    /// The answer did not fit and is to be asked for over TCP.
+    /// The response was truncated; the query must be repeated over TCP.
     Truncated,
-    /// The server did not answer the question, with this code.
+    /// The server refused the query with this response code.
     Refused(u8),
 }
 
-/// The bytes of a question; `None` if the text is no name.
+/// Encodes a query; `None` if the text is not a name.
 pub(super) fn question(id: u16, name: &str, family: Family) -> Option<Vec<u8>> {
     // Recursion desired, one question.
     let mut bytes = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
@@ -61,7 +62,7 @@ pub(super) fn question(id: u16, name: &str, family: Family) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Reads the answer to a question; `None` if it is the answer to another or malformed.
+/// Parses the response to a query; `None` if it is malformed or belongs to another query.
 pub(super) fn answer(bytes: &[u8], question: &[u8]) -> Option<Answer> {
     let mut reader = Reader { bytes, at: 0 };
     let id = reader.number()?;
@@ -103,7 +104,7 @@ pub(super) fn answer(bytes: &[u8], question: &[u8]) -> Option<Answer> {
         ttl = ttl.min(alias.ttl);
         name = Reader { bytes, at: alias.data_at }.name()?;
     }
-    // How long nothing is nothing (RFC 2308 section 5).
+    // The TTL of a negative answer (RFC 2308 section 5).
     let mut minimum = None;
     for _ in 0..counts[2] {
         let Some(record) = reader.record() else { break };
@@ -150,8 +151,8 @@ impl<'a> Reader<'a> {
         self.take(2)?.try_into().ok().map(u16::from_be_bytes)
     }
 
-    /// A name in lower case, with the lengths of its labels; it may go on elsewhere (RFC 1035
-    /// section 4.1.4), always further to the front, so that it has an end.
+    /// A name in lower case, with the lengths of its labels. Compression pointers (RFC 1035 section 4.1.4)
+    /// must point further to the front, so that every name ends.
     fn name(&mut self) -> Option<Vec<u8>> {
         let mut name = Vec::new();
         let mut at = self.at;
@@ -191,15 +192,15 @@ impl<'a> Reader<'a> {
         let length = usize::from(self.number()?);
         let data_at = self.at;
         let data = self.take(length)?;
-        // Another class has other records under the same numbers.
+        // In another class the same type numbers mean other records.
         let kind = if class == INTERNET { kind } else { 0 };
-        // With the top bit set a TTL is zero (RFC 2181 section 8).
+        // A TTL with the top bit set is zero (RFC 2181 section 8).
         let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
         Some(Record { name, kind, ttl, data_at, data })
     }
 }
 
-/// For fuzzing: reads any bytes as the answer to one question.
+/// Fuzz target: parses any bytes as the response to one query.
 pub fn fuzz(bytes: &[u8]) {
     for family in [Family::V4, Family::V6] {
         if let Some(question) = question(0, "a.example", family) {
@@ -216,7 +217,7 @@ mod tests {
         question(0x1234, name, Family::V4).expect("a name")
     }
 
-    /// A response to `question` with the records that `records` has, the last of them authority.
+    /// A response to `question` with these records; the last ones are the authority section.
     fn response(question: &[u8], flags: u16, answers: &[Vec<u8>], authority: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = question.to_vec();
         bytes[2..4].copy_from_slice(&flags.to_be_bytes());
@@ -232,7 +233,7 @@ mod tests {
         [name, &kind.to_be_bytes(), &[0, 1], &ttl.to_be_bytes(), &length.to_be_bytes(), data].concat()
     }
 
-    /// The name of the question.
+    /// The name of the query, as a compression pointer.
     const ITS: &[u8] = &[0xc0, 12];
     const OTHER: &[u8] = b"\x05other\x00";
 
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn answers() {
+    fn answers_are_parsed() {
         let question = asked("a.example");
         let soa = record(&[0], 6, 60, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 30]);
         let a = |ttl, last| record(ITS, 1, ttl, &[10, 0, 0, last]);
@@ -249,7 +250,7 @@ mod tests {
         let table = [
             (0x8180, vec![a(60, 1), a(50, 2)], vec![], addresses(&["10.0.0.1", "10.0.0.2"], 50)),
             (0x8180, vec![a(1 << 31, 1)], vec![], addresses(&["10.0.0.1"], 0)),
-            // Aliases in any order; the shortest time counts.
+            // Aliases in any order; the shortest TTL counts.
             (
                 0x8180,
                 vec![record(OTHER, 1, 60, &[10, 0, 0, 9]), alias(ITS, OTHER, 20)],
@@ -262,12 +263,12 @@ mod tests {
                 vec![],
                 addresses(&["1.2.3.4"], 9),
             ),
-            // Records of other names and kinds do not count.
+            // Records of other names and types do not count.
             (0x8180, vec![record(OTHER, 1, 60, &[10, 0, 0, 9])], vec![], Answer::Nothing(None)),
             (0x8180, vec![record(ITS, 16, 60, b"\x01x")], vec![soa.clone()], Answer::Nothing(Some(30))),
             (0x8183, vec![], vec![soa.clone()], Answer::Nothing(Some(30))),
             (0x8183, vec![alias(ITS, OTHER, 10)], vec![soa], Answer::Nothing(Some(10))),
-            // An alias of itself ends.
+            // An alias of itself terminates.
             (0x8180, vec![alias(ITS, ITS, 60)], vec![], Answer::Nothing(None)),
             (0x8380, vec![], vec![], Answer::Truncated),
             (0x8182, vec![], vec![], Answer::Refused(2)),
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer() {
+    fn malformed_and_foreign_responses_are_rejected() {
         let question = asked("a.example");
         let good = response(&question, 0x8180, &[record(ITS, 1, 60, &[10, 0, 0, 1])], &[]);
         assert!(answer(&good, &question).is_some());
@@ -298,7 +299,7 @@ mod tests {
             let bytes = response(&question, 0x8180, &[record(ITS, 1, 60, data)], &[]);
             assert_eq!(answer(&bytes, &question), None, "{data:?}");
         }
-        // A name that points at itself, forwards, or past the end.
+        // A compression pointer to itself, forwards, or past the end.
         for pointer in [[0xc0, 27], [0xc0, 40], [0xff, 0xff], [0x80, 0]] {
             let bytes = response(&question, 0x8180, &[record(&pointer, 1, 60, &[10, 0, 0, 1])], &[]);
             assert_eq!(answer(&bytes, &question), None, "{pointer:?}");
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cannot_be_asked_for() {
+    fn invalid_names_are_rejected() {
         for name in ["", ".", "a..b", "a.", &"a".repeat(64), &"a.".repeat(130), "a b", "ä.example"] {
             assert_eq!(question(0, name, Family::V4), None, "{name}");
         }

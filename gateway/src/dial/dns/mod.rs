@@ -1,8 +1,8 @@
-//! Names to addresses, by `/etc/hosts` and the servers of `/etc/resolv.conf`, kept for as long as
-//! the answers may be (RFC 1035).
+//! Resolves names with `/etc/hosts` and the servers of `/etc/resolv.conf`, and caches the answers for their
+//! TTL (RFC 1035).
 //!
-//! An own resolver, since musl's `getaddrinfo` tells no time to live and blocks its thread, and
-//! hickory-resolver costs 1.3 MB of binary and more crates than the rest of the gateway has.
+//! The resolver is the gateway's own: musl's `getaddrinfo` returns no TTL and blocks its thread, and
+//! hickory-resolver adds 1.3 MB to the binary and more crates than the rest of the gateway has.
 
 mod config;
 mod message;

@@ -1,4 +1,4 @@
-//! Keeps answers for as long as they are good, and longer where no server answers (RFC 8767).
+//! Caches answers for their TTL, and longer if no server answers (RFC 8767).
 
 use std::collections::HashMap;
 use std::io;
@@ -13,22 +13,20 @@ use super::config::{Config, hosts};
 use super::transport::{Found, lookup};
 use crate::dial::open::late;
 
-/// How long an answer is good at least, so that one with no time does not cost a question a dial,
-/// and at most.
+/// Minimum and maximum TTL of an answer. The minimum avoids one query for each connection if the TTL is zero.
 const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(1));
-/// How long "no such name" is good at most (RFC 2308), and where the server does not say.
+/// Maximum TTL of a negative answer (RFC 2308), and its default if the server sends none.
 const NEGATIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
-/// How long what `hosts` says is good.
+/// TTL of addresses from `hosts`.
 const HOSTS: Duration = Duration::from_secs(5);
-/// How long an answer may still be used where no server answers.
+/// How long an expired answer may be used while no server answers.
 const STALE: Duration = Duration::from_hours(24);
-/// When to ask again after no server answered.
-const AGAIN: Duration = Duration::from_secs(5);
-/// How long to wait for a new answer while there is an old one.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Delay before the next query after no server answered.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// How long to wait for a fresh answer while an expired one is available.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Finds the addresses of names. One serves the whole process; workers wait for the same question
-/// together.
+/// Resolves names. The process has one resolver; workers that need the same name share one query.
 #[derive(Debug)]
 pub struct Resolver {
     resolv_conf: PathBuf,
@@ -36,7 +34,7 @@ pub struct Resolver {
     names: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
-/// What is known of one name. Held while a question is under way, so that it is asked once.
+/// The cache entry of a name. It is locked during a query, so that there is one query at a time.
 type Slot = tokio::sync::Mutex<Option<Resolved>>;
 
 #[derive(Debug)]
@@ -45,7 +43,7 @@ struct Resolved {
     addresses: Vec<IpAddr>,
     good_until: Instant,
     usable_until: Instant,
-    /// Which address comes first next time.
+    /// Rotation of the addresses: index of the next first address.
     turn: usize,
 }
 
@@ -56,17 +54,17 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// A resolver that goes by these files; they are read again for each question.
+    /// A resolver with these files; they are read again for each query.
     pub fn new(resolv_conf: &Path, hosts: &Path) -> Self {
         Self { resolv_conf: resolv_conf.to_owned(), hosts: hosts.to_owned(), names: Mutex::default() }
     }
 
-    /// The addresses of a name or of an IP address as text. Those of one family are in turn a
-    /// different one first, so that connections spread over them.
+    /// The addresses of a name, or of an IP address in text form. The addresses of each family rotate with
+    /// each call, so that connections spread over them.
     ///
     /// # Errors
     ///
-    /// If the name has no address, or no server answers and no answer is kept from before.
+    /// The name has no address, or no server answers and no answer is cached.
     pub async fn resolve(&self, host: &str, deadline: Instant) -> io::Result<Vec<IpAddr>> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
@@ -82,13 +80,13 @@ impl Resolver {
         }
         let old = known.as_mut().filter(|old| now < old.usable_until && !old.addresses.is_empty());
         let limit = match old {
-            Some(_) => now + PATIENCE.min(deadline.saturating_duration_since(now) / 2),
+            Some(_) => now + REFRESH_TIMEOUT.min(deadline.saturating_duration_since(now) / 2),
             None => deadline,
         };
         match (timeout_at(limit, self.ask(host)).await.unwrap_or_else(|_| Err(late())), old) {
             (Ok(new), _) => known.insert(new).next(),
             (Err(_), Some(old)) => {
-                old.good_until = Instant::now() + AGAIN;
+                old.good_until = Instant::now() + RETRY_DELAY;
                 old.next()
             }
             (Err(error), None) => Err(error),
@@ -119,7 +117,7 @@ impl Resolved {
         Self { addresses, good_until, usable_until: good_until + STALE, turn: 0 }
     }
 
-    /// The addresses, those of each family turned by one more each time.
+    /// The addresses, those of each family rotated by one more each time.
     fn next(&mut self) -> io::Result<Vec<IpAddr>> {
         if self.addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no such name, or it has no address"));
@@ -136,7 +134,7 @@ impl Resolved {
     }
 }
 
-/// The text of a file; nothing if there is none, as for the C library.
+/// The content of a file; empty if it does not exist, as in the C library.
 fn read(path: &Path) -> String {
     std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Asks servers, over UDP and where an answer does not fit over TCP.
+//! Sends queries over UDP, and over TCP if the response is truncated.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -12,21 +12,21 @@ use tokio::time::timeout;
 use super::config::Config;
 use super::message::{Answer, Family, answer, question};
 
-/// How long the answer for one family waits for that for the other (RFC 8305 section 3).
+/// How long the answer for one family waits for the other (RFC 8305 section 3).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
-/// Addresses and for how many seconds they are good; none if the name has none.
+/// Addresses and their TTL in seconds; no addresses if the name has none.
 #[derive(Debug)]
 pub(super) struct Found {
     pub addresses: Vec<IpAddr>,
     pub ttl: Option<u32>,
 }
 
-/// Finds the addresses of both families, IPv6 first, for the first of the names that has any.
+/// Looks up the addresses of both families, IPv6 first, of the first candidate that has any.
 ///
 /// # Errors
 ///
-/// If no server answered for a name and none of the others has an address.
+/// No server answered for a candidate, and no other candidate has an address.
 pub(super) async fn lookup(name: &str, config: &Config) -> io::Result<Found> {
     let mut failed = None;
     let mut nothing = Found { addresses: Vec::new(), ttl: None };
@@ -45,7 +45,7 @@ async fn both(name: &str, config: &Config) -> io::Result<Found> {
     let v4 = ask(name, Family::V4, config);
     tokio::pin!(v6, v4);
     let has_any = |answer: &io::Result<Found>| answer.as_ref().is_ok_and(|found| !found.addresses.is_empty());
-    // Whoever has addresses first does not wait long for the other.
+    // The first family with addresses waits only briefly for the other.
     let (v6, v4) = tokio::select! {
         first = &mut v6 => {
             let second = if has_any(&first) { timeout(RESOLUTION_DELAY, v4).await.ok() } else { Some(v4.await) };
@@ -64,7 +64,7 @@ async fn both(name: &str, config: &Config) -> io::Result<Found> {
             Err(error) => failed = Some(error),
         }
     }
-    // How long a family has no address does not limit how long the other has some.
+    // The TTL of an empty family does not limit the TTL of the other.
     if found.iter().any(|answer| !answer.addresses.is_empty()) {
         found.retain(|answer| !answer.addresses.is_empty());
     } else if let Some(error) = failed {
@@ -77,7 +77,7 @@ async fn both(name: &str, config: &Config) -> io::Result<Found> {
 async fn ask(name: &str, family: Family, config: &Config) -> io::Result<Found> {
     let id = u16::try_from(RandomState::new().hash_one(name) & 0xffff).unwrap_or(0);
     let question = question(id, name, family)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no name"))?;
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a DNS name"))?;
     let mut failed = None;
     for _ in 0..config.attempts {
         for &server in &config.servers {
@@ -93,15 +93,15 @@ async fn ask(name: &str, family: Family, config: &Config) -> io::Result<Found> {
             failed = Some(io::Error::new(error.kind(), format!("DNS server {server}: {error}")));
         }
     }
-    Err(failed.unwrap_or_else(|| io::Error::other("there is no DNS server")))
+    Err(failed.unwrap_or_else(|| io::Error::other("no DNS server is configured")))
 }
 
 /// The name of a response code (RFC 1035 section 4.1.1).
 fn refusal(code: u8) -> String {
     match code {
-        1 => "it takes the question for malformed (FORMERR)".to_owned(),
+        1 => "it reports a malformed query (FORMERR)".to_owned(),
         2 => "it failed (SERVFAIL)".to_owned(),
-        4 => "it does not know the question (NOTIMP)".to_owned(),
+        4 => "it does not support the query (NOTIMP)".to_owned(),
         5 => "it refused (REFUSED)".to_owned(),
         code => format!("it answered with code {code}"),
     }
@@ -110,7 +110,8 @@ fn refusal(code: u8) -> String {
 async fn exchange(server: SocketAddr, question: &[u8]) -> io::Result<Answer> {
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    // A port of its own for each question, and connected: answers of others do not arrive.
+    // Each query has a port of its own, and the socket is connected, so that the system drops packets from
+    // other addresses.
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(server).await?;
     socket.send(question).await?;
@@ -120,13 +121,13 @@ async fn exchange(server: SocketAddr, question: &[u8]) -> io::Result<Answer> {
         match answer(&buffer[..length], question) {
             Some(Answer::Truncated) => return over_tcp(server, question).await,
             Some(answer) => return Ok(answer),
-            // Forged or broken; the right one may still come.
+            // Forged or malformed; the correct response may still arrive.
             None => {}
         }
     }
 }
 
-/// Messages over TCP have their length before them (RFC 1035 section 4.2.2).
+/// Messages over TCP have a length prefix (RFC 1035 section 4.2.2).
 async fn over_tcp(server: SocketAddr, question: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(server).await?;
     let length = u16::try_from(question.len()).unwrap_or(u16::MAX);

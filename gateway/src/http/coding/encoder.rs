@@ -1,4 +1,4 @@
-//! A body encoded while it passes.
+//! Compresses a response body while it is forwarded.
 
 use std::fmt;
 use std::io::Write;
@@ -8,20 +8,21 @@ use flate2::write::GzEncoder;
 
 use super::Coding;
 
-/// A high level takes more time than it saves bytes, on a thread that serves other requests too.
+/// A higher level costs more CPU time than the saved bytes are worth, on a thread that also serves other
+/// requests.
 const GZIP_LEVEL: u32 = 5;
 const BROTLI_QUALITY: u32 = 4;
-/// The binary logarithm of the window: 256 KiB are kept for each response.
+/// Window size as a power of two: 256 KiB per response.
 const BROTLI_WINDOW: u32 = 18;
-/// What brotli hands out at a time, in bytes.
+/// Size of brotli's output pieces, in bytes.
 const BROTLI_BUFFER: usize = 4 << 10;
 
 /// Encodes one body.
 pub struct Encoder {
     inner: Inner,
-    /// How much of the output was taken.
+    /// Number of output bytes that were consumed.
     at: usize,
-    /// Whether something was written since the last flush.
+    /// Whether there is unflushed input.
     holds: bool,
 }
 
@@ -55,7 +56,7 @@ impl Encoder {
         };
     }
 
-    /// Puts everything that was written into the output.
+    /// Flushes all input to the output.
     pub fn flush(&mut self) {
         if !std::mem::take(&mut self.holds) {
             return;
@@ -77,7 +78,7 @@ impl Encoder {
         });
     }
 
-    /// What was encoded and not taken.
+    /// Output that was not consumed yet.
     pub fn output(&self) -> &[u8] {
         let output = match &self.inner {
             Inner::Gzip(encoder) => encoder.get_ref(),
@@ -87,7 +88,7 @@ impl Encoder {
         output.get(self.at..).unwrap_or_default()
     }
 
-    /// Takes so many bytes of the output.
+    /// Consumes `count` bytes of the output.
     pub fn consume(&mut self, count: usize) {
         self.at += count;
         if self.output().is_empty() {
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_gives_what_was_written() {
+    fn flush_outputs_all_input() {
         let mut encoder = Encoder::new(Coding::Gzip);
         let mut decoder = GzDecoder::new(Vec::new());
         for number in 0..100 {
@@ -141,11 +142,11 @@ mod tests {
         }
         encoder.finish();
         decoder.write_all(&taken(&mut encoder)).expect("gzip");
-        assert!(decoder.finish().expect("a whole body").starts_with(b"data: 0\n\ndata: 1\n\n"));
+        assert!(decoder.finish().expect("a complete body").starts_with(b"data: 0\n\ndata: 1\n\n"));
     }
 
     #[test]
-    fn brotli_gives_back_what_went_in() {
+    fn brotli_round_trip_is_lossless() {
         let mut encoder = Encoder::new(Coding::Brotli);
         let (mut output, mut body) = (Vec::new(), Vec::new());
         for number in 0..1000 {

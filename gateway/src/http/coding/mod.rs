@@ -1,4 +1,4 @@
-//! Content codings (RFC 9110 section 8.4.1): which one a client wants, and their encoders.
+//! Content codings (RFC 9110 section 8.4.1): negotiation and encoders.
 
 mod encoder;
 mod negotiate;
@@ -6,7 +6,7 @@ mod negotiate;
 pub use encoder::Encoder;
 pub use negotiate::choose;
 
-/// A coding that the gateway can encode.
+/// A supported content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
     /// Brotli (RFC 7932).
@@ -16,7 +16,7 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// Its name in fields.
+    /// Its name in header fields.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Brotli => "br",

@@ -3,11 +3,11 @@
 use super::Coding;
 use crate::http::token::{is_token, list, trim_ows};
 
-/// The coding that a client likes best of those offered, the first of which counts where it likes several
-/// as much; none if it likes an unencoded response better, or none of them.
+/// The coding that the client prefers among those offered; among equals the first one offered. `None` if the
+/// client prefers an unencoded response, or accepts none of them.
 ///
 /// `values`: all values of `Accept-Encoding`. Without any the response is not encoded: the client may not
-/// know codings.
+/// support codings.
 pub fn choose<'v>(values: impl Iterator<Item = &'v [u8]>, offered: &[Coding]) -> Option<Coding> {
     let accepted: Vec<(&[u8], u16)> = values.flat_map(list).filter_map(element).collect();
     let weight = |name: &[u8]| {
@@ -16,7 +16,8 @@ pub fn choose<'v>(values: impl Iterator<Item = &'v [u8]>, offered: &[Coding]) ->
         };
         of(name).or_else(|| if name == b"gzip" { of(b"x-gzip") } else { None }).or_else(|| of(b"*"))
     };
-    // Where it is not named it is acceptable, but less than what is (section 12.5.3).
+    // If `identity` is not listed it is acceptable, with a lower preference than what is listed (section
+    // 12.5.3).
     let plain = accepted.iter().find(|(own, _)| own.eq_ignore_ascii_case(b"identity"));
     let plain = plain.map_or(0, |(_, weight)| *weight);
     let mut best: Option<(Coding, u16)> = None;
@@ -29,7 +30,7 @@ pub fn choose<'v>(values: impl Iterator<Item = &'v [u8]>, offered: &[Coding]) ->
     best.filter(|(_, weight)| *weight >= plain).map(|(coding, _)| coding)
 }
 
-/// A coding with its weight in thousandths; none if it is malformed.
+/// A coding with its weight in thousandths; `None` if it is malformed.
 fn element(element: &[u8]) -> Option<(&[u8], u16)> {
     let mut parts = element.split(|&byte| byte == b';').map(trim_ows);
     let name = parts.next().filter(|name| is_token(name))?;
@@ -40,7 +41,7 @@ fn element(element: &[u8]) -> Option<(&[u8], u16)> {
     parts.next().is_none().then_some((name, weight))
 }
 
-/// Reads `q=0.5` (RFC 9110 section 12.4.2).
+/// Parses `q=0.5` (RFC 9110 section 12.4.2).
 fn quality(parameter: &[u8]) -> Option<u16> {
     let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
     let (whole, fraction) = match value {
@@ -62,7 +63,7 @@ mod tests {
     use super::choose;
 
     #[test]
-    fn the_best_coding_is_chosen() {
+    fn preferred_coding_is_chosen() {
         let both = [Brotli, Gzip];
         let table: [(&[&str], &[Coding], Option<Coding>); 26] = [
             (&[], &both, None),

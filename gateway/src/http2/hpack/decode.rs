@@ -1,7 +1,7 @@
-//! Field blocks into fields (RFC 7541 section 6).
+//! Decoder of field blocks (RFC 7541 section 6).
 //!
-//! Strings are decoded straight into the buffer of the message, so that a field costs no allocation.
-//! The table is kept right for the next block whatever the receiver makes of a field.
+//! Strings are decoded directly into the buffer of the message, so that a field costs no allocation. The
+//! dynamic table is updated even if the receiver refuses a field, so that the next block can be decoded.
 
 use super::label::{Label, is_value};
 use super::static_table::{self, TABLE};
@@ -9,24 +9,24 @@ use super::table::Table;
 use super::{Malformed, huffman, integer};
 use crate::net::append;
 
-/// What takes decoded fields.
+/// A receiver of decoded fields.
 pub trait Sink {
-    /// Where the decoder appends the bytes of a name and then those of its value.
+    /// The buffer to which the decoder appends the bytes of a name and then those of its value.
     fn buffer(&mut self) -> &mut Vec<u8>;
 
-    /// A field is complete: its name starts at `start` in the buffer, its value at `value` and ends
-    /// at the buffer's end. `valid` says whether the value has only bytes that a value may have.
+    /// A complete field: its name starts at `start` in the buffer; its value starts at `value` and ends at
+    /// the buffer's end. `valid`: the value has only allowed bytes.
     fn field(&mut self, label: Label, valid: bool, start: usize, value: usize);
 
-    /// Whether fields need not be copied any more; the table is still kept.
+    /// Whether fields need not be copied any more; the table is still updated.
     fn is_full(&self) -> bool;
 }
 
-/// The decoding side of a connection.
+/// The decoder of a connection.
 #[derive(Debug)]
 pub struct Decoder {
     table: Table,
-    /// The most bytes of the table that the sender may choose: our SETTINGS_HEADER_TABLE_SIZE.
+    /// Maximum table size that the sender may choose: the announced SETTINGS_HEADER_TABLE_SIZE.
     allowed: usize,
 }
 
@@ -36,12 +36,11 @@ impl Decoder {
         Self { table: Table::new(table_size), allowed: table_size }
     }
 
-    /// Decodes a whole field block.
+    /// Decodes a complete field block.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] where the block breaks RFC 7541; nothing on this connection can be decoded
-    /// after.
+    /// [`Malformed`] if the block violates RFC 7541; nothing more can be decoded on this connection.
     pub fn decode(&mut self, block: &[u8], sink: &mut impl Sink) -> Result<(), Malformed> {
         let mut at = 0;
         let mut updates = true;
@@ -241,12 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn broken_blocks_are_malformed() {
+    fn invalid_blocks_are_malformed() {
         let table = [
             ("80", "index 0"),
-            ("be", "an index behind the table"),
-            ("7e 00", "a name's index behind the table"),
-            ("82 20", "a size update behind a field"),
+            ("be", "an index above the table"),
+            ("7e 00", "a name's index above the table"),
+            ("82 20", "a size update after a field"),
             ("3f e2 1f", "a size update above the setting"),
             ("00 01", "a block that ends before a string"),
             ("40 0a 61", "a block that ends in a string"),

@@ -1,7 +1,7 @@
-//! Fields into field blocks (RFC 7541 section 6).
+//! Encoder of field blocks (RFC 7541 section 6).
 //!
-//! Names and values that the static table has go by index; everything else is a literal that the
-//! peer does not store, so that the encoder holds no table and a connection at rest no memory.
+//! Names and values in the static table are sent as an index; all others are literals without indexing, so
+//! that the encoder needs no dynamic table and an idle connection no memory.
 
 use super::static_table::index_of;
 use super::{huffman, integer};
@@ -13,10 +13,10 @@ const LITERAL: u8 = 0x00;
 const NEVER_INDEXED: u8 = 0x10;
 const CODED: u8 = 0x80;
 
-/// The encoding side of a connection.
+/// The encoder of a connection.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    /// The peer was not told yet that the table stays empty.
+    /// A table size update to 0 must still be sent.
     announce: bool,
 }
 
@@ -26,8 +26,7 @@ impl Encoder {
         Self { announce: false }
     }
 
-    /// The peer changed the most bytes of the table: the next block begins with a size update
-    /// (section 4.2).
+    /// The peer changed its table size: the next block begins with a size update (section 4.2).
     pub const fn resized(&mut self) {
         self.announce = true;
     }
@@ -103,9 +102,9 @@ pub fn protocol(out: &mut Vec<u8>, protocol: &[u8]) {
     string(out, protocol);
 }
 
-/// Writes a field; its name is made lower case (RFC 9113 section 8.2).
+/// Writes a field; its name is converted to lower case (RFC 9113 section 8.2).
 pub fn field(out: &mut Vec<u8>, known: Name, name: &[u8], value: &[u8]) {
-    // Values that an intermediary must not keep in a table that requests share (section 7.1.3).
+    // Values that an intermediary must not store in a table shared by requests (section 7.1.3).
     let form = match known {
         Name::Authorization | Name::Cookie | Name::SetCookie | Name::ProxyAuthorization => NEVER_INDEXED,
         _ => LITERAL,
@@ -132,7 +131,7 @@ pub fn field(out: &mut Vec<u8>, known: Name, name: &[u8], value: &[u8]) {
     }
 }
 
-/// The longest name that is made lower case without an allocation.
+/// Maximum length of a name that is converted to lower case without an allocation.
 const SHORT: usize = 128;
 
 fn named(out: &mut Vec<u8>, form: u8, index: usize, value: &[u8]) {
@@ -140,7 +139,7 @@ fn named(out: &mut Vec<u8>, form: u8, index: usize, value: &[u8]) {
     string(out, value);
 }
 
-/// A string literal, in the Huffman code where that is shorter (section 5.2).
+/// A string literal, with the Huffman code if that is shorter (section 5.2).
 fn string(out: &mut Vec<u8>, text: &[u8]) {
     let len = huffman::encoded_len(text);
     if len < text.len() {

@@ -1,12 +1,12 @@
 //! The Huffman code of RFC 7541 appendix B.
 //!
-//! The code is canonical: codes of one length follow each other in the order of their symbols, so
-//! that all tables come from the lengths. Codes of up to eight bits, which nearly all header text
-//! has, are found by one look-up; longer ones by comparing with the first code of each length.
+//! The code is canonical: codes of the same length are consecutive, in the order of their symbols, so that
+//! all tables can be computed from the lengths. Codes of up to eight bits, which cover nearly all header
+//! text, are found with one lookup; longer ones by comparison with the first code of each length.
 
 use super::Malformed;
 
-/// The length of each symbol's code; the last is the end of the string.
+/// The length of each symbol's code; the last entry is the end-of-string symbol.
 #[rustfmt::skip]
 const LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28,
@@ -26,17 +26,17 @@ const PADDING: u32 = 8;
 #[derive(Clone, Copy)]
 struct Short {
     symbol: u8,
-    /// The length of the code; 0 where it has more than eight bits.
+    /// The length of the code; 0 if it has more than eight bits.
     len: u8,
 }
 
 struct Tables {
     codes: [u32; 257],
-    /// By the next eight bits.
+    /// Indexed by the next eight bits.
     short: [Short; 256],
     /// The symbols ordered by code.
     symbols: [u16; 257],
-    /// By length: the first code, the place of its symbol, and how many codes there are.
+    /// By length: the first code, the index of its symbol, and the number of codes.
     first: [u32; 31],
     place: [u16; 31],
     count: [u16; 31],
@@ -92,7 +92,7 @@ const fn tables() -> Tables {
 pub fn decode(input: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     out.reserve(input.len() * 8 / 5 + 1);
     let mut bytes = input;
-    // The next bits from the top; below them zeros.
+    // The next bits, left-aligned and padded with zeros.
     let (mut window, mut bits) = (0_u64, 0_u32);
     loop {
         if bits <= 32 {
@@ -121,8 +121,8 @@ pub fn decode(input: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     if bits >= PADDING || window != ones { Err(Malformed) } else { Ok(()) }
 }
 
-/// The symbol of a code of more than eight bits, and its length. Padding gives a length that exceeds
-/// the bits left.
+/// The symbol of a code of more than eight bits, and its length. Padding gives a length above the number of
+/// remaining bits.
 fn long(window: u64) -> Result<(u8, u32), Malformed> {
     for len in 10..=30_u8 {
         let code = u32::try_from(window >> (64 - u32::from(len))).map_err(|_| Malformed)?;
@@ -145,7 +145,7 @@ pub fn encoded_len(text: &[u8]) -> usize {
 
 /// Appends the encoded string to `out`.
 pub fn encode(text: &[u8], out: &mut Vec<u8>) {
-    // Fewer than eight bits wait at the bottom of the window.
+    // Fewer than eight bits are pending at the bottom of the window.
     let (mut window, mut bits) = (0_u64, 0_u32);
     for &byte in text {
         let at = usize::from(byte);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_comes_back() {
+    fn every_byte_round_trips() {
         let all: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
         for start in 0..all.len() {
             let mut out = Vec::new();

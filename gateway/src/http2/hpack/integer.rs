@@ -2,12 +2,12 @@
 
 use super::Malformed;
 
-/// Reads an integer whose prefix has `bits` bits in the byte at `at`, and moves `at` behind it.
+/// Decodes an integer with a prefix of `bits` bits in the byte at `at`, and moves `at` behind it.
 ///
 /// # Errors
 ///
-/// [`Malformed`] where the block ends within the integer, and above 2^28: no valid length or index
-/// is near.
+/// [`Malformed`] if the block ends within the integer, or above 2^28, which exceeds every valid length and
+/// index.
 pub fn decode(block: &[u8], at: &mut usize, bits: u32) -> Result<usize, Malformed> {
     let mask = (1_u8 << bits) - 1;
     let first = *block.get(*at).ok_or(Malformed)? & mask;
@@ -27,7 +27,7 @@ pub fn decode(block: &[u8], at: &mut usize, bits: u32) -> Result<usize, Malforme
     Err(Malformed)
 }
 
-/// Writes an integer with a prefix of `bits` bits; `first` holds the bits before the prefix.
+/// Encodes an integer with a prefix of `bits` bits; `first` has the bits before the prefix.
 pub fn encode(out: &mut Vec<u8>, first: u8, bits: u32, value: usize) {
     let mask = (1_usize << bits) - 1;
     if value < mask {

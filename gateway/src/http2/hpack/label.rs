@@ -1,4 +1,4 @@
-//! What a field name of HTTP/2 means.
+//! Classification of HTTP/2 field names.
 
 use crate::http::name::Name;
 use crate::http::token::is_tchar;
@@ -21,7 +21,7 @@ pub enum Pseudo {
 }
 
 impl Pseudo {
-    /// How many there are.
+    /// The number of variants.
     pub const COUNT: usize = 6;
 
     /// The name.
@@ -37,20 +37,20 @@ impl Pseudo {
     }
 }
 
-/// What a field name means.
+/// Class of a field name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label {
-    /// A field.
+    /// A regular field.
     Field(Name),
     /// A pseudo-header field.
     Pseudo(Pseudo),
-    /// A name that makes a message malformed: empty, with upper-case letters or other bytes that no
-    /// token has (RFC 9113 section 8.2.1), or an unknown pseudo-header field.
+    /// A name that makes a message malformed: empty, with upper-case letters or other bytes outside a token
+    /// (RFC 9113 section 8.2.1), or an unknown pseudo-header field.
     Bad,
 }
 
 impl Label {
-    /// Finds the meaning of a name.
+    /// Classifies a name.
     pub fn of(name: &[u8]) -> Self {
         match name {
             [] => Self::Bad,
@@ -69,10 +69,10 @@ impl Label {
     }
 }
 
-/// Which bytes may stand in a name.
+/// Bytes that are allowed in a name.
 static NAME: [bool; 256] = name_bytes();
 
-/// Which bytes may stand in a value (RFC 9110 section 5.5).
+/// Bytes that are allowed in a value (RFC 9110 section 5.5).
 static VALUE: [bool; 256] = value_bytes();
 
 #[expect(clippy::cast_possible_truncation, reason = "below 256, and there is no From in const")]
@@ -97,8 +97,7 @@ const fn value_bytes() -> [bool; 256] {
     table
 }
 
-/// Whether a value has no control characters and no white space at its ends (RFC 9113 section
-/// 8.2.1).
+/// Whether a value has no control characters and no leading or trailing white space (RFC 9113 section 8.2.1).
 pub fn is_value(value: &[u8]) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     value.iter().all(|&byte| VALUE[usize::from(byte)]) && !blank(value.first()) && !blank(value.last())
@@ -109,7 +108,7 @@ mod tests {
     use super::{Label, Name, Pseudo, is_value};
 
     #[test]
-    fn names() {
+    fn names_are_classified() {
         let table: [(&[u8], Label); 9] = [
             (b":path", Label::Pseudo(Pseudo::Path)),
             (b":paths", Label::Bad),
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn values() {
+    fn values_are_validated() {
         let table: [(&[u8], bool); 10] = [
             (b"", true),
             (b"a b\tc", true),

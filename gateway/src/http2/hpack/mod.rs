@@ -1,4 +1,4 @@
-//! Compression of fields (RFC 7541).
+//! Compression of fields, HPACK (RFC 7541).
 
 pub mod decode;
 pub mod encode;
@@ -16,5 +16,5 @@ pub use label::{Label, Pseudo};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// What a field counts in a table or a header list beside its bytes (RFC 7541 section 4.1).
+/// Size added to each field in a table or a header list (RFC 7541 section 4.1).
 pub const OVERHEAD: usize = 32;

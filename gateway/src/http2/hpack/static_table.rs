@@ -1,12 +1,12 @@
-//! The static table of RFC 7541 appendix A, with what the gateway knows of each name.
+//! The static table of RFC 7541 appendix A, with the class of each name.
 
 use super::label::{Label, Pseudo};
 use crate::http::name::Name;
 
-/// A field that both peers know.
+/// An entry of the static table.
 #[derive(Debug, Clone, Copy)]
 pub struct Static {
-    /// What the gateway calls it.
+    /// The class of its name.
     pub label: Label,
     /// Its name.
     pub name: &'static [u8],
@@ -29,7 +29,7 @@ const fn known(name: Name) -> Static {
 /// The number of entries.
 pub const LEN: usize = 61;
 
-/// Entry 1 of the static table is the first here.
+/// Index 0 here is entry 1 of the static table.
 pub static TABLE: [Static; LEN] = [
     pseudo(Pseudo::Authority, ""),
     pseudo(Pseudo::Method, "GET"),
@@ -94,8 +94,8 @@ pub static TABLE: [Static; LEN] = [
     known(Name::WwwAuthenticate),
 ];
 
-/// The index of the entry with this name, in lower case; 0 if there is none. Names that the gateway
-/// knows are found without a comparison.
+/// The index of the entry with this name, in lower case; 0 if there is none. Names with a [`Name`] are found
+/// without a string comparison.
 pub fn index_of(known: Name, name: &[u8]) -> usize {
     match known {
         Name::Allow => 22,
@@ -161,7 +161,7 @@ mod tests {
     use super::{Label, Name, TABLE, index_of};
 
     #[test]
-    fn every_name_is_found_at_its_index() {
+    fn every_name_has_its_index() {
         for (number, entry) in TABLE.iter().enumerate() {
             match entry.label {
                 Label::Field(name) => {

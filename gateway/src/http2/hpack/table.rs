@@ -1,8 +1,7 @@
 //! The dynamic table (RFC 7541 section 2.3.2).
 //!
-//! The strings of all entries stand in one buffer in the order of their insertion. Entries leave at
-//! the front; the buffer is moved together when half of it is no longer used. An empty table holds
-//! no memory.
+//! The strings of all entries are in one buffer in the order of their insertion. Entries are evicted at the
+//! front; the buffer is compacted when half of it is unused. An empty table has no allocation.
 
 use std::collections::VecDeque;
 
@@ -10,14 +9,14 @@ use super::OVERHEAD;
 use super::label::Label;
 use crate::net::append;
 
-/// The entries that a sender has added, newest first.
+/// The entries added by the sender, newest first.
 #[derive(Debug)]
 pub struct Table {
     entries: VecDeque<Entry>,
     bytes: Vec<u8>,
     /// The start of the oldest entry's strings in `bytes`.
     start: usize,
-    /// The size as RFC 7541 section 4.1 counts it.
+    /// The size as defined by RFC 7541 section 4.1.
     size: usize,
     max: usize,
 }
@@ -26,15 +25,15 @@ pub struct Table {
 struct Entry {
     label: Label,
     valid: bool,
-    /// Where its strings start, in `bytes`, before the bytes were moved last.
+    /// Offset of its strings in `bytes`, before the last compaction.
     name: u32,
     value: u32,
 }
 
-/// A field of the table.
+/// An entry of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Indexed<'t> {
-    /// What its name means.
+    /// The class of its name.
     pub label: Label,
     /// Whether the value is valid.
     pub valid: bool,
@@ -50,7 +49,7 @@ impl Table {
         Self { entries: VecDeque::new(), bytes: Vec::new(), start: 0, size: 0, max }
     }
 
-    /// The entry at an index from 0, the newest.
+    /// The entry at an index; 0 is the newest.
     pub fn get(&self, index: usize) -> Option<Indexed<'_>> {
         let place = self.entries.len().checked_sub(index + 1)?;
         let entry = self.entries.get(place)?;
@@ -63,8 +62,8 @@ impl Table {
         })
     }
 
-    /// Adds an entry and removes what has no room beside it; one that is larger than the table
-    /// empties it (section 4.4).
+    /// Adds an entry and evicts entries until it fits; an entry larger than the table empties it (section
+    /// 4.4).
     pub fn insert(&mut self, label: Label, valid: bool, name: &[u8], value: &[u8]) {
         let size = name.len() + value.len() + OVERHEAD;
         if size > self.max {
@@ -82,13 +81,13 @@ impl Table {
         self.size += size;
     }
 
-    /// Changes the most bytes (section 4.3).
+    /// Changes the maximum size (section 4.3).
     pub fn resize(&mut self, max: usize) {
         self.max = max;
         self.evict(max);
     }
 
-    /// Removes the oldest entries until the rest has at most `room` bytes.
+    /// Evicts the oldest entries until the rest has at most `room` bytes.
     fn evict(&mut self, room: usize) {
         while self.size > room {
             let Some(oldest) = self.entries.pop_front() else { break };
@@ -103,7 +102,7 @@ impl Table {
         }
     }
 
-    /// Moves the strings together when half of the buffer is free at its front.
+    /// Compacts the buffer when half of it is free at the front.
     fn compact(&mut self) {
         if self.start < 256 || self.start * 2 < self.bytes.len() {
             return;
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_entries_make_room() {
+    fn oldest_entries_are_evicted() {
         let mut table = Table::new(110);
         add(&mut table, b"a", b"1");
         add(&mut table, b"bb", b"22");
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_stay_right_when_the_bytes_move() {
+    fn strings_are_unchanged_by_compaction() {
         let mut table = Table::new(4096);
         for round in 0..1000_usize {
             let value = vec![u8::try_from(round % 251).unwrap_or(0); round % 97];

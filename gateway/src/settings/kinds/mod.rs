@@ -1,4 +1,4 @@
-//! Kinds of values: how one is read, what it is called, and its JSON Schema.
+//! Kinds of values: parser, name and JSON Schema of each.
 
 mod numbers;
 mod texts;
@@ -12,15 +12,15 @@ use crate::json::Json;
 pub use numbers::{Count, Duration, DurationOrNone, Size, Statuses, count, count_or_none, size};
 pub use texts::{Address, Parsed, ParsedBy, Text, Words, words};
 
-/// A value as it was parsed.
+/// A parsed value.
 pub type Value<'t> = Spanned<DeValue<'t>>;
 
 /// A kind of value.
 pub trait Kind {
-    /// What is read.
+    /// The type of the parsed value.
     type Value;
 
-    /// Reads a value, or reports why it is none of this kind.
+    /// Parses a value, or reports why it is invalid.
     fn read(&self, slot: &Slot<'_, '_>, value: &Value<'_>) -> Option<Self::Value>;
 
     /// Its name in the tables of docs/settings-gateway.md.
@@ -29,33 +29,33 @@ pub trait Kind {
     /// Its JSON Schema, without `description` and `default`.
     fn schema(&self) -> Json;
 
-    /// Whether it is never shown.
+    /// Whether the value is a secret.
     fn is_secret(&self) -> bool {
         false
     }
 }
 
-/// A kind of value that has defaults.
+/// A kind of value with defaults.
 pub trait Shown: Kind {
-    /// The value as the settings write it.
+    /// The value as written in the settings.
     fn show(&self, value: &Self::Value) -> Json;
 }
 
-/// Where a value stands.
+/// The context of a value.
 #[derive(Debug)]
 pub struct Slot<'a, 't> {
     /// The name of the key or the item in messages.
     pub name: &'a str,
-    /// What may stand there as well, such as ` or a table`.
+    /// Alternatives to the value for messages, such as ` or a table`.
     pub or: &'static str,
-    /// Whether the value is not shown.
+    /// Whether the value is a secret.
     pub secret: bool,
-    /// Where problems go.
+    /// Collects the problems.
     pub report: &'a Report<'t>,
 }
 
 impl Slot<'_, '_> {
-    /// Reports that a value is not what is expected.
+    /// Reports that a value is not the expected one.
     pub fn wrong(&self, value: &Value<'_>, expected: &str) {
         let (name, or) = (self.name, self.or);
         let found = if self.secret { String::new() } else { format!(", not {}", found(value.get_ref())) };

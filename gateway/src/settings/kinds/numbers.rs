@@ -64,11 +64,11 @@ impl<T: TryFrom<u64> + TryInto<u64> + Copy> Shown for Count<T> {
     }
 }
 
-/// A whole number, of which 0 means none.
+/// A whole number; 0 means none.
 #[derive(Debug, Clone)]
 pub struct CountOrNone<T>(Count<T>);
 
-/// A whole number up to a limit, of which 0 means none.
+/// A whole number up to a limit; 0 means none.
 pub fn count_or_none<T>(max: u64) -> CountOrNone<T> {
     CountOrNone(count(0..=max))
 }
@@ -142,7 +142,7 @@ impl Shown for Duration {
     }
 }
 
-/// A duration, of which zero means none.
+/// A duration; zero means none.
 #[derive(Debug, Clone, Copy)]
 pub struct DurationOrNone;
 

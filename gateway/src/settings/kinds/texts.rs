@@ -1,4 +1,4 @@
-//! Texts, and values that are written as texts.
+//! Texts, and values written as texts.
 
 use std::net::SocketAddr;
 
@@ -54,18 +54,18 @@ impl Shown for Text {
     }
 }
 
-/// A text in a form of its own. `read` gives the value, or reports why there is none.
+/// A text with a format of its own. `read` returns the value, or reports why it is invalid.
 #[derive(Debug, Clone, Copy)]
 pub struct Parsed<F> {
     /// Its name.
     pub label: &'static str,
-    /// A regular expression (ECMA 262) that every good value matches.
+    /// A regular expression (ECMA 262) that every valid value matches.
     pub pattern: Option<&'static str>,
-    /// Reads it.
+    /// The parser.
     pub read: F,
 }
 
-/// A [`Parsed`] that needs nothing but the text.
+/// A [`Parsed`] whose parser is a function.
 pub type ParsedBy<T> = Parsed<fn(&Placed<String>, &Report<'_>) -> Option<T>>;
 
 impl<T, F: Fn(&Placed<String>, &Report<'_>) -> Option<T>> Kind for Parsed<F> {
@@ -118,11 +118,11 @@ impl Shown for Address {
     }
 }
 
-/// One of a few words.
+/// One of several words.
 #[derive(Debug, Clone, Copy)]
 pub struct Words<'w, T>(&'w [(&'w str, T)]);
 
-/// One of a few words, each with its value.
+/// One of several words, each with its value.
 pub const fn words<'w, T>(words: &'w [(&'w str, T)]) -> Words<'w, T> {
     Words(words)
 }

@@ -1,4 +1,4 @@
-//! Authenticators: how clients prove who they are; and what a route asks of them.
+//! Authenticators, and the access rules of a route.
 
 use std::time::Duration;
 
@@ -10,43 +10,43 @@ use crate::jose::Algorithm;
 use crate::settings::Place;
 use crate::settings::network::Network;
 
-/// A way in which clients prove who they are, for the routes that name it.
+/// An authentication method, for the routes that name it.
 #[derive(Debug, Clone)]
 pub struct Authenticator {
     /// Its name.
     pub name: String,
-    /// Where the settings define it.
+    /// Its place in the settings.
     pub place: Place,
-    /// The way.
+    /// The method.
     pub method: AuthMethod,
-    /// Fields of the forwarded request that tell who sent it: the name in lower case, and the claim,
-    /// or `sub` for the subject of any identity.
+    /// Header fields with the identity for the upstream: the name in lower case, and the claim, or `sub` for
+    /// the subject of any identity.
     pub headers: Vec<(String, String)>,
 }
 
-/// A way in which clients prove who they are.
+/// An authentication method.
 #[derive(Debug, Clone)]
 pub enum AuthMethod {
-    /// By a key in a field, in the query or in a cookie.
+    /// A key in a header field, in the query or in a cookie.
     ApiKey(ApiKey),
-    /// By a name and a password (RFC 7617).
+    /// A name and a password (RFC 7617).
     Basic(Basic),
-    /// By a signed token (RFC 7519).
+    /// A signed token (RFC 7519).
     Jwt(Box<Jwt>),
-    /// By a certificate that the listener verified.
+    /// A client certificate, verified by the listener.
     Certificate(ClientCertificate),
-    /// A service is asked.
+    /// The decision of a service.
     ForwardAuth(Box<ForwardAuth>),
 }
 
-/// Where a credential stands in a request.
+/// Location of a credential in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
     /// `Authorization: Bearer` (RFC 6750 section 2.1).
     Bearer,
-    /// The field of this name, in lower case.
+    /// The header field of this name, in lower case.
     Header(String),
-    /// The first parameter of the query of this name.
+    /// The first query parameter of this name.
     Query(String),
     /// The cookie of this name.
     Cookie(String),
@@ -55,7 +55,7 @@ pub enum Credential {
 /// API keys.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
-    /// Where a key may stand; the first that is there counts.
+    /// Possible locations of a key; the first one present is used.
     pub places: Vec<Credential>,
     /// Keys in the settings.
     pub keys: Vec<NamedKey>,
@@ -70,18 +70,18 @@ pub struct ApiKey {
 /// An API key without the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedKey {
-    /// Its name in logs and to limits.
+    /// Its name in logs and limits.
     pub name: String,
     /// The SHA-256 of the key.
     pub sha256: [u8; 32],
-    /// What it belongs to.
+    /// The groups of the key.
     pub groups: Vec<String>,
 }
 
 /// Names and passwords.
 #[derive(Debug, Clone)]
 pub struct Basic {
-    /// What the client is asked for a password of.
+    /// The realm for the client's password prompt.
     pub realm: String,
     /// A file with users.
     pub file: Option<NamedFile>,
@@ -89,38 +89,38 @@ pub struct Basic {
     pub variable: Option<String>,
     /// Whether name and password are forwarded.
     pub forward: bool,
-    /// How long a password that was right counts without another hash.
+    /// How long a verified password is cached.
     pub remember: Duration,
-    /// The most requests that wait for a hash at a time.
+    /// Maximum number of requests that wait for a hash.
     pub max_waiting: usize,
 }
 
 /// Signed tokens.
 #[derive(Debug, Clone)]
 pub struct Jwt {
-    /// Where a token stands.
+    /// Location of the token.
     pub place: Credential,
-    /// The algorithms that are accepted.
+    /// Accepted algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// The issuers that are accepted; empty for any.
+    /// Accepted issuers; empty for any.
     pub issuers: Vec<String>,
-    /// The audiences of which a token names one; empty for tokens that name none.
+    /// Accepted audiences, one of which a token must name; empty for tokens without an audience.
     pub audiences: Vec<String>,
-    /// The types that are accepted, in lower case; empty for any.
+    /// Accepted types, in lower case; empty for any.
     pub types: Vec<String>,
-    /// By how much clocks may differ.
+    /// Tolerated clock difference.
     pub leeway: Duration,
-    /// Whether tokens must have an end.
+    /// Whether tokens must have `exp`.
     pub require_exp: bool,
     /// The keys.
     pub keys: KeySource,
     /// Whether the token is forwarded.
     pub forward: bool,
-    /// The most verified tokens that each worker remembers.
+    /// Maximum number of verified tokens that each worker caches.
     pub cached_tokens: usize,
 }
 
-/// Where the keys of an issuer come from.
+/// Source of an issuer's keys.
 #[derive(Debug, Clone)]
 pub enum KeySource {
     /// A file with a key set (RFC 7517 section 5).
@@ -134,24 +134,24 @@ pub enum KeySource {
 pub struct KeyUrl {
     /// The URL.
     pub url: Url,
-    /// The authorities of its server; none for those that the system trusts.
+    /// The certificate authorities for the server; `None` for the system's.
     pub ca: Option<NamedFile>,
-    /// The age at which keys are fetched anew.
+    /// Age at which the keys are fetched again.
     pub refresh_interval: Duration,
-    /// The shortest time from the begin of one fetch to that of the next.
+    /// Minimum time between the starts of two fetches.
     pub min_refresh_interval: Duration,
-    /// The age from which keys are used no more.
+    /// Age from which the keys are no longer used.
     pub max_age: Duration,
-    /// The time for one fetch.
+    /// Timeout of a fetch.
     pub timeout: Duration,
-    /// The most requests that wait for a fetch at a time.
+    /// Maximum number of requests that wait for a fetch.
     pub max_waiting: usize,
 }
 
-/// Certificates of clients.
+/// Client certificates.
 #[derive(Debug, Clone)]
 pub struct ClientCertificate {
-    /// Which name is the subject; the first that the certificate has counts.
+    /// Kinds of names that can be the subject; the first one in the certificate is used.
     pub subject: Vec<CertificateName>,
     /// Whether the certificate is forwarded in `Client-Cert` (RFC 9440).
     pub forward: bool,
@@ -166,79 +166,79 @@ pub enum CertificateName {
     Dns,
     /// A mail address.
     Email,
-    /// The subject as RFC 4514 writes it.
+    /// The subject in the format of RFC 4514.
     Subject,
 }
 
-/// A service that decides.
+/// An authorization service.
 #[derive(Debug, Clone)]
 pub struct ForwardAuth {
-    /// What is asked.
+    /// Its URL.
     pub url: Url,
-    /// The authorities of its server; none for those that the system trusts.
+    /// The certificate authorities for the server; `None` for the system's.
     pub ca: Option<NamedFile>,
-    /// The method; none for that of the request.
+    /// The method; `None` for the request's method.
     pub method: Option<Method>,
-    /// The fields of the request that it gets, in lower case.
+    /// The header fields sent to the service, in lower case.
     pub request_headers: Vec<String>,
-    /// The fields of its answer that the upstream gets, in lower case.
+    /// The header fields of its response that are added to the request, in lower case.
     pub response_headers: Vec<String>,
-    /// The field of its answer that names the subject.
+    /// The header field of its response with the subject.
     pub subject_header: Option<String>,
-    /// The time for its answer.
+    /// Timeout of a call.
     pub timeout: Duration,
-    /// The largest body of an answer that is passed to the client.
+    /// Maximum length of a response body that is passed to the client.
     pub max_body_bytes: usize,
-    /// Whether requests pass where there is no answer.
+    /// Whether requests are allowed if the service does not answer.
     pub fail_open: bool,
 }
 
-/// How a route finds out who sent a request.
+/// Authentication of a route.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Authentication {
-    /// The names of authenticators; the first by which a client proves itself counts.
+    /// The names of authenticators; the first one that accepts the client's credential is used.
     pub any: Vec<String>,
-    /// Whether requests without credentials pass.
+    /// Whether requests without credentials are allowed.
     pub optional: bool,
 }
 
-/// What a route asks of a request. Every condition that is there must hold.
+/// An access rule of a route. All conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct AccessRule {
-    /// The methods.
+    /// The allowed methods.
     pub methods: Vec<Method>,
-    /// The names of authenticators, of which one found who it is.
+    /// The allowed authenticators, by name.
     pub authenticators: Vec<String>,
-    /// Subjects of which it is one.
+    /// The allowed subjects.
     pub subjects: Vec<String>,
-    /// Groups of which it has one.
+    /// The allowed groups; one is required.
     pub groups: Vec<String>,
-    /// Names of certificates of which it has one; `*` at the begin or end stands for any text.
+    /// The allowed names in the certificate; `*` at the start or end matches any text.
     pub certificate_names: Vec<String>,
-    /// What claims must hold.
+    /// Conditions on claims.
     pub claims: Vec<ClaimCondition>,
-    /// Networks of which the client is in one.
+    /// The allowed client networks.
     pub client_networks: Vec<Network>,
 }
 
-/// What a claim must hold.
+/// A condition on a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimCondition {
-    /// Its name, or a pointer such as `/realm_access/roles` (RFC 6901).
+    /// Its name, or a JSON pointer such as `/realm_access/roles` (RFC 6901).
     pub claim: String,
     /// The values.
     pub values: Vec<String>,
-    /// Whether it must hold all of them; otherwise one.
+    /// Whether all values are required; otherwise one.
     pub all: bool,
 }
 
 impl AccessRule {
-    /// Whether every request passes.
+    /// Whether it allows every request.
     pub fn is_empty(&self) -> bool {
         self.methods.is_empty() && self.client_networks.is_empty() && !self.asks_identity()
     }
 
-    /// Whether it asks who sent the request.
+    /// Whether it needs the client's identity.
     pub fn asks_identity(&self) -> bool {
         !(self.authenticators.is_empty()
             && self.subjects.is_empty()

@@ -1,4 +1,4 @@
-//! Limits: how many requests of one key may pass.
+//! Limits of requests per key.
 
 use std::time::Duration;
 
@@ -6,44 +6,44 @@ use super::listener::NamedFile;
 use crate::endpoint::Address;
 use crate::settings::{Place, Secret};
 
-/// A limit that routes name.
+/// A limit that routes refer to by name.
 #[derive(Debug, Clone)]
 pub struct Limit {
     /// Its name, which clients see in `RateLimit`.
     pub name: String,
-    /// Where the settings define it.
+    /// Its place in the settings.
     pub place: Place,
-    /// What it says.
+    /// Its rule.
     pub rule: LimitRule,
-    /// The name of the store in which it counts; without one, each process counts for itself.
+    /// The name of its store; without one, each process counts separately.
     pub store: Option<String>,
-    /// What holds while the store gives no answer.
+    /// Behaviour while the store does not answer.
     pub fail: StoreFail,
 }
 
-/// What a limit does while its store gives no answer.
+/// Behaviour of a limit while its store does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreFail {
-    /// Requests pass.
+    /// Requests are allowed.
     Open,
     /// Requests are refused with 503.
     Closed,
-    /// The process counts for itself.
+    /// The process counts separately.
     Local,
 }
 
-/// A store that limits name: Redis, Valkey or a cluster of them.
+/// A store for limits: Redis, Valkey or a cluster of them.
 #[derive(Debug, Clone)]
 pub struct Store {
     /// Its name.
     pub name: String,
-    /// Where the settings define it.
+    /// Its place in the settings.
     pub place: Place,
     /// Its servers.
     pub servers: Vec<Address>,
-    /// Whether it speaks TLS.
+    /// Whether it uses TLS.
     pub tls: bool,
-    /// The authorities of its certificates; without them, those of the system.
+    /// The certificate authorities of its servers; default: the system's.
     pub ca: Option<NamedFile>,
     /// The user, if it is not the default one.
     pub user: Option<String>,
@@ -51,25 +51,25 @@ pub struct Store {
     pub password: Option<Secret>,
     /// The number of its database.
     pub database: u32,
-    /// The longest time that a request waits for it.
+    /// Maximum time that a request waits for it.
     pub timeout: Duration,
-    /// What all keys begin with.
+    /// Prefix of all keys.
     pub prefix: String,
 }
 
-/// What a limit says. Limits with equal names and rules share what they have counted, also across a
-/// reload of the settings.
+/// The rule of a limit. Limits with equal names and rules share their counts, also across a reload of the
+/// settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitRule {
     /// How many requests.
     pub amount: Amount,
-    /// Of what they are counted; nothing for all requests together.
+    /// The parts of the key; empty to count all requests together.
     pub key: Vec<KeyPart>,
-    /// The bits of an IPv6 address that stand for a client.
+    /// Number of bits of an IPv6 address that identify a client.
     pub ipv6_prefix: u32,
-    /// The most keys that are remembered.
+    /// Maximum number of stored keys.
     pub max_keys: usize,
-    /// Whether clients are told by `RateLimit` and `RateLimit-Policy`.
+    /// Whether responses have `RateLimit` and `RateLimit-Policy`.
     pub fields: bool,
 }
 
@@ -85,37 +85,37 @@ impl Default for LimitRule {
     }
 }
 
-/// How many requests may pass.
+/// The number of allowed requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Amount {
     /// A token bucket.
     Rate {
-        /// So many requests
+        /// The number of requests
         requests: u64,
-        /// in this time,
+        /// per period,
         per: Duration,
-        /// of which so many may come at once.
+        /// and the maximum burst.
         burst: u64,
     },
-    /// A number in each window of the calendar, in UTC.
+    /// A quota per calendar window, in UTC.
     Quota {
         /// The number.
         requests: u64,
         /// The windows.
         per: Calendar,
     },
-    /// Requests in flight.
+    /// A limit of requests in flight.
     Concurrency {
-        /// The most of them.
+        /// Maximum number of requests in flight.
         requests: u64,
-        /// The most that wait for one of them to end.
+        /// Maximum number of waiting requests.
         queue: usize,
-        /// How long one may wait.
+        /// Maximum wait.
         queue_timeout: Duration,
     },
 }
 
-/// Windows of the calendar.
+/// Calendar windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Calendar {
     /// From minute 0 of an hour.
@@ -127,7 +127,7 @@ pub enum Calendar {
 }
 
 impl Calendar {
-    /// The length of a window in seconds, where all have the same.
+    /// The length of a window in seconds, if all windows have the same length.
     pub const fn seconds(self) -> Option<u64> {
         match self {
             Self::Hour => Some(3600),
@@ -137,23 +137,23 @@ impl Calendar {
     }
 }
 
-/// A part of what requests are counted by.
+/// A part of the key by which requests are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPart {
     /// The name of the route.
     Route,
-    /// The address of the client.
+    /// The client's address.
     Client,
-    /// The first field of this name, which is in lower case.
+    /// The first header field of this name, in lower case.
     Header(String),
-    /// Who sent the request, as its authentication found.
+    /// The authenticated identity.
     Identity,
-    /// A claim of the token that the request was authenticated by.
+    /// A claim of the authenticated token.
     Claim(String),
 }
 
 impl KeyPart {
-    /// Whether it is known only after the authentication.
+    /// Whether it is known only after authentication.
     pub const fn is_of_identity(&self) -> bool {
         matches!(self, Self::Identity | Self::Claim(_))
     }

@@ -1,4 +1,4 @@
-//! Listeners: where the gateway accepts requests, and within which limits.
+//! Listeners: addresses, protocols and limits for client connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,50 +9,49 @@ use crate::settings::Place;
 use crate::settings::network::Network;
 use crate::tls::MinVersion;
 
-/// A place where the gateway accepts requests.
+/// A listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Its name in logs and metrics.
     pub name: String,
     /// The address to bind; port 0 lets the system choose.
     pub address: SocketAddr,
-    /// The protocols clients may speak.
+    /// The allowed protocols.
     pub protocols: Protocols,
-    /// Certificates and client authentication, if it speaks TLS.
+    /// Certificates and client authentication, if it uses TLS.
     pub tls: Option<Tls>,
-    /// The peers that begin each connection with a PROXY protocol header; none if no peer does.
+    /// The peers that begin each connection with a PROXY protocol header; `None` if no peer does.
     pub proxy_protocol: Option<ProxyProtocol>,
-    /// The longest time from the first byte of a request to the end of its head; also for the
-    /// first request of a connection, its PROXY protocol header and its TLS handshake.
+    /// Maximum time from the first byte of a request to the end of its head; also for the first request of a
+    /// connection, its PROXY protocol header and its TLS handshake.
     pub header_timeout: Duration,
-    /// The longest time a connection may rest between requests.
+    /// Maximum idle time of a connection between requests.
     pub idle_timeout: Duration,
-    /// The longest time a client may pause within a request body or in taking a response.
+    /// Maximum pause of a client within a request body or while it reads a response.
     pub body_timeout: Duration,
-    /// The longest time an exchange or a tunnel may pass without a byte in either direction; none
-    /// for no limit.
+    /// Maximum time of an exchange or a tunnel without a byte in either direction; `None` for no limit.
     pub stream_timeout: Option<Duration>,
-    /// The least rate at which a request body must arrive; none for no limit.
+    /// Minimum rate of a request body; `None` for no limit.
     pub min_body_rate: Option<BodyRate>,
-    /// What a request head may measure.
+    /// Limits of a request head.
     pub head: HeadLimits,
-    /// The longest request line of HTTP/1, or `:path` of HTTP/2, in bytes.
+    /// Maximum length of a request line of HTTP/1, or of `:path` in HTTP/2, in bytes.
     pub max_request_line: usize,
-    /// The longest request body in bytes.
+    /// Maximum length of a request body in bytes.
     pub max_body_bytes: u64,
-    /// The most connections at a time over all threads.
+    /// Maximum number of connections over all threads.
     pub max_connections: usize,
-    /// The most connections at a time of one client address over all threads; none for no limit.
+    /// Maximum number of connections of one client address over all threads; `None` for no limit.
     pub max_connections_per_client: Option<usize>,
     /// The limits of HTTP/2.
     pub http2: Http2,
-    /// Peers whose `X-Forwarded-*` are believed.
+    /// Trusted proxies, from which `X-Forwarded-*` and `Forwarded` are accepted.
     pub trusted_proxies: Vec<Network>,
 }
 
 impl Listener {
-    /// What an open connection has of the listener: all but its certificates, and without the places
-    /// in the file.
+    /// The settings that apply to open connections: all except the certificates, without the places in the
+    /// file.
     fn of_connections(&self) -> Self {
         let mut listener = self.clone();
         if let Some(tls) = &mut listener.tls {
@@ -67,7 +66,7 @@ impl Listener {
         listener
     }
 
-    /// Whether a connection that was opened under these settings may go on under others.
+    /// Whether a connection opened with these settings may continue with `other`.
     pub fn suits(&self, other: &Self) -> bool {
         self.of_connections() == other.of_connections()
     }
@@ -107,16 +106,16 @@ pub struct Protocols {
     pub http2: bool,
 }
 
-/// How a listener speaks TLS.
+/// TLS settings of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificates; SNI chooses among them. With settings free of problems, at least one.
+    /// The certificates; SNI selects one. Not empty in settings without problems.
     pub certificates: Vec<Certificate>,
-    /// The place in `certificates` of the one for clients that send no SNI or an unknown name.
+    /// Index in `certificates` of the one for clients that send no SNI or an unknown name.
     pub default: usize,
-    /// The oldest version offered.
+    /// Minimum TLS version.
     pub min_version: MinVersion,
-    /// Whether clients authenticate themselves with a certificate.
+    /// Client authentication.
     pub client_auth: ClientAuth,
 }
 
@@ -134,19 +133,19 @@ pub struct Certificate {
 pub struct NamedFile {
     /// The file.
     pub path: PathBuf,
-    /// Where the settings name it.
+    /// Its place in the settings.
     pub place: Place,
 }
 
-/// Whether the clients of a listener authenticate themselves with a certificate.
+/// Client authentication of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// They are not asked.
+    /// Clients are not asked for a certificate.
     None,
-    /// They are asked; one that sends no certificate is accepted, one with a wrong certificate is
-    /// not. The file holds the certificates of the authorities in PEM.
+    /// Clients are asked; one without a certificate is accepted, one with an invalid certificate is not. The
+    /// file contains the certificates of the authorities in PEM.
     Optional(NamedFile),
-    /// Only those with a certificate of one of these authorities are accepted.
+    /// Only clients with a certificate signed by one of these authorities are accepted.
     Required(NamedFile),
 }
 
@@ -157,33 +156,33 @@ pub struct ProxyProtocol {
     pub trusted: Vec<Network>,
 }
 
-/// The least rate at which a body must arrive.
+/// Minimum rate of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyRate {
     /// The average since the head of the request, in bytes per second.
     pub bytes_per_second: u64,
-    /// How long a body may be slower at its begin.
+    /// How long a body may be slower at its start.
     pub grace: Duration,
 }
 
 /// The limits of HTTP/2 (RFC 9113).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Http2 {
-    /// The most concurrent streams of a connection, `SETTINGS_MAX_CONCURRENT_STREAMS`.
+    /// Maximum number of concurrent streams of a connection, `SETTINGS_MAX_CONCURRENT_STREAMS`.
     pub max_streams: u32,
     /// The flow-control window of a stream in bytes, `SETTINGS_INITIAL_WINDOW_SIZE`.
     pub stream_window: u32,
     /// The flow-control window of a connection in bytes.
     pub connection_window: u32,
-    /// The time over which the next three limits count.
+    /// The interval of the next three limits.
     pub flood_interval: Duration,
-    /// The most streams that a client may reset within the interval, or cause the gateway to reset.
+    /// Maximum number of streams that a client may reset within the interval, or cause the gateway to reset.
     pub max_resets: u32,
-    /// The most PING frames within the interval.
+    /// Maximum number of PING frames within the interval.
     pub max_pings: u32,
-    /// The most SETTINGS frames within the interval.
+    /// Maximum number of SETTINGS frames within the interval.
     pub max_settings: u32,
-    /// The most CONTINUATION frames of one header block.
+    /// Maximum number of CONTINUATION frames of one header block.
     pub max_continuations: u32,
 }
 

@@ -37,53 +37,52 @@ pub use upstream::{
     Balance, Circuit, Endpoint, HashKey, Outlier, Probe, Retries, Scheme, Upstream, UpstreamTls,
 };
 
-/// Everything an operator can set.
+/// All settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The number of worker threads.
     pub threads: usize,
-    /// How long the gateway still accepts connections after it was told to stop, while `/readyz`
-    /// already says no.
+    /// How long the gateway still accepts connections after a stop signal, while `/readyz` already fails.
     pub drain_delay: Duration,
-    /// The longest time for requests in flight to finish when the gateway stops.
+    /// Maximum time for requests in flight to finish when the gateway stops.
     pub drain_timeout: Duration,
-    /// Whether files that have changed are read again without being asked to.
+    /// Whether changed files are reloaded automatically.
     pub watch: bool,
-    /// What is logged of requests, and where.
+    /// The access log.
     pub access_log: LogSettings,
-    /// Where traces go, if requests are traced.
+    /// Trace export, if requests are traced.
     pub traces: Option<Traces>,
     /// The address of the admin listener.
     pub admin: SocketAddr,
-    /// What opens the admin page to other machines.
+    /// The token for access to the admin page from other machines.
     pub admin_token: Option<Secret>,
-    /// The most memory in bytes; 0 for no bound, none for a part of the limit of the cgroup.
+    /// Memory limit in bytes; 0 for none, `None` for a percentage of the cgroup's limit.
     pub max_memory: Option<u64>,
-    /// Where another gateway asks for the sockets of this one.
+    /// The Unix socket at which another gateway takes over the sockets.
     pub takeover: Option<PathBuf>,
-    /// How many gateways run with these settings; only warnings depend on it.
+    /// The number of gateways with these settings; only warnings depend on it.
     pub replicas: usize,
-    /// Where the gateway accepts requests.
+    /// The listeners.
     pub listeners: Vec<Listener>,
-    /// The services behind the gateway.
+    /// The upstreams.
     pub upstreams: Vec<Upstream>,
-    /// How clients prove who they are.
+    /// The authenticators.
     pub authenticators: Vec<Authenticator>,
-    /// The stores that limits name.
+    /// The stores for limits.
     pub stores: Vec<Store>,
-    /// The limits that routes name.
+    /// The limits.
     pub limits: Vec<Limit>,
-    /// Which request is answered how.
+    /// The routes.
     pub routes: Vec<Route>,
-    /// The settings with their defaults in TOML, secrets masked; cut off where they are very long.
+    /// The settings with their defaults in TOML, with secrets masked; truncated if they are very long.
     pub shown: String,
-    /// Every file that the settings name, also where another mistake stands beside it.
+    /// Every file that the settings name, even if there are other mistakes.
     pub files: Vec<(FileKind, NamedFile)>,
     /// Every secret that the settings name.
     pub secrets: Vec<Secret>,
 }
 
-/// What a file that the settings name must hold.
+/// The required content of a file that the settings name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A certificate chain in PEM.
@@ -92,7 +91,7 @@ pub enum FileKind {
     Key,
     /// The certificates of authorities in PEM.
     Authorities,
-    /// API keys or a key set, which their authenticator reads.
+    /// API keys or a key set, which the authenticator reads.
     Credentials,
     /// The value of a secret, which is read with the other secrets.
     Secret,

@@ -1,4 +1,4 @@
-//! What a route does beyond forwarding: who may come, what browsers may do, how responses are sent.
+//! Policies of a route: client networks, CORS, maintenance, security headers, compression.
 
 use std::time::Duration;
 
@@ -10,43 +10,43 @@ use crate::settings::network::Network;
 /// The policies of a route.
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
-    /// Which addresses may send requests.
+    /// The allowed client addresses.
     pub clients: Option<ClientNetworks>,
-    /// What other sites may do in a browser.
+    /// Cross-origin requests.
     pub cors: Option<Cors>,
-    /// Whether requests are refused for the time being.
+    /// Maintenance mode.
     pub maintenance: Option<Maintenance>,
     /// Changes to the query before the request is forwarded.
     pub query: QueryEdits,
     /// Whether a HEAD is forwarded as a GET.
     pub head_by_get: bool,
-    /// The longest response body of an upstream in bytes.
+    /// Maximum length of an upstream's response body in bytes.
     pub max_response_bytes: Option<u64>,
-    /// Fields that make browsers stricter.
+    /// Security headers.
     pub security_headers: Option<SecurityHeaders>,
-    /// How responses are compressed.
+    /// Compression of responses.
     pub compression: Option<Compression>,
 }
 
-/// Which addresses may send requests.
+/// The allowed client addresses.
 #[derive(Debug, Clone, Default)]
 pub struct ClientNetworks {
-    /// Who may; empty for everyone who is not denied.
+    /// Allowed networks; empty for all that are not denied.
     pub allow: Vec<Network>,
-    /// Who may not; goes before `allow`.
+    /// Denied networks; takes precedence over `allow`.
     pub deny: Vec<Network>,
 }
 
 /// Requests are refused with 503.
 #[derive(Debug, Clone)]
 pub struct Maintenance {
-    /// Whether it is in force.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// After how long clients are to try again.
+    /// The delay after which clients should retry.
     pub retry_after: Option<Duration>,
-    /// Addresses that are served all the same.
+    /// Client networks that are served nevertheless.
     pub exempt: Vec<Network>,
-    /// The body of the response; none for the one of every failure.
+    /// The body of the response; `None` for the default error body.
     pub body: Option<String>,
     /// The `Content-Type` of the body.
     pub content_type: String,
@@ -55,31 +55,30 @@ pub struct Maintenance {
 /// Cross-origin requests of browsers (Fetch standard, section 3.3).
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
-    /// The origins that are allowed.
+    /// The allowed origins.
     pub origins: Vec<Origin>,
-    /// The methods that are allowed; none for any.
+    /// The allowed methods; `None` for any.
     pub methods: Option<Vec<Method>>,
-    /// The names of fields that are allowed, in lower case.
+    /// The names of allowed header fields, in lower case.
     pub headers: Vec<String>,
-    /// Whether any field but `Authorization` is allowed.
+    /// Whether any header field except `Authorization` is allowed.
     pub any_header: bool,
-    /// Fields of responses that scripts may read.
+    /// Response header fields that scripts may read.
     pub expose_headers: Vec<String>,
     /// Whether cookies and other credentials may be sent.
     pub credentials: bool,
-    /// How long a browser may remember the answer to a preflight.
+    /// How long a browser may cache the response to a preflight.
     pub max_age: Duration,
 }
 
-/// An origin that is allowed (RFC 6454 section 6).
+/// An allowed origin (RFC 6454 section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// Any origin.
     Any,
-    /// This one, as browsers write it.
+    /// This origin, as browsers write it.
     Exact(String),
-    /// Every name below a domain: what stands before the name, and what behind it, such as `https://`
-    /// and `.example.com`.
+    /// Every name below a domain: the parts before and after the name, such as `https://` and `.example.com`.
     Below(String, String),
 }
 
@@ -94,14 +93,14 @@ pub struct QueryEdits {
     pub add: Vec<(String, Template)>,
 }
 
-/// Fields that are added to responses without them.
+/// Header fields that are added to responses without them.
 #[derive(Debug, Clone)]
 pub struct SecurityHeaders {
-    /// How long browsers use TLS only (RFC 6797); none for no such field.
+    /// How long browsers must use TLS (RFC 6797); `None` to send no such field.
     pub hsts: Option<Duration>,
-    /// Whether that holds for all names below the host too.
+    /// Whether it includes all subdomains.
     pub hsts_include_subdomains: bool,
-    /// Whether browsers may build that in.
+    /// Whether browsers may include the host in their preload list.
     pub hsts_preload: bool,
     /// The value of `X-Frame-Options`, if it is sent.
     pub frame_options: Option<&'static str>,
@@ -113,19 +112,19 @@ pub struct SecurityHeaders {
     pub permissions_policy: Option<String>,
 }
 
-/// How responses are compressed.
+/// Compression of responses.
 #[derive(Debug, Clone)]
 pub struct Compression {
-    /// The codings that are offered, the best first.
+    /// The offered codings, the preferred one first.
     pub codings: Vec<crate::http::coding::Coding>,
-    /// The shortest body of known length that is compressed.
+    /// Minimum length of a body with known length to be compressed.
     pub min_bytes: u64,
-    /// Media types in lower case; `text/*` stands for all of a kind.
+    /// Media types in lower case; `text/*` matches all of a type.
     pub types: Vec<String>,
 }
 
 impl QueryEdits {
-    /// Whether there is nothing to change.
+    /// Whether there are no changes.
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Routes: which request is answered how.
+//! Routes: conditions for requests, and actions.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,47 +11,46 @@ use super::template::Template;
 use crate::http::path::Policy;
 use crate::settings::Place;
 
-/// Which requests are answered how.
+/// A route.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// Its name in logs and metrics.
     pub name: String,
-    /// Where the settings define it.
+    /// Its place in the settings.
     pub place: Place,
-    /// Hosts in lower case; `*.example.com` stands for every name below `example.com`; none for
-    /// any host.
+    /// Hosts in lower case; `*.example.com` matches every name below `example.com`; empty for any host.
     pub hosts: Vec<String>,
-    /// Which paths it takes.
+    /// The paths that it matches.
     pub path: PathMatch,
-    /// The methods; none for any.
+    /// The methods; empty for any.
     pub methods: Vec<Method>,
-    /// What fields of the request must hold; names in lower case.
+    /// Conditions on header fields; names in lower case.
     pub headers: Vec<Condition>,
-    /// What parameters of the query must hold; names decoded.
+    /// Conditions on query parameters; names decoded.
     pub query: Vec<Condition>,
-    /// How it is found out who sent a request, if that is asked.
+    /// Authentication of clients, if required.
     pub authentication: Option<Authentication>,
-    /// Rules of which one must hold; empty if every request may pass.
+    /// Access rules, one of which must match; empty if every request is allowed.
     pub authorization: Vec<AccessRule>,
-    /// What is done with what servers read in different ways in a path.
+    /// Handling of path constructs that servers interpret differently.
     pub path_policy: Policy,
-    /// What answers the request.
+    /// The action.
     pub action: Action,
     /// Changes to the fields of the request before it is forwarded.
     pub request_headers: HeaderEdits,
     /// Changes to the fields of the response, also of a redirect or a fixed response.
     pub response_headers: HeaderEdits,
-    /// Whether its requests are traced, where there are traces.
+    /// Whether its requests are traced, if traces are configured.
     pub traces: bool,
-    /// What it does beyond that.
+    /// Its policies.
     pub policies: Policies,
     /// The names of its limits.
     pub limits: Vec<String>,
-    /// The longest request body in bytes, instead of the listener's.
+    /// Maximum length of the request body in bytes; overrides the listener's.
     pub max_body_bytes: Option<u64>,
-    /// The longest time from the head of a request to the end of its response.
+    /// Maximum time from the head of a request to the end of its response.
     pub request_timeout: Option<Duration>,
-    /// The longest time of one try, instead of the upstream's `retries.per_try_timeout`.
+    /// Timeout of one attempt; overrides the upstream's `retries.per_try_timeout`.
     pub per_try_timeout: Option<Duration>,
 }
 
@@ -81,12 +80,12 @@ impl Default for Route {
     }
 }
 
-/// Which paths a route takes. All are compared with canonical paths.
+/// The paths that a route matches. All are compared with canonical paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathMatch {
-    /// This path and every path below it: without a slash at its end, empty for every path.
+    /// This path and every path below it: without a trailing slash; empty for every path.
     Prefix(String),
-    /// Just this path.
+    /// Only this path.
     Exact(String),
     /// Segments, some of which are parameters.
     Template(Vec<Segment>),
@@ -107,46 +106,46 @@ impl fmt::Display for PathMatch {
     }
 }
 
-/// The most parameters of a path template.
+/// Maximum number of parameters in a path template.
 pub const MAX_PARAMETERS: usize = 8;
 
 /// A segment of a path template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment {
-    /// This very text.
+    /// A literal text.
     Literal(String),
-    /// `{name}`: one segment that is not empty.
+    /// `{name}`: one non-empty segment.
     Parameter(String),
-    /// `{*name}`: the rest of the path, slashes included; it may be empty. Always the last.
+    /// `{*name}`: the rest of the path with its slashes; it may be empty. Always the last segment.
     Rest(String),
 }
 
-/// What a field or a query parameter must hold.
+/// A condition on a header field or a query parameter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Condition {
     /// The name.
     pub name: String,
-    /// What is asked of its value.
+    /// The condition on its value.
     pub test: Test,
 }
 
-/// What is asked of a value.
+/// A condition on a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Test {
-    /// It is this text. Of several fields or parameters of one name, the first counts.
+    /// It equals this text. Of several fields or parameters of one name, the first is compared.
     Is(String),
-    /// There is one.
+    /// It is present.
     Present,
-    /// There is none.
+    /// It is absent.
     Absent,
 }
 
-/// What answers a request.
+/// The action of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// An upstream.
+    /// Forwards the request to an upstream.
     Forward(Forward),
-    /// A response that sends the client elsewhere.
+    /// Redirects the client.
     Redirect(Redirect),
     /// A fixed response.
     Respond(Respond),
@@ -155,7 +154,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The names of the upstreams it leads to.
+    /// The names of its upstreams.
     pub fn upstreams(&self) -> impl Iterator<Item = &str> {
         let forward = match self {
             Self::Forward(forward) => Some(forward),
@@ -168,21 +167,21 @@ impl Action {
     }
 }
 
-/// How a request is forwarded.
+/// Forwarding settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
-    /// The upstreams that share the requests; at least one.
+    /// The upstreams among which requests are split; at least one.
     pub split: Vec<Share>,
-    /// The upstream that gets a copy of some requests and whose responses are dropped.
+    /// The upstream that gets a copy of some requests and whose responses are discarded.
     pub mirror: Option<Mirror>,
-    /// The path that the upstream is asked for, if it is not the canonical path.
+    /// The path for the upstream, if it is not the canonical path.
     pub path: Option<PathRewrite>,
-    /// The `Host` that the upstream is told, if it is not the client's.
+    /// The `Host` for the upstream, if it is not the client's.
     pub host: Option<HostRewrite>,
 }
 
 impl Forward {
-    /// Every request goes to one upstream, as it is.
+    /// Forwards every request unchanged to one upstream.
     #[cfg(test)]
     pub fn to(upstream: &str) -> Self {
         Self {
@@ -194,44 +193,43 @@ impl Forward {
     }
 }
 
-/// The part of an upstream in a split.
+/// An upstream in a split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     /// The name of the upstream, one of [`super::Settings::upstreams`].
     pub upstream: String,
-    /// Its part of the requests against the weights of the others; 0 for none.
+    /// Its weight relative to the others; 0 for no requests.
     pub weight: u32,
 }
 
-/// A copy of some requests.
+/// Copying of requests to a mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
-    /// The name of the upstream that gets them.
+    /// The name of the mirror upstream.
     pub upstream: String,
-    /// How many requests are copied, in percent.
+    /// The percentage of requests that are copied.
     pub percent: u32,
 }
 
-/// The path that the upstream is asked for.
+/// The path for the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathRewrite {
-    /// The prefix of the route is replaced by this one, which is canonical, without a slash at its
-    /// end, and empty if the prefix is just removed.
+    /// Replaces the prefix of the route; canonical, without a trailing slash, and empty to remove the prefix.
     Prefix(String),
-    /// The whole path, and the query too if there is a `?`.
+    /// Replaces the whole path, and the query too if the template has a `?`.
     Template(Template),
 }
 
-/// The `Host` that the upstream is told.
+/// The `Host` for the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostRewrite {
-    /// The host of the endpoint, with the port if it is not the scheme's.
+    /// The host of the endpoint, with the port if it is not the scheme's default.
     Endpoint,
-    /// This one.
+    /// This host.
     Template(Template),
 }
 
-/// A response that sends the client elsewhere. What is not given is kept from the request.
+/// A redirect. Parts that are not set are kept from the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     /// 301, 302, 303, 307 or 308.
@@ -240,7 +238,7 @@ pub struct Redirect {
     pub scheme: Option<&'static str>,
     /// The host.
     pub host: Option<Template>,
-    /// The port. A new scheme without it means the scheme's own port.
+    /// The port. If only the scheme is new, its default port is used.
     pub port: Option<u16>,
     /// The path.
     pub path: Option<PathRewrite>,

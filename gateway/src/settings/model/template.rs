@@ -3,49 +3,48 @@
 /// A text with variables, parsed when the settings are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Template {
-    /// Its pieces in order; no two texts stand side by side.
+    /// Its parts in order; there are no two adjacent texts.
     pub parts: Vec<Part>,
 }
 
-/// A piece of a template.
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// This very text.
+    /// A literal text.
     Text(String),
     /// The value of a variable.
     Variable(Variable),
 }
 
-/// A variable of a template. What is not there gives nothing.
+/// A variable of a template. A missing value is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Variable {
-    /// `{client.ip}`: the address of the client, as the access log has it.
+    /// `{client.ip}`: the client's address, as in the access log.
     ClientIp,
-    /// `{request.id}`: the name of the request.
+    /// `{request.id}`: the request id.
     RequestId,
     /// `{host}`: the host of the request in lower case, without port.
     Host,
-    /// `{path}`: the path as it is forwarded without a rewrite.
+    /// `{path}`: the path as forwarded without a rewrite.
     Path,
-    /// `{query}`: the query without its `?`.
+    /// `{query}`: the query without the leading `?`.
     Query,
-    /// `{scheme}`: `http` or `https`, as the client used it.
+    /// `{scheme}`: the client's scheme, `http` or `https`.
     Scheme,
     /// `{method}`: the method.
     Method,
     /// `{route}`: the name of the route.
     Route,
-    /// `{param.NAME}`: a parameter of the route's path template, as it stands in the canonical
-    /// path.
+    /// `{param.NAME}`: a parameter of the route's path template, as in the canonical path.
     Parameter(String),
-    /// `{header.NAME}`: the first field of the request of this name, which is in lower case.
+    /// `{header.NAME}`: the first header field of this name, in lower case.
     Header(String),
 }
 
 /// A mistake in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
-    /// Where it is, in characters from the begin.
+    /// Its offset in characters.
     pub offset: usize,
     /// What is wrong and what to do.
     pub text: String,
@@ -71,11 +70,11 @@ const VARIABLES: [(&str, Variable); 8] = [
 ];
 
 impl Template {
-    /// Parses a template. `{{` and `}}` stand for the braces themselves.
+    /// Parses a template. `{{` and `}}` are escaped braces.
     ///
     /// # Errors
     ///
-    /// [`TemplateError`] for a brace without its partner and for an unknown variable.
+    /// [`TemplateError`] for an unmatched brace and for an unknown variable.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -115,7 +114,7 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// Appends the text with the values of its variables, which `value` appends.
+    /// Appends the text with the values of its variables, which are written by `value`.
     pub fn write(&self, out: &mut Vec<u8>, mut value: impl FnMut(&Variable, &mut Vec<u8>)) {
         for part in &self.parts {
             match part {
@@ -142,7 +141,7 @@ impl Template {
     }
 }
 
-/// Whether a parameter of a path can have this name.
+/// Whether this is a valid name of a path parameter.
 pub fn is_parameter(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -1,4 +1,4 @@
-//! Traces: where they go, and of which requests.
+//! Trace export.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use super::listener::NamedFile;
 use crate::fetch::Url;
 use crate::settings::{Place, Secret};
 
-/// Where traces go, and of which requests.
+/// Trace export.
 #[derive(Debug, Clone)]
 pub struct Traces {
-    /// Where the settings define them.
+    /// Its place in the settings.
     pub place: Place,
-    /// The collector.
+    /// The collector's URL.
     pub url: Url,
-    /// The authorities of its certificate; without them, those of the system.
+    /// The certificate authorities for the collector; default: the system's.
     pub ca: Option<NamedFile>,
-    /// Fields of the requests to it.
+    /// Header fields for the collector.
     pub headers: Vec<(String, Secret)>,
-    /// Of so many requests without a caller's decision, one is recorded.
+    /// One of this number of requests without a caller's decision is sampled.
     pub one_in: u64,
-    /// Whether the trace of the caller and its decision are kept.
+    /// Whether the caller's trace and sampling decision are used.
     pub parent: bool,
     /// The name of this service.
     pub service_name: String,
-    /// What else is known of it.
+    /// Further attributes of the process.
     pub resource: Vec<(String, String)>,
-    /// The longest time of one request to the collector.
+    /// Timeout of one request to the collector.
     pub timeout: Duration,
-    /// The most spans that wait in a worker.
+    /// Maximum number of spans queued per worker.
     pub max_waiting: usize,
 }

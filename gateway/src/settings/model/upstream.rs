@@ -8,51 +8,51 @@ use crate::endpoint::{Address, Protocol, Statuses};
 use crate::proxy_protocol;
 use crate::settings::Place;
 
-/// A service behind the gateway.
+/// An upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Its name in routes, logs and metrics.
     pub name: String,
-    /// Where the settings name it.
+    /// Its place in the settings.
     pub place: Place,
-    /// Its servers.
+    /// Its endpoints.
     pub endpoints: Vec<Endpoint>,
-    /// The version of HTTP to speak.
+    /// The HTTP version.
     pub protocol: Protocol,
-    /// How `https://` endpoints are verified.
+    /// TLS for `https://` endpoints.
     pub tls: UpstreamTls,
-    /// Which endpoint takes the next request.
+    /// Load balancing.
     pub balance: Balance,
-    /// When an endpoint is passed over for its failures; none for never.
+    /// Ejection of failing endpoints; `None` for none.
     pub outlier: Option<Outlier>,
-    /// A request sent at intervals to see whether an endpoint works.
+    /// Active health check.
     pub probe: Option<Probe>,
-    /// The time over which an endpoint that works again gets its full share.
+    /// The time over which a recovered endpoint gets its full share.
     pub slow_start: Duration,
-    /// The most requests at a time; none for no limit.
+    /// Circuit breaker; `None` for no limit.
     pub circuit: Option<Circuit>,
-    /// When a request is sent again.
+    /// Retries.
     pub retries: Retries,
-    /// The PROXY protocol header at the begin of each connection to an endpoint.
+    /// The PROXY protocol header at the start of each connection to an endpoint.
     pub proxy_protocol: Option<proxy_protocol::Version>,
-    /// The longest head of a response in bytes.
+    /// Maximum length of a response head in bytes.
     pub max_header_bytes: usize,
-    /// The most fields in the head of a response.
+    /// Maximum number of fields in a response head.
     pub max_headers: usize,
-    /// The longest time to resolve a name and connect, TLS included.
+    /// Maximum time to resolve the name and connect, including TLS.
     pub connect_timeout: Duration,
-    /// The longest time from the last byte of a request to the head of its response.
+    /// Maximum time from the last byte of a request to the head of its response.
     pub response_timeout: Duration,
-    /// The longest pause within a response body.
+    /// Maximum pause within a response body.
     pub body_timeout: Duration,
     /// How long a connection is kept for reuse.
     pub idle_timeout: Duration,
-    /// The most resting connections for each endpoint and thread.
+    /// Maximum number of idle connections per endpoint and thread.
     pub max_idle: usize,
 }
 
 impl Upstream {
-    /// The same without the places in the file, so that it can be compared with another file's.
+    /// A copy without places in the file, so that settings of two files can be compared.
     #[must_use]
     pub fn without_places(&self) -> Self {
         let mut upstream = Self { place: Place::default(), ..self.clone() };
@@ -91,27 +91,27 @@ impl Default for Upstream {
     }
 }
 
-/// A server of an upstream.
+/// An endpoint of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// How it is spoken to.
+    /// Its scheme.
     pub scheme: Scheme,
-    /// Where it is.
+    /// Its address.
     pub address: Address,
-    /// Its share of the requests against the weights of the others; at least 1.
+    /// Its weight relative to the others; at least 1.
     pub weight: u32,
-    /// Requests go to the endpoints of the lowest number of which enough are healthy.
+    /// Its zone: requests go to the lowest number with enough healthy endpoints.
     pub priority: u32,
 }
 
 impl fmt::Display for Endpoint {
-    /// `host:port` or `unix:/path`, as logs name it.
+    /// `host:port` or `unix:/path`, as in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address.fmt(f)
     }
 }
 
-/// How an endpoint is spoken to.
+/// The scheme of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// `http://`, or none: without TLS.
@@ -122,59 +122,58 @@ pub enum Scheme {
     H2c,
 }
 
-/// TLS to an upstream.
+/// TLS settings of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpstreamTls {
-    /// The authorities to trust, in PEM, instead of the system's.
+    /// The trusted certificate authorities, in PEM, instead of the system's.
     pub ca: Option<NamedFile>,
-    /// The certificate by which the gateway authenticates itself.
+    /// The gateway's client certificate.
     pub identity: Option<Certificate>,
     /// The name to send as SNI and to verify, instead of the endpoint's host.
     pub server_name: Option<String>,
 }
 
-/// Which endpoint takes the next request.
+/// Load balancing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Balance {
-    /// One after another, by weight.
+    /// Weighted round robin.
     RoundRobin,
-    /// The less busy one of two that are chosen at random by weight.
+    /// The less loaded of two endpoints chosen at random by weight.
     LeastRequests,
-    /// Equal keys go to the same endpoint while it is healthy and not too busy.
+    /// Equal keys go to the same endpoint while it is healthy and not overloaded.
     Hash {
-        /// What is hashed.
+        /// The key.
         key: HashKey,
-        /// How many requests an endpoint may have at a time, in percent of the average.
+        /// Maximum load of an endpoint, in percent of the average.
         max_load_percent: u32,
     },
 }
 
-/// The key of a consistent hash. A request without it goes to a random endpoint.
+/// The key of a consistent hash. Requests without it go to a random endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HashKey {
-    /// The value of a field, by its name in lower case.
+    /// The value of a header field, by its name in lower case.
     Header(String),
     /// The value of a cookie.
     Cookie(String),
-    /// The address of the client.
+    /// The client's address.
     ClientAddress,
 }
 
-/// When an endpoint is passed over for its failures.
+/// Ejection of failing endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outlier {
-    /// After so many consecutive failures: connections that broke, timeouts, counted statuses.
+    /// Consecutive failures that eject: broken connections, timeouts, counted statuses.
     pub failures: u32,
-    /// After so many consecutive failures to connect.
+    /// Consecutive connect failures that eject.
     pub connect_failures: u32,
-    /// The statuses of responses that count as failures.
+    /// The statuses that count as failures.
     pub statuses: Statuses,
-    /// How long it is passed over the first time; each further time in a row takes longer by this.
+    /// Duration of the first ejection; each consecutive one is longer by this time.
     pub base_ejection: Duration,
-    /// The longest time it is passed over.
+    /// Maximum duration of an ejection.
     pub max_ejection: Duration,
-    /// The largest part of the endpoints that may be passed over at a time, in percent. At least
-    /// one may, if there is another.
+    /// Maximum percentage of ejected endpoints. At least one may be ejected, if there is another.
     pub max_ejected_percent: u32,
 }
 
@@ -191,46 +190,46 @@ impl Default for Outlier {
     }
 }
 
-/// A request sent at intervals to see whether an endpoint works.
+/// An active health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// Its path, with query.
     pub path: String,
-    /// The time from one to the next, for each endpoint.
+    /// The time from one probe to the next, for each endpoint.
     pub interval: Duration,
-    /// The longest time to the end of the response's head.
+    /// Maximum time to the end of the response's head.
     pub timeout: Duration,
-    /// The statuses of an endpoint that works.
+    /// The statuses of a healthy endpoint.
     pub statuses: Statuses,
     /// The `Host` field, instead of the endpoint's.
     pub host: Option<String>,
-    /// An endpoint works again after so many good responses in a row.
+    /// Consecutive successes after which an endpoint is up.
     pub healthy_after: u32,
-    /// An endpoint is passed over after so many failures in a row.
+    /// Consecutive failures after which an endpoint is down.
     pub unhealthy_after: u32,
 }
 
-/// The most requests at a time.
+/// Circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Circuit {
-    /// The most requests in flight over all threads.
+    /// Maximum number of requests in flight over all threads.
     pub max_requests: u32,
-    /// The most requests that wait for one of those to end; beyond it 503.
+    /// Maximum number of waiting requests; beyond it 503.
     pub max_pending: u32,
-    /// How long a request may wait; then 503.
+    /// Maximum wait; then 503.
     pub queue_timeout: Duration,
 }
 
-/// When a request is sent again.
+/// Retries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retries {
-    /// How often a request is tried again, at most.
+    /// Maximum number of retries of a request.
     pub attempts: u32,
-    /// The statuses of responses after which a request that is idempotent is tried again.
+    /// The statuses after which an idempotent request is retried.
     pub statuses: Statuses,
-    /// The longest time from the last byte of a try to the head of its response.
+    /// Maximum time from the last byte of an attempt to the head of its response.
     pub per_try_timeout: Option<Duration>,
-    /// The most retries in percent of the requests in flight.
+    /// Maximum percentage of retries among the requests in flight.
     pub budget_percent: u32,
 }
 

@@ -50,7 +50,7 @@ fn a_drain_waits_for_a_tunnel_no_longer_than_its_timeout() {
         let mut sender = connect(&gateway).await;
         let (_, mut tunnel) = ask(&mut sender, "websocket", "/ws", "").await;
         gateway.signal("TERM");
-        gateway.says("the drain timeout is up");
+        gateway.says("drain timeout reached");
         assert!(!matches!(tunnel.next().await, Some(Ok(_))));
     });
     gateway.wait();

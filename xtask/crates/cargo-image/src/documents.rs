@@ -48,7 +48,7 @@ fn words(line: &str) -> Option<Vec<String>> {
     (!words.iter().any(|word| word.starts_with('['))).then_some(words)
 }
 
-/// Whether a word stands for another one, such as `DAYS`.
+/// Whether a word is a placeholder such as `DAYS`.
 fn is_placeholder(word: &str) -> bool {
     let bytes = word.as_bytes();
     bytes.len() > 2 && bytes.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_')

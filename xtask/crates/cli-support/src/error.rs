@@ -54,7 +54,7 @@ impl Fault {
         self
     }
 
-    /// What to do: a sentence or a command.
+    /// The hint: a sentence or a command.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -68,7 +68,7 @@ impl Fault {
         self
     }
 
-    /// What failed, without its place.
+    /// The message without its place.
     pub fn what(&self) -> &str {
         &self.what
     }

@@ -1,4 +1,4 @@
-//! What an OCI image contains, which advisories affect it, and whether policy allows that.
+//! The contents of an OCI image, the advisories that affect it, and the policy for them.
 //!
 //! The modules are in order: each imports only modules above it (`xtask/tests/tidy`). Blank lines keep the order.
 

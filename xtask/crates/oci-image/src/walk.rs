@@ -10,7 +10,7 @@ use cli_support::error::Fault;
 /// The most entries of all indexes of one image.
 pub const MAX_INDEX_ENTRIES: usize = 1_000;
 
-/// What the walk does after an entry was visited.
+/// The next step of the walk after an entry.
 #[derive(Debug)]
 pub enum Visit {
     /// Goes on with the next entry.

@@ -69,13 +69,13 @@ impl fmt::Display for CredentialSource {
 /// A credential and where it was found; [`CredentialSource::Nowhere`] exactly where there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundCredential {
-    /// What the registry is shown.
+    /// The credential.
     pub credential: Option<Credential>,
     /// Where it was found.
     pub source: CredentialSource,
 }
 
-/// The name of the credential helper that this program is to a child of its own.
+/// The name under which children call this program as a credential helper.
 pub const HELPER: &str = "xtask-lent";
 const LENT_USER: &str = "XTASK_LENT_USER";
 const LENT_SECRET: &str = "XTASK_LENT_SECRET";
@@ -85,7 +85,7 @@ impl FoundCredential {
         Self { credential: None, source: CredentialSource::Nowhere }
     }
 
-    /// Whether other programs would not find it by themselves.
+    /// Whether other programs cannot find the credential themselves.
     pub fn is_ours(&self) -> bool {
         matches!(self.source, CredentialSource::Given | CredentialSource::Variable(_))
     }
@@ -101,13 +101,13 @@ impl FoundCredential {
     }
 }
 
-/// What a credential helper answers to `get`; none where this program was not called as one.
+/// The answer of a credential helper to `get`; none if no credential was lent.
 pub fn lent(get: impl Fn(&str) -> Option<String>) -> Option<String> {
     let (user, secret) = (get(LENT_USER)?, get(LENT_SECRET)?);
     Some(serde_json::json!({ "ServerURL": "", "Username": user, "Secret": secret }).to_string())
 }
 
-/// A token that the caller was handed, for one registry alone.
+/// A token from the caller, for one registry only.
 #[derive(Clone, Debug)]
 pub struct GivenCredential {
     /// The registry that it is for, as in an image name.
@@ -193,8 +193,8 @@ fn handed_in(environment: &Environment, given: &GivenCredential) -> Result<Found
     Ok(FoundCredential { credential: Some(credential), source: CredentialSource::Given })
 }
 
-/// What one file says. `credHelpers` comes first because it is about this registry alone; `credsStore`
-/// last because it is about all of them, and Docker leaves an empty entry in `auths` for what it stores there.
+/// The credential in one file. `credHelpers` comes first because it is for this registry only; `credsStore`
+/// comes last because it is for all, and Docker leaves an empty entry in `auths` for each stored credential.
 fn in_file(
     environment: &Environment,
     path: &Path,

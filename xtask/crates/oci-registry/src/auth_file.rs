@@ -107,7 +107,7 @@ impl AuthFile {
 }
 
 impl Entry {
-    /// What it says; none where it is empty, as Docker leaves it for what a helper keeps.
+    /// The credential of the entry; none if it is empty, as Docker leaves it for a credential helper.
     fn credential(&self) -> Result<Option<Credential>, &'static str> {
         let filled = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         if let Some(token) = filled(&self.identitytoken) {

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_base64_is_refused() {
+    fn invalid_base64_is_refused() {
         for text in ["A", "AA===", "A A=", "é", "Zm9v\n", "====", "A=AA"] {
             assert_eq!(decode(text), None, "{text}");
         }

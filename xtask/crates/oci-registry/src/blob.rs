@@ -20,8 +20,8 @@ use cli_support::files::Sink;
 impl Client {
     /// Writes a blob to `sink` (distribution-spec, "Pulling blobs").
     ///
-    /// What arrives is `size` bytes with this digest, or an error. A connection that breaks is taken up
-    /// where it broke (RFC 9110, section 14.2). `progress` is told how many bytes have arrived in all.
+    /// The content must have `size` bytes and this digest. A broken download is resumed
+    /// (RFC 9110, section 14.2). `progress` gets the number of bytes received so far.
     pub fn blob(
         &self,
         reference: &Reference,
@@ -30,7 +30,7 @@ impl Client {
         sink: &mut dyn Sink,
         progress: &dyn Fn(u64),
     ) -> Result<()> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let mut started_over = false;
         loop {
             let mut download =

@@ -18,21 +18,21 @@ use cli_support::error::Fault;
 /// How a client behaves.
 #[derive(Clone)]
 pub struct Options {
-    /// Registries, as in image names, that are spoken to without TLS. Those on this machine always are.
+    /// Registries, as in image names, that are requested over plain HTTP. Those on this machine always are.
     pub plain_http: Vec<String>,
-    /// A token that was handed in, for its registry alone.
+    /// A token from the caller, for its registry only.
     pub given: Option<GivenCredential>,
-    /// Where else credentials are looked for.
+    /// The other sources of credentials.
     pub environment: Environment,
     /// How often failed requests are repeated.
     pub policy: Policy,
-    /// How long things may take.
+    /// Time limits of one exchange.
     pub timeouts: Timeouts,
-    /// A PEM file whose certificates alone are trusted; the machine's own otherwise.
+    /// A PEM file of the only trusted certificates; without it those of the machine.
     pub roots: Option<PathBuf>,
-    /// Time and chance.
+    /// The clock and random numbers.
     pub clock: Arc<dyn Clock>,
-    /// Told of each wait before a further try.
+    /// Called before each wait for a retry.
     pub on_wait: Option<OnWait>,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client; nothing is looked up or connected to before it is needed.
+    /// A client. It reads files and connects only when a request needs that.
     pub fn new(options: Options) -> Self {
         let wire = Arc::new(Wire::new(options.timeouts, options.roots.clone()));
         Self { options, wire, sessions: Mutex::default() }
@@ -85,7 +85,7 @@ impl Client {
 
     /// Where the credentials for this image come from. Asks files and helpers, and no registry.
     pub fn credentials(&self, reference: &Reference) -> Result<FoundCredential> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         session.found(reference.repository())
     }
 
@@ -123,7 +123,7 @@ impl Client {
         self.retry_transfer(0, attempt)
     }
 
-    /// The same; the inner error is a refusal that another try would only repeat, for callers that have
+    /// The same; the inner error is a permanent refusal, for callers that have
     /// another way.
     pub(super) fn retry_or_refusal<T>(
         &self,
@@ -131,7 +131,7 @@ impl Client {
     ) -> Result<Result<T>> {
         self.retry(|| match attempt() {
             Err(RequestError { transient: None, error }) => Ok(Err(error)),
-            Err(trouble) => Err(trouble),
+            Err(failure) => Err(failure),
             Ok(value) => Ok(Ok(value)),
         })
     }

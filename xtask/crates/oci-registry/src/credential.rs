@@ -1,9 +1,9 @@
-//! What proves an identity to a registry.
+//! Credentials for a registry.
 
 use super::base64;
 use super::secret::Secret;
 
-/// What is sent to a registry or its token service to prove an identity.
+/// A credential for a registry or its token service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// A user name and a password or token.

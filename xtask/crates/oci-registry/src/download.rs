@@ -1,4 +1,4 @@
-//! Files from the web: nothing of a registry, but the same connections, certificates and proxies.
+//! Downloads of files over HTTP, with the certificates, proxies and retries of registries.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::url;
 use super::wire::{Ask, Payload, Redirects, Timeouts, Wire};
 use cli_support::error::Fault;
 
-/// Connections to servers of files, kept open from one to the next and shared by threads.
+/// A client for downloads. Threads share its connections.
 pub struct Downloads {
     wire: Wire,
     policy: Policy,
@@ -24,12 +24,12 @@ impl fmt::Debug for Downloads {
 }
 
 impl Downloads {
-    /// Connections on which failed requests are repeated so often.
+    /// A client with this retry policy.
     pub fn new(policy: Policy) -> Self {
         Self::with(policy, Timeouts::default())
     }
 
-    /// The same for a server that is given other times to answer.
+    /// The same with other time limits.
     pub fn with(policy: Policy, timeouts: Timeouts) -> Self {
         Self { wire: Wire::new(timeouts, None), policy }
     }
@@ -64,7 +64,7 @@ impl Downloads {
     }
 }
 
-/// An address that nobody on the way can listen at: over https, or on this machine.
+/// Parses an address that is safe from eavesdropping: https, or this machine.
 pub(super) fn safe(address: &str) -> Result<Uri, Fault> {
     let shown = cli_support::mask::without_login(address);
     let parsed = url::parse(address).ok_or_else(|| Fault::usage(format!("'{shown}' is not a URL")))?;
@@ -75,7 +75,7 @@ pub(super) fn safe(address: &str) -> Result<Uri, Fault> {
     Ok(parsed)
 }
 
-/// One file, as [`Downloads::get`] has it; that it is not there is an error.
+/// Downloads one file as [`Downloads::get`] does; a missing file is an error.
 pub fn download(address: &str, limit: u64) -> Result<Vec<u8>> {
     let bytes = Downloads::new(Policy::default()).get(address, limit)?;
     bytes.ok_or_else(|| Fault::failed("the server has no such file").at(address).into())

@@ -1,4 +1,4 @@
-//! What went wrong on the wire, in words, and whether it may pass.
+//! Errors of connections: their messages, and whether a retry may help.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -11,7 +11,7 @@ use super::timeouts::Timeouts;
 use super::url;
 use cli_support::error::Fault;
 
-/// A source of bytes to send that failed; no other try helps against that.
+/// A failed read of the content to send. A retry does not help.
 #[derive(Debug)]
 pub(super) struct SourceFailed(pub(super) io::Error);
 
@@ -45,7 +45,7 @@ impl Place {
         RequestError::permanent(self.fault(what))
     }
 
-    /// No connection came about; the proxy is the first to be asked why.
+    /// The connection failed. With a proxy, the message names the proxy first.
     fn unreachable(&self, what: &str, hint: &str) -> RequestError {
         let fault = match &self.proxy {
             Some(proxy) => self.fault(format!("through the proxy {proxy}: {what}")).hint(
@@ -57,7 +57,7 @@ impl Place {
     }
 }
 
-/// A failure before the answer's head was there.
+/// A failure before the head of the answer arrived.
 pub(super) fn while_asking(error: Error, place: &Place) -> RequestError {
     match error {
         Error::Io(error) => of_io(&error, place),
@@ -74,7 +74,7 @@ pub(super) fn while_asking(error: Error, place: &Place) -> RequestError {
         Error::LargeResponseHeader(size, limit) => {
             place.permanent(format!("the answer's head is too long: {size} bytes, at most {limit}"))
         }
-        // What is left are mistakes in how a request was made.
+        // The other errors are mistakes in the request.
         other => place.permanent(other.to_string()),
     }
 }
@@ -160,8 +160,8 @@ mod tests {
             (refused(), "through the proxy p:1: nothing listens there"),
             (Error::ConnectProxyFailed("403".into()), "through the proxy p:1: 403"),
         ] {
-            let trouble = while_asking(error, &place(Some("p:1")));
-            let text = cli_support::error::render(&trouble.error);
+            let failure = while_asking(error, &place(Some("p:1")));
+            let text = cli_support::error::render(&failure.error);
             assert!(text.contains(words) && text.contains("NO_PROXY"), "{text}");
         }
         let text = cli_support::error::render(&while_asking(refused(), &place(None)).error);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_is_told_and_classed() {
+    fn each_failure_has_its_message_and_class() {
         let io = |kind: ErrorKind| Error::Io(io::Error::from(kind));
         let cases = [
             (io(ErrorKind::ConnectionRefused), "nothing listens", Some(Transient::Unreachable)),
@@ -202,11 +202,11 @@ mod tests {
         let place = place(None);
         for (error, words, transient) in cases {
             let shown = format!("{error:?}");
-            let trouble = while_asking(error, &place);
-            let text = format!("{:#}", trouble.error);
+            let failure = while_asking(error, &place);
+            let text = format!("{:#}", failure.error);
             assert!(text.starts_with("https://r.example/v2/a: ") && text.contains(words), "{shown}: {text}");
             assert!(!text.contains("hunter2"), "{text}");
-            assert_eq!(trouble.transient, transient, "{shown}");
+            assert_eq!(failure.transient, transient, "{shown}");
         }
     }
 }

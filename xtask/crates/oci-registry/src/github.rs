@@ -125,7 +125,7 @@ impl Packages<'_> {
                 .at(url::shown(&self.url))
                 .hint("create a classic token with it: https://github.com/settings/tokens/new?scopes=delete:packages,write:packages"))
         })?;
-        let bytes = answer.read(MAX_PAGE_BYTES).map_err(|trouble| trouble.error)?;
+        let bytes = answer.read(MAX_PAGE_BYTES).map_err(|failure| failure.error)?;
         let page = serde_json::from_slice(&bytes);
         page.map(Some).map_err(|_| {
             Fault::failed("GitHub's answer is not a list of versions").at(url::shown(&self.url)).into()
@@ -161,10 +161,10 @@ impl Packages<'_> {
 
     fn refused(&self, mut answer: Response, scope: &str) -> RequestError {
         let errors = server_errors(&answer.read_some(64 * 1024), std::slice::from_ref(&self.secret));
-        let said = errors.first().map(|error| error.message.clone()).unwrap_or_default();
+        let message = errors.first().map(|error| error.message.clone()).unwrap_or_default();
         let status = answer.status.as_u16();
         let fault = |what: &str| {
-            Fault::failed(format!("{what} (status {}, {said})", answer.status)).at(url::shown(&answer.url))
+            Fault::failed(format!("{what} (status {}, {message})", answer.status)).at(url::shown(&answer.url))
         };
         let date = self.client.options.clock.date();
         let wait = answer.header(RETRY_AFTER).and_then(|value| retry::retry_after(value, date));
@@ -172,7 +172,7 @@ impl Packages<'_> {
             || status == 403
                 && (wait.is_some()
                     || answer.header("x-ratelimit-remaining") == Some("0")
-                    || said.contains("rate limit"));
+                    || message.contains("rate limit"));
         if is_limit || matches!(status, 408 | 500 | 502..=504) {
             let wait = wait.or_else(|| reset(answer.header("x-ratelimit-reset")?, date));
             let error = fault("GitHub does not answer this now").hint("wait some minutes, and run it again");
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_that_lacks_is_told_from_tokens_without_scopes() {
+    fn a_missing_scope_is_told_apart_from_tokens_without_scopes() {
         for (scopes, expected) in [
             (Some("read:packages, write:packages"), Some("read:packages, write:packages")),
             (Some("repo, delete:packages"), None),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_waited_for_until_it_is_reset() {
+    fn a_rate_limit_is_waited_for_until_its_reset() {
         let now = std::time::UNIX_EPOCH + Duration::from_secs(100);
         assert_eq!(reset("130", now), Some(Duration::from_secs(30)));
         assert_eq!(reset("90", now), Some(Duration::ZERO));

@@ -221,20 +221,20 @@ mod tests {
         assert!(with(&[token]).unwrap_err().contains("GITHUB_REPOSITORY is not set"));
         assert!(with(&[repository, ("GITHUB_TOKEN", "")]).unwrap_err().contains("GITHUB_TOKEN is not set"));
         for wrong in ["o", "o/", "/r", "o/r/x", "o/r?x", "o/../x"] {
-            let said = with(&[token, ("GITHUB_REPOSITORY", wrong)]).unwrap_err();
-            assert!(said.contains("not OWNER/NAME"), "{wrong}: {said}");
+            let message = with(&[token, ("GITHUB_REPOSITORY", wrong)]).unwrap_err();
+            assert!(message.contains("not OWNER/NAME"), "{wrong}: {message}");
         }
     }
 
     #[test]
     fn a_refusal_has_githubs_words() {
         let answer = |status, body: &str| GithubAnswer { status, body: serde_json::from_str(body).unwrap() };
-        let said = answer(
+        let refused = answer(
             422,
             r#"{"message":"Validation Failed","errors":[{"code":"already_exists"},{"message":"b\nc"}]}"#,
         );
-        assert_eq!(said.message(), "Validation Failed: already_exists: b\\nc");
-        assert!(said.value().unwrap_err().to_string().contains("GitHub answered 422: Validation Failed"));
+        assert_eq!(refused.message(), "Validation Failed: already_exists: b\\nc");
+        assert!(refused.value().unwrap_err().to_string().contains("GitHub answered 422: Validation Failed"));
         assert_eq!(answer(200, "[1]").value().unwrap(), serde_json::json!([1]));
     }
 }

@@ -17,7 +17,7 @@ use cli_support::process::{Cmd, Need};
 /// The longest a helper may take: some ask their owner to unlock a keychain.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What helpers answer where they know nothing of a server.
+/// Messages of helpers that have no credential for a server.
 const UNKNOWN: [&str; 2] = ["credentials not found in native keychain", "no credentials server URL"];
 
 /// The keys of a helper's answer.
@@ -62,7 +62,7 @@ pub(super) fn get(
     match ended {
         Ok(()) if output.trim().is_empty() => Ok(None),
         Ok(()) => answer(&output).map(Answer::credential).ok_or_else(|| {
-            // Whatever it printed instead may hold the secret.
+            // Its output may contain the secret.
             failed("its answer is not a user name and a secret in JSON".into()).into()
         }),
         Err(_) if UNKNOWN.iter().any(|unknown| output.contains(unknown)) => Ok(None),
@@ -70,9 +70,9 @@ pub(super) fn get(
             let reason = error.to_string();
             // The first line says how the child ended; those after it are its output.
             let what = reason.lines().next().unwrap_or_default().to_owned();
-            // One that failed after all it had to say has said a secret.
-            let said = if answer(&output).is_some() { "" } else { output.trim() };
-            let what = if said.is_empty() { what } else { format!("{what}: {said}") };
+            // A helper that failed after a complete answer has printed a secret.
+            let message = if answer(&output).is_some() { "" } else { output.trim() };
+            let what = if message.is_empty() { what } else { format!("{what}: {message}") };
             let hint = format!("install {program}, or take it out of {}", named_by.display());
             Err(failed(what).hint(hint).into())
         }
@@ -94,7 +94,7 @@ fn answer(output: &str) -> Option<Answer> {
 }
 
 impl Answer {
-    /// What it holds; none without a secret.
+    /// The credential of the answer; none without a secret.
     fn credential(self) -> Option<Credential> {
         let secret = Secret::new(self.secret.filter(|secret| !secret.is_empty())?);
         let user = self.username.unwrap_or_default();

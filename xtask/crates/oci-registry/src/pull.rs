@@ -39,7 +39,7 @@ pub struct Manifest {
     pub digest: Digest,
 }
 
-/// What a registry says of a manifest without sending it.
+/// The headers of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestHead {
     /// Its digest.
@@ -56,7 +56,7 @@ impl Client {
     /// Its bytes match the digest in `reference`, or else the one that the registry names. An error
     /// where there is none, where it is not allowed, or where it is of the outdated schema 1.
     pub fn manifest(&self, reference: &Reference) -> Result<Manifest> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let mut mismatched = false;
         self.retry(|| {
             let manifest = get_manifest(&session, reference, &reference.wanted())?;
@@ -71,10 +71,10 @@ impl Client {
         })
     }
 
-    /// What the registry says of a manifest; none where there is no such one (distribution-spec,
+    /// The headers of a manifest; none if it does not exist (distribution-spec,
     /// "Checking if content exists in the registry").
     pub fn head_manifest(&self, reference: &Reference) -> Result<Option<ManifestHead>> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let head = self.retry(|| {
             let scopes = pull_scope(reference);
             let mut call = manifest_call(&session, Method::HEAD, reference, &reference.wanted(), &scopes)?;
@@ -98,7 +98,7 @@ impl Client {
 
     /// The manifest, or none where the registry knows no such one.
     pub fn manifest_if_any(&self, reference: &Reference) -> Result<Option<Manifest>> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let answer = self.retry(|| {
             let scopes = pull_scope(reference);
             let mut call = manifest_call(&session, Method::GET, reference, &reference.wanted(), &scopes)?;
@@ -111,7 +111,7 @@ impl Client {
                 404 | 410 => Ok(Ok(None)),
                 _ => match session.refused(answer, &call) {
                     RequestError { transient: None, error } => Ok(Err(error)),
-                    trouble => Err(trouble),
+                    failure => Err(failure),
                 },
             }
         })?;
@@ -148,7 +148,7 @@ fn manifest_call<'a>(
     })
 }
 
-/// The manifest, or what does not fit together about it.
+/// The manifest, or the contradiction in it.
 fn get_manifest(
     session: &Session,
     reference: &Reference,
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_type_is_what_header_and_manifest_agree_on() {
+    fn the_media_type_must_agree_in_header_and_manifest() {
         let [index, image, list, _] = MANIFEST_TYPES;
         let own = |own: &str| format!(r#"{{"schemaVersion":2,"mediaType":"{own}"}}"#);
         let bare = r#"{"schemaVersion":2}"#.to_owned();

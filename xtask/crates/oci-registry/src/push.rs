@@ -20,14 +20,14 @@ use super::wire::Redirects;
 use cli_support::digest::Digest;
 use cli_support::error::Fault;
 
-/// How often a manifest is sent again whose blobs the registry does not see. Some see a blob only a moment
-/// after they took it, or not while somebody else sends the same one.
+/// Attempts to put a manifest if the registry does not find its blobs yet. Some registries find a blob only
+/// after a delay, or not during another upload of it.
 const TRIES_OF_UNSEEN: u32 = 4;
 
-/// The digest of a manifest that was put, and the subject that the registry has taken note of.
+/// The digest of a put manifest, and its subject if the registry confirms it (`OCI-Subject`).
 type Put = (Digest, Option<String>);
 
-/// What is known of a blob before it is pushed.
+/// The state of a blob in the repository before its push.
 enum Before {
     NotAsked,
     Missing,
@@ -35,15 +35,15 @@ enum Before {
     Opened(OpenUpload),
 }
 
-fn is_unseen(trouble: &RequestError) -> bool {
-    trouble.transient.is_none() && format!("{:#}", trouble.error).contains("MANIFEST_BLOB_UNKNOWN")
+fn is_unseen(failure: &RequestError) -> bool {
+    failure.transient.is_none() && format!("{:#}", failure.error).contains("MANIFEST_BLOB_UNKNOWN")
 }
 
 impl Client {
     /// Whether a repository has a blob (distribution-spec, "Checking if content exists in the registry").
     /// Asks with the right to push, so that one token serves the whole push.
     pub fn has_blob(&self, reference: &Reference, digest: &Digest) -> Result<bool> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = push_scope(reference);
         let answer = self.retry_or_refusal(|| blob_exists(&session, reference, digest, &scopes))?;
         // Some registries refuse what is not there.
@@ -55,13 +55,13 @@ impl Client {
     /// Asks for the right to push by opening an upload (distribution-spec, "Pushing blobs"). An error says why
     /// there is no such right. Nothing is stored; [`Client::cancel_upload`] gives the upload up.
     pub fn open_upload(&self, reference: &Reference) -> Result<OpenUpload> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = push_scope(reference);
         self.retry(|| open_upload(&session, reference, &scopes))
     }
 
-    /// Gives up an upload that nothing was sent to. Registries remove uploads that nobody ends; some know no
-    /// other way, so a refusal is no error.
+    /// Cancels an upload without data. Registries remove unfinished uploads; some have no
+    /// request for that, so a refusal is no error.
     pub fn cancel_upload(&self, reference: &Reference, upload: &OpenUpload) {
         let Ok(session) = self.session(reference) else { return };
         let scopes = push_scope(reference);
@@ -83,7 +83,7 @@ impl Client {
         if from.registry() != reference.registry() {
             return Ok(false);
         }
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let [push] = push_scope(reference);
         let read = Scope { repository: from.repository().to_owned(), action: Action::Pull };
         let scopes = [push, read];
@@ -98,11 +98,11 @@ impl Client {
                 content: Content::Bytes(b""),
                 redirects: Redirects::None,
             };
-            // Whatever keeps it from being mounted will be said when it is pushed, or does not matter.
+            // A refused mount is no error: the push reports what matters.
             let answer = match session.send(&mut call) {
                 Ok(answer) => answer,
                 Err(RequestError { transient: None, .. }) => return Ok(false),
-                Err(trouble) => return Err(trouble),
+                Err(failure) => return Err(failure),
             };
             match answer.status.as_u16() {
                 201 => Ok(true),
@@ -112,12 +112,12 @@ impl Client {
         })
     }
 
-    /// Sees to it that a repository has a blob (distribution-spec, "Pushing blobs").
+    /// Pushes a blob if the repository does not have it (distribution-spec, "Pushing blobs").
     ///
     /// Asks first whether it is there. Then it is sent in one stream; when that breaks, the registry is
     /// asked how much has arrived, and the rest follows in chunks where it can tell, or else all of it is
     /// sent again. `open` gives the `size` bytes with this digest from their start, each time it is
-    /// called. `progress` is told how many bytes have been sent in all.
+    /// called. `progress` gets the number of bytes sent so far.
     pub fn push_blob(
         &self,
         reference: &Reference,
@@ -152,7 +152,7 @@ impl Client {
         progress: &dyn Fn(u64),
         before: Before,
     ) -> Result<Pushed> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = push_scope(reference);
         let mut upload = Upload::new(self, &session, reference, &scopes, *digest, size, open, progress);
         upload.is_missing = !matches!(before, Before::NotAsked);
@@ -170,7 +170,7 @@ impl Client {
     }
 
     /// Puts a manifest as `put_manifest` does, but asks `may` before each try: a registry knows no
-    /// conditional writes, and while one try fails somebody else may write. None where `may` says no.
+    /// conditional writes, and another client may write between attempts. None if `may` returns false.
     pub fn put_manifest_if(
         &self,
         reference: &Reference,
@@ -181,8 +181,8 @@ impl Client {
         self.put(reference, bytes, media_type, may)?.map(|put| put.map(|(digest, _)| digest))
     }
 
-    /// Puts a manifest; also gives the subject that the registry has taken note of, if it has. The inner error
-    /// is a refusal that another try would only repeat.
+    /// Puts a manifest; also gives the subject if the registry confirms it. The inner error
+    /// is a permanent refusal.
     pub(super) fn put_always(
         &self,
         reference: &Reference,
@@ -220,7 +220,7 @@ impl Client {
             (None, Some(tag)) => tag.to_owned(),
             _ => digest.to_string(),
         };
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = push_scope(reference);
         let mut unseen = 0;
         self.retry_or_refusal(|| {
@@ -236,9 +236,9 @@ impl Client {
                 redirects: Redirects::None,
             };
             let answer = match session.write(&mut call) {
-                Err(trouble) if unseen < TRIES_OF_UNSEEN && is_unseen(&trouble) => {
+                Err(failure) if unseen < TRIES_OF_UNSEEN && is_unseen(&failure) => {
                     unseen += 1;
-                    return Err(RequestError::transient(Transient::Busy(None), trouble.error));
+                    return Err(RequestError::transient(Transient::Busy(None), failure.error));
                 }
                 outcome => outcome?,
             };
@@ -270,7 +270,7 @@ impl Client {
     }
 
     fn delete(&self, reference: &Reference, wanted: &str) -> Result<bool> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = [Scope { repository: reference.repository().to_owned(), action: Action::Delete }];
         self.retry(|| {
             let mut call = Call {

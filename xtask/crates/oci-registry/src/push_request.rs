@@ -14,7 +14,7 @@ use super::token::Scope;
 use super::url;
 use super::wire::{Redirects, Response};
 
-/// What pushing a blob came to.
+/// Result of the push of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushed {
     /// The registry had it already.

@@ -10,14 +10,14 @@ use cli_support::digest::Digest;
 use cli_support::error::Fault;
 use grammar::{after_user, is_path_part, is_registry, split_registry};
 
-/// The registry that a name without one means.
+/// The default registry.
 const DOCKER_HUB: &str = "docker.io";
 
 /// The longest repository name and the longest tag (distribution-spec, "Pulling manifests").
 const MAX_REPOSITORY_BYTES: usize = 255;
 const MAX_TAG_BYTES: usize = 128;
 
-/// The longest tag that is asked for: registries of others may list longer ones.
+/// Maximum length of a requested tag; other registries may list longer ones.
 const MAX_LISTED_TAG_BYTES: usize = 2048;
 
 /// Where an image is: a registry, a repository in it, and at most a tag and a digest.
@@ -83,7 +83,7 @@ impl Reference {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// What a request for the manifest names: the digest, else the tag, else `latest`.
+    /// The name of the manifest in a request: the digest, else the tag, else `latest`.
     pub(super) fn wanted(&self) -> String {
         self.digest.map_or_else(|| self.tag().unwrap_or("latest").to_owned(), |digest| digest.to_string())
     }

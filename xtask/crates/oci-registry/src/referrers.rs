@@ -1,4 +1,4 @@
-//! What refers to an image: signatures, attestations, lists of parts (distribution-spec, "Listing
+//! Referrers of an image: signatures, attestations, SBOMs (distribution-spec, "Listing
 //! Referrers" and "Referrers Tag Schema").
 //!
 //! Registries without the referrers API, ghcr.io among them, keep the list in an index under the tag
@@ -26,13 +26,13 @@ pub use put::PutReferrers;
 
 const INDEX_TYPE: &str = MANIFEST_TYPES[0];
 
-/// What some tools write for the artifact type where they mean that there is none to be seen.
+/// Config types that some tools write if an artifact has no type.
 const NO_TYPE: [&str; 2] = ["application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json"];
 
 /// How often the API may answer 500.
 const TRIES_OF_FAILING: u32 = 3;
 
-/// Entries of one list whose manifests are looked into.
+/// Maximum number of manifests that are read for one list.
 const MAX_INSPECTED: usize = 64;
 
 /// A manifest that refers to another one.
@@ -53,7 +53,7 @@ pub struct Referrer {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What the referrers API answers.
+/// The answer of the referrers API.
 enum ByApi {
     Listed(Vec<Referrer>),
     /// The registry has no such API.
@@ -73,7 +73,7 @@ impl ByApi {
     }
 }
 
-/// What a manifest says of itself, as far as lists of referrers repeat it.
+/// The fields of a manifest that lists of referrers repeat.
 #[derive(Deserialize)]
 struct About {
     #[serde(rename = "artifactType")]
@@ -116,8 +116,8 @@ impl About {
 }
 
 impl Client {
-    /// What refers to the manifest `subject` in the repository of `reference`, of one artifact type or of
-    /// all. Asks the referrers API, and the fallback tag where that is missing or knows of nothing.
+    /// The referrers of the manifest `subject` in the repository of `reference`, of one artifact type or of
+    /// all. Reads the fallback tag if the referrers API is missing or lists none.
     pub fn referrers(
         &self,
         reference: &Reference,
@@ -140,10 +140,10 @@ impl Client {
 
     /// The API's list.
     fn referrers_by_api(&self, reference: &Reference, subject: &Digest) -> Result<ByApi> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let scopes = pull_scope(reference);
         let first = session.url(&format!("v2/{}/referrers/{subject}", reference.repository()));
-        let mut next = Some(first.map_err(|trouble| trouble.error)?);
+        let mut next = Some(first.map_err(|failure| failure.error)?);
         let mut found = Vec::new();
         let mut left = MAX_LIST_BYTES;
         for _ in 0..MAX_PAGES {
@@ -165,8 +165,8 @@ impl Client {
                 }
                 let status = answer.status.as_u16();
                 if status != 200 {
-                    // Whatever is not about this moment: registries without the API answer in many ways, and
-                    // the tag tells whether it is the right to read that is missing.
+                    // Every permanent refusal: registries without the API answer in many ways, and
+                    // the request for the tag shows whether read permission is missing.
                     let refused = session.refused(answer, &call);
                     failed += u32::from(status == 500);
                     return match refused.transient {
@@ -220,7 +220,7 @@ impl Client {
     }
 }
 
-/// What manifests that refer to the same subject say of themselves, and that subject.
+/// The fields of manifests with one subject, and that subject.
 fn about(reference: &Reference, manifests: &[&[u8]]) -> Result<(Digest, Vec<About>)> {
     let read =
         |bytes: &&[u8]| serde_json::from_slice::<About>(bytes).context("read the manifest to be pushed");
@@ -245,7 +245,7 @@ fn fallback(reference: &Reference, subject: &Digest) -> Result<Reference, Fault>
 }
 
 /// Whether what has the fallback tag is a list of referrers. Some registries take `sha256-<hex>` for the
-/// digest and give the subject itself; and somebody may have put an image there, whose index says for which
+/// digest and give the subject itself; and the tag may be of an image, whose index says for which
 /// platforms its entries are, or what it is itself. A list does neither (distribution-spec, "Referrers Tag
 /// Schema").
 fn is_fallback(manifest: &Manifest, subject: &Digest) -> bool {

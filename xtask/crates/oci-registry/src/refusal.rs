@@ -1,4 +1,4 @@
-//! Why a registry said no, and what to do about it: a pure classifier of HTTP refusals.
+//! Causes of HTTP refusals of a registry, and hints for each: a pure classifier.
 //!
 //! Registries answer a dozen different mistakes with the same 401, 403 or 404. The rules here read
 //! everything that comes with the status; those about GitHub hold for ghcr.io alone.
@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::auth::CredentialSource;
 
-/// What was asked of a repository; each includes the ones before it.
+/// The requested action on a repository; each includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// Reading.
@@ -27,11 +27,11 @@ pub struct ServerError {
     pub code: String,
     /// The registry's own words.
     pub message: String,
-    /// Whatever else it says, as JSON.
+    /// The other fields, as JSON.
     pub detail: String,
 }
 
-/// Everything that comes with a refusal.
+/// The parts of a refusal that the rules read.
 #[derive(Clone, Debug)]
 pub struct Evidence<'a> {
     /// The HTTP status.
@@ -40,7 +40,7 @@ pub struct Evidence<'a> {
     pub registry: &'a str,
     /// The repository.
     pub repository: &'a str,
-    /// What was asked.
+    /// The requested action.
     pub action: Action,
     /// Whether the registry's token service refused, and not the registry itself.
     pub by_token_service: bool,
@@ -48,11 +48,11 @@ pub struct Evidence<'a> {
     pub source: &'a CredentialSource,
     /// The error body's entries; for a body of another form, one with its text.
     pub errors: &'a [ServerError],
-    /// Whether Retry-After came along.
+    /// Whether the answer has Retry-After.
     pub has_retry_after: bool,
     /// `X-RateLimit-Remaining` or `RateLimit-Remaining`.
     pub remaining: Option<&'a str>,
-    /// What the bearer token grants on the repository, where it can be read.
+    /// The actions that the bearer token grants on the repository, if it can be read.
     pub granted: Option<&'a [String]>,
     /// The scopes of GitHub's token (`X-OAuth-Scopes`).
     pub oauth_scopes: Option<&'a str>,
@@ -60,30 +60,30 @@ pub struct Evidence<'a> {
     pub in_actions: bool,
 }
 
-/// Why a registry said no.
+/// The cause of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It wants to know who asks.
+    /// The registry requires credentials.
     NoCredentials,
-    /// It knows no such user and token.
+    /// The registry does not accept the user and token.
     BadCredentials,
-    /// GitHub's token was made without the right to packages.
+    /// GitHub's token has no scope for packages.
     TokenScope,
-    /// The job's token was not given the right to packages.
+    /// The job's token has no permission for packages.
     WorkflowPermission,
-    /// The package does not know this repository or account.
+    /// The package gives this repository or account no access.
     PackageNotLinked,
     /// An organisation forbids it.
     OrganisationPolicy,
-    /// The token was not let into the organisation.
+    /// The token is not authorized for the organisation.
     SingleSignOn,
-    /// The name has capitals.
+    /// The name has upper-case letters.
     Capitals,
-    /// Too much at once, whatever the status says.
+    /// A rate limit, with any status.
     RateLimit,
-    /// There is nothing by this name, or nothing that may be seen.
+    /// The name does not exist or is not visible.
     NotFound,
-    /// Known, and without the right to read.
+    /// The credentials are valid and do not permit reading.
     NoPullRights,
     /// Known, and without the right to write.
     UploadDenied,

@@ -1,11 +1,11 @@
-//! What a registry says when it refuses: error bodies of all kinds.
+//! Error bodies of registries and token services.
 
 use serde_json::Value;
 
 use super::refusal::ServerError;
 use super::secret::Secret;
 
-/// What a refusal's body says, fit to be shown: one line, no secrets, not too long.
+/// The message of an error body for display: one line, secrets masked, shortened.
 pub(super) fn server_errors(body: &[u8], secrets: &[Secret]) -> Vec<ServerError> {
     let clean = |text: &str| {
         let text = secrets.iter().fold(text.to_owned(), |text, secret| secret.scrub(&text));
@@ -18,7 +18,7 @@ pub(super) fn server_errors(body: &[u8], secrets: &[Secret]) -> Vec<ServerError>
         message => vec![ServerError { message, ..ServerError::default() }],
     };
     let Ok(json) = serde_json::from_str::<Value>(&text) else {
-        // Pages for browsers say nothing that their status does not.
+        // HTML pages add nothing to the status.
         return if text.trim_start().starts_with('<') { Vec::new() } else { plain(&text) };
     };
     let field = |value: &Value, name: &str| match value.get(name) {

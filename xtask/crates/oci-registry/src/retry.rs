@@ -1,13 +1,13 @@
-//! When a failed request is worth another try, and how long to wait before it.
+//! The retry policy of failed requests.
 //!
-//! Pure policy: the time, the waiting and the chance come through [`Clock`].
+//! Time, sleep and random numbers come from [`Clock`].
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Time, waiting and chance.
+/// Time, sleep and random numbers.
 pub trait Clock: Send + Sync {
     /// The time that durations are measured with.
     fn now(&self) -> Instant;
@@ -15,7 +15,7 @@ pub trait Clock: Send + Sync {
     fn date(&self) -> SystemTime;
     /// Waits.
     fn sleep(&self, duration: Duration);
-    /// A number that nobody can foresee, evenly from all of `u64`.
+    /// An unpredictable random number, uniform in `u64`.
     fn random(&self) -> u64;
 }
 
@@ -45,15 +45,15 @@ impl Clock for SystemClock {
 /// How a request failed that may succeed when it is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transient {
-    /// No connection came about: nothing listens, or the name is unknown.
+    /// The connection failed: no server listens, or the name is unknown.
     Unreachable,
     /// A connection broke, timed out or ended before the answer did.
     Broken,
-    /// The server said that it cannot answer now, and perhaps how long to wait.
+    /// The server asks to retry later, with or without Retry-After.
     Busy(Option<Duration>),
 }
 
-/// A failed request, and whether it is worth another try.
+/// A failed request, and whether it is retried.
 #[derive(Debug)]
 pub(super) struct RequestError {
     pub(super) transient: Option<Transient>,
@@ -61,12 +61,12 @@ pub(super) struct RequestError {
 }
 
 impl RequestError {
-    /// A failure that may pass.
+    /// A failure that a retry may solve.
     pub(super) fn transient(transient: Transient, error: impl Into<anyhow::Error>) -> Self {
         Self { transient: Some(transient), error: error.into() }
     }
 
-    /// A failure that another try would only repeat.
+    /// A failure that a retry would repeat.
     pub(super) fn permanent(error: impl Into<anyhow::Error>) -> Self {
         Self { transient: None, error: error.into() }
     }
@@ -99,10 +99,10 @@ impl Default for Policy {
     }
 }
 
-/// Tries where nothing answers at all: mostly a mistyped name or a registry that is not running.
+/// Attempts if no server answers: mostly a mistyped name or a registry that is not running.
 const ATTEMPTS_UNREACHABLE: u32 = 3;
 
-/// Why there is no further try.
+/// The limit that ended the retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GiveUp {
     Attempts,
@@ -148,7 +148,7 @@ impl Policy {
         if elapsed.saturating_add(wait) > self.total { Err(GiveUp::Time) } else { Ok(wait) }
     }
 
-    /// Tries until one succeeds, fails for good, or the policy ends it.
+    /// Retries until success, a permanent failure or the end of the policy.
     pub(super) fn run<T>(
         &self,
         clock: &dyn Clock,
@@ -158,21 +158,21 @@ impl Policy {
         let started = clock.now();
         let mut failed = 0;
         loop {
-            let trouble = match attempt() {
+            let failure = match attempt() {
                 Ok(value) => return Ok(value),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
             failed += 1;
-            let Some(transient) = trouble.transient else { return Err(trouble.error) };
+            let Some(transient) = failure.transient else { return Err(failure.error) };
             let elapsed = clock.now().saturating_duration_since(started);
             match self.wait(transient, failed, elapsed, clock.random()) {
                 Ok(delay) => {
                     if let Some(on_wait) = on_wait {
-                        on_wait(&Wait { failed, delay, why: format!("{:#}", trouble.error) });
+                        on_wait(&Wait { failed, delay, why: format!("{:#}", failure.error) });
                     }
                     clock.sleep(delay);
                 }
-                Err(reason) => return Err(gave_up(trouble.error, reason, failed, elapsed)),
+                Err(reason) => return Err(gave_up(failure.error, reason, failed, elapsed)),
             }
         }
     }
@@ -188,7 +188,7 @@ impl fmt::Display for GaveUp {
     }
 }
 
-/// Whether an error is one of a request that was repeated in vain, and not a refusal.
+/// Whether an error means that all retries of a request failed, and not a refusal.
 pub fn is_given_up(error: &anyhow::Error) -> bool {
     error.downcast_ref::<GaveUp>().is_some()
 }
@@ -211,7 +211,7 @@ fn fraction(of: Duration, random: u64) -> Duration {
     Duration::from_nanos(u64::try_from((nanos * u128::from(random)) >> 64).unwrap_or(u64::MAX))
 }
 
-/// Told of each wait before a further try.
+/// Called before each wait for a retry.
 pub type OnWait = Arc<dyn Fn(&Wait) + Send + Sync>;
 
 /// A wait that is about to begin.

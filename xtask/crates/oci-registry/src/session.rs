@@ -1,4 +1,4 @@
-//! Requests to one registry, with the credentials that it asks for and that go nowhere else.
+//! Requests to one registry. Its credentials are sent to no other host.
 
 mod authorize;
 mod content;
@@ -45,7 +45,7 @@ struct State {
     tokens: Cache,
     /// By what a token is for; locked while it is asked for, so that requests at the same time ask once.
     orders: BTreeMap<String, Arc<Mutex<()>>>,
-    /// Repositories that took a write.
+    /// Repositories that accepted a write.
     writable: BTreeSet<String>,
 }
 
@@ -164,7 +164,7 @@ impl Session {
         self.send_once(call, Some(&authorization))
     }
 
-    /// Sends a request and takes these statuses for success; any other becomes a failure that says why.
+    /// Sends a request with these statuses as success; any other is an error with its cause.
     pub(super) fn expect(&self, call: &mut Call<'_>, wanted: &[u16]) -> Result<Response, RequestError> {
         let answer = self.send(call)?;
         if wanted.contains(&answer.status.as_u16()) { Ok(answer) } else { Err(self.refused(answer, call)) }

@@ -21,7 +21,7 @@ pub(super) const MAX_LIST_BYTES: u64 = 16 * 1024 * 1024;
 impl Client {
     /// All tags of the repository of `reference`, as the registry orders them; none where it does not
     /// know the repository. An error beyond 100 pages or 16 MiB, and where an answer has no list. A name that
-    /// no image can have is left out: nobody means it, and it may be meant for a terminal.
+    /// no image can have is left out: it may contain terminal control characters.
     pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
         self.tags_or_refusal(reference)?
     }
@@ -40,7 +40,7 @@ impl Client {
     /// for a tag that is not there. The list of tags decides; where it says nothing, that the repository took
     /// a write with these credentials.
     pub(super) fn is_absent(&self, reference: &Reference) -> Result<bool> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let tags = match reference.digest() {
             None => self.pages_of_tags(reference)?.unwrap_or_default(),
             Some(_) => Vec::new(),
@@ -58,10 +58,10 @@ impl Client {
     }
 
     fn pages_of_tags(&self, reference: &Reference) -> Result<Result<Vec<String>>> {
-        let session = self.session(reference).map_err(|trouble| trouble.error)?;
+        let session = self.session(reference).map_err(|failure| failure.error)?;
         let url = |query: &str| {
             let url = session.url(&format!("v2/{}/tags/list{query}", reference.repository()));
-            url.map_err(|trouble| trouble.error)
+            url.map_err(|failure| failure.error)
         };
         let plain = url("")?;
         // A list that is wrong or cut short is as good as none.
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_told_from_what_is_none() {
+    fn a_tag_list_is_told_apart_from_other_json() {
         for (body, expected) in [
             (r#"{"name":"a","tags":["1","2"]}"#, Some(2)),
             (r#"{"tags":[]}"#, Some(0)),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// How long things may take.
+/// Time limits of one exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Finding the host, connecting and agreeing on TLS.
+    /// DNS, TCP connect and TLS handshake together.
     pub connect: Duration,
-    /// Between two pieces of data, in either direction.
+    /// Between two reads or writes, in either direction.
     pub idle: Duration,
 }
 

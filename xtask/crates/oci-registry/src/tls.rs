@@ -31,7 +31,7 @@ fn certificates(roots: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
             (rustls_native_certs::load_certs_from_paths(Some(path), None), path.display().to_string())
         }
     };
-    // Stores hold broken entries here and there; only an empty one stands in the way.
+    // Stores may contain broken entries; only a store without a valid one is an error.
     if certs.is_empty() {
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let what = if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) };
@@ -50,7 +50,7 @@ fn cpu_fault(missing: &[&str]) -> Fault {
     )
 }
 
-/// What graviola needs of the CPU and would panic without.
+/// CPU features that graviola needs; it panics without them.
 fn missing_features() -> Vec<&'static str> {
     let mut missing = Vec::new();
     for (name, present) in features() {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_that_lacks_something_gets_a_fault_that_says_what() {
+    fn a_missing_cpu_feature_is_named_in_the_error() {
         let text = cli_support::error::render(&cpu_fault(&["ADX", "AVX2"]).into());
         assert!(text.contains("lacks ADX, AVX2") && text.contains("help:"), "{text}");
         assert!(missing_features().is_empty(), "the other tests need these");

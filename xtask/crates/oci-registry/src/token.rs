@@ -1,4 +1,4 @@
-//! Bearer tokens: what is asked for, how a token service answers, how long an answer holds.
+//! Bearer tokens: requests to a token service, its answers, their lifetime.
 //!
 //! The forms are those of Docker's token service, which the distribution-spec points to.
 
@@ -15,9 +15,9 @@ use super::refusal::Action;
 use super::secret::Secret;
 use super::{base64, url};
 
-/// How long a token holds that does not say it.
+/// The default lifetime of a token.
 const DEFAULT_LIFE: Duration = Duration::from_mins(1);
-/// The longest life that is believed.
+/// The maximum lifetime of a token.
 const MAX_LIFETIME: Duration = Duration::from_hours(24);
 /// How much earlier than it must a token is renewed: a request takes its time, and clocks differ.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ pub(super) struct Token {
     pub(super) until: Instant,
 }
 
-/// What is sent to a token service.
+/// The request to a token service.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) url: Uri,
@@ -131,7 +131,7 @@ pub(super) fn read(body: &[u8], now: Instant) -> Option<Token> {
     Some(Token { value, until: now + life.saturating_sub(MARGIN.min(life / 2)) })
 }
 
-/// What a token grants on a repository, where it is a JWT that says so (its claim `access`).
+/// The actions that a token grants on a repository, if it is a JWT with the claim `access`.
 pub(super) fn granted(token: &str, repository: &str) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Claims {
@@ -150,7 +150,7 @@ pub(super) fn granted(token: &str, repository: &str) -> Option<Vec<String>> {
     Some(mine.flat_map(|access| access.actions).collect())
 }
 
-/// Tokens that still hold, by what they were asked for.
+/// Valid tokens by realm, service and scopes.
 #[derive(Debug, Default)]
 pub(super) struct Cache(BTreeMap<String, Token>);
 
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_jwt_grants_is_read_and_other_tokens_are_left_alone() {
+    fn grants_are_read_from_a_jwt_and_not_from_opaque_tokens() {
         let jwt =
             |claims: &str| format!("e30.{}.sig", base64::encode(claims.as_bytes()).trim_end_matches('='));
         let access =
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_kept_until_it_is_to_be_renewed_or_refused() {
+    fn a_token_is_reused_until_renewal_or_refusal() {
         let now = Instant::now();
         let mut cache = Cache::default();
         cache.put("k".into(), read(br#"{"token":"t"}"#, now).unwrap());

@@ -1,4 +1,4 @@
-//! One blob on its way into a registry, over as many connections as it takes.
+//! The upload of one blob, resumed over several connections if necessary.
 
 use std::cell::Cell;
 
@@ -33,7 +33,7 @@ pub(super) struct Upload<'a, 'o> {
     has_sent: bool,
     /// Whether the registry has just said that it does not have the blob.
     pub(super) is_missing: bool,
-    /// An upload that nothing was sent to yet.
+    /// An open upload without data.
     pub(super) opened: Option<OpenUpload>,
 }
 
@@ -73,9 +73,9 @@ impl<'a, 'o> Upload<'a, 'o> {
         }
     }
 
-    /// Tries once, with whatever the last try has left behind.
+    /// Makes one attempt, and resumes the upload of the last one.
     pub(super) fn attempt(&mut self) -> Result<Pushed, RequestError> {
-        // Also after a failure: the registry may have finished what it could not answer.
+        // Also after a failure: the upload may be complete although its answer was lost.
         if !std::mem::take(&mut self.is_missing) && self.is_there()? {
             return Ok(if self.has_sent { Pushed::Sent } else { Pushed::Present });
         }
@@ -154,7 +154,7 @@ impl<'a, 'o> Upload<'a, 'o> {
         Ok(Pushed::Sent)
     }
 
-    /// Where an upload goes on; where it was, if the registry does not say.
+    /// The URL at which the upload continues; the last one if the registry gives none.
     fn next(&self, place: &Place, answer: &Response) -> Result<Uri, RequestError> {
         if answer.headers.contains_key(ureq::http::header::LOCATION) {
             location(self.session, answer)
@@ -189,7 +189,7 @@ impl<'a, 'o> Upload<'a, 'o> {
         let answer = self.session.send(&mut call)?;
         match answer.status.as_u16() {
             200..=299 => Ok(answer),
-            // The upload was opened a moment ago: what forgot it may be one of several servers.
+            // The upload is new: it may be unknown only to one of several servers.
             404 => {
                 let refused = self.session.refused(answer, &call);
                 self.broken = None;
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_arrived_is_read_or_not() {
+    fn the_received_range_is_parsed() {
         let cases = [
             ("0-99", Some(100)),
             ("bytes=0-99", Some(100)),

@@ -76,7 +76,7 @@ pub(super) fn with_query(uri: &Uri, params: &[(&str, &str)]) -> Option<Uri> {
 }
 
 /// Percent-encodes everything that is not unreserved (RFC 3986, section 2.3), except the colon and
-/// slash of scopes and digests, which stand for themselves in a query.
+/// slash of scopes and digests, which a query may contain unencoded.
 pub(super) fn encode(text: &str) -> String {
     let one = |byte: u8| match byte {
         plain if plain.is_ascii_alphanumeric() || b"-._~:/".contains(&plain) => char::from(plain).to_string(),

@@ -35,7 +35,7 @@ pub(super) struct Wire {
     agents: [Mutex<Option<Agent>>; 4],
 }
 
-/// What a request sends.
+/// The body of a request.
 pub(super) enum Payload<'a> {
     /// Nothing at all.
     None,
@@ -64,7 +64,7 @@ pub(super) struct Ask<'a> {
     pub(super) redirects: Redirects,
 }
 
-/// An answer whose body is still on the wire.
+/// An answer with an unread body.
 pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -256,7 +256,7 @@ impl Read for Exact<'_> {
         };
         let read = read.map_err(|error| io::Error::other(failure::SourceFailed(error)))?;
         self.left -= read as u64;
-        // What is asked for next is asked for when the server has taken what came before.
+        // The next read starts after the server accepted the bytes before it.
         self.pace.came(read)?;
         Ok(read)
     }

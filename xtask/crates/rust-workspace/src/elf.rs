@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loader_is_found_and_what_is_no_elf_is_an_error() {
+    fn the_loader_of_an_elf_is_found_and_other_files_are_errors() {
         let has_loader = |file: &[u8]| Segments::read(file).ok().map(|segments| segments.has_loader);
         let mut elf = vec![0; 64 + 56];
         elf[..6].copy_from_slice(b"\x7fELF\x02\x01");

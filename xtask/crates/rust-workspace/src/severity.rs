@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_what_fails_skips_nothing() {
+    fn a_severity_list_has_no_gap() {
         for (list, good) in [
             ("", false),
             ("unknown", false),

@@ -4,7 +4,7 @@ use super::http::Seen;
 use super::{Fault, State};
 
 impl State {
-    /// What goes wrong with this request by chance, if anything does.
+    /// The random fault of this request, if any.
     pub(super) fn chance(&mut self, seen: &Seen) -> Option<Fault> {
         let (percent, state, count) = &mut self.chaos;
         if *percent == 0 {

@@ -8,11 +8,11 @@ use super::http::{Seen, text};
 /// Wants bearer tokens, as ghcr.io does.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    /// What its secrets begin with: `WORD-password` and `WORD-refresh`, which may push, and `WORD-token-N`.
+    /// Prefix of its secrets: `WORD-password` and `WORD-refresh`, which may push, and `WORD-token-N`.
     pub(crate) word: String,
     /// Requests that a token is good for before it has expired.
     pub(crate) uses: usize,
-    /// What `expires_in` says.
+    /// The value of `expires_in`.
     pub(crate) expires_in: u64,
     /// Whether anyone may pull.
     pub(crate) open: bool,

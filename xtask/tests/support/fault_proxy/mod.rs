@@ -21,7 +21,7 @@ use std::thread;
 pub(crate) use guard::Guard;
 use http::{Request, Seen, discard, read_answer, read_body, read_head, text};
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// This answer, without asking the registry: a status, headers, a body.

@@ -4,7 +4,7 @@
 //! One request a connection, a thread for each. Everything that no [`Habit`] changes is as the
 //! distribution-spec has it, referrers API included.
 
-/// What a habit says, where the registry has it.
+/// The value of a habit, if the registry has it.
 macro_rules! habit {
     ($of:ident, $habit:pat => $says:expr) => {
         $of.habits.iter().find_map(|habit| match *habit {
@@ -69,7 +69,7 @@ pub(crate) enum Habit {
     MinChunk(usize),
     /// Every so manieth request is answered by this status, with this Retry-After.
     Throttles(usize, u16, &'static str),
-    /// What is refused is explained by a page, as a proxy in front of a registry does it.
+    /// Refusals have an HTML page, as from a proxy in front of a registry.
     HtmlErrors,
     /// The status of HEAD of a blob.
     NoHeadBlob(u16),
@@ -99,7 +99,7 @@ pub(crate) enum Habit {
     Tokens(&'static str, &'static str),
     /// A token service that also says how long a token holds.
     ExpiresIn,
-    /// What the challenge for a token looks like; `{}` is the service's URL.
+    /// The challenge for a token; `{}` is the service's URL.
     Challenge(&'static str),
     /// GitHub's REST API for packages is there as well; the owner is an organisation or a user.
     Packages { organisation: bool, scopes: &'static str },

@@ -257,7 +257,7 @@ impl Shared {
         }
     }
 
-    /// What the referrers API answers where it is not there.
+    /// The answer to requests of a missing referrers API.
     fn no_referrers(&self) -> Option<u16> {
         habit!(self, Habit::NoReferrers(status) => status)
             .or(habit!(self, Habit::TagIsDigest { .. } | Habit::RefusesListTag(_) => 404))

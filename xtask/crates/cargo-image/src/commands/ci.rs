@@ -101,7 +101,7 @@ impl Flags {
     }
 }
 
-/// What the checks look at.
+/// The scope of the checks.
 #[derive(Debug, PartialEq, Eq)]
 struct Scope {
     /// The packages; none means the whole workspace.

@@ -36,7 +36,7 @@ struct Finding {
     found: bool,
     /// Its version, or why it cannot be used.
     state: String,
-    /// What it is for.
+    /// The purpose.
     adds: String,
     /// How to install it: a command or a page.
     get: String,

@@ -63,8 +63,8 @@ impl Flags {
             }
         }
         let names = Names::of_every_run(&rules(&workspace.settings));
-        let keep = Retention { versions: self.keep, tags, drop: self.drop.clone(), names };
-        let found = plan(&client, &repository, &keep)?;
+        let retention = Retention { versions: self.keep, tags, drop: self.drop.clone(), names };
+        let found = plan(&client, &repository, &retention)?;
         for note in &found.notes {
             ui.warn(&plain_line(note));
         }
@@ -73,7 +73,7 @@ impl Flags {
         if self.delete {
             let progress = ui.step("delete", &format!("{count} manifests of {}", repository.name()));
             let tell = |deleted: usize| progress.detail(&format!("{deleted} of {count}"));
-            removed = remove(&client, &repository, &keep, &found, &tell)?;
+            removed = remove(&client, &repository, &retention, &found, &tell)?;
             progress.done(&format!("{} manifests", removed.deleted));
         }
         if self.json {

@@ -68,9 +68,9 @@ pub struct Flags {
 impl Flags {
     /// Plans, and then prints the plan or runs it.
     pub fn run(self) -> Result<()> {
-        let facts = VersionReport::read()?;
-        let to = self.target.repository(facts.workspace.settings.repository.as_deref())?;
-        let dir = self.image.clone().unwrap_or_else(|| layout_dir(&facts.package.target_dir));
+        let checkout = VersionReport::read()?;
+        let to = self.target.repository(checkout.workspace.settings.repository.as_deref())?;
+        let dir = self.image.clone().unwrap_or_else(|| layout_dir(&checkout.package.target_dir));
         let ui = Ui::detect();
         if self.dry_run && !self.merge.is_empty() {
             return Err(Fault::usage("--merge makes an image, and --dry-run changes nothing")
@@ -87,25 +87,25 @@ impl Flags {
         if !self.merge.is_empty() {
             merge(&self.merge, &dir)?;
         }
-        let parcel = read(&dir)?;
-        let tags = self.tags(&facts, &to, &parcel, ui)?;
-        let mut setup = self.setup(&facts, to, tags, &parcel, ui)?;
+        let bundle = read(&dir)?;
+        let tags = self.tags(&checkout, &to, &bundle, ui)?;
+        let mut setup = self.setup(&checkout, to, tags, &bundle, ui)?;
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let sigstore = Sigstore::of(&facts.workspace.settings.sign, &facts.workspace.root, get)?;
+        let sigstore = Sigstore::of(&checkout.workspace.settings.sign, &checkout.workspace.root, get)?;
         let signer = self.sign.signer(get, |path| Path::new(path).is_file(), &sigstore)?;
         if signer.is_some() {
             need_cosign()?;
         }
         setup.keep_first = signer.is_some() || self.attach == AttachMode::Require;
-        let plan = plan(&setup, &parcel, &dir, signer);
+        let plan = plan(&setup, &bundle, &dir, signer);
         if self.dry_run {
             plan.print(self.json);
             return Ok(());
         }
         let client = self.target.client(&setup.to, ui)?;
-        let mut work = PublishWork::new(setup, parcel, client)?;
+        let mut work = PublishWork::new(setup, bundle, client)?;
         let steps = plan.run(&mut work, ui)?;
-        let (digest, repository) = (work.parcel.digest(), work.setup.to.name());
+        let (digest, repository) = (work.bundle.digest(), work.setup.to.name());
         let report = PublishReport::new(repository, digest, work.rows, work.attached, work.sent, steps);
         for warning in &work.warnings {
             ui.warn(&plain_line(warning));
@@ -123,27 +123,33 @@ impl Flags {
     }
 
     /// The tags of the flags, or those of the rules, which must be about the very image that is there.
-    fn tags(&self, facts: &VersionReport, to: &Reference, parcel: &ImageBundle, ui: Ui) -> Result<Vec<Tag>> {
+    fn tags(
+        &self,
+        checkout: &VersionReport,
+        to: &Reference,
+        bundle: &ImageBundle,
+        ui: Ui,
+    ) -> Result<Vec<Tag>> {
         if !self.tag.is_empty() {
-            let tags = super::tags::named(facts, to, &self.tag)?;
-            if let Some(doubt) = check_version(parcel.label("version"), &tags)? {
+            let tags = super::tags::named(checkout, to, &self.tag)?;
+            if let Some(doubt) = check_version(bundle.label("version"), &tags)? {
                 ui.warn(&doubt);
             }
             return Ok(tags);
         }
-        let derived = super::tags::of(facts, Some(to))?.tags;
+        let derived = super::tags::of(checkout, Some(to))?.tags;
         let other = |what: &str, image: &str, now: &str| {
             Fault::usage(format!("the image's {what} is {image}, and the source's is {now}"))
-                .at(parcel.layout.dir().display())
+                .at(bundle.layout.dir().display())
                 .hint("make it of this source: cargo xtask image --platform all; or name the tags: --tag TAG")
         };
-        if let Some(now) = facts.source.revision() {
-            let image = parcel.label("revision").unwrap_or("not named");
+        if let Some(now) = checkout.source.revision() {
+            let image = bundle.label("revision").unwrap_or("not named");
             if image != now {
                 return Err(other("revision", image, &now).into());
             }
         }
-        let image = parcel.label("version");
+        let image = bundle.label("version");
         for tag in derived.iter().filter(|tag| tag.motion == Motion::Fixed && tag.rule != "version") {
             let (Some(image), Some(now)) = (image, &tag.version) else { continue };
             if image.replace('+', "-") != version_tag(now) {
@@ -155,10 +161,10 @@ impl Flags {
 
     fn setup(
         &self,
-        facts: &VersionReport,
+        checkout: &VersionReport,
         to: Reference,
         tags: Vec<Tag>,
-        parcel: &ImageBundle,
+        bundle: &ImageBundle,
         ui: Ui,
     ) -> Result<PublishSetup> {
         for tag in &tags {
@@ -166,24 +172,24 @@ impl Flags {
         }
         let fixed = tags.iter().filter(|tag| tag.motion == Motion::Fixed);
         let version = fixed.filter_map(|tag| tag.version.clone()).max();
-        let version = version.or_else(|| version_of(parcel.label("version")?));
-        let origin = Origin::of(parcel.label("revision"), &facts.source);
+        let version = version.or_else(|| version_of(bundle.label("version")?));
+        let origin = Origin::of(bundle.label("revision"), &checkout.source);
         if let Some(doubt) = origin.doubt() {
             ui.warn(&doubt);
         }
-        let base = parcel.label("base.name").and_then(|name| name.parse::<Reference>().ok());
-        let own = facts.package.target_dir.join("xtask");
+        let base = bundle.label("base.name").and_then(|name| name.parse::<Reference>().ok());
+        let own = checkout.package.target_dir.join("xtask");
         let scan = match Scan::read(&own.join("scan.json")) {
-            // Whoever publishes without a scan may do so because the scanner left something broken.
+            // A broken scan result may be the reason for publishing without a scan.
             Err(error) if self.allow_unscanned.is_some() => {
                 ui.warn(&format!("{error:#}; the image counts as not scanned"));
                 None
             }
             read => read?,
         };
-        let needs_trivy = needs_trivy(&facts.workspace.settings.scan, &facts.workspace.settings.base);
-        let over = facts.workspace.settings.scan.over(Date::today());
-        let passed = scan_gate(scan.as_ref(), &parcel.digest(), needs_trivy, over.as_deref(), None).is_ok();
+        let needs_trivy = needs_trivy(&checkout.workspace.settings.scan, &checkout.workspace.settings.base);
+        let over = checkout.workspace.settings.scan.over(Date::today());
+        let passed = scan_gate(scan.as_ref(), &bundle.digest(), needs_trivy, over.as_deref(), None).is_ok();
         // A reason that was not needed is none that a consumer should read.
         let unscanned = self.allow_unscanned.clone().filter(|_| !passed);
         Ok(PublishSetup {
@@ -193,10 +199,10 @@ impl Flags {
             keep_first: false,
             needs_trivy,
             over,
-            lacks: parcel.lacks(&facts.workspace.settings.platforms),
-            parameters: parameters(facts, origin, parcel, unscanned.clone()),
+            lacks: bundle.lacks(&checkout.workspace.settings.platforms),
+            parameters: parameters(checkout, origin, bundle, unscanned.clone()),
             unscanned,
-            sboms: find_sboms(&[facts.package.target_dir.join("sbom"), own.clone()], parcel),
+            sboms: find_sboms(&[checkout.package.target_dir.join("sbom"), own.clone()], bundle),
             folder: own,
             plain_http: self.target.plain_http,
             to,
@@ -207,12 +213,12 @@ impl Flags {
 }
 
 fn parameters(
-    facts: &VersionReport,
+    checkout: &VersionReport,
     origin: Origin,
-    parcel: &ImageBundle,
+    bundle: &ImageBundle,
     unscanned: Option<String>,
 ) -> Parameters {
-    let root = &facts.workspace.root;
+    let root = &checkout.workspace.root;
     let files = ["Cargo.lock", "rust-toolchain.toml", rust_workspace::settings::file()]
         .into_iter()
         .filter_map(|name| {
@@ -220,13 +226,13 @@ fn parameters(
             Some((name.to_owned(), Digest::of(&bytes)))
         });
     Parameters {
-        package: facts.package.name.clone(),
-        binary: facts.package.binary.clone(),
-        source: facts.package.repository.clone(),
+        package: checkout.package.name.clone(),
+        binary: checkout.package.binary.clone(),
+        source: checkout.package.repository.clone(),
         unscanned,
         files: if origin.has_files() { files.collect() } else { Vec::new() },
-        run: facts.event.run.clone(),
-        platforms: parcel.platforms.iter().map(ToString::to_string).collect(),
+        run: checkout.event.run.clone(),
+        platforms: bundle.platforms.iter().map(ToString::to_string).collect(),
         origin,
     }
 }
@@ -238,7 +244,7 @@ fn read(dir: &Path) -> Result<ImageBundle> {
     Err(Fault::usage("there is no image").at(dir.display()).hint("cargo xtask image --platform all").into())
 }
 
-fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<Signer>) -> Plan<PublishStep> {
+fn plan(setup: &PublishSetup, bundle: &ImageBundle, dir: &Path, signer: Option<Signer>) -> Plan<PublishStep> {
     let mut plan = Plan::new("publish");
     let to = setup.to.name();
     let layout = dir.display().to_string();
@@ -249,14 +255,14 @@ fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<S
         PublishStep::Gate,
     );
     plan.step("rights", format!("before anything is sent: may we push to {to}?"), [&to], PublishStep::Rights);
-    let reason = format!("what {to} lacks of {}", Bytes(parcel.bytes()));
+    let reason = format!("what {to} lacks of {}", Bytes(bundle.bytes()));
     plan.step("blobs", reason, [&layout], PublishStep::Blobs);
-    let reason = match parcel.manifests.len() {
-        0 => format!("one platform, {}", parcel.digest()),
-        several => format!("{several} platforms, then {}", parcel.digest()),
+    let reason = match bundle.manifests.len() {
+        0 => format!("one platform, {}", bundle.digest()),
+        several => format!("{several} platforms, then {}", bundle.digest()),
     };
     plan.step("manifests", reason, [&layout], PublishStep::Manifests);
-    let scan = setup.scan.iter().filter(|scan| scan.digest == parcel.digest());
+    let scan = setup.scan.iter().filter(|scan| scan.digest == bundle.digest());
     let attached = scan.map(|_| SCAN.name).chain(setup.sboms.iter().map(|sbom| sbom.kind.name));
     let attached: Vec<_> = std::iter::once(PROVENANCE.name).chain(attached).collect();
     if setup.attach != AttachMode::Never {
@@ -264,11 +270,11 @@ fn plan(setup: &PublishSetup, parcel: &ImageBundle, dir: &Path, signer: Option<S
         plan.step("attach", reason, ["source", "scan"], PublishStep::Attach);
     }
     if let Some(signer) = signer {
-        let image = setup.to.with_digest(parcel.digest()).to_string();
+        let image = setup.to.with_digest(bundle.digest()).to_string();
         let command = signer.command(&image, &setup.folder, setup.plain_http);
-        let attest = |said| {
-            let command = signer.attest(said, &image, &setup.folder, setup.plain_http);
-            PublishStep::Attest(signer.clone(), said, command)
+        let attest = |kind| {
+            let command = signer.attest(kind, &image, &setup.folder, setup.plain_http);
+            PublishStep::Attest(signer.clone(), kind, command)
         };
         plan.step(
             "sign",

@@ -64,7 +64,7 @@ enum Format {
 type Writer = fn(&Sbom<'_>) -> Value;
 
 impl Format {
-    /// What is written: how its files end, and the document.
+    /// The documents to write, each with its file extension.
     fn documents(self) -> Vec<(&'static str, Writer)> {
         let cyclonedx: (_, Writer) = ("cdx.json", sbom::cyclonedx);
         let spdx: (_, Writer) = ("spdx.json", sbom::spdx);

@@ -29,13 +29,13 @@ pub struct Flags {
 }
 
 /// The tags of this source and event, for the repository `to`.
-pub fn of(facts: &VersionReport, to: Option<&Reference>) -> Result<Derived> {
-    let derived = with(facts, tags::derive)?;
+pub fn of(checkout: &VersionReport, to: Option<&Reference>) -> Result<Derived> {
+    let derived = with(checkout, tags::derive)?;
     for note in &derived.notes {
         Ui::detect().warn(note);
     }
     for tag in &derived.tags {
-        refuse_place(facts, to, tag)?;
+        refuse_place(checkout, to, tag)?;
     }
     Ok(derived)
 }
@@ -46,36 +46,36 @@ pub fn rules(settings: &Settings) -> Cow<'_, [Rule]> {
 }
 
 /// Tags of the command line, for the repository `to`.
-pub fn named(facts: &VersionReport, to: &Reference, names: &[String]) -> Result<Vec<Tag>> {
+pub fn named(checkout: &VersionReport, to: &Reference, names: &[String]) -> Result<Vec<Tag>> {
     let one = |name: &String| {
-        let tag = with(facts, |facts| tags::named(facts, name))?;
-        refuse_place(facts, Some(to), &tag)?;
+        let tag = with(checkout, |checkout| tags::named(checkout, name))?;
+        refuse_place(checkout, Some(to), &tag)?;
         Ok(tag)
     };
     names.iter().map(one).collect()
 }
 
 fn with<T>(
-    facts: &VersionReport,
+    checkout: &VersionReport,
     what: impl Fn(&tags::TagInputs<'_>) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let settings = &facts.workspace.settings;
+    let settings = &checkout.workspace.settings;
     what(&tags::TagInputs {
         rules: &rules(settings),
         latest: settings.latest,
         around_latest: (&settings.around_latest.0, &settings.around_latest.1),
         tag_prefix: &settings.tag_prefix,
-        event: &facts.event,
-        version: &facts.version,
-        revision: facts.source.revision.as_deref(),
-        dirty: facts.source.dirty,
-        time: facts.source.time,
+        event: &checkout.event,
+        version: &checkout.version,
+        revision: checkout.source.revision.as_deref(),
+        dirty: checkout.source.dirty,
+        time: checkout.source.time,
     })
 }
 
 /// Refuses a tag of an environment: only `promote` writes it, after its checks.
-fn refuse_place(facts: &VersionReport, to: Option<&Reference>, tag: &Tag) -> Result<()> {
-    for environment in &facts.workspace.settings.environments {
+fn refuse_place(checkout: &VersionReport, to: Option<&Reference>, tag: &Tag) -> Result<()> {
+    for environment in &checkout.workspace.settings.environments {
         let own = environment.repository.as_deref().map(str::parse::<Reference>).transpose()?;
         let is_here = own.is_none_or(|own| to.is_some_and(|to| to.name() == own.name()));
         if is_here && environment.tag == tag.name {
@@ -96,10 +96,10 @@ fn refuse_place(facts: &VersionReport, to: Option<&Reference>, tag: &Tag) -> Res
 impl Flags {
     /// Derives the tags and prints them.
     pub fn run(self) -> Result<()> {
-        let facts = VersionReport::read()?;
-        let to = facts.workspace.settings.repository.as_deref().map(str::parse).transpose()?;
-        let derived = of(&facts, to.as_ref())?;
-        let repository = facts.workspace.settings.repository.as_ref().map(|name| name.to_lowercase());
+        let checkout = VersionReport::read()?;
+        let to = checkout.workspace.settings.repository.as_deref().map(str::parse).transpose()?;
+        let derived = of(&checkout, to.as_ref())?;
+        let repository = checkout.workspace.settings.repository.as_ref().map(|name| name.to_lowercase());
         let reference = |tag: &str| repository.as_ref().map(|repository| format!("{repository}:{tag}"));
         let names: Vec<_> = derived.tags.iter().map(|tag| tag.name.clone()).collect();
         if self.json {
@@ -111,11 +111,11 @@ impl Flags {
                     "reference": reference(&tag.name),
                 })
             });
-            let labels = labels(&facts.package, &facts.source, &facts.workspace.settings);
+            let labels = labels(&checkout.package, &checkout.source, &checkout.workspace.settings);
             let report = serde_json::json!({
                 "schema": "xtask.tags/1",
                 "command": "tags",
-                "version": facts.version.to_string(),
+                "version": checkout.version.to_string(),
                 "tags": tags.collect::<Vec<_>>(),
                 "labels": labels,
                 "annotations": labels,
@@ -128,6 +128,6 @@ impl Flags {
             }
             ui::print(&table.to_string());
         }
-        ui::write_outputs("", &[("version", facts.version.to_string()), ("tags", names.join(" "))])
+        ui::write_outputs("", &[("version", checkout.version.to_string()), ("tags", names.join(" "))])
     }
 }

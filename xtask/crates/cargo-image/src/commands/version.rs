@@ -68,7 +68,7 @@ impl VersionReport {
 
 /// Fills in the templates of labels.
 pub fn fill_in(settings: &mut Settings, event: &Event, source: &GitSource, version: &Version) -> Result<()> {
-    let facts = tags::TagInputs {
+    let inputs = tags::TagInputs {
         rules: &[],
         latest: settings.latest,
         around_latest: ("", ""),
@@ -79,28 +79,28 @@ pub fn fill_in(settings: &mut Settings, event: &Event, source: &GitSource, versi
         dirty: source.dirty,
         time: source.time,
     };
-    Ok(tags::fill_labels(&mut settings.labels, &facts)?)
+    Ok(tags::fill_labels(&mut settings.labels, &inputs)?)
 }
 
 impl Flags {
     /// Prints the version.
     pub fn run(self) -> Result<()> {
-        let facts = VersionReport::read()?;
+        let checkout = VersionReport::read()?;
         if self.json {
             let report = serde_json::json!({
                 "schema": "xtask.version/1",
                 "command": "version",
-                "version": facts.version.to_string(),
-                "tag": version_tag(&facts.version),
-                "release": facts.version.pre.is_empty() && facts.source.nearest.as_ref().is_some_and(|(_, ahead)| *ahead == 0),
-                "package": facts.package.version.to_string(),
-                "revision": facts.source.revision,
-                "dirty": facts.source.dirty,
+                "version": checkout.version.to_string(),
+                "tag": version_tag(&checkout.version),
+                "release": checkout.version.pre.is_empty() && checkout.source.nearest.as_ref().is_some_and(|(_, ahead)| *ahead == 0),
+                "package": checkout.package.version.to_string(),
+                "revision": checkout.source.revision,
+                "dirty": checkout.source.dirty,
             });
             ui::print(&format!("{report:#}\n"));
         } else {
-            ui::print(&format!("{}\n", facts.version));
+            ui::print(&format!("{}\n", checkout.version));
         }
-        ui::write_outputs("", &[("version", facts.version.to_string())])
+        ui::write_outputs("", &[("version", checkout.version.to_string())])
     }
 }

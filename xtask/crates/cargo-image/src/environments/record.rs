@@ -19,7 +19,7 @@ const DONE: &str = "application/vnd.xtask.promotion.v1+json";
 /// The artifact type of the first record.
 const BEGUN: &str = "application/vnd.xtask.promotion-begun.v1+json";
 const PREFIX: &str = "xtask.promotion.";
-/// What the types and annotations of records contain, and nothing else does.
+/// The part of media types and annotations that marks records.
 const OF_RECORDS: &str = "xtask.promotion";
 
 /// Whether a manifest names promotions somewhere, also in JSON escapes or in another case.

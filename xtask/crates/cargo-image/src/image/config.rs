@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_goes_on_top_of_the_base() {
+    fn the_configuration_extends_the_one_of_the_base() {
         let below = json!({
             "architecture": "arm64", "os": "linux", "variant": "v8", "author": "someone",
             "rootfs": { "type": "layers", "diff_ids": [Digest::of(b"")] },
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_run_differently_is_told_by_key() {
+    fn configuration_differences_are_listed_by_key() {
         let ours = json!({ "config": { "User": "1", "Entrypoint": ["/a"] } });
         let theirs = json!({ "config": { "User": "0", "Entrypoint": ["/a"], "WorkingDir": "/", "Env": [DEFAULT_PATH] } });
         assert_eq!(differences(&ours, &theirs), ["User: image.toml says \"1\", the Dockerfile \"0\""]);

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_budgets_bound_what_they_say() {
+    fn a_value_over_its_budget_is_refused() {
         assert!(report("3 MB", 60, 60.0, Slow::Fail).verdict().is_ok());
         let late = "linux/amd64 took 60.5 s to build, 60 s allowed";
         for (compressed, seconds, took, slow, expected) in [

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_finds_by_itself_is_left_to_it() {
+    fn access_adds_nothing_to_credentials_that_a_child_finds_itself() {
         let parent = tempfile::tempdir().unwrap();
         let access = Access::new(parent.path(), "ghcr.io", found(CredentialSource::Nowhere)).unwrap();
         let cmd = Cmd::new("cosign");

@@ -187,7 +187,7 @@ impl Signer {
         }
     }
 
-    /// What this signer's own signatures are verified with. Keyless ones tell of their run, so that each run
+    /// Verifies this signer's own signatures. Keyless ones name their run, so that each run
     /// makes its own.
     pub fn trust(&self, folder: &Path) -> Result<Option<Trust>> {
         let Self::Key(key) = self else { return Ok(None) };
@@ -205,7 +205,7 @@ mod tests {
     type Case<'a> = (SigningMode, &'a [(&'a str, &'a str)], Result<Option<Signer>, &'a str>);
 
     #[test]
-    fn who_signs_depends_on_where_it_runs() {
+    fn the_signer_depends_on_the_mode_and_the_environment() {
         let job = ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x");
         let pem = ("COSIGN_KEY", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----");
         let file = ("COSIGN_KEY", "cosign.key");

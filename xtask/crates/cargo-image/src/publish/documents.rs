@@ -13,8 +13,8 @@ use super::work::PublishSetup;
 use cli_support::digest::Digest;
 
 /// The documents about the image, the provenance first.
-pub fn artifacts(setup: &PublishSetup, parcel: &ImageBundle) -> Result<Vec<Artifact>> {
-    let of_kinds = KINDS.into_iter().map(|kind| (kind.produce)(kind, setup, parcel));
+pub fn artifacts(setup: &PublishSetup, bundle: &ImageBundle) -> Result<Vec<Artifact>> {
+    let of_kinds = KINDS.into_iter().map(|kind| (kind.produce)(kind, setup, bundle));
     Ok(of_kinds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_names_what_was_attached_and_nothing_else() {
+    fn the_signed_list_names_only_attached_documents() {
         const SCAN: &str = "application/x-scan";
         const SBOM: &str = "application/x-sbom";
         let artifact = |kind: &'static str, bytes: &[u8]| Artifact {

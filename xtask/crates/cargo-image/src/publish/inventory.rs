@@ -1,4 +1,4 @@
-//! What a repository has before anything is put there, and what it has before the first tag is put: each is asked for
+//! The content of a repository before the first upload, and before the first tag is put: each is requested
 //! in one round trip.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use oci_registry::OpenUpload;
 use oci_registry::retry::is_given_up;
 use rust_workspace::tags::Motion;
 
-/// What a repository has of an image.
+/// The parts of an image that a repository has.
 #[derive(Debug, Default)]
 pub struct Inventory {
     /// Blobs of the image and of its documents.
@@ -24,22 +24,22 @@ pub struct Inventory {
     pub manifests: BTreeSet<Digest>,
     /// Digests that are listed as referrers of the image.
     pub listed: BTreeSet<Digest>,
-    /// What each tag names, a version's tag in both spellings.
+    /// The digest of each tag, a version tag in both spellings.
     pub tags: BTreeMap<String, Option<Digest>>,
     /// All tags, where a tag moves forward and the registry lists tags.
     pub list: Option<Vec<String>>,
 }
 
-/// What a repository has right before the first tag is put.
+/// The content of a repository right before the first tag is put.
 #[derive(Debug)]
 pub struct Proof {
-    /// What each tag names, a version's tag in both spellings.
+    /// The digest of each tag, a version tag in both spellings.
     pub tags: BTreeMap<String, Option<Digest>>,
     /// All tags, where a tag is to move forward without another look at it and the registry lists tags.
     pub list: Option<Vec<String>>,
 }
 
-/// What a repository is asked for.
+/// A request of the inventory.
 enum Item {
     Blob(Digest),
     Manifest(Digest),
@@ -85,7 +85,7 @@ impl PublishWork {
 
     fn inventory(&self) -> Result<Inventory> {
         let mut items: Vec<_> = self.all_blobs().map(Item::Blob).collect();
-        let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(|entry| entry.digest);
+        let manifests = self.bundle.manifests.iter().chain([&self.bundle.top]).map(|entry| entry.digest);
         items.extend(manifests.map(Item::Bytes));
         items.extend(self.referrers()?.into_iter().map(Item::Manifest));
         if !self.artifacts.is_empty() {
@@ -129,8 +129,8 @@ impl PublishWork {
     /// Whether the inventory has all that is to be published, so that nothing is put and nothing is to be read again.
     pub(super) fn is_there(&self) -> Result<bool> {
         let there = &self.inventory;
-        let mut manifests = self.parcel.manifests.iter().chain([&self.parcel.top]);
-        let has_image = self.parcel.blobs.iter().all(|blob| there.blobs.contains(&blob.digest))
+        let mut manifests = self.bundle.manifests.iter().chain([&self.bundle.top]);
+        let has_image = self.bundle.blobs.iter().all(|blob| there.blobs.contains(&blob.digest))
             && manifests.all(|entry| there.manifests.contains(&entry.digest));
         let is_listed = |digest: &Digest| there.manifests.contains(digest) && there.listed.contains(digest);
         Ok(has_image && !self.wants_tags() && self.referrers()?.iter().all(is_listed))
@@ -140,8 +140,8 @@ impl PublishWork {
     /// it took or had, and still take the manifests above it. With `top`, also for the manifest that is to be tagged.
     pub(super) fn prove(&self, top: bool) -> Result<Proof> {
         let mut items: Vec<_> = self.all_blobs().map(Item::Blob).collect();
-        let top = top.then_some(&self.parcel.top);
-        items.extend(self.parcel.manifests.iter().chain(top).map(|entry| Item::Manifest(entry.digest)));
+        let top = top.then_some(&self.bundle.top);
+        items.extend(self.bundle.manifests.iter().chain(top).map(|entry| Item::Manifest(entry.digest)));
         items.extend(self.tag_items());
         let is_new = |name: &String| self.inventory.tags.get(name).is_some_and(Option::is_none);
         if self.setup.tags.iter().any(|tag| self.moves(tag) && is_new(&tag.name)) {
@@ -174,7 +174,7 @@ impl PublishWork {
     /// The digests of the image's blobs and of its documents.
     fn all_blobs(&self) -> impl Iterator<Item = Digest> {
         let documents = attach::blobs(&self.artifacts).into_iter().map(Digest::of);
-        self.parcel.blobs.iter().map(|blob| blob.digest).chain(documents)
+        self.bundle.blobs.iter().map(|blob| blob.digest).chain(documents)
     }
 
     fn tag_items(&self) -> impl Iterator<Item = Item> {
@@ -186,7 +186,7 @@ impl PublishWork {
     }
 
     fn ask(&self, item: &Item) -> Result<Found> {
-        let (client, to, ours) = (&self.client, &self.setup.to, self.parcel.digest());
+        let (client, to, ours) = (&self.client, &self.setup.to, self.bundle.digest());
         Ok(match item {
             Item::Blob(digest) => Found::Blob(*digest, client.has_blob(to, digest)?),
             Item::Manifest(digest) => {
@@ -210,7 +210,7 @@ impl PublishWork {
                 };
                 Found::Tag(name.clone(), digest)
             }
-            // What it is asked for is decided once more with a list that must be right.
+            // A refusal is ignored here: the step that needs the list requests it again and reports it.
             Item::List => Found::List(client.tags_or_refusal(to).ok().and_then(Result::ok)),
         })
     }

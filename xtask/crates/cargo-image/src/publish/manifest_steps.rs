@@ -16,24 +16,24 @@ impl PublishWork {
         let put = |entry: &Descriptor| {
             if !self.inventory.manifests.contains(&entry.digest) {
                 let at = self.setup.to.with_digest(entry.digest);
-                self.client.put_manifest(&at, &self.parcel.layout.read(entry)?, &entry.media_type)?;
+                self.client.put_manifest(&at, &self.bundle.layout.read(entry)?, &entry.media_type)?;
             }
             Ok(())
         };
         let attached = std::thread::scope(|scope| {
             let referrers = scope.spawn(|| self.put_referrers());
-            at_once(&self.parcel.manifests, put)?;
+            at_once(&self.bundle.manifests, put)?;
             joined(referrers)
         })?;
         let (attachment, proof) = std::thread::scope(|scope| {
             let listed = scope.spawn(|| self.list_referrers(attached));
             let proof = scope.spawn(|| self.wants_tags().then(|| self.prove(false)).transpose());
             // A registry takes an index only when it has what that names.
-            put(&self.parcel.top)?;
+            put(&self.bundle.top)?;
             anyhow::Ok((joined(listed)?, joined(proof)?))
         })?;
         (self.attachment, self.proof) = (attachment, proof);
-        Ok(self.parcel.digest().to_string())
+        Ok(self.bundle.digest().to_string())
     }
 
     /// Puts the referrers that are not there or not listed.
@@ -44,7 +44,7 @@ impl PublishWork {
         if self.referrers()?.iter().all(is_there) {
             return Ok(Attachment::Listed);
         }
-        let put = attach::refer(&self.client, &self.setup.to, &self.parcel.top, &self.artifacts)?;
+        let put = attach::refer(&self.client, &self.setup.to, &self.bundle.top, &self.artifacts)?;
         Ok(put.map_or_else(Attachment::Refused, Attachment::Put))
     }
 
@@ -83,7 +83,7 @@ impl PublishWork {
 
     /// Sees to it that the documents are listed.
     pub(super) fn keep(&self) -> Result<()> {
-        attach::keep(&self.client, &self.setup.to, &self.parcel.top, &self.artifacts)
+        attach::keep(&self.client, &self.setup.to, &self.bundle.top, &self.artifacts)
     }
 
     /// Goes on without documents where the registry takes none.
@@ -99,13 +99,13 @@ impl PublishWork {
 
     /// The digests of the documents' manifests.
     pub(super) fn referrers(&self) -> Result<Vec<Digest>> {
-        let manifest = |artifact: &attach::Artifact| Ok(Digest::of(&artifact.manifest(&self.parcel.top)?));
+        let manifest = |artifact: &attach::Artifact| Ok(Digest::of(&artifact.manifest(&self.bundle.top)?));
         self.artifacts.iter().map(manifest).collect()
     }
 
     /// Whether a tag does not name the image yet.
     pub(super) fn wants_tags(&self) -> bool {
-        let ours = Some(self.parcel.digest());
+        let ours = Some(self.bundle.digest());
         self.setup.tags.iter().any(|tag| self.inventory.tags.get(&tag.name).copied().flatten() != ours)
     }
 }

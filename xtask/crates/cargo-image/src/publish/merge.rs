@@ -17,19 +17,19 @@ use oci_image::platform::Platform;
 /// image` writes for all platforms. An error if they have different sources, or one platform twice with different
 /// content. Returns the index's digest.
 pub fn merge(dirs: &[PathBuf], output: &Path) -> Result<Digest> {
-    let parcels = dirs.iter().map(|dir| ImageBundle::read(dir)).collect::<Result<Vec<_>>>()?;
-    let manifests = join(&parcels)?;
+    let bundles = dirs.iter().map(|dir| ImageBundle::read(dir)).collect::<Result<Vec<_>>>()?;
+    let manifests = join(&bundles)?;
     // The flag has another name in this command.
     Layout::may_write(output)
         .map_err(|fault| fault.hint("name an empty or a new folder for the merged image: --image DIR"))?;
     let layout = Layout::create(output)?;
-    for parcel in &parcels {
-        for blob in parcel.blobs.iter().chain(parcel.images()) {
-            copy(&parcel.layout, &layout, blob)?;
+    for bundle in &bundles {
+        for blob in bundle.blobs.iter().chain(bundle.images()) {
+            copy(&bundle.layout, &layout, blob)?;
         }
     }
-    let annotations = parcels.first().map(|parcel| parcel.annotations.clone()).unwrap_or_default();
-    let name = parcels.first().and_then(|parcel| parcel.top.annotations.get(oci::NAMES[0]).cloned());
+    let annotations = bundles.first().map(|bundle| bundle.annotations.clone()).unwrap_or_default();
+    let name = bundles.first().and_then(|bundle| bundle.top.annotations.get(oci::NAMES[0]).cloned());
     let top = oci::top_of(manifests, |manifests| {
         layout.put(oci::INDEX, &oci::to_bytes(&Index::new(manifests, annotations))?)
     })?;
@@ -40,12 +40,12 @@ pub fn merge(dirs: &[PathBuf], output: &Path) -> Result<Digest> {
 }
 
 /// The manifest of each platform, in the order of an index.
-fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
+fn join(bundles: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
     let mut all: Vec<Descriptor> = Vec::new();
-    for parcel in parcels {
-        let at = || parcel.layout.dir().display().to_string();
-        if let Some(first) = parcels.first().filter(|first| first.annotations != parcel.annotations) {
-            let (ours, theirs) = (parcel.label("revision"), first.label("revision"));
+    for bundle in bundles {
+        let at = || bundle.layout.dir().display().to_string();
+        if let Some(first) = bundles.first().filter(|first| first.annotations != bundle.annotations) {
+            let (ours, theirs) = (bundle.label("revision"), first.label("revision"));
             return Err(Fault::usage(format!(
                 "it is built from {}, but {} from {}",
                 ours.unwrap_or("another source"),
@@ -55,7 +55,7 @@ fn join(parcels: &[ImageBundle]) -> Result<Vec<Descriptor>, Fault> {
             .at(at())
             .hint("build all from the same commit with the same settings"));
         }
-        for entry in parcel.images() {
+        for entry in bundle.images() {
             let Some(platform) = entry.platform.as_ref() else {
                 return Err(Fault::usage(format!("a manifest without a platform: {}", entry.digest)).at(at()));
             };
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn two_machines_make_what_one_would() {
+    fn merged_platforms_equal_one_build_of_all() {
         let temp = tempfile::tempdir().unwrap();
         let at = |name: &str| temp.path().join(name);
         let [amd64, arm64] = Platform::ALL;

@@ -74,7 +74,7 @@ mod tests {
     use rust_workspace::tags::Motion;
 
     #[test]
-    fn an_image_says_of_which_source_it_is() {
+    fn the_revision_label_is_compared_with_git() {
         let source = |dirty| GitSource { revision: Some("abc".into()), dirty, ..GitSource::default() };
         for (label, source, revision, dirty, is_here) in [
             (Some("abc"), source(false), Some("abc"), false, true),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_published_as_itself_alone() {
+    fn a_release_is_published_only_as_its_version() {
         for (label, tag, expected) in [
             (Some("1.0.0"), "1.0.0", ""),
             (Some("1.0.0"), "v1.0.0", ""),

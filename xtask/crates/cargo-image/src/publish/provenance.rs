@@ -44,13 +44,13 @@ pub struct Parameters {
 }
 
 /// The statement about an image in `repository`, as bytes.
-pub fn statement(repository: &str, parcel: &ImageBundle, parameters: &Parameters) -> Result<Vec<u8>> {
-    let subjects = std::iter::once(&parcel.top).chain(&parcel.manifests);
+pub fn statement(repository: &str, bundle: &ImageBundle, parameters: &Parameters) -> Result<Vec<u8>> {
+    let subjects = std::iter::once(&bundle.top).chain(&bundle.manifests);
     let subject = |digest: &Digest| json!({ "name": repository, "digest": { "sha256": digest.hex() } });
     let origin = &parameters.origin;
     // A run that publishes an image of another commit did not build it.
     let run = parameters.run.as_ref().filter(|_| origin.is_here);
-    let labelled = parcel.label("source").filter(|_| !origin.is_here).map(str::to_owned);
+    let labelled = bundle.label("source").filter(|_| !origin.is_here).map(str::to_owned);
     let source = run.map(|run| run.repository.clone()).or(labelled).or_else(|| parameters.source.clone());
     let mut external = json!({
         "package": parameters.package,
@@ -69,9 +69,9 @@ pub fn statement(repository: &str, parcel: &ImageBundle, parameters: &Parameters
             "annotations": { "dirty": origin.dirty },
         }));
     }
-    let base = parcel
+    let base = bundle
         .label("base.name")
-        .zip(parcel.label("base.digest").and_then(|text| text.strip_prefix("sha256:")));
+        .zip(bundle.label("base.digest").and_then(|text| text.strip_prefix("sha256:")));
     materials.extend(
         base.map(|(name, hex)| json!({ "uri": format!("oci://{name}"), "digest": { "sha256": hex } })),
     );

@@ -51,9 +51,9 @@ enum Item<'a> {
     Document(&'a [u8]),
 }
 
-/// What is known of the repository's blobs.
+/// The blobs that the repository has.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct RegistryBlobs<'a> {
     /// Those that it has.
     pub there: &'a BTreeSet<Digest>,
     /// Uploads that are open for others.
@@ -65,15 +65,15 @@ pub fn send(
     client: &Client,
     to: &Reference,
     from: Option<&Reference>,
-    parcel: &ImageBundle,
+    bundle: &ImageBundle,
     documents: &[&[u8]],
-    known: Known<'_>,
+    blobs_there: RegistryBlobs<'_>,
     progress: &Progress,
 ) -> Result<Sent> {
-    let Known { there, opened } = known;
-    let total = parcel.bytes();
+    let RegistryBlobs { there, opened } = blobs_there;
+    let total = bundle.bytes();
     let moved = AtomicU64::new(0);
-    let items = parcel.blobs.iter().map(Item::Blob);
+    let items = bundle.blobs.iter().map(Item::Blob);
     let items = items.chain(documents.iter().map(|bytes| Item::Document(bytes)));
     let came = at_once(&items.collect::<Vec<_>>(), |item| match item {
         Item::Blob(blob) if there.contains(&blob.digest) => Ok((blob.size, Some(Pushed::Present))),
@@ -85,7 +85,7 @@ pub fn send(
                 let all = moved.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
                 progress.detail(&format!("{} of {}", Bytes(all.min(total)), Bytes(total)));
             };
-            Ok((blob.size, send_one(client, to, from, parcel, blob, opened.get(&blob.digest), &note)?))
+            Ok((blob.size, send_one(client, to, from, bundle, blob, opened.get(&blob.digest), &note)?))
         }
         Item::Document(bytes) => {
             let digest = Digest::of(bytes);
@@ -110,7 +110,7 @@ fn send_one(
     client: &Client,
     to: &Reference,
     from: Option<&Reference>,
-    parcel: &ImageBundle,
+    bundle: &ImageBundle,
     blob: &Descriptor,
     opened: Option<&OpenUpload>,
     note: &dyn Fn(u64),
@@ -120,7 +120,7 @@ fn send_one(
     {
         return Ok(None);
     }
-    let path = parcel.layout.blob_path(&blob.digest);
+    let path = bundle.layout.blob_path(&blob.digest);
     let changed = Arc::new(AtomicBool::new(false));
     let mut open = || -> io::Result<Box<dyn Read>> {
         let file = BufReader::with_capacity(1 << 18, File::open(&path)?);
@@ -189,8 +189,8 @@ mod tests {
             let changed = Arc::new(AtomicBool::new(false));
             let mut read = Vec::new();
             // In pieces, as a connection takes them.
-            let mut known = Verified::new(io::BufReader::with_capacity(3, bytes), &blob, &changed);
-            let ended = known.read_to_end(&mut read);
+            let mut verified = Verified::new(io::BufReader::with_capacity(3, bytes), &blob, &changed);
+            let ended = verified.read_to_end(&mut read);
             assert_eq!((ended.is_ok(), changed.load(Ordering::Relaxed)), (right, !right), "{bytes:?}");
             assert!(read == b"scanned" || !right && read.len() < 7, "{read:?}");
         }

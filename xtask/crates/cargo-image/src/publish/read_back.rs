@@ -40,7 +40,7 @@ impl PublishWork {
             }
             return Ok(None);
         }
-        let manifests = self.parcel.manifests.iter().chain([&self.parcel.top]).map(Item::Manifest);
+        let manifests = self.bundle.manifests.iter().chain([&self.bundle.top]).map(Item::Manifest);
         let fixed = self.setup.tags.iter().filter(|tag| tag.motion == Motion::Fixed).map(Item::Version);
         let is_fixed = |row: &&TagRow| {
             self.setup.tags.iter().any(|tag| tag.name == row.tag && tag.motion == Motion::Fixed)
@@ -58,7 +58,7 @@ impl PublishWork {
     }
 
     fn check_item(&self, item: &Item<'_>) -> Result<()> {
-        let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
+        let (client, to, digest) = (&self.client, &self.setup.to, self.bundle.digest());
         match item {
             // The client compares what comes with the digest that was asked for.
             Item::Manifest(entry) => client.manifest(&to.with_digest(entry.digest)).map(drop),

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_a_bill_of_materials_by_what_it_says() {
+    fn an_sbom_is_recognized_by_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let of = "a".repeat(64);
         for (name, text, expected) in [

@@ -88,14 +88,14 @@ impl Scan {
 /// `image` is the layout that was scanned. After a scan of only some of its platforms no result is left, not even an
 /// older one.
 pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Result<()> {
-    let parcel = ImageBundle::read(image)?;
+    let bundle = ImageBundle::read(image)?;
     let seen: Vec<Digest> = report["platforms"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(|platform| platform["manifest"].as_str()?.parse().ok())
         .collect();
-    if !parcel.images().all(|entry| seen.contains(&entry.digest)) {
+    if !bundle.images().all(|entry| seen.contains(&entry.digest)) {
         return match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| path.display().to_string())
@@ -103,7 +103,7 @@ pub fn record(path: &Path, image: &Path, mut report: Value, passed: bool) -> Res
             _ => Ok(()),
         };
     }
-    report["digest"] = serde_json::json!(parcel.digest());
+    report["digest"] = serde_json::json!(bundle.digest());
     report["passed"] = passed.into();
     report["time"] = rfc3339(now()).into();
     if let Some(folder) = path.parent() {
@@ -192,7 +192,7 @@ mod tests {
         ];
         for (scan, needs_trivy, unscanned, expected) in cases {
             match (gate(scan.as_ref(), &digest, needs_trivy, None, unscanned), expected) {
-                (Ok(said), Ok(words)) => assert!(said.contains(words), "{said}"),
+                (Ok(message), Ok(words)) => assert!(message.contains(words), "{message}"),
                 (Err(fault), Err((kind, words))) => {
                     assert!(fault.kind() == kind && fault.to_string().contains(words), "{fault}");
                 }
@@ -211,12 +211,12 @@ mod tests {
         let fault = gate(Some(&scan), &digest, false, Some("image.toml:3:1"), None).unwrap_err();
         assert_eq!(fault.kind(), ExitKind::Gate);
         assert!(fault.to_string().contains("has expired: image.toml:3:1"), "{fault}");
-        let said = gate(Some(&scan), &digest, false, Some("image.toml:3:1"), Some("hotfix")).unwrap();
-        assert!(said.ends_with("allowed: hotfix"), "{said}");
+        let message = gate(Some(&scan), &digest, false, Some("image.toml:3:1"), Some("hotfix")).unwrap();
+        assert!(message.ends_with("allowed: hotfix"), "{message}");
     }
 
     #[test]
-    fn what_is_no_result_or_not_of_this_time_is_an_error() {
+    fn a_scan_result_with_a_wrong_schema_or_time_is_an_error() {
         let of = |schema: &str, time: &str| {
             let digest = Digest::of(b"image");
             format!(r#"{{"schema":"{schema}","digest":"{digest}","passed":true,"time":"{time}"}}"#)

@@ -16,7 +16,7 @@ use cli_support::ui::Progress;
 impl PublishWork {
     pub(super) fn sign(&self, signer: &Signer, command: &Cmd, progress: &Progress) -> Result<String> {
         let setup = &self.setup;
-        let image = setup.to.with_digest(self.parcel.digest()).to_string();
+        let image = setup.to.with_digest(self.bundle.digest()).to_string();
         let access = self.access()?;
         let _lock = lock(&setup.folder)?;
         signer.prepare(&setup.folder)?;
@@ -43,7 +43,7 @@ impl PublishWork {
         let Some((provenance, others)) = self.artifacts.split_first() else {
             return Ok("nothing to sign: no documents are attached".to_owned());
         };
-        let image = setup.to.with_digest(self.parcel.digest()).to_string();
+        let image = setup.to.with_digest(self.bundle.digest()).to_string();
         let access = self.access()?;
         let _lock = lock(&setup.folder)?;
         let predicate = match kind {

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_that_holds_a_tag_is_told_with_what_to_do() {
+    fn a_tag_that_looks_like_a_date_gets_a_hint_to_delete_it() {
         let version = |text: &str| text.parse::<Version>().unwrap();
         let by_tag = |name: &str| TagHold::Tag(format!("v{name}"), version(name));
         for (hold, of, words) in [

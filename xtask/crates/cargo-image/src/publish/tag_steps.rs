@@ -18,7 +18,7 @@ impl PublishWork {
             None if self.wants_tags() => self.prove(true)?,
             None => Proof { tags: self.inventory.tags.clone(), list: self.inventory.list.clone() },
         };
-        let bytes = self.parcel.layout.read(&self.parcel.top)?;
+        let bytes = self.bundle.layout.read(&self.bundle.top)?;
         let tagged = self.tagged(&bytes);
         let put = |tag: &&Tag| {
             let now = proof.tags.get(&tag.name).copied().flatten();
@@ -35,12 +35,12 @@ impl PublishWork {
 
     /// Moves the moving tags forward, each by itself, and reads back what was put before.
     pub(super) fn move_tags(&mut self) -> Result<String> {
-        let bytes = self.parcel.layout.read(&self.parcel.top)?;
+        let bytes = self.bundle.layout.read(&self.bundle.top)?;
         let tagged = self.tagged(&bytes);
         let (client, to) = (&self.client, &self.setup.to);
-        let known: Vec<_> = self.of_version().map(|tag| tag.name.as_str()).collect();
+        let known_tags: Vec<_> = self.of_version().map(|tag| tag.name.as_str()).collect();
         let list = self.before.as_ref().and_then(|before| before.list.as_deref());
-        // What a tag names, where a list from the same moment decides: it is new, or ours already.
+        // For tags that the list decides: the tag is new, or names this image already.
         let settled = |tag: &Tag| {
             let named = *self.before.as_ref()?.tags.get(&tag.name)?;
             named.is_none_or(|named| named == tagged.digest).then_some(named)
@@ -49,7 +49,7 @@ impl PublishWork {
             let at = self.tag(tag)?;
             let state = if let Some(version) = &self.setup.version {
                 let early = list.zip(settled(tag));
-                tag_update::forward(client, &at, tag, version, tagged, &known, early)?
+                tag_update::forward(client, &at, tag, version, tagged, &known_tags, early)?
             } else {
                 tag_guard::check_unknown(client, to, tag, &tagged.digest)?;
                 let now = client.head_manifest(&at)?.map(|head| head.digest);
@@ -67,7 +67,7 @@ impl PublishWork {
     }
 
     fn tagged<'a>(&'a self, bytes: &'a [u8]) -> Tagged<'a> {
-        Tagged { bytes, media_type: &self.parcel.top.media_type, digest: self.parcel.digest() }
+        Tagged { bytes, media_type: &self.bundle.top.media_type, digest: self.bundle.digest() }
     }
 
     fn of_version(&self) -> impl Iterator<Item = &Tag> {

@@ -18,11 +18,11 @@ use rust_workspace::tags::{Motion, Tag};
 const ROUNDS: usize = 8;
 
 /// How often a list of tags is requested that lacks a new tag, and the growing pause between requests.
-const LOOKS: u32 = 8;
+const MAX_CHECKS: u32 = 8;
 const BETWEEN: Duration = Duration::from_millis(200);
 
 /// How often a tag is requested after it was written.
-const LOOKS_AFTER: u32 = 4;
+const CHECKS_AFTER: u32 = 4;
 
 const NOT_RETURNED: &str = "publish again; if that fails too, report it to the registry's operator";
 
@@ -47,7 +47,7 @@ pub fn check_version_tag(at: &Reference, named: Option<Digest>, ours: &Digest) -
     }
 }
 
-/// What a version's tag names. An error where it names other bytes than ours, in either of its spellings.
+/// The digest of a version tag. An error if it names other bytes than ours, in either of its spellings.
 fn version_tag(client: &Client, to: &Reference, tag: &Tag, ours: &Digest) -> Result<Option<Digest>> {
     let mut named = None;
     for name in [tag.twin.as_ref(), Some(&tag.name)].into_iter().flatten() {
@@ -68,7 +68,7 @@ pub fn put(
 ) -> Result<TagState> {
     let at = to.with_tag(&tag.name)?;
     let ours = tagged.digest;
-    let look = || match tag.motion {
+    let read_tag = || match tag.motion {
         Motion::Fixed => version_tag(client, to, tag, &ours),
         _ => Ok(client.head_manifest(&at)?.map(|head| head.digest)),
     };
@@ -76,7 +76,7 @@ pub fn put(
     // lost.
     let mut seen = Vec::new();
     let put = client.put_manifest_if(&at, tagged.bytes, tagged.media_type, &mut || {
-        let now = if seen.is_empty() { now } else { look()? };
+        let now = if seen.is_empty() { now } else { read_tag()? };
         seen.push(now);
         Ok(now != Some(ours) && (now.is_none() || tag.motion != Motion::Once))
     })?;
@@ -93,8 +93,8 @@ pub fn put(
 /// may answer with old data.
 pub fn check_put(client: &Client, at: &Reference, digest: &Digest) -> Result<()> {
     let mut found = None;
-    for look in 0..LOOKS_AFTER {
-        std::thread::sleep(BETWEEN * look);
+    for attempt in 0..CHECKS_AFTER {
+        std::thread::sleep(BETWEEN * attempt);
         found = client.head_manifest(at)?.map(|head| head.digest);
         if found == Some(*digest) {
             return Ok(());
@@ -119,7 +119,7 @@ pub fn forward(
     tag: &Tag,
     version: &Version,
     tagged: Tagged<'_>,
-    known: &[&str],
+    known_tags: &[&str],
     early: Option<(&[String], Option<Digest>)>,
 ) -> Result<TagState> {
     // A pre-release, or a version of another line.
@@ -134,7 +134,7 @@ pub fn forward(
     for _ in 0..ROUNDS {
         let (current, tags) = match early.take() {
             Some((tags, named)) => (named, Some(tags.to_vec())),
-            None => named_and_listed(client, at, tag, known)?,
+            None => named_and_listed(client, at, tag, known_tags)?,
         };
         lost += usize::from(wrote && current == before);
         before = current;
@@ -208,21 +208,21 @@ fn by_image(
     }
 }
 
-/// What a tag names, and the registry's tags, with those that it is known to have. Both are asked for at the same
+/// The digest of a tag, and the registry's list of tags. The list must have the known tags. Both are requested at the same
 /// time.
 pub(super) fn named_and_listed(
     client: &Client,
     at: &Reference,
     tag: &Tag,
-    known: &[&str],
+    known_tags: &[&str],
 ) -> Result<(Option<Digest>, Option<Vec<String>>)> {
     let (current, list) = std::thread::scope(|scope| {
         let list = scope.spawn(|| client.tags_or_refusal(at));
         (client.head_manifest(at), joined(list))
     });
     let current = current?.map(|head| head.digest);
-    let known: Vec<_> = known.iter().copied().chain(current.map(|_| tag.name.as_str())).collect();
-    Ok((current, listed(client, at, &known, list?)?))
+    let known_tags: Vec<_> = known_tags.iter().copied().chain(current.map(|_| tag.name.as_str())).collect();
+    Ok((current, listed(client, at, &known_tags, list?)?))
 }
 
 /// The registry's tags, including those that it is known to have, because a list may be old. None if the registry
@@ -230,20 +230,20 @@ pub(super) fn named_and_listed(
 fn listed(
     client: &Client,
     at: &Reference,
-    known: &[&str],
+    known_tags: &[&str],
     mut list: Result<Vec<String>>,
 ) -> Result<Option<Vec<String>>> {
     let mut lacks = String::new();
-    for look in 1..=LOOKS {
+    for attempt in 1..=MAX_CHECKS {
         let Ok(tags) = list else { return Ok(None) };
-        match known.iter().find(|name| !tags.iter().any(|tag| tag == *name)) {
+        match known_tags.iter().find(|name| !tags.iter().any(|tag| tag == *name)) {
             None => return Ok(Some(tags)),
             Some(name) => (*name).clone_into(&mut lacks),
         }
-        if look == LOOKS {
+        if attempt == MAX_CHECKS {
             break;
         }
-        std::thread::sleep(BETWEEN * look);
+        std::thread::sleep(BETWEEN * attempt);
         list = client.tags_or_refusal(at)?;
     }
     Err(Fault::failed(format!("the registry has the tag {lacks}, but its list of tags lacks it"))

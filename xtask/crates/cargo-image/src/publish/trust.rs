@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cosign_has_not_found_is_no_trouble_of_its_own() {
+    fn a_missing_signature_is_told_apart_from_a_failure_of_cosign() {
         const NO: &str = "exit status: 1: cosign verify\n| WARNING: x\n| Error: ";
         for (failed, expected) in [
             (format!("{NO}no matching attestations: \n"), Some("no matching attestations")),

@@ -12,7 +12,7 @@ use super::documents;
 use super::image_bundle::ImageBundle;
 use super::inventory::{Inventory, Proof};
 use super::provenance::Parameters;
-use super::push_blobs::{self, Known, Sent};
+use super::push_blobs::{self, RegistryBlobs, Sent};
 use super::report::{Attached, TagRow};
 use super::sbom::Sbom;
 use super::scan::{self, Scan};
@@ -89,7 +89,7 @@ pub struct PublishSetup {
     pub plain_http: bool,
 }
 
-/// How far the documents of an image are attached.
+/// Progress of attaching the documents of an image.
 #[derive(Debug)]
 pub enum Attachment {
     /// The registry lists them all.
@@ -106,24 +106,24 @@ pub struct PublishWork {
     /// The inputs.
     pub setup: PublishSetup,
     /// The image.
-    pub parcel: ImageBundle,
+    pub bundle: ImageBundle,
     /// The client.
     pub client: Client,
     /// The documents.
     pub artifacts: Vec<Artifact>,
-    /// What the repository has before anything is put.
+    /// The content of the repository before the first upload.
     pub inventory: Inventory,
     /// An upload that only proved the right to push, and is to be given up.
     pub opened: Option<OpenUpload>,
     /// Uploads for blobs that are lacking.
     pub uploads: BTreeMap<Digest, OpenUpload>,
-    /// What was sent.
+    /// The result of the push of blobs.
     pub sent: Sent,
-    /// How far the documents are attached.
+    /// Progress of attaching the documents.
     pub attachment: Attachment,
     /// Whether the registry has been seen to list the documents.
     pub is_kept: bool,
-    /// What the repository has right before the first tag is put.
+    /// The content of the repository right before the first tag is put.
     pub proof: Option<Proof>,
     /// The same, once the first tags are put.
     pub before: Option<Proof>,
@@ -139,14 +139,14 @@ pub struct PublishWork {
 
 impl PublishWork {
     /// The state before the first step.
-    pub fn new(setup: PublishSetup, parcel: ImageBundle, client: Client) -> Result<Self> {
+    pub fn new(setup: PublishSetup, bundle: ImageBundle, client: Client) -> Result<Self> {
         let artifacts = match setup.attach {
             AttachMode::Never => Vec::new(),
-            AttachMode::Auto | AttachMode::Require => documents::artifacts(&setup, &parcel)?,
+            AttachMode::Auto | AttachMode::Require => documents::artifacts(&setup, &bundle)?,
         };
         Ok(Self {
             setup,
-            parcel,
+            bundle,
             client,
             artifacts,
             inventory: Inventory::default(),
@@ -171,7 +171,7 @@ impl PublishWork {
     fn rights(&mut self) -> Result<String> {
         (self.opened, self.inventory) = self.take_inventory()?;
         self.open_uploads()?;
-        let (client, to, digest) = (&self.client, &self.setup.to, self.parcel.digest());
+        let (client, to, digest) = (&self.client, &self.setup.to, self.bundle.digest());
         let unknown: Vec<_> = self.setup.tags.iter().filter(|tag| self.is_unknown(tag)).collect();
         at_once(&unknown, |tag| tag_guard::check_unknown(client, to, tag, &digest))?;
         let source = client.credentials(to)?.source;
@@ -192,7 +192,7 @@ impl PublishWork {
         let documents = attach::blobs(&self.artifacts);
         let there = &self.inventory.blobs;
         let is_lacking = |digest: Digest| !there.contains(&digest);
-        let opened = if self.parcel.blobs.iter().any(|blob| is_lacking(blob.digest)) {
+        let opened = if self.bundle.blobs.iter().any(|blob| is_lacking(blob.digest)) {
             self.opened.take()
         } else {
             None
@@ -202,8 +202,8 @@ impl PublishWork {
                 scope.spawn(|| client.cancel_upload(to, upload));
             }
             let from = self.setup.from.as_ref();
-            let known = Known { there, opened: &self.uploads };
-            push_blobs::send(client, to, from, &self.parcel, &documents, known, progress)
+            let blobs_there = RegistryBlobs { there, opened: &self.uploads };
+            push_blobs::send(client, to, from, &self.bundle, &documents, blobs_there, progress)
         })?;
         Ok(format!("{} of {} sent", Bytes(self.sent.bytes_new), Bytes(self.sent.bytes)))
     }
@@ -233,8 +233,8 @@ impl Action for PublishStep {
         let setup = &work.setup;
         match self {
             Self::Gate => {
-                scan::whole(&setup.lacks, work.parcel.layout.dir())?;
-                let (scan, digest) = (setup.scan.as_ref(), work.parcel.digest());
+                scan::whole(&setup.lacks, work.bundle.layout.dir())?;
+                let (scan, digest) = (setup.scan.as_ref(), work.bundle.digest());
                 Ok(scan::gate(
                     scan,
                     &digest,

@@ -95,8 +95,8 @@ pub fn verify(
     let documents = signed_as(StatementKind::Documents)?.map(|statements| listed(&statements));
     let is_signed = |kind: &DocumentKind, bytes: &[u8]| match (kind.signed, &statements, &documents) {
         (SignedBy::Statement(_), Some(statements), _) => {
-            let said: Value = serde_json::from_slice(bytes).unwrap_or_default();
-            statements.iter().any(|one| one["predicate"] == said["predicate"])
+            let document: Value = serde_json::from_slice(bytes).unwrap_or_default();
+            statements.iter().any(|one| one["predicate"] == document["predicate"])
         }
         (SignedBy::Digest, _, Some(documents)) => {
             documents.contains(&(kind.media_type.to_owned(), Digest::of(bytes)))
@@ -112,13 +112,13 @@ pub fn verify(
         of_kind.map(one).collect::<Vec<_>>()
     };
     let label = annotations.get("org.opencontainers.image.revision").map(String::as_str);
-    let (said, unscanned) = provenance(read(&PROVENANCE), digest, label, demands);
+    let (built, unscanned) = provenance(read(&PROVENANCE), digest, label, demands);
     let scanned = scanned(read(&SCAN), digest, unscanned, demands, now());
     let sboms = DocumentKind::of_check("sbom").map(|kind| (kind, read(kind)));
     let sbom = sbom(sboms.collect(), demands.sbom);
     let answer = trusted.as_ref().map(|(trust, access)| trust.signed(&image, plain_http, access));
     let signed = signed(&referrers, demands, answer.transpose()?);
-    Ok(vec![whole, said, scanned, sbom, signed])
+    Ok(vec![whole, built, scanned, sbom, signed])
 }
 
 pub(super) fn check(name: &'static str, state: State, detail: impl Into<String>) -> Check {

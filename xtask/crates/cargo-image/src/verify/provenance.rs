@@ -22,16 +22,17 @@ pub(super) fn provenance(
     let mut why = "there is none".to_owned();
     let mut unscanned = None;
     for one in found.into_iter().rev() {
-        let said = one.and_then(|one| match one {
+        let checked = one.and_then(|one| match one {
             Found::Unsigned => Err(UNSIGNED.to_owned()),
             Found::Document(bytes) => read(&bytes, digest)?.holds(label, demands),
         });
-        match said {
-            Ok(said) => {
+        match checked {
+            Ok(statement) => {
                 let how = if demands.trust.is_some() { ", signed" } else { "" };
-                let detail = format!("by {} from {}{how}", said.builder, shown(said.revision.as_deref()));
+                let detail =
+                    format!("by {} from {}{how}", statement.builder, shown(statement.revision.as_deref()));
                 let check = check(NAME, State::Ok, detail);
-                match said.unscanned {
+                match statement.unscanned {
                     None => return (check, None),
                     Some(reason) => drop(unscanned.get_or_insert((check, reason))),
                 }
@@ -100,7 +101,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn provenance_is_about_this_image_or_it_is_none() {
+    fn provenance_of_another_image_is_refused() {
         let digest = Digest::of(b"image");
         let good = json!({
             "predicateType": "https://slsa.dev/provenance/v1",
@@ -128,9 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn one_that_holds_is_enough_and_a_passing_scan_says_more() {
+    fn one_valid_provenance_is_enough() {
         let digest = Digest::of(b"image");
-        let said = |builder: &str, revision: &str, unscanned: Option<&str>| {
+        let statement_by = |builder: &str, revision: &str, unscanned: Option<&str>| {
             let statement = json!({
                 "predicateType": "https://slsa.dev/provenance/v1",
                 "subject": [{ "digest": { "sha256": digest.hex() } }],
@@ -145,16 +146,28 @@ mod tests {
             Ok(Found::Document(statement.to_string().into_bytes()))
         };
         let demands = Demands { builder: Some("urn:b".into()), ..Demands::default() };
-        let good = || said("urn:b/1", "abc", None);
-        let hotfix = || said("urn:b/2", "abc", Some("hotfix"));
+        let good = || statement_by("urn:b/1", "abc", None);
+        let hotfix = || statement_by("urn:b/2", "abc", Some("hotfix"));
         for (what, found, state, words, unscanned) in [
             ("none", vec![], State::Failed, "there is none", None),
             ("one", vec![good()], State::Ok, "by urn:b/1 from abc", None),
             ("unscanned", vec![hotfix()], State::Ok, "urn:b/2", Some("hotfix")),
             ("scanned before", vec![good(), hotfix()], State::Ok, "urn:b/1", None),
             ("scanned later", vec![hotfix(), good()], State::Ok, "urn:b/1", None),
-            ("another builder", vec![said("urn:c", "abc", None)], State::Failed, "urn:b is required", None),
-            ("another commit", vec![said("urn:b", "abd", None)], State::Failed, "the commit abd", None),
+            (
+                "another builder",
+                vec![statement_by("urn:c", "abc", None)],
+                State::Failed,
+                "urn:b is required",
+                None,
+            ),
+            (
+                "another commit",
+                vec![statement_by("urn:b", "abd", None)],
+                State::Failed,
+                "the commit abd",
+                None,
+            ),
             ("unsigned", vec![Ok(Found::Unsigned)], State::Failed, UNSIGNED, None),
             ("cut", vec![Err("cut".to_owned()), good()], State::Ok, "urn:b/1", None),
             ("no JSON", vec![Ok(Found::Document(vec![]))], State::Failed, "not JSON", None),

@@ -65,7 +65,7 @@ const SERVES: [(&str, &[Need]); 34] = [
     ("VAULT_*", &[Need::Key]),
 ];
 
-/// What credentials of clouds serve: keys in a KMS, registries' helpers, caches in a bucket.
+/// Uses of cloud credentials: keys in a KMS, registries' helpers, caches in a bucket.
 const CLOUD: &[Need] = &[Need::Key, Need::Registry, Need::ActionsCache, Need::CompilerCache, Need::Database];
 
 /// Variables that change the output of many programs.
@@ -126,7 +126,7 @@ const TOOLS: [(&str, &[&str]); 12] = [
             "GIT_TERMINAL_PROMPT",
         ],
     ),
-    // What matters of them is passed as flags.
+    // The values that matter are passed as flags.
     ("COSIGN_", &[]),
     ("SIGSTORE_", &[]),
     ("TUF_", &["TUF_ROOT"]),

@@ -137,7 +137,7 @@ impl Cmd {
             let _ = to.send(Part::Stdout(read.map(|_| bytes)));
         });
         std::thread::spawn(move || drop(on_stderr.send(Part::Stderr(last_bytes(stderr)))));
-        let (mut bytes, mut said) = (Vec::new(), Vec::new());
+        let (mut bytes, mut stderr_end) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let left = self.limit.map_or(Duration::MAX, |limit| limit.saturating_sub(started.elapsed()));
             match from.recv_timeout(left) {
@@ -150,7 +150,7 @@ impl Cmd {
                         );
                     }
                 }
-                Ok(Part::Stderr(last)) => said = last,
+                Ok(Part::Stderr(last)) => stderr_end = last,
                 Err(_) => {
                     end(&handle);
                     return Err(self.over_limit([]));
@@ -172,7 +172,7 @@ impl Cmd {
         if output.status.success() {
             return Ok(bytes);
         }
-        let text = String::from_utf8_lossy(&said);
+        let text = String::from_utf8_lossy(&stderr_end);
         let lines: Vec<_> = text.lines().map(str::to_owned).collect();
         let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].to_vec();
         Err(self.failed(output.status.to_string(), tail))

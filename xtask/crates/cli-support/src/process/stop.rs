@@ -108,11 +108,11 @@ mod unix {
         end_children(signal, signals, began);
         let _held = temporary::remove_all();
         let name = signal_name(signal).unwrap_or("a signal");
-        let (said, wait) = mpsc::channel::<()>();
+        let (notified, wait) = mpsc::channel::<()>();
         // A full pipe on standard error must not delay the exit.
         let say = move || {
             ui::last_line(&format!("stopped by {name}"));
-            drop(said);
+            drop(notified);
         };
         let _ = thread::Builder::new().spawn(say);
         let _ = wait.recv_timeout(SHORT_WAIT);

@@ -43,7 +43,7 @@ pub trait Engine: fmt::Debug {
     fn database(&self) -> Result<Database>;
 }
 
-/// What a database lacks.
+/// Result of the check of a database.
 #[derive(Debug, Default)]
 pub struct Probe {
     /// Why no result of the engine counts.
@@ -72,7 +72,7 @@ pub struct PlatformScan {
 pub struct Database {
     /// The engine, as reports show it.
     pub report: EngineReport,
-    /// What the database is, for messages: `Trivy's database`.
+    /// The name of the database in messages: `Trivy's database`.
     pub what: &'static str,
     /// Its file below the workspace's root, where it has one.
     pub file: Option<&'static str>,

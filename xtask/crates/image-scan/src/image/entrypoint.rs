@@ -24,9 +24,9 @@ const REBUILD: &str = "build the image again for this platform";
 pub struct StartFailure {
     /// The path, or `config`.
     pub place: String,
-    /// What is wrong.
+    /// The problem.
     pub what: String,
-    /// What to do.
+    /// The hint.
     pub hint: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! What the kernel would execute a file as, by its first bytes (execve(2)).
+//! The type of an executable file by its first bytes, as the kernel reads them (execve(2)).
 
 /// Bytes of a script's first line that Linux reads (`BINPRM_BUF_SIZE`).
 const FIRST_LINE: usize = 256;

@@ -30,7 +30,7 @@ pub struct Node {
     pub kind: EntryKind,
     /// Permission bits.
     pub mode: u32,
-    /// What the kernel would execute it as.
+    /// Its type as an executable file.
     pub file_type: FileType,
     /// The content.
     pub content: Content,

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_told_from_similar_text() {
+    fn secrets_are_told_apart_from_similar_text() {
         let key = format!("-----BEGIN EC PRIVATE KEY-----\n{}\n", "A".repeat(64));
         // In two parts, so that scanners of this repository find no token.
         let aws = format!("id = {}{}", "AKIA", "ABCDEFGHIJKLMNOP");

@@ -36,7 +36,7 @@ pub struct Pulled {
     pub layout: Layout,
     /// The manifest or index to scan; everything in the layout where unset.
     pub only: Option<Digest>,
-    /// What an archive lists but does not contain.
+    /// Entries that an archive lists but does not contain.
     pub absent: Vec<String>,
 }
 

@@ -142,7 +142,7 @@ fn check_dialect(header: &[u8; 512]) -> Result<(), Fault> {
     if known { Ok(()) } else { Err(Fault::gate("a tar header mixes dialects")) }
 }
 
-/// What entries before another one say about it: names that do not fit its header (GNU tar; POSIX pax).
+/// Extended headers of the next entry: names that do not fit its own header (GNU tar; POSIX pax).
 #[derive(Debug, Default)]
 struct LongNames {
     path: Option<String>,

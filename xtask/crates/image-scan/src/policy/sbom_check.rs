@@ -20,7 +20,7 @@ fn manifests() -> [&'static str; 4] {
 /// The workspace's program in an image.
 #[derive(Clone, Debug)]
 pub struct OwnProgram {
-    /// What cargo builds of this workspace: package, features and conditions.
+    /// The cargo build of this workspace: package, features and conditions.
     pub build: Build,
     /// The title of the images (image-spec annotations.md).
     pub title: String,

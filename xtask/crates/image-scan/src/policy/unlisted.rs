@@ -48,7 +48,7 @@ impl UnknownProgram {
         }
     }
 
-    /// What to do, with the lines of the settings for an exception.
+    /// The hint, with the lines of the settings for an exception.
     pub fn hint(&self) -> String {
         let package = if self.starts { ", or install it from a package of the operating system" } else { "" };
         format!(

@@ -20,7 +20,7 @@ const MAX_ROWS: usize = 500;
 /// The longest dependency path that a table shows as a whole, in bytes.
 const MAX_PATH_BYTES: usize = 400;
 
-/// What the steps of a scan found.
+/// Results of the steps of a scan.
 #[derive(Debug)]
 pub struct ScanResult {
     /// The findings, merged, worst first.
@@ -42,7 +42,7 @@ pub struct ScanResult {
 pub struct ScanReport<'a> {
     /// The image's name, as given.
     pub image: &'a str,
-    /// What the steps found.
+    /// Results of the steps.
     pub result: &'a ScanResult,
     /// The rules of the gate.
     pub rules: &'a Rules,

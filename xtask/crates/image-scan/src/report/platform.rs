@@ -39,7 +39,7 @@ pub struct PlatformReport {
     pub packages: usize,
     /// The kinds of package database.
     pub databases: Vec<Database>,
-    /// What the builtin engine does not cover.
+    /// Parts of the image that the builtin engine does not cover.
     pub not_covered: Vec<String>,
     /// Seconds for reading the platform and for the builtin engine.
     pub seconds: f64,

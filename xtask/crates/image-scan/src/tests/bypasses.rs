@@ -38,8 +38,8 @@ fn an_empty_package_database_is_not_a_distribution() {
         let tar = Tar::default().file("bin/app", 0o4755, &program()).file("bin/mute", 0o755, &elf());
         let taken = inventory(tar.file(path, 0o644, content)).unwrap();
         assert!(taken.is_bare(), "{path}");
-        let said = faults(&taken);
-        assert!(said.contains("no section .dep-v0") && said.contains(fault), "{path}: {said}");
+        let message = faults(&taken);
+        assert!(message.contains("no section .dep-v0") && message.contains(fault), "{path}: {message}");
         assert!(checks::findings(&taken).iter().any(|one| one.severity.to_string() == "high"), "{path}");
     }
     let tar = Tar::default().file("bin/app", 0o755, &program());
@@ -126,8 +126,8 @@ fn a_long_list_of_crates_is_refused() {
         audit.packages.extend(more);
         let bytes = audit.put_into(&elf()).unwrap();
         let taken = inventory(Tar::default().file("bin/app", 0o755, &bytes)).unwrap();
-        let said = faults(&taken);
-        assert_eq!(said.is_empty(), good, "{count}: {said}");
+        let message = faults(&taken);
+        assert_eq!(message.is_empty(), good, "{count}: {message}");
     }
 }
 

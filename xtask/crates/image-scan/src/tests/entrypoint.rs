@@ -25,7 +25,7 @@ fn taken(tar: Tar) -> Inventory {
     read(temp.path()).unwrap().remove(0)
 }
 
-fn said(taken: &Inventory) -> String {
+fn report_of(taken: &Inventory) -> String {
     let faults = blind_spots(taken, None, KnownPackages::All, &[]);
     faults.iter().flat_map(|fault| [fault.to_string(), "\n".to_owned()]).collect()
 }
@@ -79,8 +79,8 @@ fn a_started_program_has_a_list_or_belongs_to_a_package() {
     let always = "linux/amd64 /arm: the program is for another architecture (ELF machine 183) than its platform, amd64\n";
     for (config, expected) in cases {
         taken.image.config = json!({ "config": config });
-        let found =
-            said(&taken).replace(always, if config["Entrypoint"] == json!(["/arm"]) { always } else { "" });
+        let found = report_of(&taken)
+            .replace(always, if config["Entrypoint"] == json!(["/arm"]) { always } else { "" });
         assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{config}: {found}");
     }
     taken.image.config = json!({ "config": { "Cmd": ["/script"] } });
@@ -108,7 +108,7 @@ fn package_files_of_apk_and_distroless_are_known() {
         ),
         (Tar::default().file("var/lib/rpm/rpmdb.sqlite", 0o644, b"SQLite format 3\0"), false),
     ] {
-        let found = said(&taken(with(tar)));
+        let found = report_of(&taken(with(tar)));
         assert_eq!(found.is_empty(), good, "{found}");
     }
 }
@@ -120,7 +120,7 @@ fn a_program_for_another_architecture_does_not_pass() {
     let tar = Tar::default().file("bin/app", 0o755, &program()).end();
     for (arch, good) in [("amd64", true), ("arm64", false), ("386", false), ("new", true)] {
         publish(&layout, vec![image(&layout, arch, &[pack(&layout, &tar)])]);
-        let found = said(&read(temp.path()).unwrap()[0]);
+        let found = report_of(&read(temp.path()).unwrap()[0]);
         assert_eq!(!found.contains("another architecture"), good, "{arch}: {found}");
     }
 }

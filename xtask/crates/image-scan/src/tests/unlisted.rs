@@ -25,7 +25,12 @@ fn excepted(taken: &Inventory, expected: Option<&str>, entries: &[Unlisted]) -> 
     unlisted::excepted(taken, expected, entries, TODAY.parse().unwrap())
 }
 
-fn said(taken: &Inventory, expected: Option<&str>, packages: KnownPackages, entries: &[Unlisted]) -> String {
+fn report_of(
+    taken: &Inventory,
+    expected: Option<&str>,
+    packages: KnownPackages,
+    entries: &[Unlisted],
+) -> String {
     let excepted = excepted(taken, expected, entries);
     let faults = blind_spots(taken, expected, packages, &excepted);
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -52,10 +57,10 @@ fn an_exception_is_for_one_program_until_it_expires() {
     ] {
         let taken = taken(tar(), config);
         let entries = [entry(path, expires)];
-        let said = said(&taken, None, KnownPackages::All, &entries);
+        let report = report_of(&taken, None, KnownPackages::All, &entries);
         assert!(
-            said.contains(expected) && said.is_empty() == expected.is_empty(),
-            "{path} {expires}: {said}"
+            report.contains(expected) && report.is_empty() == expected.is_empty(),
+            "{path} {expires}: {report}"
         );
         let excepted = excepted(&taken, None, &entries);
         let seen = [(&taken, excepted.as_slice())];
@@ -93,10 +98,10 @@ fn excepted_programs_do_not_count_as_seen() {
         (rpm(), None, KnownPackages::All, ""),
     ] {
         let taken = taken(tar, &start);
-        let said = said(&taken, expected, packages, &[entry("/bin/app", TODAY)]);
+        let report = report_of(&taken, expected, packages, &[entry("/bin/app", TODAY)]);
         assert!(
-            said.contains(says) && said.is_empty() == says.is_empty(),
-            "{expected:?} {packages:?}: {said}"
+            report.contains(says) && report.is_empty() == says.is_empty(),
+            "{expected:?} {packages:?}: {report}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Who is asked for a credential, and in which order.
+//! The sources of credentials, and their order.
 
 use super::*;
 use std::fs;
@@ -51,7 +51,7 @@ fn the_order_is_given_then_variables_then_docker_then_podman() {
     let found = user(&variable, None, "ghcr.io");
     assert_eq!(found.credential, Some(basic("variable", "p")));
     assert_eq!(found.source, CredentialSource::Variable("DOCKER_AUTH_CONFIG"));
-    // What it says nothing of is looked for in the file; what is no JSON is an error that shows none of it.
+    // Registries that it does not list are read from the file. Invalid JSON is an error that shows none of it.
     let other = [("HOME", path), ("DOCKER_AUTH_CONFIG", r#"{"auths":{"docker.io":{"auth":""}}}"#)];
     assert_eq!(user(&other, None, "ghcr.io").credential, Some(basic("docker", "p")));
     let broken = environment(&[("DOCKER_AUTH_CONFIG", r#"{"auths": hunter2"#)]);

@@ -1,8 +1,8 @@
-//! What parts of a name may be made of, and where one ends.
+//! The grammar of the parts of an image name.
 
 use super::DOCKER_HUB;
 
-/// What comes behind a user, and perhaps a password, as a URL has them; none where there is no user.
+/// The text after `user@` or `user:password@`; none without a user.
 pub(super) fn after_user(text: &str) -> Option<&str> {
     let is_digest = |text: &str| {
         text.split_once(':').is_some_and(|(algorithm, hex)| {

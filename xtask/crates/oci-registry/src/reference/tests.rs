@@ -32,7 +32,7 @@ fn names_are_read_by_dockers_rules_and_print_in_full() {
 }
 
 #[test]
-fn wrong_names_say_what_is_wrong() {
+fn an_invalid_reference_is_refused_with_its_mistake() {
     let long = format!("ghcr.io/{}", "a".repeat(256));
     let long_tag = format!("a:{}", "t".repeat(129));
     let upper_digest = format!("a@sha256:{}", HEX.to_uppercase());

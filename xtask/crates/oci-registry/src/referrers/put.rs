@@ -25,9 +25,9 @@ pub struct PutReferrers {
     /// Their digests, in the order of the manifests.
     pub digests: Vec<Digest>,
     subject: Digest,
-    /// Entries for the fallback index: the registry took no note of their subject.
+    /// Entries for the fallback index: the registry did not confirm their subject.
     entries: Vec<Value>,
-    /// What had the fallback tag at that time.
+    /// The manifest of the fallback tag at that time.
     tagged: Option<Manifest>,
 }
 

@@ -1,10 +1,10 @@
-//! What registries really say, and the table of the documentation.
+//! Refusals of real registries, and the table of the documentation.
 
 use super::*;
 
 /// The table of the documentation, from what is said when it happens.
 #[test]
-fn the_document_tells_them_all() {
+fn the_document_lists_all_refusals() {
     let example = |text: &str| {
         let names = [
             ("{registry}", "REGISTRY"),
@@ -61,7 +61,7 @@ fn hub(status: u16, action: Action, source: &CredentialSource) -> Evidence<'_> {
 }
 
 #[test]
-fn what_registries_really_say_is_told_apart() {
+fn refusals_of_real_registries_are_told_apart() {
     use Action::{Pull, Push};
     let denied = |message: &str| {
         vec![ServerError { code: "DENIED".into(), message: message.into(), ..ServerError::default() }]
@@ -131,7 +131,7 @@ fn what_registries_really_say_is_told_apart() {
             plain("the request body is too large and exceeds the maximum permissible limit of 4.00MiB"),
             Refusal::TooLarge,
         ),
-        // What comes with the status.
+        // The headers of the refusal.
         (Evidence { has_retry_after: true, ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::RateLimit),
         (Evidence { remaining: Some("0"), ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::RateLimit),
         (Evidence { remaining: Some("7"), ..ghcr(403, Push, &TOKEN) }, none.clone(), Refusal::UploadDenied),

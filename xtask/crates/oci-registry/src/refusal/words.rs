@@ -3,8 +3,8 @@
 use super::Refusal;
 
 impl Refusal {
-    /// What is wrong, with `{registry}`, `{repository}`, `{owner}` and `{source}` for what the
-    /// evidence of a refusal fills in.
+    /// The message, with the placeholders `{registry}`, `{repository}`, `{owner}` and `{source}` that
+    /// the evidence of a refusal fills in.
     pub fn cause(self) -> &'static str {
         match self {
             Self::NoCredentials => {
@@ -43,7 +43,7 @@ impl Refusal {
         }
     }
 
-    /// What to do about it, with the same names in braces.
+    /// The hint, with the same placeholders.
     pub fn hint(self) -> &'static str {
         match self {
             Self::NoCredentials => {

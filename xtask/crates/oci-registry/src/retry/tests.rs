@@ -63,7 +63,7 @@ fn a_retry_after_is_honoured_with_jitter_on_top_within_patience() {
 }
 
 #[test]
-fn the_end_comes_by_tries_or_by_time() {
+fn retries_end_by_count_or_by_time() {
     let policy = Policy::default();
     let cases = [
         (Transient::Broken, 5, 0, None),
@@ -85,7 +85,7 @@ fn the_end_comes_by_tries_or_by_time() {
 }
 
 #[test]
-fn a_run_sleeps_as_the_policy_says_and_tells_of_it() {
+fn retries_sleep_by_the_policy_and_are_reported() {
     let clock = FakeClock::new(u64::MAX / 2 + 1);
     let told = Arc::new(Mutex::new(Vec::new()));
     let on_wait: OnWait = {
@@ -106,7 +106,7 @@ fn a_run_sleeps_as_the_policy_says_and_tells_of_it() {
 }
 
 #[test]
-fn a_lasting_failure_is_not_repeated_and_giving_up_says_so() {
+fn a_permanent_failure_is_not_retried() {
     let clock = FakeClock::new(0);
     let mut tries = 0;
     let lasting: anyhow::Result<()> = Policy::default().run(&clock, None, || {
@@ -122,7 +122,7 @@ fn a_lasting_failure_is_not_repeated_and_giving_up_says_so() {
 }
 
 #[test]
-fn retry_after_is_seconds_a_date_or_what_go_prints() {
+fn retry_after_is_parsed_as_seconds_a_date_or_a_go_duration() {
     let date = UNIX_EPOCH + Duration::from_secs(784_111_770);
     let cases = [
         ("3", Some(ms(3000))),

@@ -1,4 +1,4 @@
-//! What a registry wants to be shown, and the tokens for it.
+//! Authorization of requests: challenges and tokens.
 
 use std::sync::{Arc, PoisonError};
 

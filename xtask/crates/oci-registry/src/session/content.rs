@@ -1,4 +1,4 @@
-//! What a request sends, opened again for each try.
+//! The body of a request, opened again for each attempt.
 
 use std::io::{self, Read};
 
@@ -10,7 +10,7 @@ use cli_support::error::Fault;
 /// Opens what is to be sent; again for each try.
 pub(in super::super) type Open<'a> = dyn FnMut() -> io::Result<Box<dyn Read>> + 'a;
 
-/// What a request sends, as often as it must be sent.
+/// The body of a request, which can be sent several times.
 pub(in super::super) enum Content<'a> {
     /// Nothing at all.
     None,
@@ -31,7 +31,7 @@ pub(super) fn open_at(open: &mut Open<'_>, skip: u64) -> Result<Box<dyn Read>> {
     Ok(reader)
 }
 
-/// A source that tells of each byte that is read of it.
+/// A reader that reports progress.
 pub(super) struct Counted<'a> {
     pub(super) reader: Box<dyn Read>,
     pub(super) sent: &'a dyn Fn(u64),
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_opened_behind_what_was_sent() {
+    fn a_resumed_upload_reads_from_the_received_offset() {
         let mut open = || Ok(Box::new(&b"hello"[..]) as Box<dyn Read>);
         let mut text = String::new();
         open_at(&mut open, 3).unwrap().read_to_string(&mut text).unwrap();

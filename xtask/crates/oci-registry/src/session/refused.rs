@@ -1,4 +1,4 @@
-//! What stands behind a status that is not wanted.
+//! The error for an unexpected status.
 
 use ureq::http::Method;
 use ureq::http::header::RETRY_AFTER;
@@ -15,7 +15,7 @@ use super::{Call, Content, MAX_REFUSAL_BYTES, Session, repository};
 use cli_support::error::Fault;
 
 impl Session {
-    /// The failure that an unwanted status stands for. The answer to a HEAD has no body (RFC 9110, section
+    /// The error for an unexpected status. The answer to a HEAD has no body (RFC 9110, section
     /// 9.3.2), and only the body tells a rate limit from a missing right: the reason is asked for with GET.
     pub(in super::super) fn refused(&self, answer: Response, call: &Call<'_>) -> RequestError {
         if call.method != Method::HEAD || !answer.status.is_client_error() {
@@ -31,7 +31,7 @@ impl Session {
         };
         match self.send(&mut call) {
             Ok(told) if told.status == answer.status => self.refusal(told, call.scopes, false),
-            // What is refused in two ways within a moment was not refused for good.
+            // Two different refusals of the same request are transient.
             Ok(told) if told.status.is_client_error() || told.status.is_server_error() => {
                 RequestError::transient(Transient::Busy(None), self.refusal(told, call.scopes, false).error)
             }
@@ -39,7 +39,7 @@ impl Session {
                 let what = format!("the registry refused HEAD (status {}) and not GET", answer.status);
                 RequestError::transient(Transient::Busy(None), Fault::failed(what).at(url::shown(&told.url)))
             }
-            Err(trouble) => trouble,
+            Err(failure) => failure,
         }
     }
 
@@ -89,9 +89,10 @@ impl Session {
                 .hint("try again later; a proxy or firewall may also keep this machine from that host");
             return RequestError::transient(Transient::Broken, fault);
         }
-        let said: Vec<_> = errors.iter().map(ToString::to_string).filter(|text| !text.is_empty()).collect();
-        let said = if said.is_empty() { String::new() } else { format!(", {}", said.join("; ")) };
-        let what = format!("{} (status {}{said})", evidence.fill(refusal.cause()), answer.status);
+        let messages: Vec<_> =
+            errors.iter().map(ToString::to_string).filter(|text| !text.is_empty()).collect();
+        let messages = if messages.is_empty() { String::new() } else { format!(", {}", messages.join("; ")) };
+        let what = format!("{} (status {}{messages})", evidence.fill(refusal.cause()), answer.status);
         let fault = Fault::failed(what).at(url::shown(&answer.url)).hint(evidence.fill(refusal.hint()));
         if refusal.may_pass() {
             RequestError::transient(Transient::Busy(asked), fault)

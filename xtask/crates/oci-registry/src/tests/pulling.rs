@@ -44,7 +44,7 @@ impl Stage {
 }
 
 #[test]
-fn what_was_pushed_is_pulled_by_tag_and_by_digest() {
+fn a_pushed_image_is_pulled_by_tag_and_by_digest() {
     let Some(stage) = Stage::new() else { return };
     let (client, _) = client(&stage.registry, None);
     let by_tag = client.manifest(&stage.image()).unwrap();
@@ -58,7 +58,7 @@ fn what_was_pushed_is_pulled_by_tag_and_by_digest() {
 }
 
 #[test]
-fn what_is_not_there_is_none_to_a_question_and_an_error_to_a_pull() {
+fn a_missing_manifest_is_none_for_head_and_an_error_for_get() {
     let Some(stage) = Stage::new() else { return };
     let (client, clock) = client(&stage.registry, None);
     let missing = reference(&stage.registry, "a/b:no");
@@ -69,7 +69,7 @@ fn what_is_not_there_is_none_to_a_question_and_an_error_to_a_pull() {
 }
 
 #[test]
-fn a_blob_that_breaks_off_is_taken_up_where_it_broke() {
+fn a_broken_download_resumes_at_its_offset() {
     let Some(stage) = Stage::new() else { return };
     for broken in [Fault::CutAnswer(100_000), Fault::Reset(100_000)] {
         let (client, _) = client(&stage.registry, None);
@@ -89,7 +89,7 @@ fn a_blob_that_breaks_off_is_taken_up_where_it_broke() {
 }
 
 #[test]
-fn a_server_that_ignores_ranges_and_starts_over_is_no_trouble() {
+fn a_server_that_ignores_ranges_is_supported() {
     let Some(stage) = Stage::new() else { return };
     let (client, _) = client(&stage.registry, None);
     stage.proxy.on("GET", "/blobs/", 1, Fault::CutAnswer(100_000));
@@ -109,7 +109,7 @@ fn silence_ends_after_the_idle_time_and_the_rest_is_fetched() {
 }
 
 #[test]
-fn what_drips_is_given_up_though_it_is_never_silent() {
+fn a_download_below_the_minimum_throughput_is_retried() {
     let Some(stage) = Stage::new() else { return };
     stage.proxy.on("GET", "/blobs/", 1, Fault::Drip(20));
     let idle = Timeouts { connect: Duration::from_secs(10), idle: Duration::from_millis(200) };
@@ -185,7 +185,7 @@ fn refusals_that_pass_are_waited_for_and_others_are_not() {
 }
 
 #[test]
-fn trouble_without_end_ends_with_a_count() {
+fn endless_failures_end_with_the_number_of_attempts() {
     let Some(stage) = Stage::new() else { return };
     let (client, _) = client(&stage.registry, None);
     stage.proxy.on("GET", "/manifests/", 99, Fault::Answer(502, Vec::new(), "bad gateway"));
@@ -200,7 +200,7 @@ fn trouble_without_end_ends_with_a_count() {
 }
 
 #[test]
-fn a_redirect_to_another_host_takes_no_credentials_along() {
+fn a_redirect_to_another_host_gets_no_credentials() {
     let Some(stage) = Stage::new() else { return };
     let storage = FaultProxy::start(stage.live.address);
     stage.proxy.guard(Guard { open: false, ..Guard::default() });
@@ -287,17 +287,17 @@ fn tls_is_spoken_with_trusted_servers_alone() {
     let trusting = Wire::new(Timeouts::default(), Some(cert));
     let url = format!("https://{}/v2/", live.address);
     assert_eq!(ask(&trusting, &url).unwrap(), 200);
-    let trouble = ask(&Wire::new(Timeouts::default(), None), &url).unwrap_err();
-    let text = shown(&trouble.error);
-    assert!(trouble.transient.is_none(), "{text}");
+    let failure = ask(&Wire::new(Timeouts::default(), None), &url).unwrap_err();
+    let text = shown(&failure.error);
+    assert!(failure.transient.is_none(), "{text}");
     assert!(text.contains("UnknownIssuer") && text.contains("SSL_CERT_FILE"), "{text}");
-    let trouble = ask(&trusting, &format!("https://{}/v2/", plain.address)).unwrap_err();
-    let text = shown(&trouble.error);
+    let failure = ask(&trusting, &format!("https://{}/v2/", plain.address)).unwrap_err();
+    let text = shown(&failure.error);
     assert!(text.contains("does not look like TLS"), "{text}");
 }
 
 #[test]
-fn one_try_is_one_try() {
+fn a_policy_of_one_try_does_not_retry() {
     let Some(stage) = Stage::new() else { return };
     let (client, _) =
         client_with(Options { policy: Policy { attempts: 1, ..Policy::default() }, ..Options::default() });

@@ -14,7 +14,7 @@ fn stage() -> Option<(Live, FaultProxy, Client, Reference)> {
     Some((live, proxy, client, reference(&registry, "a/b:t")))
 }
 
-/// What the registry has under a digest.
+/// The blob with a digest in the registry.
 fn pulled(client: &Client, image: &Reference, blob: &[u8]) -> Vec<u8> {
     let mut sink = Vec::new();
     client.blob(image, &Digest::of(blob), blob.len() as u64, &mut sink, &|_| ()).unwrap();
@@ -54,7 +54,7 @@ fn failures_in_bursts_are_survived() {
 }
 
 #[test]
-fn a_rate_limit_on_a_question_without_a_body_is_told_from_a_missing_right() {
+fn a_rate_limit_of_head_is_told_apart_from_a_missing_permission() {
     let Some((_live, proxy, client, image)) = stage() else { return };
     let blob = bytes(1000);
     let (digest, _) = push(&client, &image, &blob).unwrap();
@@ -77,7 +77,7 @@ fn a_rate_limit_on_a_question_without_a_body_is_told_from_a_missing_right() {
 }
 
 #[test]
-fn an_upload_that_broke_starts_again_where_the_registry_cannot_tell_what_it_has() {
+fn a_broken_upload_restarts_if_the_registry_reports_no_offset() {
     let Some((_live, proxy, client, image)) = stage() else { return };
     let blob = bytes(400_000);
     proxy.on("PUT", "/blobs/uploads/", 1, Fault::CutRequest(150_000));
@@ -87,7 +87,7 @@ fn an_upload_that_broke_starts_again_where_the_registry_cannot_tell_what_it_has(
 }
 
 #[test]
-fn an_upload_that_broke_goes_on_in_chunks_where_the_registry_can_tell() {
+fn a_broken_upload_resumes_in_chunks_if_the_registry_reports_its_offset() {
     let Some((_live, proxy, client, image)) = stage() else { return };
     let blob = bytes(9_500_000);
     proxy.resumable();
@@ -102,7 +102,7 @@ fn an_upload_that_broke_goes_on_in_chunks_where_the_registry_can_tell() {
 }
 
 #[test]
-fn an_upload_whose_answer_got_lost_is_not_sent_again() {
+fn an_upload_with_a_lost_answer_is_not_sent_again() {
     let Some((_live, proxy, client, image)) = stage() else { return };
     proxy.on("PUT", "/blobs/uploads/", 1, Fault::LoseAnswer);
     assert_eq!(push(&client, &image, &bytes(1000)).unwrap().1, Pushed::Sent);
@@ -136,7 +136,7 @@ fn a_blob_is_mounted_from_a_repository_that_has_it() {
 }
 
 #[test]
-fn a_manifest_is_stored_as_it_was_sent() {
+fn a_manifest_is_stored_unchanged() {
     let Some((_live, proxy, client, image)) = stage() else { return };
     let manifest = push_image(&client, &image, b"layer");
     let digest = Digest::of(&manifest);

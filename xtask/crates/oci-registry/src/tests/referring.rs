@@ -81,7 +81,7 @@ fn several_are_listed_in_one_go() {
 }
 
 #[test]
-fn what_is_not_listed_although_it_was_put_is_listed_again() {
+fn a_referrer_missing_from_the_list_is_listed_again() {
     let Some((_live, proxy, client, image, subject)) = stage() else { return };
     let [ours, theirs] =
         ["application/one", "application/two"].map(|kind| artifact(&client, &image, &subject, kind, "1"));
@@ -128,7 +128,7 @@ fn with_the_api_no_tag_is_written() {
 }
 
 #[test]
-fn whatever_stands_for_no_api_leads_to_the_fallback_tag() {
+fn a_registry_without_the_referrers_api_gets_the_fallback_tag() {
     let Some((_live, proxy, client, image, subject)) = stage() else { return };
     let manifest = artifact(&client, &image, &subject, "application/one", "1");
     client.put_referrer(&image, &manifest, MANIFEST_TYPES[1]).unwrap();

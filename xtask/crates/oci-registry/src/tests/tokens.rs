@@ -17,7 +17,7 @@ fn stage(guard: Guard) -> Option<(Live, FaultProxy, String)> {
 }
 
 #[test]
-fn one_token_serves_a_whole_push_and_another_a_pull() {
+fn a_push_needs_one_token_and_a_pull_one() {
     let Some((_live, proxy, registry)) = stage(Guard { open: false, ..Guard::default() }) else { return };
     let (client, _) = client(&registry, Some(Guard::USER));
     let image = reference(&registry, "a/c:t");
@@ -67,7 +67,7 @@ fn a_token_is_renewed_in_time_by_the_clock() {
 }
 
 #[test]
-fn wrong_or_missing_credentials_are_told_apart_without_showing_them() {
+fn wrong_and_missing_credentials_are_told_apart_without_showing_them() {
     let Some((_live, proxy, registry)) = stage(Guard { open: false, ..Guard::default() }) else { return };
     let image = reference(&registry, "a/b:t");
     let (wrong, _) = client(&registry, Some(("user", "hunter2-wrong")));
@@ -89,7 +89,7 @@ fn wrong_or_missing_credentials_are_told_apart_without_showing_them() {
 }
 
 #[test]
-fn a_registry_may_want_the_password_itself() {
+fn a_registry_may_require_basic_authentication() {
     let Some((_live, proxy, registry)) = stage(Guard { basic: true, ..Guard::default() }) else { return };
     let image = reference(&registry, "a/b:t");
     let (right, _) = client(&registry, Some(Guard::USER));
@@ -133,7 +133,7 @@ fn credentials_go_to_no_token_service_that_is_less_safe_than_the_registry() {
 }
 
 #[test]
-fn a_token_service_in_trouble_is_waited_for() {
+fn a_failing_token_service_is_retried() {
     let Some((_live, proxy, registry)) = stage(Guard::default()) else { return };
     let (client, clock) = client(&registry, None);
     proxy.on("GET", "/token", 2, Fault::Answer(503, vec![("Retry-After", "1".into())], "busy"));

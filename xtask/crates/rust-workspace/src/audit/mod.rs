@@ -229,7 +229,7 @@ mod tests {
         "0 app v0.1.0 (/ws/app)\n1 http v1.0.0\n2 bytes v1.0.0\n1 old v0.9.0\n2 bytes v0.4.0\n";
 
     #[test]
-    fn a_list_survives_the_binary_and_says_how_a_crate_came_in() {
+    fn the_crate_list_is_read_back_from_the_binary_with_dependency_paths() {
         let audit = Audit::of_tree(TREE).unwrap();
         let binary = audit.put_into(&sample::elf()).unwrap();
         assert_eq!(Audit::of_binary(&binary).unwrap().unwrap(), audit);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_with_other_things_in_it_is_an_error() {
+    fn a_section_with_other_content_is_an_error() {
         let zlib = |text: &[u8]| {
             let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
             zlib.write_all(text).unwrap();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_list_is_no_part_of_it() {
+    fn bytes_after_the_crate_list_are_only_padding() {
         let audit = Audit::of_tree(TREE).unwrap();
         let binary = audit.put_into(&sample::elf()).unwrap();
         let list = section::find(&binary).unwrap().unwrap().to_vec();

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cut_and_no_flipped_byte_makes_it_panic() {
+    fn truncated_and_corrupted_files_do_not_panic() {
         let whole = put(&elf(), b"list").unwrap();
         for len in 0..whole.len() {
             assert!(!matches!(find(&whole[..len]), Ok(Some(_))), "cut at {len}");

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error() {
+    fn malformed_cargo_tree_output_is_an_error() {
         for text in [
             "",
             "0 app",

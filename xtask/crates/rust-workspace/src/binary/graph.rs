@@ -34,7 +34,7 @@ pub struct Package {
     pub target_dir: PathBuf,
     /// The workspace's root, as cargo sees it.
     pub root: PathBuf,
-    /// What cargo builds of it.
+    /// The selection for cargo build.
     pub selection: Selection,
 }
 

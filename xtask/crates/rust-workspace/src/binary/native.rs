@@ -101,7 +101,7 @@ pub fn refused(crates: &[&Suspect], package: &str, triple: &str) -> Fault {
     ))
 }
 
-/// What the build scripts of the targets linked, by crate. `messages` is the answer of `cargo build --message-format json`.
+/// Native libraries that build scripts of the targets linked, by crate. `messages` is the output of `cargo build --message-format json`.
 pub fn linked_libraries(messages: &[u8], triples: &[&str]) -> Result<BTreeMap<String, Vec<String>>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for message in Message::parse_stream(messages) {

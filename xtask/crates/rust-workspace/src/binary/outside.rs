@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_bytes_is_found_and_nothing_else() {
+    fn only_cargo_settings_that_change_the_binary_are_found() {
         for (text, expected) in [
             ("[http]\nproxy = 'x'\n[profile.dev]\nopt-level = 1\n[build]\njobs = 2\n", ""),
             ("[profile.release]\nopt-level = 1\n", "1 profile.release"),

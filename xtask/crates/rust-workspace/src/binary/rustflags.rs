@@ -85,7 +85,7 @@ fn matches(name: &str, triple: &str) -> bool {
     CfgExpr::from_str(expression).is_ok_and(|expression| expression.matches(&conditions_of(triple)))
 }
 
-/// What `rustc --print cfg` prints for 64-bit Linux targets, without features of processors.
+/// Output of `rustc --print cfg` for 64-bit Linux targets, without CPU features.
 fn conditions_of(triple: &str) -> Vec<Cfg> {
     let mut parts = triple.split('-');
     let arch = parts.next().unwrap_or_default();

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_with_the_same_name_makes_it_a_package_id() {
+    fn a_package_with_the_name_of_a_dependency_gets_a_package_id() {
         let one = "[[package]]\nname = \"app\"\nversion = \"1.2.0\"\n";
         let settings = BuildSettings { profile: "dist".to_owned(), ..BuildSettings::default() };
         let alone = selection(&settings, &[], one);

@@ -33,7 +33,7 @@ pub enum BinaryStep {
 /// The state that the steps share.
 #[derive(Debug)]
 pub struct BinaryWork {
-    /// What is built.
+    /// The build.
     pub build: Build,
     /// With what.
     pub toolchain: Toolchain,

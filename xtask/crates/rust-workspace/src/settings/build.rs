@@ -13,13 +13,13 @@ pub struct BuildSettings {
     pub all_features: bool,
     /// The profile of Cargo.toml; `release` by default.
     pub profile: String,
-    /// What compiles C code for the image.
+    /// The C compiler for the image.
     pub c: CompileC,
     /// Crates that are not checked for C code.
     pub allow_c: Vec<String>,
 }
 
-/// What compiles C code of linked crates.
+/// The C compiler for linked crates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CompileC {
     /// Nothing: such crates are an error.

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_it_is_told_at_once() {
+    fn all_mistakes_of_an_environment_are_reported_at_once() {
         let text =
             environment("a", "after = 'x'\ntag = '1'") + &environment("a", "identity = '*'\nkey = 'k'");
         let lines: Vec<_> = mistakes(&text).iter().map(|mistake| mistake[..6].to_owned()).collect();

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_overlooked_has_a_name_and_an_end() {
+    fn an_exception_needs_an_id_and_an_expiry_date() {
         for (id, days, good) in
             [("A", 0, true), ("A", 365, true), ("A", 368, false), ("", 1, false), (" ", 1, false)]
         {

@@ -99,7 +99,7 @@ impl FromToml for Flavor {
 }
 
 impl Flavor {
-    /// What is before and behind `latest`.
+    /// Prefix and suffix of `latest`.
     pub(super) fn around_latest(&self) -> (String, String) {
         if self.on_latest { (self.prefix.clone(), self.suffix.clone()) } else { Default::default() }
     }

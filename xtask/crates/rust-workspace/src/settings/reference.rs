@@ -38,7 +38,7 @@ enum Unset {
     Required,
     /// This value, in TOML.
     Value(&'static str),
-    /// What these words say.
+    /// The default in words.
     Words(&'static str),
 }
 

@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mistakes_are_told_and_nothing_else() {
+    fn only_mistakes_are_reported() {
         for (text, expected) in [
             (r"^https://github\.com/o/n/\.github/workflows/release\.yml@refs/tags/v[0-9]+(\.[0-9]+)*$", ""),
             (r"(?i)\w\d|(?:b)?|(?P<n>c)*?|[^]]|[[:alpha:]]|^*|\.git$", ""),

@@ -214,7 +214,7 @@ mod tests {
     use expect_test::expect;
 
     #[test]
-    fn what_is_not_said_is_strict() {
+    fn defaults_of_scan_are_strict() {
         let scan = reader::read::<Scan>(Path::new("x"), "").unwrap();
         assert_eq!((scan.severity, scan.max_age), (vec![Severity::Critical, Severity::High], None));
         assert_eq!((scan.unknown, scan.require_trivy), (Unrated::Fail, None));

@@ -36,7 +36,7 @@ pub struct Settings {
     pub files: Vec<ExtraFile>,
     /// The limits for size and build time.
     pub budgets: Budgets,
-    /// What cargo builds: features, profile, C code.
+    /// The cargo build: features, profile, C code.
     pub build: BuildSettings,
     /// The settings of docker buildx.
     pub buildx: Buildx,
@@ -48,9 +48,9 @@ pub struct Settings {
     pub tags: Vec<Rule>,
     /// Whether the tag `latest` is added.
     pub latest: Latest,
-    /// What is before and behind `latest`.
+    /// Prefix and suffix of `latest`.
     pub around_latest: (String, String),
-    /// What is before the version in git's tags: `app-` of `app-v1.2.3`.
+    /// Prefix of the version in git's tags: `app-` of `app-v1.2.3`.
     pub tag_prefix: String,
     /// The environments.
     pub environments: Vec<Environment>,

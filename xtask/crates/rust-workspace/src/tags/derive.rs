@@ -20,9 +20,9 @@ pub struct TagInputs<'a> {
     pub rules: &'a [Rule],
     /// Whether `latest` is a tag.
     pub latest: Latest,
-    /// What is before and behind `latest`.
+    /// Prefix and suffix of `latest`.
     pub around_latest: (&'a str, &'a str),
-    /// What is before the version in git's tags.
+    /// Prefix of the version in git's tags.
     pub tag_prefix: &'a str,
     /// The event.
     pub event: &'a Event,
@@ -98,7 +98,7 @@ pub fn derive(facts: &TagInputs<'_>) -> Result<Derived, Fault> {
     Ok(Derived { tags, notes })
 }
 
-/// Warnings of tags that somebody may expect and that no rule gives, or that a registry does not get.
+/// Warnings of tags that a user may expect and that no rule gives, or that are not pushed.
 fn notes(facts: &TagInputs<'_>, tags: &[Tag]) -> Vec<String> {
     let mut notes = Vec::new();
     let reads_tags = |rule: &Rule| matches!(rule.kind, RuleKind::Semver(_)) && rule.value.is_none();

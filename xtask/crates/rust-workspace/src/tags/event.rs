@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_payload_adds() {
+    fn an_event_payload_adds_to_the_event() {
         let event = |name: &str, reference: &str, payload: &str| {
             let get = |variable: &str| {
                 let value = match variable {

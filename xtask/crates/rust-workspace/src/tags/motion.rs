@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_somebody_names() {
+    fn tags_named_by_the_user_are_classified() {
         for (tag, word) in [
             ("1.2.3", "version"),
             ("v1.2.3-rc.1", "version"),

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_say_what_a_name_is() {
+    fn the_rules_classify_tag_names() {
         for (name, word, version, twin) in [
             ("app-0.1.0", "version", "0.1.0", "app-v0.1.0"),
             ("app-v0.1.0-rc.1", "version", "0.1.0-rc.1", "app-0.1.0-rc.1"),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_run_can_tell_is_no_name_of_every_run() {
+    fn names_that_depend_on_the_run_are_not_names_of_every_run() {
         let version = || RuleKind::Semver("{{version}}".to_owned());
         let rules = [
             rule(version(), "v", ""),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_a_pattern_belong_to_what_is_around_it() {
+    fn literal_ends_of_a_pattern_join_prefix_and_suffix() {
         for (given, expected) in [
             (("", "{{version}}", ""), ("", "{{version}}", "")),
             (("a/", "v{{major}}", "-x"), ("a-v", "{{major}}", "-x")),

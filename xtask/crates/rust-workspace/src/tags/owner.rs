@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_whatever_the_run() {
+    fn rules_that_are_wrong_in_every_run_are_refused() {
         let raw = |value: &str| RuleKind::Raw(value.to_owned());
         let schedule = |value: &str| RuleKind::Schedule(value.to_owned());
         let slim = rule(RuleKind::Semver("{{version}}".into()), "", "-slim");

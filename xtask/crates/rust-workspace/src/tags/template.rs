@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_looked_at_before_it_is_needed() {
+    fn templates_are_checked_before_use() {
         let known = ["branch", "sha"];
         for (text, expected) in [
             ("plain", None),

@@ -131,7 +131,7 @@ mod tests {
         ] {
             let body = serde_json::from_str(body).unwrap_or_default();
             match (outcome(&GithubAnswer { status, body }), expected) {
-                (Ok(said), Ok(words)) => assert!(said.contains(words), "{said}"),
+                (Ok(message), Ok(words)) => assert!(message.contains(words), "{message}"),
                 (Err(fault), Err(words)) => {
                     let text = cli_support::error::render(&fault.into());
                     assert!(text.contains(words), "{text}");

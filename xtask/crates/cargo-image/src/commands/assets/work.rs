@@ -36,7 +36,7 @@ pub struct Asset {
     pub bytes: u64,
     /// Its digest.
     pub digest: Digest,
-    /// What the upload did with it.
+    /// The result of its upload.
     pub state: Option<&'static str>,
 }
 
@@ -95,14 +95,14 @@ pub struct AssetsWork {
 
 impl AssetsWork {
     /// The state before the first step. An error if the image has no version.
-    pub fn new(facts: &VersionReport, bundle: ImageBundle, output: PathBuf) -> Result<Self, Fault> {
+    pub fn new(checkout: &VersionReport, bundle: ImageBundle, output: PathBuf) -> Result<Self, Fault> {
         let version = bundle.label("version").and_then(version_of_image);
         let version = version.ok_or_else(|| {
             Fault::usage("the image has no label org.opencontainers.image.version with a version")
                 .at(bundle.layout.dir().display())
                 .hint("cargo xtask image --platform all")
         })?;
-        let (settings, package) = (&facts.workspace.settings, &facts.package);
+        let (settings, package) = (&checkout.workspace.settings, &checkout.package);
         let name = package.binary.clone();
         let binary = settings.container.path.clone().unwrap_or_else(|| format!("/usr/bin/{name}"));
         let files = settings.files.iter().map(|file| file.target.clone()).collect();
@@ -111,7 +111,7 @@ impl AssetsWork {
             platforms: settings.platforms.clone(),
             content: Content { name, binary, files },
             output,
-            root: facts.workspace.root.clone(),
+            root: checkout.workspace.root.clone(),
             sboms: [package.target_dir.join("sbom"), package.target_dir.join("xtask")],
             bundle,
             scan: None,

@@ -20,7 +20,7 @@ pub struct DelayProxy {
 /// When a request came, and when its answer did.
 type Span = (Instant, Instant);
 
-/// What came since the last time.
+/// Requests since the last count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Count {
     /// Requests.
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_through_comes_back_whole_and_is_counted() {
+    fn the_proxy_forwards_all_bytes_and_counts_them() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap().to_string();
         thread::spawn(move || {

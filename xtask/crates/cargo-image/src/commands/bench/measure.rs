@@ -14,7 +14,7 @@ pub struct Candidate<'a> {
     pub name: &'static str,
     /// Makes the state that `run` starts from; not timed.
     pub prepare: Box<dyn FnMut() -> Result<()> + 'a>,
-    /// What is timed.
+    /// The timed operation.
     pub run: Box<dyn FnMut() -> Result<()> + 'a>,
 }
 
@@ -37,7 +37,7 @@ impl Times {
 /// Two candidates compared.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// What was compared.
+    /// The subject of the comparison.
     pub what: &'static str,
     /// Ours.
     pub ours: Times,

@@ -15,7 +15,7 @@ use cli_support::ui::{self, Table, Ui};
 use rust_workspace::binary::Package;
 use rust_workspace::settings::{Bytes, Workspace};
 
-/// What the proxy adds to each request.
+/// The delay that the proxy adds to each request.
 const DELAY: Duration = Duration::from_millis(40);
 
 /// Publishing, against crane

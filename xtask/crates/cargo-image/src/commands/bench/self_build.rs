@@ -56,7 +56,7 @@ struct SelfReport {
     theirs: Measured,
 }
 
-/// What is counted, not timed.
+/// Counted values, which are not timed.
 #[derive(Debug, Serialize)]
 struct Measured {
     /// Crates that a build of xtask compiles on this machine, its own included.

@@ -1,4 +1,4 @@
-//! What runs: dockerd, qemu's binary formats, a registry.
+//! Services: dockerd, qemu's binary formats, a registry.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What `cargo xtask image` prints and records in the end.
+//! The report and the history record of `cargo xtask image`.
 
 use std::path::Path;
 use std::time::Instant;
@@ -18,33 +18,33 @@ impl Flags {
     /// Prints the report, and checks the budgets.
     pub(super) fn report(
         &self,
-        facts: &ImageInputs,
+        inputs: &ImageInputs,
         work: ImageWork,
         steps: Vec<StepReport>,
         ui: Ui,
     ) -> Result<()> {
-        let settings = &facts.workspace.settings;
+        let settings = &inputs.workspace.settings;
         let image = work.image.context("no image was made")?;
         let digest = image.digest;
         let rows = image.platforms.into_iter();
         let rows = rows.map(|made| Row::new(made, work.build_seconds, settings.budgets)).collect();
         let mut report = ImageReport {
-            engine: facts.engine.name(),
-            reference: settings.repository.as_ref().map(|_| format!("{}@{digest}", facts.repository())),
+            engine: inputs.engine.name(),
+            reference: settings.repository.as_ref().map(|_| format!("{}@{digest}", inputs.repository())),
             layout: shown(&work.setup.output),
-            version: facts.version(),
+            version: inputs.version(),
             steps,
             ..ImageReport::new(digest, rows)
         };
         report.notes.splice(..0, work.build.notes);
-        report.notes.extend(facts.source.missing.as_ref().map(|why| {
+        report.notes.extend(inputs.source.missing.as_ref().map(|why| {
             format!(
                 "{why}: the image has no revision; its version is the crate's and its time is {}",
-                rfc3339(facts.source.time)
+                rfc3339(inputs.source.time)
             )
         }));
-        report.notes.extend(facts.source.doubt().map(str::to_owned));
-        report.notes.extend(facts.source.dirt());
+        report.notes.extend(inputs.source.doubt().map(str::to_owned));
+        report.notes.extend(inputs.source.dirt());
         for note in &report.notes {
             ui.warn(note);
         }
@@ -61,12 +61,17 @@ impl Flags {
 }
 
 /// Adds the build to the history that `cargo xtask report` shows.
-pub(super) fn record(facts: &ImageInputs, work: &ImageWork, succeeded: bool, started: Instant) -> Result<()> {
+pub(super) fn record(
+    inputs: &ImageInputs,
+    work: &ImageWork,
+    succeeded: bool,
+    started: Instant,
+) -> Result<()> {
     let platforms = work.image.iter().flat_map(|image| &image.platforms);
     let seconds = if succeeded { work.build_seconds } else { started.elapsed().as_secs_f64() };
     let compressed_bytes = platforms.map(|made| made.compressed_bytes).max();
     let run = Run { time: rfc3339(now()), succeeded, seconds, compressed_bytes };
-    history::add(&facts.package.target_dir, &run)
+    history::add(&inputs.package.target_dir, &run)
 }
 
 /// The path, relative to the current folder where possible.

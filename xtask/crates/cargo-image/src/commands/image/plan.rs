@@ -15,24 +15,24 @@ use rust_workspace::binary::Build;
 
 impl Flags {
     /// The steps for these inputs.
-    pub(super) fn plan(&self, facts: &ImageInputs) -> Result<Plan<ImageStep>> {
+    pub(super) fn plan(&self, inputs: &ImageInputs) -> Result<Plan<ImageStep>> {
         let mut plan = Plan::new("image");
-        let settings = &facts.workspace.settings;
+        let settings = &inputs.workspace.settings;
         let base = self.base.as_deref().unwrap_or(&settings.base);
-        plan.step("base", format!("the base image: {base}"), [base], ImageStep::Base(facts.base.clone()));
-        match facts.engine {
-            Engine::Native => facts.build_work().plan(&mut plan, ImageStep::Build),
-            Engine::Buildx => self.plan_buildx(facts, &mut plan)?,
+        plan.step("base", format!("the base image: {base}"), [base], ImageStep::Base(inputs.base.clone()));
+        match inputs.engine {
+            Engine::Native => inputs.build_work().plan(&mut plan, ImageStep::Build),
+            Engine::Buildx => self.plan_buildx(inputs, &mut plan)?,
         }
         let content =
-            settings.files.iter().map(|file| file.source.clone()).chain([facts.package.binary.clone()]);
+            settings.files.iter().map(|file| file.source.clone()).chain([inputs.package.binary.clone()]);
         plan.step(
             "layers",
             "files and binary, sorted, with fixed owner, mode and time",
             content,
             ImageStep::Assemble,
         );
-        let output = self.output(facts);
+        let output = self.output(inputs);
         plan.step(
             "layout",
             format!("replace the image in {} atomically", output.display()),
@@ -42,7 +42,7 @@ impl Flags {
         if self.pin {
             let reason =
                 format!("write the base image with its digest into {}", rust_workspace::settings::file());
-            plan.step("pin", reason, ["base"], ImageStep::Pin(facts.workspace.root.clone()));
+            plan.step("pin", reason, ["base"], ImageStep::Pin(inputs.workspace.root.clone()));
         }
         let budgets = settings.budgets;
         if self.verify && (budgets.compressed.is_some() || budgets.seconds.is_some()) {
@@ -51,14 +51,14 @@ impl Flags {
         }
         if self.verify {
             let (verify, reason) =
-                (Self::verify(facts), "the same source in another folder must give the same bytes");
+                (Self::verify(inputs), "the same source in another folder must give the same bytes");
             plan.step("verify", reason, ["source"], verify);
         }
-        if let Some(path) = self.archive_path(facts) {
+        if let Some(path) = self.archive_path(inputs) {
             let reason = "an archive for docker load, podman load and skopeo";
             plan.step("archive", reason, [output.display().to_string()], ImageStep::Archive(path));
         }
-        if let (Some(loader), Some(path)) = (facts.loader, self.archive_path(facts)) {
+        if let (Some(loader), Some(path)) = (inputs.loader, self.archive_path(inputs)) {
             let cmd = Cmd::new(loader).args(["load", "--input"]).arg(&path);
             plan.step(
                 "load",
@@ -70,10 +70,10 @@ impl Flags {
         Ok(plan)
     }
 
-    fn plan_buildx(&self, facts: &ImageInputs, plan: &mut Plan<ImageStep>) -> Result<()> {
-        let options = self.buildx.over(&facts.workspace.settings.buildx)?;
-        let made = facts.package.target_dir.join("xtask").join("buildx.tar");
-        let base = match &facts.base {
+    fn plan_buildx(&self, inputs: &ImageInputs, plan: &mut Plan<ImageStep>) -> Result<()> {
+        let options = self.buildx.over(&inputs.workspace.settings.buildx)?;
+        let made = inputs.package.target_dir.join("xtask").join("buildx.tar");
+        let base = match &inputs.base {
             BaseName::Scratch => BaseArgument::Name("scratch".to_owned()),
             BaseName::Registry(reference) => BaseArgument::Name(reference.to_string()),
             BaseName::Layout(dir, digest) => {
@@ -81,14 +81,14 @@ impl Flags {
                 BaseArgument::Layout(dir.clone(), top_of(&layout, digest.as_ref())?.digest)
             }
         };
-        let labels = facts.labels();
+        let labels = inputs.labels();
         let request = buildx::Request {
-            root: &facts.workspace.root,
+            root: &inputs.workspace.root,
             output: &made,
-            platforms: &facts.platforms,
+            platforms: &inputs.platforms,
             options: &options,
             labels: &labels,
-            epoch: facts.source.time,
+            epoch: inputs.source.time,
             base,
         };
         let inputs = [options.dockerfile.as_str(), "source"];
@@ -102,16 +102,16 @@ impl Flags {
         Ok(())
     }
 
-    fn verify(facts: &ImageInputs) -> ImageStep {
-        let copy = facts.package.target_dir.join("xtask").join("verify-source");
-        let own = facts.build();
+    fn verify(inputs: &ImageInputs) -> ImageStep {
+        let copy = inputs.package.target_dir.join("xtask").join("verify-source");
+        let own = inputs.build();
         // Packages of the repository beside the workspace belong to the source.
-        let source = own.repository.clone().unwrap_or_else(|| facts.package.root.clone());
+        let source = own.repository.clone().unwrap_or_else(|| inputs.package.root.clone());
         let root =
-            facts.package.root.strip_prefix(&source).map_or_else(|_| copy.clone(), |below| copy.join(below));
+            inputs.package.root.strip_prefix(&source).map_or_else(|_| copy.clone(), |below| copy.join(below));
         let repository = own.repository.as_ref().map(|_| copy.clone());
         let build = Build { target_dir: root.join("target"), root, repository, ..own };
-        let command = build.command(&facts.targets, &facts.toolchain);
+        let command = build.command(&inputs.targets, &inputs.toolchain);
         ImageStep::Verify(Verify { source, copy, build, command })
     }
 }

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unreleased_becomes_the_version() {
+    fn unreleased_changes_become_the_section_of_the_version() {
         let old = "# Changelog\n\nIntro.\n\n## [Unreleased]\n\n### Added\n\n- one\n\n## [1.0.0] - 2026-01-01\n\n- old\n";
         let new = with_version(Some(old), "1.1.0", "2026-02-03", &commits(&["ignored"]));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What differs from another image.
+//! Differences from another image.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -143,7 +143,7 @@ pub mod tests {
     }
 
     #[test]
-    fn changes_name_what_came_went_and_grew() {
+    fn changes_list_added_removed_and_grown_crates() {
         let sizes = |sizes: &[(&str, u64)]| {
             Some(
                 sizes

@@ -30,7 +30,7 @@ pub struct Report {
     pub targets: Vec<TargetRow>,
     /// The last scan of this very image.
     pub scan: Option<ScanSummary>,
-    /// What differs from the image of `--against`.
+    /// Differences from the image of `--against`.
     pub changes: Option<Changes>,
     /// The builds on this machine, oldest first.
     pub history: Vec<Run>,

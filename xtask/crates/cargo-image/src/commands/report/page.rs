@@ -29,7 +29,7 @@ struct Tile {
     name: String,
     size: String,
     share: String,
-    /// What fits into the rectangle.
+    /// The label that fits into the rectangle.
     text: String,
     /// The second line, if it fits.
     below: String,

@@ -25,7 +25,7 @@ pub struct Published {
     pub environments: Vec<Row>,
 }
 
-/// What a registry is asked.
+/// The queries to a registry.
 #[derive(Debug)]
 pub struct Question {
     /// The repository.

@@ -10,7 +10,7 @@ use super::data::CodeSize;
 
 /// Code without a Rust name: musl, or another C library.
 const LIBC: &str = "libc";
-/// What no symbol covers: padding, unwind tables, strings.
+/// Bytes without a symbol: padding, unwind tables, strings.
 const OTHER: &str = "other";
 
 /// The bytes of each crate in an unstripped binary, largest first.

@@ -45,7 +45,7 @@ pub enum ReportStep {
     Open(Cmd),
 }
 
-/// What an image is compared with.
+/// The image to compare with.
 #[derive(Debug)]
 pub enum Against {
     /// An image.

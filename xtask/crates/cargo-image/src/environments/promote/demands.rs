@@ -1,4 +1,4 @@
-//! What an environment requires of an image.
+//! Requirements of an environment on an image.
 
 use anyhow::Result;
 

@@ -53,7 +53,7 @@ pub struct PromoteSetup {
     pub after: Option<Place>,
     /// The overlay that gets the digest.
     pub overlay: Option<Overlay>,
-    /// What is required of the image.
+    /// Requirements on the image.
     pub demands: Demands,
     /// The user.
     pub by: String,

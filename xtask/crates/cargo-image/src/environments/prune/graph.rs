@@ -156,7 +156,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_stays_and_what_goes_with_an_image() {
+    fn kept_and_removed_manifests_follow_the_graph() {
         for (what, lines, kept, going) in [
             ("platforms", &["a: b c", "b:", "c:"][..], "abc", "acb"),
             ("referrers, and theirs", &["a: <b", "b: ^a <c", "c: ^b"], "abc", "abc"),

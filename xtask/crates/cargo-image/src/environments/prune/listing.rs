@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_made_of_digests_belong_to_what_they_name() {
+    fn digest_tags_belong_to_the_manifest_that_they_name() {
         let digest = Digest::of(b"x");
         let hex = digest.hex();
         for (tag, expected) in [

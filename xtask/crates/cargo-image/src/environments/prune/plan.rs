@@ -55,11 +55,11 @@ impl PrunePlan {
 }
 
 /// Makes the plan. Nothing is changed.
-pub fn plan(client: &Client, repository: &Reference, keep: &Retention) -> Result<PrunePlan> {
+pub fn plan(client: &Client, repository: &Reference, retention: &Retention) -> Result<PrunePlan> {
     let listing = Listing::read(client, repository)?;
     let remains = remains(client, repository, &listing)?;
     let graph = Graph::read(client, repository, &listing, &remains)?;
-    Ok(decide(listing, &graph, keep, &remains))
+    Ok(decide(listing, &graph, retention, &remains))
 }
 
 /// The manifests in the list of an unfinished prune.
@@ -71,9 +71,14 @@ fn remains(client: &Client, repository: &Reference, listing: &Listing) -> Result
     Ok(index.manifests.iter().map(|entry| entry.digest).collect())
 }
 
-pub(super) fn decide(listing: Listing, graph: &Graph, keep: &Retention, remains: &[Digest]) -> PrunePlan {
+pub(super) fn decide(
+    listing: Listing,
+    graph: &Graph,
+    retention: &Retention,
+    remains: &[Digest],
+) -> PrunePlan {
     let mut found = PrunePlan { notes: notes(&listing), ..PrunePlan::default() };
-    let leaving = keep.leaving(listing.images.keys());
+    let leaving = retention.leaving(listing.images.keys());
     let staying = listing.images.iter().filter(|(tag, _)| !leaving.contains(*tag));
     let mut kept = graph.kept(staying.map(|(_, digest)| digest));
     let mut going: BTreeMap<&String, Vec<Digest>> = BTreeMap::new();
@@ -147,8 +152,8 @@ pub mod tests {
     }
 
     #[test]
-    fn nothing_goes_that_something_kept_reaches() {
-        let keep = Retention {
+    fn manifests_reachable_from_kept_images_are_kept() {
+        let retention = Retention {
             versions: 1,
             tags: BTreeSet::from(["live".to_owned()]),
             drop: vec!["pr-".into()],
@@ -168,7 +173,7 @@ pub mod tests {
             ("a tag without its manifest", "1.0.0=a 1.1.0=b", &["b:"], "", "a", ""),
         ] {
             let remains: Vec<_> = remains.split_whitespace().map(digest).collect();
-            let found = decide(listing(tags), &graph(lines), &keep, &remains);
+            let found = decide(listing(tags), &graph(lines), &retention, &remains);
             let targets: Vec<_> = found.targets.iter().map(|target| target.digest).collect();
             assert_eq!(targets, gone.split_whitespace().map(digest).collect::<Vec<_>>(), "{what}");
             assert_eq!(found.held.join(" "), held, "{what}");

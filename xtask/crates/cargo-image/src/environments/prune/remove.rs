@@ -31,7 +31,7 @@ pub struct Removed {
 pub fn remove(
     client: &Client,
     repository: &Reference,
-    keep: &Retention,
+    retention: &Retention,
     found: &PrunePlan,
     tell: &dyn Fn(usize),
 ) -> Result<Removed> {
@@ -41,7 +41,7 @@ pub fn remove(
     }
     let with = Deleter::of(client, repository)?;
     let journal = write_journal(client, repository, found)?;
-    let mut watch = Watch { client, repository, keep, listing: found.listing.clone() };
+    let mut watch = Watch { client, repository, retention, listing: found.listing.clone() };
     let mut going: BTreeSet<Digest> = found.targets.iter().map(|target| target.digest).collect();
     for target in &found.targets {
         if let Some(may_go) = watch.look(target)? {
@@ -81,7 +81,7 @@ fn write_journal(client: &Client, repository: &Reference, found: &PrunePlan) -> 
 struct Watch<'a> {
     client: &'a Client,
     repository: &'a Reference,
-    keep: &'a Retention,
+    retention: &'a Retention,
     listing: Listing,
 }
 
@@ -97,14 +97,14 @@ impl Watch<'_> {
         if !now.has_news_since(&self.listing) {
             return Ok(None);
         }
-        let again = plan(self.client, self.repository, self.keep)?;
+        let again = plan(self.client, self.repository, self.retention)?;
         self.listing = again.listing;
         Ok(Some(again.targets.iter().map(|target| target.digest).collect()))
     }
 
     fn kept_by_name(&self) -> Result<Listing> {
         let mut now = Listing::default();
-        for tag in &self.keep.tags {
+        for tag in &self.retention.tags {
             if let Some(head) = self.client.head_manifest(&self.repository.with_tag(tag)?)? {
                 now.images.insert(tag.clone(), head.digest);
             }

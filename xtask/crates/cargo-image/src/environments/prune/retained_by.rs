@@ -72,8 +72,8 @@ mod tests {
     use rust_workspace::tags::Names;
 
     #[test]
-    fn what_stays_says_why() {
-        let keep = |drop: &[&str]| {
+    fn the_reason_for_each_kept_image_is_listed() {
+        let retention = |drop: &[&str]| {
             let drop = drop.iter().map(|&start| start.to_owned()).collect();
             Retention { versions: 1, tags: BTreeSet::from(["live".to_owned()]), drop, names: Names::plain() }
         };
@@ -116,9 +116,9 @@ mod tests {
                 "note reaches it",
             ),
         ] {
-            let keep = keep(drop);
-            let found = decide(listing(tags), &graph(lines), &keep, &[]);
-            assert_eq!(found.held_by["1.0.0"].words(&keep.drop), words, "{what}");
+            let retention = retention(drop);
+            let found = decide(listing(tags), &graph(lines), &retention, &[]);
+            assert_eq!(found.held_by["1.0.0"].words(&retention.drop), words, "{what}");
         }
     }
 }

@@ -109,14 +109,14 @@ mod tests {
             ),
         ] {
             let rules: Vec<_> = rules.iter().map(|pattern| rule(pattern)).collect();
-            let keep = Retention {
+            let retention = Retention {
                 versions: 2,
                 tags: BTreeSet::from(["live".to_owned(), "1.0.0".to_owned()]),
                 drop: vec!["pr-".into()],
                 names: Names::of_every_run(&rules),
             };
             let tags: Vec<_> = tags.split_whitespace().map(str::to_owned).collect();
-            let leaving: Vec<_> = keep.leaving(&tags).into_iter().collect();
+            let leaving: Vec<_> = retention.leaving(&tags).into_iter().collect();
             assert_eq!(leaving.join(" "), expected, "{what}");
         }
     }

@@ -263,7 +263,7 @@ impl Trivy {
     }
 }
 
-/// What to do after an error of Trivy.
+/// The hint for an error of Trivy.
 fn error_hint(error: &str, offline: bool) -> String {
     // Only Trivy's own lines: the command line names databases too.
     let lines: String = error.lines().filter(|line| line.starts_with("| ")).collect();

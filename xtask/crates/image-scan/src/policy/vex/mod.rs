@@ -257,8 +257,8 @@ mod tests {
         ] {
             assert_eq!(apply(&statements).is_some(), good, "{statements}");
         }
-        let said = apply(&json!([one("RUSTSEC-1", "not_affected", early)])).unwrap();
-        assert_eq!(said, "VEX: not_affected, component_not_present (v.json)");
+        let message = apply(&json!([one("RUSTSEC-1", "not_affected", early)])).unwrap();
+        assert_eq!(message, "VEX: not_affected, component_not_present (v.json)");
         let silent = json!({ "@context": "https://openvex.dev/ns/v0.2.0",
             "statements": [{ "vulnerability": "a", "status": "not_affected" }] });
         let vex = Vex::parse("v", silent.to_string().into_bytes()).unwrap();

@@ -91,7 +91,7 @@ fn the_documented_cases() {
 }
 
 #[test]
-fn tags_with_a_prefix_and_what_else_rules_say() {
+fn tags_follow_prefixes_and_other_rule_keys() {
     let version = Version::new(1, 2, 3);
     let derived = |rules: &[Rule], on: &str, prefix: &str| {
         let facts = TagInputs {
@@ -187,7 +187,7 @@ fn a_commits_name_is_marked_where_files_differ_from_it() {
 }
 
 #[test]
-fn without_rules_it_is_schedule_branch_tag_and_pull_request() {
+fn the_default_rules_are_schedule_branch_tag_and_pull_request() {
     for (on, expected) in [
         ("schedule branch main", vec!["nightly", "main"]),
         ("push branch main", vec!["main"]),
@@ -208,7 +208,7 @@ fn prefixes_priorities_and_conditions() {
     assert_eq!(of(vec![slim], Latest::Never), ["1-slim"]);
     assert_eq!(of(vec![rule("sha")], Latest::Always), ["sha-0123456", "latest"]);
     let bare = Rule { prefix: Some(String::new()), priority: Some(2000), ..rule("sha") };
-    // What is first decides about `latest`.
+    // The tag with the highest priority decides about `latest`.
     assert_eq!(of(vec![rule("semver {{version}}"), bare], Latest::Auto), ["0123456", "1.2.3"]);
     let branched = Rule { prefix: Some("{{tag}}-".into()), ..rule("sha") };
     assert_eq!(of(vec![branched], Latest::Auto), ["v1.2.3-0123456"]);
@@ -221,7 +221,7 @@ fn prefixes_priorities_and_conditions() {
 }
 
 #[test]
-fn what_cannot_be_a_tag_is_an_error() {
+fn an_invalid_tag_name_is_an_error() {
     let long = format!("push branch {}", "x".repeat(129));
     for branch in ["push branch -x", "push branch .x", "push branch @x", &long] {
         let fault = names(&[rule("branch")], &event(branch), Latest::Auto).unwrap_err();
