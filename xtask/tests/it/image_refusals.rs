@@ -274,3 +274,16 @@ fn init_keeps_existing_settings_with_a_message() {
     hello.run(&["init", "--repository", "ghcr.io/o/a"]).code(2).says("the settings have none");
     hello.run(&["init", "--package", "hello", "--dry-run"]).code(0);
 }
+
+#[test]
+fn init_writes_no_alias_that_would_become_a_package() {
+    let hello = Hello::new();
+    let manifest =
+        |exclude: &str| format!("[workspace]\nmembers = ['*']\nexclude = [{exclude}]\nresolver = '3'\n");
+    hello.write("Cargo.toml", &manifest("'xtask', 'target'"));
+    hello.run(&["init"]).code(0).says("exclude .cargo there").says("cargo image in place of cargo xtask");
+    hello.run(&["image", "--dry-run"]).code(0);
+    hello.write("Cargo.toml", &manifest("'xtask', 'target', '.cargo'"));
+    hello.run(&["init"]).code(0).says("xtask = \"image\"");
+    hello.run(&["image", "--dry-run"]).code(0);
+}

@@ -38,6 +38,17 @@ pub fn with_alias(text: &str, command: &str) -> Result<String, Fault> {
     }
 }
 
+/// Whether a new folder in the workspace becomes a member: cargo's `*` includes hidden folders.
+pub fn takes_any_folder(manifest: &str) -> bool {
+    let has = |key: &str, words: &[&str]| {
+        let table = DeTable::parse(manifest).ok()?;
+        let workspace = table.get_ref().get("workspace")?.get_ref().as_table()?;
+        let list = workspace.get(key)?.get_ref().as_array()?;
+        Some(list.iter().any(|entry| entry.get_ref().as_str().is_some_and(|entry| words.contains(&entry))))
+    };
+    has("members", &["*", "./*", "**"]) == Some(true) && has("exclude", &[".cargo", "./.cargo"]) != Some(true)
+}
+
 /// The ignore file with an entry more.
 pub fn with_ignored(text: &str, entry: &str) -> String {
     format!("{}{entry}\n", ended(text, ""))
@@ -87,6 +98,20 @@ mod tests {
         for broken in ["alias = {}\n", "[alias\n"] {
             let fault = with_alias(broken, "image").unwrap_err().to_string();
             assert!(fault.contains(".cargo/config.toml: the alias cannot be added"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_glob_of_members_takes_hidden_folders() {
+        for (manifest, expected) in [
+            ("[workspace]\nmembers = ['*']\n", true),
+            ("[workspace]\nmembers = ['a', './*']\nexclude = ['target']\n", true),
+            ("[workspace]\nmembers = ['*']\nexclude = ['target', '.cargo']\n", false),
+            ("[workspace]\nmembers = ['crates/*', 'a-*']\n", false),
+            ("[package]\nname = 'a'\n", false),
+            ("[workspace", false),
+        ] {
+            assert_eq!(takes_any_folder(manifest), expected, "{manifest}");
         }
     }
 

@@ -14,7 +14,7 @@ use cli_support::error::Fault;
 use cli_support::files;
 use cli_support::plan::{Action, Plan};
 use cli_support::ui::{self, Progress, Ui};
-use edit::{difference, with_alias, with_ignored};
+use edit::{difference, takes_any_folder, with_alias, with_ignored};
 use rust_workspace::binary;
 use rust_workspace::git;
 use rust_workspace::settings::{Settings, Workspace};
@@ -105,9 +105,13 @@ impl Flags {
             None => ("image".to_owned(), "cargo xtask runs the installed program cargo-image".to_owned()),
         };
         let path = ".cargo/config.toml";
-        let before = read(&root, path)?;
-        let after = with_alias(before.as_deref().unwrap_or_default(), &command)?;
-        change(path, before.as_deref(), after, reason);
+        let manifest = read(&root, "Cargo.toml")?.unwrap_or_default();
+        let is_member = !root.join(".cargo").exists() && takes_any_folder(&manifest);
+        if !is_member {
+            let before = read(&root, path)?;
+            let after = with_alias(before.as_deref().unwrap_or_default(), &command)?;
+            change(path, before.as_deref(), after, reason);
+        }
         let target = metadata.target_directory.as_std_path();
         if let Ok(below) = target.strip_prefix(&root)
             && is_repository(&root)
@@ -129,6 +133,12 @@ impl Flags {
             ui::print(&shown);
         }
         let steps = plan.run(&mut (), Ui::detect())?;
+        if is_member {
+            Ui::detect().warn(&format!(
+                "no alias xtask: members = [\"*\"] in Cargo.toml would make .cargo a package; exclude .cargo there and run \
+                 init again, or type cargo {command} in place of cargo xtask"
+            ));
+        }
         if self.json {
             let report = serde_json::json!({
                 "schema": "xtask.init/1", "command": "init", "difference": shown, "steps": steps,
