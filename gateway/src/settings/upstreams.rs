@@ -260,7 +260,7 @@ fn outlier(table: &mut Reader<'_, '_>) -> Option<Outlier> {
         "another name for `base_ejection` of `outlier`",
     );
     outlier.base_ejection = cooldown.unwrap_or(outlier.base_ejection);
-    let mut table = table.section("outlier", "when an endpoint is passed over for its failures");
+    let mut table = table.section("outlier", "when an endpoint is ejected for its failures");
     table.set(
         &mut outlier.failures,
         "failures",
@@ -293,7 +293,7 @@ fn outlier(table: &mut Reader<'_, '_>) -> Option<Outlier> {
         &mut outlier.max_ejected_percent,
         "max_ejected_percent",
         count(0..=100),
-        "how many of the endpoints may be passed over at a time; one always may if there is another",
+        "how many of the endpoints may be ejected at a time; one always may if there is another",
     );
     table.finish();
     outlier.max_ejection = outlier.max_ejection.max(outlier.base_ejection);
@@ -340,7 +340,7 @@ fn probe_of(mut table: Reader<'_, '_>) -> Option<Probe> {
         &mut probe.unhealthy_after,
         "unhealthy_after",
         count(1..=100),
-        "failures in a row, after which it is passed over",
+        "failures in a row, after which it is ejected",
     );
     table.finish();
     probe.path = path?.value;

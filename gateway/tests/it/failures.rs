@@ -24,7 +24,7 @@ fn no_endpoint_that_can_be_reached_gives_503() {
         Upstream::nowhere(),
         Upstream::nowhere()
     ));
-    // At first, and while all of them are passed over.
+    // At first, and while all of them are ejected.
     for _ in 0..4 {
         let answer = ask(gateway.address, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
         assert_eq!(answer.status, 503);
