@@ -6,8 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use super::have;
 
-/// Runs a program that downloads. After `seconds` it is ended and started again, at most three times: npm and Go wait
-/// without end for a server that stalls.
+/// Runs a program that downloads. After `seconds` it is ended and started again, at most three times: one download that
+/// stalls would hold all tests.
 pub fn download(seconds: u32, prepare: impl Fn(&mut Command)) -> Result<Output, String> {
     let mut why = String::new();
     for _ in 0..3 {
