@@ -137,8 +137,8 @@ fn what_waits_is_sent_before_the_end() {
     assert!(posts.recv_timeout(PATIENCE).expect("a batch").contains("content-type: application/x-protobuf"));
 }
 
-#[test]
-fn a_request_without_a_route_is_recorded() {
+/// A collector that accepts every batch, and the bodies that it got.
+fn collector() -> (Upstream, Receiver<String>) {
     let (seen, bodies) = channel();
     let seen = Arc::new(Mutex::new(seen));
     let collector = Upstream::start(move |head, client| {
@@ -146,6 +146,12 @@ fn a_request_without_a_route_is_recorded() {
         client.send(response(200, ""));
         false
     });
+    (collector, bodies)
+}
+
+#[test]
+fn a_request_without_a_route_is_recorded() {
+    let (collector, bodies) = collector();
     let gateway = Gateway::start(&format!(
         "[traces]\nendpoint = 'http://{}/v1/traces'\n[[listeners]]\naddress = '127.0.0.1:0'\n\
          [[routes]]\npath = '/known'\nrespond = {{ status = 204 }}\n",
@@ -162,13 +168,7 @@ fn a_request_without_a_route_is_recorded() {
 /// The sampling decision of a head that could not be read is not kept: its fields mean nothing.
 #[test]
 fn a_malformed_request_is_logged_counted_and_recorded() {
-    let (seen, bodies) = channel();
-    let seen = Arc::new(Mutex::new(seen));
-    let collector = Upstream::start(move |head, client| {
-        seen.lock().expect("unpoisoned").send(client.body(head)).expect("a test");
-        client.send(response(200, ""));
-        false
-    });
+    let (collector, bodies) = collector();
     let gateway = Gateway::start(&format!(
         "[traces]\nendpoint = 'http://{}/v1/traces'\none_in = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n\
          header_timeout = '500ms'\n[[routes]]\nrespond = {{ status = 204 }}\n",

@@ -27,7 +27,7 @@ const HOSTS: [(&str, &str); 2] =
 /// bcrypt of [`TOKEN`], the password of the registry.
 const PASSWORD: &str = "$2b$04$l62Ic2n76FqC3pd3cCwLZuIrTb600QAb7bIzLP7xQhdxziCXmY4M6";
 
-/// An action, and the script that does its work here. Inputs are variables.
+/// An action, and the script that does its work here. Inputs are variables that begin with `INPUT_`.
 const ACTIONS: [(&str, &str, &[&str]); 7] = [
     ("actions/checkout", CHECKOUT, &["fetch-depth", "persist-credentials", "ref"]),
     ("actions/cache", "true", &["path", "key"]),
@@ -37,16 +37,20 @@ const ACTIONS: [(&str, &str, &[&str]); 7] = [
     ("sigstore/cosign-installer", "cosign version", &[]),
     (
         "github/codeql-action/upload-sarif",
-        "grep -q '\"2.1.0\"' \"$SARIF_FILE\" && echo \"uploaded as $CATEGORY\"",
+        "grep -q '\"2.1.0\"' \"$INPUT_SARIF_FILE\" && echo \"uploaded as $INPUT_CATEGORY\"",
         &["sarif_file", "category"],
     ),
-    ("actions/upload-artifact", "ls \"$PATH_\"", &["name", "path", "if-no-files-found", "retention-days"]),
+    (
+        "actions/upload-artifact",
+        "ls \"$INPUT_PATH\"",
+        &["name", "path", "if-no-files-found", "retention-days"],
+    ),
 ];
 
 /// A tag is checked out detached, a branch under its name.
 const CHECKOUT: &str = r#"git init -q .
 git remote add origin https://github.com/o/r
-ref=${REF:-$GITHUB_REF}
+ref=${INPUT_REF:-$GITHUB_REF}
 git fetch -q "file://$SOURCE" '+refs/heads/*:refs/remotes/origin/*' '+refs/tags/*:refs/tags/*'
 case $ref in
   refs/tags/*) git checkout -q --detach "$ref" ;;
@@ -67,8 +71,7 @@ fn actions(dir: &Path, workflow: &str) -> Vec<String> {
             .iter()
             .map(|input| {
                 let name = input.to_uppercase().replace('-', "_");
-                let name = if name == "PATH" { "PATH_".to_owned() } else { name };
-                (name, format!("${{{{ inputs.{input} }}}}").into())
+                (format!("INPUT_{name}"), format!("${{{{ inputs.{input} }}}}").into())
             })
             .collect();
         // JSON is YAML.
@@ -169,14 +172,15 @@ identity = '^https://github\.com/o/r/\.github/workflows/release\.yml@refs/tags/v
     hello
 }
 
-struct Stage {
+/// The workspace, and the services that its workflows reach.
+struct Runner {
     hello: Hello,
     sigstore: Sigstore,
     github: Github,
     dir: tempfile::TempDir,
 }
 
-impl Stage {
+impl Runner {
     /// Runs a workflow for an event.
     fn act(&self, event: &str, workflow: &str, payload: &serde_json::Value, arguments: &[&str]) -> Ran {
         self.act_as("", event, workflow, payload, arguments)
@@ -254,17 +258,17 @@ fn inside() {
     let Some(sigstore) = Sigstore::start_with(Some(&issuer)) else {
         return;
     };
-    let job =
-        Stage { hello: workspace(), sigstore, github: Github::start(), dir: tempfile::tempdir().unwrap() };
-    fs::create_dir(job.dir.path().join("bin")).unwrap();
+    let runner =
+        Runner { hello: workspace(), sigstore, github: Github::start(), dir: tempfile::tempdir().unwrap() };
+    fs::create_dir(runner.dir.path().join("bin")).unwrap();
     // As the installed program: cargo passes the name of the subcommand first.
-    let program = job.dir.path().join("bin/cargo-image");
+    let program = runner.dir.path().join("bin/cargo-image");
     fs::write(&program, format!("#!/bin/sh\nshift\nexec {XTASK} \"$@\"\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let head =
-        Command::new("git").args(["rev-parse", "HEAD"]).current_dir(job.hello.path()).output().unwrap();
+        Command::new("git").args(["rev-parse", "HEAD"]).current_dir(runner.hello.path()).output().unwrap();
     let head = String::from_utf8(head.stdout).unwrap().trim().to_owned();
-    job.github.state.lock().unwrap().tags = vec![("v0.3.0".to_owned(), head.clone())];
+    runner.github.state.lock().unwrap().tags = vec![("v0.3.0".to_owned(), head.clone())];
     let repository =
         json!({ "full_name": "o/r", "name": "r", "owner": { "login": "o" }, "default_branch": "main" });
     let push = json!({ "ref": "refs/tags/v0.3.0", "after": head, "repository": repository });
@@ -272,21 +276,21 @@ fn inside() {
     let workflow_ref = "GITHUB_WORKFLOW_REF=o/r/.github/workflows/release.yml@refs/tags/v0.3.0";
     // With the token of another workflow, what is published is not signed as the release demands.
     let claim = "&job_workflow_ref=o/r/.github/workflows/other.yml@refs/heads/main";
-    let refused = job.act_as(claim, "push", "release.yml", &push, &["--env", workflow_ref]).code(1);
+    let refused = runner.act_as(claim, "push", "release.yml", &push, &["--env", workflow_ref]).code(1);
     assert!(refused.stdout.contains("signature   failed"), "{}", refused.stdout);
-    assert!(job.github.state.lock().unwrap().releases.is_empty());
-    let release = job.act("push", "release.yml", &push, &["--env", workflow_ref]).code(0);
+    assert!(runner.github.state.lock().unwrap().releases.is_empty());
+    let release = runner.act("push", "release.yml", &push, &["--env", workflow_ref]).code(0);
     eprintln!("{}", release.stdout);
     assert!(!format!("{release:?}").contains(TOKEN));
     assert!(release.stdout.contains("signature   ok"));
     {
-        let state = job.github.state.lock().unwrap();
+        let state = runner.github.state.lock().unwrap();
         let release = &state.releases[0];
         assert_eq!((&release["draft"], &release["tag_name"]), (&json!(false), &json!("v0.3.0")));
         assert_eq!(release["assets"].as_array().unwrap().len(), 8);
     }
     // A run from the released tag publishes the same bytes with a new scan.
-    let again = job.act("workflow_dispatch", "release.yml", &push, &["--env", workflow_ref]).code(0);
+    let again = runner.act("workflow_dispatch", "release.yml", &push, &["--env", workflow_ref]).code(0);
     let digest = |ran: &Ran| {
         let (_, rest) = ran.stdout.split_once("ghcr.io/o/r@sha256:").unwrap();
         rest[..64].to_owned()
@@ -299,13 +303,13 @@ fn inside() {
             "ref": "refs/heads/main", "repository": repository,
             "inputs": { "image": "0.3.0", "environment": environment },
         });
-        let ran = job.act("workflow_dispatch", "promote.yml", &dispatch, &[]).code(code);
+        let ran = runner.act("workflow_dispatch", "promote.yml", &dispatch, &[]).code(code);
         eprintln!("{}", ran.stdout);
         let line = format!("{environment} runs ghcr.io/o/r@sha256:");
         assert_eq!(ran.stdout.contains(&line), code == 0, "{environment}");
     }
     let push = json!({ "ref": "refs/heads/main", "after": head, "repository": repository });
-    let ran = job.act("push", "ci.yml", &push, &["--job", "image", "--matrix", "engine:native"]).code(0);
+    let ran = runner.act("push", "ci.yml", &push, &["--job", "image", "--matrix", "engine:native"]).code(0);
     assert!(ran.stdout.contains("Job succeeded"), "{}", ran.stdout);
     eprintln!("{}", ran.stdout);
 }
